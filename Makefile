@@ -1,0 +1,43 @@
+# Every target is one readable line. Python 3.11 or newer and make are all that is needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install up test check fix bench bench-full clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## create .venv with everything in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallyhouse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	@touch $(STAMP)
+
+up: install  ## migrate and serve on http://localhost:8787
+	$(BIN)/tallyhouse serve
+
+test: install check  ## everything that must hold
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: install  ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install  ## mend what can be mended mechanically
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## speed in about two minutes; writes bench.json
+	$(BIN)/python -m tests.bench --short --output bench.json
+
+bench-full: install  ## speed as in the targets; writes bench.json
+	$(BIN)/python -m tests.bench --output bench.json
+
+clean:  ## remove what the targets made (never ./data)
+	rm -rf $(VENV) build *.egg-info bench.json

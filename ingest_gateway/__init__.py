@@ -1,0 +1,1 @@
+"""The one edge: HTTP and shell come in here."""

@@ -1,0 +1,138 @@
+"""What the edge needs from inside. Each port is small; adapters fit it structurally."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from schemas.account import ApiKey, Mode, Scope
+from schemas.flush import Watermark
+from schemas.frame import NewFrame
+from schemas.ids import AccountId
+from schemas.listing import EventQuery, Page, RejectQuery
+from schemas.meter import Meter
+from schemas.usage import UsageAnswer, UsageQuery
+
+
+class FrameSink(Protocol):
+    """The log, as its writer sees it."""
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Durable, all of them, when this returns; nothing is known of them when it raises."""
+        ...
+
+
+class KnownKeys(Protocol):
+    """What has been counted before: a hint for honest replies, never what exactness depends on."""
+
+    async def bodies(self, partition: int, key_hashes: Sequence[bytes], now: int) -> Mapping[bytes, int]:
+        """Of the keys that are known within the window at `now`, the hash of their body."""
+        ...
+
+
+class ApiKeys(Protocol):
+    """The keys of all accounts."""
+
+    async def find(self, token: str) -> ApiKey | None:
+        """The key with this secret, revoked or not; None if there is none."""
+        ...
+
+    async def create(self, account: AccountId, name: str, scopes: frozenset[Scope]) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown this once."""
+        ...
+
+    async def list(self, account: AccountId) -> Sequence[ApiKey]: ...
+
+    async def revoke(self, account: AccountId, key_id: str) -> ApiKey:
+        """Raises NotFound. Revoking twice changes nothing."""
+        ...
+
+
+class Accounts(Protocol):
+    """Companies and their two accounts, live and test."""
+
+    async def bootstrap(self, token: str | None) -> tuple[ApiKey, str] | None:
+        """On an empty ledger: the first company and its admin key (with `token`, if given). Else None."""
+        ...
+
+    async def account_for(self, sibling: AccountId, mode: Mode) -> AccountId:
+        """The same company's account in the given mode."""
+        ...
+
+
+class NewMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked meter that has no version yet."""
+
+    code: str
+    name: str
+    event_name: str
+    aggregation: str
+    value_property: str | None
+    group_by: dict[str, str]
+    filters: tuple[Any, ...]
+    unit: str | None
+
+
+class Meters(Protocol):
+    """The meters of one account."""
+
+    async def create(self, account: AccountId, meter: NewMeter) -> Meter:
+        """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
+        ...
+
+    async def list(self, account: AccountId) -> Sequence[Meter]: ...
+
+    async def get(self, account: AccountId, code: str) -> Meter:
+        """Raises NotFound."""
+        ...
+
+    async def rename(self, account: AccountId, code: str, changes: Mapping[str, str | None]) -> Meter:
+        """Change `name`, `unit`, or both."""
+        ...
+
+    async def archive(self, account: AccountId, code: str) -> Meter:
+        """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
+        ...
+
+
+class Backfill(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a meter's count of past events is."""
+
+    done: bool
+    chunks_done: int
+    chunks_total: int | None
+    """None while some partition has not yet fixed where the past ends."""
+
+
+class UsageReader(Protocol):
+    """Usage, exactly at a watermark."""
+
+    async def usage(self, query: UsageQuery) -> UsageAnswer: ...
+
+    async def backfill(self, meter: Meter) -> Backfill: ...
+
+    async def watermark(self) -> Watermark: ...
+
+
+class EventReader(Protocol):
+    """Raw events and rejects."""
+
+    async def events(self, query: EventQuery) -> Page: ...
+
+    async def rejects(self, query: RejectQuery) -> Page: ...
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    partition: int
+    flush: int | None
+    next_offset: int
+    end_offset: int
+    lag_frames: int
+    lag_seconds: float
+    state: str
+
+
+class Status(Protocol):
+    """How the processors are doing."""
+
+    async def partitions(self) -> Sequence[PartitionStatus]: ...

@@ -1,0 +1,1 @@
+"""The relational store: SQLAlchemy Core on SQLite or PostgreSQL."""

@@ -1,0 +1,44 @@
+"""Accounts and their API keys."""
+
+from enum import StrEnum
+
+import msgspec
+
+from schemas.ids import AccountId
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    INGEST = "ingest"
+    READ = "read"
+    ADMIN = "admin"
+    BACKFILL = "backfill"
+    """Lifts the limit on how old an event may be; useful only together with `ingest`."""
+
+
+class Mode(StrEnum):
+    """Live and test data never mix: they are two accounts' worth."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as kept: its secret is known only by hash."""
+
+    id: str
+    account: AccountId
+    mode: Mode
+    name: str
+    prefix: str
+    """The first characters, so that a person can tell keys apart."""
+    scopes: frozenset[Scope]
+    created_at: int
+    revoked_at: int | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """`admin` may do everything; but `backfill` must be given by name: it changes what is accepted."""
+        if scope is Scope.BACKFILL:
+            return scope in self.scopes
+        return scope in self.scopes or Scope.ADMIN in self.scopes

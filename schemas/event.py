@@ -1,0 +1,63 @@
+"""The event: what a producer posts, its limits, and its verdict."""
+
+from enum import StrEnum
+
+import msgspec
+
+NAME_LENGTH = 255
+PROPERTIES_BYTES = 16 * 1024
+PROPERTIES_DEPTH = 32
+BATCH_EVENTS = 10_000
+BODY_BYTES = 10 * 1000 * 1000
+
+
+class EventFlag:
+    """Bits of a frame's `flags` column."""
+
+    BACKFILL = 1
+    """Accepted past the age limit: its key is looked up among all events, not only in the window."""
+    REPLAY = 2
+    """A reject tried again: measured for one meter only, and not an event of its own."""
+
+
+class Verdict(StrEnum):
+    """What became of one posted event."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    INVALID = "invalid"
+
+
+class RejectCode(StrEnum):
+    """Why something that was posted is not counted. In replies, in the `rejects` table, and in metrics."""
+
+    CONFLICT = "IDEMPOTENCY_CONFLICT"
+    MISSING_FIELD = "MISSING_FIELD"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    WRONG_TYPE = "WRONG_TYPE"
+    LENGTH = "LENGTH_OUT_OF_RANGE"
+    CHARACTERS = "INVALID_CHARACTERS"
+    TIMESTAMP_FORMAT = "INVALID_TIMESTAMP"
+    TIMESTAMP_OLD = "TIMESTAMP_TOO_OLD"
+    TIMESTAMP_AHEAD = "TIMESTAMP_TOO_FAR_AHEAD"
+    PROPERTIES_SIZE = "PROPERTIES_TOO_LARGE"
+    PROPERTIES_DEPTH = "PROPERTIES_TOO_DEEP"
+    NUMBER_RANGE = "NUMBER_OUT_OF_RANGE"
+    NOT_A_NUMBER = "NOT_A_NUMBER"
+    DUPLICATE_FIELD = "DUPLICATE_FIELD"
+    MALFORMED = "MALFORMED_JSON"
+    BATCH_REFUSED = "BATCH_REFUSED"
+    VALUE_MISSING = "VALUE_MISSING"
+    VALUE_NOT_A_NUMBER = "VALUE_NOT_A_NUMBER"
+    VALUE_RANGE = "VALUE_OUT_OF_RANGE"
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """One event's bad news, as the reply tells it."""
+
+    index: int
+    idempotency_key: str | None
+    code: RejectCode
+    field: str | None
+    message: str

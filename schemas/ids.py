@@ -1,0 +1,43 @@
+"""Identifiers: what they look like and how they are made."""
+
+import secrets
+from collections.abc import Callable
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+"""One company's live data, or its test data: every row of every table belongs to exactly one."""
+
+RequestId = NewType("RequestId", str)
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+Randomness = Callable[[int], int]
+"""A whole number below the given bound; `secrets.randbelow` in production, a counter in tests."""
+
+
+def _tail(length: int, below: Randomness) -> str:
+    number = below(36**length)
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 36)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def base36(number: int, width: int) -> str:
+    """`number` in base 36, left-padded to `width`."""
+    digits = []
+    while number:
+        number, digit = divmod(number, 36)
+        digits.append(ALPHABET[digit])
+    return "".join(reversed(digits)).rjust(width, "0")
+
+
+def new_cuid(now_ms: int, below: Randomness = secrets.randbelow) -> str:
+    """25 characters, starts with `c`, sorts by time of making: the contract's id format."""
+    return "c" + base36(now_ms, 8)[-8:] + _tail(16, below)
+
+
+def new_request_id(below: Randomness = secrets.randbelow) -> RequestId:
+    """`req_` and 20 letters and digits."""
+    return RequestId("req_" + _tail(20, below))

@@ -1,0 +1,84 @@
+"""Raw events and rejects, as they are listed for debugging."""
+
+from typing import Any
+
+import msgspec
+
+from schemas.ids import AccountId
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Where an event is: partition, flush, frame, place in the frame."""
+
+    partition: int
+    number: int
+    offset: int
+    place: int
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which raw events to list, newest arrival first."""
+
+    account: AccountId
+    idempotency_key: str | None = None
+    event_name: str | None = None
+    customer_id: str | None = None
+    start: int | None = None
+    end: int | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the store keeps it. `properties` is the JSON text exactly as posted."""
+
+    account: AccountId
+    event_name: str
+    idempotency_key: str
+    customer_id: str
+    timestamp: int
+    properties: str
+    arrival: int
+    request_id: str
+    backfill: bool
+    place: Place
+
+
+class RejectQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rejects to list, newest arrival first."""
+
+    account: AccountId
+    code: str | None = None
+    meter: str | None = None
+    ids: tuple[str, ...] = ()
+    open_only: bool = False
+    """Leave out those that were tried again (a failed try leaves a reject of its own)."""
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Reject(msgspec.Struct, frozen=True, kw_only=True):
+    """Something accepted that could not be counted, whole, with the reason."""
+
+    id: str
+    account: AccountId
+    meter: str | None
+    """None where the event itself was refused, and not only one meter's share of it."""
+    code: str
+    message: str
+    event_name: str
+    idempotency_key: str
+    customer_id: str
+    timestamp: int
+    properties: str
+    arrival: int
+    request_id: str
+    replay_of: str | None
+    replayed: bool
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a listing."""
+
+    items: tuple[Any, ...]
+    next_cursor: str | None

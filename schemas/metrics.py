@@ -1,0 +1,78 @@
+"""Every metric, once: its name, its labels, its meaning. A name that is not here does not type-check."""
+
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+
+class Spec(NamedTuple):
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0)
+
+
+class Counter(Enum):
+    """Things that only ever grow."""
+
+    REQUESTS = Spec("http_requests_total", "HTTP requests answered", ("route", "method", "status"))
+    EVENTS = Spec("ingest_events_total", "Events posted, by what the gateway said of them", ("verdict",))
+    INVALID = Spec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
+    BUSY = Spec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))
+    BODY_BYTES = Spec("ingest_body_bytes_total", "Bytes of event bodies read, after decompression")
+    FRAMES = Spec("log_frames_total", "Frames made durable in the log")
+    FRAME_BYTES = Spec("log_frame_bytes_total", "Bytes of frames made durable in the log")
+    FLUSHES = Spec("flush_total", "Flushes done", ("partition",))
+    COUNTED = Spec("flush_events_total", "Events the processor decided on", ("outcome",))
+    REJECTS = Spec("rejects_total", "Rejects kept, by reason", ("code",))
+    BOOTS = Spec("partition_boots_total", "Times a partition was read anew from the store", ("partition",))
+    STORE_RETRIES = Spec("store_retries_total", "Steps repeated because the store failed", ("step",))
+
+
+class Gauge(Enum):
+    """Things that go up and down."""
+
+    PENDING_BYTES = Spec("ingest_pending_bytes", "Bytes of accepted bodies that are not yet answered")
+    LAG_FRAMES = Spec("partition_lag_frames", "Frames in the log that are not yet counted", ("partition",))
+    LAG_SECONDS = Spec("partition_lag_seconds", "Age of the oldest frame not yet counted", ("partition",))
+    WATERMARK = Spec("partition_watermark", "Number of the last flush done", ("partition",))
+    FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
+    MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
+
+
+class Histogram(Enum):
+    """Things with a spread."""
+
+    REQUEST_SECONDS = Spec("http_request_seconds", "Time to answer", ("route",), _SECONDS)
+    BATCH_EVENTS = Spec("ingest_batch_events", "Events per request", (), _SIZES)
+    COMMIT_SECONDS = Spec("log_commit_seconds", "Time to make one group of frames durable", (), _SECONDS)
+    COMMIT_EVENTS = Spec("log_commit_events", "Events per durable group", (), _SIZES)
+    FLUSH_EVENTS = Spec("flush_events", "Events per flush", (), _SIZES)
+    FLUSH_SECONDS = Spec("flush_seconds", "Time per stage of a flush", ("stage",), _SECONDS)
+    VISIBLE_SECONDS = Spec("visible_seconds", "From arrival to counted, oldest frame of each flush", (), _SECONDS)
+
+
+class Metrics(Protocol):
+    """Where numbers go. Labels are given by value, in the order of the catalogue."""
+
+    def count(self, metric: Counter, amount: float = 1, *labels: str) -> None: ...
+
+    def set(self, metric: Gauge, value: float, *labels: str) -> None: ...
+
+    def observe(self, metric: Histogram, value: float, *labels: str) -> None: ...
+
+
+class NoMetrics:
+    """Numbers nobody asked for."""
+
+    def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:
+        """Drop it."""
+
+    def set(self, metric: Gauge, value: float, *labels: str) -> None:
+        """Drop it."""
+
+    def observe(self, metric: Histogram, value: float, *labels: str) -> None:
+        """Drop it."""

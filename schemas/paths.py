@@ -1,0 +1,31 @@
+"""Property paths: `$.tokens`, `$.usage.total`, `$['odd name']`. A small, exact part of JSONPath."""
+
+import re
+
+from schemas.errors import Invalid
+
+_STEP = re.compile(r"""\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]""")
+
+Path = tuple[str, ...]
+
+
+def parse_path(text: str, field: str) -> Path:
+    """The property names from the outermost in; `Invalid` names the field and the first bad place."""
+    if not text.startswith("$"):
+        raise Invalid(f"{field}: a property path starts with '$', such as $.tokens; got {text!r}", field=field)
+    steps: list[str] = []
+    at = 1
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if step is None:
+            raise Invalid(
+                f"{field}: cannot read {text!r} from character {at + 1} on; "
+                "write $.name, $.outer.inner or $['odd name']",
+                field=field,
+            )
+        quoted = step["quoted"]
+        steps.append(step["name"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
+        at = step.end()
+    if not steps:
+        raise Invalid(f"{field}: '$' alone names no property; write $.name", field=field)
+    return tuple(steps)

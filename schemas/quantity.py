@@ -1,0 +1,44 @@
+"""Quantities: decimals of 38 digits, 12 of them after the point. No float comes near them."""
+
+import re
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+PRECISION = 38
+SCALE = 12
+LARGEST = Decimal(10) ** 15
+"""A single event's value must be smaller than this: 10^11 such values still sum without overflow."""
+
+_STEP = Decimal(1).scaleb(-SCALE)
+_CONTEXT = Context(prec=80, rounding=ROUND_HALF_EVEN)
+_NUMERIC_TEXT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+
+def from_text(text: str) -> Decimal | None:
+    """A JSON-style number in a string; None if it is not one."""
+    if len(text) > 100 or not _NUMERIC_TEXT.fullmatch(text):
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def to_quantity(value: Decimal) -> Decimal | None:
+    """`value` at our scale, ties to even; None when it is too large to be summed exactly.
+
+    Binary fractions printed in full (0.30000000000000004) have more places than anyone means: twelve are kept,
+    by the same rule wherever a value is read, so that a recount always agrees.
+    """
+    if not value.is_finite() or abs(value) >= LARGEST:
+        return None
+    if value.adjusted() < -SCALE - 2:
+        return Decimal(0).quantize(_STEP)
+    return value.quantize(_STEP, context=_CONTEXT)
+
+
+def to_text(value: Decimal) -> str:
+    """`12.5`, never `1.25E+1` or `12.500000000000`."""
+    if value == 0:
+        return "0"
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

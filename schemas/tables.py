@@ -1,0 +1,132 @@
+"""The usage store's tables as Arrow layouts: what a flush hands to the store.
+
+The SQL files beside this module declare the same columns for the engine; a test holds the two together.
+Every row of one flush carries the arrival month of that flush, so that an insert is one block in one table
+partition, and appears whole or not at all.
+"""
+
+import pyarrow as pa
+
+from schemas.flush import Table
+from schemas.hashing import KEY_BYTES
+from schemas.quantity import PRECISION, SCALE
+
+QUANTITY = pa.decimal128(PRECISION, SCALE)
+MICROS = pa.timestamp("us", tz="UTC")
+HASH = pa.binary(KEY_BYTES)
+
+PLACE = [
+    ("p", pa.uint16()),
+    ("n", pa.uint64()),
+    ("offset", pa.uint64()),
+    ("place", pa.uint32()),
+]
+"""Where an event is: partition, flush, frame, place in the frame. Unique, and the order of arrival."""
+
+EVENTS = pa.schema(
+    [
+        *PLACE,
+        ("account", pa.string()),
+        ("event_name", pa.string()),
+        ("customer_id", pa.string()),
+        ("timestamp", MICROS),
+        ("idempotency_key", pa.string()),
+        ("key_hash", HASH),
+        ("body_hash", pa.uint64()),
+        ("properties", pa.string()),
+        ("flags", pa.uint8()),
+        ("request_id", pa.string()),
+        ("arrival", MICROS),
+        ("month", pa.uint32()),
+    ]
+)
+
+LATEST = pa.struct(
+    [
+        ("timestamp", pa.int64()),
+        ("arrival", pa.int64()),
+        ("p", pa.uint16()),
+        ("offset", pa.uint64()),
+        ("place", pa.uint32()),
+        ("value", QUANTITY),
+    ]
+)
+"""Compared from left to right: the newest event, on a tie the one that arrived last, then its place."""
+
+USAGE = pa.schema(
+    [
+        ("account", pa.string()),
+        ("meter", pa.string()),
+        ("customer_id", pa.string()),
+        ("minute", pa.uint32()),
+        ("grp", pa.string()),
+        ("sum", QUANTITY),
+        ("count", pa.uint64()),
+        ("min", QUANTITY),
+        ("max", QUANTITY),
+        ("latest", LATEST),
+        ("uniques", pa.list_(HASH)),
+        ("month", pa.uint32()),
+    ]
+)
+"""Delta rows: merging any two of them, in any order, gives the same usage. `minute` is seconds since 1970.
+
+`grp` is a JSON array of the group values in the order of the meter's `group_by`: strings, or null for a missing one.
+`min` and `max` are null, and `latest` is `NO_LATEST`, where the meter does not ask for them.
+A row with meter '' is a receipt: its customer is 'p/n', or 'backfill/account/meter/p/chunk'.
+"""
+
+NO_LATEST = {"timestamp": -(2**63), "arrival": 0, "p": 0, "offset": 0, "place": 0, "value": 0}
+
+REJECTS = pa.schema(
+    [
+        *PLACE,
+        ("origin", pa.string()),
+        ("account", pa.string()),
+        ("meter", pa.string()),
+        ("code", pa.string()),
+        ("message", pa.string()),
+        ("event_name", pa.string()),
+        ("customer_id", pa.string()),
+        ("timestamp", MICROS),
+        ("idempotency_key", pa.string()),
+        ("properties", pa.string()),
+        ("flags", pa.uint8()),
+        ("request_id", pa.string()),
+        ("replay_of", pa.string()),
+        ("arrival", MICROS),
+        ("month", pa.uint32()),
+    ]
+)
+"""What could not be counted, whole, with the reason. `meter` is '' where the event itself was refused (a conflict).
+
+`origin` is '' for a flush's rejects, and the backfill's receipt for those of a backfill.
+"""
+
+SEEN = pa.schema(
+    [
+        ("p", pa.uint16()),
+        ("key_hash", HASH),
+        ("body_hash", pa.uint64()),
+        ("arrival", pa.int64()),
+        ("n", pa.uint64()),
+        ("month", pa.uint32()),
+    ]
+)
+
+LAYOUTS: dict[Table, pa.Schema] = {
+    Table.EVENTS: EVENTS,
+    Table.USAGE: USAGE,
+    Table.REJECTS: REJECTS,
+    Table.SEEN: SEEN,
+}
+
+
+def flush_receipt(partition: int, number: int) -> str:
+    """What the extra usage row of a flush carries as its customer."""
+    return f"{partition}/{number}"
+
+
+def backfill_receipt(account: str, meter: str, partition: int, chunk: int) -> str:
+    """What the extra usage row of one chunk of a meter's backfill carries as its customer."""
+    return f"backfill/{account}/{meter}/{partition}/{chunk}"

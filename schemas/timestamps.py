@@ -1,0 +1,34 @@
+"""Time as whole microseconds since 1970 in UTC: exact, small, and cheap to compare."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+
+Micros = NewType("Micros", int)
+
+SECOND = Micros(1_000_000)
+MINUTE = Micros(60 * SECOND)
+DAY = Micros(86_400 * SECOND)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(moment: datetime) -> Micros:
+    """An aware datetime as microseconds."""
+    since = moment - EPOCH
+    return Micros((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
+
+
+def to_datetime(micros: int) -> datetime:
+    """Microseconds as an aware datetime in UTC."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def to_iso(micros: int) -> str:
+    """`2026-11-21T10:30:00Z`, with a fraction only where there is one."""
+    return to_datetime(micros).isoformat().replace("+00:00", "Z")
+
+
+def month_of(micros: int) -> int:
+    """The UTC month as 202611: the table partition of every row of a flush."""
+    moment = to_datetime(micros)
+    return moment.year * 100 + moment.month

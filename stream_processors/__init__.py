@@ -1,0 +1,1 @@
+"""From event to usage: the log, the flush, the usage store."""

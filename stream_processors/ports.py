@@ -1,0 +1,101 @@
+"""What the flush needs from outside: a log to read, a store to write, meters to count with.
+
+Each port is small and asynchronous, and every call of one is a point where a crash, a rival or a lost reply may
+come in between: the simulator interleaves workers exactly there.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+import pyarrow as pa
+
+from schemas.flush import Applied, Claim, Progress, Table
+from schemas.frame import Frame
+from schemas.hashing import KeyHashes
+from schemas.meter import MeterSet
+
+
+class FrameLog(Protocol):
+    """The durable, partitioned, append-only sequence of frames, as its reader sees it. Offsets may have gaps."""
+
+    async def first_offset(self, partition: int) -> int:
+        """The lowest offset still held; where nothing is held, the next one to be given."""
+        ...
+
+    async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
+        """Frames from offset `start` on, up to and including `last`, in order.
+
+        Without `last`: at least one frame if there is one, and no more than `max_bytes` beyond the first.
+        With `last`: all of them, whatever their size, for a claimed range is redone whole.
+        """
+        ...
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        """Everything up to `last` is counted. May lag behind the truth, never lead it."""
+        ...
+
+
+class Claims(Protocol):
+    """The table of flushes."""
+
+    async def progress(self, partition: int) -> Progress | None:
+        """The highest claim of the partition; None if there is none."""
+        ...
+
+    async def claim(self, claim: Claim) -> None:
+        """Store the claim, unless one with this number or a higher one exists. Who won is told by `read_back`."""
+        ...
+
+    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+        """All claims numbered `number` or higher, one entry per different row stored."""
+        ...
+
+    async def finish(self, partition: int, number: int) -> None:
+        """State that all rows of the flush are there."""
+        ...
+
+
+class Tables(Protocol):
+    """The tables a flush writes."""
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        """Insert the rows as one block, at most once per (table, flush), however often it is called.
+
+        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
+        """
+        ...
+
+
+class SeenRows(msgspec.Struct, frozen=True):
+    """What is known of some keys: parallel sequences, at most one entry per key (its latest arrival)."""
+
+    key_hashes: Sequence[bytes]
+    body_hashes: Sequence[int]
+    arrivals: Sequence[int]
+
+
+class SeenKeys(Protocol):
+    """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
+
+    def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        """Every key hash of the flushes numbered below `below`, in chunks: to fill the filter."""
+        ...
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Those of the keys that are in `seen`."""
+        ...
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Those of the keys that are in `events`, however old: for events under the backfill scope."""
+        ...
+
+
+class MeterSets(Protocol):
+    """The meters, by version."""
+
+    async def newest_version(self) -> int: ...
+
+    async def at_version(self, version: int) -> MeterSet:
+        """Immutable: the same version always gives the same meters."""
+        ...

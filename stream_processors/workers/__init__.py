@@ -1,0 +1,1 @@
+"""Drivers: what reads the log and calls the flush."""
