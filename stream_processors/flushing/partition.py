@@ -1,0 +1,274 @@
+"""One partition's flushes, one at a time: claim, look up, insert, done, acknowledge.
+
+Every `await` on a port is a place where this worker may die, pause, or meet a rival. The order of the steps and
+every check between them closes a hole that lost or doubled events in a simpler protocol; the simulator in
+tests/simulator breaks them one by one to prove that it would notice.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from schemas.errors import ClaimMismatch, LogGap, StoreFailed
+from schemas.flush import Applied, Claim, Table
+from schemas.frame import Frame
+from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
+from stream_processors.core.assemble import assemble
+from stream_processors.core.dedupe import Known, suspects
+from stream_processors.core.filter import KeyFilter
+from stream_processors.core.plan import FlushRows, plan_flush
+from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
+from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, SeenRows, Tables
+
+_Answer = TypeVar("_Answer")
+
+NOTHING_KNOWN = SeenRows([], [], [])
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a partition reaches of the outside."""
+
+    log: FrameLog
+    claims: Claims
+    tables: Tables
+    seen: SeenKeys
+    meters: MeterSets
+    pause: Pause
+    metrics: Metrics = NoMetrics()
+    monotonic: Callable[[], float] = time.perf_counter
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the partition stands between two flushes."""
+
+    number: int
+    offset: int
+    version: int
+
+    def after(self, claim: Claim) -> "Position":
+        return Position(number=claim.number + 1, offset=claim.last + 1, version=claim.version)
+
+
+class Partition:
+    """Owns what is remembered of one partition: a position and a filter, both thrown away at any doubt."""
+
+    def __init__(self, number: int, ports: Ports, policy: FlushPolicy) -> None:
+        self.number = number
+        self._ports = ports
+        self._policy = policy
+        self._position: Position | None = None
+        self._filter: KeyFilter | None = None
+
+    @property
+    def position(self) -> Position | None:
+        """None before the boot, and after anything that cast doubt."""
+        return self._position
+
+    @property
+    def key_filter(self) -> KeyFilter | None:
+        """The keys of all flushes done so far: a hint for whoever wants to ask about keys cheaply."""
+        return self._filter
+
+    def forget(self) -> None:
+        """Throw away everything remembered: the next step boots."""
+        self._position = None
+        self._filter = None
+
+    async def boot(self) -> None:
+        """Read the truth from the store, and redo the last flush if it is not known to be done."""
+        self.forget()
+        progress = await self._ports.claims.progress(self.number)
+        # Only now the filter: filled before the claims are read, it could miss a rival's flush in between.
+        if progress is None:
+            position = Position(number=0, offset=0, version=0)
+        elif progress.done:
+            position = Position(number=0, offset=0, version=0).after(progress.claim)
+        else:
+            claim = progress.claim
+            position = Position(number=claim.number, offset=claim.first, version=claim.version)
+        self._filter = await self._filled_filter(position.number)
+        await self._check_log_holds(position.offset)
+        self._position = position
+        self._ports.metrics.count(Counter.BOOTS, 1, str(self.number))
+        if progress is not None and not progress.done:
+            await self._guarded(self._redo(progress.claim.number))
+
+    async def step(self) -> int:
+        """Flush what is waiting, up to the policy's size; how many frames that were.
+
+        0 says that nothing is waiting (or that a rival was met and the next step will boot).
+        """
+        if self._position is None:
+            await self.boot()
+        position = self._position
+        if position is None:
+            return 0
+        frames = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
+        newest = await self._ports.meters.newest_version()
+        if not frames and newest <= position.version:
+            return 0
+        proposal = self._propose(position, frames, newest)
+        await self._guarded(self._flush(proposal, frames))
+        return len(frames)
+
+    def _propose(self, position: Position, frames: Sequence[Frame], newest: int) -> Claim:
+        last = frames[-1].offset if frames else position.offset - 1
+        return Claim(
+            partition=self.number,
+            number=position.number,
+            first=position.offset,
+            last=last,
+            # The version never falls: what counted with a newer set once must not be counted with an older one.
+            version=max(newest, position.version),
+        )
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Do the work; whatever interrupts it casts doubt on all that is remembered."""
+        try:
+            await work
+        except Superseded:
+            self.forget()
+        except BaseException:
+            self.forget()
+            raise
+
+    async def _redo(self, number: int) -> None:
+        """Finish a flush that was claimed, by whomever, with exactly the claim's frames and version."""
+        claim = await self._insist("claim", lambda: self._adopt(number))
+        await self._complete(claim, await self._frames_of(claim))
+
+    async def _flush(self, proposal: Claim, frames: Sequence[Frame]) -> None:
+        adopted = await self._claim(proposal)
+        if (adopted.first, adopted.last) != (proposal.first, proposal.last):
+            frames = await self._frames_of(adopted)
+        await self._complete(adopted, frames)
+
+    async def _claim(self, proposal: Claim) -> Claim:
+        """Propose, and read back who won."""
+
+        async def propose_and_read_back() -> Claim:
+            await self._ports.claims.claim(proposal)
+            return await self._adopt(proposal.number)
+
+        return await self._insist("claim", propose_and_read_back)
+
+    async def _adopt(self, number: int) -> Claim:
+        """The one claim of this number, whole: its range and its version, whoever made it."""
+        found = await self._ports.claims.read_back(self.number, number)
+        if any(progress.done or progress.claim.number > number for progress in found):
+            raise Superseded(f"partition {self.number}: flush {number} was done by another worker")
+        claims = {progress.claim for progress in found}
+        if not claims:
+            raise StoreFailed(f"partition {self.number}: the claim of flush {number} is not visible yet")
+        if len(claims) > 1:
+            raise ClaimMismatch(
+                f"partition {self.number}: flush {number} has {len(claims)} different claims: {sorted(map(str, claims))}. "
+                "Nothing more is counted here. Stop all workers of this partition and compare the `flushes` table "
+                "with the log before starting again."
+            )
+        return claims.pop()
+
+    async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
+        """Everything after the claim; a redo of a claimed flush enters here."""
+        rows = await self._plan(claim, frames)
+        for table, block in rows.in_order():
+            await self._apply_once(claim, table, block)
+        await self._insist("finish", lambda: self._ports.claims.finish(self.number, claim.number))
+        await self._remember(claim, rows)
+        await self._ports.log.acknowledge(self.number, claim.last)
+
+    async def _plan(self, claim: Claim, frames: Sequence[Frame]) -> FlushRows:
+        began = self._ports.monotonic()
+        events = assemble(frames)
+        known = await self._look_up(claim, events)
+        meters = await self._ports.meters.at_version(claim.version)
+        rows = plan_flush(claim, events, known, meters, self._policy.window)
+        self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
+        return rows
+
+    async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
+        """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""
+        assert self._filter is not None
+        question = suspects(events, self._filter.may_contain)
+        seen, stored = NOTHING_KNOWN, NOTHING_KNOWN
+        if question.seen:
+            seen = await self._insist(
+                "look_up", lambda: self._ports.seen.find(self.number, claim.number, question.seen)
+            )
+        if question.events:
+            stored = await self._insist(
+                "look_up", lambda: self._ports.seen.find_events(self.number, claim.number, question.events)
+            )
+        return Known(seen=seen, events=stored)
+
+    async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
+        if not block.num_rows:
+            return
+        outcome = await self._insist(
+            table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, block)
+        )
+        if outcome is Applied.CLOSED:
+            raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
+
+    async def _remember(self, claim: Claim, rows: FlushRows) -> None:
+        assert self._position is not None
+        assert self._filter is not None
+        self._position = self._position.after(claim)
+        if self._filter.has_room_for(len(rows.new_hashes)):
+            self._filter.add(rows.new_hashes)
+        else:
+            self._filter = await self._filled_filter(self._position.number)
+        self._record(claim, rows)
+
+    def _record(self, claim: Claim, rows: FlushRows) -> None:
+        metrics, partition = self._ports.metrics, str(self.number)
+        metrics.count(Counter.FLUSHES, 1, partition)
+        metrics.set(Gauge.WATERMARK, claim.number, partition)
+        metrics.observe(Histogram.FLUSH_EVENTS, rows.counts.events)
+        metrics.count(Counter.COUNTED, rows.counts.accepted, "accepted")
+        metrics.count(Counter.COUNTED, rows.counts.duplicates, "duplicate")
+        metrics.count(Counter.COUNTED, rows.counts.conflicts, "conflict")
+        for code, amount in rows.counts.rejects.items():
+            metrics.count(Counter.REJECTS, amount, code)
+        if self._filter is not None:
+            metrics.set(Gauge.FILTER_KEYS, self._filter.count, partition)
+
+    async def _frames_of(self, claim: Claim) -> Sequence[Frame]:
+        if claim.is_barrier:
+            return ()
+        return await self._ports.log.read(self.number, claim.first, max_bytes=0, last=claim.last)
+
+    async def _check_log_holds(self, offset: int) -> None:
+        first = await self._ports.log.first_offset(self.number)
+        if first > offset:
+            raise LogGap(
+                f"partition {self.number}: frames {offset} to {first - 1} were never counted and are no longer in the "
+                "log. Restore the log from a backup that has them; starting without them would lose their events."
+            )
+
+    async def _filled_filter(self, below: int) -> KeyFilter:
+        """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
+        chunks = [chunk async for chunk in self._ports.seen.all_hashes(self.number, below)]
+        known = sum(len(chunk) for chunk in chunks)
+        fresh = KeyFilter.sized_for(known + max(known, self._policy.filter_keys))
+        for chunk in chunks:
+            fresh.add(chunk)
+        return fresh
+
+    async def _insist(self, stage: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Repeat the same step until the store answers: it may have happened, so nothing else may be tried."""
+        attempt = 0
+        began = self._ports.monotonic()
+        while True:
+            try:
+                answer = await call()
+            except StoreFailed:
+                attempt += 1
+                self._ports.metrics.count(Counter.STORE_RETRIES, 1, stage)
+                await self._ports.pause(attempt)
+            else:
+                self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, stage)
+                return answer

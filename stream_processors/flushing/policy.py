@@ -1,0 +1,29 @@
+"""What may be tuned about a partition's flushes, apart from the state of any of them."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from schemas.errors import TallyhouseError
+from schemas.timestamps import DAY, MINUTE
+
+WINDOW = 35 * DAY + 5 * MINUTE
+"""For how long a key is known. A timestamp is at most 5 minutes ahead of its first arrival and at most 35 days old
+at any arrival, so a retry that comes later than this is refused as too old by the gateway."""
+
+Pause = Callable[[int], Awaitable[None]]
+"""Waits before the given repetition (1, 2, …) of a failed step."""
+
+
+class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Frozen: what state there is lives in `Partition`."""
+
+    window: int = WINDOW
+    max_bytes: int = 24_000_000
+    """How many bytes of frame payloads one flush may take: this bounds its memory."""
+    filter_keys: int = 2_000_000
+    """How many keys a fresh filter has room for beyond those already known."""
+
+
+class Superseded(TallyhouseError):
+    """Someone else went on with this partition: forget everything remembered of it and boot."""
