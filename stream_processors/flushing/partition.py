@@ -5,6 +5,7 @@ every check between them closes a hole that lost or doubled events in a simpler 
 tests/simulator breaks them one by one to prove that it would notice.
 """
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -16,6 +17,7 @@ from schemas.errors import ClaimMismatch, LogGap, StoreFailed
 from schemas.flush import Applied, Claim, Table
 from schemas.frame import Frame
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
+from schemas.timestamps import month_of
 from stream_processors.core.assemble import assemble
 from stream_processors.core.dedupe import Known, suspects
 from stream_processors.core.filter import KeyFilter
@@ -50,6 +52,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     def after(self, claim: Claim) -> "Position":
         return Position(number=claim.number + 1, offset=claim.last + 1, version=claim.version)
+
+
+def of_one_month(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The leading frames that arrived in the same month: a flush's rows all carry it, and expire by it."""
+    return list(itertools.takewhile(lambda frame: month_of(frame.arrival) == month_of(frames[0].arrival), frames))
 
 
 class Partition:
@@ -106,7 +113,8 @@ class Partition:
         position = self._position
         if position is None:
             return 0
-        frames = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
+        waiting = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
+        frames = of_one_month(waiting)
         newest = await self._ports.meters.newest_version()
         if not frames and newest <= position.version:
             return 0

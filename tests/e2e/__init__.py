@@ -1,0 +1,1 @@
+"""Whole stories: a real server process, real HTTP, real kills."""

@@ -1,0 +1,121 @@
+"""A server process of our own: started, asked, killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+KEY = "ak_live_endtoendtestendtoendtestendtoend00"
+PATIENCE = 60.0
+
+
+def wait_until(what: str, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Wait for a condition, not for luck; say what did not come."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """`tallyhouse serve` on a data directory that outlives it."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+
+    def start(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
+        environment |= {
+            "TALLYHOUSE_HOST": "127.0.0.1",
+            "TALLYHOUSE_PORT": str(self.port),
+            "TALLYHOUSE_DATA_DIR": str(self.data),
+            "TALLYHOUSE_BOOTSTRAP_API_KEY": KEY,
+            "TALLYHOUSE_LOG_FORMAT": "json",
+            "TALLYHOUSE_API_RATE_LIMIT": "0",
+        }
+        environment |= {f"TALLYHOUSE_{name.upper()}": value for name, value in self._settings.items()}
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ingest_gateway", "serve"], env=environment, stdout=log, stderr=log
+            )
+        wait_until("the server to be ready", self._ready)
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the server ended: {self.output()[-2000:]}"
+        try:
+            return self.client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def output(self) -> str:
+        return (self.data.parent / f"{self.data.name}.log").read_text()
+
+    def kill(self) -> None:
+        """As a power switch would: no chance to say goodbye."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """As an operator would."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self._process.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self.client.close()
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = self.client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def post(self, path: str, body: Any, expect: int = 200) -> dict[str, Any]:
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == expect, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def wait_until_counted(self) -> None:
+        """Until every frame in the log is in the usage."""
+
+        def counted() -> bool:
+            partitions = self.get("/v1/status")["status"]["partitions"]
+            return all(partition["lag_frames"] == 0 for partition in partitions)
+
+        wait_until("all frames to be counted", counted)

@@ -1,0 +1,157 @@
+"""kill -9 at random, many times, while producers send: every acked event is counted once."""
+
+import random
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.server import KEY, Server, wait_until
+
+KILLS = 20
+SENDERS = 3
+BATCH = 40
+
+
+def event(key: str, customer: str, value: str, now: datetime) -> dict[str, Any]:
+    return {
+        "event_name": "api.request",
+        "idempotency_key": key,
+        "customer_id": customer,
+        "timestamp": now.isoformat(),
+        "properties": {"tokens": value, "user": key[-2:]},
+    }
+
+
+class Sender(threading.Thread):
+    """A producer that retries what was not acked, except for a few batches that it abandons."""
+
+    def __init__(self, number: int, url: str, stop: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._number = number
+        self._url = url
+        self._stop_asked = stop
+        self._random = random.Random(number)
+        self.acked: dict[str, dict[str, Any]] = {}
+        self.abandoned: dict[str, dict[str, Any]] = {}
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        batch = 0
+        with httpx.Client(base_url=self._url, timeout=10, headers={"Authorization": f"Bearer {KEY}"}) as client:
+            while not self._stop_asked.is_set():
+                events = self._batch(batch)
+                batch += 1
+                patience = 1 if self._random.random() < 0.05 else 10_000
+                if self._send(client, events, patience):
+                    self.acked.update({event["idempotency_key"]: event for event in events})
+                else:
+                    self.abandoned.update({event["idempotency_key"]: event for event in events})
+
+    def _batch(self, batch: int) -> list[dict[str, Any]]:
+        now = datetime.now(UTC) - timedelta(seconds=self._random.randrange(3600))
+        return [
+            event(
+                f"{self._number}-{batch}-{place}",
+                f"customer_{self._random.randrange(7)}",
+                f"{self._random.randrange(1000)}.{self._random.randrange(1000):03}",
+                now,
+            )
+            for place in range(BATCH)
+        ]
+
+    def _send(self, client: httpx.Client, events: list[dict[str, Any]], patience: int) -> bool:
+        for _ in range(patience):
+            try:
+                answer = client.post("/v1/events/ingest", json={"events": events})
+            except httpx.TransportError:
+                answer = None
+            if answer is not None and answer.status_code == 200:
+                told = answer.json()
+                if told["accepted"] + told["duplicates"] != len(events) or told["rejected"]:
+                    self.failures.append(answer.text)
+                return True
+            if answer is not None and answer.status_code != 503:
+                self.failures.append(answer.text)
+            if self._stop_asked.wait(0.02):
+                return False
+        return False
+
+
+def stored_events(server: Server) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = server.get("/v1/events", limit=1000, **({"cursor": cursor} if cursor else {}))
+        events += page["events"]
+        cursor = page["pagination"]["next_cursor"]
+        if not page["pagination"]["has_more"]:
+            return events
+
+
+def usage_of(server: Server, meter: str) -> dict[str, Decimal]:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    answer = server.get(
+        "/v1/usage",
+        meter=meter,
+        **{"from": (now - timedelta(hours=3)).isoformat(), "to": (now + timedelta(hours=1)).isoformat()},
+        window="none",
+    )
+    return {row["customer_id"]: Decimal(row["value"]) for row in answer["usage"]}
+
+
+def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
+    """20 kills while three producers send: usage, raw events and what was acked agree exactly."""
+    chance = random.Random(7)
+    stop = threading.Event()
+    with Server(tmp_path / "data", flush_linger="0.05", partitions="3") as server:
+        server.post("/v1/meters", _meter("tokens", "sum", "$.tokens"), expect=201)
+        senders = [Sender(number, server.url, stop) for number in range(SENDERS)]
+        for sender in senders:
+            sender.start()
+        for kill in range(KILLS):
+            acked = sum(len(sender.acked) for sender in senders)
+            wait_until("some progress", lambda: sum(len(sender.acked) for sender in senders) > acked)  # noqa: B023
+            time.sleep(chance.random() * 0.5)
+            server.kill()
+            server.start()
+            if kill == KILLS // 2:
+                server.post("/v1/meters", _meter("requests", "count", None), expect=201)
+        stop.set()
+        for sender in senders:
+            sender.join()
+        server.wait_until_counted()
+        _check(server, senders)
+
+
+def _meter(code: str, aggregation: str, value: str | None) -> dict[str, Any]:
+    meter = {"code": code, "name": code, "event_name": "api.request", "aggregation": aggregation}
+    return meter | ({"value_property": value} if value else {})
+
+
+def _check(server: Server, senders: list[Sender]) -> None:
+    assert [failure for sender in senders for failure in sender.failures] == []
+    acked = {key: event for sender in senders for key, event in sender.acked.items()}
+    possible = acked | {key: event for sender in senders for key, event in sender.abandoned.items()}
+    stored = stored_events(server)
+    keys = Counter(event["idempotency_key"] for event in stored)
+    assert [key for key, times in keys.items() if times != 1] == []
+    assert set(acked) - set(keys) == set()
+    assert set(keys) - set(possible) == set()
+    tokens: dict[str, Decimal] = {}
+    requests: dict[str, Decimal] = {}
+    for key in keys:
+        customer = possible[key]["customer_id"]
+        tokens[customer] = tokens.get(customer, Decimal(0)) + Decimal(possible[key]["properties"]["tokens"])
+        requests[customer] = requests.get(customer, Decimal(0)) + 1
+    assert usage_of(server, "tokens") == tokens
+    wait_until(
+        "the later meter's count of the past",
+        lambda: bool(server.get("/v1/meters/requests")["meter"]["backfill"]["done"]),
+    )
+    assert usage_of(server, "requests") == requests
