@@ -11,6 +11,7 @@ TallyhouseError
 ├── Busy                    not now: the caller should come again
 │   ├── RateLimited
 │   └── Overloaded
+├── Misconfigured           settings that cannot be used, all of them told together
 ├── StoreFailed             a store did not answer or answered with an error; repeat the same step
 └── Alarm                   an operator must look; going on could lose or double something
     ├── LogGap              the log no longer holds a frame that was never counted
@@ -18,6 +19,7 @@ TallyhouseError
     └── IdentityChanged     partitions, hash or log are not those this data was made with
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -93,6 +95,14 @@ class RateLimited(Busy):
 
 class Overloaded(Busy):
     """The service cannot take more right now."""
+
+
+class Misconfigured(TallyhouseError):
+    """Settings that cannot be used. Nothing was opened yet."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
 
 
 class StoreFailed(TallyhouseError):

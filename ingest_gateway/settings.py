@@ -1,0 +1,133 @@
+"""Every setting of the embedded process, each declared once; read from the environment at start, then never again."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from schemas.env import Entry, Kind, Setting, catalogue, duration, one_of, read, size, text, whole
+from schemas.timestamps import DAY, MINUTE, SECOND
+
+PREFIX = "TALLYHOUSE_"
+
+_API_KEY = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]+", re.ASCII)
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_DIRECTORY: Kind[Path] = Kind("a directory", Path)
+_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `tallyhouse serve` runs with."""
+
+    host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
+    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
+        "data"
+    )
+    bootstrap_api_key: Annotated[
+        str | None,
+        Setting(
+            _KEY, "Admin key to install at the first start; without it one is made and shown this once.", secret=True
+        ),
+    ] = None
+    partitions: Annotated[
+        int,
+        Setting(whole(1, 1024), "Partitions of the log; fixed at the first start for the life of the data directory."),
+    ] = 2
+    log_format: Annotated[
+        LogFormat, Setting(one_of(LogFormat), "How log lines are written: for people or for machines.")
+    ] = LogFormat.CONSOLE
+    log_level: Annotated[LogLevel, Setting(one_of(LogLevel), "Log lines below this level are left out.")] = (
+        LogLevel.INFO
+    )
+    event_max_age: Annotated[
+        int,
+        Setting(
+            duration(MINUTE, 35 * DAY),
+            "How old an event may be when it arrives; keys with the backfill scope may send older ones. "
+            "The seen keys reach back 35 days, so no more than that can be promised to count once.",
+        ),
+    ] = 35 * DAY
+    event_max_ahead: Annotated[
+        int, Setting(duration(0, 5 * MINUTE), "How far in the future an event's timestamp may be when it arrives.")
+    ] = 5 * MINUTE
+    api_rate_limit: Annotated[
+        int, Setting(whole(1, 10**9), "API requests per minute and account, event posts not counted.")
+    ] = 1000
+    ingest_rate_limit: Annotated[
+        int, Setting(whole(0, 10**9), "Event posts per minute and account; 0 sets no limit.")
+    ] = 0
+    body_budget: Annotated[
+        int,
+        Setting(
+            size(20 * 10**6, 10**11),
+            "Memory for event bodies that are not yet answered; beyond it posts are answered 503 with Retry-After.",
+        ),
+    ] = 128 * 10**6
+    log_limit: Annotated[
+        int,
+        Setting(
+            size(10**6, 10**14),
+            "Bytes of frames waiting to be counted; beyond it posts are answered 503 with Retry-After.",
+        ),
+    ] = 4 * 10**9
+    recent_keys: Annotated[
+        int,
+        Setting(whole(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
+    ] = 2**20
+    flush_events: Annotated[
+        int, Setting(whole(1, 10**6), "Events waiting in a partition that start a flush at once.")
+    ] = 100_000
+    flush_bytes: Annotated[
+        int, Setting(size(10**5, 10**9), "Bytes of frames one flush takes at most; bounds the processor's memory.")
+    ] = 16 * 10**6
+    flush_linger: Annotated[
+        int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
+    ] = 300 * SECOND // 1000
+    shutdown_grace: Annotated[
+        int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
+    ] = 10 * SECOND
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the commands that talk to a running process need."""
+
+    url: Annotated[
+        str | None, Setting(text("an address"), "Address of the running process, for the other commands.")
+    ] = None
+    api_key: Annotated[str | None, Setting(_KEY, "Key the other commands use.", secret=True)] = None
+
+
+def every_entry() -> tuple[Entry, ...]:
+    """All settings there are, those of the commands last."""
+    return catalogue(Settings, PREFIX) + catalogue(ClientSettings, PREFIX)
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises Misconfigured with every mistake."""
+    return read(Settings, PREFIX, environ, elsewhere=_variables(ClientSettings))
+
+
+def read_client_settings(environ: Mapping[str, str]) -> ClientSettings:
+    """Raises Misconfigured with every mistake."""
+    return read(ClientSettings, PREFIX, environ, elsewhere=_variables(Settings))
+
+
+def _variables(record: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(entry.variable for entry in catalogue(record, PREFIX))

@@ -1,0 +1,145 @@
+"""Reading a mapping of strings into one frozen record of settings, telling every mistake at once.
+
+A record declares each setting in one place: its field gives name, type and default, an annotation the rest.
+
+    class Settings(msgspec.Struct, frozen=True, kw_only=True):
+        port: Annotated[int, Setting(whole(1, 65535), "Port to listen on.")] = 8787
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Generic, TypeVar, get_type_hints
+
+import msgspec
+
+from schemas.errors import Misconfigured
+from schemas.units import parse_duration, parse_size, show_duration, show_size
+
+T = TypeVar("T")
+R = TypeVar("R", bound=msgspec.Struct)
+E = TypeVar("E", bound=StrEnum)
+
+HIDDEN = "(hidden)"
+UNSET = "(not set)"
+
+
+class Kind(msgspec.Struct, Generic[T], frozen=True):
+    """How values of one sort are written. `parse` raises ValueError for what is not one."""
+
+    what: str
+    parse: Callable[[str], T]
+    show: Callable[[T], str] = str
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What a field's type and default do not say."""
+
+    kind: Kind[Any]
+    meaning: str
+    secret: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of a catalogue."""
+
+    variable: str
+    field: str
+    default: Any
+    setting: Setting
+
+    def show(self, value: Any) -> str:
+        """`value` as one would write it; a secret only tells whether it is there."""
+        if value is None:
+            return UNSET
+        return HIDDEN if self.setting.secret else self.setting.kind.show(value)
+
+
+def catalogue(record: type[msgspec.Struct], prefix: str) -> tuple[Entry, ...]:
+    """All settings of a record, in the order they are declared."""
+    hints = get_type_hints(record, include_extras=True)
+    return tuple(
+        Entry(
+            variable=prefix + field.name.upper(),
+            field=field.name,
+            default=field.default,
+            setting=next(note for note in hints[field.name].__metadata__ if isinstance(note, Setting)),
+        )
+        for field in msgspec.structs.fields(record)
+    )
+
+
+def read(record: type[R], prefix: str, environ: Mapping[str, str], *, elsewhere: frozenset[str] = frozenset()) -> R:
+    """The settings `environ` gives; an empty variable counts as absent.
+
+    A variable that begins with `prefix` but means nothing is a mistake too, unless it is read `elsewhere`.
+    """
+    entries = catalogue(record, prefix)
+    mistakes = list(_unknown(entries, prefix, environ, elsewhere))
+    values: dict[str, Any] = {}
+    for entry in entries:
+        written = environ.get(entry.variable, "").strip()
+        if not written:
+            continue
+        try:
+            values[entry.field] = entry.setting.kind.parse(written)
+        except ValueError:
+            found = "something else" if entry.setting.secret else repr(written)
+            mistakes.append(f"{entry.variable}: expected {entry.setting.kind.what}, got {found}")
+    if mistakes:
+        raise Misconfigured(mistakes)
+    return record(**values)
+
+
+def _unknown(
+    entries: tuple[Entry, ...], prefix: str, environ: Mapping[str, str], elsewhere: frozenset[str]
+) -> Iterator[str]:
+    known = {entry.variable for entry in entries} | elsewhere
+    for variable in sorted(environ):
+        if variable.startswith(prefix) and variable not in known:
+            nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+            hint = f"did you mean {nearest[0]}?" if nearest else "`tallyhouse settings` lists those there are"
+            yield f"{variable}: no such setting; {hint}"
+
+
+def text(what: str, accepts: Callable[[str], object] = bool) -> Kind[str]:
+    """Text that `accepts` finds good."""
+
+    def parse(written: str) -> str:
+        if not accepts(written):
+            raise ValueError(written)
+        return written
+
+    return Kind(what, parse)
+
+
+def _within(parse: Callable[[str], int], low: int, high: int) -> Callable[[str], int]:
+    def bounded(written: str) -> int:
+        number = parse(written)
+        if not low <= number <= high:
+            raise ValueError(written)
+        return number
+
+    return bounded
+
+
+def whole(low: int, high: int) -> Kind[int]:
+    """A whole number."""
+    return Kind(f"a whole number from {low} to {high}", _within(int, low, high))
+
+
+def duration(low: int, high: int) -> Kind[int]:
+    """Microseconds, written with a unit."""
+    what = f"a duration from {show_duration(low)} to {show_duration(high)}, such as 300ms, 10s, 5m, 1h or 35d"
+    return Kind(what, _within(parse_duration, low, high), show_duration)
+
+
+def size(low: int, high: int) -> Kind[int]:
+    """Bytes, written with a unit."""
+    what = f"a size from {show_size(low)} to {show_size(high)}, such as 64KB, 10MB or 4GB"
+    return Kind(what, _within(parse_size, low, high), show_size)
+
+
+def one_of(choices: type[E]) -> Kind[E]:
+    """One of a few words."""
+    return Kind("one of " + ", ".join(choices), choices)
