@@ -9,8 +9,9 @@ from schemas.account import ApiKey, Mode, Scope
 from schemas.flush import Watermark
 from schemas.frame import NewFrame
 from schemas.ids import AccountId
-from schemas.listing import EventQuery, Page, RejectQuery
+from schemas.listing import Counted, EventQuery, Page, RejectQuery, StoredEvent
 from schemas.meter import Meter
+from schemas.usage import Backfill as Backfill
 from schemas.usage import UsageAnswer, UsageQuery
 
 
@@ -95,15 +96,6 @@ class Meters(Protocol):
         ...
 
 
-class Backfill(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a meter's count of past events is."""
-
-    done: bool
-    chunks_done: int
-    chunks_total: int | None
-    """None while some partition has not yet fixed where the past ends."""
-
-
 class UsageReader(Protocol):
     """Usage, exactly at a watermark."""
 
@@ -118,6 +110,10 @@ class EventReader(Protocol):
     """Raw events and rejects."""
 
     async def events(self, query: EventQuery) -> Page: ...
+
+    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[Counted]:
+        """How each of the account's meters on this event name, archived ones too, counted the event."""
+        ...
 
     async def rejects(self, query: RejectQuery) -> Page: ...
 

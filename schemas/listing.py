@@ -1,5 +1,7 @@
 """Raw events and rejects, as they are listed for debugging."""
 
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -42,6 +44,30 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     backfill: bool
     place: Place
+
+
+class Share(StrEnum):
+    """What one meter made of one event."""
+
+    COUNTED = "counted"
+    REJECTED = "rejected"
+    FILTERED = "filtered"
+    """The meter's filters leave it out."""
+    PENDING = "pending"
+    """The meter is younger than the event, and its backfill has not come this far."""
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How one meter counted one event."""
+
+    meter: str
+    share: Share
+    value: Decimal | None = None
+    """What the event adds: 1 for `count`; null for `unique`, which asks only whether the value is new."""
+    group: dict[str, str | None] = {}
+    code: str | None = None
+    message: str | None = None
+    """Of a rejected one: why."""
 
 
 class RejectQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ partition, and appears whole or not at all.
 import pyarrow as pa
 
 from schemas.flush import Table
-from schemas.hashing import KEY_BYTES
+from schemas.hashing import KEY_BYTES, body_digest
 from schemas.quantity import PRECISION, SCALE
 
 QUANTITY = pa.decimal128(PRECISION, SCALE)
@@ -130,3 +130,23 @@ def flush_receipt(partition: int, number: int) -> str:
 def backfill_receipt(account: str, meter: str, partition: int, chunk: int) -> str:
     """What the extra usage row of one chunk of a meter's backfill carries as its customer."""
     return f"backfill/{account}/{meter}/{partition}/{chunk}"
+
+
+BACKFILL_CHUNK = 16
+"""How many consecutive flush numbers one chunk of a backfill covers. Fixed: receipts are numbered by it."""
+
+
+def backfill_chunks(activation: int) -> int:
+    """How many chunks cover a partition's flushes below `activation`."""
+    return -(-activation // BACKFILL_CHUNK)
+
+
+def reject_id(partition: int, number: int, offset: int, place: int, meter: str, origin: str = "") -> str:
+    """The id of the reject at this place; with where a backfill found it hashed in, so that no two share one."""
+    suffix = f"-{body_digest(origin.encode()):016x}" if origin else ""
+    return f"rej_{partition}_{number}_{offset}_{place}_{meter}{suffix}"
+
+
+def replay_key(reject: str) -> str:
+    """The idempotency key under which a reject is tried again: at most once, and no event's key can equal it."""
+    return f"\x00replay\x00{reject}"

@@ -54,3 +54,12 @@ class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):
     watermark: Watermark
     """The rows are exactly the events of these flushes and earlier ones."""
     next_cursor: str | None = None
+
+
+class Backfill(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a meter's count of past events is."""
+
+    done: bool
+    chunks_done: int
+    chunks_total: int | None
+    """None while some partition has not yet fixed where the past ends."""
