@@ -11,8 +11,7 @@ from schemas.frame import NewFrame
 from schemas.ids import AccountId
 from schemas.listing import Counted, EventQuery, Page, RejectQuery, StoredEvent
 from schemas.meter import Meter
-from schemas.usage import Backfill as Backfill
-from schemas.usage import UsageAnswer, UsageQuery
+from schemas.usage import Backfill, UsageAnswer, UsageQuery
 
 
 class FrameSink(Protocol):
