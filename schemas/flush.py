@@ -1,5 +1,6 @@
 """The words of the flush protocol as records."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -56,3 +57,11 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True):
     """For each partition the last flush done: the exact extent of what has been counted."""
 
     flushes: dict[int, int]
+
+
+class SeenRows(msgspec.Struct, frozen=True):
+    """What is known of some keys: parallel sequences, at most one entry per key (its latest arrival)."""
+
+    key_hashes: Sequence[bytes]
+    body_hashes: Sequence[int]
+    arrivals: Sequence[int]

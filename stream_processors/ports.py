@@ -7,10 +7,9 @@ come in between: the simulator interleaves workers exactly there.
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-import msgspec
 import pyarrow as pa
 
-from schemas.flush import Applied, Claim, Progress, Table
+from schemas.flush import Applied, Claim, Progress, SeenRows, Table
 from schemas.frame import Frame
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
@@ -65,14 +64,6 @@ class Tables(Protocol):
         `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
         """
         ...
-
-
-class SeenRows(msgspec.Struct, frozen=True):
-    """What is known of some keys: parallel sequences, at most one entry per key (its latest arrival)."""
-
-    key_hashes: Sequence[bytes]
-    body_hashes: Sequence[int]
-    arrivals: Sequence[int]
 
 
 class SeenKeys(Protocol):

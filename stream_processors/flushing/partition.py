@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.errors import ClaimMismatch, LogGap, StoreFailed
-from schemas.flush import Applied, Claim, Table
+from schemas.flush import Applied, Claim, SeenRows, Table
 from schemas.frame import Frame
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
 from schemas.timestamps import month_of
@@ -23,7 +23,7 @@ from stream_processors.core.dedupe import Known, suspects
 from stream_processors.core.filter import KeyFilter
 from stream_processors.core.plan import FlushRows, plan_flush
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
-from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, SeenRows, Tables
+from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
 
 _Answer = TypeVar("_Answer")
 
