@@ -68,7 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Setting(duration(0, 5 * MINUTE), "How far in the future an event's timestamp may be when it arrives.")
     ] = 5 * MINUTE
     api_rate_limit: Annotated[
-        int, Setting(whole(1, 10**9), "API requests per minute and account, event posts not counted.")
+        int,
+        Setting(whole(0, 10**9), "API requests per minute and account, event posts not counted; 0 sets no limit."),
     ] = 1000
     ingest_rate_limit: Annotated[
         int, Setting(whole(0, 10**9), "Event posts per minute and account; 0 sets no limit.")

@@ -50,7 +50,7 @@ class Histogram(Enum):
     BATCH_EVENTS = Spec("ingest_batch_events", "Events per request", (), _SIZES)
     COMMIT_SECONDS = Spec("log_commit_seconds", "Time to make one group of frames durable", (), _SECONDS)
     COMMIT_EVENTS = Spec("log_commit_events", "Events per durable group", (), _SIZES)
-    FLUSH_EVENTS = Spec("flush_events", "Events per flush", (), _SIZES)
+    FLUSH_EVENTS = Spec("flush_size_events", "Events per flush", (), _SIZES)
     FLUSH_SECONDS = Spec("flush_seconds", "Time per stage of a flush", ("stage",), _SECONDS)
     VISIBLE_SECONDS = Spec("visible_seconds", "From arrival to counted, oldest frame of each flush", (), _SECONDS)
 

@@ -109,7 +109,7 @@ def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) ->
     """20 kills while three producers send: usage, raw events and what was acked agree exactly."""
     chance = random.Random(7)
     stop = threading.Event()
-    with Server(tmp_path / "data", flush_linger="0.05", partitions="3") as server:
+    with Server(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
         server.post("/v1/meters", _meter("tokens", "sum", "$.tokens"), expect=201)
         senders = [Sender(number, server.url, stop) for number in range(SENDERS)]
         for sender in senders:
