@@ -1,0 +1,62 @@
+"""A cap on the memory of bodies that are read but not yet answered: beyond it, callers are told to come again."""
+
+from types import TracebackType
+from typing import Self
+
+from schemas.errors import Overloaded
+from schemas.metrics import Counter, Gauge, Metrics
+
+
+class Budget:
+    """Bytes that may be held at once, over all requests. Used from one event loop only."""
+
+    def __init__(self, limit: int, metrics: Metrics, retry_after: int = 1) -> None:
+        self._limit = limit
+        self._metrics = metrics
+        self._retry_after = retry_after
+        self._held = 0
+
+    def reserve(self, amount: int) -> None:
+        """Take `amount` bytes. A body larger than the whole budget still gets in when it is the only one."""
+        if self._held and self._held + amount > self._limit:
+            self._metrics.count(Counter.BUSY, 1, "memory")
+            raise Overloaded(
+                f"{self._held} bytes of events are waiting to be stored and the limit is {self._limit}; "
+                "post again in a moment, the idempotency keys make that safe",
+                retry_after=self._retry_after,
+            )
+        self._change(amount)
+
+    def release(self, amount: int) -> None:
+        """Give `amount` bytes back."""
+        self._change(-amount)
+
+    def share(self) -> "Share":
+        """One request's part, given back as a whole: `with budget.share() as share: share.grow(len(chunk))`."""
+        return Share(self)
+
+    def _change(self, amount: int) -> None:
+        self._held += amount
+        self._metrics.set(Gauge.PENDING_BYTES, self._held)
+
+
+class Share:
+    """What one request holds of the budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def grow(self, amount: int) -> None:
+        """Hold `amount` bytes more. Raises Overloaded."""
+        self._budget.reserve(amount)
+        self._held += amount
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._budget.release(self._held)
+        self._held = 0
