@@ -36,6 +36,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     created_at: int
     revoked_at: int | None = None
+    last_used_at: int | None = None
+    """To the minute or so."""
 
     def may(self, scope: Scope) -> bool:
         """`admin` may do everything; but `backfill` must be given by name: it changes what is accepted."""

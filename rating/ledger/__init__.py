@@ -1,1 +1,1 @@
-"""The relational store: SQLAlchemy Core on SQLite or PostgreSQL."""
+"""The ledger: companies, accounts, API keys and meters, in SQLite or PostgreSQL through one schema."""

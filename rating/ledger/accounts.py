@@ -1,0 +1,65 @@
+"""Companies and their two accounts, live and test."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from rating.ledger.database import Database
+from rating.ledger.key_tokens import NewSecret, mode_of, new_token
+from rating.ledger.keys import key_values, new_key
+from rating.ledger.tables import accounts, api_keys, companies, meter_sets
+from schemas.account import ApiKey, Mode, Scope
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+
+FIRST_COMPANY = "First company"
+FIRST_KEY = "bootstrap"
+FIRST_SCOPES = frozenset({Scope.ADMIN, Scope.BACKFILL})
+
+
+class SqlAccounts:
+    """Companies and their two accounts, live and test."""
+
+    def __init__(
+        self, database: Database, clock: Callable[[], int], new_id: Callable[[], str], new_secret: NewSecret
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_id = new_id
+        self._new_secret = new_secret
+
+    async def bootstrap(self, token: str | None) -> tuple[ApiKey, str] | None:
+        """On an empty ledger: the first company and its admin key (with `token`, if given). Else None."""
+        mode = Mode.LIVE if token is None else mode_of(token)
+        token = token or new_token(mode, self._new_secret)
+        return await self._database.write(lambda connection: self._found(connection, mode, token))
+
+    def _found(self, connection: sa.Connection, mode: Mode, token: str) -> tuple[ApiKey, str] | None:
+        # Two processes may start on one empty ledger: the second waits here, and then finds a company.
+        connection.execute(sa.select(meter_sets.c.version).with_for_update())
+        if connection.scalar(sa.select(companies.c.id).limit(1)) is not None:
+            return None
+        now = self._clock()
+        siblings = self._add_company(connection, now)
+        key = new_key(siblings[mode], mode, token, name=FIRST_KEY, scopes=FIRST_SCOPES, key_id=self._new_id(), now=now)
+        connection.execute(sa.insert(api_keys).values(key_values(key, token)))
+        return key, token
+
+    def _add_company(self, connection: sa.Connection, now: int) -> dict[Mode, AccountId]:
+        company = self._new_id()
+        siblings = {mode: AccountId(self._new_id()) for mode in Mode}
+        connection.execute(sa.insert(companies).values(id=company, name=FIRST_COMPANY, created_at=now))
+        for mode, account in siblings.items():
+            connection.execute(
+                sa.insert(accounts).values(id=account, company_id=company, mode=mode.value, created_at=now)
+            )
+        return siblings
+
+    async def account_for(self, sibling: AccountId, mode: Mode) -> AccountId:
+        """The same company's account in the given mode."""
+        company = sa.select(accounts.c.company_id).where(accounts.c.id == sibling).scalar_subquery()
+        wanted = sa.select(accounts.c.id).where(accounts.c.company_id == company, accounts.c.mode == mode.value)
+        account = await self._database.read(lambda connection: connection.scalar(wanted))
+        if account is None:
+            raise NotFound(f"there is no account {sibling}")
+        return AccountId(account)

@@ -1,0 +1,79 @@
+"""One relational database behind a small thread pool: whole transactions, never a cursor, cross the border."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from schemas.errors import StoreFailed
+
+BUSY_SECONDS = 5
+THREADS = 4
+
+_WRITE = "ledger_write"
+
+Answer = TypeVar("Answer")
+
+
+def create_engine(url: str) -> sa.Engine:
+    """An engine for a `sqlite:///…` or `postgresql…://` URL, set up so that both keep the same promises."""
+    address = sa.make_url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        return sa.create_engine(address, pool_pre_ping=True, pool_size=THREADS)
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=THREADS)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    """Durable commits, enforced references, readers beside one writer."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes its lock at once: one that first reads could find the ground moved under it."""
+    writes = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """Runs functions of a connection, each in a transaction of its own, off the event loop."""
+
+    def __init__(self, engine: sa.Engine, executor: Executor) -> None:
+        self._reader = engine
+        self._writer = engine.execution_options(**{_WRITE: True})
+        self._executor = executor
+
+    async def read(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _run, self._reader, ask)
+
+    async def write(self, change: Callable[[sa.Connection], Answer]) -> Answer:
+        """All of `change` is committed when this returns, and none of it when this raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _run, self._writer, change)
+
+
+def _run(engine: sa.Engine, work: Callable[[sa.Connection], Answer]) -> Answer:
+    with transaction(engine) as connection:
+        return work(connection)
+
+
+@contextmanager
+def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
+    """A transaction whose failures of the database itself are told as StoreFailed."""
+    if write:
+        engine = engine.execution_options(**{_WRITE: True})
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreFailed(f"the ledger did not answer: {cause}") from error

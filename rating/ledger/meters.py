@@ -1,0 +1,217 @@
+"""Meters in the ledger: each new or archived one makes a new meter set, numbered without gaps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.database import Database
+from rating.ledger.tables import meter_sets, meters
+from schemas.errors import Alarm, Conflict, NotFound
+from schemas.ids import AccountId
+from schemas.meter import Aggregation, Filter, Meter, MeterSet
+
+
+class NewMeter(Protocol):
+    """A checked meter that has no version yet, as the edge hands it over."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def event_name(self) -> str: ...
+    @property
+    def aggregation(self) -> str: ...
+    @property
+    def value_property(self) -> str | None: ...
+    @property
+    def group_by(self) -> dict[str, str]: ...
+    @property
+    def filters(self) -> tuple[Any, ...]: ...
+    @property
+    def unit(self) -> str | None: ...
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a meter never changes, as kept in one column."""
+
+    event_name: str
+    aggregation: Aggregation
+    value_property: str | None
+    group_by: dict[str, str]
+    filters: tuple[Filter, ...]
+
+
+# Numbers in filters keep every digit: a float on the way would move the border they draw.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(Definition, float_hook=Decimal)
+
+
+class SqlMeters:
+    """The meters of each account, and of all of them by version."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, account: AccountId, meter: NewMeter) -> Meter:
+        """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
+
+        def insert(connection: sa.Connection) -> Meter:
+            # The version first: its lock makes the look for the code and the insert one step to rivals.
+            made = to_meter(account, meter, version=_next_version(connection), created_at=self._clock())
+            if _find(connection, account, meter.code) is not None:
+                raise taken(meter.code)
+            connection.execute(sa.insert(meters).values(_values(made)))
+            return made
+
+        return await self._database.write(insert)
+
+    async def list(self, account: AccountId) -> Sequence[Meter]:
+        """Oldest first, archived ones too."""
+        of_account = sa.select(meters).where(meters.c.account_id == account).order_by(meters.c.version)
+        rows = await self._database.read(lambda connection: connection.execute(of_account).all())
+        return [from_row(row) for row in rows]
+
+    async def get(self, account: AccountId, code: str) -> Meter:
+        """Raises NotFound."""
+        return await self._database.read(lambda connection: _one(connection, account, code))
+
+    async def rename(self, account: AccountId, code: str, changes: Mapping[str, str | None]) -> Meter:
+        """Change `name`, `unit`, or both."""
+        this = (meters.c.account_id == account) & (meters.c.code == code)
+
+        def change(connection: sa.Connection) -> Meter:
+            if changes:
+                connection.execute(sa.update(meters).where(this).values(dict(changes)))
+            return _one(connection, account, code)
+
+        return await self._database.write(change)
+
+    async def archive(self, account: AccountId, code: str) -> Meter:
+        """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
+        this = (meters.c.account_id == account) & (meters.c.code == code)
+
+        def end(connection: sa.Connection) -> Meter:
+            # The lock first: two that archive at once must not both find the meter alive.
+            connection.execute(sa.select(meter_sets.c.version).with_for_update())
+            if _one(connection, account, code).archived_version is None:
+                connection.execute(sa.update(meters).where(this).values(archived_version=_next_version(connection)))
+            return _one(connection, account, code)
+
+        return await self._database.write(end)
+
+    async def newest_version(self) -> int:
+        return await self._database.read(_newest_version)
+
+    async def at_version(self, version: int) -> MeterSet:
+        """Immutable: the same version always gives the same meters (their names and units as they are now)."""
+
+        def select(connection: sa.Connection) -> tuple[int, Sequence[Any]]:
+            alive = meters.c.archived_version.is_(None) | (meters.c.archived_version > version)
+            counting = sa.select(meters).where(meters.c.version <= version, alive).order_by(meters.c.version)
+            return _newest_version(connection), connection.execute(counting).all()
+
+        newest, rows = await self._database.read(select)
+        return meter_set(version, newest, [from_row(row) for row in rows])
+
+
+def _newest_version(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(meter_sets.c.version)).scalar_one())
+
+
+def _next_version(connection: sa.Connection) -> int:
+    """Locks the counter until the transaction ends, so that a version is seen only with all its meters."""
+    step = sa.update(meter_sets).values(version=meter_sets.c.version + 1).returning(meter_sets.c.version)
+    return int(connection.execute(step).scalar_one())
+
+
+def _find(connection: sa.Connection, account: AccountId, code: str) -> Meter | None:
+    this = sa.select(meters).where(meters.c.account_id == account, meters.c.code == code)
+    row = connection.execute(this).one_or_none()
+    return None if row is None else from_row(row)
+
+
+def _one(connection: sa.Connection, account: AccountId, code: str) -> Meter:
+    meter = _find(connection, account, code)
+    if meter is None:
+        raise missing(code)
+    return meter
+
+
+def to_meter(account: AccountId, meter: NewMeter, *, version: int, created_at: int) -> Meter:
+    return Meter(
+        account=account,
+        code=meter.code,
+        name=meter.name,
+        event_name=meter.event_name,
+        aggregation=Aggregation(meter.aggregation),
+        value_property=meter.value_property,
+        group_by=meter.group_by,
+        filters=meter.filters,
+        unit=meter.unit,
+        version=version,
+        created_at=created_at,
+    )
+
+
+def _values(meter: Meter) -> dict[str, Any]:
+    definition = Definition(
+        event_name=meter.event_name,
+        aggregation=meter.aggregation,
+        value_property=meter.value_property,
+        group_by=meter.group_by,
+        filters=meter.filters,
+    )
+    return {
+        "account_id": meter.account,
+        "code": meter.code,
+        "name": meter.name,
+        "unit": meter.unit,
+        "definition": _encoder.encode(definition).decode(),
+        "version": meter.version,
+        "created_at": meter.created_at,
+    }
+
+
+def from_row(row: Any) -> Meter:
+    definition = _decoder.decode(row.definition)
+    return Meter(
+        account=AccountId(row.account_id),
+        code=row.code,
+        name=row.name,
+        event_name=definition.event_name,
+        aggregation=definition.aggregation,
+        value_property=definition.value_property,
+        group_by=definition.group_by,
+        filters=definition.filters,
+        unit=row.unit,
+        version=row.version,
+        archived_version=row.archived_version,
+        created_at=row.created_at,
+    )
+
+
+def meter_set(version: int, newest: int, counting: Sequence[Meter]) -> MeterSet:
+    """`counting` as they were at `version`: what was archived later was not archived then."""
+    if version > newest:
+        raise Alarm(
+            f"meter set {version} is asked for, but the newest in the ledger is {newest}: "
+            "was the ledger restored from a backup older than the usage store?"
+        )
+    return MeterSet(version=version, meters=tuple(msgspec.structs.replace(m, archived_version=None) for m in counting))
+
+
+def taken(code: str) -> Conflict:
+    return Conflict(
+        f"code: the meter code {code!r} is taken (archived meters keep theirs, so that old usage stays "
+        "what it was); choose another one",
+        field="code",
+    )
+
+
+def missing(code: str) -> NotFound:
+    return NotFound(f"there is no meter with the code {code!r}", field="code")

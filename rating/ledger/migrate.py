@@ -1,0 +1,48 @@
+"""Brings a ledger's tables to the newest version: as often as wanted, by as many processes as want to."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from rating.ledger.database import create_engine, transaction
+from schemas.errors import IdentityChanged
+
+SCRIPTS = Path(__file__).parent / "migrations"
+
+_LOCK = 0x7A11
+"""Names the lock under which PostgreSQL lets one process migrate at a time. SQLite has its write lock."""
+
+
+def migrate(url: str) -> None:
+    """Apply what is missing, all in one transaction."""
+    engine = create_engine(url)
+    try:
+        with transaction(engine, write=True) as connection:
+            upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """The same on an open transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", SCRIPTS.as_posix().replace("%", "%%"))
+    _refuse_the_future(config, connection)
+    command.upgrade(config, "head")
+
+
+def _refuse_the_future(config: Config, connection: sa.Connection) -> None:
+    """A ledger written by a newer release is left alone."""
+    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+    found = set(MigrationContext.configure(connection).get_current_heads())
+    if found - known:
+        raise IdentityChanged(
+            f"the ledger is at version {', '.join(sorted(found))}, which this release does not know: "
+            "it was migrated by a newer one; run that release, or restore the backup made before the upgrade"
+        )

@@ -1,0 +1,8 @@
+"""What Alembic runs around the steps: nothing but the connection it is given."""
+
+from alembic import context
+
+from rating.ledger.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

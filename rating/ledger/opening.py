@@ -1,0 +1,47 @@
+"""Opens a ledger: the engine, its threads, and the ports on top; closes them again."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from rating.ledger.accounts import SqlAccounts
+from rating.ledger.database import THREADS, Database, create_engine
+from rating.ledger.key_tokens import NewSecret
+from rating.ledger.keys import SqlApiKeys
+from rating.ledger.meters import SqlMeters
+from rating.ledger.migrate import migrate
+from schemas.ids import new_cuid
+from schemas.timestamps import SECOND
+
+
+class Ledger(NamedTuple):
+    """The ledger's ports."""
+
+    accounts: SqlAccounts
+    api_keys: SqlApiKeys
+    meters: SqlMeters
+
+
+@contextmanager
+def open_ledger(
+    url: str, clock: Callable[[], int], new_secret: NewSecret = lambda: secrets.token_urlsafe(32)
+) -> Iterator[Ledger]:
+    """The ledger at `url` (`sqlite:///path` or `postgresql://…`), migrated. `clock` gives microseconds."""
+
+    def new_id() -> str:
+        return new_cuid(clock() * 1000 // SECOND)
+
+    migrate(url)
+    engine = create_engine(url)
+    try:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as executor:
+            database = Database(engine, executor)
+            yield Ledger(
+                accounts=SqlAccounts(database, clock, new_id, new_secret),
+                api_keys=SqlApiKeys(database, clock, new_id, new_secret),
+                meters=SqlMeters(database, clock),
+            )
+    finally:
+        engine.dispose()

@@ -1,0 +1,62 @@
+"""What every ledger does with companies and their two accounts."""
+
+import asyncio
+
+import pytest
+
+from ingest_gateway.ports import Accounts, ApiKeys
+from schemas.account import Mode, Scope
+from schemas.errors import Invalid, NotFound
+from schemas.ids import AccountId
+
+
+@pytest.mark.anyio
+class AccountsContract:
+    """Subclasses give the fixtures `accounts` and `api_keys`, on one empty ledger."""
+
+    async def test_first_start_makes_an_admin_key(self, accounts: Accounts, api_keys: ApiKeys) -> None:
+        """The first key administers the live account, may load old events, and can be found by its secret."""
+        made = await accounts.bootstrap(None)
+        assert made is not None
+        key, token = made
+        assert (key.mode, key.scopes) == (Mode.LIVE, frozenset({Scope.ADMIN, Scope.BACKFILL}))
+        found = await api_keys.find(token)
+        assert found is not None
+        assert found.id == key.id
+
+    @pytest.mark.parametrize("mode", list(Mode))
+    async def test_a_given_token_is_installed(self, accounts: Accounts, api_keys: ApiKeys, mode: Mode) -> None:
+        """A token given by the operator works as it is, in the mode that it names."""
+        token = f"ak_{mode}_0123456789abcdefghij"
+        assert await accounts.bootstrap(token) is not None
+        found = await api_keys.find(token)
+        assert found is not None
+        assert found.mode is mode
+
+    async def test_a_malformed_token_is_refused(self, accounts: Accounts) -> None:
+        """A bootstrap token of another form is refused without showing it, and nothing is made."""
+        with pytest.raises(Invalid) as refusal:
+            await accounts.bootstrap("sk_live_secret0123456789")
+        assert "secret" not in str(refusal.value)
+        assert await accounts.bootstrap(None) is not None
+
+    async def test_only_an_empty_ledger_is_bootstrapped(self, accounts: Accounts) -> None:
+        """The second start makes nothing, and neither does the second of two simultaneous first starts."""
+        answers = await asyncio.gather(*(accounts.bootstrap(None) for _ in range(8)))
+        assert sum(answer is not None for answer in answers) == 1
+        assert await accounts.bootstrap(None) is None
+
+    async def test_live_and_test_are_siblings(self, accounts: Accounts) -> None:
+        """Each account leads to the other one of its company, and to itself."""
+        made = await accounts.bootstrap(None)
+        assert made is not None
+        live = made[0].account
+        test = await accounts.account_for(live, Mode.TEST)
+        assert test != live
+        assert await accounts.account_for(test, Mode.LIVE) == live
+        assert await accounts.account_for(test, Mode.TEST) == test
+
+    async def test_a_stranger_has_no_sibling(self, accounts: Accounts) -> None:
+        """An account that is not there has no sibling either."""
+        with pytest.raises(NotFound):
+            await accounts.account_for(AccountId("nobody"), Mode.LIVE)

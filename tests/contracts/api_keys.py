@@ -1,0 +1,104 @@
+"""What every ledger does with API keys."""
+
+import re
+
+import pytest
+
+from ingest_gateway.ports import ApiKeys
+from schemas.account import Scope
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+from schemas.timestamps import MINUTE
+
+
+class Clock:
+    """Time that stands still unless a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+READ = frozenset({Scope.READ})
+
+
+@pytest.mark.anyio
+class ApiKeysContract:
+    """Subclasses give `api_keys`, the siblings `live` and `test`, and the `clock` the ledger reads."""
+
+    async def test_a_new_key_is_found_by_its_secret(self, api_keys: ApiKeys, live: AccountId) -> None:
+        """What was made is what is found; the secret has the promised form and is long enough."""
+        key, token = await api_keys.create(live, "meter reader", READ | {Scope.INGEST})
+        assert re.fullmatch(r"ak_live_[A-Za-z0-9_-]{32,}", token)
+        assert token.startswith(key.prefix)
+        found = await api_keys.find(token)
+        assert found is not None
+        assert (found.id, found.account, found.name, found.scopes) == (key.id, live, "meter reader", key.scopes)
+
+    async def test_the_mode_is_the_account_s(self, api_keys: ApiKeys, test: AccountId) -> None:
+        """A key of the test account says so in its secret."""
+        key, token = await api_keys.create(test, "t", READ)
+        assert token.startswith("ak_test_")
+        assert key.mode == "test"
+
+    async def test_nothing_else_is_found(self, api_keys: ApiKeys, live: AccountId) -> None:
+        """A secret that is one character off, longer, empty, or hostile text finds no key."""
+        _, token = await api_keys.create(live, "k", READ)
+        for wrong in (token[:-1], token + "x", token.swapcase(), "", "' OR 1=1 --", "\udcff", "ak_live_%"):
+            assert await api_keys.find(wrong) is None
+
+    async def test_secrets_differ(self, api_keys: ApiKeys, live: AccountId) -> None:
+        """No two keys share a secret or an id."""
+        made = [await api_keys.create(live, "k", READ) for _ in range(20)]
+        assert len({token for _, token in made}) == len({key.id for key, _ in made}) == 20
+
+    async def test_a_revoked_key_is_found_as_revoked(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+        """Whoever shows a revoked key can be told that it was revoked; the first revocation stands."""
+        key, token = await api_keys.create(live, "k", READ)
+        first = await api_keys.revoke(live, key.id)
+        clock.now += MINUTE
+        assert await api_keys.revoke(live, key.id) == first
+        found = await api_keys.find(token)
+        assert found is not None
+        assert found.revoked_at == first.revoked_at == clock.now - MINUTE
+
+    async def test_keys_belong_to_one_account(self, api_keys: ApiKeys, live: AccountId, test: AccountId) -> None:
+        """One account neither lists nor revokes another's key, not even its sibling's."""
+        key, token = await api_keys.create(live, "k", READ)
+        assert key.id not in {other.id for other in await api_keys.list(test)}
+        with pytest.raises(NotFound):
+            await api_keys.revoke(test, key.id)
+        found = await api_keys.find(token)
+        assert found is not None
+        assert found.revoked_at is None
+
+    async def test_listing_is_oldest_first(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+        """All keys of the account are listed in the order of making, revoked ones too."""
+        before = [key.id for key in await api_keys.list(live)]
+        made = []
+        for number in range(3):
+            clock.now += 1
+            made.append((await api_keys.create(live, f"k{number}", READ))[0].id)
+        await api_keys.revoke(live, made[1])
+        assert [key.id for key in await api_keys.list(live)] == [*before, *made]
+
+    async def test_unknown_accounts_get_no_key(self, api_keys: ApiKeys) -> None:
+        """A key is only made for an account that exists."""
+        with pytest.raises(NotFound):
+            await api_keys.create(AccountId("nobody"), "k", READ)
+
+    async def test_last_use_is_noted(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+        """A key that is used says when, to the minute or so; one that is not says nothing."""
+        key, token = await api_keys.create(live, "k", READ)
+        assert await self._last_use(api_keys, live, key.id) is None
+        await api_keys.find(token)
+        first = clock.now
+        assert await self._last_use(api_keys, live, key.id) == first
+        clock.now += MINUTE
+        await api_keys.find(token)
+        assert await self._last_use(api_keys, live, key.id) == first + MINUTE
+
+    async def _last_use(self, api_keys: ApiKeys, account: AccountId, key_id: str) -> int | None:
+        return next(key.last_used_at for key in await api_keys.list(account) if key.id == key_id)

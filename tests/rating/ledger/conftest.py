@@ -1,0 +1,94 @@
+"""Ledgers to test on: in memory, on SQLite, and on a PostgreSQL of one's own."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters
+from rating.ledger.opening import Ledger, open_ledger
+from schemas.account import ApiKey, Mode
+from schemas.ids import AccountId
+from tests.contracts.api_keys import Clock
+from tests.rating.ledger.postgresql import Server, started_server
+
+MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    with started_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger | MemoryLedger]:
+    if request.param == "memory":
+        books = MemoryBooks(clock, _counted("c{:024}"), _counted("{:032}"))
+        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books)
+        return
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    else:
+        url = request.getfixturevalue("postgresql").new_database()
+    with open_ledger(url, clock) as opened:
+        yield opened
+
+
+def _counted(form: str) -> Callable[[], str]:
+    """Texts that are never the same twice."""
+    numbers = count()
+    return lambda: form.format(next(numbers))
+
+
+@pytest.fixture
+def accounts(ledger: Ledger | MemoryLedger) -> object:
+    return ledger[0]
+
+
+@pytest.fixture
+def api_keys(ledger: Ledger | MemoryLedger) -> object:
+    return ledger[1]
+
+
+@pytest.fixture
+def meters(ledger: Ledger | MemoryLedger) -> object:
+    return ledger[2]
+
+
+@pytest.fixture
+def first_key(ledger: Ledger | MemoryLedger) -> ApiKey:
+    made = asyncio.run(ledger[0].bootstrap(None))
+    assert made is not None
+    return made[0]
+
+
+@pytest.fixture
+def live(first_key: ApiKey) -> AccountId:
+    return first_key.account
+
+
+@pytest.fixture
+def test(ledger: Ledger | MemoryLedger, live: AccountId) -> AccountId:
+    return asyncio.run(ledger[0].account_for(live, Mode.TEST))

@@ -1,0 +1,17 @@
+"""The ledger's ports keep their contracts on every adapter."""
+
+from tests.contracts.accounts import AccountsContract
+from tests.contracts.api_keys import ApiKeysContract
+from tests.contracts.meters import MetersContract
+
+
+class TestAccounts(AccountsContract):
+    """On each ledger."""
+
+
+class TestApiKeys(ApiKeysContract):
+    """On each ledger."""
+
+
+class TestMeters(MetersContract):
+    """On each ledger."""
