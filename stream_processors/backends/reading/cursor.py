@@ -1,0 +1,38 @@
+"""Cursors: the sort key of the last row shown, opaque to whoever holds it, checked when it comes back."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.errors import Invalid
+
+Key = tuple[int | str, ...]
+
+_LONGEST = 4096
+
+
+def encode_cursor(key: Sequence[int | str]) -> str:
+    """The key as URL-safe text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).decode().rstrip("=")
+
+
+def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
+    """The key again; `Invalid` unless it has just these types in this order."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[int | str])
+    except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+        raise _unreadable() from error
+    if [type(part) for part in key] != list(shape):
+        raise _unreadable()
+    return tuple(key)
+
+
+def _unreadable() -> Invalid:
+    return Invalid(
+        "cursor: not one of ours, or of another kind of listing; "
+        "send next_cursor of the page before, with the same parameters, or no cursor to start anew",
+        field="cursor",
+    )

@@ -1,0 +1,145 @@
+"""Windows of local time: which minutes belong together, in any zone, through every change of its clock.
+
+A window starts at the instant when the local clock first shows its hour, date or month; it ends where the next one
+starts. So a day has 23 or 25 hours where the clock changes, an hour that the clock shows twice is two windows, and
+where a clock moves by half an hour the hour it interrupts is cut in two. Edges lie on whole minutes because usage
+does. All times here are seconds since 1970.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from schemas.errors import Invalid
+from schemas.usage import Window
+
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86_400
+_MOST_EDGES = 20_000
+
+
+class Windows(msgspec.Struct, frozen=True, kw_only=True):
+    """The windows of a half-open range: an even step, or a list of edges where steps are not even."""
+
+    start: int
+    end: int
+    step: int = 0
+    shift: int = 0
+    """Added to a time before it is rounded down to a step."""
+    edges: tuple[int, ...] = ()
+    """Where each window starts; the first one is `start`."""
+
+    def start_of(self, minute: int) -> int:
+        """The start of the window that `minute` is in, clipped to the range."""
+        if self.edges:
+            return self.edges[bisect_right(self.edges, minute) - 1]
+        return max(self.start, minute - (minute + self.shift) % self.step)
+
+    def end_of(self, start: int) -> int:
+        """The end of the window that starts at `start`, clipped to the range."""
+        if self.edges:
+            after = bisect_right(self.edges, start)
+            return self.edges[after] if after < len(self.edges) else self.end
+        return min(self.end, start - (start + self.shift) % self.step + self.step)
+
+
+def windows_between(window: Window, timezone: str, start: int, end: int) -> Windows:
+    """The windows of [start, end); `Invalid` for a zone nobody knows or too many uneven windows."""
+    zone = _zone(timezone)
+    match window:
+        case Window.NONE:
+            return Windows(start=start, end=end, edges=(start,))
+        case Window.MINUTE:
+            return Windows(start=start, end=end, step=_MINUTE)
+        case Window.HOUR:
+            return _hours(zone, start, end)
+        case Window.DAY:
+            return _dates(zone, start, end, _next_day)
+        case Window.MONTH:
+            return _dates(zone, start, end, _next_month)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Invalid(
+            f"timezone: {name!r} is not a known time zone; use an IANA name such as Europe/Berlin or UTC",
+            field="timezone",
+        ) from error
+
+
+def _hours(zone: ZoneInfo, start: int, end: int) -> Windows:
+    runs = list(_constant_runs(zone, start, end))
+    shifts = {shift for _, _, shift in runs}
+    if len(shifts) == 1:
+        return Windows(start=start, end=end, step=_HOUR, shift=shifts.pop())
+    edges: list[int] = []
+    for since, until, shift in runs:
+        edges.append(since)
+        edges.extend(range(since - (since + shift) % _HOUR + _HOUR, until, _HOUR))
+        _check_count(edges)
+    return Windows(start=start, end=end, edges=tuple(edges))
+
+
+def _constant_runs(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Stretches (since, until, shift) in which full hours fall on the same minute of a UTC hour."""
+    since, shift = start, _shift(zone, start)
+    for probe in range(start + _DAY, end + _DAY, _DAY):
+        until = min(probe, end - _MINUTE)
+        if until > since and _shift(zone, until) != shift:
+            change = _first_change(zone, max(since, until - _DAY), until, shift)
+            yield since, change, shift
+            since, shift = change, _shift(zone, change)
+    yield since, end, shift
+
+
+def _first_change(zone: ZoneInfo, low: int, high: int, shift: int) -> int:
+    """The first minute in (low, high] whose shift is another; that of `high` is."""
+    while high - low > _MINUTE:
+        middle = low + (high - low) // (2 * _MINUTE) * _MINUTE
+        low, high = (middle, high) if _shift(zone, middle) == shift else (low, middle)
+    return high
+
+
+def _shift(zone: ZoneInfo, at: int) -> int:
+    """By how much the zone's full hours precede those of UTC, in whole minutes."""
+    offset = datetime.fromtimestamp(at, zone).utcoffset() or timedelta()
+    return int(offset.total_seconds()) // _MINUTE * _MINUTE % _HOUR
+
+
+def _dates(zone: ZoneInfo, start: int, end: int, following: Callable[[date], date]) -> Windows:
+    edges = [start]
+    first = following(datetime.fromtimestamp(start, zone).date())
+    while (edge := _first_instant(zone, first)) < end:
+        if edge > edges[-1]:
+            edges.append(edge)
+            _check_count(edges)
+        first = following(first)
+    return Windows(start=start, end=end, edges=tuple(edges))
+
+
+def _next_day(day: date) -> date:
+    return day + timedelta(days=1)
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _first_instant(zone: ZoneInfo, day: date) -> int:
+    """When `day` begins: at midnight, or right after the jump where the clock skips midnight."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return int(midnight.astimezone(UTC).timestamp()) // _MINUTE * _MINUTE
+
+
+def _check_count(edges: list[int]) -> None:
+    if len(edges) > _MOST_EDGES:
+        raise Invalid(
+            f"window: more than {_MOST_EDGES} windows of uneven length; ask for a shorter range or a longer window",
+            field="window",
+        )

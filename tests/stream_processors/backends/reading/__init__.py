@@ -1,0 +1,1 @@
+"""Reading usage, events and rejects."""
