@@ -32,8 +32,8 @@ class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     group_by: tuple[str, ...] = ()
     """Which of the meter's group keys to keep apart; the others are merged."""
-    groups: dict[str, tuple[str, ...]] = {}
-    """Only rows whose group key has one of these values."""
+    groups: dict[str, tuple[str | None, ...]] = {}
+    """Only rows whose group key has one of these values; None stands for a missing one."""
     top: int | None = None
     """Only the n customers (with group, where grouped) with the largest value, largest first."""
     after: str | None = None
