@@ -1,7 +1,7 @@
 """One keep-alive HTTP connection that posts and waits, at a few microseconds per post."""
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import httptools
 
@@ -49,8 +49,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready to post."""
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - only tells the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Some of an answer."""

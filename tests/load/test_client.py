@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from ingest_gateway.load.client import Client, Plan
 from ingest_gateway.load.supply import Supply
@@ -27,6 +29,14 @@ async def delivered(
         client = Client(target, supply, plan, time.monotonic)
         await client.run()
     return client, truth, bodies
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_any_event_loop_will_do(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """The command runs on uvloop, the tests on asyncio's own."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        client, _, _ = runner.run(delivered(accept, events=200))
+    assert client.tally.acked == 200
 
 
 def test_every_event_is_posted_and_acked() -> None:
