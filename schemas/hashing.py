@@ -13,6 +13,8 @@ HASH_NAME = "xxh3-1"
 
 key_digest = xxhash.xxh3_128_digest
 body_digest = xxhash.xxh3_64_intdigest
+value_digest = xxhash.xxh3_128_digest
+"""Of a value that a `unique` meter tells apart: what `uniques` in the usage rows holds."""
 
 KEY_BYTES = 16
 

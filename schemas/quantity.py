@@ -29,7 +29,7 @@ def to_quantity(value: Decimal) -> Decimal | None:
     Binary fractions printed in full (0.30000000000000004) have more places than anyone means: twelve are kept,
     by the same rule wherever a value is read, so that a recount always agrees.
     """
-    if not value.is_finite() or abs(value) >= LARGEST:
+    if not value.is_finite() or value.copy_abs() >= LARGEST:
         return None
     if value.adjusted() < -SCALE - 2:
         return Decimal(0).quantize(_STEP)

@@ -1,16 +1,21 @@
 """Which events are new: in order of arrival the first event of a key wins, for a window of time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.event import EventFlag
 from schemas.flush import SeenRows
-from schemas.hashing import KeyHashes
+from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
 
 Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+Bodies = npt.NDArray[np.uint64]
+Micros = npt.NDArray[np.int64]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -37,11 +42,137 @@ class Judgement(msgspec.Struct, frozen=True):
     conflict: Mask
 
 
+class Claimants(msgspec.Struct, frozen=True):
+    """The columns that decide who owns a key."""
+
+    key_hash: pa.Array
+    body: Bodies
+    arrival: Micros
+    is_backfill: Mask
+
+    @classmethod
+    def of(cls, events: pa.Table) -> "Claimants":
+        return cls(
+            key_hash=_single(events["key_hash"]),
+            body=events["body_hash"].to_numpy(),
+            arrival=events["arrival"].cast(pa.int64()).to_numpy(),
+            is_backfill=(events["flags"].to_numpy() & EventFlag.BACKFILL) != 0,
+        )
+
+
+def halves_of(key_hash: pa.ChunkedArray) -> KeyHashes:
+    """A column of key hashes as rows of (high, low)."""
+    column = _single(key_hash)
+    start = column.offset * KEY_BYTES
+    return as_halves(column.buffers()[1][start : start + len(column) * KEY_BYTES])
+
+
 def suspects(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) -> Question:
     """The keys to look up, each once."""
-    raise NotImplementedError
+    if not events.num_rows:
+        return Question([], [])
+    claimants = Claimants.of(events)
+    return Question(
+        seen=_distinct(claimants.key_hash, may_contain(halves_of(events["key_hash"]))),
+        events=_distinct(claimants.key_hash, claimants.is_backfill),
+    )
 
 
 def judge(events: pa.Table, known: Known, window: int) -> Judgement:
     """First-seen, duplicate (same body) or conflict (another body) for every event."""
-    raise NotImplementedError
+    claimants = Claimants.of(events)
+    is_known, known_body = _recall(claimants, known, window)
+    first_of = first_occurrences(claimants.key_hash, halves_of(events["key_hash"])[:, 1])
+    age = claimants.arrival - claimants.arrival[first_of]
+    if np.any((is_known != is_known[first_of]) | (age > window)):
+        # The window ends between two events of one key: rare, so plain Python may take its time.
+        return judge_one_by_one(claimants, known, window)
+    winner_body = np.where(is_known, known_body, claimants.body[first_of])
+    return _verdicts((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
+
+
+def first_occurrences(key_hash: pa.Array, low_halves: npt.NDArray[np.uint64]) -> Indices:
+    """For each event the index of the first one with the same key.
+
+    Sorting half of each hash tells cheaply which keys can occur twice at all; those are compared in full.
+    """
+    first_of = np.arange(len(low_halves))
+    in_order = np.sort(low_halves)
+    repeated = in_order[1:][in_order[1:] == in_order[:-1]]
+    if len(repeated):
+        rows = np.flatnonzero(
+            pc.is_in(pa.array(low_halves), value_set=pa.array(repeated)).to_numpy(zero_copy_only=False)
+        )
+        codes = key_hash.take(pa.array(rows)).dictionary_encode().indices.to_numpy()
+        # Of repeated places in one assignment the last is kept: backwards, that is the first event.
+        first_row = np.empty(len(rows), dtype=np.intp)
+        first_row[codes[::-1]] = rows[::-1]
+        first_of[rows] = first_row[codes]
+    return first_of
+
+
+def judge_one_by_one(claimants: Claimants, known: Known, window: int) -> Judgement:
+    """The definition, event by event: what `judge` does for whole flushes wherever no window ends inside one."""
+    recent = dict(
+        zip(known.seen.key_hashes, zip(known.seen.arrivals, known.seen.body_hashes, strict=True), strict=True)
+    )
+    ever = dict(zip(known.events.key_hashes, known.events.body_hashes, strict=True))
+    taken: set[bytes] = set()
+    first, same = (np.zeros(len(claimants.body), dtype=np.bool_) for _ in range(2))
+    columns = (
+        claimants.key_hash.to_pylist(),
+        claimants.body.tolist(),
+        claimants.arrival.tolist(),
+        claimants.is_backfill,
+    )
+    for index, (key, body, arrival, is_backfill) in enumerate(zip(*columns, strict=True)):
+        owner_arrival, owner_body = recent.get(key, (0, None))
+        if owner_body is not None and (arrival - owner_arrival <= window or (is_backfill and key in taken)):
+            same[index] = body == owner_body
+        elif is_backfill and key in ever and key not in taken:
+            same[index] = body == ever[key]
+        else:
+            first[index] = True
+            recent[key] = (arrival, body)
+            taken.add(key)
+    return _verdicts(first, same)
+
+
+def _verdicts(first: Mask, same_body: Mask) -> Judgement:
+    return Judgement(first=first, duplicate=~first & same_body, conflict=~first & ~same_body)
+
+
+def _recall(claimants: Claimants, known: Known, window: int) -> tuple[Mask, Bodies]:
+    """Which events have a key that an earlier flush knows, and the body it knows."""
+    is_known = np.zeros(len(claimants.body), dtype=np.bool_)
+    known_body = np.zeros(len(claimants.body), dtype=np.uint64)
+    for rows, limit, among in (
+        # Seen keys last: where both know a key, they say more of it than `events`, which may be older.
+        (known.events, None, claimants.is_backfill),
+        (known.seen, window, None),
+    ):
+        if rows.key_hashes:
+            found = _matches(claimants.key_hash, rows.key_hashes)
+            hit = found >= 0 if among is None else (found >= 0) & among
+            if limit is not None:
+                hit &= claimants.arrival - np.array(rows.arrivals, dtype=np.int64)[found] <= limit
+            is_known |= hit
+            known_body[hit] = np.array(rows.body_hashes, dtype=np.uint64)[found[hit]]
+    return is_known, known_body
+
+
+def _matches(key_hash: pa.Array, wanted: Sequence[bytes]) -> Indices:
+    """For each event the index of its key among `wanted`, or -1."""
+    found = pc.index_in(key_hash, value_set=pa.array(wanted, pa.binary(KEY_BYTES)))
+    indices: Indices = found.fill_null(-1).to_numpy().astype(np.intp)
+    return indices
+
+
+def _distinct(key_hash: pa.Array, mask: Mask) -> list[bytes]:
+    keys: list[bytes] = key_hash.filter(pa.array(mask)).unique().to_pylist() if mask.any() else []
+    return keys
+
+
+def _single(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, without a copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

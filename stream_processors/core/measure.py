@@ -1,11 +1,28 @@
 """Events and meters into usage rows, and rejects for the values that could not be counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.meter import Meter
+from schemas.tables import EVENTS
+from schemas.timestamps import MINUTE, SECOND
+from stream_processors.core.aggregate import Counted, aggregate, group_readings, value_reading
+from stream_processors.core.columns import Columns, Reading, read_columns
+from stream_processors.core.conditions import passing, reading_of
+from stream_processors.core.groups import group_rows, rank
+from stream_processors.core.rejects import Reject, explain, out_of_time, reject_rows
+from stream_processors.core.usage_rows import stacked
+
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+_MINUTES = range(2**32 * SECOND // MINUTE)
+"""What the `minute` of a usage row can hold."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -15,11 +32,138 @@ class Measured(msgspec.Struct, frozen=True):
     rejects: pa.Table
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of one account and one event name, in order of arrival."""
+
+    events: pa.Table
+    rows: Rows
+    """Where they are in the table that is measured."""
+    customers: npt.NDArray[np.int64]
+    minutes: npt.NDArray[np.int64]
+    columns: Columns
+
+
 def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: str = "") -> Measured:
     """Count the events with the meters.
 
     `events` has the layout EVENTS, whether planned in a flush or read back from the store (more columns do no harm).
+    An event with a `replay_meter` is counted for that meter only.
     Every row of the result carries `month`, and the rejects carry `origin`.
     Both are sorted, so that the same events and meters always make the same rows.
     """
-    raise NotImplementedError
+    usage: dict[tuple[str, str], pa.Table] = {}
+    rejects: list[Reject] = []
+    for batch, its_meters in _batches(events, meters):
+        for meter in its_meters:
+            usage[meter.account, meter.code], refused = _count(batch, meter, month)
+            rejects += refused
+    return Measured(
+        usage=stacked([usage[key] for key in sorted(usage)]),
+        rejects=reject_rows(events, rejects, month=month, origin=origin),
+    )
+
+
+def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[Batch, list[Meter]]]:
+    """The events that some meter may count, with those meters."""
+    wanted: dict[tuple[str, str], list[Meter]] = {}
+    for meter in meters:
+        wanted.setdefault((meter.account, meter.event_name), []).append(meter)
+    if not events.num_rows or not wanted:
+        return
+    customers = rank(_column(events, "customer_id"))
+    minutes = np.floor_divide(_column(events, "timestamp").cast(pa.int64()).to_numpy(), MINUTE)
+    for pair, rows in _split(events):
+        if pair in wanted:
+            whole = len(rows) == events.num_rows
+            chosen = events if whole else events.take(pa.array(rows))
+            yield (
+                Batch(
+                    events=chosen,
+                    rows=rows,
+                    customers=customers[rows],
+                    minutes=minutes[rows],
+                    columns=read_columns(_column(chosen, "properties"), _readings(wanted[pair])),
+                ),
+                wanted[pair],
+            )
+
+
+def _split(events: pa.Table) -> Iterator[tuple[tuple[str, str], Rows]]:
+    """The rows of each account and event name, in order of arrival."""
+    groups = group_rows(rank(_column(events, "account")), rank(_column(events, "event_name")))
+    in_order = np.argsort(groups.codes, kind="stable")
+    ends = np.cumsum(np.bincount(groups.codes))
+    for example, rows in zip(groups.examples.tolist(), np.split(in_order, ends[:-1]), strict=True):
+        yield (events["account"][example].as_py(), events["event_name"][example].as_py()), rows
+
+
+def _readings(meters: Sequence[Meter]) -> list[Reading]:
+    """Every column that one of the meters needs, each once."""
+    needed: dict[Reading, None] = {}
+    for meter in meters:
+        value = value_reading(meter)
+        conditions = [reading_of(condition) for condition in meter.filters]
+        needed |= dict.fromkeys([*([value] if value else []), *group_readings(meter), *conditions])
+    return list(needed)
+
+
+def _count(batch: Batch, meter: Meter, month: int) -> tuple[pa.Table, list[Reject]]:
+    """One meter over one batch."""
+    chosen = _addressed(batch, meter) & passing(meter.filters, batch.columns, len(batch.rows))
+    timely = (batch.minutes >= _MINUTES.start) & (batch.minutes < _MINUTES.stop)
+    reading = value_reading(meter)
+    valued = np.ones_like(chosen) if reading is None else _is_valid(batch.columns[reading])
+    rejects = [*_untimely(batch, meter, chosen & ~timely), *_unvalued(batch, meter, chosen & timely & ~valued)]
+    return aggregate(meter, _counted(batch, meter, chosen & timely & valued), month=month), rejects
+
+
+def _addressed(batch: Batch, meter: Meter) -> Mask:
+    """Which events are for this meter: all, but of rejects tried again only its own."""
+    if "replay_meter" not in batch.events.column_names:
+        return np.ones(len(batch.rows), dtype=np.bool_)
+    return _mask(pc.is_in(_column(batch.events, "replay_meter"), value_set=pa.array(["", meter.code])))
+
+
+def _counted(batch: Batch, meter: Meter, mask: Mask) -> Counted:
+    reading = value_reading(meter)
+    groups = [batch.columns[column] for column in group_readings(meter)]
+    value = None if reading is None else batch.columns[reading]
+    moments = batch.events.select([*EVENTS.names])
+    if mask.all():
+        return Counted(
+            customers=batch.customers, minutes=batch.minutes * 60, groups=groups, value=value, moments=moments
+        )
+    rows = pa.array(np.flatnonzero(mask))
+    return Counted(
+        customers=batch.customers[mask],
+        minutes=batch.minutes[mask] * 60,
+        groups=[column.take(rows) for column in groups],
+        value=None if value is None else value.take(rows),
+        moments=moments.take(rows),
+    )
+
+
+def _untimely(batch: Batch, meter: Meter, mask: Mask) -> Iterator[Reject]:
+    for place in np.flatnonzero(mask).tolist():
+        yield out_of_time(int(batch.rows[place]), meter, batch.events["timestamp"][place].cast(pa.int64()).as_py())
+
+
+def _unvalued(batch: Batch, meter: Meter, mask: Mask) -> list[Reject]:
+    places = np.flatnonzero(mask)
+    if not len(places):
+        return []
+    return explain(batch.rows[places].tolist(), _column(batch.events, "properties").take(pa.array(places)), meter)
+
+
+def _is_valid(column: pa.Array) -> Mask:
+    return _mask(pc.is_valid(column))
+
+
+def _mask(column: pa.Array) -> Mask:
+    mask: Mask = column.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _column(events: pa.Table, name: str) -> pa.Array:
+    column = events[name]
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,14 +1,25 @@
 """A flush, planned: from its frames, what is known, and the meters, to the rows of every table."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
+from schemas.event import EventFlag
 from schemas.flush import Claim, Table
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
-from stream_processors.core.dedupe import Known
+from schemas.tables import EVENTS, SEEN, flush_receipt
+from schemas.timestamps import month_of
+from stream_processors.core.dedupe import Judgement, Known, Mask, halves_of, judge
+from stream_processors.core.measure import measure
+from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
+from stream_processors.core.usage_rows import with_receipt
+
+_JUDGED = pa.schema([*EVENTS, ("replay_of", pa.string()), ("replay_meter", pa.string())])
+"""Events as they will be stored, and what is only for rejects tried again."""
 
 
 class FlushCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,4 +52,56 @@ class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, window: int) -> FlushRows:
     """Decide on every event of the claimed frames. A pure function: a redo or a rival makes the very same rows."""
-    raise NotImplementedError
+    judgement = judge(events, known, window)
+    month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
+    judged = _in_store_layout(events, claim, month)
+    new = _where(judged, judgement.first)
+    measured = measure(new, meters.meters, month=month)
+    conflicts = [conflict(row) for row in np.flatnonzero(judgement.conflict).tolist()]
+    rejects = pa.concat_tables(
+        [reject_rows(judged, conflicts, month=month, origin=""), measured.rejects]
+    ).combine_chunks()
+    receipt = flush_receipt(claim.partition, claim.number)
+    return FlushRows(
+        events=_events_rows(new),
+        usage=measured.usage if claim.is_barrier else with_receipt(measured.usage, receipt, month=month),
+        rejects=rejects,
+        seen=_seen_rows(new),
+        new_hashes=halves_of(new["key_hash"]),
+        counts=_counts(judgement, rejects),
+    )
+
+
+def _in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
+    size = events.num_rows
+    constant: dict[str, Any] = {"p": claim.partition, "n": claim.number, "month": month}
+    columns = [
+        pa.repeat(pa.scalar(constant[field.name], field.type), size)
+        if field.name in constant
+        else events[field.name].cast(field.type)
+        for field in _JUDGED
+    ]
+    return pa.table(columns, schema=_JUDGED)
+
+
+def _events_rows(new: pa.Table) -> pa.Table:
+    """A reject tried again was an event before, and is not one more."""
+    return _where(new, (new["flags"].to_numpy() & EventFlag.REPLAY) == 0).select(EVENTS.names)
+
+
+def _seen_rows(new: pa.Table) -> pa.Table:
+    return pa.table([new[field.name].cast(field.type) for field in SEEN], schema=SEEN).combine_chunks()
+
+
+def _where(events: pa.Table, mask: Mask) -> pa.Table:
+    return events if mask.all() else events.take(pa.array(np.flatnonzero(mask))).combine_chunks()
+
+
+def _counts(judgement: Judgement, rejects: pa.Table) -> FlushCounts:
+    return FlushCounts(
+        events=len(judgement.first),
+        accepted=int(judgement.first.sum()),
+        duplicates=int(judgement.duplicate.sum()),
+        conflicts=int(judgement.conflict.sum()),
+        rejects=counts_by_code(rejects),
+    )

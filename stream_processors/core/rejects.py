@@ -1,0 +1,107 @@
+"""What could not be counted, as rows: the whole event and the reason."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.event import RejectCode
+from schemas.meter import Meter
+from schemas.paths import parse_path
+from schemas.quantity import LARGEST
+from schemas.tables import REJECTS
+from schemas.timestamps import to_iso
+from stream_processors.core.columns import CHUNK
+from stream_processors.core.decode import Value, decoder_for, is_readable
+from stream_processors.core.values import canonical_json, exact_number
+
+_SHOWN = 60
+"""How much of a wrong value a message repeats."""
+
+
+class Reject(NamedTuple):
+    """Why the event at `row` is not counted: for one meter, or ('') for any."""
+
+    row: int
+    meter: str
+    code: RejectCode
+    message: str
+
+
+def conflict(row: int) -> Reject:
+    """The event's key belongs to an event with another body."""
+    return Reject(
+        row,
+        "",
+        RejectCode.CONFLICT,
+        "this idempotency_key was used before for an event with another content; that one counts, this one does not. "
+        "Send a different event under a key of its own",
+    )
+
+
+def out_of_time(row: int, meter: Meter, timestamp: int) -> Reject:
+    """The event's time is beyond what usage can hold."""
+    return Reject(
+        row,
+        meter.code,
+        RejectCode.TIMESTAMP_OLD,
+        f"meter {meter.code} cannot count at {to_iso(timestamp)}: usage reaches from 1970 to 2106",
+    )
+
+
+def explain(rows: Sequence[int], properties: pa.Array, meter: Meter) -> list[Reject]:
+    """Why the value that the meter needs cannot be counted, for events (their properties, their rows) of which
+    that is known already."""
+    path = parse_path(meter.value_property or "", "value_property")
+    decoder = decoder_for(frozenset({path[0]}))
+    rejects: list[Reject] = []
+    for start in range(0, len(properties), CHUNK):
+        texts = properties.slice(start, CHUNK)
+        values = decoder.values(decoder.decode(texts), path)
+        reasons = (_reason(value, text, meter) for value, text in zip(values, texts.to_pylist(), strict=True))
+        rejects += [
+            Reject(row, meter.code, *reason) for row, reason in zip(rows[start : start + CHUNK], reasons, strict=True)
+        ]
+    return rejects
+
+
+def _reason(value: Value, text: str, meter: Meter) -> tuple[RejectCode, str]:
+    need = "a number" if meter.aggregation.needs_number else "a value"
+    wish = f"meter {meter.code} needs {need} at {meter.value_property}"
+    if value is None:
+        if not is_readable(text):
+            return RejectCode.MALFORMED, f"{wish}, but the properties cannot be read as a JSON object"
+        return RejectCode.VALUE_MISSING, f"{wish}, which this event lacks"
+    if exact_number(value) is None:
+        return RejectCode.VALUE_NOT_A_NUMBER, f"{wish}; found {_shown(value)}"
+    return RejectCode.VALUE_RANGE, f"{wish} between -{LARGEST:.0e} and {LARGEST:.0e}; found {_shown(value)}"
+
+
+def _shown(value: Value) -> str:
+    text = canonical_json(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def reject_rows(events: pa.Table, rejects: Sequence[Reject], *, month: int, origin: str) -> pa.Table:
+    """Layout REJECTS, in the order of arrival and then of meters. `events` has the layout EVENTS."""
+    in_order = sorted(rejects)
+    rows = pa.array(np.array([reject.row for reject in in_order], dtype=np.int64))
+    size = len(in_order)
+    given = {
+        "origin": pa.repeat(origin, size),
+        "meter": pa.array([reject.meter for reject in in_order], pa.string()),
+        "code": pa.array([reject.code.value for reject in in_order], pa.string()),
+        "message": pa.array([reject.message for reject in in_order], pa.string()),
+        "month": pa.repeat(pa.scalar(month, pa.uint32()), size),
+    }
+    if "replay_of" not in events.column_names:
+        given["replay_of"] = pa.repeat("", size)
+    taken = events.select([name for name in REJECTS.names if name not in given]).take(rows)
+    columns = [given[field.name] if field.name in given else taken[field.name] for field in REJECTS]
+    return pa.table(columns, names=REJECTS.names).cast(REJECTS).combine_chunks()
+
+
+def counts_by_code(rejects: pa.Table) -> dict[str, int]:
+    """How many rows there are of each code."""
+    return {entry["values"]: entry["counts"] for entry in rejects["code"].value_counts().to_pylist()}
