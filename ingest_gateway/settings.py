@@ -105,6 +105,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
     ] = 10 * SECOND
 
+    @property
+    def url(self) -> str:
+        """Where a command on this machine finds the process."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
+        host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}:{self.port}"
+
+    @property
+    def key_file(self) -> Path:
+        """The first key, kept for the commands on this machine."""
+        return self.data_dir / "api_key"
+
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the commands that talk to a running process need."""

@@ -48,7 +48,7 @@ ONE_HOME = {
     "alembic": ("rating/ledger/",),
     "starlette": ("ingest_gateway/",),
     "uvicorn": ("ingest_gateway/serve",),
-    "uvloop": ("ingest_gateway/serve",),
+    "uvloop": ("ingest_gateway/serve", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),
     "structlog": ("ingest_gateway/logs",),
     "typer": ("ingest_gateway/cli",),

@@ -1,0 +1,94 @@
+"""The running process, asked over HTTP: answers as dictionaries, refusals as our errors in words that help."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from schemas.errors import Busy, Conflict, Forbidden, NotFound, Overloaded, RateLimited, Refused, Unauthenticated
+
+_PATIENCE = 30.0
+_REFUSALS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
+_HINTS = {
+    401: "give a good key with --key or TALLYHOUSE_API_KEY",
+    403: "`tallyhouse keys list` shows what each key may do",
+}
+_TRIES = 3
+
+
+class Api:
+    """One address, one key. Waits out a rate limit before it gives up."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._url = url
+        self._pause = pause
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_PATIENCE, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._client.close()
+
+    def get(self, path: str, **params: str | int | list[str]) -> dict[str, Any]:
+        """The answer's envelope."""
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, body: Any) -> dict[str, Any]:
+        """The answer's envelope."""
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        for _ in range(_TRIES):
+            answer = self._send(method, path, **request)
+            if answer.status_code != 429:
+                break
+            self._pause(float(answer.headers.get("Retry-After", 1)))
+        envelope = _envelope(answer)
+        if not answer.is_success:
+            raise _refusal(answer, envelope)
+        return envelope
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **request)
+        except httpx.TransportError as error:
+            raise Overloaded(
+                f"nothing answers at {self._url} ({error}): start it with `tallyhouse serve`, "
+                "or name the right address with --url or TALLYHOUSE_URL"
+            ) from error
+
+
+def _envelope(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        envelope = answer.json()
+    except ValueError:
+        envelope = None
+    if not isinstance(envelope, dict) or "success" not in envelope:
+        raise Refused(f"{answer.url} answered {answer.status_code} with something else than Tallyhouse would")
+    return envelope
+
+
+def _refusal(answer: httpx.Response, envelope: dict[str, Any]) -> Refused | Busy:
+    told = envelope.get("error", {})
+    message = f"{told.get('code', answer.status_code)}: {told.get('message', 'no message')}"
+    if hint := _HINTS.get(answer.status_code):
+        message += f" ({hint})"
+    if request_id := envelope.get("request_id"):
+        message += f" [{request_id}]"
+    if answer.status_code == 429:
+        return RateLimited(message)
+    if answer.status_code == 503:
+        return Overloaded(message)
+    return _REFUSALS.get(answer.status_code, Refused)(message, code=told.get("code"))

@@ -1,0 +1,54 @@
+"""How the commands print: tables for people, JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+
+def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, nothing: str = "nothing there") -> None:
+    """The given columns of all rows; as JSON, the rows whole."""
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        Console(stderr=True).print(nothing)
+        return
+    table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(cell(row.get(column)) for column in columns))
+    Console(soft_wrap=True).print(table)
+
+
+def print_json(document: Any) -> None:
+    """As it came, indented."""
+    Console(soft_wrap=True).print_json(json.dumps(document))
+
+
+def cell(value: Any) -> str:
+    """A value as a person reads it."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value)) or "-"
+        case dict():
+            return ", ".join(f"{name}={cell(part)}" for name, part in value.items()) or "-"
+        case _:
+            return str(value)
+
+
+def print_error(message: str) -> None:
+    """To standard error, so that a pipe gets nothing but answers."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(message)}")
+
+
+def _plain(text: str) -> str:
+    """Square brackets in a message are no markup."""
+    return text.replace("[", "\\[")

@@ -1,0 +1,21 @@
+"""`tallyhouse status`: how the processors are doing."""
+
+import typer
+
+from ingest_gateway.cli.connecting import AsJson, Key, Url, open_api
+from ingest_gateway.cli.printing import cell, print_json, print_rows
+
+_COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_frames", "lag_seconds")
+
+
+def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Lag, rates, rejects and watermark."""
+    with open_api(url, key) as api:
+        told = api.get("/v1/status")["status"]
+    if as_json:
+        print_json(told)
+        return
+    print_rows(told["partitions"], _COLUMNS, as_json=False)
+    for name, value in told.items():
+        if name != "partitions":
+            typer.echo(f"{name.replace('_', ' ')}: {cell(value)}")
