@@ -35,6 +35,22 @@ class FrameLog(Protocol):
         ...
 
 
+class LogTail(Protocol):
+    """The growing end of the log, as whoever decides when to flush watches it."""
+
+    async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (seconds, as a reader expects)
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        ...
+
+    def end_offset(self, partition: int) -> int:
+        """The next offset to be given."""
+        ...
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        """When the first frame at or after `start` arrived; None if there is none."""
+        ...
+
+
 class Claims(Protocol):
     """The table of flushes."""
 

@@ -1,0 +1,1 @@
+"""The log: a durable, partitioned, append-only sequence of frames."""

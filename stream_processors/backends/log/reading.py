@@ -1,0 +1,15 @@
+"""How much one reading of the log gives."""
+
+from collections.abc import Iterable, Iterator
+
+from schemas.frame import Frame
+
+
+def fitting(frames: Iterable[Frame], max_bytes: int) -> Iterator[Frame]:
+    """The first frame whatever its size, and those after it that fit into `max_bytes` together."""
+    room: int | None = None
+    for frame in frames:
+        room = max_bytes if room is None else room - len(frame.payload)
+        if room < 0:
+            return
+        yield frame
