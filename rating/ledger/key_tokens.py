@@ -9,7 +9,7 @@ from schemas.errors import Invalid
 
 SHOWN = 12
 
-_FORM = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]{16,128}", re.ASCII)
+_FORM = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]{1,200}", re.ASCII)
 
 NewSecret = Callable[[], str]
 """At least 32 url-safe random characters; `secrets.token_urlsafe` in production."""
@@ -24,7 +24,7 @@ def mode_of(token: str) -> Mode:
     form = _FORM.fullmatch(token)
     if form is None:
         raise Invalid(
-            "an API key is ak_live_ or ak_test_ and 16 to 128 letters, digits, '-' or '_'; "
+            "an API key is ak_live_ or ak_test_ and up to 200 letters, digits, '-' or '_'; "
             f"the one given has {len(token)} characters and another form"
         )
     return Mode(form[1])

@@ -1,0 +1,75 @@
+"""The outermost layer: every request gets an id, every error becomes an envelope, every answer is measured."""
+
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ingest_gateway.envelope import failure
+from ingest_gateway.problems import ClientGone, Headers, problem_of
+from ingest_gateway.request_id import HEADER, RequestIds
+from schemas.logs import Logger
+from schemas.metrics import Counter, Histogram, Metrics
+
+_GONE = 499
+_NO_ROUTE = "(none)"
+
+
+class Edge:
+    """Puts into the scope: `request_id`, `header` (by name), and `reply_headers` (sent with whatever is answered)."""
+
+    def __init__(
+        self, app: ASGIApp, request_ids: RequestIds, *, timer: Callable[[], float], metrics: Metrics, logger: Logger
+    ) -> None:
+        self._app = app
+        self._request_ids = request_ids
+        self._timer = timer
+        self._metrics = metrics
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._not_http(scope, receive, send)
+            return
+        started = self._timer()
+        header = scope["header"] = dict(scope["headers"])
+        request_id = scope["request_id"] = self._request_ids.adopt(header.get(HEADER))
+        extra: Headers = [(HEADER, request_id.encode())]
+        scope["reply_headers"] = extra
+        status = 0
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, reply)
+        except ClientGone:
+            status = status or _GONE
+        except Exception as error:
+            if status:
+                raise  # the answer has begun: the server can only cut it off
+            problem = problem_of(error)
+            where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
+            if problem.status == 500:
+                self._logger.exception("a request failed unexpectedly", **where)
+            elif problem.status > 500:
+                self._logger.warning("a request could not be served", reason=str(error), **where)
+            else:
+                self._logger.debug("a request was refused", reason=str(error), **where)
+            await failure(request_id, problem).send(reply)
+        finally:
+            self._measure(scope, status, self._timer() - started)
+
+    async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", _NO_ROUTE)
+        self._metrics.count(Counter.REQUESTS, 1, route, scope["method"], str(status))
+        self._metrics.observe(Histogram.REQUEST_SECONDS, seconds, route)
