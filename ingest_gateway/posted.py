@@ -27,20 +27,22 @@ class Form(StrEnum):
 
 
 class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Checked and hashed events as parallel columns. Hashes and properties are joined: one buffer, many events."""
+    """Checked and hashed events as parallel columns. What is `bytes` is joined: one buffer, many events."""
 
     indexes: Sequence[int]
     """Each event's place in the request."""
     event_names: list[str]
     customer_ids: list[str]
-    timestamps: list[int]
-    """Microseconds, or `NO_TIME`."""
+    timestamps: bytes
+    """Microseconds as int64, or `NO_TIME`."""
     idempotency_keys: list[str]
     properties: bytes
     """The JSON texts exactly as posted, one after the other."""
     properties_lengths: list[int]
     key_hashes: bytes
+    """16 bytes each."""
     body_hashes: bytes
+    """uint64 each, in this machine's byte order."""
 
     def __len__(self) -> int:
         return len(self.idempotency_keys)

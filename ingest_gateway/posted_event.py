@@ -1,0 +1,101 @@
+"""An event as its JSON says it, in our own form and as a CloudEvent: the typed decoders of both."""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+
+from schemas.event import NAME_LENGTH
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
+
+
+class OwnEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The five fields of the contract. Properties stay the text that was posted; empty where there were none."""
+
+    event_name: Text
+    idempotency_key: Text
+    customer_id: Text
+    timestamp: str
+    properties: msgspec.Raw = msgspec.Raw()
+
+
+class CloudEvent(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={
+        "event_name": "type",
+        "idempotency_key": "id",
+        "customer_id": "subject",
+        "timestamp": "time",
+        "properties": "data",
+    },
+):
+    """CloudEvents 1.0, JSON format. Extension attributes may come along; they are not kept.
+
+    Two events are the same when their `id` is: a producer that gives the same id under two sources must put the
+    source into the id.
+    """
+
+    specversion: Literal["1.0"]
+    source: Annotated[str, msgspec.Meta(min_length=1)]
+    event_name: Text
+    idempotency_key: Text
+    customer_id: Text
+    timestamp: str | None = None
+    properties: msgspec.Raw = msgspec.Raw()
+    data_base64: None = None
+
+
+Events = list[OwnEvent] | list[CloudEvent]
+
+
+class OwnBatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The contract's batch."""
+
+    events: list[OwnEvent]
+
+
+decode_batch = msgspec.json.Decoder(OwnBatch).decode
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the fields are called, and how lines of such events are decoded."""
+
+    what: str
+    decode_lines: Callable[[bytes], Events]
+    event_name: str
+    idempotency_key: str
+    customer_id: str
+    timestamp: str
+    properties: str
+    is_cloudevent: bool
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """The fields that are short texts and must be there."""
+        return self.event_name, self.idempotency_key, self.customer_id
+
+
+OWN = Shape(
+    what="event",
+    decode_lines=msgspec.json.Decoder(OwnEvent).decode_lines,
+    event_name="event_name",
+    idempotency_key="idempotency_key",
+    customer_id="customer_id",
+    timestamp="timestamp",
+    properties="properties",
+    is_cloudevent=False,
+)
+
+CLOUD = Shape(
+    what="CloudEvent",
+    decode_lines=msgspec.json.Decoder(CloudEvent).decode_lines,
+    event_name="type",
+    idempotency_key="id",
+    customer_id="subject",
+    timestamp="time",
+    properties="data",
+    is_cloudevent=True,
+)
