@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -11,6 +12,7 @@ from schemas.errors import Invalid
 Key = tuple[int | str, ...]
 
 _LONGEST = 4096
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 def encode_cursor(key: Sequence[int | str]) -> str:
@@ -22,15 +24,16 @@ def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
     """The key again; `Invalid` unless it has just these types in this order."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[int | str])
+        key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[_Whole | str])
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise _unreadable() from error
+        raise bad_cursor() from error
     if [type(part) for part in key] != list(shape):
-        raise _unreadable()
+        raise bad_cursor()
     return tuple(key)
 
 
-def _unreadable() -> Invalid:
+def bad_cursor() -> Invalid:
+    """What to tell whoever sent a cursor we never gave."""
     return Invalid(
         "cursor: not one of ours, or of another kind of listing; "
         "send next_cursor of the page before, with the same parameters, or no cursor to start anew",

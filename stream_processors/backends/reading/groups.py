@@ -1,0 +1,34 @@
+"""Group values of usage rows: where a key is, what is kept of them, which rows a filter lets through."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from schemas.errors import Invalid
+from schemas.meter import Meter
+
+GroupValues = Sequence[str | None]
+
+
+def place_of(meter: Meter, key: str, field: str = "group_by") -> int:
+    """Where the key's value is among the group values; `Invalid` names the keys there are."""
+    keys = list(meter.group_by)
+    if key not in keys:
+        known = f"its keys are {', '.join(keys)}" if keys else "it has no group keys"
+        raise Invalid(f"{field}: meter {meter.code} is not grouped by {key!r}; {known}", field=field)
+    return keys.index(key)
+
+
+def read_groups(text: str) -> GroupValues:
+    """The values of a `grp` column."""
+    return msgspec.json.decode(text, type=list[str | None])
+
+
+def write_groups(values: GroupValues) -> str:
+    """As `grp` columns are written."""
+    return msgspec.json.encode(values).decode()
+
+
+def passes(values: GroupValues, meter: Meter, wanted: Mapping[str, Sequence[str | None]]) -> bool:
+    """Has each of the keys one of the wanted values?"""
+    return all(values[place_of(meter, key, "filter")] in allowed for key, allowed in wanted.items())

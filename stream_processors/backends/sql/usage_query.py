@@ -1,0 +1,180 @@
+"""One question about usage as one SQL statement: a pure function from the query to its text and bound values.
+
+The statement scans `usage` once, and the receipts it was asked for are part of that scan. A scan reads one snapshot
+of the table, and a flush's rows and receipt are one block, so the receipts that come back say exactly which flushes
+the values hold.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.meter import Aggregation
+from schemas.usage import UsageQuery
+from stream_processors.backends.reading.cells import key_after
+from stream_processors.backends.reading.groups import place_of
+from stream_processors.backends.reading.windows import Windows
+
+_LAST_SECOND = 2**32 - 1
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """SQL, and the values bound to its {name:Type} places."""
+
+    sql: str
+    params: dict[str, Any]
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """How an aggregation merges: rows into parts, parts into one, and what a part is worth."""
+
+    part: str
+    whole: str
+    value: str
+
+
+def _average(total: str, count: str) -> str:
+    """total / count at 12 places, ties to even, in whole numbers: the engine's own division cuts off."""
+    scaled = f"toInt256(toDecimal256({total}, 12) * toDecimal256('1000000000000', 0))"
+    size, count = f"abs({scaled})", f"toInt256(greatest({count}, 1))"
+    quotient = f"intDiv({size}, {count})"
+    rest = f"2 * ({size} - {quotient} * {count})"
+    rounded = f"({quotient} + ({rest} > {count} OR ({rest} = {count} AND {quotient} % 2 = 1)))"
+    return f"toDecimal256(if({scaled} < 0, -1, 1) * {rounded}, 12) / toDecimal256('1000000000000', 0)"
+
+
+FOLDS = {
+    Aggregation.COUNT: Fold("sum(count)", "sum(part)", "{}"),
+    Aggregation.SUM: Fold("sum(sum)", "sum(part)", "{}"),
+    Aggregation.MIN: Fold("min(min)", "min(part)", "{}"),
+    Aggregation.MAX: Fold("max(max)", "max(part)", "{}"),
+    Aggregation.AVG: Fold(
+        "(sum(sum), sum(count))", "(sum(part.1), sum(part.2))", _average("tupleElement({0}, 1)", "tupleElement({0}, 2)")
+    ),
+    Aggregation.LATEST: Fold("max(latest)", "max(part)", "tupleElement({}, 'value')"),
+    Aggregation.UNIQUE: Fold("groupUniqArrayArray(uniques)", "groupUniqArrayArray(part)", "length({})"),
+}
+
+
+def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> Statement:
+    """Rows (meter, customer_id, start, kept, value, total): first the receipts found, whose meter is '', then usage."""
+    params: dict[str, Any] = {
+        "account": query.account,
+        "meter": query.meter.code,
+        "receipts": list(receipts),
+        "limit": query.limit + 1 + len(receipts),
+    }
+    conditions = " AND ".join([*_conditions(query, windows, params), *_first_customer(query, params)])
+    parts = PARTS.format(
+        start=_start(windows, params),
+        kept=_kept(query),
+        part=FOLDS[query.meter.aggregation].part,
+        conditions=conditions,
+    )
+    whole = PLAIN if query.top is None else TOP
+    sql = whole.format(
+        parts=parts,
+        value=_value(query, "part"),
+        merged=FOLDS[query.meter.aggregation].whole,
+        total=_value(query, "merged"),
+        after=_after(query, params),
+    )
+    if query.top is not None:
+        params["top"] = query.top
+    return Statement(sql, params)
+
+
+PARTS = """\
+SELECT meter, customer_id, {start} AS start, {kept} AS kept, {part} AS part
+FROM usage
+WHERE ({conditions})
+   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}})
+GROUP BY meter, customer_id, start, kept"""
+
+PLAIN = """\
+SELECT meter, customer_id, start, kept, {value} AS value, value AS total
+FROM (
+{parts}
+)
+WHERE meter = '' OR {after}
+ORDER BY meter, customer_id, start, kept
+LIMIT {{limit:UInt64}}"""
+
+# Receipts are not ranked: each of them is a group of its own, so that no limit cuts them off.
+TOP = """\
+SELECT meter, customer_id, cell.1 AS start, kept, cell.2 AS value, total
+FROM (
+SELECT meter, customer_id, kept, {merged} AS merged, {total} AS total, groupArray((start, {value})) AS cells
+FROM (
+{parts}
+)
+GROUP BY meter, customer_id, kept
+ORDER BY meter, total DESC, customer_id, kept
+LIMIT {{top:UInt64}} BY if(meter = '', customer_id, '')
+)
+ARRAY JOIN cells AS cell
+WHERE meter = '' OR {after}
+ORDER BY meter, total DESC, customer_id, kept, start
+LIMIT {{limit:UInt64}}"""
+
+
+def _value(query: UsageQuery, part: str) -> str:
+    return f"toDecimal128({FOLDS[query.meter.aggregation].value.format(part)}, 12)"
+
+
+def _start(windows: Windows, params: dict[str, Any]) -> str:
+    """The start of the window a minute is in: the same arithmetic as `Windows.start_of`."""
+    if len(windows.edges) == 1:
+        params["edge"] = windows.edges[0]
+        return "{edge:Int64}"
+    minute = "toInt64(toUnixTimestamp(minute))"
+    if windows.edges:
+        params["edges"] = list(windows.edges)
+        return f"roundDown({minute}, {{edges:Array(Int64)}})"
+    params |= {"first": windows.start, "step": windows.step, "shift": windows.shift}
+    return f"greatest({{first:Int64}}, {minute} - ({minute} + {{shift:Int64}}) % {{step:Int64}})"
+
+
+def _kept(query: UsageQuery) -> str:
+    """The group values asked for as a JSON array, in the order of the question."""
+    if list(query.group_by) == list(query.meter.group_by):
+        return "grp"
+    values = ", ',', ".join(f"JSONExtractRaw(grp, {place_of(query.meter, key) + 1})" for key in query.group_by)
+    return f"concat('[', {values}, ']')" if values else "'[]'"
+
+
+def _conditions(query: UsageQuery, windows: Windows, params: dict[str, Any]) -> Iterator[str]:
+    params |= {"from": max(windows.start, 0), "to": min(windows.end, _LAST_SECOND)}
+    yield "account = {account:String} AND meter = {meter:String}"
+    yield "minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC')"
+    if query.customers:
+        params["customers"] = list(query.customers)
+        yield "customer_id IN {customers:Array(String)}"
+    for key, wanted in query.groups.items():
+        place = place_of(query.meter, key, "filter") + 1
+        params[f"group_{place}"] = [value for value in wanted if value is not None]
+        found = f"JSONExtract(grp, {place}, 'Nullable(String)')"
+        missing = f" OR {found} IS NULL" if None in wanted else ""
+        yield f"({found} IN {{group_{place}:Array(String)}}{missing})"
+
+
+def _first_customer(query: UsageQuery, params: dict[str, Any]) -> Iterator[str]:
+    """Rows are read in the order of customers, so a later page need not read the earlier ones again."""
+    key = key_after(query)
+    if key is not None and query.top is None:
+        params["after_customer"] = key[0]
+        yield "customer_id >= {after_customer:String}"
+
+
+def _after(query: UsageQuery, params: dict[str, Any]) -> str:
+    key = key_after(query)
+    if key is None:
+        return "true"
+    if query.top is None:
+        params |= dict(zip(("after_customer", "after_start", "after_kept"), key, strict=True))
+        return "(customer_id, start, kept) > ({after_customer:String}, {after_start:Int64}, {after_kept:String})"
+    params |= dict(zip(("after_total", "after_customer", "after_kept", "after_start"), key, strict=True))
+    total = "{after_total:Decimal(38, 12)}"
+    place = "({after_customer:String}, {after_kept:String}, {after_start:Int64})"
+    return f"(total < {total} OR (total = {total} AND (customer_id, kept, start) > {place}))"

@@ -1,0 +1,107 @@
+"""Usage, exactly at a watermark, while flushes go on.
+
+Why the answer is exact. A flush becomes visible in `usage` before it is done, so the flushes done are not by
+themselves what a read of `usage` holds. But a flush's usage rows and its receipt are one block, which is there
+whole or not at all, and one statement reads one snapshot of the table. So the statement that reads the rows reads
+the receipts too, and they say which flushes beyond those done the rows hold:
+
+1. read W, the last flush done of each partition;
+2. in one statement read the usage, and which of the receipts of the next flushes, W+1 .. W+k, are there;
+3. read W again, as W'. Flush m is claimed only when m-1 is done, so whatever step 2 saw is at most W'+1.
+   If W'+1 <= W+k, step 2 asked for the receipt of every flush it can have seen. Else start again, with a larger k.
+
+The watermark of the answer is the highest receipt found, or W where there is none (barrier flushes have no receipt,
+and no rows). Flushes up to W are done: whole. Those above it, up to the highest receipt, are whole in `usage` too,
+because they were applied one after the other. Whatever becomes of the worker, a flush applied to `usage` is never
+counted otherwise: a redo adopts its claim and finds its receipt. And its events were visible before its usage, so a
+recount from `events` up to this watermark gives the same rows at any later time.
+
+Rejects tried again are usage rows of the flush that brought them, so they need no care here. A meter younger than
+some events is exact from the moment its backfill is done; until then its past is incomplete, and `backfill` says so.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from schemas.errors import Overloaded
+from schemas.flush import Watermark
+from schemas.meter import Meter
+from schemas.tables import backfill_chunks, backfill_receipt, flush_receipt
+from schemas.timestamps import SECOND
+from schemas.usage import Backfill, UsageAnswer, UsageQuery
+from stream_processors.backends.reading.cells import Cell, page_of
+from stream_processors.backends.reading.windows import windows_between
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.flush_table import FlushTable
+from stream_processors.backends.sql.usage_query import usage_statement
+
+LOOK_AHEAD = (4, 32, 256)
+"""How many receipts beyond the flushes done are asked for, per partition, at each try."""
+
+CHUNKS_DONE = """\
+SELECT count(DISTINCT customer_id) FROM usage
+WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String})"""
+
+
+class SqlUsageReader:
+    """Answers questions about usage from the usage store."""
+
+    def __init__(self, store: SqlThreads, partitions: int) -> None:
+        self._store = store
+        self._partitions = range(partitions)
+        self._flushes = FlushTable(store)
+
+    async def usage(self, query: UsageQuery) -> UsageAnswer:
+        """One page of rows, and the watermark at which they are exact."""
+        windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
+        for ahead in LOOK_AHEAD:
+            before = await self._flushes.done()
+            receipts = self._receipts_after(before, ahead)
+            statement = usage_statement(query, windows, list(receipts))
+            found = await self._store.query(statement.sql, statement.params)
+            after = await self._flushes.done()
+            if all(after.get(p, -1) < before.get(p, -1) + ahead for p in self._partitions):
+                seen, cells = _split(found)
+                rows, cursor = page_of(cells, query, windows)
+                flushes = before | _highest(receipts[name] for name in seen)
+                return UsageAnswer(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
+        raise Overloaded("usage: flushes were done faster than usage could be read; ask again")
+
+    async def backfill(self, meter: Meter) -> Backfill:
+        """How far the meter's count of past events is."""
+        first = await self._flushes.first_with(meter.version)
+        prefix = backfill_receipt(meter.account, meter.code, 0, 0).removesuffix("0/0")
+        done = int((await self._store.rows(CHUNKS_DONE, {"receipts": prefix}))[0][0])
+        if any(p not in first for p in self._partitions):
+            return Backfill(done=False, chunks_done=done, chunks_total=None)
+        total = sum(backfill_chunks(first[p]) for p in self._partitions)
+        return Backfill(done=done >= total, chunks_done=done, chunks_total=total)
+
+    async def watermark(self) -> Watermark:
+        """The last flush done of each partition that has one."""
+        return Watermark(flushes=await self._flushes.done())
+
+    def _receipts_after(self, done: Mapping[int, int], ahead: int) -> dict[str, tuple[int, int]]:
+        """The receipts of the next flushes of every partition, each with what it stands for."""
+        return {
+            flush_receipt(p, number): (p, number)
+            for p in self._partitions
+            for number in range(done.get(p, -1) + 1, done.get(p, -1) + 1 + ahead)
+        }
+
+
+def _highest(flushes: Iterable[tuple[int, int]]) -> dict[int, int]:
+    return dict(sorted(flushes))
+
+
+def _split(found: pa.Table) -> tuple[list[str], list[Cell]]:
+    """Receipts, which come first, and cells."""
+    receipts: list[str] = []
+    cells: list[Cell] = []
+    for row in found.to_pylist():
+        if row.pop("meter"):
+            cells.append(Cell(**row))
+        else:
+            receipts.append(row["customer_id"])
+    return receipts, cells
