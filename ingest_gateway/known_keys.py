@@ -1,0 +1,50 @@
+"""What the gateway knows of counted keys: the partition's filter first, and the store only for what it may know."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.errors import StoreFailed
+from schemas.flush import SeenRows
+from schemas.hashing import KeyHashes, as_halves
+
+_EVERY_FLUSH = 2**62
+
+
+class Filter(Protocol):
+    """A partition's keys: may say yes wrongly, never no."""
+
+    def may_contain(self, hashes: KeyHashes) -> npt.NDArray[np.bool_]: ...
+
+
+class SeenKeys(Protocol):
+    """The truth about a partition's keys."""
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows: ...
+
+
+class FilteredKeys:
+    """A hint: where a partition has no filter yet, or the store does not answer, nothing is known."""
+
+    def __init__(self, filter_of: Callable[[int], Filter | None], seen: SeenKeys, window: int) -> None:
+        self._filter_of = filter_of
+        self._seen = seen
+        self._window = window
+
+    async def bodies(self, partition: int, key_hashes: Sequence[bytes], now: int) -> Mapping[bytes, int]:
+        """Of the keys that were counted within the window, the hash of their body."""
+        key_filter = self._filter_of(partition)
+        if key_filter is None or not key_hashes:
+            return {}
+        maybe = key_filter.may_contain(as_halves(b"".join(key_hashes)))
+        suspects = [key_hashes[place] for place in np.flatnonzero(maybe).tolist()]
+        if not suspects:
+            return {}
+        try:
+            rows = await self._seen.find(partition, _EVERY_FLUSH, suspects)
+        except StoreFailed:
+            return {}
+        found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)
+        return {key: body for key, body, arrival in found if now - arrival <= self._window}

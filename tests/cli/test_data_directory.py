@@ -1,0 +1,34 @@
+"""One process owns a data directory."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ingest_gateway.data_directory import DataDirectory
+from schemas.errors import Conflict, Misconfigured
+
+
+def test_it_is_made_and_given_back(tmp_path: Path) -> None:
+    """The first start needs no preparation, the next one finds it free."""
+    directory = DataDirectory(tmp_path / "some" / "data")
+    for _ in range(2):
+        with directory.owned():
+            assert directory.path.is_dir()
+
+
+def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
+    """Two engines on one directory would destroy it."""
+    with (
+        DataDirectory(tmp_path).owned(),
+        pytest.raises(Conflict, match=f"in use by process {os.getpid()}.*TALLYHOUSE_DATA_DIR"),
+        DataDirectory(tmp_path).owned(),
+    ):
+        pass
+
+
+def test_a_place_that_cannot_be_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    """Said before anything is opened."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Misconfigured, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").owned():
+        pass
