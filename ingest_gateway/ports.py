@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.account import ApiKey, Mode, Scope
-from schemas.flush import Watermark
+from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.ids import AccountId
 from schemas.listing import Counted, EventQuery, Page, RejectQuery, StoredEvent
@@ -115,16 +115,6 @@ class EventReader(Protocol):
         ...
 
     async def rejects(self, query: RejectQuery) -> Page: ...
-
-
-class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    partition: int
-    flush: int | None
-    next_offset: int
-    end_offset: int
-    lag_frames: int
-    lag_seconds: float
-    state: str
 
 
 class Status(Protocol):

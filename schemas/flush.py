@@ -65,3 +65,18 @@ class SeenRows(msgspec.Struct, frozen=True):
     key_hashes: Sequence[bytes]
     body_hashes: Sequence[int]
     arrivals: Sequence[int]
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one partition is counted."""
+
+    partition: int
+    flush: int | None
+    """The last flush done; None before the first."""
+    next_offset: int
+    end_offset: int
+    lag_frames: int
+    lag_seconds: float
+    """Age of the oldest frame not yet counted."""
+    state: str
+    """`booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""

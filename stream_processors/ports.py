@@ -82,6 +82,33 @@ class Tables(Protocol):
         ...
 
 
+class EventHistory(Protocol):
+    """What a new meter has missed."""
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        """The lowest flush whose claim has this meter set version or a higher one; None while there is none."""
+        ...
+
+    def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        """The events (layout EVENTS) of the flushes from the first number to the last, in pieces of any size."""
+        ...
+
+
+class BackfillTables(Protocol):
+    """The tables a backfill writes: `usage` and `rejects`."""
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        """The receipts of backfills in `usage` that begin like this."""
+        ...
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        """Insert the rows as one block, at most once per (table, receipt), however often it is called.
+
+        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
+        """
+        ...
+
+
 class SeenKeys(Protocol):
     """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
 
@@ -95,6 +122,33 @@ class SeenKeys(Protocol):
 
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         """Those of the keys that are in `events`, however old: for events under the backfill scope."""
+        ...
+
+
+class EventHistory(Protocol):
+    """What a later meter's backfill reads."""
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        """The lowest flush number claimed with this version or a newer one: from there on the flush counts."""
+        ...
+
+    def read_events(self, partition: int, first: int, last: int) -> AsyncIterator[pa.Table]:
+        """The events of the flushes numbered `first` to `last`, in order of arrival, in tables of bounded size.
+
+        Their columns are those of `schemas.tables.EVENTS`.
+        """
+        ...
+
+
+class BackfillTables(Protocol):
+    """The tables a backfill writes: usage and rejects."""
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        """Insert the rows as one block, at most once per (table, receipt), however often it is called.
+
+        The receipt is in the rows: as the customer of a usage row of meter '', or as the origin of rejects.
+        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
+        """
         ...
 
 
