@@ -1,0 +1,149 @@
+"""What Hypothesis draws from: few keys, customers and names, so that things meet; odd values, so that they hurt."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from schemas.event import EventFlag
+from schemas.meter import Aggregation, Filter, FilterOp, Meter
+from schemas.timestamps import DAY, MINUTE, SECOND
+from tests.factories import ACCOUNT, NOW, Event, make_meter
+
+ACCOUNTS = (ACCOUNT, "acme_test")
+EVENT_NAMES = ("api.request", "job.done")
+CUSTOMERS = ("cust_1", "cust_2", "Zoë, Inc.")
+PROPERTIES = ("tokens", "model", "odd name", 'quo"te')
+PATHS = ("$.tokens", "$.model", "$['odd name']", "$['quo\"te']", "$.model.tokens", "$.model.deep.er")
+
+NUMBER_TEXTS = (
+    *("0", "-0", "0.0", "1", "1.0", "1.000", "10e-1", "1e2", "100", "-7", "2.5", "-2.50", "0.1", "0.30000000000000004"),
+    *("0.0000000000005", "0.0000000000015", "-0.0000000000025", "1e-13", "1e-40", "123456789.123456789012"),
+    *("999999999999999", "999999999999999.999999999999", "999999999999999.9999999999995", "1000000000000000"),
+    *("-1e15", "9223372036854775807", "9223372036854775808", "18446744073709551616", "12345678901234567890123456789"),
+    *("1e26", "99999999999999999999999999", "1e40", "-1.5e99"),
+)
+
+WORDS = (
+    "",
+    "eu",
+    "us",
+    "true",
+    "null",
+    "1",
+    "gpt-4",
+    "Zoë",
+    "\u2028",
+    "💥",
+    'a "quoted" word',
+    "back\\slash",
+    "new\nline",
+)
+
+
+def number_texts() -> st.SearchStrategy[str]:
+    """JSON numbers, exactly as someone might spell them."""
+    return st.one_of(
+        st.sampled_from(NUMBER_TEXTS),
+        st.integers(-(10**16), 10**16).map(str),
+        st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**16), max_value=10**16).map("{:f}".format),
+    )
+
+
+def value_texts() -> st.SearchStrategy[str]:
+    """Any JSON value, as text."""
+    scalars = st.one_of(
+        number_texts(),
+        st.one_of(number_texts(), st.sampled_from((*WORDS, " 1", "+1", "01", "1_0", "0x1", "NaN", "１"))).map(_quoted),
+        st.sampled_from(("true", "false", "null")),
+    )
+    return st.recursive(scalars, lambda inner: st.one_of(_arrays(inner), _objects(inner)), max_leaves=4)
+
+
+def property_texts() -> st.SearchStrategy[str]:
+    """The text of an event's properties: an object, mostly with values that meters can count."""
+    return _objects(st.one_of(st.integers(0, 9).map(str), st.sampled_from(WORDS).map(_quoted), value_texts()))
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _arrays(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+
+
+def _objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    names = st.sampled_from((*PROPERTIES, "deep", "er"))
+    return st.dictionaries(names, inner, max_size=4).map(
+        lambda members: "{" + ",".join(f"{_quoted(name)}: {text}" for name, text in members.items()) + "}"
+    )
+
+
+def events(keys: int = 8) -> st.SearchStrategy[Event]:
+    """Events of few keys: many are duplicates or conflicts of each other."""
+    return st.builds(
+        Event,
+        account=st.sampled_from(ACCOUNTS),
+        event_name=st.sampled_from(EVENT_NAMES),
+        customer_id=st.sampled_from(CUSTOMERS),
+        timestamp=st.integers(-3, 3).map(lambda halves: NOW + halves * MINUTE // 2 - SECOND // 7),
+        idempotency_key=st.integers(1, keys).map("key_{}".format),
+        properties=property_texts(),
+        flags=st.sampled_from((0, 0, 0, EventFlag.BACKFILL)),
+    )
+
+
+def conditions() -> st.SearchStrategy[Filter]:
+    """Filters whose values occur in events."""
+    words = st.sampled_from(("eu", "1", 1, 2.5, 0, True, "", "gpt-4"))
+    values: dict[FilterOp, st.SearchStrategy[Any]] = {
+        FilterOp.EXISTS: st.booleans(),
+        FilterOp.EQ: words,
+        FilterOp.NE: words,
+        FilterOp.IN: st.lists(words, max_size=3),
+    }
+    bounds = st.sampled_from((0, 1, 2.5, -7, 100))
+    return st.sampled_from(FilterOp).flatmap(
+        lambda op: st.builds(Filter, property=st.sampled_from(PATHS), op=st.just(op), value=values.get(op, bounds))
+    )
+
+
+@st.composite
+def meters(draw: st.DrawFn, code: str = "meter") -> Meter:
+    """Any meter over the events above."""
+    aggregation = draw(st.sampled_from(Aggregation))
+    paths = draw(st.lists(st.sampled_from(PATHS), max_size=2))
+    return make_meter(
+        code,
+        aggregation,
+        account=draw(st.sampled_from(ACCOUNTS)),
+        event_name=draw(st.sampled_from(EVENT_NAMES)),
+        value_property=draw(st.sampled_from(PATHS)) if aggregation.needs_value else None,
+        group_by={f"key_{place}": path for place, path in enumerate(paths)},
+        filters=tuple(draw(st.lists(conditions(), max_size=2))),
+    )
+
+
+def meter_lists(largest: int = 4) -> st.SearchStrategy[tuple[Meter, ...]]:
+    """Some meters with different codes."""
+    return st.integers(0, largest).flatmap(
+        lambda size: st.tuples(*(meters(code=f"meter_{number}") for number in range(size)))
+    )
+
+
+@st.composite
+def batches(draw: st.DrawFn, largest: int = 5) -> list[tuple[int, list[Event]]]:
+    """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between."""
+    arrival = NOW
+    made = []
+    for posted in draw(st.lists(st.lists(events(), min_size=1, max_size=6), max_size=largest)):
+        arrival += draw(st.sampled_from((0, 1, SECOND, DAY, 20 * DAY, 35 * DAY, 35 * DAY + 5 * MINUTE, 36 * DAY)))
+        made.append((arrival, posted))
+    return made
+
+
+def cuts(size: int) -> st.SearchStrategy[Sequence[int]]:
+    """Where to cut a sequence of this size into runs: increasing ends, the last one being `size`."""
+    return st.sets(st.integers(1, max(1, size - 1))).map(lambda ends: sorted({*(e for e in ends if e < size), size}))

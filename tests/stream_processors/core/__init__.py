@@ -1,0 +1,1 @@
+"""The pure core: filter, dedupe, values, measuring, planning."""
