@@ -82,6 +82,22 @@ class Tables(Protocol):
         ...
 
 
+class SeenKeys(Protocol):
+    """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
+
+    def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        """Every key hash of the flushes numbered below `below`, in chunks: to fill the filter."""
+        ...
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Those of the keys that are in `seen`."""
+        ...
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Those of the keys that are in `events`, however old: for events under the backfill scope."""
+        ...
+
+
 class EventHistory(Protocol):
     """What a new meter has missed."""
 
@@ -104,49 +120,6 @@ class BackfillTables(Protocol):
     async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
         """Insert the rows as one block, at most once per (table, receipt), however often it is called.
 
-        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
-        """
-        ...
-
-
-class SeenKeys(Protocol):
-    """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
-
-    def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
-        """Every key hash of the flushes numbered below `below`, in chunks: to fill the filter."""
-        ...
-
-    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Those of the keys that are in `seen`."""
-        ...
-
-    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Those of the keys that are in `events`, however old: for events under the backfill scope."""
-        ...
-
-
-class EventHistory(Protocol):
-    """What a later meter's backfill reads."""
-
-    async def activation(self, partition: int, version: int) -> int | None:
-        """The lowest flush number claimed with this version or a newer one: from there on the flush counts."""
-        ...
-
-    def read_events(self, partition: int, first: int, last: int) -> AsyncIterator[pa.Table]:
-        """The events of the flushes numbered `first` to `last`, in order of arrival, in tables of bounded size.
-
-        Their columns are those of `schemas.tables.EVENTS`.
-        """
-        ...
-
-
-class BackfillTables(Protocol):
-    """The tables a backfill writes: usage and rejects."""
-
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
-        """Insert the rows as one block, at most once per (table, receipt), however often it is called.
-
-        The receipt is in the rows: as the customer of a usage row of meter '', or as the origin of rejects.
         `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
         """
         ...
