@@ -1,0 +1,1 @@
+"""The usage store in SQL: one text for every engine."""

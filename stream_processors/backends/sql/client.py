@@ -1,0 +1,71 @@
+"""How the usage store is spoken to: a few blocking calls, and the same calls from a coroutine."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+
+Parameters = Mapping[str, Any]
+"""Values for `{name:Type}` in a statement; never pasted into its text."""
+
+Row = Sequence[Any]
+
+_Answer = TypeVar("_Answer")
+
+
+class SqlClient(Protocol):
+    """One database of a store that speaks ClickHouse SQL. Safe to call from several threads.
+
+    Every method raises StoreFailed with the store's own code where it did not work, or may not have worked.
+    """
+
+    def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        """The answer as columns."""
+        ...
+
+    def query_rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        """The answer as Python values: for a few small rows the quicker way."""
+        ...
+
+    def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
+        """Insert the rows as one block, unless the store remembers an insert into the same month with this token."""
+        ...
+
+    def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        """A statement without an answer."""
+        ...
+
+
+class SqlThreads:
+    """Runs the blocking calls of a client on threads, for callers in any event loop.
+
+    A cancelled caller leaves only when the store has answered: whoever holds an exclusive section knows that nothing
+    of his own still runs once he has left it.
+    """
+
+    def __init__(self, client: SqlClient, executor: Executor) -> None:
+        self._client = client
+        self._executor = executor
+
+    async def query(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        return await self._run(lambda: self._client.query_arrow(sql, parameters))
+
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        return await self._run(lambda: self._client.query_rows(sql, parameters))
+
+    async def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        await self._run(lambda: self._client.insert_arrow(table, rows, token))
+
+    async def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        await self._run(lambda: self._client.command(sql, parameters))
+
+    async def _run(self, call: Callable[[], _Answer]) -> _Answer:
+        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            while not future.done():
+                await asyncio.wait([future])
+            raise

@@ -1,0 +1,95 @@
+"""The embedded policy: one process owns the data, so a check and the insert that follows it can be made one.
+
+Check the receipt, insert under a token, check again; a receipt still missing is repeated under a fresh token, because a
+token can outlive its rows. A rival can only be in this process (a worker given up for dead that goes on): the engine's
+exclusive section keeps it out between a check and its insert.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import pyarrow as pa
+
+from schemas.errors import StoreFailed
+from schemas.flush import Applied, Claim, Progress, Table
+from stream_processors.backends.store.engine import Engine
+from stream_processors.backends.store.lookups import Lookups
+from stream_processors.backends.store.progress import the_only
+from stream_processors.backends.store.tokens import backfill_token, claim_token, done_token, rows_token
+
+ATTEMPTS = 20
+
+
+class EmbeddedStore(Lookups):
+    """`Claims`, `Tables`, `SeenKeys`, `BackfillTables` and `EventHistory` over an engine that this process owns."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._engine = engine
+
+    async def progress(self, partition: int) -> Progress | None:
+        return the_only(partition, await self._engine.highest(partition))
+
+    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+        return await self._engine.claims_from(partition, number)
+
+    async def claim(self, claim: Claim) -> None:
+        async def taken() -> bool:
+            return bool(await self._engine.claims_from(claim.partition, claim.number))
+
+        async def insert(attempt: int) -> None:
+            await self._engine.insert_claim(claim, claim_token(claim.partition, claim.number, attempt))
+
+        async with self._engine.exclusive(claim.partition):
+            if not await taken():
+                await self._until(taken, insert)
+
+    async def finish(self, partition: int, number: int) -> None:
+        async def done() -> bool:
+            return await self._engine.is_done(partition, number)
+
+        async def insert(attempt: int) -> None:
+            await self._engine.insert_done(partition, number, done_token(partition, number, attempt))
+
+        async with self._engine.exclusive(partition):
+            if not await done():
+                await self._until(done, insert)
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        async def there() -> bool:
+            return (await self._engine.standing(table, partition, number)).there
+
+        async def insert(attempt: int) -> None:
+            await self._engine.insert(table, rows, rows_token(table, partition, number, attempt))
+
+        async with self._engine.exclusive(partition):
+            standing = await self._engine.standing(table, partition, number)
+            if standing.done:
+                return Applied.CLOSED
+            if standing.there:
+                return Applied.ALREADY_THERE
+            await self._until(there, insert)
+            return Applied.WRITTEN
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        async def there() -> bool:
+            return await self._engine.has_backfill(table, receipt)
+
+        async def insert(attempt: int) -> None:
+            await self._engine.insert(table, rows, backfill_token(table, receipt, attempt))
+
+        async with self._engine.exclusive(receipt):
+            if await there():
+                return Applied.ALREADY_THERE
+            await self._until(there, insert)
+            return Applied.WRITTEN
+
+    async def _until(self, there: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]) -> None:
+        """Insert under one fresh token after the other until the rows are seen."""
+        for attempt in range(ATTEMPTS):
+            await insert(attempt)
+            if await there():
+                return
+        raise StoreFailed(
+            f"{ATTEMPTS} inserts were answered, but their rows are not in the usage store. "
+            "Is its disk healthy, and does nothing else write to or delete from it?"
+        )

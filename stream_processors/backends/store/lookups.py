@@ -1,0 +1,34 @@
+"""Reads that need no policy: the engine's own answers."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pyarrow as pa
+
+from schemas.flush import SeenRows
+from schemas.hashing import KeyHashes
+from stream_processors.backends.store.engine import Engine
+
+
+class Lookups:
+    """`SeenKeys`, `EventHistory`, and the receipts of backfills."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._lookups = engine
+
+    def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        return self._lookups.all_hashes(partition, below)
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._lookups.find(partition, below, key_hashes)
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._lookups.find_events(partition, below, key_hashes)
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        return await self._lookups.activation(partition, version)
+
+    def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        return self._lookups.read_events(partition, first_number, last_number)
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        return await self._lookups.receipts(prefix)

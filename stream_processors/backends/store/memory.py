@@ -1,0 +1,191 @@
+"""The usage store in plain Python: tables as lists of blocks, tokens as a real engine keeps them."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.hashing import KeyHashes, as_halves
+from schemas.tables import LAYOUTS, flush_receipt
+from stream_processors.backends.store.engine import Standing
+from stream_processors.backends.store.sections import Sections
+
+FLUSHES = "flushes"
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The row "flush `number` of `partition` is done"."""
+
+    partition: int
+    number: int
+
+
+class MemoryEngine:
+    """A `GuardedEngine` without a disk. Forgets nothing, loses nothing: a simulator overrides the steps that may."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[Table, list[pa.Table]] = {table: [] for table in Table}
+        self.flushes: list[Claim | Done] = []
+        self.tokens: set[tuple[str, int, str]] = set()
+        """By table and table partition, as the engines do."""
+        self._sections = Sections()
+
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+        return self._sections.enter(section)
+
+    # What is there
+
+    async def highest(self, partition: int) -> Sequence[Progress]:
+        numbers = [claim.number for claim in self._claims(partition)]
+        return self._progress(partition, max(numbers)) if numbers else []
+
+    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+        return self._progress(partition, number)
+
+    async def is_done(self, partition: int, number: int) -> bool:
+        return self._is_done(partition, number)
+
+    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+        return Standing(there=self._is_there(table, partition, number), done=self._is_done(partition, number))
+
+    async def has_backfill(self, table: Table, receipt: str) -> bool:
+        return self._has_backfill(table, receipt)
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        return frozenset(receipt for receipt in self._receipts() if receipt.startswith(prefix))
+
+    def rows(self, table: Table) -> pa.Table:
+        """All rows of a table, block after block."""
+        return pa.concat_tables([LAYOUTS[table].empty_table(), *self.blocks[table]])
+
+    # Inserts
+
+    async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
+        if self._is_new(table.value, _month_of(rows), token):
+            self._append(table, rows)
+
+    async def insert_claim(self, claim: Claim, token: str) -> None:
+        if self._is_new(FLUSHES, 0, token):
+            self.flushes.append(claim)
+
+    async def insert_done(self, partition: int, number: int, token: str) -> None:
+        if self._is_new(FLUSHES, 0, token):
+            self.flushes.append(Done(partition=partition, number=number))
+
+    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+        if not self._is_done(partition, number) and not self._is_there(table, partition, number):
+            await self.insert(table, rows, token)
+
+    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
+        if not self._has_backfill(table, receipt):
+            await self.insert(table, rows, token)
+
+    async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
+        if not self._progress(claim.partition, claim.number):
+            await self.insert_claim(claim, token)
+
+    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+        if not self._is_done(partition, number):
+            await self.insert_done(partition, number, token)
+
+    async def quiesce(self) -> None:
+        """Statements here last no time."""
+
+    # Look-ups
+
+    async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        for rows in self._of_flushes(Table.SEEN, partition, 0, below - 1):
+            yield as_halves(b"".join(rows.column("key_hash").to_pylist()))
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return self._latest(Table.SEEN, partition, below, key_hashes)
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return self._latest(Table.EVENTS, partition, below, key_hashes)
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        return min((claim.number for claim in self._claims(partition) if claim.version >= version), default=None)
+
+    async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        for rows in sorted(self._of_flushes(Table.EVENTS, partition, first_number, last_number), key=_number_of):
+            yield rows
+
+    # The small steps
+
+    def _is_new(self, table: str, month: int, token: str) -> bool:
+        """Remember the token; False where it was remembered already."""
+        key = (table, month, token)
+        if key in self.tokens:
+            return False
+        self.tokens.add(key)
+        return True
+
+    def _append(self, table: Table, rows: pa.Table) -> None:
+        self.blocks[table].append(rows.cast(LAYOUTS[table]).combine_chunks())
+
+    def _claims(self, partition: int) -> Iterator[Claim]:
+        return (row for row in self.flushes if isinstance(row, Claim) and row.partition == partition)
+
+    def _progress(self, partition: int, number: int) -> list[Progress]:
+        claims = dict.fromkeys(claim for claim in self._claims(partition) if claim.number >= number)
+        return [Progress(claim=claim, done=self._is_done(partition, claim.number)) for claim in claims]
+
+    def _is_done(self, partition: int, number: int) -> bool:
+        return Done(partition=partition, number=number) in self.flushes
+
+    def _is_there(self, table: Table, partition: int, number: int) -> bool:
+        if table is Table.USAGE:
+            return flush_receipt(partition, number) in self._receipts()
+        return any(self._of_flushes(table, partition, number, number))
+
+    def _has_backfill(self, table: Table, receipt: str) -> bool:
+        if table is Table.USAGE:
+            return receipt in self._receipts()
+        return any(receipt in rows.column("origin").to_pylist() for rows in self.blocks[table])
+
+    def _receipts(self) -> Iterator[str]:
+        """What the rows of meter '' carry as their customer."""
+        for rows in self.blocks[Table.USAGE]:
+            yield from rows.column("customer_id").filter(pc.equal(rows.column("meter"), "")).to_pylist()
+
+    def _of_flushes(self, table: Table, partition: int, first: int, last: int) -> Iterator[pa.Table]:
+        """A flush's block holds rows of that flush alone, so its first row tells."""
+        for rows in self.blocks[table]:
+            if _partition_of(rows) == partition and first <= _number_of(rows) <= last and not _is_backfill(rows):
+                yield rows
+
+    def _latest(self, table: Table, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        wanted = pa.array(key_hashes, LAYOUTS[table].field("key_hash").type)
+        latest: dict[bytes, tuple[int, int]] = {}
+        for rows in self._of_flushes(table, partition, 0, below - 1):
+            found = rows.filter(pc.is_in(rows.column("key_hash"), wanted)).select(["key_hash", "body_hash", "arrival"])
+            arrivals = found.column("arrival").cast(pa.int64()).to_pylist()
+            bodies = found.column("body_hash").to_pylist()
+            for key, body, arrival in zip(found.column("key_hash").to_pylist(), bodies, arrivals, strict=True):
+                if key not in latest or arrival > latest[key][0]:
+                    latest[key] = (arrival, body)
+        return SeenRows(
+            list(latest), [body for _, body in latest.values()], [arrival for arrival, _ in latest.values()]
+        )
+
+
+def _partition_of(rows: pa.Table) -> int:
+    number: int = rows.column("p")[0].as_py()
+    return number
+
+
+def _number_of(rows: pa.Table) -> int:
+    number: int = rows.column("n")[0].as_py()
+    return number
+
+
+def _month_of(rows: pa.Table) -> int:
+    month: int = rows.column("month")[0].as_py()
+    return month
+
+
+def _is_backfill(rows: pa.Table) -> bool:
+    return "origin" in rows.column_names and rows.column("origin")[0].as_py() != ""

@@ -1,0 +1,66 @@
+"""Exclusive sections by name, for callers on any thread and in any event loop."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+
+
+class Sections:
+    """Who is in which section, and who waits for it, in order of coming.
+
+    An asyncio lock belongs to one loop, and a thread's lock cannot be left by a cancelled waiter; this can do both.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: dict[Hashable, deque[Future[None]]] = {}
+        """A section is here while somebody is in it."""
+
+    @asynccontextmanager
+    async def enter(self, section: Hashable) -> AsyncIterator[None]:
+        turn = self._queue_up(section)
+        if turn is not None:
+            await self._wait(section, turn)
+        try:
+            yield
+        finally:
+            self._leave(section)
+
+    def _queue_up(self, section: Hashable) -> Future[None] | None:
+        """None where the section was free and now is ours."""
+        with self._guard:
+            if section not in self._waiting:
+                self._waiting[section] = deque()
+                return None
+            turn: Future[None] = Future()
+            self._waiting[section].append(turn)
+            return turn
+
+    async def _wait(self, section: Hashable, turn: Future[None]) -> None:
+        try:
+            await asyncio.shield(asyncio.wrap_future(turn))
+        except BaseException:
+            if not self._give_up(section, turn):
+                self._leave(section)
+            raise
+
+    def _give_up(self, section: Hashable, turn: Future[None]) -> bool:
+        """False where it has become our turn in the meantime."""
+        with self._guard:
+            waiting = self._waiting[section]
+            if turn not in waiting:
+                return False
+            waiting.remove(turn)
+            return True
+
+    def _leave(self, section: Hashable) -> None:
+        with self._guard:
+            waiting = self._waiting[section]
+            if not waiting:
+                del self._waiting[section]
+                return
+            turn = waiting.popleft()
+        turn.set_result(None)
