@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.env import Entry, Kind, Setting, catalogue, duration, one_of, read, size, text, whole
+from schemas.env import Entry, Kind, Setting, catalogue, duration, one_of, read, size, text, whole, yes_or_no
 from schemas.timestamps import DAY, MINUTE, SECOND
 
 PREFIX = "TALLYHOUSE_"
@@ -101,6 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flush_linger: Annotated[
         int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
     ] = 300 * SECOND // 1000
+    process_events: Annotated[
+        bool,
+        Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),
+    ] = True
     shutdown_grace: Annotated[
         int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
     ] = 10 * SECOND

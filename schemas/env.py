@@ -143,3 +143,15 @@ def size(low: int, high: int) -> Kind[int]:
 def one_of(choices: type[E]) -> Kind[E]:
     """One of a few words."""
     return Kind("one of " + ", ".join(choices), choices)
+
+
+def yes_or_no() -> Kind[bool]:
+    """Said in words: `0` and `false` have fooled too many."""
+    words = {"yes": True, "no": False}
+
+    def parse(written: str) -> bool:
+        if written not in words:
+            raise ValueError(written)
+        return words[written]
+
+    return Kind("yes or no", parse, lambda value: "yes" if value else "no")

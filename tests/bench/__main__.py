@@ -1,0 +1,52 @@
+"""`python -m tests.bench [--short] --output bench.json`."""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ingest_gateway.load.workload import Shape, Workload
+from tests.bench import engine_alone, gateway_alone, machine, whole
+from tests.bench.figures import TotalsDiffer
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--short", action="store_true", help="about two minutes")
+    arguments.add_argument("--output", type=Path, required=True)
+    arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
+    given = arguments.parse_args()
+    seconds = 15 if given.short else 60
+    with tempfile.TemporaryDirectory(dir=given.data, prefix="tallyhouse-bench-") as data:
+        report: dict[str, object] = {"machine": machine.facts(Path(data)), "workload": _workload(seconds)}
+        try:
+            alone = engine_alone.measure(Path(data), 1_000_000 if given.short else 5_000_000)
+            figures = whole.measure(Path(data) / "whole", seconds, alone)
+            figures += gateway_alone.measure(Path(data), seconds / 3)
+        except TotalsDiffer as different:
+            print(f"THE TOTALS DIFFER: {different}", file=sys.stderr)
+            return 1
+    for figure in figures:
+        print(figure.line())
+    report["figures"] = [msgspec.to_builtins(figure) | {"reached": figure.reached} for figure in figures]
+    given.output.write_text(json.dumps(report, indent=2, default=str) + "\n")
+    return 0
+
+
+def _workload(seconds: float) -> dict[str, object]:
+    sample = Workload(Shape(), "sample00").batch(1000, 0)
+    return {
+        "seconds": seconds,
+        "batch_events": len(sample),
+        "body_bytes": len(sample.body()),
+        "event_bytes": sample.rows.shape[1] - 1,
+        "fsync": "log: every commit, before the ack (synchronous=FULL); store: every part and its directory",
+        "shape": msgspec.to_builtins(Shape()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

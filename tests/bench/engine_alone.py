@@ -1,0 +1,60 @@
+"""The same events as NDJSON into the engine alone: what the hardware and the engine give without us."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import clickhouse_connect
+
+from ingest_gateway.load.workload import Shape, Workload
+from tests.bench.figures import TotalsDiffer
+
+_TABLE = """
+CREATE TABLE events (event_name LowCardinality(String), idempotency_key String, customer_id String,
+timestamp DateTime64(6, 'UTC'), properties String) ENGINE = MergeTree ORDER BY (customer_id, timestamp)
+"""
+_INSERT = "INSERT INTO events SELECT * FROM file('{path}', 'JSONEachRow', '{columns}')"
+_COLUMNS = (
+    "event_name String, idempotency_key String, customer_id String, "
+    "timestamp DateTime64(6, \\'UTC\\'), properties String"
+)
+
+
+def measure(directory: Path, events: int) -> float:
+    """Events per second, in a process of its own: the engine's data directory is one per process."""
+    path = directory / "events.ndjson"
+    _write(path, events)
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.bench.engine_alone", str(path), str(events)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path.unlink()
+    return float(json.loads(run.stdout.splitlines()[-1]))
+
+
+def _write(path: Path, events: int) -> None:
+    workload = Workload(Shape(), "engine00")
+    with path.open("wb") as file:
+        for _ in range(events // 10_000):
+            file.write(workload.batch(10_000, time.time_ns() // 1000).ndjson())
+
+
+def _insert(path: Path, events: int) -> float:
+    client = clickhouse_connect.get_client(interface="chdb", path=str(path.parent / "engine-alone"))
+    client.command(_TABLE)
+    settings = {"input_format_json_read_objects_as_strings": 1, "date_time_input_format": "best_effort"}
+    began = time.perf_counter()
+    client.command(_INSERT.format(path=path, columns=_COLUMNS), settings=settings)
+    took = time.perf_counter() - began
+    stored = client.query("SELECT count() FROM events").result_rows[0][0]
+    if stored != events // 10_000 * 10_000:
+        raise TotalsDiffer(f"the engine alone stored {stored} of {events} events")
+    return float(stored) / took
+
+
+if __name__ == "__main__":
+    print(_insert(Path(sys.argv[1]), int(sys.argv[2])))

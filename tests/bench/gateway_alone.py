@@ -1,0 +1,60 @@
+"""The gateway with its durable log and nothing behind: how fast events can be taken in."""
+
+import asyncio
+from pathlib import Path
+
+from ingest_gateway.data_directory import DataDirectory
+from schemas.frame import decode
+from stream_processors.backends.log.sqlite import SqliteFrameLog
+from tests.bench.figures import Figure, TotalsDiffer
+from tests.bench.generator import only_send
+from tests.e2e.server import Server
+
+PARTITIONS = 2
+_SETTINGS = {"process_events": "no", "log_limit": "40GB", "log_level": "warning"}
+
+
+def measure(data: Path, seconds: float) -> list[Figure]:
+    """In bodies of a thousand, then one by one, each on a fresh log."""
+    many, many_kept = _run(data / "bodies", seconds, batch=1000, connections=4)
+    one, one_kept = _run(data / "singles", seconds, batch=1, connections=32)
+    return [
+        Figure(
+            name="gateway alone, durable, 1,000-event bodies",
+            value=many["acked_per_second"],
+            unit="events/s",
+            target=400_000,
+            moonshot=1_000_000,
+            details=many | {"kept": many_kept},
+        ),
+        Figure(
+            name="gateway alone, durable, one-event posts",
+            value=one["acked_per_second"],
+            unit="posts/s",
+            target=12_000,
+            moonshot=25_000,
+            details=one | {"kept": one_kept},
+        ),
+    ]
+
+
+def _run(data: Path, seconds: float, *, batch: int, connections: int) -> tuple[dict[str, float], int]:
+    with Server(data, partitions=str(PARTITIONS), **_SETTINGS) as server:
+        told = only_send(server.url, seconds=seconds, batch=batch, connections=connections, events=90_000_000)
+        server.stop()
+    kept = asyncio.run(_different_keys(DataDirectory(data).log))
+    if kept != told["different_events"]:
+        raise TotalsDiffer(f"{told['different_events']} different events were acked, the log holds {kept}")
+    return told, kept
+
+
+async def _different_keys(path: Path) -> int:
+    keys: set[bytes] = set()
+    async with SqliteFrameLog(path, PARTITIONS) as log:
+        for partition in range(PARTITIONS):
+            offset = await log.first_offset(partition)
+            while frames := await log.read(partition, offset, max_bytes=16_000_000):
+                for frame in frames:
+                    keys.update(decode(frame.payload)["key_hash"].to_pylist())
+                offset = frames[-1].offset + 1
+    return len(keys)

@@ -1,0 +1,36 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import chdb
+import pyarrow as pa
+
+
+def facts(data: Path) -> dict[str, Any]:
+    """Processor, memory, versions, and where the data lies."""
+    return {
+        "processors": os.cpu_count(),
+        "processor": _first("/proc/cpuinfo", "model name"),
+        "memory": _first("/proc/meminfo", "MemTotal"),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "engine": chdb.__version__,
+        "pyarrow": pa.__version__,
+        "data": str(data),
+        "load_average_before": os.getloadavg(),
+    }
+
+
+def peak_memory(pid: int) -> int:
+    """The most resident bytes a process ever had."""
+    return int(_first(f"/proc/{pid}/status", "VmHWM").split()[0]) * 1024
+
+
+def _first(path: str, name: str) -> str:
+    for line in Path(path).read_text().splitlines():
+        if line.startswith(name):
+            return line.split(":", 1)[1].strip()
+    raise LookupError(f"{path} has no {name}")
