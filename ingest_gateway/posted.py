@@ -25,6 +25,10 @@ class Form(StrEnum):
     def is_single(self) -> bool:
         return self in (Form.SINGLE, Form.CLOUDEVENT)
 
+    @property
+    def is_cloudevent(self) -> bool:
+        return self in (Form.CLOUDEVENT, Form.CLOUDEVENTS)
+
 
 class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Checked and hashed events as parallel columns. What is `bytes` is joined: one buffer, many events."""

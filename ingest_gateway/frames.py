@@ -1,0 +1,77 @@
+"""The frames of a group: its fresh events by partition, in order, cut into log records of a fair size."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from ingest_gateway.group import Group, Numbers, texts
+from ingest_gateway.recent import Mask
+from schemas.event import EventFlag
+from schemas.frame import COLUMNS, NewFrame, encode
+from schemas.hashing import KEY_BYTES, partition_of
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a frame may grow; Kafka's own limit for a message is near one million bytes, compressed."""
+
+    events: int = 8_192
+    properties_bytes: int = 2_000_000
+
+
+def frames_of(group: Group, fresh: Mask, flagged: Mask, partitions: int, cut: Cut) -> list[NewFrame]:
+    """One frame for each partition that has fresh events, more where they are many. No I/O: any thread will do."""
+    rows = np.flatnonzero(fresh)
+    partition = partition_of(group.keys[rows], partitions).astype(np.int64)
+    order = np.argsort(partition, kind="stable")
+    rows, partition = rows[order], partition[order]
+    events = _columns(group, flagged).take(pa.array(rows))
+    lengths = np.array(list(chain.from_iterable(posted.good.properties_lengths for posted in group.requests)))[rows]
+    return [
+        NewFrame(
+            partition=int(partition[start]), arrival=group.arrival, payload=encode(events.slice(start, end - start))
+        )
+        for start, end in _cuts(partition, lengths, cut)
+    ]
+
+
+def _cuts(partition: Numbers, lengths: Numbers, cut: Cut) -> Iterator[tuple[int, int]]:
+    """Beginning and end of each frame: a new one with each partition and whenever one of the limits is passed."""
+    size, place = np.cumsum(lengths) // cut.properties_bytes, np.arange(len(lengths)) // cut.events
+    steps = np.flatnonzero(np.diff(partition) | np.diff(size) | np.diff(place)) + 1
+    bounds = [0, *steps.tolist(), len(partition)]
+    return pairwise(bounds)
+
+
+def _columns(group: Group, flagged: Mask) -> pa.RecordBatch:
+    """Every row of the group in the layout of frames."""
+    goods = [posted.good for posted in group.requests]
+    request = pa.array(np.repeat(np.arange(len(goods)), np.diff(group.starts)))
+    size = len(group)
+    flags = np.where(flagged, EventFlag.BACKFILL, 0).astype(np.uint8)
+    empty = pa.repeat("", size)
+    columns = {
+        "account": pa.array([posted.account for posted in group.requests]).take(request),
+        "event_name": pa.array(texts([good.event_names for good in goods]), pa.string()),
+        "customer_id": pa.array(texts([good.customer_ids for good in goods]), pa.string()),
+        "timestamp": pa.array(group.timestamps),
+        "idempotency_key": pa.array(texts([good.idempotency_keys for good in goods]), pa.string()),
+        "key_hash": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(KEY_BYTES), size, [None, pa.py_buffer(group.key_digests)]
+        ),
+        "body_hash": pa.array(group.bodies),
+        "properties": _joined([good.properties for good in goods], [good.properties_lengths for good in goods]),
+        "flags": pa.array(flags),
+        "request_id": pa.array([posted.request_id for posted in group.requests]).take(request),
+        "replay_of": empty,
+        "replay_meter": empty,
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in COLUMNS.names], schema=COLUMNS)
+
+
+def _joined(parts: Sequence[bytes], lengths: Sequence[list[int]]) -> pa.Array:
+    """A text column from joined texts and their lengths, without touching one by one."""
+    offsets = np.cumsum(np.array([0, *chain.from_iterable(lengths)]), dtype=np.int32)
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts)))
