@@ -1,0 +1,45 @@
+"""Which rejects were tried again: their replay key is among the seen keys of its partition."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from schemas.flush import SeenRows
+from schemas.hashing import as_halves, key_hash, partition_of
+from schemas.ids import AccountId
+from schemas.tables import replay_key
+
+ANY = 2**63 - 1
+"""Above every flush number."""
+
+
+class KeyLookup(Protocol):
+    """The part of the seen keys that is needed here."""
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Those of the keys that are in `seen`, from flushes numbered below `below`."""
+        ...
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """Asks the seen keys; `partitions` is that of the log."""
+
+    seen: KeyLookup
+    partitions: int
+
+    async def arrivals(
+        self, account: AccountId, rejects: Sequence[str], below: Callable[[int], int] = lambda _: ANY
+    ) -> Mapping[str, int]:
+        """Of the rejects that were tried again in flushes numbered below `below(partition)`: when."""
+        digests = {key_hash(account, replay_key(reject)): reject for reject in rejects}
+        owners: dict[int, list[bytes]] = {}
+        if digests:
+            halves = as_halves(b"".join(digests))
+            for digest, partition in zip(digests, partition_of(halves, self.partitions).tolist(), strict=True):
+                owners.setdefault(partition, []).append(digest)
+        found: dict[str, int] = {}
+        for partition, own in sorted(owners.items()):
+            rows = await self.seen.find(partition, below(partition), own)
+            found |= {digests[bytes(d)]: int(at) for d, at in zip(rows.key_hashes, rows.arrivals, strict=True)}
+        return found

@@ -1,0 +1,110 @@
+"""Listings of events and rejects as SQL: pure functions from the query to its text and bound values.
+
+Newest arrival first. Cursors are the arrival and the place of the last row shown, which nothing that arrives later
+can move.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from schemas.hashing import key_hash
+from schemas.listing import EventQuery, RejectQuery
+from stream_processors.backends.reading.cursor import Key, decode_cursor
+from stream_processors.backends.sql.usage_query import Statement
+
+EVENT_KEY = (int, int, int, int, int)
+REJECT_KEY = (int, int, int, int, int, str, str)
+
+_PLACE = "p, n, offset, place"
+_SHARED = (
+    "account, event_name, idempotency_key, customer_id, properties, request_id, flags, "
+    "toUnixTimestamp64Micro(timestamp) AS happened, toUnixTimestamp64Micro(arrival) AS arrived"
+)
+
+LISTING = """\
+SELECT {columns}
+FROM {table}
+WHERE {conditions}
+ORDER BY arrival DESC, p DESC, n DESC, offset DESC, place DESC{more_order}
+LIMIT {{limit:UInt64}}"""
+
+
+def events_statement(query: EventQuery, after: Key | None, since: int | None) -> Statement:
+    """Events that arrived at `since` or later, and before the cursor's."""
+    params: dict[str, Any] = {"account": query.account, "limit": query.limit + 1}
+    conditions = ["account = {account:String}", *_event_filters(query, params)]
+    if since is not None:
+        params["since"] = since
+        conditions.append("arrival >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
+    if after is not None:
+        conditions.append(_before(after, (), params))
+    sql = LISTING.format(
+        columns=f"{_SHARED}, {_PLACE}", table="events", conditions=" AND ".join(conditions), more_order=""
+    )
+    return Statement(sql, params)
+
+
+def rejects_statement(query: RejectQuery, after: Key | None, limit: int) -> Statement:
+    """Rejects before the cursor's."""
+    params: dict[str, Any] = {"account": query.account, "limit": limit}
+    conditions = ["account = {account:String}", *_reject_filters(query, params)]
+    if after is not None:
+        conditions.append(_before(after, ("origin", "meter"), params))
+    sql = LISTING.format(
+        columns=f"{_SHARED}, {_PLACE}, origin, meter, code, message, replay_of",
+        table="rejects",
+        conditions=" AND ".join(conditions),
+        more_order=", origin DESC, meter DESC",
+    )
+    return Statement(sql, params)
+
+
+def event_cursor(query: EventQuery) -> Key | None:
+    return None if query.cursor is None else decode_cursor(query.cursor, EVENT_KEY)
+
+
+def reject_cursor(query: RejectQuery) -> Key | None:
+    return None if query.cursor is None else decode_cursor(query.cursor, REJECT_KEY)
+
+
+def _event_filters(query: EventQuery, params: dict[str, Any]) -> Iterator[str]:
+    if query.idempotency_key is not None:
+        params["key"] = key_hash(query.account, query.idempotency_key).hex()
+        yield "key_hash = toFixedString(unhex({key:String}), 16)"
+    for column, value in (("event_name", query.event_name), ("customer_id", query.customer_id)):
+        if value is not None:
+            params[column] = value
+            yield f"{column} = {{{column}:String}}"
+    for name, sign, moment in (("start", ">=", query.start), ("end", "<", query.end)):
+        if moment is not None:
+            params[name] = moment
+            yield f"timestamp {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+
+
+def _reject_filters(query: RejectQuery, params: dict[str, Any]) -> Iterator[str]:
+    for column, value in (("code", query.code), ("meter", query.meter)):
+        if value is not None:
+            params[column] = value
+            yield f"{column} = {{{column}:String}}"
+    if query.ids:
+        places = [place for text in query.ids if (place := _place_in(text)) is not None]
+        params["places"] = places
+        yield f"({_PLACE}) IN {{places:Array(Tuple(UInt16, UInt64, UInt64, UInt32))}}"
+
+
+def _place_in(reject: str) -> tuple[int, int, int, int] | None:
+    """Where the reject with this id is; the id itself is compared once it is found."""
+    head, *numbers = reject.split("_", 5)[:5]
+    if head != "rej" or len(numbers) != 4 or not all(text.isascii() and text.isdigit() for text in numbers):
+        return None
+    p, n, offset, place = (int(text[:20]) for text in numbers)
+    return (p, n, offset, place) if p < 2**16 and max(n, offset) < 2**64 and place < 2**32 else None
+
+
+def _before(key: Key, more: Sequence[str], params: dict[str, Any]) -> str:
+    columns = ("p", "n", "offset", "place", *more)
+    types = ("UInt16", "UInt64", "UInt64", "UInt32", "String", "String")
+    params |= {"after_arrival": key[0], **{f"after_{c}": v for c, v in zip(columns, key[1:], strict=True)}}
+    arrival = "fromUnixTimestamp64Micro({after_arrival:Int64}, 'UTC')"
+    bounds = ", ".join(f"{{after_{column}:{kind}}}" for column, kind in zip(columns, types, strict=False))
+    return f"arrival <= {arrival} AND (arrival, {', '.join(columns)}) < ({arrival}, {bounds})"
