@@ -11,11 +11,20 @@ from schemas.meter import Aggregation, Filter, FilterOp, Meter
 from schemas.timestamps import DAY, MINUTE, SECOND
 from tests.factories import ACCOUNT, NOW, Event, make_meter
 
-ACCOUNTS = (ACCOUNT, "acme_test")
-EVENT_NAMES = ("api.request", "job.done")
+ACCOUNTS = (ACCOUNT, ACCOUNT, ACCOUNT, "acme_test")
+EVENT_NAMES = ("api.request", "api.request", "api.request", "job.done")
 CUSTOMERS = ("cust_1", "cust_2", "Zoë, Inc.")
 PROPERTIES = ("tokens", "model", "odd name", 'quo"te')
-PATHS = ("$.tokens", "$.model", "$['odd name']", "$['quo\"te']", "$.model.tokens", "$.model.deep.er")
+PATHS = (
+    "$.tokens",
+    "$.tokens",
+    "$.tokens",
+    "$.model",
+    "$['odd name']",
+    "$['quo\"te']",
+    "$.model.tokens",
+    "$.model.deep.er",
+)
 
 NUMBER_TEXTS = (
     *("0", "-0", "0.0", "1", "1.0", "1.000", "10e-1", "1e2", "100", "-7", "2.5", "-2.50", "0.1", "0.30000000000000004"),
@@ -58,12 +67,23 @@ def value_texts() -> st.SearchStrategy[str]:
         st.one_of(number_texts(), st.sampled_from((*WORDS, " 1", "+1", "01", "1_0", "0x1", "NaN", "１"))).map(_quoted),
         st.sampled_from(("true", "false", "null")),
     )
-    return st.recursive(scalars, lambda inner: st.one_of(_arrays(inner), _objects(inner)), max_leaves=4)
+    nested = st.one_of(_arrays(scalars), _objects(scalars))
+    return st.one_of(scalars, nested, _arrays(nested), _objects(nested))
 
 
 def property_texts() -> st.SearchStrategy[str]:
     """The text of an event's properties: an object, mostly with values that meters can count."""
-    return _objects(st.one_of(st.integers(0, 9).map(str), st.sampled_from(WORDS).map(_quoted), value_texts()))
+    usual = {
+        "tokens": st.one_of(st.integers(0, 9).map(str), number_texts(), number_texts().map(_quoted)),
+        "model": st.one_of(st.sampled_from(WORDS).map(_quoted), _objects(st.integers(0, 9).map(str))),
+    }
+    odd = {name: value_texts() for name in PROPERTIES}
+    usually = st.fixed_dictionaries(usual, optional={name: odd[name] for name in PROPERTIES if name not in usual})
+    return st.one_of(usually, usually, st.fixed_dictionaries({}, optional=odd)).map(_written)
+
+
+def _written(members: dict[str, str]) -> str:
+    return "{" + ",".join(f"{_quoted(name)}: {text}" for name, text in members.items()) + "}"
 
 
 def _quoted(text: str) -> str:
@@ -76,12 +96,10 @@ def _arrays(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 def _objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     names = st.sampled_from((*PROPERTIES, "deep", "er"))
-    return st.dictionaries(names, inner, max_size=4).map(
-        lambda members: "{" + ",".join(f"{_quoted(name)}: {text}" for name, text in members.items()) + "}"
-    )
+    return st.dictionaries(names, inner, max_size=4).map(_written)
 
 
-def events(keys: int = 8) -> st.SearchStrategy[Event]:
+def events(keys: int = 30) -> st.SearchStrategy[Event]:
     """Events of few keys: many are duplicates or conflicts of each other."""
     return st.builds(
         Event,
@@ -120,9 +138,11 @@ def meters(draw: st.DrawFn, code: str = "meter") -> Meter:
         aggregation,
         account=draw(st.sampled_from(ACCOUNTS)),
         event_name=draw(st.sampled_from(EVENT_NAMES)),
-        value_property=draw(st.sampled_from(PATHS)) if aggregation.needs_value else None,
+        value_property=draw(st.one_of(st.just("$.tokens"), st.sampled_from(PATHS)))
+        if aggregation.needs_value
+        else None,
         group_by={f"key_{place}": path for place, path in enumerate(paths)},
-        filters=tuple(draw(st.lists(conditions(), max_size=2))),
+        filters=tuple(draw(st.one_of(st.just([]), st.lists(conditions(), max_size=2)))),
     )
 
 
@@ -135,13 +155,22 @@ def meter_lists(largest: int = 4) -> st.SearchStrategy[tuple[Meter, ...]]:
 
 @st.composite
 def batches(draw: st.DrawFn, largest: int = 5) -> list[tuple[int, list[Event]]]:
-    """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between."""
+    """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between.
+
+    One event in three or so is a retry of an earlier one.
+    """
     arrival = NOW
-    made = []
-    for posted in draw(st.lists(st.lists(events(), min_size=1, max_size=6), max_size=largest)):
-        arrival += draw(st.sampled_from((0, 1, SECOND, DAY, 20 * DAY, 35 * DAY, 35 * DAY + 5 * MINUTE, 36 * DAY)))
-        made.append((arrival, posted))
+    made: list[tuple[int, list[Event]]] = []
+    sent: list[Event] = []
+    for fresh in draw(st.lists(st.lists(events(), min_size=1, max_size=6), max_size=largest)):
+        arrival += draw(st.sampled_from(_PAUSES))
+        retried = draw(st.lists(st.sampled_from(sent), max_size=3)) if sent else []
+        made.append((arrival, draw(st.permutations([*fresh, *retried]))))
+        sent += fresh
     return made
+
+
+_PAUSES = (0, 0, 1, SECOND, SECOND, DAY, 20 * DAY, 35 * DAY, 35 * DAY + 5 * MINUTE, 36 * DAY)
 
 
 def cuts(size: int) -> st.SearchStrategy[Sequence[int]]:
