@@ -1,0 +1,148 @@
+"""A new meter's past: every event of the flushes before the meter took part, counted once.
+
+The border is a flush number, never a time: flush N is the first one claimed with the meter, so all before it are
+done and never change, and all from it on count the meter themselves. The past is cut into chunks of flush numbers,
+always the same ones, and each is put into the store at most once by its receipt. So it does not matter who does
+a chunk, how often, or where the one before died.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import pyarrow as pa
+
+from schemas.flush import Table
+from schemas.meter import Meter
+from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
+from schemas.timestamps import month_of
+from stream_processors.core.measure import measure
+from stream_processors.core.merge import merge_usage
+from stream_processors.core.usage_rows import with_receipt
+from stream_processors.ports import BackfillTables, EventHistory, MeterSets
+
+_UNMERGED_ROWS = 500_000
+"""Usage rows held before they are merged into fewer: bounds the memory of a chunk."""
+
+_NO_EVENTS_MONTH = month_of(0)
+"""Where the receipt of a chunk without events lies."""
+
+
+class BackfillPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a backfill reaches of the outside."""
+
+    meters: MeterSets
+    history: EventHistory
+    tables: BackfillTables
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """The flushes of one partition before a meter's first one."""
+
+    meter: Meter
+    partition: int
+    activation: int
+
+    def chunks(self) -> Sequence["Chunk"]:
+        return [Chunk(past=self, number=number) for number in range(backfill_chunks(self.activation))]
+
+    @property
+    def receipts_prefix(self) -> str:
+        return self.receipt(0).removesuffix("0")
+
+    def receipt(self, chunk: int) -> str:
+        return backfill_receipt(self.meter.account, self.meter.code, self.partition, chunk)
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One block's worth of a past."""
+
+    past: Past
+    number: int
+
+    @property
+    def receipt(self) -> str:
+        return self.past.receipt(self.number)
+
+    @property
+    def first(self) -> int:
+        return self.number * BACKFILL_CHUNK
+
+    @property
+    def last(self) -> int:
+        return min(self.first + BACKFILL_CHUNK, self.past.activation) - 1
+
+
+class Backfill:
+    """Counts the past of every meter, archived ones too, one chunk at a time.
+
+    What it remembers only saves look-ups: begun anew, it finds the chunks that are there and does the others.
+    """
+
+    def __init__(self, ports: BackfillPorts, partitions: int) -> None:
+        self._ports = ports
+        self._partitions = range(partitions)
+        self._met_version = 0
+        self._not_active: list[tuple[Meter, int]] = []
+        self._missing: list[Chunk] = []
+        """Of one past, the first one last."""
+
+    async def step(self) -> bool:
+        """Do what comes next; False where nothing can be done before a flush or a new meter."""
+        if self._missing:
+            await self._count(self._missing[-1])
+            self._missing.pop()
+            return True
+        return await self._meet_meters() or await self._find_past()
+
+    async def _meet_meters(self) -> bool:
+        """Look at one more meter set; False where all are known."""
+        version = self._met_version + 1
+        if version > await self._ports.meters.newest_version():
+            return False
+        meters = await self._ports.meters.at_version(version)
+        for meter in meters.meters:
+            if meter.version == version:
+                self._not_active += [(meter, partition) for partition in self._partitions]
+        self._met_version = version
+        return True
+
+    async def _find_past(self) -> bool:
+        """Find what is to be done for a meter that takes part by now; False where there is none."""
+        for meter, partition in self._not_active:
+            activation = await self._ports.history.activation(partition, meter.version)
+            if activation is not None:
+                past = Past(meter=meter, partition=partition, activation=activation)
+                there = await self._ports.tables.receipts(past.receipts_prefix)
+                self._missing = [chunk for chunk in reversed(past.chunks()) if chunk.receipt not in there]
+                self._not_active.remove((meter, partition))
+                return True
+        return False
+
+    async def _count(self, chunk: Chunk) -> None:
+        """Rejects first: the receipt in `usage` says that the chunk is whole."""
+        usage, rejects = await self._measured(chunk)
+        if rejects.num_rows:
+            await self._ports.tables.apply_backfill(Table.REJECTS, chunk.receipt, rejects)
+        await self._ports.tables.apply_backfill(Table.USAGE, chunk.receipt, usage)
+
+    async def _measured(self, chunk: Chunk) -> tuple[pa.Table, pa.Table]:
+        """The chunk's rows: the same whoever makes them, and in whatever pieces the events are read."""
+        month: int | None = None
+        usage: list[pa.Table] = []
+        rejects: list[pa.Table] = []
+        async for events in self._ports.history.read_events(chunk.past.partition, chunk.first, chunk.last):
+            if not events.num_rows:
+                continue
+            month = month or events["month"][0].as_py()
+            measured = measure(events, [chunk.past.meter], month=month, origin=chunk.receipt)
+            usage.append(measured.usage)
+            rejects.append(measured.rejects)
+            if sum(table.num_rows for table in usage) > _UNMERGED_ROWS:
+                usage = [merge_usage(usage, month=month)]
+        month = month or _NO_EVENTS_MONTH
+        merged = with_receipt(merge_usage(usage, month=month), chunk.receipt, month=month)
+        return merged, _one_block(rejects)
+
+
+def _one_block(rejects: Sequence[pa.Table]) -> pa.Table:
+    return pa.concat_tables(rejects).combine_chunks() if rejects else pa.table({})

@@ -1,0 +1,135 @@
+"""Drives one partition: gather until a flush is worth it, flush, again. Where the frames come from is all the same."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from schemas.errors import Alarm
+from schemas.flush import PartitionStatus
+from schemas.logs import Logger, NoLogger
+from schemas.metrics import Gauge, Histogram, Metrics, NoMetrics
+from schemas.timestamps import SECOND
+from stream_processors.flushing.partition import Position
+from stream_processors.flushing.policy import Pause
+from stream_processors.ports import LogTail
+from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+BOOTING = "booting"
+COUNTING = "counting"
+RETRYING = "retrying"
+STOPPED = "stopped: "
+
+_START = Position(number=0, offset=0, version=0)
+
+
+class Steps(Protocol):
+    """A partition, as its driver sees it."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def position(self) -> Position | None: ...
+
+    async def step(self) -> int:
+        """Flush what is waiting; how many frames that were."""
+        ...
+
+
+class PartitionDriver:
+    """Runs one partition until told to stop, or until an alarm; other partitions never notice."""
+
+    def __init__(
+        self,
+        partition: Steps,
+        tail: LogTail,
+        policy: WorkerPolicy,
+        *,
+        clock: Callable[[], int],
+        logger: Logger | None = None,
+        metrics: Metrics | None = None,
+        pause: Pause = growing_pause,
+    ) -> None:
+        self._partition = partition
+        self._tail = tail
+        self._policy = policy
+        self._clock = clock
+        self._logger = (logger or NoLogger()).bind(partition=partition.number)
+        self._metrics = metrics or NoMetrics()
+        self._pause = pause
+        self._stopping = False
+        self._state = BOOTING
+        self._last_position = _START
+
+    @property
+    def has_stopped(self) -> bool:
+        """An alarm ended it: a person must look."""
+        return self._state.startswith(STOPPED)
+
+    def stop(self) -> None:
+        """Begin no other flush."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Flush until stopped."""
+        failures = 0
+        while not self._stopping:
+            try:
+                await self._turn()
+                failures = 0
+            except Alarm as alarm:
+                self._state = f"{STOPPED}{alarm}"
+                self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
+                return
+            except Exception:
+                # Whatever it was: a flush can always be begun again, and giving up would stop the counting.
+                failures += 1
+                self._state = RETRYING
+                self._logger.exception("flush failed, it is tried again", attempt=failures)
+                await self._pause(failures)
+
+    async def status(self) -> PartitionStatus:
+        """Where the partition stands; may be asked from any event loop."""
+        self._last_position = self._partition.position or self._last_position
+        position, number = self._last_position, self._partition.number
+        end = self._tail.end_offset(number)
+        oldest = await self._tail.oldest_arrival(number, position.offset)
+        return PartitionStatus(
+            partition=number,
+            flush=position.number - 1 if position.number else None,
+            next_offset=position.offset,
+            end_offset=end,
+            lag_frames=max(end - position.offset, 0),
+            lag_seconds=0.0 if oldest is None else max(self._clock() - oldest, 0) / SECOND,
+            state=self._state,
+        )
+
+    async def report(self) -> None:
+        """Measure the lag."""
+        status = await self.status()
+        self._metrics.set(Gauge.LAG_FRAMES, status.lag_frames, str(status.partition))
+        self._metrics.set(Gauge.LAG_SECONDS, status.lag_seconds, str(status.partition))
+
+    async def _turn(self) -> None:
+        position = self._partition.position
+        oldest = None if position is None else await self._gather(position)
+        if self._stopping:
+            return
+        frames = await self._partition.step()
+        self._state = COUNTING
+        if frames and oldest is not None:
+            self._metrics.observe(Histogram.VISIBLE_SECONDS, max(self._clock() - oldest, 0) / SECOND)
+
+    async def _gather(self, position: Position) -> int | None:
+        """Wait until a flush is worth it; when its oldest frame arrived.
+
+        What came during a slow flush is older than the linger and goes at once. With nothing there it returns
+        after a while all the same: a new meter set is flushed without frames.
+        """
+        number, policy = self._partition.number, self._policy
+        await self._tail.wait(number, position.offset, policy.look_seconds)
+        oldest = await self._tail.oldest_arrival(number, position.offset)
+        if oldest is not None:
+            linger = min(oldest + policy.flush_linger - self._clock(), policy.flush_linger)
+            if linger > 0 and not self._stopping:
+                await self._tail.wait(number, position.offset + policy.flush_frames - 1, linger / SECOND)
+        return oldest
