@@ -29,6 +29,15 @@ class DataDirectory(msgspec.Struct, frozen=True):
         return self.path / "store"
 
     @property
+    def key_file(self) -> Path:
+        return self.path / "api_key"
+
+    def keep_key(self, token: str) -> None:
+        """Readable by nobody but the owner, from the first byte on."""
+        with os.fdopen(os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(f"{token}\n")
+
+    @property
     def _lock(self) -> Path:
         return self.path / "lock"
 

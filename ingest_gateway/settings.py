@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from ingest_gateway.data_directory import DataDirectory
 from schemas.env import Entry, Kind, Setting, catalogue, duration, one_of, read, size, text, whole, yes_or_no
 from schemas.timestamps import DAY, MINUTE, SECOND
 
@@ -92,9 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Setting(whole(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
     ] = 2**20
-    flush_events: Annotated[
-        int, Setting(whole(1, 10**6), "Events waiting in a partition that start a flush at once.")
-    ] = 100_000
+    flush_frames: Annotated[
+        int, Setting(whole(1, 10**6), "Frames waiting in a partition that start a flush at once.")
+    ] = 256
     flush_bytes: Annotated[
         int, Setting(size(10**5, 10**9), "Bytes of frames one flush takes at most; bounds the processor's memory.")
     ] = 16 * 10**6
@@ -112,14 +113,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def url(self) -> str:
         """Where a command on this machine finds the process."""
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """The same, for the port that was taken in the end."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
         host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
-        return f"http://{host}:{self.port}"
+        return f"http://{host}:{port}"
 
     @property
     def key_file(self) -> Path:
         """The first key, kept for the commands on this machine."""
-        return self.data_dir / "api_key"
+        return DataDirectory(self.data_dir).key_file
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,138 @@
+"""Embedded mode: every part in one process, opened in the order in which one needs the other, closed in reverse."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+import msgspec
+from starlette.types import ASGIApp
+
+from ingest_gateway import app
+from ingest_gateway.budget import Budget
+from ingest_gateway.data_directory import DataDirectory
+from ingest_gateway.embedded_processors import open_processors
+from ingest_gateway.intake import Intake, IntakePolicy
+from ingest_gateway.judge import Ages
+from ingest_gateway.known_keys import FilteredKeys
+from ingest_gateway.prometheus import CONTENT_TYPE, PrometheusMetrics
+from ingest_gateway.recent import RecentKeys
+from ingest_gateway.settings import Settings
+from rating.ledger.opening import Ledger, open_ledger
+from schemas.hashing import HASH_NAME
+from schemas.logs import Logger
+from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.reading.replayed import Replayed
+from stream_processors.backends.sql.chdb import Chdb
+from stream_processors.backends.sql.client import SqlClient, SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.listing import SqlEventReader
+from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
+from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.flushing.policy import WINDOW
+
+DATABASE = "tallyhouse"
+STATEMENTS = 6
+"""How many the store runs at a time: those of the flushes, and a few questions beside them."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """Time, and where words and numbers go."""
+
+    clock: Callable[[], int]
+    logger: Logger
+    metrics: PrometheusMetrics
+
+
+class Embedded(NamedTuple):
+    """The running whole, as the server sees it."""
+
+    app: ASGIApp
+    ledger: Ledger
+
+
+class Store(NamedTuple):
+    """The usage store: its client for whoever must see that it answers, and its ports."""
+
+    threads: SqlThreads
+    flushes: EmbeddedStore
+
+
+@asynccontextmanager
+async def open_embedded(settings: Settings, around: Surroundings) -> AsyncIterator[Embedded]:
+    """Everything open and running; on leaving, what is in flight is finished first."""
+    directory = DataDirectory(settings.data_dir)
+    async with AsyncExitStack() as opened:
+        opened.enter_context(directory.owned())
+        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock))
+        policy = LogPolicy(held_bytes=settings.log_limit)
+        log = await opened.enter_async_context(
+            SqliteFrameLog(directory.log, settings.partitions, policy, around.metrics)
+        )
+        store = _open_store(opened, directory, _identity(settings, log))
+        processors = opened.enter_context(open_processors(settings, log, store.flushes, ledger.meters, around))
+        known = FilteredKeys(processors.filter_of, store.flushes, WINDOW)
+        intake = await opened.enter_async_context(_intake(settings, log, known, around))
+        reader = SqlUsageReader(store.threads, settings.partitions)
+        ports = app.Ports(
+            api_keys=ledger.api_keys,
+            accounts=ledger.accounts,
+            meters=ledger.meters,
+            intake=intake,
+            sink=log,
+            usage=reader,
+            events=SqlEventReader(store.threads, Replayed(store.flushes, settings.partitions), around.clock),
+            status=processors.status,
+            budget=Budget(settings.body_budget, around.metrics),
+            checks={
+                "ledger": ledger.meters.newest_version,
+                "store": reader.watermark,
+                "processors": processors.check,
+            },
+        )
+        yield Embedded(app.create_app(ports, _app_policy(settings), _app_surroundings(around)), ledger)
+
+
+def _identity(settings: Settings, log: SqliteFrameLog) -> Identity:
+    return Identity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=log.identity.log_id)
+
+
+def _open_store(opened: AsyncExitStack, directory: DataDirectory, identity: Identity) -> Store:
+    engine = opened.enter_context(Chdb(directory.store, STATEMENTS, EngineLimits()))
+    threads = opened.enter_context(ThreadPoolExecutor(STATEMENTS, thread_name_prefix="store"))
+    client: SqlClient = engine.database("default")
+    migrate(client, DATABASE)
+    check_identity(client, DATABASE, identity)
+    in_threads = SqlThreads(engine.database(DATABASE), threads)
+    return Store(in_threads, EmbeddedStore(SqlEngine(in_threads)))
+
+
+def _intake(settings: Settings, log: SqliteFrameLog, known: FilteredKeys, around: Surroundings) -> Intake:
+    policy = IntakePolicy(
+        partitions=settings.partitions,
+        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
+    )
+    return Intake(log, known, RecentKeys(settings.recent_keys, WINDOW), around.clock, policy, around.metrics)
+
+
+def _app_policy(settings: Settings) -> app.Policy:
+    return app.Policy(
+        partitions=settings.partitions,
+        api_per_minute=settings.api_rate_limit,
+        ingest_per_minute=settings.ingest_rate_limit,
+    )
+
+
+def _app_surroundings(around: Surroundings) -> app.Surroundings:
+    return app.Surroundings(
+        clock=around.clock,
+        timer=time.perf_counter,
+        logger=around.logger,
+        metrics=around.metrics,
+        render_metrics=around.metrics.render,
+        metrics_type=CONTENT_TYPE,
+    )

@@ -1,0 +1,81 @@
+"""The processors of embedded mode, put together and started; or, where events are not to be counted, left out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from ingest_gateway.known_keys import Filter
+from ingest_gateway.ports import Status
+from ingest_gateway.settings import Settings
+from schemas.logs import Logger
+from schemas.metrics import Metrics
+from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.ports import MeterSets
+from stream_processors.workers.backfill import BackfillDriver
+from stream_processors.workers.driver import PartitionDriver
+from stream_processors.workers.embedded import EmbeddedWorker
+from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+
+class Processors(NamedTuple):
+    """What the rest of the process wants of them."""
+
+    worker: EmbeddedWorker
+    partitions: list[Partition]
+    counting: bool
+
+    @property
+    def status(self) -> Status:
+        return self.worker
+
+    def filter_of(self, partition: int) -> Filter | None:
+        """The partition's keys; None before its boot."""
+        return self.partitions[partition].key_filter
+
+    async def check(self) -> None:
+        """Raises where a partition has stopped."""
+        if self.counting and not self.worker.is_well:
+            raise RuntimeError("a partition has stopped counting: `tallyhouse status` tells which, the logs why")
+
+
+class Surroundings(Protocol):
+    """Time, words and numbers."""
+
+    @property
+    def clock(self) -> Callable[[], int]: ...
+    @property
+    def logger(self) -> Logger: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+@contextmanager
+def open_processors(
+    settings: Settings, log: SqliteFrameLog, store: EmbeddedStore, meters: MeterSets, around: Surroundings
+) -> Iterator[Processors]:
+    """Counting until the end; then the running flushes are finished."""
+    ports = Ports(
+        log=log, claims=store, tables=store, seen=store, meters=meters, pause=growing_pause, metrics=around.metrics
+    )
+    policy = WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger)
+    flush_policy = FlushPolicy(max_bytes=settings.flush_bytes)
+    partitions = [Partition(number, ports, flush_policy) for number in range(settings.partitions)]
+    drivers = [
+        PartitionDriver(partition, log, policy, clock=around.clock, logger=around.logger, metrics=around.metrics)
+        for partition in partitions
+    ]
+    backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), settings.partitions)
+    worker = EmbeddedWorker(drivers, BackfillDriver(backfill, policy, logger=around.logger), policy, around.logger)
+    processors = Processors(worker, partitions, settings.process_events)
+    if not settings.process_events:
+        yield processors
+        return
+    worker.start()
+    try:
+        yield processors
+    finally:
+        worker.stop()
