@@ -103,7 +103,7 @@ def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator:
     rates = Rates(around.clock)
     replays = Replays(ports.sink, around.clock, policy.partitions)
     return [
-        *IngestRoutes(ports.intake, rates, around.metrics, policy.body_bytes).endpoints(),
+        *IngestRoutes(ports.intake, rates, policy.body_bytes).endpoints(),
         *UsageRoutes(ports.usage, ports.meters, around.clock).endpoints(),
         *EventRoutes(ports.events, ports.meters).endpoints(),
         *MeterRoutes(ports.meters, ports.usage).endpoints(),

@@ -14,7 +14,6 @@ from ingest_gateway.wire import parse_body
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict
-from schemas.metrics import Counter, Metrics
 
 INGEST = "/v1/events/ingest"
 CLOUDEVENTS = "/api/v1/events"
@@ -29,10 +28,9 @@ class Submits(Protocol):
 class IngestRoutes:
     """The two doors for events: the contract's, and the one that OpenMeter's clients knock at."""
 
-    def __init__(self, intake: Submits, rates: Rates, metrics: Metrics, body_bytes: int) -> None:
+    def __init__(self, intake: Submits, rates: Rates, body_bytes: int) -> None:
         self._intake = intake
         self._rates = rates
-        self._metrics = metrics
         self._body_bytes = body_bytes
 
     def endpoints(self) -> list[Endpoint]:
@@ -45,7 +43,7 @@ class IngestRoutes:
         strict = call.has_query and call.query("strict").flag("strict")
         with call.budget.share() as share:
             posted, outcome = await self._take(call, share, strict=strict)
-        if outcome.nothing_stands:
+        if outcome.nothing_stands or (strict and outcome.rejections):
             raise refusal(posted, outcome)
         if posted.form.is_single:
             return _single_reply(call, posted, outcome)
@@ -79,7 +77,6 @@ class IngestRoutes:
             backfill=call.key.may(Scope.BACKFILL),
         )
         outcome = await self._intake.submit(posted)
-        self._metrics.count(Counter.BODY_BYTES, len(body))
         self._rates.add(call.account, outcome)
         return posted, outcome
 

@@ -3,9 +3,11 @@
 from ingest_gateway.documents import watermark_document
 from ingest_gateway.endpoint import Call, Endpoint
 from ingest_gateway.envelope import Reply
-from ingest_gateway.ports import EventReader, PartitionStatus, Status, UsageReader
+from ingest_gateway.ports import EventReader, Status, UsageReader
 from ingest_gateway.rates import WINDOW, Rates
 from schemas.account import Scope
+from schemas.flush import PartitionStatus
+from schemas.flush import PartitionStatus
 from schemas.listing import RejectQuery
 from schemas.timestamps import SECOND
 

@@ -1,0 +1,180 @@
+"""Who is let in, and what the others are told."""
+
+import asyncio
+
+import pytest
+
+from ingest_gateway.auth import Authenticator
+from schemas.account import ApiKey, Mode, Scope
+from schemas.errors import StoreFailed
+from tests.ingest_gateway.http.conftest import World
+
+pytestmark = pytest.mark.anyio
+
+FORMAT = ("INVALID_API_KEY", "Invalid API key format")
+HEADER = ("UNAUTHORIZED", "Missing or invalid Authorization header")
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (None, HEADER),
+        ("", HEADER),
+        ("Bearer", HEADER),
+        ("Bearer ", HEADER),
+        ("Basic dXNlcjpwYXNz", HEADER),
+        ("ak_live_0123456789abcdef", HEADER),
+        ("Bearer two words", HEADER),
+        ("Bearer sk_live_0123456789abcdef", FORMAT),
+        ("Bearer ak_prod_0123456789abcdef", FORMAT),
+        ("Bearer ak_live_", FORMAT),
+        ("Bearer \u00e9\u00ff", FORMAT),
+        ("Bearer ak_live_0123456789abcdef", ("INVALID_API_KEY", "Invalid API key")),
+        ("bearer ak_test_nobody", ("INVALID_API_KEY", "Invalid API key")),
+        ("Bearer ak_live_\u00e9", ("INVALID_API_KEY", "Invalid API key")),
+    ],
+)
+async def test_the_refusals_are_the_contract_s(world: World, header: str | None, told: tuple[str, str]) -> None:
+    """Each way of not being known has the code and the message that the contract gives it."""
+    headers = [] if header is None else [(b"authorization", header.encode("latin-1"))]
+    reply = await world.client.get("/v1/meters", headers=headers)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], error["message"]) == (401, *told)
+    assert reply.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, str]) -> None:
+    """Revoked over the API, a key that was good a moment ago is refused by the very next request."""
+    key, token = await world.api_keys.create(world.ours[Mode.LIVE], "k", frozenset({Scope.READ}))
+    victim = {"authorization": f"Bearer {token}"}
+    assert (await world.client.get("/v1/meters", headers=victim)).status_code == 200
+    assert (await world.client.post(f"/v1/keys/{key.id}/revoke", headers=auth)).status_code == 200
+    reply = await world.client.get("/v1/meters", headers=victim)
+    assert reply.status_code == 401
+    assert reply.json()["error"] == {
+        "code": "API_KEY_REVOKED",
+        "message": "API key has been revoked",
+        "details": None,
+    }
+
+
+async def test_a_revocation_elsewhere_counts_within_seconds(world: World) -> None:
+    """A key revoked by another process is refused once what was remembered of it is too old."""
+    key, token = await world.api_keys.create(world.ours[Mode.LIVE], "k", frozenset({Scope.READ}))
+    headers = {"authorization": f"Bearer {token}"}
+    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
+    await world.api_keys.revoke(key.account, key.id)
+    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
+    world.seconds += 3.0
+    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/v1/events/ingest", Scope.INGEST),
+        ("POST", "/api/v1/events", Scope.INGEST),
+        ("GET", "/v1/usage", Scope.READ),
+        ("GET", "/v1/events", Scope.READ),
+        ("GET", "/v1/rejects", Scope.READ),
+        ("GET", "/v1/status", Scope.READ),
+        ("GET", "/v1/meters", Scope.READ),
+        ("GET", "/v1/meters/tokens", Scope.READ),
+        ("POST", "/v1/meters", Scope.ADMIN),
+        ("PATCH", "/v1/meters/tokens", Scope.ADMIN),
+        ("DELETE", "/v1/meters/tokens", Scope.ADMIN),
+        ("POST", "/v1/rejects/replay", Scope.ADMIN),
+        ("GET", "/v1/keys", Scope.ADMIN),
+        ("POST", "/v1/keys", Scope.ADMIN),
+        ("POST", "/v1/keys/c1/revoke", Scope.ADMIN),
+    ],
+)
+async def test_every_endpoint_asks_for_its_scope(world: World, method: str, path: str, scope: Scope) -> None:
+    """A key with every scope but the one needed is told which one it lacks; `admin` stands for all but backfill."""
+    others = set(Scope) - {scope, Scope.ADMIN}
+    reply = await world.client.request(method, path, headers=await world.key(None, *others))
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"]) == (403, "FORBIDDEN")
+    assert error["details"] == {"missing_scope": scope.value}
+    assert scope.value in error["message"]
+    admin = await world.client.request(method, path, headers=await world.key(None, Scope.ADMIN))
+    assert admin.status_code != 403
+
+
+class Keys:
+    """Answers only when it is let, and counts how often it was asked."""
+
+    def __init__(self, key: ApiKey | None) -> None:
+        self.key = key
+        self.asked = 0
+        self.open = asyncio.Event()
+        self.reached = asyncio.Event()
+
+    async def find(self, token: str) -> ApiKey | None:
+        self.asked += 1
+        self.reached.set()
+        await self.open.wait()
+        return self.key
+
+
+def _key(revoked_at: int | None = None) -> ApiKey:
+    return ApiKey(
+        id="c1",
+        account="a",  # type: ignore[arg-type]  # any text serves as an account here
+        mode=Mode.LIVE,
+        name="k",
+        prefix="ak_live_",
+        scopes=frozenset({Scope.READ}),
+        created_at=1,
+        revoked_at=revoked_at,
+    )
+
+
+async def test_many_requests_ask_the_ledger_once() -> None:
+    """A hundred simultaneous requests with one unknown key cost one look-up, and the next ones none."""
+    keys = Keys(_key())
+    authenticator = Authenticator(keys, lambda: 0.0)  # type: ignore[arg-type]  # only `find` is used
+    waiting = [asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x")) for _ in range(100)]
+    await keys.reached.wait()
+    keys.open.set()
+    assert {key.id for key in await asyncio.gather(*waiting)} == {"c1"}
+    await authenticator.key_of(b"Bearer ak_live_x")
+    assert keys.asked == 1
+
+
+async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
+    """A look-up that was under way when the key was revoked does not keep it alive."""
+    keys = Keys(_key())
+    authenticator = Authenticator(keys, lambda: 0.0)  # type: ignore[arg-type]  # only `find` is used
+    waiting = asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x"))
+    await keys.reached.wait()
+    authenticator.forget("c1")
+    keys.open.set()
+    await waiting
+    await authenticator.key_of(b"Bearer ak_live_x")
+    assert keys.asked == 2
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    """More good keys than fit push others out; all are still let in."""
+    keys = Keys(_key())
+    keys.open.set()
+    authenticator = Authenticator(keys, lambda: 0.0, capacity=4)  # type: ignore[arg-type]  # only `find` is used
+    for number in range(20):
+        await authenticator.key_of(b"Bearer ak_live_%d" % number)
+        assert len(authenticator._known) <= 4
+
+
+async def test_a_ledger_that_is_down_is_503(world: World) -> None:
+    """Without the ledger nobody new can be let in, and callers learn that they should come again."""
+
+    class Down:
+        async def find(self, token: str) -> ApiKey | None:
+            raise StoreFailed("connection refused to ledger.internal")
+
+    async with world.serve(ports={"api_keys": Down()}) as client:
+        reply = await client.get("/v1/meters", headers={"authorization": "Bearer ak_live_0123"})
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "1"
+    assert reply.json()["error"]["code"] == "UNAVAILABLE"
+    assert "internal" not in reply.text
