@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from schemas.event import Verdict
-from schemas.flush import Table
+from schemas.flush import Claim, Table
 from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves, partition_of
 from schemas.meter import Meter, MeterSet
+from schemas.timestamps import to_micros
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.memory import MemoryEngine
@@ -90,12 +91,26 @@ class Counting:
         return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
 
     @property
-    def accepted(self) -> Sequence[Event]:
-        """The events that count, in order of arrival."""
+    def accepted(self) -> Sequence[tuple[int, Event]]:
+        """The events that count and when they arrived, in order of arrival."""
         # Ties of arrival are broken by partition, as they are in `latest`.
         posted = sorted(self._posted, key=lambda post: (post[0], partition(post[1])))
         given = oracle.verdicts([event for _, event in posted], [arrival for arrival, _ in posted])
-        return [event for (_, event), verdict in zip(posted, given, strict=True) if verdict is Verdict.ACCEPTED]
+        return [post for post, verdict in zip(posted, given, strict=True) if verdict is Verdict.ACCEPTED]
+
+    def accepted_for(self, meter: Meter) -> Sequence[Event]:
+        """Those before the meter's first flush, and those of the flushes it took part in."""
+        claims = [flush for flush in self.engine.flushes if isinstance(flush, Claim)]
+        versions = {(claim.partition, claim.number): claim.version for claim in claims}
+        rows = self.engine.rows(Table.EVENTS).to_pylist()
+        flushes = {(int(to_micros(row["arrival"])), row["account"], row["idempotency_key"]): row for row in rows}
+        counted = []
+        for arrival, event in self.accepted:
+            row = flushes[arrival, event.account, event.idempotency_key]
+            version = versions[row["p"], row["n"]]
+            if version < meter.version or meter.counts_in(version):
+                counted.append(event)
+        return counted
 
     @property
     def usage(self) -> oracle.Usage:
@@ -109,11 +124,15 @@ class Counting:
 
     def is_exact(self) -> None:
         """Every accepted event is counted once for every meter, or rejected once with the reason."""
-        usage, refusals = oracle.usage(self.accepted, self.meters.made)
+        usage: oracle.Usage = {}
+        rejects = []
+        for meter in self.meters.made:
+            events = self.accepted_for(meter)
+            quantities, refusals = oracle.usage(events, [meter])
+            usage |= quantities
+            rejects += [(events[place].idempotency_key, code, reason.value) for place, code, reason in refusals]
         assert self.usage == usage
-        assert self.value_rejects == sorted(
-            (self.accepted[place].idempotency_key, meter, code.value) for place, meter, code in refusals
-        )
+        assert self.value_rejects == sorted(rejects)
 
 
 def partition(event: Event) -> int:

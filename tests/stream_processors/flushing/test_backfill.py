@@ -1,0 +1,246 @@
+"""A meter made later counts the past too, each event once, whatever happens in between."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas.flush import Applied, Table
+from schemas.meter import Meter
+from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.partition import Partition
+from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter
+from tests.strategies import batches, meter_lists
+from tests.stream_processors.counting import PARTITIONS, Counting
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Died(Exception):
+    """The process ended here."""
+
+
+class MortalTables:
+    """A store whose caller dies at an insert: before it, or after it without hearing the answer."""
+
+    def __init__(self, store: EmbeddedStore, *, inserts: int, after: bool) -> None:
+        self._store = store
+        self._inserts = inserts
+        self._after = after
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        return await self._store.receipts(prefix)
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        self._inserts -= 1
+        if self._inserts >= 0:
+            return await self._store.apply_backfill(table, receipt, rows)
+        if self._after:
+            await self._store.apply_backfill(table, receipt, rows)
+        raise Died
+
+
+class Story:
+    """Posts, meters, flushes, backfills and deaths, in any order."""
+
+    def __init__(self, posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter]) -> None:
+        self.counting = Counting()
+        self._posts = list(posts)
+        self._meters = list(meters)
+        self._partitions = self._booting()
+        self._backfill = self.counting.backfill()
+
+    async def post(self) -> None:
+        if self._posts:
+            arrival, events = self._posts.pop(0)
+            await self.counting.post(events, arrival)
+
+    async def make_meter(self) -> None:
+        if self._meters:
+            self.counting.meters.add(self._meters.pop(0))
+
+    async def archive(self) -> None:
+        counting = [meter.code for meter in self.counting.meters.made if meter.archived_version is None]
+        if counting:
+            self.counting.meters.archive(counting[0])
+
+    async def flush_one(self) -> None:
+        await self._partitions[0].step()
+
+    async def flush_other(self) -> None:
+        await self._partitions[1].step()
+
+    async def flush_anew(self) -> None:
+        self._partitions = self._booting()
+
+    async def backfill(self) -> None:
+        await self._backfill.step()
+
+    async def backfill_anew(self) -> None:
+        self._backfill = self.counting.backfill()
+
+    async def backfill_dying_before(self) -> None:
+        await self._die(inserts=0, after=False)
+
+    async def backfill_dying_after(self) -> None:
+        await self._die(inserts=0, after=True)
+
+    async def backfill_dying_later(self) -> None:
+        await self._die(inserts=1, after=True)
+
+    async def end(self) -> None:
+        """Everything is posted, made and counted."""
+        while self._posts:
+            await self.post()
+        for partition in self._partitions:
+            while await partition.step():
+                pass
+        while await self._backfill.step():
+            pass
+        self.counting.is_exact()
+
+    async def _die(self, *, inserts: int, after: bool) -> None:
+        store = self.counting.store
+        tables = MortalTables(store, inserts=inserts, after=after)
+        backfill = Backfill(BackfillPorts(meters=self.counting.meters, history=store, tables=tables), PARTITIONS)
+        try:
+            while await backfill.step():
+                pass
+        except Died:
+            await self.backfill_anew()
+
+    def _booting(self) -> list[Partition]:
+        return [self.counting.partition(number) for number in range(PARTITIONS)]
+
+
+CHAPTERS = (
+    Story.post,
+    Story.post,
+    Story.make_meter,
+    Story.archive,
+    Story.flush_one,
+    Story.flush_other,
+    Story.flush_anew,
+    Story.backfill,
+    Story.backfill,
+    Story.backfill_anew,
+    Story.backfill_dying_before,
+    Story.backfill_dying_after,
+    Story.backfill_dying_later,
+)
+TOKENS = [make_meter("tokens", "sum"), make_meter("newest", "latest", group_by={"model": "$.model"})]
+POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]) for place in range(6)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(posts=batches(), meters=meter_lists(), chapters=st.lists(st.sampled_from(CHAPTERS), min_size=5, max_size=40))
+@example(
+    posts=POSTS,
+    meters=TOKENS,
+    chapters=[Story.post, Story.flush_one, Story.flush_other] * 4
+    + [Story.make_meter, Story.post, Story.flush_one, Story.flush_other, Story.backfill_dying_later]
+    + [Story.make_meter, Story.archive, Story.backfill_dying_before, Story.post, Story.backfill_dying_after],
+)
+def test_each_event_is_counted_once_for_each_meter(
+    posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter], chapters: Sequence[object]
+) -> None:
+    """Flushes and backfills together count each event once, whatever the order of meters, crashes and traffic."""
+
+    async def tell() -> None:
+        story = Story(posts, meters)
+        for chapter in chapters:
+            await chapter(story)  # type: ignore[operator] # any of CHAPTERS
+        await story.end()
+
+    asyncio.run(tell())
+
+
+async def flushed(counting: Counting, flushes: int) -> None:
+    """That many flushes of partition 0, of one event each at least."""
+    partition = counting.partition(0)
+    number = 0
+    while flushes:
+        await counting.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
+        flushes -= bool(await partition.step())
+        number += 1
+
+
+async def test_every_chunk_leaves_its_receipt() -> None:
+    """A past of any length is cut into the same chunks, each with a receipt, chunks without events too."""
+    counting = Counting()
+    await flushed(counting, 2 * BACKFILL_CHUNK + 1)
+    counting.meters.add(make_meter("tokens", "sum"))
+    counting.meters.add(make_meter("other", event_name="never.posted"))
+    for number in range(PARTITIONS):
+        await counting.partition(number).step()
+    backfill = counting.backfill()
+    while await backfill.step():
+        pass
+    receipts = await counting.store.receipts("backfill/")
+    assert receipts == {backfill_receipt(ACCOUNT, code, 0, chunk) for code in ("tokens", "other") for chunk in range(3)}
+    counting.is_exact()
+    assert backfill_chunks(2 * BACKFILL_CHUNK + 1) == 3
+
+
+async def test_a_past_is_not_touched_before_its_border_is_known() -> None:
+    """Until the partition has claimed a flush with the meter there is nothing to do."""
+    counting = Counting()
+    await flushed(counting, 3)
+    counting.meters.add(make_meter("tokens", "sum"))
+    backfill = counting.backfill()
+    assert await backfill.step()
+    assert not await backfill.step()
+    assert await counting.store.receipts("backfill/") == frozenset()
+
+
+async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
+    """Read whole or event by event, a chunk makes the same block."""
+    counting = Counting()
+    await flushed(counting, 5)
+    counting.meters.add(make_meter("tokens", "sum"))
+    await counting.partition(0).step()
+    blocks = []
+    for rows in (1_000, 1):
+        recording = RecordingTables(counting.store, rows)
+        backfill = Backfill(BackfillPorts(meters=counting.meters, history=recording, tables=recording), PARTITIONS)
+        while await backfill.step():
+            pass
+        blocks.append(recording.blocks)
+    assert blocks[0] == blocks[1]
+    assert len(blocks[0]) == 1
+
+
+class RecordingTables:
+    """Gives events in pieces of so many rows, and keeps the blocks instead of storing them."""
+
+    def __init__(self, store: EmbeddedStore, rows: int) -> None:
+        self._store = store
+        self._rows = rows
+        self.blocks: list[list[dict[str, object]]] = []
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        return await self._store.activation(partition, version)
+
+    async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        async for events in self._store.read_events(partition, first_number, last_number):
+            for start in range(0, events.num_rows, self._rows):
+                yield events.slice(start, self._rows)
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        assert prefix
+        return frozenset()
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        assert (table, receipt) == (Table.USAGE, backfill_receipt(ACCOUNT, "tokens", 0, 0))
+        self.blocks.append(rows.to_pylist())
+        return Applied.WRITTEN
