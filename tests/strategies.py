@@ -154,7 +154,7 @@ def meter_lists(largest: int = 4) -> st.SearchStrategy[tuple[Meter, ...]]:
 
 
 @st.composite
-def batches(draw: st.DrawFn, largest: int = 5) -> list[tuple[int, list[Event]]]:
+def batches(draw: st.DrawFn, largest: int = 4) -> list[tuple[int, list[Event]]]:
     """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between.
 
     One event in three or so is a retry of an earlier one.
@@ -162,9 +162,9 @@ def batches(draw: st.DrawFn, largest: int = 5) -> list[tuple[int, list[Event]]]:
     arrival = NOW
     made: list[tuple[int, list[Event]]] = []
     sent: list[Event] = []
-    for fresh in draw(st.lists(st.lists(events(), min_size=1, max_size=6), max_size=largest)):
+    for fresh in draw(st.lists(st.lists(events(), min_size=1, max_size=4), max_size=largest)):
         arrival += draw(st.sampled_from(_PAUSES))
-        retried = draw(st.lists(st.sampled_from(sent), max_size=3)) if sent else []
+        retried = draw(st.lists(st.sampled_from(sent), max_size=2)) if sent else []
         made.append((arrival, draw(st.permutations([*fresh, *retried]))))
         sent += fresh
     return made

@@ -26,9 +26,7 @@ def reading_of(condition: Filter) -> Reading:
     if condition.op not in _COMPARING:
         return Reading(path, identities)
     wanted = as_value(condition.value)
-    bound = None if type(wanted) is str else exact_number(wanted)
-    # Nothing compares to a bound that is no number.
-    return Reading(path, Comparison(condition.op, Decimal("NaN") if bound is None else bound))
+    return Reading(path, Comparison(condition.op, None if type(wanted) is str else exact_number(wanted)))
 
 
 def passing(conditions: Iterable[Filter], columns: Columns, events: int) -> Mask:

@@ -54,7 +54,7 @@ def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, w
     """Decide on every event of the claimed frames. A pure function: a redo or a rival makes the very same rows."""
     judgement = judge(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
-    judged = _in_store_layout(events, claim, month)
+    judged = in_store_layout(events, claim, month)
     new = _where(judged, judgement.first)
     measured = measure(new, meters.meters, month=month)
     conflicts = [conflict(row) for row in np.flatnonzero(judgement.conflict).tolist()]
@@ -72,7 +72,7 @@ def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, w
     )
 
 
-def _in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
+def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
     size = events.num_rows
     constant: dict[str, Any] = {"p": claim.partition, "n": claim.number, "month": month}
     columns = [

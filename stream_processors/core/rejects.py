@@ -75,7 +75,7 @@ def _reason(value: Value, text: str, meter: Meter) -> tuple[RejectCode, str]:
         return RejectCode.VALUE_MISSING, f"{wish}, which this event lacks"
     if exact_number(value) is None:
         return RejectCode.VALUE_NOT_A_NUMBER, f"{wish}; found {_shown(value)}"
-    return RejectCode.VALUE_RANGE, f"{wish} between -{LARGEST:.0e} and {LARGEST:.0e}; found {_shown(value)}"
+    return RejectCode.VALUE_RANGE, f"{wish} between -{LARGEST:f} and {LARGEST:f}; found {_shown(value)}"
 
 
 def _shown(value: Value) -> str:

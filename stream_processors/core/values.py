@@ -113,13 +113,14 @@ class Comparison(msgspec.Struct, frozen=True):
     """`gt`, `gte`, `lt` or `lte` against a bound. Only JSON numbers compare; everything else does not pass."""
 
     op: FilterOp
-    bound: Decimal
+    bound: Decimal | None
+    """None where the filter names no number: then nothing passes."""
 
     def __call__(self, values: Sequence[Value]) -> pa.Array:
         return pa.array([self.passes(value) for value in values], pa.bool_())
 
     def passes(self, value: Value) -> bool:
-        if type(value) is not int and type(value) is not Decimal:
+        if self.bound is None or (type(value) is not int and type(value) is not Decimal):
             return False
         match self.op:
             case FilterOp.GT:

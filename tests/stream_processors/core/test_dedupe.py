@@ -1,0 +1,89 @@
+"""The first event of a key wins."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.event import EventFlag, Verdict
+from schemas.flush import SeenRows
+from stream_processors.core.assemble import assemble
+from stream_processors.core.dedupe import (
+    Claimants,
+    Judgement,
+    Known,
+    first_occurrences,
+    halves_of,
+    judge,
+    judge_one_by_one,
+    suspects,
+)
+from stream_processors.core.filter import KeyFilter
+from tests import oracle
+from tests.factories import NOTHING_KNOWN, NOW, WINDOW, Event, make_event, make_frame
+from tests.strategies import batches
+from tests.stream_processors.core.flushing import as_frames
+
+Posted = list[tuple[int, list[Event]]]
+
+
+def verdicts(judgement: Judgement) -> list[Verdict]:
+    masks = np.stack([judgement.first, judgement.duplicate, judgement.conflict])
+    assert (masks.sum(axis=0) == 1).all()
+    names = (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.CONFLICT)
+    return [names[number] for number in masks.argmax(axis=0)]
+
+
+@given(batches())
+def test_within_a_flush_the_oracle_agrees(posted: Posted) -> None:
+    """Repeats inside one flush, of the same body and of another, within the window and past it."""
+    events = [event for _, batch in posted for event in batch]
+    arrivals = [arrival for arrival, batch in posted for _ in batch]
+    judged = verdicts(judge(assemble(as_frames(posted)), NOTHING_KNOWN, WINDOW))
+    assert judged == oracle.verdicts(events, arrivals)
+
+
+@st.composite
+def knowledge(draw: st.DrawFn, posted: Posted) -> Known:
+    """Something known of some of the keys: of some age, with the same body or another."""
+    events = {event.key_hash: event.body_hash for _, batch in posted for event in batch}
+    found = []
+    for _ in range(2):
+        keys = draw(st.lists(st.sampled_from(sorted(events)), unique=True)) if events else []
+        bodies = [draw(st.sampled_from((events[key], 1))) for key in keys]
+        ages = [draw(st.sampled_from((1, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW))) for _ in keys]
+        found.append(SeenRows(keys, bodies, [NOW - age for age in ages]))
+    return Known(*found)
+
+
+@given(batches(), st.data())
+def test_whole_flushes_are_judged_as_event_by_event(posted: Posted, data: st.DataObject) -> None:
+    """The fast way and the definition agree, whatever is known from before."""
+    known = data.draw(knowledge(posted))
+    events = assemble(as_frames(posted))
+    assert verdicts(judge(events, known, WINDOW)) == verdicts(judge_one_by_one(Claimants.of(events), known, WINDOW))
+
+
+def test_keys_that_share_half_their_hash_are_different_keys() -> None:
+    """All 128 bits count, although one half alone finds the candidates."""
+    halves = [(1, 7), (2, 7), (1, 7), (1, 8), (2, 7)]
+    keys = pa.array([high.to_bytes(8, "big") + low.to_bytes(8, "big") for high, low in halves], pa.binary(16))
+    assert first_occurrences(keys, np.array([low for _, low in halves], dtype=np.uint64)).tolist() == [0, 1, 0, 3, 1]
+
+
+def test_only_suspects_are_looked_up_each_once() -> None:
+    """Of seen keys those the filter may know; of events those under the backfill scope."""
+    old, new, late = make_event("old"), make_event("new"), make_event("late", flags=EventFlag.BACKFILL)
+    events = assemble([make_frame([old, new, late, old, late])])
+    keys = KeyFilter.sized_for(100)
+    keys.add(halves_of(assemble([make_frame([old])])["key_hash"]))
+    question = suspects(events, keys.may_contain)
+    assert (question.seen, question.events) == ([old.key_hash], [late.key_hash])
+
+
+def test_a_flush_without_events_asks_nothing() -> None:
+    """As a barrier flush is."""
+    nothing = assemble(())
+    question = suspects(nothing, KeyFilter.sized_for(1).may_contain)
+    assert (question.seen, question.events) == ([], [])
+    assert verdicts(judge(nothing, NOTHING_KNOWN, WINDOW)) == []

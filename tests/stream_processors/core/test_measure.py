@@ -1,0 +1,160 @@
+"""What a meter counts, and what it says of what it cannot count."""
+
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.event import RejectCode
+from schemas.hashing import value_digest
+from schemas.meter import Meter
+from schemas.tables import NO_LATEST
+from schemas.timestamps import MINUTE
+from stream_processors.core.assemble import assemble
+from stream_processors.core.measure import Measured, measure
+from stream_processors.core.plan import in_store_layout
+from tests.factories import NOW, Event, make_claim, make_event, make_filter, make_frame, make_meter
+
+
+def stored(*events: Event) -> pa.Table:
+    return in_store_layout(assemble([make_frame(events)]), make_claim(), 202611)
+
+
+def measured(meter: Meter, *properties: Any, origin: str = "") -> Measured:
+    events = (make_event(f"k{number}", given) for number, given in enumerate(properties))
+    return measure(stored(*events), [meter], month=202611, origin=origin)
+
+
+def rows_of(measured: Measured) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = measured.usage.to_pylist()
+    return rows
+
+
+def test_a_row_holds_what_its_meter_needs_and_is_neutral_else() -> None:
+    """So that any two rows of a key can be merged."""
+    (row,) = rows_of(measured(make_meter("tokens", "sum"), {"tokens": 2}, {"tokens": 3}))
+    assert row == {
+        "account": "acme_live",
+        "meter": "tokens",
+        "customer_id": "cust_1",
+        "minute": NOW // MINUTE * 60,
+        "grp": "[]",
+        "sum": Decimal(5),
+        "count": 2,
+        "min": None,
+        "max": None,
+        "latest": NO_LATEST,
+        "uniques": [],
+        "month": 202611,
+    }
+
+
+@pytest.mark.parametrize(("aggregation", "column", "value"), [("min", "min", -1), ("max", "max", 5), ("avg", "sum", 6)])
+def test_each_aggregation_fills_its_column(aggregation: str, column: str, value: int) -> None:
+    """Beside the count, which all have."""
+    (row,) = rows_of(measured(make_meter("m", aggregation), {"tokens": 2}, {"tokens": 5}, {"tokens": -1}))
+    assert (row["count"], row[column]) == (3, value)
+
+
+def test_latest_is_the_newest_event_and_on_a_tie_the_last_arrival() -> None:
+    """By the events' own time first."""
+    times = (NOW + 5, NOW + 9, NOW + 9, NOW + 1)
+    events = [make_event(f"k{n}", {"tokens": n}, timestamp=time) for n, time in enumerate(times)]
+    (row,) = rows_of(measure(stored(*events), [make_meter("level", "latest")], month=202611))
+    assert row["latest"] == {"timestamp": NOW + 9, "arrival": NOW, "p": 0, "offset": 0, "place": 2, "value": 2}
+
+
+def test_unique_keeps_each_different_value_once() -> None:
+    """JSON types count: 1 and "1" differ; 1 and 1.0 do not."""
+    meter = make_meter("users", "unique", value_property="$.user")
+    (row,) = rows_of(measured(meter, '{"user":1}', '{"user":1.0}', '{"user":"1"}', '{"user":true}', '{"user":"1"}'))
+    assert sorted(row["uniques"]) == sorted(map(value_digest, (b"j1", b"s1", b"jtrue")))
+    assert row["count"] == 5
+
+
+def test_groups_are_kept_apart() -> None:
+    """In the order of the meter's keys; a missing value is null."""
+    meter = make_meter("m", group_by={"model": "$.model", "fast": "$.fast"})
+    properties = [{"model": 'a"b', "fast": True}, {"fast": None}, {"model": 3}, {"model": 'a"b', "fast": True}]
+    counts = {row["grp"]: row["count"] for row in rows_of(measured(meter, *properties))}
+    assert counts == {'["a\\"b","true"]': 2, "[null,null]": 1, '["3",null]': 1}
+
+
+@pytest.mark.parametrize(
+    ("condition", "passing"),
+    [
+        (make_filter("$.v", "eq", 1), ["1", "1.0"]),
+        (make_filter("$.v", "eq", "1"), ['"1"']),
+        (make_filter("$.v", "eq", None), []),
+        (make_filter("$.v", "ne", 1), ['"1"', "true", "null", "2.5", "[1]", "absent"]),
+        (make_filter("$.v", "in", [1, True, None]), ["1", "1.0", "true"]),
+        (make_filter("$.v", "gt", 1), ["2.5"]),
+        (make_filter("$.v", "gte", 2.5), ["2.5"]),
+        (make_filter("$.v", "lt", 2.5), ["1", "1.0"]),
+        (make_filter("$.v", "lte", 1), ["1", "1.0"]),
+        (make_filter("$.v", "gt", "1"), []),
+        (make_filter("$.v", "exists", True), ["1", "1.0", '"1"', "true", "2.5", "[1]"]),
+        (make_filter("$.v", "exists", False), ["null", "absent"]),
+    ],
+)
+def test_filters_decide_by_value_and_type(condition: Any, passing: list[str]) -> None:
+    """What a filter leaves out is no reject."""
+    spelled = ["1", "1.0", '"1"', "true", "null", "2.5", "[1]", "absent"]
+    properties = ["{}" if text == "absent" else f'{{"v":{text}}}' for text in spelled]
+    meter = make_meter("m", group_by={"text": "$.name"}, filters=(condition,))
+    named = [text[:-1] + f'{"," if len(text) > 2 else ""}"name":"n{n}"}}' for n, text in enumerate(properties)]
+    found = measured(meter, *named)
+    assert {row["grp"] for row in rows_of(found)} == {f'["n{spelled.index(text)}"]' for text in passing}
+    assert found.rejects.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("properties", "code", "message"),
+    [
+        ("{}", RejectCode.VALUE_MISSING, "meter m needs a number at $.tokens, which this event lacks"),
+        ('{"tokens":null}', RejectCode.VALUE_MISSING, "meter m needs a number at $.tokens, which this event lacks"),
+        ('{"tokens":true}', RejectCode.VALUE_NOT_A_NUMBER, "meter m needs a number at $.tokens; found true"),
+        ('{"tokens":"many"}', RejectCode.VALUE_NOT_A_NUMBER, 'meter m needs a number at $.tokens; found "many"'),
+        ('{"tokens":1e15}', RejectCode.VALUE_RANGE, "and 1000000000000000; found 1000000000000000"),
+        ('{"tokens":"%s"}' % ("x" * 500), RejectCode.VALUE_NOT_A_NUMBER, "xxx…"),
+        ("{", RejectCode.MALFORMED, "cannot be read as a JSON object"),
+    ],
+)
+def test_a_value_that_cannot_be_counted_is_a_reject(properties: str, code: RejectCode, message: str) -> None:
+    """With its reason: the property, what was found, and the meter; and the event as it was."""
+    found = measured(make_meter("m", "sum"), '{"tokens":4}', properties, origin="backfill/acme_live/m/0/1")
+    (reject,) = found.rejects.to_pylist()
+    assert (reject["code"], reject["meter"], reject["properties"]) == (code, "m", properties)
+    assert (reject["place"], reject["idempotency_key"], reject["origin"]) == (1, "k1", "backfill/acme_live/m/0/1")
+    assert message in reject["message"]
+    assert len(reject["message"]) < 200
+    assert [row["sum"] for row in rows_of(found)] == [4]
+
+
+def test_a_time_that_usage_cannot_hold_is_a_reject() -> None:
+    """Minutes reach from 1970 to 2106."""
+    events = stored(make_event("old", timestamp=-1), make_event("first", timestamp=0))
+    found = measure(events, [make_meter()], month=202611)
+    assert [row["minute"] for row in rows_of(found)] == [0]
+    assert [row["code"] for row in found.rejects.to_pylist()] == [RejectCode.TIMESTAMP_OLD]
+
+
+def test_accounts_and_event_names_do_not_mix() -> None:
+    """Each meter counts its account's events of its name only."""
+    events = [
+        make_event("1"),
+        make_event("2", event_name="job.done"),
+        make_event("3", account="acme_test"),
+        make_event("4", account="acme_test", event_name="job.done"),
+        make_event("5"),
+    ]
+    meters = [make_meter("a"), make_meter("b", event_name="job.done"), make_meter("c", account="other")]
+    found = measure(stored(*events), meters, month=202611)
+    assert [(row["meter"], row["count"]) for row in rows_of(found)] == [("a", 2), ("b", 1)]
+
+
+def test_no_meters_no_usage() -> None:
+    """And no events, no usage either."""
+    assert measure(stored(make_event("k")), [], month=202611).usage.num_rows == 0
+    assert measure(stored(), [make_meter()], month=202611).rejects.num_rows == 0

@@ -1,0 +1,131 @@
+"""Properties are read exactly, and the fast ways agree with the plain ones."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.paths import parse_path
+from stream_processors.core.columns import CHUNK, Reading, read_columns
+from stream_processors.core.decode import decoder_for, is_readable
+from stream_processors.core.values import (
+    identities,
+    identity_of,
+    number_of,
+    numbers,
+    text_of,
+    texts,
+)
+from tests import oracle
+from tests.strategies import PATHS, number_texts, property_texts, value_texts
+
+UNREADABLE = (
+    "",
+    "{",
+    "[]",
+    "7",
+    '{"tokens":}',
+    '{"tokens":1}{',
+    '{"tokens":1e99999999999999999999}',
+    '{"tokens":"\\ud800"}',
+)
+
+
+def plain(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal)
+
+
+def read(texts: list[str], reading: Reading) -> list[Any]:
+    found: list[Any] = read_columns(pa.array(texts, pa.string()), [reading])[reading].to_pylist()
+    return found
+
+
+@given(st.lists(property_texts(), max_size=8), st.sampled_from(PATHS))
+def test_decoding_what_is_needed_agrees_with_decoding_everything(properties: list[str], path: str) -> None:
+    """The same values, of the same types, digit for digit."""
+    steps = parse_path(path, "path")
+    decoder = decoder_for(frozenset({steps[0], "deep"}))
+    found = decoder.values(decoder.decode(pa.array(properties, pa.string())), steps)
+    expected = [oracle.at(plain(text), path) for text in properties]
+    assert [(type(value), str(value)) for value in found] == [(type(value), str(value)) for value in expected]
+
+
+@given(st.lists(value_texts(), max_size=6))
+def test_whole_chunks_convert_as_value_by_value(spelled: list[str]) -> None:
+    """Numbers, group texts and identities, of odd values too."""
+    values = [plain(text) for text in spelled]
+    assert numbers(values).to_pylist() == [number_of(value) for value in values]
+    assert texts(values).to_pylist() == [text_of(value) for value in values]
+    assert identities(values).to_pylist() == [identity_of(value) for value in values]
+
+
+@given(st.lists(number_texts(), max_size=6))
+def test_chunks_of_numbers_convert_as_value_by_value(spelled: list[str]) -> None:
+    """Also where all are numbers and Arrow reads them at once."""
+    values = [plain(text) for text in spelled]
+    assert numbers(values).to_pylist() == [number_of(value) for value in values]
+
+
+@given(value_texts(), value_texts())
+def test_identities_are_equal_exactly_where_values_are(one: str, other: str) -> None:
+    """1 is 1.0 and 10e-1; it is neither "1" nor true. Objects are the same in any order of their keys."""
+    same = oracle.identity(plain(one)) == oracle.identity(plain(other))
+    assert (identity_of(plain(one)) == identity_of(plain(other))) is same
+
+
+@given(value_texts())
+def test_group_texts_are_one_for_all_spellings(spelled: str) -> None:
+    """A string is itself, the rest is JSON without idle zeros and spaces, keys sorted."""
+    assert text_of(plain(spelled)) == oracle.text(plain(spelled))
+
+
+@pytest.mark.parametrize(
+    ("value", "quantity"),
+    [
+        (7, "7"),
+        (Decimal("0.1"), "0.1"),
+        ("12.50", "12.5"),
+        ("1e3", "1000"),
+        (Decimal("0.0000000000005"), "0"),
+        (Decimal("0.0000000000015"), "0.000000000002"),
+        (999_999_999_999_999, "999999999999999"),
+        (10**15, None),
+        (-(10**15), None),
+        (2**64, None),
+        (Decimal(12345678901234567890123456789), None),
+        (Decimal("1e99"), None),
+        (True, None),
+        (None, None),
+        ("", None),
+        (" 1", None),
+        ("0x10", None),
+        ([1], None),
+    ],
+)
+def test_what_counts_as_a_number(value: Any, quantity: str | None) -> None:
+    """Numbers and numeric strings, to twelve places, ties to even; nothing else, and nothing too large."""
+    expected = None if quantity is None else Decimal(quantity)
+    assert number_of(value) == expected
+    assert numbers([value]).to_pylist() == [expected]
+    assert numbers([value, 1, None]).to_pylist() == [expected, 1, None]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_an_unreadable_text_does_not_harm_its_neighbours(text: str) -> None:
+    """It reads as if it had no property; the partition goes on."""
+    around = ['{"tokens":1}', text, '{"tokens":2}']
+    assert read(around, Reading(("tokens",), numbers)) == [1, None, 2]
+    assert not is_readable(text)
+
+
+def test_texts_of_many_chunks_keep_their_order() -> None:
+    """Also where one chunk holds what has to be read one by one."""
+    properties = [f'{{"tokens":{number}}}' for number in range(2 * CHUNK + 3)]
+    properties[CHUNK + 1] = '{"tokens":"x"}'
+    expected: list[int | None] = list(range(len(properties)))
+    expected[CHUNK + 1] = None
+    assert read(properties, Reading(("tokens",), numbers)) == expected
