@@ -1,5 +1,6 @@
 """The usage store in plain Python: tables as lists of blocks, tokens as a real engine keeps them."""
 
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -32,6 +33,7 @@ class MemoryEngine:
         self.tokens: set[tuple[str, int, str]] = set()
         """By table and table partition, as the engines do."""
         self._sections = Sections()
+        self._commit = threading.Lock()
 
     def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
         return self._sections.enter(section)
@@ -118,10 +120,10 @@ class MemoryEngine:
     def _is_new(self, table: str, month: int, token: str) -> bool:
         """Remember the token; False where it was remembered already."""
         key = (table, month, token)
-        if key in self.tokens:
-            return False
-        self.tokens.add(key)
-        return True
+        with self._commit:
+            is_new = key not in self.tokens
+            self.tokens.add(key)
+        return is_new
 
     def _append(self, table: Table, rows: pa.Table) -> None:
         self.blocks[table].append(rows.cast(LAYOUTS[table]).combine_chunks())

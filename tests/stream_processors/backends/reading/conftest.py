@@ -10,6 +10,7 @@ from stream_processors.backends.sql.client import SqlThreads
 from tests.conftest import Databases
 from tests.stream_processors.backends.reading.flushes import Flushes
 
+
 @pytest.fixture(scope="session")
 def usage_store(databases: Databases, threads: ThreadPoolExecutor) -> SqlThreads:
     """One store for all tests that keep apart by meter."""
@@ -24,5 +25,6 @@ def flushes(databases: Databases, threads: ThreadPoolExecutor) -> Flushes:
 
 @pytest.fixture(scope="session")
 def fresh_code() -> Callable[[], str]:
+    """Meter codes that no test has used before."""
     numbers = itertools.count()
     return lambda: f"m{next(numbers)}"

@@ -1,0 +1,169 @@
+"""The mechanics of the usage store in SQL, for a store that one process owns."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
+from schemas.tables import EVENTS, flush_receipt
+from stream_processors.backends.sql import flush_statements as sql
+from stream_processors.backends.sql.client import Row, SqlThreads
+from stream_processors.backends.store.engine import Standing
+from stream_processors.backends.store.sections import Sections
+
+FLUSHES = pa.schema(
+    [
+        ("p", pa.uint16()),
+        ("n", pa.uint64()),
+        ("kind", pa.string()),
+        ("a", pa.int64()),
+        ("b", pa.int64()),
+        ("ver", pa.uint64()),
+    ]
+)
+
+CHUNK_ROWS = 200_000
+"""About how many rows are read back at once."""
+
+LOOK_UP_KEYS = 2_000
+"""How many keys are asked for in one statement: their text must stay below what the store's parser takes."""
+
+
+class SqlEngine:
+    """An `Engine` over a SqlClient."""
+
+    def __init__(self, store: SqlThreads) -> None:
+        self._store = store
+        self._sections = Sections()
+
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+        return self._sections.enter(section)
+
+    async def highest(self, partition: int) -> Sequence[Progress]:
+        return progress_of(partition, await self._store.rows(sql.HIGHEST, {"p": partition}))
+
+    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+        return progress_of(partition, await self._store.rows(sql.CLAIMS_FROM, {"p": partition, "n": number}))
+
+    async def is_done(self, partition: int, number: int) -> bool:
+        ((done,),) = await self._store.rows(sql.IS_DONE, {"p": partition, "n": number})
+        return bool(done)
+
+    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+        place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
+        ((there, done),) = await self._store.rows(sql.STANDING[table], place)
+        return Standing(there=bool(there), done=bool(done))
+
+    async def has_backfill(self, table: Table, receipt: str) -> bool:
+        ((there,),) = await self._store.rows(sql.HAS_BACKFILL[table], {"receipt": receipt})
+        return bool(there)
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        return frozenset(receipt for (receipt,) in await self._store.rows(sql.RECEIPTS, {"prefix": prefix}))
+
+    async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
+        await self._store.insert(table.value, rows, token)
+
+    async def insert_claim(self, claim: Claim, token: str) -> None:
+        await self._insert_flush(
+            claim.partition, claim.number, "claim", (claim.first, claim.last, claim.version), token
+        )
+
+    async def insert_done(self, partition: int, number: int, token: str) -> None:
+        await self._insert_flush(partition, number, "done", (0, 0, 0), token)
+
+    async def _insert_flush(
+        self, partition: int, number: int, kind: str, claimed: tuple[int, int, int], token: str
+    ) -> None:
+        row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed), strict=True))
+        await self._store.insert("flushes", pa.Table.from_pylist([row], FLUSHES), token)
+
+    async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        place = {"p": partition, "n": below}
+        ((count,),) = await self._store.rows(sql.SEEN_COUNT, place)
+        if not count:
+            return
+        for start, end in slices_of_hashes(-(-count // CHUNK_ROWS)):
+            found = await self._store.query(sql.SEEN_SLICE, {**place, "start": start, "end": end})
+            for chunk in found.column("key_hash").chunks:
+                yield as_halves(_bytes_of(chunk))
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._find(Table.SEEN, partition, below, key_hashes)
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._find(Table.EVENTS, partition, below, key_hashes)
+
+    async def _find(self, table: Table, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        found = SeenRows([], [], [])
+        distinct = list(dict.fromkeys(key_hashes))
+        for at in range(0, len(distinct), LOOK_UP_KEYS):
+            statement = sql.find_statement(table, distinct[at : at + LOOK_UP_KEYS])
+            rows = await self._store.query(statement, {"p": partition, "n": below})
+            found = SeenRows(
+                [*found.key_hashes, *rows.column("key_hash").to_pylist()],
+                [*found.body_hashes, *rows.column("body").to_pylist()],
+                [*found.arrivals, *rows.column("latest").to_pylist()],
+            )
+        return found
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        rows = await self._store.rows(sql.ACTIVATION, {"p": partition, "ver": version})
+        return int(rows[0][0]) if rows else None
+
+    async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        whole = {"p": partition, "first": first_number, "last": last_number}
+        for first, last in runs_of_flushes(await self._store.rows(sql.EVENT_COUNTS, whole)):
+            rows = await self._store.query(sql.EVENTS_OF, {"p": partition, "first": first, "last": last})
+            yield as_layout(rows, EVENTS)
+
+
+def progress_of(partition: int, rows: Iterable[Row]) -> list[Progress]:
+    """Rows (number, first, last, version, is it the one that says done) as one entry per different claim."""
+    rows = list(rows)
+    done = {number for number, *_, is_done in rows if is_done}
+    claims = sorted({tuple(claimed) for *claimed, is_done in rows if not is_done})
+    return [
+        Progress(
+            claim=Claim(partition=partition, number=number, first=first, last=last, version=version),
+            done=number in done,
+        )
+        for number, first, last, version in claims
+    ]
+
+
+def slices_of_hashes(slices: int) -> Iterator[tuple[str, str]]:
+    """The range of all hashes cut into equal ranges, from first to last hash, in hexadecimal."""
+    top, width = 1 << (8 * KEY_BYTES), 2 * KEY_BYTES
+    for index in range(slices):
+        start, end = top * index // slices, top * (index + 1) // slices - 1
+        yield f"{start:0{width}x}", f"{end:0{width}x}"
+
+
+def runs_of_flushes(counts: Iterable[Row]) -> Iterator[tuple[int, int]]:
+    """Consecutive flushes of (number, rows), joined as long as a run stays small."""
+    run: list[int] = []
+    size = 0
+    for number, rows in counts:
+        if run and size + rows > CHUNK_ROWS:
+            yield run[0], run[-1]
+            run, size = [], 0
+        run.append(number)
+        size += rows
+    if run:
+        yield run[0], run[-1]
+
+
+def as_layout(rows: pa.Table, layout: pa.Schema) -> pa.Table:
+    """The store's own Arrow types turned into the layout's."""
+    return rows.select(layout.names).cast(layout)
+
+
+def _bytes_of(hashes: Any) -> bytes:
+    """The joined bytes of a chunk of fixed-size hashes, without touching any of them."""
+    start = hashes.offset * KEY_BYTES
+    joined: bytes = hashes.buffers()[1][start : start + len(hashes) * KEY_BYTES].to_pybytes()
+    return joined

@@ -1,0 +1,92 @@
+"""Brings a usage store to the present layout, and makes sure that it is the one this log belongs to."""
+
+from importlib.resources import files
+from string import Template
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from schemas.errors import IdentityChanged
+from stream_processors.backends.sql.client import SqlClient
+
+_MIGRATIONS = """\
+CREATE TABLE IF NOT EXISTS $database.migrations (number UInt32, name String)
+ENGINE = MergeTree ORDER BY number SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"""
+
+_IDENTITY = """\
+CREATE TABLE IF NOT EXISTS $database.identity (partitions UInt32, hash_name String, log_id String)
+ENGINE = MergeTree ORDER BY tuple()
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100"""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What must never change under a store: every key's partition and every known key depend on it."""
+
+    partitions: int
+    hash_name: str
+    log_id: str
+
+
+class Migration(NamedTuple):
+    number: int
+    name: str
+    sql: Template
+
+
+_REMEDY = {
+    "partitions": "Set TALLYHOUSE_PARTITIONS back; the number of partitions is fixed for the life of the data.",
+    "hash_name": "Use the version of Tallyhouse that wrote this data.",
+    "log_id": "Point the log and the usage store at directories that belong together; "
+    "if the log was lost, restore it from a backup.",
+}
+
+
+def migrate(client: SqlClient, database: str) -> None:
+    """Apply, in order, what has not been applied. A migration cut short is applied again: each can be."""
+    for statement in (f"CREATE DATABASE IF NOT EXISTS {database}", Template(_MIGRATIONS).substitute(database=database)):
+        client.command(statement)
+    applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
+    for migration in migrations():
+        if migration.number not in applied:
+            for statement in statements(migration.sql.substitute(database=database)):
+                client.command(statement)
+            row = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
+            client.insert_arrow(f"{database}.migrations", row, f"migration/{migration.number}")
+
+
+def check_identity(client: SqlClient, database: str, identity: Identity) -> None:
+    """Remember the identity at the first start; refuse another one ever after."""
+    client.command(Template(_IDENTITY).substitute(database=database))
+    table = f"{database}.identity"
+    if not (stored := _stored(client, table)):
+        client.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
+        stored = _stored(client, table)
+    differences = [
+        f"{field} is {now!r}, but this data was made with {then!r}. {_REMEDY[field]}"
+        for then_identity in stored
+        for field, now in msgspec.to_builtins(identity).items()
+        if now != (then := getattr(then_identity, field))
+    ]
+    if differences:
+        raise IdentityChanged(f"the usage store {database!r} belongs to another log: " + " ".join(differences))
+
+
+def migrations() -> list[Migration]:
+    """The numbered files, in order: `0001_tables.sql`."""
+    found = sorted(
+        (entry for entry in (files("schemas") / "sql" / "usage").iterdir() if entry.name.endswith(".sql")),
+        key=lambda entry: entry.name,
+    )
+    return [Migration(int(entry.name[:4]), entry.name, Template(entry.read_text())) for entry in found]
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script, without its comment lines. A semicolon at the end of a line ends a statement."""
+    code = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
+    return [statement for part in code.split(";\n") if (statement := part.strip().removesuffix(";"))]
+
+
+def _stored(client: SqlClient, table: str) -> list[Identity]:
+    rows = client.query_rows(f"SELECT partitions, hash_name, log_id FROM {table}")
+    return [Identity(partitions=partitions, hash_name=name, log_id=log) for partitions, name, log in rows]

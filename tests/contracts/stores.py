@@ -1,0 +1,103 @@
+"""What the contracts of the usage store are run on, and rows to put into it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import pyarrow as pa
+
+from schemas.flush import Claim, Table
+from schemas.hashing import key_hash
+from schemas.tables import LAYOUTS, NO_LATEST, flush_receipt
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, Tables
+from tests.factories import ACCOUNT, NOW
+
+MONTH = 202611
+
+
+class Store(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+    """All that a flush and a backfill ask of the usage store."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A store under test, and what a failing disk could do to it."""
+
+    store: Store
+    rival: Store
+    """Another worker's, on the same data."""
+    rows: Callable[[Table], Awaitable[pa.Table]]
+    lose_rows: Callable[[Table], Awaitable[None]]
+    """The rows are gone, the tokens are remembered."""
+    forget_tokens: Callable[[Table], Awaitable[None]]
+    """The tokens are gone, the rows are there."""
+
+
+def claim_of(number: int = 0, partition: int = 0, first: int = 0, last: int = 9, version: int = 1) -> Claim:
+    return Claim(partition=partition, number=number, first=first, last=last, version=version)
+
+
+def key(name: str) -> bytes:
+    return key_hash(ACCOUNT, name)
+
+
+def rows_of(
+    table: Table, names: Sequence[str], number: int = 0, partition: int = 0, arrival: int = NOW, **changes: Any
+) -> pa.Table:
+    """One row for each name, as a flush would hand them over."""
+    make = {Table.EVENTS: _event, Table.USAGE: _usage, Table.REJECTS: _reject, Table.SEEN: _seen}[table]
+    place = {"p": partition, "n": number, "month": MONTH}
+    rows = [
+        {**make(name), **place, "offset": number, "place": index, "arrival": arrival, **changes}
+        for index, name in enumerate(names)
+    ]
+    if table is Table.USAGE:
+        rows.append({**_usage(""), "account": "", "meter": "", "customer_id": flush_receipt(partition, number)})
+    return pa.Table.from_pylist(rows, LAYOUTS[table])
+
+
+def backfill_rows_of(table: Table, receipt: str) -> pa.Table:
+    if table is Table.USAGE:
+        rows = [_usage("a"), {**_usage(""), "account": "", "meter": "", "customer_id": receipt}]
+        return pa.Table.from_pylist(rows, LAYOUTS[table])
+    return rows_of(table, ["a"], origin=receipt)
+
+
+def _event(name: str) -> dict[str, Any]:
+    return {
+        "account": ACCOUNT,
+        "event_name": "api.request",
+        "customer_id": "cust_1",
+        "timestamp": NOW,
+        "idempotency_key": name,
+        "key_hash": key(name),
+        "body_hash": len(name),
+        "properties": '{"tokens":1}',
+        "flags": 0,
+        "request_id": "req_1",
+    }
+
+
+def _usage(name: str) -> dict[str, Any]:
+    return {
+        "account": ACCOUNT,
+        "meter": "tokens",
+        "customer_id": name,
+        "minute": NOW // 60_000_000 * 60,
+        "grp": "[]",
+        "sum": 1,
+        "count": 1,
+        "min": None,
+        "max": None,
+        "latest": NO_LATEST,
+        "uniques": [],
+        "month": MONTH,
+    }
+
+
+def _reject(name: str) -> dict[str, Any]:
+    event = {field: value for field, value in _event(name).items() if not field.endswith("_hash")}
+    return {**event, "origin": "", "meter": "tokens", "code": "VALUE_MISSING", "message": "no", "replay_of": ""}
+
+
+def _seen(name: str) -> dict[str, Any]:
+    return {"key_hash": key(name), "body_hash": len(name)}

@@ -1,0 +1,156 @@
+"""What every store does with the rows of flushes and backfills: in once, whole, or not at all."""
+
+import asyncio
+
+import pytest
+
+from schemas.flush import Applied, Table
+from schemas.tables import backfill_receipt
+from tests.contracts.stores import Subject, backfill_rows_of, claim_of, rows_of
+
+EVERY_TABLE = pytest.mark.parametrize("table", list(Table))
+BACKFILLED = pytest.mark.parametrize("table", [Table.USAGE, Table.REJECTS])
+RECEIPT = backfill_receipt("acme_live", "tokens", 0, 3)
+
+
+async def count(subject: Subject, table: Table) -> int:
+    return int((await subject.rows(table)).num_rows)
+
+
+@pytest.mark.anyio
+class TablesContract:
+    """Subclasses give the fixture `subject`."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    @EVERY_TABLE
+    async def test_rows_come_back_as_they_were_handed_over(self, subject: Subject, table: Table) -> None:
+        """Every column of every row."""
+        rows = rows_of(table, ["a", "b", "c"])
+        assert await subject.store.apply(table, 0, 0, rows) is Applied.WRITTEN
+        stored = await subject.rows(table)
+        assert sorted(map(str, stored.to_pylist())) == sorted(map(str, rows.to_pylist()))
+
+    @EVERY_TABLE
+    async def test_applying_again_changes_nothing(self, subject: Subject, table: Table) -> None:
+        """By the same worker, or by another that made the same rows."""
+        rows = rows_of(table, ["a", "b"])
+        await subject.store.apply(table, 0, 0, rows)
+        before = await count(subject, table)
+        assert await subject.store.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
+        assert await subject.rival.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
+        assert await count(subject, table) == before
+
+    @EVERY_TABLE
+    async def test_a_done_flush_takes_nothing_more(self, subject: Subject, table: Table) -> None:
+        """Neither rows that are there nor rows that are not: who brings them is late."""
+        await subject.store.claim(claim_of())
+        await subject.store.finish(0, 0)
+        assert await subject.rival.apply(table, 0, 0, rows_of(table, ["a"])) is Applied.CLOSED
+        assert await count(subject, table) == 0
+
+    async def test_what_is_there_of_a_done_flush_is_closed_too(self, subject: Subject) -> None:
+        """A worker that finds its own flush finished by a rival must boot anew."""
+        rows = rows_of(Table.EVENTS, ["a"])
+        await subject.store.apply(Table.EVENTS, 0, 0, rows)
+        await subject.store.claim(claim_of())
+        await subject.store.finish(0, 0)
+        assert await subject.rival.apply(Table.EVENTS, 0, 0, rows) is Applied.CLOSED
+
+    @EVERY_TABLE
+    async def test_each_flush_of_each_partition_is_its_own(self, subject: Subject, table: Table) -> None:
+        """Equal rows of another flush are other rows."""
+        for partition, number in [(0, 0), (0, 1), (1, 0), (1, 10)]:
+            rows = rows_of(table, ["a"], number=number, partition=partition)
+            assert await subject.store.apply(table, partition, number, rows) is Applied.WRITTEN
+        one = rows_of(table, ["a"]).num_rows
+        assert await count(subject, table) == 4 * one
+
+    @EVERY_TABLE
+    async def test_rows_lost_after_their_token_was_kept_are_written_again(self, subject: Subject, table: Table) -> None:
+        """A kill can leave the token of an insert without its rows: only the receipt in the table counts."""
+        rows = rows_of(table, ["a", "b"])
+        await subject.store.apply(table, 0, 0, rows)
+        for _ in range(2):
+            await subject.lose_rows(table)
+            assert await count(subject, table) == 0
+            assert await subject.store.apply(table, 0, 0, rows) is Applied.WRITTEN
+            assert await count(subject, table) == rows.num_rows
+
+    @EVERY_TABLE
+    async def test_rows_outlive_their_token(self, subject: Subject, table: Table) -> None:
+        """A token leaves its window in the end: the receipt still says that the rows are there."""
+        rows = rows_of(table, ["a", "b"])
+        await subject.store.apply(table, 0, 0, rows)
+        await subject.forget_tokens(table)
+        assert await subject.rival.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
+        assert await count(subject, table) == rows.num_rows
+
+    @EVERY_TABLE
+    async def test_two_workers_at_once_write_once(self, subject: Subject, table: Table) -> None:
+        """A worker given up for dead and its heir apply the same flush at the same moment."""
+        rows = rows_of(table, ["a", "b"])
+        outcomes = await asyncio.gather(
+            *(store.apply(table, 0, 0, rows) for store in (subject.store, subject.rival) for _ in range(3))
+        )
+        assert set(outcomes) <= {Applied.WRITTEN, Applied.ALREADY_THERE}
+        assert Applied.WRITTEN in outcomes
+        assert await count(subject, table) == rows.num_rows
+
+    async def test_a_receipt_of_one_table_says_nothing_of_another(self, subject: Subject) -> None:
+        """A redo goes on with the first table that lacks the flush's rows."""
+        await subject.store.apply(Table.EVENTS, 0, 0, rows_of(Table.EVENTS, ["a"]))
+        for table in (Table.USAGE, Table.REJECTS, Table.SEEN):
+            assert await subject.store.apply(table, 0, 0, rows_of(table, ["a"])) is Applied.WRITTEN
+
+    @BACKFILLED
+    async def test_a_chunk_of_a_backfill_is_written_once(self, subject: Subject, table: Table) -> None:
+        """By its receipt, whoever repeats it."""
+        rows = backfill_rows_of(table, RECEIPT)
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.WRITTEN
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.ALREADY_THERE
+        await subject.forget_tokens(table)
+        assert await subject.rival.apply_backfill(table, RECEIPT, rows) is Applied.ALREADY_THERE
+        assert await count(subject, table) == rows.num_rows
+
+    @BACKFILLED
+    async def test_a_chunk_whose_rows_were_lost_is_written_again(self, subject: Subject, table: Table) -> None:
+        """Its token may be remembered without them."""
+        rows = backfill_rows_of(table, RECEIPT)
+        await subject.store.apply_backfill(table, RECEIPT, rows)
+        await subject.lose_rows(table)
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.WRITTEN
+        assert await count(subject, table) == rows.num_rows
+
+    async def test_rejects_of_a_backfill_are_no_receipt_of_a_flush(self, subject: Subject) -> None:
+        """They carry the place of an event in an old flush, which may be redone after them."""
+        await subject.store.apply_backfill(Table.REJECTS, RECEIPT, backfill_rows_of(Table.REJECTS, RECEIPT))
+        rows = rows_of(Table.REJECTS, ["b"])
+        assert await subject.store.apply(Table.REJECTS, 0, 0, rows) is Applied.WRITTEN
+
+    async def test_receipts_of_backfills_are_found_by_prefix(self, subject: Subject) -> None:
+        """Chunk by chunk; other meters' and flushes' receipts stay out."""
+        receipts = [
+            backfill_receipt("acme_live", meter, 0, chunk) for meter in ("tokens", "tokens2") for chunk in (0, 1)
+        ]
+        for receipt in receipts:
+            await subject.store.apply_backfill(Table.USAGE, receipt, backfill_rows_of(Table.USAGE, receipt))
+        await subject.store.apply(Table.USAGE, 0, 0, rows_of(Table.USAGE, ["a"]))
+        assert await subject.store.receipts("backfill/acme_live/tokens/") == frozenset(receipts[:2])
+        assert await subject.store.receipts("backfill/nobody/") == frozenset()
+
+    async def test_events_are_read_back_by_flush(self, subject: Subject) -> None:
+        """A range of flush numbers, both ends included, in order of arrival, column for column."""
+        for number in (2, 0, 1, 3):
+            rows = rows_of(Table.EVENTS, ["a", "b"], number=number)
+            await subject.store.apply(Table.EVENTS, 0, number, rows)
+        await subject.store.apply(Table.EVENTS, 1, 1, rows_of(Table.EVENTS, ["c"], number=1, partition=1))
+        read = [
+            row for chunk in [chunk async for chunk in subject.store.read_events(0, 1, 2)] for row in chunk.to_pylist()
+        ]
+        assert read == [
+            row for number in (1, 2) for row in rows_of(Table.EVENTS, ["a", "b"], number=number).to_pylist()
+        ]
+        assert [chunk async for chunk in subject.store.read_events(0, 7, 9)] == []

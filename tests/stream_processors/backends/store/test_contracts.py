@@ -1,0 +1,97 @@
+"""Every store keeps the contracts of claims, tables and seen keys."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+
+from schemas.flush import Table
+from schemas.tables import LAYOUTS
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine, as_layout
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.backends.store.memory import MemoryEngine
+from tests.conftest import Databases
+from tests.contracts.claims import STEPS, ClaimsContract, Step, first_claims_stand
+from tests.contracts.seen_keys import SeenKeysContract
+from tests.contracts.stores import Store, Subject
+from tests.contracts.tables import TablesContract
+
+
+class StoreContract(ClaimsContract, TablesContract, SeenKeysContract):
+    """All of them together."""
+
+
+def in_memory(policy: Callable[[MemoryEngine], Store]) -> Subject:
+    engine = MemoryEngine()
+
+    async def rows(table: Table) -> pa.Table:
+        return engine.rows(table)
+
+    async def lose_rows(table: Table) -> None:
+        engine.blocks[table].clear()
+
+    async def forget_tokens(table: Table) -> None:
+        engine.tokens -= {token for token in engine.tokens if token[0] == table.value}
+
+    return Subject(policy(engine), policy(engine), rows, lose_rows, forget_tokens)
+
+
+class TestEmbeddedInMemory(StoreContract):
+    """The embedded policy over the engine in memory."""
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        return in_memory(EmbeddedStore)
+
+
+class TestGuardedInMemory(StoreContract):
+    """The cluster policy over the engine in memory."""
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        return in_memory(GuardedStore)
+
+
+class TestEmbeddedInChdb(StoreContract):
+    """The embedded policy over the real engine."""
+
+    @pytest.fixture
+    def subject(self, databases: Databases, threads: ThreadPoolExecutor) -> Subject:
+        sql = SqlThreads(databases(), threads)
+        engine = SqlEngine(sql)
+
+        async def rows(table: Table) -> pa.Table:
+            return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
+
+        return Subject(EmbeddedStore(engine), EmbeddedStore(engine), rows, lose(sql), forget(sql))
+
+
+def lose(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
+    async def lose_rows(table: Table) -> None:
+        """A mutation takes the rows and leaves the tokens; dropping the partition would take both."""
+        await sql.command(f"ALTER TABLE {table.value} DELETE WHERE 1 SETTINGS mutations_sync = 2")
+
+    return lose_rows
+
+
+def forget(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
+    async def forget_tokens(table: Table) -> None:
+        for window in (0, 100_000):
+            await sql.command(
+                f"ALTER TABLE {table.value} MODIFY SETTING non_replicated_deduplication_window = {window}"
+            )
+
+    return forget_tokens
+
+
+@pytest.mark.parametrize("policy", [EmbeddedStore, GuardedStore])
+@given(steps=STEPS)
+@settings(deadline=None)
+def test_a_number_never_has_two_claims(policy: Callable[[MemoryEngine], Store], steps: list[Step]) -> None:
+    """Whatever two workers claim and finish, in whatever order."""
+    asyncio.run(first_claims_stand(in_memory(policy), steps))
