@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS $database.events
     INDEX account account TYPE set(16) GRANULARITY 1,
     INDEX customer customer_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX timestamp timestamp TYPE minmax GRANULARITY 1,
+    INDEX arrival arrival TYPE minmax GRANULARITY 1,
     INDEX key_hash key_hash TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = MergeTree

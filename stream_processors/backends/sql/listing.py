@@ -22,7 +22,7 @@ from stream_processors.backends.sql.listing_query import (
 
 Found = Mapping[str, Any]
 
-LOOK_BACK = (10 * MINUTE, 240 * MINUTE, 4 * DAY, 100 * DAY)
+LOOK_BACK = (60 * MINUTE, 7 * DAY)
 """How far before the cursor to look first, and then; at last, all the way. A busy account's page is in the first."""
 
 REJECTS_AT_ONCE = 1000
@@ -45,7 +45,7 @@ class SqlEventReader:
         """One page of raw events."""
         after = event_cursor(query)
         for since in self._look_back(query, after):
-            statement = events_statement(query, after, since)
+            statement = events_statement(query, after, since, self._replayed.partitions)
             rows = (await self._store.query(statement.sql, statement.params)).to_pylist()
             if since is None or len(rows) > query.limit:
                 break

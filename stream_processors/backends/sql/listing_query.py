@@ -7,7 +7,7 @@ can move.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from schemas.hashing import key_hash
+from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.listing import EventQuery, RejectQuery
 from stream_processors.backends.reading.cursor import Key, decode_cursor
 from stream_processors.backends.sql.usage_query import Statement
@@ -29,10 +29,10 @@ ORDER BY arrival DESC, p DESC, n DESC, offset DESC, place DESC{more_order}
 LIMIT {{limit:UInt64}}"""
 
 
-def events_statement(query: EventQuery, after: Key | None, since: int | None) -> Statement:
-    """Events that arrived at `since` or later, and before the cursor's."""
+def events_statement(query: EventQuery, after: Key | None, since: int | None, partitions: int) -> Statement:
+    """Events that arrived at `since` or later, and before the cursor's. A key is in one of the `partitions` only."""
     params: dict[str, Any] = {"account": query.account, "limit": query.limit + 1}
-    conditions = ["account = {account:String}", *_event_filters(query, params)]
+    conditions = ["account = {account:String}", *_event_filters(query, params, partitions)]
     if since is not None:
         params["since"] = since
         conditions.append("arrival >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
@@ -67,10 +67,11 @@ def reject_cursor(query: RejectQuery) -> Key | None:
     return None if query.cursor is None else decode_cursor(query.cursor, REJECT_KEY)
 
 
-def _event_filters(query: EventQuery, params: dict[str, Any]) -> Iterator[str]:
+def _event_filters(query: EventQuery, params: dict[str, Any], partitions: int) -> Iterator[str]:
     if query.idempotency_key is not None:
-        params["key"] = key_hash(query.account, query.idempotency_key).hex()
-        yield "key_hash = toFixedString(unhex({key:String}), 16)"
+        digest = key_hash(query.account, query.idempotency_key)
+        params |= {"key": digest.hex(), "partition": int(partition_of(as_halves(digest), partitions)[0])}
+        yield "p = {partition:UInt16} AND key_hash = toFixedString(unhex({key:String}), 16)"
     for column, value in (("event_name", query.event_name), ("customer_id", query.customer_id)):
         if value is not None:
             params[column] = value
