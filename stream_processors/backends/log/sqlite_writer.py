@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
-from schemas.errors import Alarm, StoreFailed
+from schemas.errors import Alarm, StoreFailed, TallyhouseError
 from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, Metrics
 from stream_processors.backends.log.policy import LogPolicy
@@ -129,7 +129,7 @@ class LogWriter:
         except Exception as error:
             self._quota.give_back(_size_of(frames))
             for _, done in appends:
-                done.set_exception(error)
+                done.set_exception(_as_ours(error))
             return
         self._tail.advance(ends)
         for _, done in appends:
@@ -201,6 +201,12 @@ class LogWriter:
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         finally:
             self._connection.execute(f"PRAGMA busy_timeout={int(self._policy.busy_seconds * 1000)}")
+
+
+def _as_ours(error: Exception) -> Exception:
+    if isinstance(error, TallyhouseError):
+        return error
+    return StoreFailed(f"frames could not be written ({type(error).__name__}: {error})")
 
 
 def _size_of(frames: Sequence[NewFrame]) -> int:

@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -23,8 +25,6 @@ from tests.contracts.frame_log import (
     numbered,
     trimmed_to,
 )
-
-pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ class TestSqliteFrameLog(FrameLogContract):
         return opened
 
 
+@pytest.mark.anyio
 async def test_frames_outlive_the_process(tmp_path: Path) -> None:
     """A reopened log has every frame, goes on with the next offset, and knows how many bytes it holds."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
@@ -60,6 +61,7 @@ async def test_frames_outlive_the_process(tmp_path: Path) -> None:
         assert [log.end_offset(partition) for partition in range(PARTITIONS)] == [5, 1, 2]
 
 
+@pytest.mark.anyio
 async def test_offsets_go_on_when_every_frame_is_gone(tmp_path: Path) -> None:
     """The mark of what was deleted is kept, so an offset is never given twice."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
@@ -70,6 +72,7 @@ async def test_offsets_go_on_when_every_frame_is_gone(tmp_path: Path) -> None:
         assert await log.first_offset(0) == log.end_offset(0) == 9
 
 
+@pytest.mark.anyio
 async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     """Keys would meet their earlier selves no more; the refusal says which number to go back to."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS):
@@ -79,6 +82,7 @@ async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.anyio
 async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     """A file of another version is not touched."""
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:
@@ -88,12 +92,14 @@ async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.anyio
 async def test_two_logs_are_never_the_same(tmp_path: Path) -> None:
     """Each file gets a random identity when it is made."""
     async with SqliteFrameLog(tmp_path / "a.db", 1) as one, SqliteFrameLog(tmp_path / "b.db", 1) as other:
         assert one.identity != other.identity
 
 
+@pytest.mark.anyio
 async def test_a_locked_file_refuses_and_recovers(tmp_path: Path) -> None:
     """While another program holds the file every append fails whole; the next ones go on without a gap."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, LogPolicy(busy_seconds=0.05)) as log:
@@ -107,6 +113,36 @@ async def test_a_locked_file_refuses_and_recovers(tmp_path: Path) -> None:
         assert [(f.offset, f.payload) for f in await everything(log)] == [(0, b"0"), (1, b"after")]
 
 
+@pytest.mark.anyio
+async def test_an_append_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
+    """One frame that cannot be written takes its whole commit with it, and nothing of what comes after."""
+    async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
+        with pytest.raises(StoreFailed, match="OverflowError"):
+            await log.append([*numbered(3), new_frame(1, arrival=2**70)])
+        assert log.held_bytes == 0
+        await log.append([new_frame(payload=b"after")])
+        assert [(f.offset, f.payload) for f in await everything(log)] == [(0, b"after")]
+
+
+def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
+    """Where no byte can be written appends fail whole; with room again they go on, and every acked frame is there."""
+    command = [sys.executable, "-m", "tests.stream_processors.backends.log.cramped", str(tmp_path / "log.db")]
+    program = subprocess.run(
+        command, cwd=Path(__file__).parents[4], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert program.returncode == 0, program.stderr
+    acked, refused = map(int, program.stdout.split())
+    assert acked > 0
+    assert refused == 5
+
+    async def payloads() -> list[bytes]:
+        async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
+            return [frame.payload.strip() for frame in await everything(log)]
+
+    assert asyncio.run(payloads()) == [b"%d" % number for number in range(acked)]
+
+
+@pytest.mark.anyio
 async def test_trimming_goes_on_after_a_lock(tmp_path: Path) -> None:
     """Counted frames that could not be deleted are deleted later, without another acknowledgement."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, LogPolicy(busy_seconds=0.05)) as log:
@@ -119,6 +155,7 @@ async def test_trimming_goes_on_after_a_lock(tmp_path: Path) -> None:
         await trimmed_to(log, 3)
 
 
+@pytest.mark.anyio
 async def test_an_append_given_up_may_be_stored_but_breaks_nothing(tmp_path: Path) -> None:
     """Cancelled callers leave the log in order: offsets without gaps, bytes accounted for."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
@@ -133,6 +170,7 @@ async def test_an_append_given_up_may_be_stored_but_breaks_nothing(tmp_path: Pat
         assert log.held_bytes == sum(len(f.payload) for f in frames)
 
 
+@pytest.mark.anyio
 async def test_a_closed_log_says_so(tmp_path: Path) -> None:
     """Nothing is accepted before the log is open or after it is closed."""
     log = SqliteFrameLog(tmp_path / "log.db", PARTITIONS)
@@ -146,6 +184,7 @@ async def test_a_closed_log_says_so(tmp_path: Path) -> None:
         _ = SqliteFrameLog(tmp_path / "other.db", PARTITIONS).identity
 
 
+@pytest.mark.anyio
 async def test_the_alarm_names_the_likely_cause(tmp_path: Path) -> None:
     """Usage counted from another log is told apart from a slip."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
@@ -153,6 +192,7 @@ async def test_the_alarm_names_the_likely_cause(tmp_path: Path) -> None:
             await log.acknowledge(0, 0)
 
 
+@pytest.mark.anyio
 async def test_the_files_stay_small_while_frames_flow(tmp_path: Path) -> None:
     """Deleted frames make room for new ones, and the write-ahead file begins anew though readers are busy."""
     policy = LogPolicy(checkpoint_bytes=1_000_000)
@@ -174,6 +214,7 @@ async def test_the_files_stay_small_while_frames_flow(tmp_path: Path) -> None:
     assert sum(sizes) < 15_000_000, f"30 MB went through, {sizes} bytes are left"
 
 
+@pytest.mark.anyio
 async def test_waiting_appends_share_one_commit(tmp_path: Path) -> None:
     """Many callers at once cost few fsyncs: far fewer commits than appends."""
     numbers = Numbers()
