@@ -15,6 +15,8 @@ class Budget:
         self._metrics = metrics
         self._retry_after = retry_after
         self._held = 0
+        self._told = 0
+        self._step = limit // 1000
 
     def reserve(self, amount: int) -> None:
         """Take `amount` bytes. A body larger than the whole budget still gets in when it is the only one."""
@@ -37,7 +39,10 @@ class Budget:
 
     def _change(self, amount: int) -> None:
         self._held += amount
-        self._metrics.set(Gauge.PENDING_BYTES, self._held)
+        # To a thousandth of the limit: telling every small body would cost as much as reading it.
+        if abs(self._held - self._told) > self._step:
+            self._told = self._held
+            self._metrics.set(Gauge.PENDING_BYTES, self._held)
 
 
 class Share:

@@ -51,7 +51,7 @@ class UsageRoutes:
         answer = await self._usage.usage(asked)
         if media_type == JSON:
             return _json(call, answer, as_of)
-        return _file(answer, media_type)
+        return _file(answer, asked.group_by, media_type)
 
 
 def _json(call: Call, answer: UsageAnswer, as_of: int) -> Reply:
@@ -63,11 +63,11 @@ def _json(call: Call, answer: UsageAnswer, as_of: int) -> Reply:
     )
 
 
-def _file(answer: UsageAnswer, media_type: bytes) -> Reply:
+def _file(answer: UsageAnswer, groups: tuple[str, ...], media_type: bytes) -> Reply:
     """The rows alone; where the next page begins is told in a header."""
     render = render_csv if media_type == CSV else render_parquet
     headers = [] if answer.next_cursor is None else [(b"x-next-cursor", answer.next_cursor.encode())]
-    return Reply(200, render(answer.rows), media_type, headers)
+    return Reply(200, render(answer.rows, groups), media_type, headers)
 
 
 def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQuery:

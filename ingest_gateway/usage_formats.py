@@ -15,9 +15,8 @@ from schemas.usage import UsageRow
 _COLUMNS = ("meter", "customer_id", "window_start", "window_end")
 
 
-def render_csv(rows: Sequence[UsageRow]) -> bytes:
-    """One line per row, a column per group key; a missing group value is an empty cell."""
-    groups = _groups(rows)
+def render_csv(rows: Sequence[UsageRow], groups: Sequence[str]) -> bytes:
+    """One line per row, a column for each of the `groups`; a missing group value is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*_COLUMNS, *(f"group.{group}" for group in groups), "value"])
@@ -28,9 +27,8 @@ def render_csv(rows: Sequence[UsageRow]) -> bytes:
     return text.getvalue().encode()
 
 
-def render_parquet(rows: Sequence[UsageRow]) -> bytes:
-    """The same columns, with times and decimals as such."""
-    groups = _groups(rows)
+def render_parquet(rows: Sequence[UsageRow], groups: Sequence[str]) -> bytes:
+    """The same columns, with times and decimals as such; a missing group value is null."""
     columns = {
         "meter": pa.array([row.meter for row in rows], pa.string()),
         "customer_id": pa.array([row.customer_id for row in rows], pa.string()),
@@ -43,8 +41,3 @@ def render_parquet(rows: Sequence[UsageRow]) -> bytes:
     pq.write_table(pa.table(columns), sink, compression="zstd")
     written: bytes = sink.getvalue().to_pybytes()
     return written
-
-
-def _groups(rows: Sequence[UsageRow]) -> list[str]:
-    """All rows of one answer have the same group keys."""
-    return list(rows[0].group) if rows else []

@@ -11,6 +11,9 @@ RequestId = NewType("RequestId", str)
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
+# Two digits at a time: every single event that is posted gets such an id.
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+
 Randomness = Callable[[int], int]
 """A whole number below the given bound; `secrets.randbelow` in production, a counter in tests."""
 
@@ -26,11 +29,11 @@ def _tail(length: int, below: Randomness) -> str:
 
 def base36(number: int, width: int) -> str:
     """`number` in base 36, left-padded to `width`."""
-    digits = []
+    pairs = []
     while number:
-        number, digit = divmod(number, 36)
-        digits.append(ALPHABET[digit])
-    return "".join(reversed(digits)).rjust(width, "0")
+        number, pair = divmod(number, 36 * 36)
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs)).lstrip("0").rjust(width, "0")
 
 
 def new_cuid(now_ms: int, below: Randomness = secrets.randbelow) -> str:

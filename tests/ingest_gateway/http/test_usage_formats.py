@@ -1,0 +1,61 @@
+"""Usage as files keeps every digit and every character."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_gateway.usage_formats import render_csv, render_parquet
+from schemas.quantity import to_text
+from schemas.tables import QUANTITY
+from schemas.timestamps import DAY, to_iso
+from schemas.usage import UsageRow
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+ROWS = st.lists(
+    st.builds(
+        UsageRow,
+        meter=st.just("tokens"),
+        customer_id=TEXT,
+        window_start=st.integers(0, 40_000).map(lambda day: day * DAY),
+        window_end=st.just(50_000 * DAY),
+        group=st.fixed_dictionaries({"model": st.none() | TEXT, "a": TEXT}),
+        value=st.decimals(-(10**20), 10**20, places=12),
+    ),
+    max_size=5,
+)
+GROUPS = ("model", "a")
+
+
+@given(ROWS)
+def test_csv_says_what_the_rows_say(rows: list[UsageRow]) -> None:
+    """Read back, each line is its row; commas, quotes and other scripts stay what they were."""
+    header, *lines = csv.reader(io.StringIO(render_csv(rows, GROUPS).decode(), newline=""))
+    assert header == ["meter", "customer_id", "window_start", "window_end", "group.model", "group.a", "value"]
+    assert lines == [
+        [
+            row.meter,
+            row.customer_id,
+            to_iso(row.window_start),
+            to_iso(row.window_end),
+            row.group["model"] or "",
+            row.group["a"] or "",
+            to_text(row.value),
+        ]
+        for row in rows
+    ]
+
+
+@given(ROWS)
+def test_parquet_says_what_the_rows_say(rows: list[UsageRow]) -> None:
+    """Read back, values are the same decimals, a missing group value is null, and an empty answer has all columns."""
+    table = pq.read_table(io.BytesIO(render_parquet(rows, GROUPS)))
+    assert table.schema.field("value").type == QUANTITY
+    assert table.schema.field("window_start").type == pa.timestamp("us", tz="UTC")
+    assert table["customer_id"].to_pylist() == [row.customer_id for row in rows]
+    assert table["group.model"].to_pylist() == [row.group["model"] for row in rows]
+    assert table["value"].to_pylist() == [Decimal(row.value) for row in rows]
