@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from schemas.flush import SeenRows, Table
+from schemas.flush import Table
 from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, backfill_receipt
 from stream_processors.backends.reading.replayed import Replayed
 from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.listing import SqlEventReader
 from stream_processors.backends.sql.recount import SqlRecount
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
@@ -21,46 +22,21 @@ from tests.factories import ACCOUNT, NOTHING_KNOWN, NOW, WINDOW, Event, make_cla
 
 PARTITIONS = 2
 
-FLUSH_LAYOUT = pa.schema(
-    [
-        ("p", pa.uint16()),
-        ("n", pa.uint64()),
-        ("kind", pa.string()),
-        ("a", pa.int64()),
-        ("b", pa.int64()),
-        ("ver", pa.uint64()),
-    ]
-)
-
-
-class Seen:
-    """The seen keys, as far as readers ask for them."""
-
-    def __init__(self, store: SqlThreads) -> None:
-        self._store = store
-
-    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        rows = await self._store.rows(
-            "SELECT hex(key_hash), body_hash, arrival FROM seen "
-            "WHERE p = {p:UInt16} AND n < {n:UInt64} AND hex(key_hash) IN {keys:Array(String)}",
-            {"p": partition, "n": below, "keys": [digest.hex().upper() for digest in key_hashes]},
-        )
-        return SeenRows([bytes.fromhex(r[0]) for r in rows], [r[1] for r in rows], [r[2] for r in rows])
-
 
 class Flushes:
     """A store, its readers, and what a processor does to it, one step at a time."""
 
     def __init__(self, store: SqlThreads) -> None:
         self.store = store
-        replayed = Replayed(Seen(store), PARTITIONS)
+        self._engine = SqlEngine(store)
+        replayed = Replayed(self._engine, PARTITIONS)
         self.usage = SqlUsageReader(store, PARTITIONS)
         self.events = SqlEventReader(store, replayed, now=lambda: NOW)
         self.recount = SqlRecount(store, replayed)
 
-    async def claim(self, partition: int, number: int, version: int = 1, *, kind: str = "claim") -> None:
-        row = {"p": partition, "n": number, "kind": kind, "a": number, "b": number, "ver": version}
-        await self.store.insert("flushes", pa.Table.from_pylist([row], FLUSH_LAYOUT), f"{kind}/{partition}/{number}")
+    async def claim(self, partition: int, number: int, version: int = 1) -> None:
+        claim = make_claim(number, number, number, partition=partition, version=version)
+        await self._engine.insert_claim(claim, f"claim/{partition}/{number}")
 
     async def apply(self, table: Table, rows: FlushRows, partition: int, number: int) -> None:
         block: pa.Table = getattr(rows, table.value)
@@ -69,7 +45,7 @@ class Flushes:
             await self.store.insert(table.value, block, f"{table}/{partition}/{number}")
 
     async def done(self, partition: int, number: int) -> None:
-        await self.claim(partition, number, kind="done")
+        await self._engine.insert_done(partition, number, f"done/{partition}/{number}")
 
     async def count(
         self, events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1
@@ -97,6 +73,6 @@ def plan(
     return plan_flush(claim, assemble([frame]), NOTHING_KNOWN, make_meter_set(*meters, version=version), WINDOW)
 
 
-def home_of(key: str) -> int:
+def home_of(key: str, account: str = ACCOUNT) -> int:
     """The partition an event with this key belongs to."""
-    return int(partition_of(as_halves(key_hash(ACCOUNT, key)), PARTITIONS)[0])
+    return int(partition_of(as_halves(key_hash(account, key)), PARTITIONS)[0])
