@@ -17,7 +17,7 @@ from ingest_gateway.moments import read_moments
 from ingest_gateway.posted import NO_TIME, GoodEvents
 from ingest_gateway.posted_event import CloudEvent, Events, OwnEvent, Shape, decode_batch
 from ingest_gateway.properties import Properties, read_properties
-from ingest_gateway.structure import quotes
+from ingest_gateway.structure import READABLE_DEPTH, nests_deeper, quotes
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _FIXED_STRINGS = 8
@@ -71,6 +71,8 @@ def _read(
     good, properties = columns
     if not properties.fit() or _has_forbidden_characters(text, good):
         return None
+    if isinstance(events[0], CloudEvent) and nests_deeper(text, READABLE_DEPTH):
+        return None
     strings = quotes(text) - 2 * outer_strings
     return good if strings == _strings_kept(text, events, properties) else None
 
@@ -92,7 +94,7 @@ def _columns(
         timestamps=array("q", moments).tobytes(),
         idempotency_keys=idempotency_keys,
         properties=properties.text,
-        properties_lengths=properties.lengths,
+        properties_lengths=array("i", properties.lengths).tobytes(),
         key_hashes=key_hashes(account, idempotency_keys),
         body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
     )

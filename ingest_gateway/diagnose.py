@@ -11,6 +11,7 @@ from ingest_gateway.posted_event import Shape
 from ingest_gateway.structure import nests_deeper
 from schemas.event import NAME_LENGTH, PROPERTIES_BYTES, PROPERTIES_DEPTH, RejectCode
 
+_CLOUD_FIELDS = ("specversion", "source", "data_base64")
 _JSON_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 
 
@@ -28,7 +29,7 @@ def _key_of(tree: Any, shape: Shape) -> str | None:
 
 
 def _faults(tree: Any, text: bytes, shape: Shape) -> Iterator[Fault]:
-    flaw = first_flaw(tree)
+    flaw = first_flaw(_counted_fields(tree, shape))
     if flaw is not None:
         yield flaw
     elif not isinstance(tree, dict):
@@ -41,15 +42,21 @@ def _faults(tree: Any, text: bytes, shape: Shape) -> Iterator[Fault]:
         yield from _properties_faults(tree.get(shape.properties), text, shape)
 
 
+def _counted_fields(tree: Any, shape: Shape) -> Any:
+    """Extension attributes of CloudEvents are let be: nothing of them is kept."""
+    if not (shape.is_cloudevent and isinstance(tree, dict)):
+        return tree
+    return {field: tree[field] for field in (*shape.fields, *_CLOUD_FIELDS) if field in tree}
+
+
 def _kind(value: object) -> str:
     return _JSON_NAMES.get(type(value), "a number")
 
 
 def _unknown_fields(tree: dict[str, Any], shape: Shape) -> Iterator[Fault]:
-    known = (*shape.texts, shape.timestamp, shape.properties)
     for field in tree:
-        if field not in known:
-            near = get_close_matches(field, known, n=1)
+        if field not in shape.fields:
+            near = get_close_matches(field, shape.fields, n=1)
             advice = f"did you mean {near[0]}?" if near else f"put it into {shape.properties}"
             yield Fault(RejectCode.UNKNOWN_FIELD, printable(field), f"an event has no field {shown(field)}; {advice}")
 

@@ -59,7 +59,7 @@ def _joined(parts: Sequence[GoodEvents]) -> GoodEvents:
         timestamps=b"".join(part.timestamps for part in parts),
         idempotency_keys=list(chain.from_iterable(part.idempotency_keys for part in parts)),
         properties=b"".join(part.properties for part in parts),
-        properties_lengths=list(chain.from_iterable(part.properties_lengths for part in parts)),
+        properties_lengths=b"".join(part.properties_lengths for part in parts),
         key_hashes=b"".join(part.key_hashes for part in parts),
         body_hashes=b"".join(part.body_hashes for part in parts),
     )

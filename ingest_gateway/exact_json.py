@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.structure import nests_deeper
+from ingest_gateway.structure import READABLE_DEPTH, nests_deeper
 from schemas.event import PROPERTIES_DEPTH, RejectCode
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
@@ -42,7 +42,7 @@ def parse(text: bytes) -> Any:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         return Fault(RejectCode.CHARACTERS, None, f"byte {error.start} of the event is not UTF-8; send UTF-8 text")
-    if nests_deeper(text, PROPERTIES_DEPTH + 1):
+    if nests_deeper(text, READABLE_DEPTH):
         message = f"objects and lists nest deeper than {PROPERTIES_DEPTH} levels; flatten them"
         return Fault(RejectCode.PROPERTIES_DEPTH, None, message)
     try:

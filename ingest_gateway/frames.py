@@ -1,10 +1,11 @@
 """The frames of a group: its fresh events by partition, in order, cut into log records of a fair size."""
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ingest_gateway.group import Group, Numbers, texts
@@ -28,7 +29,7 @@ def frames_of(group: Group, fresh: Mask, flagged: Mask, partitions: int, cut: Cu
     order = np.argsort(partition, kind="stable")
     rows, partition = rows[order], partition[order]
     events = _columns(group, flagged).take(pa.array(rows))
-    lengths = np.array(list(chain.from_iterable(posted.good.properties_lengths for posted in group.requests)))[rows]
+    lengths = _lengths(group)[rows]
     return [
         NewFrame(
             partition=int(partition[start]), arrival=group.arrival, payload=encode(events.slice(start, end - start))
@@ -37,9 +38,9 @@ def frames_of(group: Group, fresh: Mask, flagged: Mask, partitions: int, cut: Cu
     ]
 
 
-def _cuts(partition: Numbers, lengths: Numbers, cut: Cut) -> Iterator[tuple[int, int]]:
+def _cuts(partition: Numbers, lengths: npt.NDArray[np.int32], cut: Cut) -> Iterator[tuple[int, int]]:
     """Beginning and end of each frame: a new one with each partition and whenever one of the limits is passed."""
-    size, place = np.cumsum(lengths) // cut.properties_bytes, np.arange(len(lengths)) // cut.events
+    size, place = np.cumsum(lengths, dtype=np.int64) // cut.properties_bytes, np.arange(len(lengths)) // cut.events
     steps = np.flatnonzero(np.diff(partition) | np.diff(size) | np.diff(place)) + 1
     bounds = [0, *steps.tolist(), len(partition)]
     return pairwise(bounds)
@@ -62,7 +63,7 @@ def _columns(group: Group, flagged: Mask) -> pa.RecordBatch:
             pa.binary(KEY_BYTES), size, [None, pa.py_buffer(group.key_digests)]
         ),
         "body_hash": pa.array(group.bodies),
-        "properties": _joined([good.properties for good in goods], [good.properties_lengths for good in goods]),
+        "properties": _joined(b"".join([good.properties for good in goods]), _lengths(group)),
         "flags": pa.array(flags),
         "request_id": pa.array([posted.request_id for posted in group.requests]).take(request),
         "replay_of": empty,
@@ -71,7 +72,13 @@ def _columns(group: Group, flagged: Mask) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([columns[name] for name in COLUMNS.names], schema=COLUMNS)
 
 
-def _joined(parts: Sequence[bytes], lengths: Sequence[list[int]]) -> pa.Array:
+def _lengths(group: Group) -> npt.NDArray[np.int32]:
+    """Bytes of each row's properties."""
+    return np.frombuffer(b"".join([posted.good.properties_lengths for posted in group.requests]), np.int32)
+
+
+def _joined(joined: bytes, lengths: npt.NDArray[np.int32]) -> pa.Array:
     """A text column from joined texts and their lengths, without touching one by one."""
-    offsets = np.cumsum(np.array([0, *chain.from_iterable(lengths)]), dtype=np.int32)
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts)))
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.StringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(joined))

@@ -42,7 +42,8 @@ class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     idempotency_keys: list[str]
     properties: bytes
     """The JSON texts exactly as posted, one after the other."""
-    properties_lengths: list[int]
+    properties_lengths: bytes
+    """Bytes of each text as int32."""
     key_hashes: bytes
     """16 bytes each."""
     body_hashes: bytes

@@ -77,6 +77,10 @@ class Shape(msgspec.Struct, frozen=True):
         """The fields that are short texts and must be there."""
         return self.event_name, self.idempotency_key, self.customer_id
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return *self.texts, self.timestamp, self.properties
+
 
 OWN = Shape(
     what="event",

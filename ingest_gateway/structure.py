@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from schemas.errors import Invalid
 
+READABLE_DEPTH = 64
+"""Deeper than this nothing is read at all: recursive readers stay far from their limits."""
+
 _PIECE = 256 * 1024
 _QUOTE, _COMMA = ord('"'), ord(",")
 _CLOSER = {"[": "]", "{": "}"}

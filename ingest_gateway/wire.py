@@ -109,6 +109,8 @@ def _array(text: bytes, what: str) -> list[bytes]:
 
 
 def _whole_object(body: bytes) -> bytes:
+    if not body.lstrip(b" \t\r\n").startswith(b"{"):
+        raise Invalid("the body must be one CloudEvent, a JSON object; a list of them is cloudevents-batch+json")
     elements(body, "the body", BATCH_EVENTS)
     return body
 

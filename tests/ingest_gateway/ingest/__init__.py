@@ -1,0 +1,1 @@
+"""The ingest path, from bytes to verdicts."""

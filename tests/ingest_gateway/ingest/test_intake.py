@@ -1,0 +1,259 @@
+"""The intake: honest verdicts, one durable write for many requests, and nothing remembered before it is safe."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+import pytest
+
+from ingest_gateway.frames import Cut
+from ingest_gateway.intake import IntakePolicy
+from ingest_gateway.outcome import Outcome, usage_id
+from schemas.errors import Overloaded, StoreFailed
+from schemas.event import EventFlag, RejectCode, Verdict
+from schemas.frame import decode
+from schemas.hashing import as_halves, partition_of
+from schemas.timestamps import to_micros
+from tests.ingest_gateway.ingest.clock import NOON
+from tests.ingest_gateway.ingest.examples import batch, cloudevent, event, post
+from tests.ingest_gateway.ingest.inside import PARTITIONS, TestKeys, TestLog, intake_over
+
+Answer = TypeVar("Answer")
+
+
+def run(story: Awaitable[Answer]) -> Answer:
+    """To its end, or not at all: a stuck intake fails the test."""
+    return asyncio.run(_soon(story))
+
+
+async def _soon(story: Awaitable[Answer]) -> Answer:
+    async with asyncio.timeout(30):
+        return await story
+
+
+def accepted(count: int) -> Outcome:
+    return Outcome(accepted=count, duplicates=0, rejections=())
+
+
+def test_what_is_stored_is_what_was_posted() -> None:
+    """A frame's row holds every field of the event, its hashes, its request; its frame is of its partition."""
+
+    async def story() -> None:
+        log = TestLog()
+        posted = post(batch(event(properties={"a": 1.5})))
+        async with intake_over(log) as intake:
+            assert await intake.submit(posted) == accepted(1)
+        (row,) = log.rows()
+        (frame,) = log.frames
+        assert frame.arrival == to_micros(NOON)
+        assert frame.partition == partition_of(as_halves(posted.good.key_hashes), PARTITIONS)[0]
+        assert row == {
+            "account": "acme_live",
+            "event_name": "api.request",
+            "customer_id": "cust_1",
+            "timestamp": to_micros(NOON - timedelta(minutes=90)) + 500_000,
+            "idempotency_key": "k1",
+            "key_hash": posted.good.key_hashes,
+            "body_hash": int.from_bytes(posted.good.body_hashes, "little"),
+            "properties": '{"a": 1.5}',
+            "flags": 0,
+            "request_id": "req_1",
+            "replay_of": "",
+            "replay_meter": "",
+        }
+
+    run(story())
+
+
+def test_repeats_in_one_request() -> None:
+    """The first of a key counts; the same again is a duplicate, another body a conflict."""
+
+    async def story() -> Outcome:
+        async with intake_over(TestLog()) as intake:
+            return await intake.submit(post(batch(event(), event(), event(customer_id="other"), event("k2"))))
+
+    outcome = run(story())
+    assert (outcome.accepted, outcome.duplicates) == (2, 1)
+    assert [(each.index, each.code) for each in outcome.rejections] == [(2, RejectCode.CONFLICT)]
+
+
+def test_repeats_in_later_requests() -> None:
+    """A retry after the answer is told from the recent keys, with the id it was first given."""
+
+    async def story() -> None:
+        async with intake_over(TestLog()) as intake:
+            first, again = post(batch(event())), post(batch(event()))
+            assert (await intake.submit(first)).verdict is Verdict.ACCEPTED
+            assert (await intake.submit(again)).verdict is Verdict.DUPLICATE
+            assert (await intake.submit(post(batch(event(customer_id="x"))))).verdict is Verdict.CONFLICT
+            assert usage_id(first) == usage_id(again)
+            assert len(usage_id(first)) == 25
+
+    run(story())
+
+
+def test_keys_counted_long_ago_are_asked_for() -> None:
+    """What the recent keys have forgotten, the known keys tell."""
+
+    async def story() -> None:
+        posted = post(batch(event()))
+        body = int.from_bytes(posted.good.body_hashes, "little")
+        async with intake_over(TestLog(), TestKeys({posted.good.key_hashes: body})) as intake:
+            assert (await intake.submit(posted)).verdict is Verdict.DUPLICATE
+            assert (await intake.submit(post(batch(event(event_name="x"))))).verdict is Verdict.CONFLICT
+
+    run(story())
+
+
+@pytest.mark.parametrize("keys", [TestKeys({}, error=StoreFailed("no answer")), TestKeys({}, silent=True)])
+def test_ingest_goes_on_without_known_keys(keys: TestKeys) -> None:
+    """They are a hint: where they fail or keep silent, events are accepted and the processor decides."""
+
+    async def story() -> None:
+        policy = IntakePolicy(partitions=PARTITIONS, hint_seconds=0.01)
+        async with intake_over(TestLog(), keys, policy) as intake:
+            assert await intake.submit(post(batch(event()))) == accepted(1)
+
+    run(story())
+
+
+def test_requests_that_wait_together_share_one_append() -> None:
+    """While the log is busy others gather; a repeat of theirs is answered only when its first is durable."""
+
+    async def story() -> None:
+        log = TestLog()
+        async with intake_over(log) as intake:
+            log.gate.clear()
+            bodies = [batch(event(f"k{number % 10}")) for number in range(20)] + [batch(event("one more"))]
+            waiting = [asyncio.create_task(intake.submit(post(body))) for body in bodies]
+            await log.reached.wait()
+            assert not any(each.done() for each in waiting)
+            log.gate.set()
+            outcomes = await asyncio.gather(*waiting)
+        assert sum(outcome.accepted for outcome in outcomes) == len(log.rows()) == 11
+        assert log.appends <= 2
+
+    run(story())
+
+
+def test_a_failed_append_remembers_nothing() -> None:
+    """Everyone in the group is told to come again, and the retry is accepted as new."""
+
+    async def story() -> None:
+        log = TestLog(fails=lambda number: number == 0)
+        async with intake_over(log) as intake:
+            both = [intake.submit(post(batch(event("a")))), intake.submit(post(batch(event("a"), event("b"))))]
+            answers = await asyncio.gather(*both, return_exceptions=True)
+            assert [type(answer) for answer in answers] == [Overloaded, Overloaded]
+            assert await intake.submit(post(batch(event("a"), event("b")))) == accepted(2)
+        assert len(log.rows()) == 2
+
+    run(story())
+
+
+def test_ages_are_judged_by_the_arrival_of_the_frame() -> None:
+    """35 days back and 5 minutes ahead, to the microsecond; backfill lifts only the first and is flagged."""
+
+    async def story() -> None:
+        log = TestLog()
+        at = [NOON - timedelta(days=35), NOON + timedelta(minutes=5)]
+        past, ahead = at[0] - timedelta(microseconds=1), at[1] + timedelta(microseconds=1)
+        events = [event(str(place), timestamp=moment.isoformat()) for place, moment in enumerate([*at, past, ahead])]
+        async with intake_over(log) as intake:
+            outcome = await intake.submit(post(batch(*events)))
+            codes = [(each.index, each.code, each.field) for each in outcome.rejections]
+            old, early = RejectCode.TIMESTAMP_OLD, RejectCode.TIMESTAMP_AHEAD
+            assert outcome.accepted == 2
+            assert codes == [(2, old, "timestamp"), (3, early, "timestamp")]
+            later = await intake.submit(post(batch(*events), backfill=True))
+            assert (later.accepted, later.duplicates, len(later.rejections)) == (1, 2, 1)
+        assert {row["idempotency_key"]: row["flags"] for row in log.rows()} == {"0": 0, "1": 0, "2": EventFlag.BACKFILL}
+
+    run(story())
+
+
+def test_a_cloudevent_without_time_happens_at_its_arrival() -> None:
+    """And its rejections speak of CloudEvents' attributes."""
+
+    async def story() -> None:
+        log = TestLog()
+        async with intake_over(log) as intake:
+            body = batch(cloudevent(time=None), cloudevent("old", time="2020-01-01T00:00:00Z"))[len('{"events": ') : -1]
+            outcome = await intake.submit(post(body))
+        assert [each.field for each in outcome.rejections] == ["time"]
+        assert [row["timestamp"] for row in log.rows()] == [to_micros(NOON)]
+
+    run(story())
+
+
+def test_the_clock_never_runs_backwards() -> None:
+    """An arrival is never before the one before it, whatever the machine's clock does."""
+
+    async def story() -> list[int]:
+        log, moments = TestLog(), iter([to_micros(NOON), to_micros(NOON) - 5_000_000])
+        async with intake_over(log, clock=lambda: next(moments)) as intake:
+            await intake.submit(post(batch(event("a"))))
+            await intake.submit(post(batch(event("b"))))
+        return [frame.arrival for frame in log.frames]
+
+    assert run(story()) == [to_micros(NOON)] * 2
+
+
+def test_strict_is_all_or_nothing() -> None:
+    """One conflict, one bad age or one invalid event, and a strict request stores nothing and lists the bad ones."""
+
+    async def story() -> None:
+        log = TestLog()
+        async with intake_over(log) as intake:
+            assert await intake.submit(post(batch(event("a"), event("b")), strict=True)) == accepted(2)
+            for bad in (event("a", customer_id="x"), event("c", timestamp="2020-01-01T00:00:00Z"), {"oops": 1}):
+                outcome = await intake.submit(post(batch(event("new"), event("b"), bad), strict=True))
+                assert (outcome.held_back, len(outcome.rejections)) == (2, 1)
+                assert outcome.nothing_stands
+            assert await intake.submit(post(batch(event("new"), event("b")))) == Outcome(
+                accepted=1, duplicates=1, rejections=()
+            )
+        assert sorted(str(row["idempotency_key"]) for row in log.rows()) == ["a", "b", "new"]
+
+    run(story())
+
+
+def test_nobody_leans_on_a_strict_request_that_stores_nothing() -> None:
+    """A key that was only in a held-back request is new to the next one, even when both wait together."""
+
+    async def story() -> None:
+        log = TestLog()
+        async with intake_over(log) as intake:
+            await intake.submit(post(batch(event("seen"))))
+            strict = intake.submit(post(batch(event("k"), event("seen", customer_id="x")), strict=True))
+            plain = intake.submit(post(batch(event("k"))))
+            first, second = await asyncio.gather(strict, plain)
+        assert (first.accepted, first.held_back, second.accepted) == (0, 1, 1)
+
+    run(story())
+
+
+def test_large_groups_are_cut_into_frames_and_large_queues_into_groups() -> None:
+    """The limits hold, and no event is lost or moved out of order at a cut."""
+
+    async def story() -> None:
+        log = TestLog()
+        policy = IntakePolicy(
+            partitions=PARTITIONS, cut=Cut(events=7, properties_bytes=300), group_events=60, thread_bytes=0
+        )
+        async with intake_over(log, policy=policy) as intake:
+            bodies = [batch(*[event(f"{request}/{number:02}") for number in range(25)]) for request in range(9)]
+            await asyncio.gather(*[intake.submit(post(body)) for body in bodies])
+        sizes = [decode(frame.payload).num_rows for frame in log.frames]
+        assert max(sizes) <= 7
+        assert sum(sizes) == 9 * 25
+        assert log.appends == 5
+        keys = [str(row["idempotency_key"]) for row in log.rows()]
+        for partition in range(PARTITIONS):
+            frames = [frame for frame in log.frames if frame.partition == partition]
+            mine = [key for frame in frames for key in decode(frame.payload)["idempotency_key"].to_pylist()]
+            assert mine == sorted(mine)
+        assert len(set(keys)) == len(keys)
+
+    run(story())
