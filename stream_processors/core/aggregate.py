@@ -1,37 +1,33 @@
 """One meter over the events it counts: values into aggregates, one usage row per customer, minute and group."""
 
-from itertools import pairwise
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.hashing import value_digest
 from schemas.meter import Aggregation, Meter
 from schemas.paths import Path, parse_path
 from schemas.tables import HASH, LATEST
-from stream_processors.core.columns import Reading
-from stream_processors.core.groups import Groups, count, distinct, group_rows, latest, rank, reduce
+from schemas.timestamps import MINUTE, SECOND
+from stream_processors.core.columns import CHUNK, Reading
+from stream_processors.core.groups import Codes, Groups, count, distinct, group_rows, latest, rank, reduce
 from stream_processors.core.usage_rows import Aggregates, usage_rows
 from stream_processors.core.values import identities, numbers, texts
 
-Rows = npt.NDArray[np.intp]
-
 NO_GROUP = "[]"
+_MINUTE_SECONDS = MINUTE // SECOND
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """The events that one meter counts, column by column."""
+class Grouping(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events fall on one usage row, and what identifies that row: shared by all meters that count the same
+    events by the same group values."""
 
-    customers: npt.NDArray[np.int64]
-    """Numbers that sort as the customers do."""
-    minutes: npt.NDArray[np.int64]
-    groups: list[pa.Array]
-    """One column of texts per group key of the meter."""
-    value: pa.Array | None
-    moments: pa.Table
-    """Layout EVENTS, for who they belong to and when they came."""
+    groups: Groups
+    customer_id: pa.Array
+    minute: pa.Array
+    grp: pa.Array
 
 
 def value_reading(meter: Meter) -> Reading | None:
@@ -51,23 +47,37 @@ def group_path(text: str) -> Path:
     return parse_path(text, "group_by")
 
 
-def aggregate(meter: Meter, counted: Counted, *, month: int) -> pa.Table:
-    """The usage rows, sorted by customer, minute and group."""
-    group_texts, group_ranks = _grp(counted.groups, len(counted.customers))
-    groups = group_rows(counted.customers, counted.minutes, *group_ranks)
+def group_events(
+    customers: Codes, minutes: Codes, columns: Sequence[pa.Array], customer_ids: pa.ChunkedArray
+) -> Grouping:
+    """Rows sorted by customer, minute and group. `customers` are numbers that sort as `customer_ids` do."""
+    texts_of_groups, ranks = _grp(columns, len(customers))
+    groups = group_rows(customers, minutes, *ranks)
     examples = pa.array(groups.examples)
-    keys = {
-        "account": pa.repeat(meter.account, len(groups)),
-        "meter": pa.repeat(meter.code, len(groups)),
-        "customer_id": counted.moments["customer_id"].take(examples),
-        "minute": pa.array(counted.minutes[groups.examples].astype(np.uint32)),
-        "grp": group_texts.take(examples),
+    return Grouping(
+        groups=groups,
+        customer_id=customer_ids.take(examples),
+        minute=pa.array((minutes[groups.examples] * _MINUTE_SECONDS).astype(np.uint32)),
+        grp=texts_of_groups.take(examples),
+    )
+
+
+def aggregate(meter: Meter, grouping: Grouping, value: pa.Array | None, events: pa.Table, *, month: int) -> pa.Table:
+    """The usage rows of one meter; `value` and `events` (layout EVENTS) belong to the events that were grouped."""
+    size = len(grouping.groups)
+    columns = {
+        "account": pa.repeat(meter.account, size),
+        "meter": pa.repeat(meter.code, size),
+        "customer_id": grouping.customer_id,
+        "minute": grouping.minute,
+        "grp": grouping.grp,
+        "count": count(grouping.groups),
+        **_aggregates(meter.aggregation, grouping.groups, value, events),
     }
-    filled = {"count": count(groups), **_aggregates(meter.aggregation, groups, counted)}
-    return usage_rows({**keys, **filled}, len(groups), month=month)
+    return usage_rows(columns, size, month=month)
 
 
-def _grp(columns: list[pa.Array], size: int) -> tuple[pa.Array, list[npt.NDArray[np.int64]]]:
+def _grp(columns: Sequence[pa.Array], size: int) -> tuple[pa.Array, list[Codes]]:
     """The `grp` text of each event, and its rank (none where all events are in one group)."""
     if not columns:
         return pa.repeat(NO_GROUP, size), []
@@ -78,26 +88,26 @@ def _grp(columns: list[pa.Array], size: int) -> tuple[pa.Array, list[npt.NDArray
     return written.take(pa.array(combined.codes)), [rank(written)[combined.codes]]
 
 
-def _aggregates(aggregation: Aggregation, groups: Groups, counted: Counted) -> Aggregates:
+def _aggregates(aggregation: Aggregation, groups: Groups, value: pa.Array | None, events: pa.Table) -> Aggregates:
     match aggregation:
         case Aggregation.SUM | Aggregation.AVG:
-            return {"sum": reduce(groups, counted.value, "sum")}
+            return {"sum": reduce(groups, value, "sum")}
         case Aggregation.MIN:
-            return {"min": reduce(groups, counted.value, "min")}
+            return {"min": reduce(groups, value, "min")}
         case Aggregation.MAX:
-            return {"max": reduce(groups, counted.value, "max")}
+            return {"max": reduce(groups, value, "max")}
         case Aggregation.LATEST:
-            return {"latest": latest(groups, _candidates(counted))}
+            return {"latest": latest(groups, _candidates(value, events))}
         case Aggregation.UNIQUE:
-            return {"uniques": _uniques(groups, counted.value)}
+            return {"uniques": _uniques(groups, value)}
         case Aggregation.COUNT:
             return {}
 
 
-def _candidates(counted: Counted) -> pa.StructArray:
+def _candidates(value: pa.Array, events: pa.Table) -> pa.StructArray:
     """Each event as the newest one would be kept."""
-    columns = [counted.moments[field.name].combine_chunks().cast(field.type) for field in list(LATEST)[:-1]]
-    return pa.StructArray.from_arrays([*columns, counted.value], fields=list(LATEST))
+    columns = [events[field.name].combine_chunks().cast(field.type) for field in list(LATEST)[:-1]]
+    return pa.StructArray.from_arrays([*columns, value], fields=list(LATEST))
 
 
 def _uniques(groups: Groups, identity: pa.Array) -> pa.ListArray:
@@ -106,10 +116,8 @@ def _uniques(groups: Groups, identity: pa.Array) -> pa.ListArray:
 
 
 def digests_of(identity: pa.Array) -> pa.Array:
-    """The digest of each text: hashed where it lies, without making it a Python string."""
-    column = identity.cast(pa.large_binary())
-    _, offsets, texts_buffer = column.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64, count=column.offset + len(column) + 1)[column.offset :].tolist()
-    view = memoryview(texts_buffer) if texts_buffer is not None else memoryview(b"")
-    joined = b"".join([value_digest(view[start:end]) for start, end in pairwise(ends)])
+    """The digest of each text, a slice at a time, so that others get their turn in between."""
+    column = identity.cast(pa.binary())
+    slices = (column.slice(start, CHUNK).to_pylist() for start in range(0, len(column), CHUNK))
+    joined = b"".join(b"".join(map(value_digest, texts_of_slice)) for texts_of_slice in slices)
     return pa.Array.from_buffers(HASH, len(column), [None, pa.py_buffer(joined)])

@@ -1,6 +1,7 @@
 """Events and meters into usage rows, and rejects for the values that could not be counted."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -8,10 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.meter import Meter
-from schemas.tables import EVENTS
+from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.core.aggregate import Counted, aggregate, group_readings, value_reading
+from stream_processors.core.aggregate import Grouping, aggregate, group_events, group_readings, value_reading
 from stream_processors.core.columns import Columns, Reading, read_columns
 from stream_processors.core.conditions import passing, reading_of
 from stream_processors.core.groups import group_rows, rank
@@ -41,6 +41,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     customers: npt.NDArray[np.int64]
     minutes: npt.NDArray[np.int64]
     columns: Columns
+    groupings: dict[tuple[Any, ...], Grouping]
+    """Those made so far, by group columns and by which of the events are in them."""
 
 
 def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: str = "") -> Measured:
@@ -83,6 +85,7 @@ def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[Batch,
                     customers=customers[rows],
                     minutes=minutes[rows],
                     columns=read_columns(_column(chosen, "properties"), _readings(wanted[pair])),
+                    groupings={},
                 ),
                 wanted[pair],
             )
@@ -114,7 +117,30 @@ def _count(batch: Batch, meter: Meter, month: int) -> tuple[pa.Table, list[Rejec
     reading = value_reading(meter)
     valued = np.ones_like(chosen) if reading is None else _is_valid(batch.columns[reading])
     rejects = [*_untimely(batch, meter, chosen & ~timely), *_unvalued(batch, meter, chosen & timely & ~valued)]
-    return aggregate(meter, _counted(batch, meter, chosen & timely & valued), month=month), rejects
+    return _aggregate(batch, meter, chosen & timely & valued, month), rejects
+
+
+def _aggregate(batch: Batch, meter: Meter, mask: Mask, month: int) -> pa.Table:
+    reading = value_reading(meter)
+    value = None if reading is None else batch.columns[reading]
+    grouping = _grouping(batch, group_readings(meter), mask)
+    if mask.all():
+        return aggregate(meter, grouping, value, batch.events, month=month)
+    rows = pa.array(np.flatnonzero(mask))
+    events = batch.events.take(rows) if meter.aggregation is Aggregation.LATEST else batch.events
+    return aggregate(meter, grouping, None if value is None else value.take(rows), events, month=month)
+
+
+def _grouping(batch: Batch, readings: Sequence[Reading], mask: Mask) -> Grouping:
+    """Made once for all meters that count the same events by the same groups."""
+    key = (tuple(readings), mask.tobytes())
+    if key not in batch.groupings:
+        rows = pa.array(np.flatnonzero(mask))
+        groups = [batch.columns[reading].take(rows) for reading in readings]
+        batch.groupings[key] = group_events(
+            batch.customers[mask], batch.minutes[mask], groups, batch.events["customer_id"].take(rows)
+        )
+    return batch.groupings[key]
 
 
 def _addressed(batch: Batch, meter: Meter) -> Mask:
@@ -122,25 +148,6 @@ def _addressed(batch: Batch, meter: Meter) -> Mask:
     if "replay_meter" not in batch.events.column_names:
         return np.ones(len(batch.rows), dtype=np.bool_)
     return _mask(pc.is_in(_column(batch.events, "replay_meter"), value_set=pa.array(["", meter.code])))
-
-
-def _counted(batch: Batch, meter: Meter, mask: Mask) -> Counted:
-    reading = value_reading(meter)
-    groups = [batch.columns[column] for column in group_readings(meter)]
-    value = None if reading is None else batch.columns[reading]
-    moments = batch.events.select([*EVENTS.names])
-    if mask.all():
-        return Counted(
-            customers=batch.customers, minutes=batch.minutes * 60, groups=groups, value=value, moments=moments
-        )
-    rows = pa.array(np.flatnonzero(mask))
-    return Counted(
-        customers=batch.customers[mask],
-        minutes=batch.minutes[mask] * 60,
-        groups=[column.take(rows) for column in groups],
-        value=None if value is None else value.take(rows),
-        moments=moments.take(rows),
-    )
 
 
 def _untimely(batch: Batch, meter: Meter, mask: Mask) -> Iterator[Reject]:
