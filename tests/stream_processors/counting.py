@@ -74,7 +74,7 @@ class Counting:
         """One frame per partition. Events of one moment count as arrived partition by partition."""
         by_partition: dict[int, list[Event]] = defaultdict(list)
         for event in events:
-            by_partition[partition(event)].append(event)
+            by_partition[partition_of_event(event)].append(event)
         for number in sorted(by_partition):
             chosen = by_partition[number]
             await self.log.append([NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))])
@@ -94,7 +94,7 @@ class Counting:
     def accepted(self) -> Sequence[tuple[int, Event]]:
         """The events that count and when they arrived, in order of arrival."""
         # Ties of arrival are broken by partition, as they are in `latest`.
-        posted = sorted(self._posted, key=lambda post: (post[0], partition(post[1])))
+        posted = sorted(self._posted, key=lambda post: (post[0], partition_of_event(post[1])))
         given = oracle.verdicts([event for _, event in posted], [arrival for arrival, _ in posted])
         return [post for post, verdict in zip(posted, given, strict=True) if verdict is Verdict.ACCEPTED]
 
@@ -135,5 +135,5 @@ class Counting:
         assert self.value_rejects == sorted(rejects)
 
 
-def partition(event: Event) -> int:
+def partition_of_event(event: Event) -> int:
     return int(partition_of(as_halves(event.key_hash), PARTITIONS)[0])
