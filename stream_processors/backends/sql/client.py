@@ -63,9 +63,13 @@ class SqlThreads:
 
     async def _run(self, call: Callable[[], _Answer]) -> _Answer:
         future = asyncio.get_running_loop().run_in_executor(self._executor, call)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            while not future.done():
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
                 await asyncio.wait([future])
-            raise
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            future.exception()  # nobody is left to hear of it
+            raise cancelled
+        return future.result()

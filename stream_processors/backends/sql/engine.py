@@ -49,17 +49,18 @@ class SqlEngine:
         return progress_of(partition, await self._store.rows(sql.CLAIMS_FROM, {"p": partition, "n": number}))
 
     async def is_done(self, partition: int, number: int) -> bool:
-        ((done,),) = await self._store.rows(sql.IS_DONE, {"p": partition, "n": number})
-        return bool(done)
+        return bool(await self._store.rows(sql.IS_DONE, {"p": partition, "n": number}))
+
+    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+        place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
+        return bool(await self._store.rows(sql.IS_THERE[table], place))
 
     async def standing(self, table: Table, partition: int, number: int) -> Standing:
-        place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
-        ((there, done),) = await self._store.rows(sql.STANDING[table], place)
-        return Standing(there=bool(there), done=bool(done))
+        done = await self.is_done(partition, number)
+        return Standing(there=await self.is_there(table, partition, number), done=done)
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:
-        ((there,),) = await self._store.rows(sql.HAS_BACKFILL[table], {"receipt": receipt})
-        return bool(there)
+        return bool(await self._store.rows(sql.HAS_BACKFILL[table], {"receipt": receipt}))
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         return frozenset(receipt for (receipt,) in await self._store.rows(sql.RECEIPTS, {"prefix": prefix}))

@@ -56,7 +56,7 @@ class EmbeddedStore(Lookups):
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
         async def there() -> bool:
-            return (await self._engine.standing(table, partition, number)).there
+            return await self._engine.is_there(table, partition, number)
 
         async def insert(attempt: int) -> None:
             await self._engine.insert(table, rows, rows_token(table, partition, number, attempt))

@@ -48,6 +48,10 @@ class Engine(SeenKeys, EventHistory, Protocol):
 
     async def is_done(self, partition: int, number: int) -> bool: ...
 
+    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+        """Are the flush's rows in the table?"""
+        ...
+
     async def standing(self, table: Table, partition: int, number: int) -> Standing: ...
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:

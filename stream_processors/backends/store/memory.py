@@ -50,6 +50,9 @@ class MemoryEngine:
     async def is_done(self, partition: int, number: int) -> bool:
         return self._is_done(partition, number)
 
+    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+        return self._is_there(table, partition, number)
+
     async def standing(self, table: Table, partition: int, number: int) -> Standing:
         return Standing(there=self._is_there(table, partition, number), done=self._is_done(partition, number))
 

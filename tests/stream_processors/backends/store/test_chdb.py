@@ -1,0 +1,99 @@
+"""The in-process engine: errors, parameters, cancelled callers."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+
+from schemas.errors import StoreFailed
+from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
+from tests.conftest import Databases
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class SlowClient:
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+        self.answered = threading.Event()
+
+    def query_rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        self.asked.set()
+        assert self.may_answer.wait(10)
+        self.answered.set()
+        return []
+
+    def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        raise NotImplementedError
+
+    def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
+        raise NotImplementedError
+
+    def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        raise NotImplementedError
+
+
+async def test_an_error_tells_the_stores_own_code(databases: Databases) -> None:
+    """So that an operator can look it up; the step may be repeated."""
+    with pytest.raises(StoreFailed, match=r"Code: 60\b.*no_such_table"):
+        databases().query_rows("SELECT 1 FROM no_such_table")
+
+
+async def test_after_an_error_the_handle_goes_on(databases: Databases) -> None:
+    """More errors than there are handles."""
+    database = databases()
+    for _ in range(5):
+        with pytest.raises(StoreFailed):
+            database.command("SELECT nonsense(")
+    assert database.query_rows("SELECT 1") == [(1,)]
+
+
+async def test_values_are_bound_not_pasted(databases: Databases) -> None:
+    """Whatever a customer is called."""
+    odd = "it's \\ {p:String} \n 日本 %s"
+    assert databases().query_rows("SELECT {name:String}, {list:Array(String)}", {"name": odd, "list": [odd]}) == [
+        (odd, [odd])
+    ]
+
+
+async def test_databases_keep_apart(databases: Databases) -> None:
+    """One engine, several stores: a handle that served one does not write into another."""
+    first, second = databases(), databases()
+    row = pa.table({"number": pa.array([77], pa.uint32()), "name": ["other"]})
+    for _ in range(4):
+        first.insert_arrow("migrations", row, "t")
+        assert second.query_rows("SELECT count() FROM migrations WHERE number = 77") == [(0,)]
+    assert first.query_rows("SELECT count() FROM migrations WHERE number = 77") != [(0,)]
+
+
+async def test_queued_inserts_are_off(databases: Databases) -> None:
+    """They would be acknowledged together and cut into other blocks."""
+    settings = "SELECT value FROM system.settings WHERE name IN ('async_insert', 'deduplicate_insert') ORDER BY name"
+    assert list(databases().query_rows(settings)) == [("0",), ("enable",)]
+
+
+async def test_a_cancelled_caller_leaves_when_the_store_has_answered() -> None:
+    """Else the exclusive section would be free while its insert still ran."""
+    client = SlowClient()
+    with ThreadPoolExecutor(1) as executor:
+        call = asyncio.create_task(SqlThreads(client, executor).rows("SELECT 1"))
+        await asyncio.to_thread(client.asked.wait, 10)
+        for _ in range(3):
+            call.cancel()
+            await asyncio.sleep(0.01)
+            assert not call.done()
+        client.may_answer.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert client.answered.is_set()
