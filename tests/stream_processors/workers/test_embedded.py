@@ -1,6 +1,7 @@
 """The embedded worker counts everything once while meters, stops and alarms come and go."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -131,3 +132,37 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 async def test_a_stop_before_the_start_is_nothing() -> None:
     """Taking down what never ran is no trouble."""
     EmbeddedWorker([], BackfillDriver(Counting().backfill(), POLICY), POLICY).stop()
+
+
+class StuckSteps:
+    """A partition whose flush never ends, as when the store hangs."""
+
+    number = 0
+    position = None
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self.begun = threading.Event()
+
+    async def step(self) -> int:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+        return 0
+
+
+async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
+    """After the time allowed the flush is abandoned: a redo by the next start is always safe."""
+    counting, steps = Counting(), StuckSteps()
+    policy = WorkerPolicy(stop_seconds=0.05)
+    driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
+    worker = EmbeddedWorker([driver], BackfillDriver(counting.backfill(), policy), policy)
+    worker.start()
+    assert steps.begun.wait(DEADLINE)
+    began = time.monotonic()
+    worker.stop()
+    assert steps.given_up
+    assert time.monotonic() - began < DEADLINE / 2
