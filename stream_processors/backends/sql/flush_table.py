@@ -1,9 +1,14 @@
 """What the table of flushes tells a reader: the watermark, and where a meter set comes into force."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from stream_processors.backends.sql.client import SqlThreads
+
+# Partitions advance together, so the oldest of the known ends leaves little to read; new ones are read whole.
+DONE = """\
+SELECT p, max(n) FROM flushes
+WHERE kind = 'done' AND (n >= {oldest:UInt64} OR p NOT IN {known:Array(UInt16)})
+GROUP BY p"""
 
 FIRST_WITH_VERSION = """\
 SELECT p, min(n) FROM flushes WHERE kind = 'claim' AND ver >= {version:UInt64} GROUP BY p"""
@@ -22,8 +27,8 @@ class FlushTable:
     async def done(self) -> dict[int, int]:
         """Partition → number of its last flush done, for those that have one."""
         known = self._known
-        sql, params = done_statement(known)
-        found = {**known, **{int(p): int(n) for p, n in await self._store.rows(sql, params)}}
+        params = {"known": list(known), "oldest": min(known.values(), default=0)}
+        found = {**known, **{int(p): int(n) for p, n in await self._store.rows(DONE, params)}}
         self._known = found
         return dict(found)
 
@@ -36,13 +41,3 @@ class FlushTable:
         """The meter set a flush was counted with."""
         rows = await self._store.rows(CLAIM_VERSION, {"p": partition, "n": number})
         return int(rows[0][0]) if rows else None
-
-
-def done_statement(known: Mapping[int, int]) -> tuple[str, dict[str, Any]]:
-    """Only rows from the known ends on: the table is ordered by partition and number."""
-    params: dict[str, Any] = {"known": list(known)}
-    ends = ["p NOT IN {known:Array(UInt16)}"]
-    for partition, number in known.items():
-        params |= {f"p{partition}": partition, f"n{partition}": number}
-        ends.append(f"(p = {{p{partition}:UInt16}} AND n >= {{n{partition}:UInt64}})")
-    return f"SELECT p, max(n) FROM flushes WHERE kind = 'done' AND ({' OR '.join(ends)}) GROUP BY p", params
