@@ -1,16 +1,18 @@
 """The outermost layer: every request gets an id, every error becomes an envelope, every answer is measured."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_gateway.envelope import failure
-from ingest_gateway.problems import ClientGone, Headers, problem_of
+from ingest_gateway.problems import ClientGone, Headers, Problem, problem_of
 from ingest_gateway.request_id import HEADER, RequestIds
 from schemas.logs import Logger
 from schemas.metrics import Counter, Histogram, Metrics
 
 _GONE = 499
+_UNFORESEEN = 500
 _NO_ROUTE = "(none)"
 
 
@@ -42,26 +44,35 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *extra]
-            await send(message)
+            try:
+                await send(message)
+            except (OSError, RuntimeError) as error:
+                raise ClientGone from error
 
         try:
             await self._app(scope, receive, reply)
-        except ClientGone:
-            status = status or _GONE
+        except ClientGone as gone:
+            status = _GONE
+            self._logger.debug("the caller hung up", request_id=request_id, reason=repr(gone.__cause__))
         except Exception as error:
             if status:
                 raise  # the answer has begun: the server can only cut it off
             problem = problem_of(error)
-            where = {"request_id": request_id, "method": scope["method"], "path": scope["path"]}
-            if problem.status == 500:
-                self._logger.exception("a request failed unexpectedly", **where)
-            elif problem.status > 500:
-                self._logger.warning("a request could not be served", reason=str(error), **where)
+            if problem.status == _UNFORESEEN:
+                self._logger.exception("a request failed unexpectedly", **_where(scope))
             else:
-                self._logger.debug("a request was refused", reason=str(error), **where)
-            await failure(request_id, problem).send(reply)
+                self._note(error, problem, scope)
+            with suppress(ClientGone):
+                await failure(request_id, problem).send(reply)
         finally:
             self._measure(scope, status, self._timer() - started)
+
+    def _note(self, error: Exception, problem: Problem, scope: Scope) -> None:
+        """What is ours to mend is a warning; what is the caller's is only said to who wants to know all."""
+        if problem.status > _UNFORESEEN:
+            self._logger.warning("a request could not be served", reason=str(error), **_where(scope))
+        else:
+            self._logger.debug("a request was refused", reason=str(error), **_where(scope))
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,3 +84,7 @@ class Edge:
         route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._metrics.count(Counter.REQUESTS, 1, route, scope["method"], str(status))
         self._metrics.observe(Histogram.REQUEST_SECONDS, seconds, route)
+
+
+def _where(scope: Scope) -> dict[str, str]:
+    return {"request_id": scope["request_id"], "method": scope["method"], "path": scope["path"]}

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_gateway.edge import Edge
+from ingest_gateway.envelope import Reply
 from ingest_gateway.problems import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
 from ingest_gateway.request_id import RequestIds
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
 from schemas.logs import NoLogger
+from schemas.metrics import NoMetrics
 from tests.ingest_gateway.http.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +147,37 @@ async def test_a_key_in_the_body_s_place_is_refused_cleanly(world: World, auth: 
         assert reply.json()["error"]["code"] in ("MALFORMED_JSON", "VALIDATION_ERROR")
     reply = await world.client.post("/v1/meters", headers=auth, content=b" " * 300_000)
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_who_hangs_up_before_the_answer_is_no_failure() -> None:
+    """A connection that is gone when the answer is sent ends quietly: nothing is raised, nothing logged as ours."""
+    lines = Lines()
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Reply(200, b"{}").send(send)
+
+    async def closed(*message: Any) -> Any:
+        sent.append(message)
+        raise RuntimeError("the handler is closed")
+
+    edge = Edge(app, RequestIds(lambda _: 0), timer=lambda: 0.0, metrics=NoMetrics(), logger=lines)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await edge(scope, closed, closed)
+    assert len(sent) == 1
+    assert lines.exceptions == []
+
+
+async def test_other_protocols_are_turned_away(world: World) -> None:
+    """A websocket is closed politely."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("nobody may be asked")
+
+    edge = Edge(nothing, RequestIds(lambda _: 0), timer=lambda: 0.0, metrics=NoMetrics(), logger=NoLogger())
+    await edge({"type": "websocket"}, nothing, send)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
