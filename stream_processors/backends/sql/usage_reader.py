@@ -27,10 +27,11 @@ import pyarrow as pa
 from schemas.errors import Overloaded
 from schemas.flush import Watermark
 from schemas.meter import Meter
-from schemas.tables import backfill_chunks, backfill_receipt, flush_receipt
+from schemas.tables import flush_receipt
 from schemas.timestamps import SECOND
 from schemas.usage import Backfill, UsageAnswer, UsageQuery
 from stream_processors.backends.reading.cells import Cell, page_of
+from stream_processors.backends.reading.past import past_of, receipts_prefix
 from stream_processors.backends.reading.windows import windows_between
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.flush_table import FlushTable
@@ -71,12 +72,8 @@ class SqlUsageReader:
     async def backfill(self, meter: Meter) -> Backfill:
         """How far the meter's count of past events is."""
         first = await self._flushes.first_with(meter.version)
-        prefix = backfill_receipt(meter.account, meter.code, 0, 0).removesuffix("0/0")
-        done = int((await self._store.rows(CHUNKS_DONE, {"receipts": prefix}))[0][0])
-        if any(p not in first for p in self._partitions):
-            return Backfill(done=False, chunks_done=done, chunks_total=None)
-        total = sum(backfill_chunks(first[p]) for p in self._partitions)
-        return Backfill(done=done >= total, chunks_done=done, chunks_total=total)
+        ((chunks_done,),) = await self._store.rows(CHUNKS_DONE, {"receipts": receipts_prefix(meter)})
+        return past_of(first, len(self._partitions), int(chunks_done))
 
     async def watermark(self) -> Watermark:
         """The last flush done of each partition that has one."""

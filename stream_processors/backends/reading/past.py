@@ -1,0 +1,20 @@
+"""How far a younger meter's count of past events is."""
+
+from collections.abc import Mapping
+
+from schemas.meter import Meter
+from schemas.tables import backfill_chunks, backfill_receipt
+from schemas.usage import Backfill
+
+
+def receipts_prefix(meter: Meter) -> str:
+    """How the receipts of the meter's backfill begin, and no others."""
+    return backfill_receipt(meter.account, meter.code, 0, 0).removesuffix("0/0")
+
+
+def past_of(first: Mapping[int, int], partitions: int, chunks_done: int) -> Backfill:
+    """`first` says from which flush on each partition counts the meter itself; what is before that is the past."""
+    if any(partition not in first for partition in range(partitions)):
+        return Backfill(done=False, chunks_done=chunks_done, chunks_total=None)
+    total = sum(backfill_chunks(first[partition]) for partition in range(partitions))
+    return Backfill(done=chunks_done >= total, chunks_done=chunks_done, chunks_total=total)
