@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.bench import generator
 from tests.e2e.server import KEY, Server, free_port, wait_until
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
@@ -66,24 +67,11 @@ def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
     """Exit code 0, nothing lost, and a load proves itself across the restart's data."""
     with Server(tmp_path / "data") as server:
         for _ in range(2):
-            told = load(server.url, "--events=3000", "--batch=100")
+            told = generator.load(server.url, events=3000, batch=100)
             assert told["acked"] == 3000
             assert server.stop() == 0
             server.start()
         assert "Traceback" not in server.output()
-
-
-def load(url: str, *words: str) -> dict[str, object]:
-    run = subprocess.run(
-        [sys.executable, "-m", "ingest_gateway", "load", "--json", f"--url={url}", f"--key={KEY}", *words],
-        env=CLEAN,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr + run.stdout
-    told: dict[str, object] = json.loads(run.stdout)
-    return told
 
 
 def test_a_busy_port_and_a_busy_directory_are_told_clearly(tmp_path: Path) -> None:
@@ -107,3 +95,21 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "2" in told
     assert "Traceback" not in told
+
+
+def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
+    """Requests in flight at the stop are answered or come again; the load proves every value in the end."""
+    with Server(tmp_path / "data") as server:
+        sending = generator.start(server.url, "--events=40000", "--batch=50", "--rate=8000")
+        wait_until("some of the load", lambda: _accepted(server) > 5000)
+        assert server.stop() == 0
+        server.start()
+        told = generator.finish(sending)
+        assert told["acked"] == 40000
+        assert told["errors"] > 0
+
+
+def _accepted(server: Server) -> float:
+    lines = server.client.get("/metrics").text.splitlines()
+    name = 'tallyhouse_ingest_events_total{verdict="accepted"} '
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
