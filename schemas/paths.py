@@ -1,6 +1,7 @@
 """Property paths: `$.tokens`, `$.usage.total`, `$['odd name']`. A small, exact part of JSONPath."""
 
 import re
+from functools import lru_cache
 
 from schemas.errors import Invalid
 
@@ -9,6 +10,7 @@ _STEP = re.compile(r"""\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\
 Path = tuple[str, ...]
 
 
+@lru_cache(maxsize=4096)
 def parse_path(text: str, field: str) -> Path:
     """The property names from the outermost in; `Invalid` names the field and the first bad place."""
     if not text.startswith("$"):

@@ -1,7 +1,7 @@
 """A Bloom filter of key hashes: no false noes, few false ayes, and whole batches at a time.
 
 Split into blocks of one cache line, so that a key costs one memory access: its block is eight 64-bit words, and it
-sets one bit in each. At capacity (16 bits a key) about 7 strange keys in 10,000 look known, at half of it 1 in
+sets one bit in each. At capacity (16 bits a key) about 9 strange keys in 10,000 look known, at half of it 1 in
 100,000; each of these costs a look-up in the store, never an event.
 """
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.event import EventFlag
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.core.aggregate import Grouping, aggregate, group_events, group_readings, value_reading
@@ -41,6 +42,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     customers: npt.NDArray[np.int64]
     minutes: npt.NDArray[np.int64]
     columns: Columns
+    replay_meters: pa.Array | None
     groupings: dict[tuple[Any, ...], Grouping]
     """Those made so far, by group columns and by which of the events are in them."""
 
@@ -49,7 +51,7 @@ def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: st
     """Count the events with the meters.
 
     `events` has the layout EVENTS, whether planned in a flush or read back from the store (more columns do no harm).
-    An event with a `replay_meter` is counted for that meter only.
+    An event with the flag REPLAY is counted for its `replay_meter` only.
     Every row of the result carries `month`, and the rejects carry `origin`.
     Both are sorted, so that the same events and meters always make the same rows.
     """
@@ -85,6 +87,7 @@ def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[Batch,
                     customers=customers[rows],
                     minutes=minutes[rows],
                     columns=read_columns(_column(chosen, "properties"), _readings(wanted[pair])),
+                    replay_meters=_replay_meters(chosen),
                     groupings={},
                 ),
                 wanted[pair],
@@ -145,9 +148,15 @@ def _grouping(batch: Batch, readings: Sequence[Reading], mask: Mask) -> Grouping
 
 def _addressed(batch: Batch, meter: Meter) -> Mask:
     """Which events are for this meter: all, but of rejects tried again only its own."""
-    if "replay_meter" not in batch.events.column_names:
+    if batch.replay_meters is None:
         return np.ones(len(batch.rows), dtype=np.bool_)
-    return _mask(pc.is_in(_column(batch.events, "replay_meter"), value_set=pa.array(["", meter.code])))
+    return _mask(pc.is_in(batch.replay_meters, value_set=pa.array(["", meter.code])))
+
+
+def _replay_meters(events: pa.Table) -> pa.Array | None:
+    """The column, if any event is a reject tried again."""
+    flags = _column(events, "flags").to_numpy()
+    return _column(events, "replay_meter") if (flags & EventFlag.REPLAY).any() else None
 
 
 def _untimely(batch: Batch, meter: Meter, mask: Mask) -> Iterator[Reject]:

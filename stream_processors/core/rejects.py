@@ -85,6 +85,8 @@ def _shown(value: Value) -> str:
 
 def reject_rows(events: pa.Table, rejects: Sequence[Reject], *, month: int, origin: str) -> pa.Table:
     """Layout REJECTS, in the order of arrival and then of meters. `events` has the layout EVENTS."""
+    if not rejects:
+        return REJECTS.empty_table()
     in_order = sorted(rejects)
     rows = pa.array(np.array([reject.row for reject in in_order], dtype=np.int64))
     size = len(in_order)

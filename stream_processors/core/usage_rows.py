@@ -1,37 +1,36 @@
 """Usage rows: aggregates beside their keys, the same functions merged, and receipts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.tables import NO_LATEST, USAGE
+from schemas.tables import HASH, LATEST, NO_LATEST, QUANTITY, USAGE
+from stream_processors.core.groups import list_of_hashes
 
 Aggregates = dict[str, pa.Array]
 """Columns of USAGE by name; those not given hold what changes nothing when rows are merged."""
-
-_NEUTRAL: dict[str, Any] = {
-    "sum": 0,
-    "count": 0,
-    "min": None,
-    "max": None,
-    "latest": NO_LATEST,
-    "uniques": [],
-}
 
 
 def usage_rows(columns: Aggregates, size: int, *, month: int) -> pa.Table:
     """Layout USAGE, one chunk per column."""
     given = {**columns, "month": pa.repeat(pa.scalar(month, pa.uint32()), size)}
     return pa.table(
-        [given[field.name] if field.name in given else _neutral(field, size) for field in USAGE], schema=USAGE
+        [given[field.name] if field.name in given else _neutral(field.name, size) for field in USAGE], schema=USAGE
     ).combine_chunks()
 
 
-def _neutral(field: pa.Field, size: int) -> pa.Array:
-    one = pa.array([_NEUTRAL[field.name]], field.type)
-    return one.take(pa.array(np.zeros(size, dtype=np.int64)))
+def _neutral(name: str, size: int) -> pa.Array:
+    match name:
+        case "latest":
+            columns = [pa.repeat(pa.scalar(NO_LATEST[field.name], field.type), size) for field in LATEST]
+            return pa.StructArray.from_arrays(columns, fields=list(LATEST))
+        case "uniques":
+            return list_of_hashes(np.zeros(size + 1, dtype=np.int64), pa.array([], HASH))
+        case "min" | "max":
+            return pa.nulls(size, QUANTITY)
+        case _:
+            return pa.repeat(pa.scalar(0, USAGE.field(name).type), size)
 
 
 def with_receipt(usage: pa.Table, receipt: str, *, month: int) -> pa.Table:

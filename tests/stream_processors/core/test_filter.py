@@ -46,7 +46,7 @@ def test_an_empty_filter_denies_everything() -> None:
 
 @pytest.mark.parametrize(("load", "most"), [(1.0, 0.0012), (0.5, 0.00004)])
 def test_false_alarms_stay_rare(load: float, most: float) -> None:
-    """About 7 in 10,000 when full, 1 in 100,000 when half full; also where a partition's keys share their low bits."""
+    """About 9 in 10,000 when full, 1 in 100,000 when half full; also where a partition's keys share their low bits."""
     keys = KeyFilter.sized_for(200_000)
     alike = np.array([2**64 - 1, 2**64 - 2**16], dtype=np.uint64)
     known, strange = hashes(int(200_000 * load), seed=1) & alike, hashes(400_000, seed=2) & alike
