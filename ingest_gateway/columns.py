@@ -20,6 +20,8 @@ from ingest_gateway.properties import Properties, read_properties
 from ingest_gateway.structure import READABLE_DEPTH, nests_deeper, quotes
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+LARGE_EVENT = 64 * 1024
+"""No good event is larger but for blanks; a CloudEvent, whose attributes have no limit of their own, may not be."""
 _FIXED_STRINGS = 8
 """Names and values of the four text fields of our own event."""
 
@@ -37,6 +39,8 @@ def read_batch(body: bytes, account: str) -> GoodEvents | None:
 
 def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, account: str) -> GoodEvents | None:
     """The events of JSON texts, one each, if all of them are beyond doubt."""
+    if shape.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
+        return None
     text = b"\n".join(lines)
     try:
         events = shape.decode_lines(text)
@@ -54,12 +58,12 @@ def read_diagnosed(line: bytes, index: int, shape: Shape, account: str) -> GoodE
     return columns and columns[0]
 
 
-def properties_text(line: bytes, shape: Shape) -> bytes:
-    """One event's properties exactly as posted; nothing where they cannot be found."""
+def properties_text(line: bytes, shape: Shape) -> bytes | None:
+    """One event's properties exactly as posted; None where the event is not even of the right types."""
     try:
         return bytes(shape.decode_lines(line)[0].properties)
     except _DOUBTS:
-        return b""
+        return None
 
 
 def _read(

@@ -4,23 +4,35 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from ingest_gateway.columns import CONTROL, properties_text
+from ingest_gateway.columns import CONTROL, LARGE_EVENT, properties_text
 from ingest_gateway.exact_json import Fault, first_flaw, parse, printable, shown
 from ingest_gateway.moments import read_moment
 from ingest_gateway.posted_event import Shape
 from ingest_gateway.structure import nests_deeper
 from schemas.event import NAME_LENGTH, PROPERTIES_BYTES, PROPERTIES_DEPTH, RejectCode
 
+_SUGGESTED = 64
 _CLOUD_FIELDS = ("specversion", "source", "data_base64")
 _JSON_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
 
 
 def diagnose(text: bytes, shape: Shape) -> tuple[Fault | None, str | None]:
     """The first rule the event breaks, if any, and its idempotency key as far as it can be told."""
+    if _is_hopeless(text, shape):
+        message = f"the event has {len(text)} bytes, more than any event may have; send only what is metered"
+        return Fault(RejectCode.PROPERTIES_SIZE, None, message), None
     tree = parse(text)
     if isinstance(tree, Fault):
         return tree, None
     return next(_faults(tree, text, shape), None), _key_of(tree, shape)
+
+
+def _is_hopeless(text: bytes, shape: Shape) -> bool:
+    """Too large to be looked at closely, and bad for certain."""
+    if len(text) <= LARGE_EVENT or shape.is_cloudevent:
+        return len(text) > LARGE_EVENT
+    posted = properties_text(text, shape)
+    return posted is None or len(posted) > PROPERTIES_BYTES
 
 
 def _key_of(tree: Any, shape: Shape) -> str | None:
@@ -33,7 +45,7 @@ def _faults(tree: Any, text: bytes, shape: Shape) -> Iterator[Fault]:
     if flaw is not None:
         yield flaw
     elif not isinstance(tree, dict):
-        yield Fault(RejectCode.WRONG_TYPE, None, f"a {shape.what} is a JSON object, not {_kind(tree)}")
+        yield Fault(RejectCode.WRONG_TYPE, None, f"an event is a JSON object, not {_kind(tree)}")
     else:
         yield from _cloud_faults(tree) if shape.is_cloudevent else _unknown_fields(tree, shape)
         for field in shape.texts:
@@ -56,7 +68,7 @@ def _kind(value: object) -> str:
 def _unknown_fields(tree: dict[str, Any], shape: Shape) -> Iterator[Fault]:
     for field in tree:
         if field not in shape.fields:
-            near = get_close_matches(field, shape.fields, n=1)
+            near = get_close_matches(field[:_SUGGESTED], shape.fields, n=1)
             advice = f"did you mean {near[0]}?" if near else f"put it into {shape.properties}"
             yield Fault(RejectCode.UNKNOWN_FIELD, printable(field), f"an event has no field {shown(field)}; {advice}")
 
@@ -119,7 +131,7 @@ def _properties_faults(value: object, text: bytes, shape: Shape) -> Iterator[Fau
     if not isinstance(value, dict):
         yield Fault(RejectCode.WRONG_TYPE, field, f"{field} must be a JSON object, not {_kind(value)}")
         return
-    posted = properties_text(text, shape)
+    posted = properties_text(text, shape) or b""
     if len(posted) > PROPERTIES_BYTES:
         yield Fault(
             RejectCode.PROPERTIES_SIZE,

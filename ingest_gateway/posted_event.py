@@ -63,7 +63,6 @@ decode_batch = msgspec.json.Decoder(OwnBatch).decode
 class Shape(msgspec.Struct, frozen=True):
     """What the fields are called, and how lines of such events are decoded."""
 
-    what: str
     decode_lines: Callable[[bytes], Events]
     event_name: str
     idempotency_key: str
@@ -83,7 +82,6 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 OWN = Shape(
-    what="event",
     decode_lines=msgspec.json.Decoder(OwnEvent).decode_lines,
     event_name="event_name",
     idempotency_key="idempotency_key",
@@ -94,7 +92,6 @@ OWN = Shape(
 )
 
 CLOUD = Shape(
-    what="CloudEvent",
     decode_lines=msgspec.json.Decoder(CloudEvent).decode_lines,
     event_name="type",
     idempotency_key="id",

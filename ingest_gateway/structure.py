@@ -17,6 +17,8 @@ READABLE_DEPTH = 64
 """Deeper than this nothing is read at all: recursive readers stay far from their limits."""
 
 _PIECE = 256 * 1024
+_SHORT = 1024
+"""Below this a plain count is faster than starting a vectorised one."""
 _QUOTE, _COMMA = ord('"'), ord(",")
 _CLOSER = {"[": "]", "{": "}"}
 _BLANK = b" \t\r\n"
@@ -51,6 +53,8 @@ def without_escapes(text: bytes) -> bytes:
 
 def quotes(text: bytes) -> int:
     """How many quotes begin or end a string."""
+    if len(text) < _SHORT:
+        return without_escapes(text).count(b'"')
     return int(np.count_nonzero(np.frombuffer(without_escapes(text), np.uint8) == _QUOTE))
 
 
@@ -106,7 +110,10 @@ def _spans(text: bytes, what: str, cuts: list[int]) -> list[tuple[int, int]]:
     if text[last : last + 1].decode("latin-1") != _CLOSER.get(text[first : first + 1].decode("latin-1")):
         raise Invalid(f"{what} is not valid JSON: the bracket at byte {last} does not close the one at byte {first}")
     if text[last + 1 :].strip(_BLANK):
-        raise Invalid(f"{what} is not valid JSON: something follows its end at byte {last + 1}")
+        raise Invalid(
+            f"{what} is not valid JSON: something follows its end at byte {last + 1}; "
+            "events on lines of their own are posted as application/x-ndjson"
+        )
     spans = [(start + 1, end) for start, end in pairwise(cuts)]
     if len(spans) == 1 and not text[first + 1 : last].strip(_BLANK):
         return []

@@ -17,7 +17,7 @@ from tests.ingest_gateway.ingest.examples import (
 )
 
 DEEP = b'{"a":' * 33 + b"1" + b"}" * 33
-FATHOMLESS = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
+FATHOMLESS = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
 
 PARTS = raw_event(properties=b"{}")[1:-1].split(b",")
 
@@ -149,9 +149,10 @@ def test_the_nearest_field_is_suggested() -> None:
         ({"time": "yesterday"}, "time"),
         ({"data": [1]}, "data"),
         ({"data": None, "data_base64": "AAAA"}, "data_base64"),
+        ({"extension": "x" * 65_536}, None),
     ],
 )
-def test_bad_cloudevents_speak_of_their_own_fields(changes: dict[str, object], field: str) -> None:
+def test_bad_cloudevents_speak_of_their_own_fields(changes: dict[str, object], field: str | None) -> None:
     """Rejections of CloudEvents name CloudEvents' attributes."""
     body = json.dumps([cloudevent("good"), cloudevent("bad", **changes)]).encode()
     posted = post(body)
