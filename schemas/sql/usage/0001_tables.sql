@@ -86,21 +86,22 @@ PARTITION BY month
 ORDER BY (p, n, offset, place, origin, meter)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
 
--- Asked for a few hundred keys at a time, spread over all of it: hence the small granules. Hashes do not compress.
+-- Asked for a few hundred keys at a time, spread over all of it: hence the small granules, and blocks as small, for a
+-- block is read whole. Hashes do not compress. The index on n tells quickly that a flush has left nothing here.
 CREATE TABLE IF NOT EXISTS $database.seen
 (
     p UInt16,
     key_hash FixedString(16) CODEC(NONE),
     body_hash UInt64 CODEC(NONE),
-    arrival Int64 CODEC(Delta, LZ4),
-    n UInt64 CODEC(Delta, LZ4),
+    arrival Int64,
+    n UInt64,
     month UInt32,
     INDEX n n TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY month
 ORDER BY (p, key_hash)
-SETTINGS index_granularity = 256,
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, max_compress_block_size = 4096,
     fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
 
 -- Two kinds of rows: "flush n of partition p is frames a..b, counted with meter set ver", and "flush n is done".

@@ -1,5 +1,7 @@
 """The statements of a flush: reading receipts and claims, looking up keys, reading events back."""
 
+from collections.abc import Sequence
+
 from schemas.flush import Table
 
 _PLACE = "p = {p:UInt16} AND n = {n:UInt64}"
@@ -52,14 +54,25 @@ SELECT * FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last
 ORDER BY p, n, offset, place"""
 
 
-def find_statement(table: Table, key_hashes: list[bytes]) -> str:
-    """The newest row of each key. The hashes are our own bytes, so they may stand in the text: as literals they are
-    read several times faster than as parameters."""
-    arrival = "toUnixTimestamp64Micro(arrival)" if table is Table.EVENTS else "arrival"
+# Hundreds of granules from all over the table, each a few kilobytes: mapped files spare a read call for each, and the
+# index of flush numbers, which cannot rule out any of them, costs more than all the rest.
+_SCATTERED = """SETTINGS max_threads = 1, use_query_condition_cache = 0, use_skip_indexes = 0,
+    local_filesystem_read_method = 'mmap', min_bytes_to_use_mmap_io = 1"""
+
+
+def find_statement(table: Table, key_hashes: Sequence[bytes]) -> str:
+    """The newest row of each key.
+
+    The hashes are bytes we have made, so they may stand in the text: as literals they are read several times faster
+    than as parameters.
+    """
+    in_events = table is Table.EVENTS
+    arrival = "toUnixTimestamp64Micro(arrival)" if in_events else "arrival"
+    settings = "" if in_events else _SCATTERED
     return f"""\
 SELECT key_hash, argMax(body_hash, {arrival}) AS body, max({arrival}) AS latest FROM {table.value}
 WHERE p = {{p:UInt16}} AND n < {{n:UInt64}} AND key_hash IN ({", ".join(map(_literal, key_hashes))})
-GROUP BY key_hash"""
+GROUP BY key_hash {settings}"""
 
 
 def _literal(key_hash: bytes) -> str:
