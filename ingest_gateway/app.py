@@ -95,7 +95,14 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
     ]
     router = Router([*routes, *_open_routes(ports, around)], redirect_slashes=False, default=_no_route)
     request_ids = RequestIds(around.below)
-    return Edge(router, request_ids, timer=around.timer, metrics=around.metrics, logger=around.logger)
+    return Edge(
+        router,
+        request_ids,
+        unrated=rates[False].untouched,
+        timer=around.timer,
+        metrics=around.metrics,
+        logger=around.logger,
+    )
 
 
 def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator: Authenticator) -> list[Endpoint]:

@@ -17,13 +17,24 @@ _NO_ROUTE = "(none)"
 
 
 class Edge:
-    """Puts into the scope: `request_id`, `header` (by name), and `reply_headers` (sent with whatever is answered)."""
+    """Puts into the scope: `request_id`, `header` (by name), and `reply_headers` (sent with whatever is answered).
+
+    Whoever adds an account's rate to the reply headers says so by `rated`; other answers get those of nobody.
+    """
 
     def __init__(
-        self, app: ASGIApp, request_ids: RequestIds, *, timer: Callable[[], float], metrics: Metrics, logger: Logger
+        self,
+        app: ASGIApp,
+        request_ids: RequestIds,
+        *,
+        unrated: Callable[[], Headers],
+        timer: Callable[[], float],
+        metrics: Metrics,
+        logger: Logger,
     ) -> None:
         self._app = app
         self._request_ids = request_ids
+        self._unrated = unrated
         self._timer = timer
         self._metrics = metrics
         self._logger = logger
@@ -43,7 +54,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *extra]
+                rate = () if "rated" in scope else self._unrated()
+                message["headers"] = [*message["headers"], *extra, *rate]
             try:
                 await send(message)
             except (OSError, RuntimeError) as error:

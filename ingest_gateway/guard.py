@@ -28,6 +28,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = await self._authenticator.key_of(scope["header"].get(b"authorization"))
+        scope["rated"] = True
         self._rate.take(key.account, scope["reply_headers"])
         _check(key, self._endpoint.scope)
         reply = await self._endpoint.handle(Call(scope, receive, key, self._budget, self._body_seconds))

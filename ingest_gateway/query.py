@@ -15,6 +15,7 @@ LARGEST_LIMIT = 1000
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+_COMMA = re.compile(r"(?<!\\),")
 _INDEXED = re.compile(r"(\w+)\[(.*)\]")
 
 
@@ -49,9 +50,9 @@ class Query:
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Several values: repeated, separated by commas, or both; each once."""
-        given = (part for value in self._values.get(name, []) for part in value.split(","))
-        return tuple(dict.fromkeys(part for part in given if part))
+        """Several values: repeated, separated by commas, or both; each once. A comma inside a value is `\\,`."""
+        given = (part for value in self._values.get(name, []) for part in _COMMA.split(value))
+        return tuple(dict.fromkeys(part.replace("\\,", ",") for part in given if part))
 
     def indexed(self, name: str) -> dict[str, tuple[str, ...]]:
         """`name[key]=value`, each key with all its values exactly as given."""

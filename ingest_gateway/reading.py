@@ -19,10 +19,10 @@ async def read_body(
     """
     try:
         _check_announced(header, limit)
-        message = await receive()
-        if not message.get("more_body", False):
-            return _whole(message, share, limit)
         async with asyncio.timeout(seconds):
+            message = await receive()
+            if not message.get("more_body", False):
+                return _whole(message, share, limit)
             return await _read_on(receive, message, share, limit)
     except TimeoutError:
         reply_headers.append((b"connection", b"close"))

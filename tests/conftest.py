@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
+
+# A machine that is busy with something else must not make a property fail.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 HANDLES = 3
 

@@ -161,7 +161,7 @@ async def test_who_hangs_up_before_the_answer_is_no_failure() -> None:
         sent.append(message)
         raise RuntimeError("the handler is closed")
 
-    edge = Edge(app, RequestIds(lambda _: 0), timer=lambda: 0.0, metrics=NoMetrics(), logger=lines)
+    edge = Edge(app, RequestIds(lambda _: 0), unrated=list, timer=lambda: 0.0, metrics=NoMetrics(), logger=lines)
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     await edge(scope, closed, closed)
     assert len(sent) == 1
@@ -178,6 +178,8 @@ async def test_other_protocols_are_turned_away(world: World) -> None:
     async def nothing(*_: Any) -> Any:
         raise AssertionError("nobody may be asked")
 
-    edge = Edge(nothing, RequestIds(lambda _: 0), timer=lambda: 0.0, metrics=NoMetrics(), logger=NoLogger())
+    edge = Edge(
+        nothing, RequestIds(lambda _: 0), unrated=list, timer=lambda: 0.0, metrics=NoMetrics(), logger=NoLogger()
+    )
     await edge({"type": "websocket"}, nothing, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]

@@ -26,6 +26,14 @@ async def test_every_answer_tells_the_limit(world: World, auth: dict[str, str]) 
     assert int(first.headers["x-ratelimit-reset"]) == (world.clock.now // MINUTE + 1) * 60
 
 
+@pytest.mark.parametrize("path", ["/v1/meters", "/nope", "/healthz", "/readyz", "/metrics"])
+async def test_answers_to_nobody_tell_it_too(world: World, path: str) -> None:
+    """Without a key there is no account to count for, and the headers tell the limit as it would begin."""
+    headers = (await world.client.get(path)).headers
+    assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("1000", "1000")
+    assert int(headers["x-ratelimit-reset"]) == (world.clock.now // MINUTE + 1) * 60
+
+
 async def test_one_too_many_is_429(world: World, auth: dict[str, str]) -> None:
     """Over the limit one is told when to come again; the next minute, and other accounts, are not affected."""
     test_key = await world.key(world.ours[Mode.TEST])

@@ -54,6 +54,12 @@ async def test_every_parameter_arrives(metered: World, auth: dict[str, str]) -> 
     assert (question.top, question.limit, question.after) == (5, 10_000, "x")
 
 
+async def test_commas_inside_an_id(metered: World, auth: dict[str, str]) -> None:
+    """A customer whose id holds a comma can be asked for, too."""
+    question = await asked(metered, auth, RANGE + r"&customer_id=a\,b,c")
+    assert question.customers == ("a,b", "c")
+
+
 async def test_an_unescaped_plus_is_understood(metered: World, auth: dict[str, str]) -> None:
     """A '+' of an offset that a careless client did not escape arrives as a space, and means '+'."""
     question = await asked(metered, auth, "meter=tokens&from=2026-11-01T05:30:00+05:30&to=2026-12-01T00:00:00Z")

@@ -85,3 +85,9 @@ def test_a_locked_ledger_is_a_failed_store(tmp_path: Path) -> None:
 def _write(engine: sa.Engine) -> None:
     with transaction(engine, write=True):
         pass
+
+
+def test_a_server_that_is_not_there_is_a_failed_store() -> None:
+    """Nobody listening is told as such, and may be tried again."""
+    with pytest.raises(StoreFailed, match="did not answer"):
+        migrate("postgresql://nobody@/nothing?host=/nonexistent")
