@@ -45,7 +45,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """A condition on one property. JSON types count: the string "5" is not the number 5.
 
     Numbers compare by value (1 equals 1.0). `gt` … `lte` compare numbers; anything else does not pass.
-    A missing property passes `ne` and `exists: false`, nothing else.
+    A missing property passes `ne` and `exists: false`, nothing else; a property that is null is missing.
     """
 
     property: str

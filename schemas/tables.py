@@ -72,6 +72,7 @@ USAGE = pa.schema(
 """Delta rows: merging any two of them, in any order, gives the same usage. `minute` is seconds since 1970.
 
 `grp` is a JSON array of the group values in the order of the meter's `group_by`: strings, or null for a missing one.
+A string stands for itself, any other value for its JSON: sorted keys, no spaces, numbers without idle zeros.
 `min` and `max` are null, and `latest` is `NO_LATEST`, where the meter does not ask for them.
 A row with meter '' is a receipt: its customer is 'p/n', or 'backfill/account/meter/p/chunk'.
 """

@@ -154,7 +154,9 @@ def _addressed(batch: Batch, meter: Meter) -> Mask:
 
 
 def _replay_meters(events: pa.Table) -> pa.Array | None:
-    """The column, if any event is a reject tried again."""
+    """The column, if any event is a reject tried again; stored events never are."""
+    if "replay_meter" not in events.column_names:
+        return None
     flags = _column(events, "flags").to_numpy()
     return _column(events, "replay_meter") if (flags & EventFlag.REPLAY).any() else None
 

@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from schemas.event import RejectCode
+from schemas.event import EventFlag, RejectCode
 from schemas.hashing import value_digest
 from schemas.meter import Meter
-from schemas.tables import NO_LATEST
+from schemas.tables import EVENTS, NO_LATEST
 from schemas.timestamps import MINUTE
 from stream_processors.core.assemble import assemble
 from stream_processors.core.measure import Measured, measure
@@ -152,6 +152,12 @@ def test_accounts_and_event_names_do_not_mix() -> None:
     meters = [make_meter("a"), make_meter("b", event_name="job.done"), make_meter("c", account="other")]
     found = measure(stored(*events), meters, month=202611)
     assert [(row["meter"], row["count"]) for row in rows_of(found)] == [("a", 2), ("b", 1)]
+
+
+def test_events_without_a_replay_meter_are_for_every_meter() -> None:
+    """As are those read back from the store, whatever their flags."""
+    events = stored(make_event("k", flags=EventFlag.REPLAY)).select(EVENTS.names)
+    assert [row["count"] for row in rows_of(measure(events, [make_meter()], month=202611))] == [1]
 
 
 def test_no_meters_no_usage() -> None:
