@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import msgspec
 import pyarrow as pa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from schemas.meter import Aggregation
 from schemas.tables import USAGE
 from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, UsageRow
@@ -16,7 +18,7 @@ from stream_processors.backends.reading.fold import fold
 from stream_processors.backends.reading.windows import windows_between
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
-from tests.stream_processors.backends.reading.usage_cases import ACCOUNT, usage_queries, usage_rows
+from tests.stream_processors.backends.reading.usage_cases import ACCOUNT, latest_of, meter_of, usage_queries, usage_rows
 from tests.stream_processors.backends.reading.usage_oracle import Answer, Row, answer, label
 
 
@@ -82,3 +84,42 @@ def folded(rows: Sequence[Row], query: UsageQuery) -> list[UsageRow]:
         if cursor is None:
             return pages
         query = msgspec.structs.replace(query, after=cursor)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+
+
+@settings(max_examples=15, phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None)
+@given(customer=texts.filter(bool), value=texts, other=texts)
+def test_texts_come_back_to_the_letter(
+    customer: str, value: str, other: str, usage_store: SqlThreads, fresh_code: Callable[[], str]
+) -> None:
+    """Customers and group values of any script, with quotes, backslashes and line ends, kept apart and filtered."""
+    code = fresh_code()
+    row = Row(
+        customer_id=customer,
+        minute=1_750_000_020,
+        grp=msgspec.json.encode([value, None, other]).decode(),
+        sum=Decimal(1),
+        count=1,
+        min=Decimal(1),
+        max=Decimal(1),
+        latest=latest_of(Decimal(1), (0, 0, 0, 0, 0)),
+        uniques=[],
+    )
+    query = UsageQuery(
+        account=ACCOUNT,
+        meter=meter_of(code, Aggregation.COUNT),
+        start=0,
+        end=1_800_000_000 * SECOND,
+        customers=(customer,),
+        group_by=("tier", "model"),
+        groups={"model": (value,), "region": (None,)},
+    )
+
+    async def ask() -> list[UsageRow]:
+        await usage_store.insert("usage", as_table([row], code), code)
+        return await all_pages(SqlUsageReader(usage_store, 1), query)
+
+    (found,) = asyncio.run(ask())
+    assert (found.customer_id, found.group) == (customer, {"tier": other, "model": value})
