@@ -16,6 +16,7 @@ import pyarrow as pa
 from schemas.errors import ClaimMismatch, LogGap, StoreFailed
 from schemas.flush import Applied, Claim, SeenRows, Table
 from schemas.frame import Frame
+from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
 from schemas.timestamps import month_of
 from stream_processors.core.assemble import assemble
@@ -193,9 +194,12 @@ class Partition:
         events = assemble(frames)
         known = await self._look_up(claim, events)
         meters = await self._ports.meters.at_version(claim.version)
-        rows = plan_flush(claim, events, known, meters, self._policy.window)
+        rows = self._decide(claim, events, known, meters)
         self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
         return rows
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        return plan_flush(claim, events, known, meters, self._policy.window)
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
         """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""

@@ -1,0 +1,103 @@
+"""Those who act in a run: workers that hold a real `Partition` each, a real backfill, and a reader of usage."""
+
+from collections.abc import Callable, Coroutine, Hashable
+
+from schemas.errors import Alarm, StoreFailed
+from stream_processors.flushing.backfill import Backfill
+from stream_processors.flushing.partition import Partition
+from tests.simulator.outcomes import Outcome
+from tests.simulator.scheduler import Call, Task
+
+
+class Actor:
+    """One coroutine of some process, which may be paused for as long as it pleases the scheduler."""
+
+    def __init__(self, name: str, process: int) -> None:
+        self.name = name
+        self.process = process
+        self.paused = False
+        self.alarm: Alarm | None = None
+        self.task = Task(name, self._work())
+
+    @property
+    def ready(self) -> bool:
+        return not self.paused and self.task.runnable
+
+    @property
+    def busy(self) -> bool:
+        """Could it go on, or will it as soon as the store has answered?"""
+        return self.ready or (not self.paused and self.task.waiting is not None and self.task.waiting.at_store)
+
+    def toggle(self) -> None:
+        self.paused = not self.paused
+
+    def remembers(self) -> Hashable:
+        """Between two steps this is all that tells one such actor from another."""
+        raise NotImplementedError
+
+    async def step(self) -> None:
+        """Do the next piece of work."""
+        raise NotImplementedError
+
+    def has_more(self) -> bool:
+        """Is there anything to do?"""
+        raise NotImplementedError
+
+    def _work(self) -> Coroutine[Call, Outcome, None]:
+        return self._for_ever()
+
+    async def _for_ever(self) -> None:
+        while True:
+            self.task.memory = (self.name, self.remembers())
+            try:
+                await self.step()
+            except StoreFailed:
+                await Call("try again")
+            except Alarm as alarm:
+                self.alarm = alarm
+                return
+            if not self.has_more():
+                self.task.memory = (self.name, self.remembers())
+                await Call("rest", ready=self.has_more)
+
+
+class Worker(Actor):
+    """Steps one real `Partition` for ever."""
+
+    def __init__(self, name: str, process: int, partition: Partition, has_more: Callable[[Partition], bool]) -> None:
+        self.partition = partition
+        self._has_more = has_more
+        super().__init__(name, process)
+
+    def remembers(self) -> Hashable:
+        keys = self.partition.key_filter
+        return (self.partition.position, keys and hash(keys._blocks.tobytes()))
+
+    async def step(self) -> None:
+        await self.partition.step()
+
+    def has_more(self) -> bool:
+        return self.partition.position is None or self._has_more(self.partition)
+
+
+class Backfiller(Actor):
+    """Steps the real `Backfill` for ever."""
+
+    def __init__(self, name: str, process: int, backfill: Backfill, news: Callable[[], Hashable]) -> None:
+        self.backfill = backfill
+        self._news = news
+        self._done_at: Hashable = None
+        super().__init__(name, process)
+
+    def remembers(self) -> Hashable:
+        waiting = tuple((meter.code, partition) for meter, partition in self.backfill._not_active)
+        missing = tuple(chunk.receipt for chunk in self.backfill._missing)
+        return (self.backfill._met_version, waiting, missing, self._done_at)
+
+    async def step(self) -> None:
+        news = self._news()
+        self._done_at = None if await self.backfill.step() else news
+
+    def has_more(self) -> bool:
+        """Only a flush or a new meter gives it more to do."""
+        return self._done_at != self._news()

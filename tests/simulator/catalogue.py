@@ -1,0 +1,107 @@
+"""The scenarios that are searched, and the faults in each."""
+
+import msgspec
+
+from tests.simulator.outcomes import Outcome
+from tests.simulator.parts import EMBEDDED, GUARDED, Parts
+from tests.simulator.rules import Rules
+from tests.simulator.scenario import Batch, Post, Scenario
+from tests.simulator.world import Setup
+
+FIVE_MINUTES = 5 / 1440
+
+TWO_FRAMES = Scenario(
+    "two frames", (Batch((Post("a"), Post("b", '"x"'))), Batch((Post("a"), Post("b", "3"), Post("c"))))
+)
+"""A duplicate and a conflict across frames, and a value that cannot be counted."""
+
+REPEATS = Scenario(
+    "repeats",
+    (
+        Batch((Post("a"), Post("a"), Post("b", "2"))),
+        Batch((Post("b", "2"), Post("c", "5", "bob"))),
+        Batch((Post("a", "9"), Post("c", "5", "bob"), Post("d", '"x"'))),
+        Batch((Post("d", '"x"'), Post("b", "2"))),
+        Batch((Post("e", "7"), Post("e", "8"))),
+    ),
+)
+"""Within a flush, across flushes, twice over; the fourth frame brings nothing new."""
+
+LATE_METERS = Scenario(
+    "late meters",
+    (
+        Batch((Post("a", "2"), Post("b", '"x"'))),
+        Batch((Post("a", "2"), Post("c", "3"))),
+        Batch((Post("d", "4", "bob"), Post("b", "5"))),
+    ),
+    versions=3,
+)
+
+OLD_KEYS = Scenario(
+    "old keys",
+    (
+        Batch((Post("a"), Post("b"))),
+        Batch((Post("c", backfill=True), Post("a", backfill=True)), day=1),
+        Batch((Post("a"),), day=35 + 0.9 * FIVE_MINUTES),
+        Batch((Post("a", backfill=True), Post("b")), day=37),
+        Batch((Post("c", "2", backfill=True), Post("c")), day=80),
+    ),
+)
+"""Retries just inside the window, just outside, and long after under the backfill scope."""
+
+LAGGING = Scenario(
+    "a worker that lags",
+    (
+        Batch((Post("a"), Post("b"))),
+        Batch((Post("c"),), day=20),
+        Batch((Post("a"), Post("d")), day=34),
+        Batch((Post("c"), Post("b")), day=54),
+        Batch((Post("e"),), day=140),
+    ),
+)
+
+ENDS = frozenset({Outcome.FAILS, Outcome.REPLY_LOST})
+EMBEDDED_ENDS = ENDS | {Outcome.TOKEN_ONLY}
+GUARDED_ENDS = ENDS | {Outcome.LATE, Outcome.TOKEN_ONLY}
+
+QUIET = Rules(switches=3)
+CRASHES = Rules(faults=1, crash=True, switches=2)
+CRASHES_GUARDED = Rules(faults=1, crash=True, switches=1)
+ONE_FAULT = Rules(faults=1, crash=True, power_cut=True, forget_tokens=True, outcomes=EMBEDDED_ENDS, switches=1)
+ONE_FAULT_GUARDED = msgspec.structs.replace(ONE_FAULT, outcomes=GUARDED_ENDS)
+
+EVERYTHING = Rules(
+    faults=5,
+    crash=True,
+    power_cut=True,
+    forget_tokens=True,
+    outcomes=EMBEDDED_ENDS | {Outcome.STALE},
+    expiry=True,
+    trickle=True,
+    pauses=True,
+    backfill=True,
+    reader=True,
+)
+EVERYTHING_GUARDED = msgspec.structs.replace(EVERYTHING, outcomes=GUARDED_ENDS | {Outcome.STALE})
+
+EXHAUSTIVE = {
+    f"{parts_name}, {rules_name}": Setup(TWO_FRAMES, rules, parts)
+    for parts_name, parts, choices in (
+        ("embedded", EMBEDDED, {"no fault": QUIET, "crashes": CRASHES, "any one fault": ONE_FAULT}),
+        ("guarded", GUARDED, {"no fault": QUIET, "crashes": CRASHES_GUARDED, "any one fault": ONE_FAULT_GUARDED}),
+    )
+    for rules_name, rules in choices.items()
+}
+
+SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, OLD_KEYS, LAGGING)
+
+RANDOM = {
+    f"{parts_name}, {scenario.name}": Setup(scenario, rules, parts)
+    for parts_name, parts, rules in (("embedded", EMBEDDED, EVERYTHING), ("guarded", GUARDED, EVERYTHING_GUARDED))
+    for scenario in SCENARIOS
+}
+
+
+def with_parts(setup: Setup, parts: Parts) -> Setup:
+    """The same runs, with something else in them."""
+    return Setup(setup.scenario, setup.rules, parts)

@@ -1,0 +1,137 @@
+"""The promises, held up against the store after every step and once more at the end."""
+
+from collections import Counter
+from collections.abc import Hashable
+
+from schemas.flush import Claim, Table
+from schemas.meter import Meter
+from stream_processors.flushing.policy import WINDOW
+from tests.simulator.contents import Block, summary_of, total
+from tests.simulator.durable import Durable
+from tests.simulator.expected import Counted, Expected
+from tests.simulator.journal import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Entry, SeenDropped
+from tests.simulator.scenario import Scenario
+from tests.simulator.sources import SimulatedLog
+
+
+class Broken(AssertionError):
+    """A promise does not hold: the number of the invariant, and what was found."""
+
+
+class Checks:
+    """Reads the store's journal as it grows, and knows from the posts alone what may be in it."""
+
+    def __init__(self, scenario: Scenario, expected: Expected, durable: Durable, log: SimulatedLog) -> None:
+        self._scenario = scenario
+        self._durable = durable
+        self._log = log
+        self._expected = expected
+        self._read = 0
+        self.claims: dict[int, Claim] = {}
+        self.done: set[int] = set()
+        self._there: set[tuple[Table, object]] = set()
+
+    @property
+    def counted_up_to(self) -> int:
+        """The last offset that is counted for good."""
+        return max((self.claims[number].last for number in self.done), default=-1)
+
+    def state(self) -> Hashable:
+        return (tuple(self.claims.values()), frozenset(self.done), frozenset(self._there))
+
+    def after_step(self) -> None:
+        while self._read < len(self._durable.journal):
+            entry = self._durable.journal[self._read]
+            self._read += 1
+            self._check(entry)
+        if self._log.acknowledged > self.counted_up_to:
+            raise Broken(
+                f"the log was told to let go of frame {self._log.acknowledged}, counted is up to {self.counted_up_to}"
+            )
+
+    def _check(self, entry: Entry) -> None:
+        match entry:
+            case ClaimAdded(claim):
+                self._check_claim(claim)
+            case BlockAdded(block):
+                self._check_block(block)
+            case DoneAdded(number):
+                self._check_done(number)
+            case BlocksLost(lost):
+                self._there.difference_update((block.table, block.origin) for block in lost)
+            case SeenDropped(arrivals):
+                self._check_expiry(arrivals)
+
+    def _check_claim(self, claim: Claim) -> None:
+        known = self.claims.setdefault(claim.number, claim)
+        if known != claim:
+            raise Broken(f"I1: flush {claim.number} has two claims: {known} and {claim}")
+        if claim.number == 0:
+            return
+        if claim.number - 1 not in self.done:
+            raise Broken(f"I2: flush {claim.number} is claimed, but {claim.number - 1} is not done")
+        before = self.claims[claim.number - 1]
+        if claim.first != before.last + 1:
+            raise Broken(f"flush {claim.number} starts at {claim.first}, the one before ended at {before.last}")
+        if claim.version < before.version:
+            raise Broken(f"I6: flush {claim.number} is counted with version {claim.version} after {before.version}")
+
+    def _check_block(self, block: Block) -> None:
+        if (block.table, block.origin) in self._there:
+            raise Broken(f"I4: {block.table} has the rows of {block.origin} twice")
+        self._there.add((block.table, block.origin))
+        if isinstance(block.origin, int):
+            self._check_flush_block(block, block.origin)
+
+    def _check_flush_block(self, block: Block, number: int) -> None:
+        if number not in self.claims:
+            raise Broken(f"{block.table} has rows of flush {number}, which nobody claimed")
+        wanted = self._expected.of_flush(self.claims[number])
+        found = summary_of(block.table, block.rows)
+        for part in Counted.__struct_fields__:
+            if getattr(found, part) != (getattr(wanted, part) if part in PARTS[block.table] else Counter()):
+                raise Broken(
+                    f"I3: flush {number} put into {block.table} the {part} {getattr(found, part)}, "
+                    f"its claim means {getattr(wanted, part)}"
+                )
+        for table in ORDER[: ORDER.index(block.table)]:
+            self._must_be_there(table, number, wanted, f"when {block.table} was written")
+
+    def _check_done(self, number: int) -> None:
+        self.done.add(number)
+        if number not in self.claims:
+            raise Broken(f"flush {number} is done, but nobody claimed it")
+        wanted = self._expected.of_flush(self.claims[number])
+        for table in ORDER:
+            self._must_be_there(table, number, wanted, "when it was marked as done")
+
+    def _must_be_there(self, table: Table, number: int, wanted: Counted, when: str) -> None:
+        receipt_only = table is Table.USAGE and not self.claims[number].is_barrier
+        if (receipt_only or any(getattr(wanted, part) for part in PARTS[table])) and (table, number) not in self._there:
+            raise Broken(f"I5: flush {number} has no rows in {table} {when}")
+
+    def _check_expiry(self, arrivals: tuple[int, ...]) -> None:
+        waiting = self._scenario.batches[self.counted_up_to + 1 :]
+        needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= WINDOW for batch in waiting)]
+        if needed:
+            raise Broken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may ask for them")
+
+    def at_the_end(self, meters: tuple[Meter, ...]) -> None:
+        """Usage per meter, events, rejects and seen keys are exactly those of the posts."""
+        if self.counted_up_to != len(self._scenario.batches) - 1:
+            raise Broken(f"only the frames up to {self.counted_up_to} are counted, nobody goes on")
+        wanted = self._expected.in_the_end(meters)
+        contents = total(self._durable.blocks)
+        for part in ("events", "usage", "sums", "rejects"):
+            found, right = getattr(contents, part), getattr(wanted, part)
+            if found != right:
+                raise Broken(f"{part}: lost {right - found}, too many {found - right}")
+
+
+ORDER = tuple(Table)
+PARTS = {
+    Table.EVENTS: ("events",),
+    Table.USAGE: ("usage", "sums"),
+    Table.REJECTS: ("rejects",),
+    Table.SEEN: ("seen",),
+}

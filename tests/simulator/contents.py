@@ -1,0 +1,81 @@
+"""Blocks of rows as plain values that can be compared with what the posts mean."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from schemas.flush import Table
+from tests.simulator.expected import Counted, nothing
+
+Origin = int | str
+"""The number of the flush that wrote a block, or the receipt of a backfill; '' where neither is shown."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Block(msgspec.Struct, frozen=True):
+    """What one insert put into one table: it appears whole."""
+
+    table: Table
+    origin: Origin
+    rows: pa.Table
+
+
+class ByTable:
+    """Remembers what was found out about a table of rows, for the very same object comes by in many runs."""
+
+    def __init__(self, find_out: Callable[[Table, list[dict[str, Any]]], _Answer]) -> None:
+        self._find_out = find_out
+        self._known: dict[tuple[Table, int], tuple[pa.Table, Any]] = {}
+
+    def __call__(self, table: Table, rows: pa.Table) -> Any:
+        known = self._known.get((table, id(rows)))
+        if known is None:
+            # The rows are kept with the answer: an id is only good as long as its object lives.
+            known = self._known[table, id(rows)] = (rows, self._find_out(table, rows.to_pylist()))
+        return known[1]
+
+
+def _origin(table: Table, rows: list[dict[str, Any]]) -> Origin:
+    if table is Table.USAGE:
+        receipts = [row["customer_id"] for row in rows if not row["meter"]]
+        receipt: str = receipts[0] if receipts else ""
+    else:
+        receipt = rows[0].get("origin") or f"{rows[0]['p']}/{rows[0]['n']}"
+    return receipt if not receipt or receipt.startswith("backfill") else int(receipt.split("/")[1])
+
+
+def _summary(table: Table, rows: list[dict[str, Any]]) -> Counted:
+    counted = nothing()
+    for row in rows:
+        match table:
+            case Table.EVENTS:
+                counted.events[row["offset"], row["place"]] += 1
+            case Table.REJECTS:
+                counted.rejects[row["offset"], row["place"], row["meter"], row["code"]] += 1
+            case Table.SEEN:
+                counted.seen[row["key_hash"]] += 1
+            case Table.USAGE if row["meter"]:
+                key = (row["meter"], row["customer_id"], row["minute"])
+                counted.usage[key] += row["count"]
+                counted.sums[key] += int(row["sum"])
+    return counted
+
+
+origin_of: Callable[[Table, pa.Table], Origin] = ByTable(_origin)
+"""What shows in the rows themselves where they come from."""
+
+summary_of: Callable[[Table, pa.Table], Counted] = ByTable(_summary)
+"""What the rows say."""
+
+
+def total(blocks: Iterable[Block]) -> Counted:
+    """All blocks together."""
+    whole = nothing()
+    for block in blocks:
+        part = summary_of(block.table, block.rows)
+        for name in Counted.__struct_fields__:
+            getattr(whole, name).update(getattr(part, name))
+    return whole

@@ -1,0 +1,248 @@
+"""The engine port over `Durable`, where every call may fail, lose its reply, be half done, or come late."""
+
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pyarrow as pa
+
+from schemas.errors import StoreFailed
+from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.hashing import KeyHashes, as_halves
+from stream_processors.backends.store.engine import Standing
+from tests.simulator.durable import Durable, SeenRow
+from tests.simulator.outcomes import READ, WRITE, Outcome
+from tests.simulator.scheduler import Call
+from tests.simulator.sources import Learner
+from tests.simulator.statements import ENDED, Stage, Statement, Statements
+
+_Answer = TypeVar("_Answer", bound=Hashable)
+
+
+class FaultyEngine:
+    """What all processes see of the store. A fault is decided by the scheduler, call by call."""
+
+    def __init__(self, learn: Learner, running_process: Callable[[], int]) -> None:
+        self.durable = self.new_durable()
+        self.statements = Statements()
+        self._learn = learn
+        self._running_process = running_process
+        self._holders: dict[tuple[int, int | str], object] = {}
+        """Exclusive sections by process and partition: they live in memory and die with it."""
+
+    def new_durable(self) -> Durable:
+        """Everything is on disk when an insert is answered: fsync_after_insert and fsync_part_directory."""
+        return Durable()
+
+    def state(self) -> Hashable:
+        return (self.durable.state(), self.statements.state(), tuple(self._holders))
+
+    # What may befall it.
+
+    @property
+    def can_forget(self) -> bool:
+        """A token lives at least as long as a statement runs; one that the store has not yet received may miss it."""
+        return bool(self.durable.tokens) and not self.statements.running
+
+    def forget_tokens(self) -> None:
+        self.durable.tokens.clear()
+
+    def die_committing(self, statement: Statement) -> None:
+        """The store is killed in the middle of it; everything else it was working on fails."""
+        self.durable.lose_rows_of(statement.advance)
+        self.statements.all_fail()
+
+    def process_died(self, process: int) -> None:
+        """Its locks vanish; the statements it sent do not."""
+        self._holders = {key: holder for key, holder in self._holders.items() if key[0] != process}
+
+    # Reads.
+
+    async def highest(self, partition: int) -> Sequence[Progress]:
+        del partition
+        return await self._read("highest claim", lambda: self._progress(max(self._numbers(), default=0)))
+
+    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+        del partition
+        return await self._read(f"claims from {number}", lambda: self._progress(number))
+
+    async def is_done(self, partition: int, number: int) -> bool:
+        del partition
+        return await self._read(f"is {number} done", lambda: number in self.durable.done)
+
+    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+        del partition
+        return await self._read(f"is {number} in {table}", lambda: self.durable.has(table, number))
+
+    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+        del partition
+        return await self._read(f"standing of {table} {number}", lambda: self._standing(table, number))
+
+    async def has_backfill(self, table: Table, receipt: str) -> bool:
+        return await self._read(f"is {receipt} in {table}", lambda: self.durable.has(table, receipt))
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        return await self._read(f"receipts {prefix}", lambda: self._receipts(prefix))
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        del partition
+        rows = await self._read(f"find in seen below {below}", lambda: tuple(self.durable.seen(below)))
+        return _latest(rows, key_hashes)
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        del partition
+        rows = await self._read(f"find in events below {below}", lambda: tuple(self.durable.events(below)))
+        return _latest(rows, key_hashes)
+
+    async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        del partition
+        rows = await self._read(f"all hashes below {below}", lambda: tuple(self.durable.seen(below)))
+        yield as_halves(b"".join(row[1] for row in rows))
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        del partition
+        return await self._read(f"activation of {version}", lambda: self._activation(version))
+
+    async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        del partition
+        numbers = range(first_number, last_number + 1)
+        await self._read(f"events of {first_number} to {last_number}", lambda: None)
+        for block in [block for block in self.durable.of(Table.EVENTS) if block.origin in numbers]:
+            yield block.rows
+
+    # Inserts of one process that owns the data.
+
+    @asynccontextmanager
+    async def exclusive(self, section: int | str) -> AsyncIterator[None]:
+        place, me = (self._running_process(), section), object()
+        await Call("enter", ready=lambda: place not in self._holders)
+        self._holders[place] = me
+        try:
+            yield
+        finally:
+            if self._holders.get(place) is me:
+                del self._holders[place]
+
+    async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
+        await self._write(f"insert {token}", lambda: self.durable.insert(table, rows, token))
+
+    async def insert_claim(self, claim: Claim, token: str) -> None:
+        await self._write(f"insert {token} {_short(claim)}", lambda: self.durable.insert_claim(claim, token))
+
+    async def insert_done(self, partition: int, number: int, token: str) -> None:
+        del partition
+        await self._write(f"insert {token}", lambda: self.durable.insert_done(number, token))
+
+    # Inserts that many processes send to one store.
+
+    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+        del partition
+        await self._send(
+            Statement(
+                label=token,
+                guard=lambda: self._standing(table, number) == Standing(there=False, done=False),
+                effect=lambda: self.durable.insert(table, rows, token),
+            )
+        )
+
+    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
+        await self._send(
+            Statement(
+                label=token,
+                guard=lambda: not self.durable.has(table, receipt),
+                effect=lambda: self.durable.insert(table, rows, token),
+            )
+        )
+
+    async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
+        await self._send(
+            Statement(
+                label=f"{token} {_short(claim)}",
+                guard=lambda: not self._progress(claim.number),
+                effect=lambda: self.durable.insert_claim(claim, token),
+            )
+        )
+
+    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+        del partition
+        await self._send(
+            Statement(
+                label=token,
+                guard=lambda: number not in self.durable.done,
+                effect=lambda: self.durable.insert_done(number, token),
+            )
+        )
+
+    async def quiesce(self) -> None:
+        await Call("quiesce", ready=lambda: not self.statements.running)
+
+    # How a call goes.
+
+    async def _read(self, name: str, answer: Callable[[], _Answer]) -> _Answer:
+        if await Call(name, READ) is Outcome.FAILS:
+            self._fail(name)
+        found = answer()
+        self._learn(found)
+        return found
+
+    async def _write(self, name: str, effect: Callable[[], None]) -> None:
+        outcome = await Call(name, (*WRITE, Outcome.TOKEN_ONLY))
+        if outcome is Outcome.TOKEN_ONLY:
+            self.durable.lose_rows_of(effect)
+        elif outcome is not Outcome.FAILS:
+            effect()
+        if outcome is not Outcome.OK:
+            self._fail(name)
+        self._learn("written")
+
+    async def _send(self, statement: Statement) -> None:
+        """The store works on a statement by itself, whatever becomes of the client meanwhile."""
+        outcome = await Call(f"send {statement.label}", (Outcome.OK, Outcome.FAILS, Outcome.LATE))
+        if outcome is not Outcome.FAILS:
+            self.statements.take(statement, at_once=outcome is Outcome.OK)
+        if outcome is not Outcome.OK:
+            self._fail(statement.label)
+        outcome = await Call(
+            f"reply to {statement.label}",
+            (Outcome.OK, Outcome.REPLY_LOST),
+            ready=lambda: statement.stage in ENDED,
+            at_store=True,
+        )
+        if outcome is not Outcome.OK or statement.stage is Stage.FAILED:
+            self._fail(statement.label)
+        self._learn("sent")
+
+    def _fail(self, name: str) -> None:
+        self._learn("failed")
+        raise StoreFailed(f"{name}: no answer from the store")
+
+    # What the answers are made of.
+
+    def _numbers(self) -> list[int]:
+        return [claim.number for claim in self.durable.claims]
+
+    def _progress(self, number: int) -> tuple[Progress, ...]:
+        claims = dict.fromkeys(claim for claim in self.durable.claims if claim.number >= number)
+        return tuple(Progress(claim=claim, done=claim.number in self.durable.done) for claim in claims)
+
+    def _standing(self, table: Table, number: int) -> Standing:
+        return Standing(there=self.durable.has(table, number), done=number in self.durable.done)
+
+    def _receipts(self, prefix: str) -> frozenset[str]:
+        origins = (str(block.origin) for block in self.durable.of(Table.USAGE))
+        return frozenset(origin for origin in origins if origin.startswith(prefix))
+
+    def _activation(self, version: int) -> int | None:
+        return min((claim.number for claim in self.durable.claims if claim.version >= version), default=None)
+
+
+def _latest(rows: Sequence[SeenRow], key_hashes: Sequence[bytes]) -> SeenRows:
+    found: dict[bytes, SeenRow] = {}
+    for row in rows:
+        if row[1] in key_hashes and (row[1] not in found or found[row[1]][3] < row[3]):
+            found[row[1]] = row
+    return SeenRows(list(found), [row[2] for row in found.values()], [row[3] for row in found.values()])
+
+
+def _short(claim: Claim) -> str:
+    return f"(frames {claim.first}..{claim.last}, meters {claim.version})"

@@ -1,0 +1,127 @@
+"""The oracle of the simulator: what every flush, and all of them together, must leave in the tables."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from schemas.event import RejectCode, Verdict
+from schemas.flush import Claim
+from schemas.meter import Aggregation, Meter
+from schemas.timestamps import MINUTE, SECOND
+from stream_processors.flushing.policy import WINDOW
+from tests.simulator.scenario import Post, Scenario, meter_set, timestamp_of
+
+UsageKey = tuple[str, str, int]
+Reject = tuple[int, int, str, str]
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """The contents of the tables, or of one flush's part of them, as plain values."""
+
+    events: Counter[tuple[int, int]]
+    """Places: (offset, place in the frame)."""
+    usage: Counter[UsageKey]
+    """How many events: (meter, customer, minute)."""
+    sums: Counter[UsageKey]
+    """Their sum, in whole units."""
+    rejects: Counter[Reject]
+    """(offset, place, meter, code)."""
+    seen: Counter[bytes]
+    """Key hashes."""
+
+
+def nothing() -> Counted:
+    return Counted(Counter(), Counter(), Counter(), Counter(), Counter())
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """One posted event with its place and what it is."""
+
+    post: Post
+    offset: int
+    place: int
+    timestamp: int
+    verdict: Verdict
+
+    @property
+    def minute(self) -> int:
+        return self.timestamp // MINUTE * MINUTE // SECOND
+
+
+def judged(scenario: Scenario) -> Iterator[Arrived]:
+    """In order of arrival the first event of a key wins, for the length of the window."""
+    seen: dict[str, tuple[int, int]] = {}
+    stored: dict[str, tuple[int, int]] = {}
+    for offset, batch in enumerate(scenario.batches):
+        for place, post in enumerate(batch.posts):
+            known = seen.get(post.key)
+            if known and batch.arrival - known[1] > WINDOW:
+                known = None
+            if post.backfill:
+                known = known or stored.get(post.key)
+            if known is None:
+                verdict = Verdict.ACCEPTED
+                seen[post.key] = stored[post.key] = (post.body_hash, batch.arrival)
+            else:
+                verdict = Verdict.DUPLICATE if known[0] == post.body_hash else Verdict.CONFLICT
+            yield Arrived(post, offset, place, timestamp_of(batch, place), verdict)
+
+
+class Expected:
+    """What must be there, from the posts alone: no flush, no store, no filter."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._arrived = tuple(judged(scenario))
+        self._of_flush: dict[Claim, Counted] = {}
+
+    def of_flush(self, claim: Claim) -> Counted:
+        """What the tables must hold of one flush: a function of its claim."""
+        if claim not in self._of_flush:
+            self._of_flush[claim] = self._find(claim)
+        return self._of_flush[claim]
+
+    def _find(self, claim: Claim) -> Counted:
+        within = [event for event in self._arrived if claim.first <= event.offset <= claim.last]
+        return self._counted(within, meter_set(claim.version).meters)
+
+    def usage_up_to(self, last: int, meter: Meter) -> Counter[UsageKey]:
+        """How many events of the frames up to `last` the meter counts."""
+        return self._counted([event for event in self._arrived if event.offset <= last], (meter,)).usage
+
+    def usage_of(self, places: Iterable[tuple[int, int]], meter: Meter) -> Counter[UsageKey]:
+        """A recount: what the meter makes of these events."""
+        wanted = set(places)
+        events = [event for event in self._arrived if (event.offset, event.place) in wanted]
+        return self._counted(events, (meter,)).usage
+
+    def in_the_end(self, meters: tuple[Meter, ...]) -> Counted:
+        """What all tables must hold when everything is counted."""
+        return self._counted(self._arrived, meters)
+
+    def _counted(self, events: Iterable[Arrived], meters: tuple[Meter, ...]) -> Counted:
+        counted = nothing()
+        for event in events:
+            if event.verdict is Verdict.CONFLICT:
+                counted.rejects[event.offset, event.place, "", RejectCode.CONFLICT] += 1
+            elif event.verdict is Verdict.ACCEPTED:
+                counted.events[event.offset, event.place] += 1
+                counted.seen[event.post.key_hash] += 1
+                for meter in meters:
+                    _count(counted, event, meter)
+        return counted
+
+
+def _count(counted: Counted, event: Arrived, meter: Meter) -> None:
+    key = (meter.code, event.post.customer, event.minute)
+    if meter.aggregation is Aggregation.COUNT:
+        counted.usage[key] += 1
+        return
+    try:
+        value = Decimal(event.post.value)
+    except InvalidOperation:
+        counted.rejects[event.offset, event.place, meter.code, RejectCode.VALUE_NOT_A_NUMBER] += 1
+        return
+    counted.usage[key] += 1
+    counted.sums[key] += int(value)

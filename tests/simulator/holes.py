@@ -1,0 +1,84 @@
+"""Each hole of the flush protocol with the mutant that reopens it, and runs in which that must show."""
+
+import msgspec
+
+from schemas.timestamps import DAY
+from tests.simulator import mutants
+from tests.simulator.catalogue import (
+    ENDS,
+    EVERYTHING,
+    EVERYTHING_GUARDED,
+    LAGGING,
+    LATE_METERS,
+    OLD_KEYS,
+    REPEATS,
+    TWO_FRAMES,
+)
+from tests.simulator.outcomes import Outcome
+from tests.simulator.parts import EMBEDDED, GUARDED, Parts
+from tests.simulator.scenario import Scenario
+from tests.simulator.world import Setup
+
+
+class Hole(msgspec.Struct, frozen=True, kw_only=True):
+    """A protection switched off, and where to look for the damage."""
+
+    line: str
+    """Of the protocol's list of holes, or the invariant."""
+    name: str
+    setup: Setup
+    seed: int
+    """A run that fails, so that the proof is quick. When calls change, a search from here on finds another."""
+
+
+def _hole(
+    line: str, mutant: type, scenario: Scenario, seed: int, *, among: Parts = EMBEDDED, **changes: object
+) -> Hole:
+    part = next(part for part, kind in _KINDS.items() if issubclass(mutant, kind))
+    return _made(line, mutant.__name__, msgspec.structs.replace(among, **{part: mutant}), scenario, seed, **changes)
+
+
+def _made(line: str, name: str, parts: Parts, scenario: Scenario, seed: int, **changes: object) -> Hole:
+    rules = EVERYTHING if parts.processes == 1 else EVERYTHING_GUARDED
+    return Hole(
+        line=line, name=name, setup=Setup(scenario, msgspec.structs.replace(rules, **changes), parts), seed=seed
+    )
+
+
+_KINDS = {
+    "store": (mutants.EmbeddedStore, mutants.GuardedStore),
+    "engine": mutants.FaultyEngine,
+    "partition": mutants.RememberingPartition,
+    "reader": mutants.Reader,
+    "log": mutants.SimulatedLog,
+}
+
+HOLES = (
+    _hole("H1", mutants.TrustsTokens, REPEATS, 0),
+    _hole("H2", mutants.TokensAlone, REPEATS, 0),
+    _hole("H3", mutants.NoSection, REPEATS, 0, outcomes=frozenset()),
+    _hole("H3", mutants.ClientChecks, REPEATS, 0, among=GUARDED, outcomes=ENDS),
+    _hole("H3", mutants.UnguardedStatements, REPEATS, 0, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
+    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 0),
+    _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 0),
+    _hole("H4", mutants.KeepsOldFilter, REPEATS, 0),
+    _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 0),
+    _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 0),
+    _hole("H6", mutants.VersionFalls, LATE_METERS, 0, outcomes=frozenset({Outcome.STALE})),
+    _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 0),
+    _hole("H8", mutants.NoBarrier, LATE_METERS, 0),
+    _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 0),
+    _made("H10", "ExpiryByWallClock", msgspec.structs.replace(EMBEDDED, expiry_judged_by=max), LAGGING, 0),
+    _made("H11", "WindowTooShort", msgspec.structs.replace(EMBEDDED, window=35 * DAY), OLD_KEYS, 0),
+    _hole("H12", mutants.SeveralBatches, TWO_FRAMES, 0),
+    _hole("H13", mutants.UnsyncedUsage, REPEATS, 0),
+    _hole("H15", mutants.FlushesByTime, REPEATS, 0, among=GUARDED),
+    _hole("H16", mutants.UsageBeforeEvents, TWO_FRAMES, 0),
+    _hole("H16", mutants.LooksNoFurther, REPEATS, 0),
+    _hole("H17", mutants.RejectsOnce, REPEATS, 0),
+    _hole("H17", mutants.LooseRejects, REPEATS, 0),
+    _hole("H18", mutants.MonthOfTheEvent, TWO_FRAMES, 0),
+    _hole("I5", mutants.SeenFirst, TWO_FRAMES, 0),
+    _hole("I5", mutants.DoneTooSoon, TWO_FRAMES, 0),
+    _hole("ack", mutants.AcknowledgesFirst, TWO_FRAMES, 0),
+)

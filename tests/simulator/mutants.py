@@ -1,0 +1,303 @@
+"""The real code with one protection switched off at a time: each must make the simulator fail.
+
+The names are the holes of the flush protocol that the missing line closes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pyarrow as pa
+
+from schemas.flush import Applied, Claim, SeenRows, Table
+from schemas.frame import Frame
+from schemas.meter import MeterSet
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.backends.store.tokens import rows_token
+from stream_processors.core.dedupe import Known
+from stream_processors.core.filter import KeyFilter
+from stream_processors.core.plan import FlushRows
+from stream_processors.flushing.partition import Position
+from stream_processors.flushing.policy import Superseded
+from tests.simulator.durable import Durable
+from tests.simulator.engine import FaultyEngine
+from tests.simulator.pure import RememberingPartition
+from tests.simulator.reader import Reader
+from tests.simulator.sources import SimulatedLog
+from tests.simulator.statements import Statement
+
+EVERYTHING = 1 << 40
+
+# The store.
+
+
+class TrustsTokens(EmbeddedStore):
+    """H1: an answered insert is taken for rows that are there."""
+
+    async def _until(self, there: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]) -> None:
+        del there
+        await insert(0)
+
+
+class TokensAlone(EmbeddedStore):
+    """H2: no receipt is asked for; a token is all that keeps a second insert out."""
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        await self._engine.insert(table, rows, rows_token(table, partition, number, 0))
+        return Applied.WRITTEN
+
+
+class NoSection(FaultyEngine):
+    """H3: nothing keeps a zombie of the same process out between a check and its insert."""
+
+    @asynccontextmanager
+    async def exclusive(self, section: int | str) -> AsyncIterator[None]:
+        del section
+        yield
+
+
+class ClientChecks(GuardedStore):
+    """H3: the client asks for receipt and done, and then inserts without a condition."""
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        standing = await self._engine.standing(table, partition, number)
+        if standing.done:
+            return Applied.CLOSED
+        if not standing.there:
+            await self._engine.insert(table, rows, rows_token(table, partition, number, 0))
+        return Applied.WRITTEN
+
+
+class UnguardedStatements(FaultyEngine):
+    """H3: a statement that comes late inserts, whatever was done in the meantime."""
+
+    async def _send(self, statement: Statement) -> None:
+        statement.guard = lambda: True
+        await super()._send(statement)
+
+
+class ForgetfulEvents(EmbeddedStore):
+    """H9: the look-up in `events` sees the rows of the very flush that asks."""
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        del below
+        return await super().find_events(partition, EVERYTHING, key_hashes)
+
+
+class ActiveAtWatermark(EmbeddedStore):
+    """H7: a new meter's past ends at the watermark, not where its first flush was claimed."""
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        del version
+        progress = await self.progress(partition)
+        return None if progress is None else progress.claim.number + progress.done
+
+
+class LooseRejects(EmbeddedStore):
+    """H17: rejects are written without a receipt, under the flush's token or none that lasts."""
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        if table is not Table.REJECTS:
+            return await super().apply(table, partition, number, rows)
+        await self._engine.insert(table, rows, f"{id(rows)} {self._engine_time()}")
+        return Applied.WRITTEN
+
+    def _engine_time(self) -> int:
+        assert isinstance(self._engine, FaultyEngine)
+        return len(self._engine.durable.journal)
+
+
+class UnsyncedUsage(FaultyEngine):
+    """H13: `usage` is not fsynced, `flushes` is."""
+
+    def new_durable(self) -> Durable:
+        return Durable(unsynced_tables=frozenset({Table.USAGE}))
+
+
+class FlushesByTime(FaultyEngine):
+    """H15: `flushes` is partitioned by time, so two claims do not share the token's table partition."""
+
+    async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
+        await super().insert_claim_guarded(claim, f"{token} in month {self._running_process()}")
+
+
+# The partition.
+
+
+class FilterBeforeClaims(RememberingPartition):
+    """H4: the filter is filled before the claims are read."""
+
+    _early: KeyFilter | None = None
+
+    async def boot(self) -> None:
+        self._early = None
+        self._early = await super()._filled_filter(EVERYTHING)
+        await super().boot()
+        self._early = None
+
+    async def _filled_filter(self, below: int) -> KeyFilter:
+        return self._early or await super()._filled_filter(below)
+
+
+class SkipsWithoutBoot(RememberingPartition):
+    """H4: whoever was overtaken goes on behind the rival's flush, with the filter it has."""
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        keys = self._filter
+        try:
+            await work
+        except Superseded:
+            progress = await self._ports.claims.progress(self.number)
+            if progress is None or not progress.done:
+                self.forget()
+                return
+            self._position = Position(number=0, offset=0, version=0).after(progress.claim)
+            self._filter = keys
+
+
+class KeepsOldFilter(RememberingPartition):
+    """H4: after a take-over and back, the filter of the earlier ownership is used again."""
+
+    _old: KeyFilter | None = None
+
+    def forget(self) -> None:
+        self._old = self._filter or self._old
+        super().forget()
+
+    async def _filled_filter(self, below: int) -> KeyFilter:
+        return self._old or await super()._filled_filter(below)
+
+
+class EmptyFlushLeavesNothing(RememberingPartition):
+    """H4: a flush that counts nothing writes no receipt, so nothing in the table stands against a second one."""
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        rows = super()._decide(claim, events, known, meters)
+        return rows if rows.usage.num_rows > 1 else msgspec.structs.replace(rows, usage=rows.usage.slice(0, 0))
+
+
+class AdoptsRangeOnly(RememberingPartition):
+    """H5: of the claim that won, the frames are adopted, but counted with the newest meters known here."""
+
+    async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
+        version = await self._ports.meters.newest_version()
+        await super()._complete(msgspec.structs.replace(claim, version=version), frames)
+
+
+class VersionFalls(RememberingPartition):
+    """H6: a worker that has not heard of the newest meters claims with the older ones."""
+
+    def _propose(self, position: Position, frames: Sequence[Frame], newest: int) -> Claim:
+        return msgspec.structs.replace(super()._propose(position, frames, newest), version=newest)
+
+
+class NoBarrier(RememberingPartition):
+    """H8: an idle partition makes no barrier flush for a new meter."""
+
+    async def step(self) -> int:
+        if self._position is None:
+            await self.boot()
+        if self._position and not await self._ports.log.read(self.number, self._position.offset, max_bytes=0):
+            return 0
+        return await super().step()
+
+
+class SeveralBatches(RememberingPartition):
+    """H12: the rows of a flush are more than one record batch, so they are more than one block."""
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        rows = super()._decide(claim, events, known, meters)
+        half = rows.usage.num_rows // 2
+        return msgspec.structs.replace(
+            rows, usage=pa.concat_tables([rows.usage.slice(0, half), rows.usage.slice(half)])
+        )
+
+
+class MonthOfTheEvent(RememberingPartition):
+    """H18: rows lie in the month of their events, so a flush may touch any number of table partitions."""
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        rows = super()._decide(claim, events, known, meters)
+        months = pa.array([202401 + row for row in range(rows.events.num_rows)], pa.uint32())
+        at = rows.events.column_names.index("month")
+        return msgspec.structs.replace(rows, events=rows.events.set_column(at, rows.events.schema.field(at), months))
+
+
+class UsageBeforeEvents(RememberingPartition):
+    """H16: usage is visible before the events that it counts."""
+
+    async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
+        if table is Table.EVENTS:
+            self._held_back = block
+            return
+        await super()._apply_once(claim, table, block)
+        if table is Table.USAGE:
+            await super()._apply_once(claim, Table.EVENTS, self._held_back)
+
+    _held_back: pa.Table
+
+
+class SeenFirst(RememberingPartition):
+    """I5: the keys are visible before what they stand for."""
+
+    async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
+        rows = await self._plan(claim, frames)
+        await self._apply_once(claim, Table.SEEN, rows.seen)
+        await super()._complete(claim, frames)
+
+
+class DoneTooSoon(RememberingPartition):
+    """I5: a flush is marked as done before its keys are there."""
+
+    async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
+        if table is Table.SEEN:
+            await self._ports.claims.finish(self.number, claim.number)
+        await super()._apply_once(claim, table, block)
+
+
+class AcknowledgesFirst(RememberingPartition):
+    """The log is told to let go of frames before they are counted."""
+
+    async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
+        await self._ports.log.acknowledge(self.number, claim.last)
+        await super()._complete(claim, frames)
+
+
+class RejectsOnce(RememberingPartition):
+    """H17: rejects are no step of their own: a redo leaves them out."""
+
+    async def _redo(self, number: int) -> None:
+        self._redoing = True
+        await super()._redo(number)
+        self._redoing = False
+
+    async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
+        if not (self._redoing and table is Table.REJECTS):
+            await super()._apply_once(claim, table, block)
+
+    _redoing = False
+
+
+class TrustsTheLog(RememberingPartition):
+    """H22: nobody looks whether the log still holds what was never counted."""
+
+    async def _check_log_holds(self, offset: int) -> None:
+        del offset
+
+
+# The others.
+
+
+class LooksNoFurther(Reader):
+    """H16: usage is believed to be that of the watermark, without a look for events beyond it."""
+
+    def has_events_beyond(self, watermark: int) -> bool:
+        del watermark
+        return False
+
+
+class CutLog(SimulatedLog):
+    """For H22: retention has deleted the first frame before anyone has read it."""
+
+    first_held = 1

@@ -1,0 +1,24 @@
+"""How a port call can go, and what else can happen to whoever makes it."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The scheduler decides one of these for each call."""
+
+    OK = "ok"
+    FAILS = "fails"
+    """No effect, and the caller is told so."""
+    REPLY_LOST = "reply lost"
+    """It took effect, but the caller is told that it failed."""
+    TOKEN_ONLY = "token only"
+    """The engine is killed between writing the token and renaming the part: the token stays, the rows do not."""
+    STALE = "stale"
+    """An answer that was true some time ago."""
+    LATE = "late"
+    """The caller's connection breaks; the store has the statement and will run it at some time."""
+
+
+READ = (Outcome.OK, Outcome.FAILS)
+WRITE = (Outcome.OK, Outcome.FAILS, Outcome.REPLY_LOST)
+SURE = (Outcome.OK,)

@@ -1,0 +1,63 @@
+"""Somebody who reads usage exactly at a watermark, step by step, while flushes go on."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+
+from schemas.flush import Table
+from tests.simulator.actors import Actor
+from tests.simulator.checks import Broken, Checks
+from tests.simulator.contents import total
+from tests.simulator.durable import Durable
+from tests.simulator.expected import Expected, UsageKey
+from tests.simulator.scenario import CALLS
+from tests.simulator.scheduler import Call
+
+
+class Reader(Actor):
+    """The reading rule: done first, then usage, then whether there are events beyond; if so, a recount."""
+
+    def __init__(self, durable: Durable, checks: Checks, expected: Expected, news: Callable[[], Hashable]) -> None:
+        self.durable = durable
+        self._checks = checks
+        self._expected = expected
+        self._news = news
+        self._read_at: Hashable = None
+        super().__init__("reader", process=-1)
+
+    def remembers(self) -> Hashable:
+        return self._read_at
+
+    def has_more(self) -> bool:
+        return self._read_at != self._news()
+
+    async def step(self) -> None:
+        self._read_at = self._news()
+        await Call("read the watermark")
+        watermark = self.watermark()
+        self.task.learn(watermark)
+        await Call("read usage")
+        found = self.usage()
+        self.task.learn(frozenset(found.items()))
+        await Call("look for events beyond")
+        if self.has_events_beyond(watermark):
+            found = self.recount(watermark)
+        last = self._checks.claims[watermark].last if watermark >= 0 else -1
+        wanted = self._expected.usage_up_to(last, CALLS)
+        if found != wanted:
+            raise Broken(f"H16: usage read at watermark {watermark} is {found}, its events make {wanted}")
+
+    def watermark(self) -> int:
+        return max(self.durable.done, default=-1)
+
+    def usage(self) -> Counter[UsageKey]:
+        """Of the meter that all flushes count."""
+        counted = total(self.durable.of(Table.USAGE)).usage
+        return Counter({key: count for key, count in counted.items() if key[0] == CALLS.code})
+
+    def has_events_beyond(self, watermark: int) -> bool:
+        return any(int(block.origin) > watermark for block in self.durable.of(Table.EVENTS))
+
+    def recount(self, watermark: int) -> Counter[UsageKey]:
+        """From the events of the flushes up to the watermark."""
+        blocks = [block for block in self.durable.of(Table.EVENTS) if int(block.origin) <= watermark]
+        return self._expected.usage_of(total(blocks).events, CALLS)

@@ -1,0 +1,32 @@
+"""What may go wrong in a run, and how often."""
+
+import msgspec
+
+from tests.simulator.outcomes import Outcome
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The faults of a search. Without any, all that varies is who is when at work."""
+
+    faults: int = 0
+    """How many in all: every failed call, crash, power cut and forgetting counts."""
+    outcomes: frozenset[Outcome] = frozenset()
+    """Beside OK, which ends of a call."""
+    crash: bool = False
+    """A process dies: everything its workers remember is lost, its locks vanish, and it starts anew."""
+    power_cut: bool = False
+    """The whole machine dies: what is not fsynced is lost as well."""
+    forget_tokens: bool = False
+    """Deduplication tokens leave their window."""
+    expiry: bool = False
+    """Seen keys that nobody can ask about any more are dropped."""
+    trickle: bool = False
+    """Frames arrive while the run goes on; else all are there from the start."""
+    pauses: bool = False
+    """Workers stop for long and resume as zombies."""
+    switches: int | None = None
+    """How often a worker that could go on is made to wait for another; None: as often as possible."""
+    backfill: bool = False
+    """Meters made later count the past, while traffic flows."""
+    reader: bool = False
+    """Somebody reads usage at a watermark all the while."""

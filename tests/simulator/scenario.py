@@ -1,0 +1,145 @@
+"""What is posted and measured in a run: a few tiny frames and meters, written plainly."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+import pyarrow as pa
+
+from schemas.event import EventFlag
+from schemas.frame import COLUMNS, Frame, encode
+from schemas.hashing import body_digest, key_hash
+from schemas.ids import AccountId
+from schemas.meter import Aggregation, Meter, MeterSet
+from schemas.timestamps import DAY, MINUTE, SECOND
+
+ACCOUNT = AccountId("acc")
+PARTITION = 0
+START = 20_000 * DAY
+"""2024-10-04: any day will do, as long as it is always the same one."""
+
+
+class Post(msgspec.Struct, frozen=True):
+    """One event, as small as can be. The same key with another value or customer is another body."""
+
+    key: str
+    value: str = "1"
+    customer: str = "ann"
+    backfill: bool = False
+
+    @property
+    def body_hash(self) -> int:
+        return body_digest(f"{self.customer}\0{self.value}".encode())
+
+    @property
+    def key_hash(self) -> bytes:
+        return key_hash(ACCOUNT, self.key)
+
+    def row(self, timestamp: int) -> dict[str, object]:
+        """The event as a row of a frame."""
+        return {
+            "account": ACCOUNT,
+            "event_name": "call",
+            "customer_id": self.customer,
+            "timestamp": timestamp,
+            "idempotency_key": self.key,
+            "key_hash": self.key_hash,
+            "body_hash": self.body_hash,
+            "properties": f'{{"v":{self.value}}}',
+            "flags": EventFlag.BACKFILL if self.backfill else 0,
+            "request_id": "req",
+            "replay_of": "",
+            "replay_meter": "",
+        }
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The events of one frame and the days after START at which it arrives."""
+
+    posts: tuple[Post, ...]
+    day: float = 0.0
+
+    @property
+    def arrival(self) -> int:
+        return START + int(self.day * DAY)
+
+
+CALLS = Meter(
+    account=ACCOUNT,
+    code="calls",
+    name="Calls",
+    event_name="call",
+    aggregation=Aggregation.COUNT,
+    version=1,
+    created_at=START,
+)
+UNITS = Meter(
+    account=ACCOUNT,
+    code="units",
+    name="Units",
+    event_name="call",
+    aggregation=Aggregation.SUM,
+    value_property="$.v",
+    version=1,
+    created_at=START,
+)
+LATE = Meter(
+    account=ACCOUNT,
+    code="late",
+    name="Made while traffic flows",
+    event_name="call",
+    aggregation=Aggregation.SUM,
+    value_property="$.v",
+    version=2,
+    created_at=START,
+)
+LATER = Meter(
+    account=ACCOUNT,
+    code="later",
+    name="Made after that",
+    event_name="call",
+    aggregation=Aggregation.COUNT,
+    version=3,
+    created_at=START,
+)
+METERS = (CALLS, UNITS, LATE, LATER)
+
+
+def meter_set(version: int) -> MeterSet:
+    return MeterSet(version=version, meters=tuple(meter for meter in METERS if meter.counts_in(version)))
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """What will be posted, by how many workers it is processed, and how many meter sets there will be."""
+
+    name: str
+    batches: tuple[Batch, ...]
+    versions: int = 1
+    flush_bytes: tuple[int, ...] = (0, 1_000_000)
+    """One worker per entry: how much it takes at once. 0 is one frame."""
+
+    def frames(self) -> Sequence[Frame]:
+        return frames_of(self.batches)
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        """All that exist in the end."""
+        return meter_set(self.versions).meters
+
+
+@lru_cache(maxsize=256)
+def frames_of(batches: tuple[Batch, ...]) -> tuple[Frame, ...]:
+    return tuple(
+        Frame(partition=PARTITION, offset=offset, arrival=batch.arrival, payload=encode(_columns(batch)))
+        for offset, batch in enumerate(batches)
+    )
+
+
+def timestamp_of(batch: Batch, place: int) -> int:
+    """Events of a frame happen a minute before it arrives, two seconds apart."""
+    return batch.arrival - MINUTE + 2 * place * SECOND
+
+
+def _columns(batch: Batch) -> pa.RecordBatch:
+    rows = [post.row(timestamp_of(batch, place)) for place, post in enumerate(batch.posts)]
+    return pa.RecordBatch.from_pylist(rows, COLUMNS)

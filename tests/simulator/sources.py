@@ -1,0 +1,86 @@
+"""The log and the meters as a worker of the simulation meets them: every call is a point where the run may turn."""
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+from schemas.errors import StoreFailed
+from schemas.frame import Frame
+from schemas.meter import MeterSet
+from tests.simulator.outcomes import READ, SURE, Outcome
+from tests.simulator.scenario import meter_set
+from tests.simulator.scheduler import Call
+
+
+class Learner(Protocol):
+    """Whoever makes a call remembers the reply."""
+
+    def __call__(self, reply: Hashable) -> None: ...
+
+
+class SimulatedLog:
+    """A log of one partition whose reader may be anyone; what is acknowledged is gone."""
+
+    first_held = 0
+    """What was before that is gone as well."""
+
+    def __init__(self, frames: Sequence[Frame], learn: Learner) -> None:
+        self.frames = frames
+        self.end = 0
+        self.acknowledged = -1
+        self._learn = learn
+
+    def holds(self, start: int) -> bool:
+        """Is there a frame at or after `start`?"""
+        return self._from(start) < self.end
+
+    async def first_offset(self, partition: int) -> int:
+        await Call(f"first offset of {partition}", READ)
+        first = self._from(0)
+        self._learn(first)
+        return first
+
+    async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
+        if await Call(f"read {partition} from {start}", READ) is Outcome.FAILS:
+            self._learn("failed")
+            raise StoreFailed("the log does not answer")
+        end = self.end if last is None else min(last + 1, self.end)
+        found = list(self.frames[self._from(start) : end])
+        if last is None:
+            found = found[: 1 + self._fitting(found[1:], max_bytes)]
+        self._learn(len(found))
+        return found
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        await Call(f"acknowledge {partition} up to {last}", SURE)
+        self.acknowledged = max(self.acknowledged, last)
+        self._learn("acknowledged")
+
+    def _from(self, start: int) -> int:
+        return max(start, self.acknowledged + 1, self.first_held)
+
+    def _fitting(self, frames: Sequence[Frame], max_bytes: int) -> int:
+        total = 0
+        for count, frame in enumerate(frames):
+            total += len(frame.payload)
+            if total > max_bytes:
+                return count
+        return len(frames)
+
+
+class SimulatedMeters:
+    """Meter sets that grow; a worker may be told of an older one, but never of one older than it was told before."""
+
+    def __init__(self, versions: int, learn: Learner) -> None:
+        self.newest = 1
+        self.versions = versions
+        self._learn = learn
+
+    async def newest_version(self) -> int:
+        outcome = await Call("newest meters", (Outcome.OK, Outcome.STALE))
+        version = self.newest if outcome is Outcome.OK else max(1, self.newest - 1)
+        self._learn(version)
+        return version
+
+    async def at_version(self, version: int) -> MeterSet:
+        await Call(f"meters {version}", SURE)
+        return meter_set(version)

@@ -1,0 +1,30 @@
+"""The real flush code keeps every promise, in every interleaving and under every fault that the simulator knows."""
+
+import os
+
+import pytest
+
+from tests.simulator.catalogue import EXHAUSTIVE, RANDOM
+from tests.simulator.search import exhaustive_search, random_search
+from tests.simulator.world import world_of
+
+SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "40"))
+"""Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""
+
+MOST_RUNS = 20_000
+
+
+@pytest.mark.parametrize("name", EXHAUSTIVE)
+def test_every_run_of_a_small_log_counts_exactly_once(name: str) -> None:
+    """Two workers over two frames: no interleaving within the bounds, with no fault or any one, breaks a promise."""
+    report = exhaustive_search(world_of(EXHAUSTIVE[name]), most_runs=MOST_RUNS)
+    assert report.failure is None, f"{report.failure} --setup '{name}'"
+    # A search that ends at once has searched nothing.
+    assert report.states > 100
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_runs_count_exactly_once(name: str) -> None:
+    """Crashes, zombies, lost replies, late inserts, new meters and expiry, all together, break no promise."""
+    report = random_search(world_of(RANDOM[name]), range(SEEDS))
+    assert report.failure is None, f"seed {report.failure.seed}: {report.failure} --setup '{name}'"
