@@ -71,6 +71,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that only ever grow."""
     below: Randomness = secrets.randbelow
     logger: Logger = NoLogger()
+    bind_request: Callable[[str], object] | None = None
+    """Tells the logs of everything a request's task calls whose request it is."""
     metrics: Metrics = NoMetrics()
     render_metrics: Callable[[], bytes] = bytes
     metrics_type: str = "text/plain; charset=utf-8"
@@ -102,6 +104,7 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
         timer=around.timer,
         metrics=around.metrics,
         logger=around.logger,
+        bind_request=around.bind_request,
     )
 
 

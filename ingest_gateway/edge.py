@@ -31,13 +31,16 @@ class Edge:
         timer: Callable[[], float],
         metrics: Metrics,
         logger: Logger,
+        bind_request: Callable[[str], object] | None = None,
     ) -> None:
+        """`bind_request` tells the logs of everything this task calls whose request it is."""
         self._app = app
         self._request_ids = request_ids
         self._unrated = unrated
         self._timer = timer
         self._metrics = metrics
         self._logger = logger
+        self._bind_request = bind_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,6 +49,8 @@ class Edge:
         started = self._timer()
         header = scope["header"] = dict(scope["headers"])
         request_id = scope["request_id"] = self._request_ids.adopt(header.get(HEADER))
+        if self._bind_request is not None:
+            self._bind_request(request_id)
         extra: Headers = [(HEADER, request_id.encode())]
         scope["reply_headers"] = extra
         status = 0

@@ -16,6 +16,7 @@ from ingest_gateway.embedded_processors import open_processors
 from ingest_gateway.intake import Intake, IntakePolicy
 from ingest_gateway.judge import Ages
 from ingest_gateway.known_keys import FilteredKeys
+from ingest_gateway.logs import bind_request
 from ingest_gateway.prometheus import CONTENT_TYPE, PrometheusMetrics
 from ingest_gateway.recent import RecentKeys
 from ingest_gateway.settings import Settings
@@ -132,6 +133,7 @@ def _app_surroundings(around: Surroundings) -> app.Surroundings:
         clock=around.clock,
         timer=time.perf_counter,
         logger=around.logger,
+        bind_request=bind_request,
         metrics=around.metrics,
         render_metrics=around.metrics.render,
         metrics_type=CONTENT_TYPE,

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -42,14 +42,9 @@ def build_logger(
     return logger
 
 
-def bind_request(request_id: str) -> Mapping[str, Any]:
-    """Every line of this task carries the id from now on; hand the result to `unbind_request`."""
-    return structlog.contextvars.bind_contextvars(request_id=request_id)
-
-
-def unbind_request(tokens: Mapping[str, Any]) -> None:
-    """As it was before `bind_request`."""
-    structlog.contextvars.reset_contextvars(**tokens)
+def bind_request(request_id: str) -> None:
+    """Every line of this task carries the id from now on; other tasks do not notice."""
+    structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def mask(event: Event) -> Event:

@@ -12,18 +12,22 @@ from ingest_gateway.load.workload import Shape, Workload
 from tests.bench import engine_alone, gateway_alone, machine, whole
 from tests.bench.figures import TotalsDiffer
 
+_ENGINE_EVENTS = 70_000
+"""Per second of load: enough for the engine alone to get into its stride."""
+
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--short", action="store_true", help="about two minutes")
     arguments.add_argument("--output", type=Path, required=True)
     arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
+    arguments.add_argument("--seconds", type=float, help="of sustained load; 60, or 15 where short")
     given = arguments.parse_args()
-    seconds = 15 if given.short else 60
+    seconds = given.seconds or (15 if given.short else 60)
     with tempfile.TemporaryDirectory(dir=given.data, prefix="tallyhouse-bench-") as data:
         report: dict[str, object] = {"machine": machine.facts(Path(data)), "workload": _workload(seconds)}
         try:
-            alone = engine_alone.measure(Path(data), 1_000_000 if given.short else 5_000_000)
+            alone = engine_alone.measure(Path(data), int(seconds) * _ENGINE_EVENTS)
             figures = whole.measure(Path(data) / "whole", seconds, alone)
             figures += gateway_alone.measure(Path(data), seconds / 3)
         except TotalsDiffer as different:

@@ -1,5 +1,6 @@
 """Log lines: whole, structured, and without secrets."""
 
+import asyncio
 import io
 import json
 import logging
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest_gateway.logs import bind_request, build_logger, forward_stdlib, unbind_request
+from ingest_gateway.logs import bind_request, build_logger, forward_stdlib
 from ingest_gateway.settings import LogFormat, LogLevel
 
 NOON = 1_795_262_400_000_000
@@ -54,14 +55,21 @@ def test_lines_below_the_level_are_left_out() -> None:
 
 
 def test_every_line_of_a_request_carries_its_id() -> None:
-    """Whoever writes it need not know the request."""
+    """Whoever writes it need not know the request; a request has a task of its own."""
     stream = io.StringIO()
     logger = logger_to(stream)
-    tokens = bind_request("req_1")
-    logger.info("inside")
-    unbind_request(tokens)
-    logger.info("outside")
-    assert [line.get("request_id") for line in lines(stream)] == ["req_1", None]
+
+    async def request(request_id: str) -> None:
+        bind_request(request_id)
+        await asyncio.sleep(0)
+        logger.info("inside")
+
+    async def both() -> None:
+        await asyncio.gather(request("req_1"), request("req_2"))
+        logger.info("outside")
+
+    asyncio.run(both())
+    assert [line.get("request_id") for line in lines(stream)] == ["req_1", "req_2", None]
 
 
 @pytest.mark.parametrize("log_format", list(LogFormat))
