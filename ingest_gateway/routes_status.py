@@ -7,7 +7,6 @@ from ingest_gateway.ports import EventReader, Status, UsageReader
 from ingest_gateway.rates import WINDOW, Rates
 from schemas.account import Scope
 from schemas.flush import PartitionStatus
-from schemas.flush import PartitionStatus
 from schemas.listing import RejectQuery
 from schemas.timestamps import SECOND
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest_gateway import app
 from ingest_gateway.app import Policy, Ports, Surroundings, endpoints
 from ingest_gateway.auth import Authenticator
 from ingest_gateway.budget import Budget
@@ -146,3 +148,11 @@ def _touched_only(world: World, own: AccountId) -> bool:
     posted = [posted.account for posted in world.intake.posted]
     framed = [row["account"] for frame in world.sink.frames for row in decode(frame.payload).to_pylist()]
     return {question.account for question in questions} | {*posted} | {*framed} == {own}
+
+
+async def test_every_endpoint_is_in_the_readme(world: World) -> None:
+    """What can be asked is written down beside the scope it takes."""
+    lines = Path(app.__file__).with_name("README.md").read_text().splitlines()
+    for endpoint in every_endpoint(world):
+        told = [line for line in lines if endpoint.method in line and endpoint.path.removeprefix("/v1/meters") in line]
+        assert any(f"| {endpoint.scope.value} |" in line for line in told), endpoint
