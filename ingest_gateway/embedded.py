@@ -90,6 +90,7 @@ async def open_embedded(settings: Settings, around: Surroundings) -> AsyncIterat
             status=processors.status,
             budget=Budget(settings.body_budget, around.metrics),
             checks={
+                "log": lambda: log.first_offset(0),
                 "ledger": ledger.meters.newest_version,
                 "store": reader.watermark,
                 "processors": processors.check,
