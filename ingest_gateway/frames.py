@@ -28,7 +28,7 @@ def frames_of(group: Group, fresh: Mask, flagged: Mask, partitions: int, cut: Cu
     partition = partition_of(group.keys[rows], partitions).astype(np.int64)
     order = np.argsort(partition, kind="stable")
     rows, partition = rows[order], partition[order]
-    events = _columns(group, flagged).take(pa.array(rows))
+    events = _columns(group, rows, flagged)
     lengths = _lengths(group)[rows]
     return [
         NewFrame(
@@ -46,25 +46,25 @@ def _cuts(partition: Numbers, lengths: npt.NDArray[np.int32], cut: Cut) -> Itera
     return pairwise(bounds)
 
 
-def _columns(group: Group, flagged: Mask) -> pa.RecordBatch:
-    """Every row of the group in the layout of frames."""
+def _columns(group: Group, rows: Numbers, flagged: Mask) -> pa.RecordBatch:
+    """Some rows of the group, in the order given, in the layout of frames."""
     goods = [posted.good for posted in group.requests]
-    request = pa.array(np.repeat(np.arange(len(goods)), np.diff(group.starts)))
-    size = len(group)
-    flags = np.where(flagged, EventFlag.BACKFILL, 0).astype(np.uint8)
-    empty = pa.repeat("", size)
+    places = pa.array(rows)
+    request = pa.array(group.per_row(range(len(goods)))[rows])
+    digests = np.frombuffer(group.key_digests, f"V{KEY_BYTES}")[rows].tobytes()
+    empty = pa.repeat("", len(rows))
     columns = {
         "account": pa.array([posted.account for posted in group.requests]).take(request),
-        "event_name": pa.array(texts([good.event_names for good in goods]), pa.string()),
-        "customer_id": pa.array(texts([good.customer_ids for good in goods]), pa.string()),
-        "timestamp": pa.array(group.timestamps),
-        "idempotency_key": pa.array(texts([good.idempotency_keys for good in goods]), pa.string()),
+        "event_name": pa.array(texts([good.event_names for good in goods]), pa.string()).take(places),
+        "customer_id": pa.array(texts([good.customer_ids for good in goods]), pa.string()).take(places),
+        "timestamp": pa.array(group.timestamps[rows]),
+        "idempotency_key": pa.array(texts([good.idempotency_keys for good in goods]), pa.string()).take(places),
         "key_hash": pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(KEY_BYTES), size, [None, pa.py_buffer(group.key_digests)]
+            pa.binary(KEY_BYTES), len(rows), [None, pa.py_buffer(digests)]
         ),
-        "body_hash": pa.array(group.bodies),
-        "properties": _joined(b"".join([good.properties for good in goods]), _lengths(group)),
-        "flags": pa.array(flags),
+        "body_hash": pa.array(group.bodies[rows]),
+        "properties": _joined(b"".join([good.properties for good in goods]), _lengths(group)).take(places),
+        "flags": pa.array(np.where(flagged[rows], EventFlag.BACKFILL, 0).astype(np.uint8)),
         "request_id": pa.array([posted.request_id for posted in group.requests]).take(request),
         "replay_of": empty,
         "replay_meter": empty,
