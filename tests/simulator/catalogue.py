@@ -22,17 +22,20 @@ REPEATS = Scenario(
         Batch((Post("b", "2"), Post("c", "5", "bob"))),
         Batch((Post("a", "9"), Post("c", "5", "bob"), Post("d", '"x"'))),
         Batch((Post("d", '"x"'), Post("b", "2"))),
-        Batch((Post("e", "7"), Post("e", "8"))),
+        Batch((Post("rej_0", "4", replay_meter="units"), Post("rej_0", "4", replay_meter="units"))),
+        Batch((Post("rej_0", "4", replay_meter="units"), Post("e", "7"), Post("e", "8"))),
     ),
 )
-"""Within a flush, across flushes, twice over; the fourth frame brings nothing new."""
+"""Within a flush, across flushes, twice over; the fourth frame brings nothing new.
+
+A reject is tried again, and again."""
 
 LATE_METERS = Scenario(
     "late meters",
     (
         Batch((Post("a", "2"), Post("b", '"x"'))),
         Batch((Post("a", "2"), Post("c", "3"))),
-        Batch((Post("d", "4", "bob"), Post("b", "5"))),
+        Batch((Post("d", "4", "bob"), Post("b", "5"), Post("rej_0", "6", replay_meter="units"))),
     ),
     versions=3,
 )

@@ -106,10 +106,12 @@ class Expected:
             if event.verdict is Verdict.CONFLICT:
                 counted.rejects[event.offset, event.place, "", RejectCode.CONFLICT] += 1
             elif event.verdict is Verdict.ACCEPTED:
-                counted.events[event.offset, event.place] += 1
                 counted.seen[event.post.key_hash] += 1
+                if not event.post.replay_meter:
+                    counted.events[event.offset, event.place] += 1
                 for meter in meters:
-                    _count(counted, event, meter)
+                    if event.post.replay_meter in ("", meter.code):
+                        _count(counted, event, meter)
         return counted
 
 

@@ -3,6 +3,8 @@
 import msgspec
 
 from schemas.timestamps import DAY
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.guarded import GuardedStore
 from tests.simulator import mutants
 from tests.simulator.catalogue import (
     ENDS,
@@ -14,8 +16,11 @@ from tests.simulator.catalogue import (
     REPEATS,
     TWO_FRAMES,
 )
+from tests.simulator.engine import FaultyEngine
 from tests.simulator.outcomes import Outcome
 from tests.simulator.parts import EMBEDDED, GUARDED, Parts
+from tests.simulator.pure import RememberingPartition
+from tests.simulator.reader import Reader
 from tests.simulator.scenario import Scenario
 from tests.simulator.world import Setup
 
@@ -34,49 +39,46 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True):
 def _hole(
     line: str, mutant: type, scenario: Scenario, seed: int, *, among: Parts = EMBEDDED, **changes: object
 ) -> Hole:
-    part = next(part for part, kind in _KINDS.items() if issubclass(mutant, kind))
+    part = next(part for part, kinds in _KINDS.items() if issubclass(mutant, kinds))
     return _made(line, mutant.__name__, msgspec.structs.replace(among, **{part: mutant}), scenario, seed, **changes)
 
 
 def _made(line: str, name: str, parts: Parts, scenario: Scenario, seed: int, **changes: object) -> Hole:
-    rules = EVERYTHING if parts.processes == 1 else EVERYTHING_GUARDED
-    return Hole(
-        line=line, name=name, setup=Setup(scenario, msgspec.structs.replace(rules, **changes), parts), seed=seed
-    )
+    rules = msgspec.structs.replace(EVERYTHING if parts.processes == 1 else EVERYTHING_GUARDED, **changes)
+    return Hole(line=line, name=name, setup=Setup(scenario, rules, parts), seed=seed)
 
 
-_KINDS = {
-    "store": (mutants.EmbeddedStore, mutants.GuardedStore),
-    "engine": mutants.FaultyEngine,
-    "partition": mutants.RememberingPartition,
-    "reader": mutants.Reader,
-    "log": mutants.SimulatedLog,
+_KINDS: dict[str, tuple[type, ...]] = {
+    "store": (EmbeddedStore, GuardedStore),
+    "engine": (FaultyEngine,),
+    "partition": (RememberingPartition,),
+    "reader": (Reader,),
 }
 
 HOLES = (
-    _hole("H1", mutants.TrustsTokens, REPEATS, 0),
-    _hole("H2", mutants.TokensAlone, REPEATS, 0),
-    _hole("H3", mutants.NoSection, REPEATS, 0, outcomes=frozenset()),
-    _hole("H3", mutants.ClientChecks, REPEATS, 0, among=GUARDED, outcomes=ENDS),
-    _hole("H3", mutants.UnguardedStatements, REPEATS, 0, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
-    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 0),
+    _hole("H1", mutants.TrustsTokens, REPEATS, 7),
+    _hole("H2", mutants.TokensAlone, REPEATS, 2),
+    _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
+    _hole("H3", mutants.ClientChecks, REPEATS, 42, among=GUARDED, outcomes=ENDS),
+    _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
+    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 46),
     _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 0),
     _hole("H4", mutants.KeepsOldFilter, REPEATS, 0),
-    _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 0),
+    _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 2),
     _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 0),
-    _hole("H6", mutants.VersionFalls, LATE_METERS, 0, outcomes=frozenset({Outcome.STALE})),
-    _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 0),
-    _hole("H8", mutants.NoBarrier, LATE_METERS, 0),
-    _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 0),
+    _hole("H6", mutants.VersionFalls, LATE_METERS, 10, outcomes=frozenset({Outcome.STALE})),
+    _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 1),
+    _hole("H8", mutants.NoBarrier, LATE_METERS, 1),
+    _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 5),
     _made("H10", "ExpiryByWallClock", msgspec.structs.replace(EMBEDDED, expiry_judged_by=max), LAGGING, 0),
-    _made("H11", "WindowTooShort", msgspec.structs.replace(EMBEDDED, window=35 * DAY), OLD_KEYS, 0),
+    _made("H11", "WindowTooShort", msgspec.structs.replace(EMBEDDED, window=35 * DAY), OLD_KEYS, 5),
     _hole("H12", mutants.SeveralBatches, TWO_FRAMES, 0),
-    _hole("H13", mutants.UnsyncedUsage, REPEATS, 0),
-    _hole("H15", mutants.FlushesByTime, REPEATS, 0, among=GUARDED),
+    _hole("H13", mutants.UnsyncedUsage, REPEATS, 7),
+    _hole("H15", mutants.FlushesByTime, REPEATS, 33, among=GUARDED),
     _hole("H16", mutants.UsageBeforeEvents, TWO_FRAMES, 0),
     _hole("H16", mutants.LooksNoFurther, REPEATS, 0),
-    _hole("H17", mutants.RejectsOnce, REPEATS, 0),
-    _hole("H17", mutants.LooseRejects, REPEATS, 0),
+    _hole("H17", mutants.RejectsOnce, REPEATS, 1),
+    _hole("H17", mutants.LooseRejects, REPEATS, 2),
     _hole("H18", mutants.MonthOfTheEvent, TWO_FRAMES, 0),
     _hole("I5", mutants.SeenFirst, TWO_FRAMES, 0),
     _hole("I5", mutants.DoneTooSoon, TWO_FRAMES, 0),

@@ -28,6 +28,7 @@ from tests.simulator.sources import SimulatedLog
 from tests.simulator.statements import Statement
 
 EVERYTHING = 1 << 40
+FIRST_VERSION = 1
 
 # The store.
 
@@ -89,9 +90,10 @@ class ActiveAtWatermark(EmbeddedStore):
     """H7: a new meter's past ends at the watermark, not where its first flush was claimed."""
 
     async def activation(self, partition: int, version: int) -> int | None:
-        del version
         progress = await self.progress(partition)
-        return None if progress is None else progress.claim.number + progress.done
+        if version == FIRST_VERSION or progress is None:
+            return await super().activation(partition, version)
+        return progress.claim.number + progress.done
 
 
 class LooseRejects(EmbeddedStore):

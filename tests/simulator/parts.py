@@ -12,7 +12,7 @@ from stream_processors.flushing.policy import WINDOW
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.pure import RememberingPartition
 from tests.simulator.reader import Reader
-from tests.simulator.sources import SimulatedLog
+from tests.simulator.sources import KeepingLog, SimulatedLog
 
 Store = EmbeddedStore | GuardedStore
 
@@ -40,5 +40,5 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 EMBEDDED = Parts(processes=1, store=EmbeddedStore)
 """Two workers in the one process that owns the data: the second is a zombie, or the first is."""
 
-GUARDED = Parts(processes=2, store=GuardedStore)
+GUARDED = Parts(processes=2, store=GuardedStore, log=KeepingLog)
 """Two processes that share a store."""

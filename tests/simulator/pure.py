@@ -10,6 +10,9 @@ from stream_processors.core.dedupe import Known
 from stream_processors.core.plan import FlushRows
 from stream_processors.flushing.partition import Partition
 
+_TELLING = ("offset", "arrival", "key_hash", "body_hash", "flags")
+"""What tells the events of one scenario from those of another; the rest follows from it."""
+
 _planned: dict[Hashable, FlushRows] = {}
 
 
@@ -19,13 +22,12 @@ class RememberingPartition(Partition):
     def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
         key = (
             type(self),
+            self._policy.window,
             claim,
             meters.version,
             _content(known.seen),
             _content(known.events),
-            tuple(events["arrival"].to_pylist()),
-            tuple(events["body_hash"].to_pylist()),
-            tuple(events["key_hash"].to_pylist()),
+            *(tuple(events[column].to_pylist()) for column in _TELLING),
         )
         if key not in _planned:
             _planned[key] = super()._decide(claim, events, known, meters)

@@ -26,6 +26,8 @@ class Post(msgspec.Struct, frozen=True):
     value: str = "1"
     customer: str = "ann"
     backfill: bool = False
+    replay_meter: str = ""
+    """A reject tried again, for this meter alone; `key` then is the reject's id."""
 
     @property
     def body_hash(self) -> int:
@@ -33,7 +35,11 @@ class Post(msgspec.Struct, frozen=True):
 
     @property
     def key_hash(self) -> bytes:
-        return key_hash(ACCOUNT, self.key)
+        return key_hash(ACCOUNT, f"\0replay\0{self.key}" if self.replay_meter else self.key)
+
+    @property
+    def flags(self) -> int:
+        return EventFlag.BACKFILL * self.backfill | EventFlag.REPLAY * bool(self.replay_meter)
 
     def row(self, timestamp: int) -> dict[str, object]:
         """The event as a row of a frame."""
@@ -46,10 +52,10 @@ class Post(msgspec.Struct, frozen=True):
             "key_hash": self.key_hash,
             "body_hash": self.body_hash,
             "properties": f'{{"v":{self.value}}}',
-            "flags": EventFlag.BACKFILL if self.backfill else 0,
+            "flags": self.flags,
             "request_id": "req",
-            "replay_of": "",
-            "replay_meter": "",
+            "replay_of": self.key if self.replay_meter else "",
+            "replay_meter": self.replay_meter,
         }
 
 

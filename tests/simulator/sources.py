@@ -22,6 +22,7 @@ class SimulatedLog:
 
     first_held = 0
     """What was before that is gone as well."""
+    keeps_counted = False
 
     def __init__(self, frames: Sequence[Frame], learn: Learner) -> None:
         self.frames = frames
@@ -56,7 +57,7 @@ class SimulatedLog:
         self._learn("acknowledged")
 
     def _from(self, start: int) -> int:
-        return max(start, self.acknowledged + 1, self.first_held)
+        return max(start, self.first_held, 0 if self.keeps_counted else self.acknowledged + 1)
 
     def _fitting(self, frames: Sequence[Frame], max_bytes: int) -> int:
         total = 0
@@ -65,6 +66,12 @@ class SimulatedLog:
             if total > max_bytes:
                 return count
         return len(frames)
+
+
+class KeepingLog(SimulatedLog):
+    """Acknowledging only moves a mark: what is counted stays, and whoever is late can read it again."""
+
+    keeps_counted = True
 
 
 class SimulatedMeters:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from tests.simulator import mutants
-from tests.simulator.catalogue import EMBEDDED, EVERYTHING, TWO_FRAMES
+from tests.simulator.catalogue import EVERYTHING, TWO_FRAMES
 from tests.simulator.choices import Drawn, Recorded
 from tests.simulator.holes import HOLES, Hole
+from tests.simulator.parts import EMBEDDED
 from tests.simulator.search import random_search, replay
 from tests.simulator.world import Setup, World, world_of
 

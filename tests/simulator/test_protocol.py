@@ -8,7 +8,7 @@ from tests.simulator.catalogue import EXHAUSTIVE, RANDOM
 from tests.simulator.search import exhaustive_search, random_search
 from tests.simulator.world import world_of
 
-SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "40"))
+SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "25"))
 """Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""
 
 MOST_RUNS = 20_000

@@ -102,7 +102,7 @@ class World:
         share = self.scenario.flush_bytes[process :: self.parts.processes]
         for index, flush_bytes in enumerate(share):
             self._enter(Worker(f"w{process}.{index}", process, self._partition(store, flush_bytes), self._has_more))
-        if self.rules.backfill and process == 0:
+        if self.rules.backfill:
             self._enter(self._backfiller(process, store))
 
     def _backfiller(self, process: int, store: Store) -> Backfiller:
