@@ -21,7 +21,7 @@ class RememberingPartition(Partition):
 
     def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
         key = (
-            type(self),
+            type(self).__name__,
             self._policy.window,
             claim,
             meters.version,
