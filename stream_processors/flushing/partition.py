@@ -174,8 +174,9 @@ class Partition:
             raise StoreFailed(f"partition {self.number}: the claim of flush {number} is not visible yet")
         if len(claims) > 1:
             raise ClaimMismatch(
-                f"partition {self.number}: flush {number} has {len(claims)} different claims: {sorted(map(str, claims))}. "
-                "Nothing more is counted here. Stop all workers of this partition and compare the `flushes` table "
+                f"partition {self.number}: flush {number} has {len(claims)} different claims: "
+                f"{sorted(map(str, claims))}. Nothing more is counted here. "
+                "Stop all workers of this partition and compare the `flushes` table "
                 "with the log before starting again."
             )
         return claims.pop()
@@ -203,8 +204,7 @@ class Partition:
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
         """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""
-        assert self._filter is not None
-        question = suspects(events, self._filter.may_contain)
+        question = suspects(events, self._remembered()[1].may_contain)
         seen, stored = NOTHING_KNOWN, NOTHING_KNOWN
         if question.seen:
             seen = await self._insist(
@@ -226,11 +226,10 @@ class Partition:
             raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
 
     async def _remember(self, claim: Claim, rows: FlushRows) -> None:
-        assert self._position is not None
-        assert self._filter is not None
-        self._position = self._position.after(claim)
-        if self._filter.has_room_for(len(rows.new_hashes)):
-            self._filter.add(rows.new_hashes)
+        position, key_filter = self._remembered()
+        self._position = position.after(claim)
+        if key_filter.has_room_for(len(rows.new_hashes)):
+            key_filter.add(rows.new_hashes)
         else:
             self._filter = await self._filled_filter(self._position.number)
         self._record(claim, rows)
@@ -247,6 +246,11 @@ class Partition:
             metrics.count(Counter.REJECTS, amount, code)
         if self._filter is not None:
             metrics.set(Gauge.FILTER_KEYS, self._filter.count, partition)
+
+    def _remembered(self) -> tuple[Position, KeyFilter]:
+        if self._position is None or self._filter is None:
+            raise Superseded(f"partition {self.number} was given up in the middle of a flush")
+        return self._position, self._filter
 
     async def _frames_of(self, claim: Claim) -> Sequence[Frame]:
         if claim.is_barrier:

@@ -8,8 +8,9 @@ MEGABYTE = 1_000_000
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the machine an embedded engine may take."""
 
-    memory: int = 1000 * MEGABYTE
-    """For all its queries, merges and caches together; a query that would need more fails, the process lives."""
+    query_memory: int = 600 * MEGABYTE
+    """For one statement; one that would need more fails, the process lives. There is no limit on their sum: the engine
+    keeps that by a tally which drifts upwards when tables are made, and would one day refuse everything."""
     caches: int = 64 * MEGABYTE
     """Per cache that matters here: marks, index marks, primary keys. Their defaults are gigabytes."""
     merge_threads: int = 1
@@ -18,7 +19,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     def server_options(self) -> dict[str, str]:
         return {
-            "max_server_memory_usage": str(self.memory),
+            "max_server_memory_usage": "0",
             "mark_cache_size": str(self.caches),
             "index_mark_cache_size": str(self.caches),
             "primary_index_cache_size": str(self.caches),
@@ -31,6 +32,7 @@ def session_settings(limits: EngineLimits) -> dict[str, int | str]:
     """For every statement of a handle."""
     return {
         "max_threads": limits.query_threads,
+        "max_memory_usage": limits.query_memory,
         "max_execution_time": 60,
         "timeout_overflow_mode": "throw",
         # Queued inserts are acknowledged together and cut into other blocks; the default is on.

@@ -1,0 +1,1 @@
+"""Any interleaving of everything that can happen to a counter, held against the oracle."""

@@ -1,0 +1,42 @@
+"""Ports whose caller dies at one of their calls: before it took effect, or after it without hearing the answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Died(Exception):
+    """The process ended here."""
+
+
+class Fate:
+    """At which call, counted over all ports of one life, the end comes."""
+
+    def __init__(self, calls: int, *, after: bool) -> None:
+        self._calls = calls
+        self._after = after
+
+    async def meet(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self._calls -= 1
+        if self._calls >= 0:
+            return await call(*arguments, **named)
+        if self._after:
+            await call(*arguments, **named)
+        raise Died
+
+
+class Mortal:
+    """Any port, call for call, under a fate. What streams (and only reads) is passed on as it is."""
+
+    def __init__(self, port: Any, fate: Fate) -> None:
+        self._port = port
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._port, name)
+        if name in ("all_hashes", "read_events"):
+            return call
+
+        async def mortal(*arguments: Any, **named: Any) -> Any:
+            return await self._fate.meet(call, *arguments, **named)
+
+        return mortal
