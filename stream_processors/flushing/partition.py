@@ -88,6 +88,8 @@ class Partition:
     async def boot(self) -> None:
         """Read the truth from the store, and redo the last flush if it is not known to be done."""
         self.forget()
+        # Before the claims are read: what a rival counts after that, and lets go of, is no gap.
+        held_from = await self._ports.log.first_offset(self.number)
         progress = await self._ports.claims.progress(self.number)
         # Only now the filter: filled before the claims are read, it could miss a rival's flush in between.
         if progress is None:
@@ -98,7 +100,7 @@ class Partition:
             claim = progress.claim
             position = Position(number=claim.number, offset=claim.first, version=claim.version)
         self._filter = await self._filled_filter(position.number)
-        await self._check_log_holds(position.offset)
+        self._check_log_holds(position.offset, held_from)
         self._position = position
         self._ports.metrics.count(Counter.BOOTS, 1, str(self.number))
         if progress is not None and not progress.done:
@@ -257,11 +259,10 @@ class Partition:
             return ()
         return await self._ports.log.read(self.number, claim.first, max_bytes=0, last=claim.last)
 
-    async def _check_log_holds(self, offset: int) -> None:
-        first = await self._ports.log.first_offset(self.number)
-        if first > offset:
+    def _check_log_holds(self, offset: int, held_from: int) -> None:
+        if held_from > offset:
             raise LogGap(
-                f"partition {self.number}: frames {offset} to {first - 1} were never counted and are no longer in the "
+                f"partition {self.number}: frames {offset} to {held_from - 1} were never counted and are no longer in the "
                 "log. Restore the log from a backup that has them; starting without them would lose their events."
             )
 

@@ -4,6 +4,8 @@ import argparse
 import sys
 import time
 
+import msgspec
+
 from tests.simulator.catalogue import EXHAUSTIVE, RANDOM
 from tests.simulator.holes import HOLES
 from tests.simulator.search import Report, exhaustive_search, random_search, replay
@@ -20,6 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many random runs of each")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--exhaustive", action="store_true", help="the exhaustive searches instead of the random ones")
+    parser.add_argument("--switches", type=int, help="another bound for the exhaustive searches")
     parser.add_argument("--replay", help="the decisions of one run, as a failure prints them; needs --setup")
     chosen = parser.parse_args(arguments)
     if chosen.replay is not None:
@@ -28,13 +31,20 @@ def main(arguments: list[str]) -> int:
         return _replay(SETUPS[chosen.setup[0]], chosen.replay)
     names = chosen.setup or list(EXHAUSTIVE if chosen.exhaustive else RANDOM)
     seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    failed = [name for name in names if not _holds(name, seeds, exhaustive=chosen.exhaustive)]
+    setups = {name: _bounded(SETUPS[name], chosen.switches) for name in names}
+    failed = [name for name in names if not _holds(name, setups[name], seeds, exhaustive=chosen.exhaustive)]
     return 1 if failed else 0
 
 
-def _holds(name: str, seeds: range, *, exhaustive: bool) -> bool:
+def _bounded(setup: Setup, switches: int | None) -> Setup:
+    if switches is None:
+        return setup
+    return Setup(setup.scenario, msgspec.structs.replace(setup.rules, switches=switches), setup.parts)
+
+
+def _holds(name: str, setup: Setup, seeds: range, *, exhaustive: bool) -> bool:
     began = time.perf_counter()
-    make = world_of(SETUPS[name])
+    make = world_of(setup)
     report = exhaustive_search(make, most_runs=MOST_RUNS) if exhaustive else random_search(make, seeds)
     _tell(name, report, time.perf_counter() - began)
     return report.failure is None

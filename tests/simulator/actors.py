@@ -28,6 +28,11 @@ class Actor:
         """Could it go on, or will it as soon as the store has answered?"""
         return self.ready or (not self.paused and self.task.waiting is not None and self.task.waiting.at_store)
 
+    def state(self) -> Hashable:
+        """Equal states have equal futures. The call tells what the memory does not: how far it came since a reply."""
+        waiting = self.task.waiting
+        return (self.name, self.task.memory, waiting and waiting.name, self.task.runnable, self.paused)
+
     def toggle(self) -> None:
         self.paused = not self.paused
 
@@ -71,7 +76,7 @@ class Worker(Actor):
 
     def remembers(self) -> Hashable:
         keys = self.partition.key_filter
-        return (self.partition.position, keys and hash(keys._blocks.tobytes()))
+        return (self.partition.position, keys and (keys.count, hash(keys._blocks.tobytes())))
 
     async def step(self) -> None:
         await self.partition.step()

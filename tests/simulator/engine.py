@@ -50,7 +50,13 @@ class FaultyEngine:
     def die_committing(self, statement: Statement) -> None:
         """The store is killed in the middle of it; everything else it was working on fails."""
         self.durable.lose_rows_of(statement.advance)
+        statement.stage = Stage.FAILED
         self.statements.all_fail()
+
+    def power_cut(self) -> None:
+        """What ran fails, and what was not on disk is gone."""
+        self.statements.all_fail()
+        self.durable.power_cut()
 
     def process_died(self, process: int) -> None:
         """Its locks vanish; the statements it sent do not."""

@@ -284,8 +284,8 @@ class RejectsOnce(RememberingPartition):
 class TrustsTheLog(RememberingPartition):
     """H22: nobody looks whether the log still holds what was never counted."""
 
-    async def _check_log_holds(self, offset: int) -> None:
-        del offset
+    def _check_log_holds(self, offset: int, held_from: int) -> None:
+        del offset, held_from
 
 
 # The others.

@@ -117,6 +117,9 @@ def _run(world: World) -> Failure | None:
         return None
     except Broken as broken:
         return Failure(tuple(world.choices.taken), str(broken), tuple(world.trace))
+    except Exception as error:
+        # A crash of the code under test is a failure with a run to replay, like any other.
+        return Failure(tuple(world.choices.taken), f"{type(error).__name__}: {error}", tuple(world.trace))
     finally:
         world.close()
     return None

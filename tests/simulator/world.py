@@ -87,7 +87,7 @@ class World:
             self.log.end,
             self.log.acknowledged,
             self.meters.newest,
-            tuple((actor.name, actor.task.memory, actor.paused) for actor in self.actors),
+            tuple(actor.state() for actor in self.actors),
             self.current and self.current.name,
             self.faults_left,
             self.switches_left,
@@ -158,9 +158,6 @@ class World:
         for actor in [actor for actor in self.actors if isinstance(actor, Worker)][1:]:
             self._leave(actor)
         self._until_rest()
-        alarms = [str(actor.alarm) for actor in self.actors if actor.alarm]
-        if alarms:
-            raise Broken(f"a worker stopped: {alarms}")
 
     def _actions(self) -> Iterator[Action]:
         at_work = [*self._calls(), *self._statements()]
@@ -199,6 +196,8 @@ class World:
             self.faults_left -= 1
         self.current = actor
         actor.task.resume(outcome)
+        if actor.alarm:
+            raise Broken(f"{actor.name} stopped with an alarm: {actor.alarm}")
         if outcome is Outcome.TOKEN_ONLY and self.parts.store_dies_with_process:
             self._crash(actor.process)
 
@@ -264,7 +263,7 @@ class World:
     def _power_cut(self) -> None:
         self.faults_left -= 1
         self._crash(*range(self.parts.processes))
-        self.engine.durable.power_cut()
+        self.engine.power_cut()
 
     def _disaster(self, process: int) -> None:
         self.faults_left -= 1
