@@ -56,17 +56,17 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 HOLES = (
-    _hole("H1", mutants.TrustsTokens, REPEATS, 1),
-    _hole("H2", mutants.TokensAlone, REPEATS, 1),
+    _hole("H1", mutants.TrustsTokens, REPEATS, 7),
+    _hole("H2", mutants.TokensAlone, REPEATS, 2),
     _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
-    _hole("H3", mutants.ClientChecks, REPEATS, 42, among=GUARDED, outcomes=ENDS),
+    _hole("H3", mutants.ClientChecks, REPEATS, 242, among=GUARDED, outcomes=ENDS),
     _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
-    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 46),
+    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 13),
     _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 0),
     _hole("H4", mutants.KeepsOldFilter, REPEATS, 0),
     _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 2),
-    _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 0),
-    _hole("H6", mutants.VersionFalls, LATE_METERS, 5, outcomes=frozenset({Outcome.STALE})),
+    _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 6),
+    _hole("H6", mutants.VersionFalls, LATE_METERS, 164, outcomes=frozenset({Outcome.STALE})),
     _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 0),
     _hole("H8", mutants.NoBarrier, LATE_METERS, 1),
     _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 5),
