@@ -31,7 +31,7 @@ def load(
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=10_000, help="Events per post; 1 posts them bare.")
     ] = 1000,
-    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Posts at a time.")] = 4,
+    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Posts at a time.")] = 16,
     rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second; else all it takes.")] = None,
     customers: Annotated[int, typer.Option("--customers", min=1, max=10_000, help="The top one gets 35 %.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same events.")] = 1,

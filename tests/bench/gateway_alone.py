@@ -16,8 +16,8 @@ _SETTINGS = {"process_events": "no", "log_limit": "40GB", "log_level": "warning"
 
 def measure(data: Path, seconds: float) -> list[Figure]:
     """In bodies of a thousand, then one by one, each on a fresh log."""
-    many, many_kept = _run(data / "bodies", seconds, batch=1000, connections=4)
-    one, one_kept = _run(data / "singles", seconds, batch=1, connections=32)
+    many, many_kept = _run(data / "bodies", seconds, batch=1000, connections=16)
+    one, one_kept = _run(data / "singles", seconds, batch=1, connections=64)
     return [
         Figure(
             name="gateway alone, durable, 1,000-event bodies",
