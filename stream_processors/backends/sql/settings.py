@@ -15,9 +15,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Per cache that matters here: marks, index marks, primary keys. Their defaults are gigabytes."""
     merge_threads: int = 1
     """More would take the processors that inserts need; parts wait in the meantime, nothing else."""
-    query_threads: int = 1
-    """With two, this engine (26.9) loses whole groups of a large GROUP BY … ORDER BY … LIMIT, at random: see it with
-    40,000 groups in three parts and a limit of 10,000. No setting but this one was found to prevent it."""
+    query_threads: int = 2
 
     def server_options(self) -> dict[str, str]:
         return {

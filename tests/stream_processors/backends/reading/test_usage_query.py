@@ -88,7 +88,8 @@ FROM (
 SELECT meter, customer_id, kept, groupUniqArrayArray(part) AS merged, toDecimal128(length(merged), 12) AS total, \
 groupArray((start, toDecimal128(length(part), 12))) AS cells
 FROM (
-SELECT meter, customer_id, {edge:Int64} AS start, '[]' AS kept, groupUniqArrayArray(uniques) AS part
+SELECT meter, customer_id, materialize({edge:Int64}) AS start, materialize('[]') AS kept, \
+groupUniqArrayArray(uniques) AS part
 FROM usage
 WHERE (account = {account:String} AND meter = {meter:String} \
 AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC'))
