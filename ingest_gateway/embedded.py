@@ -18,6 +18,7 @@ from ingest_gateway.judge import Ages
 from ingest_gateway.known_keys import FilteredKeys
 from ingest_gateway.logs import bind_request
 from ingest_gateway.prometheus import CONTENT_TYPE, PrometheusMetrics
+from ingest_gateway.recall import recall
 from ingest_gateway.recent import RecentKeys
 from ingest_gateway.settings import Settings
 from rating.ledger.opening import Ledger, open_ledger
@@ -31,6 +32,7 @@ from stream_processors.backends.sql.client import SqlClient, SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.listing import SqlEventReader
 from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -75,9 +77,12 @@ async def open_embedded(settings: Settings, around: Surroundings) -> AsyncIterat
             SqliteFrameLog(directory.log, settings.partitions, policy, around.metrics)
         )
         store = _open_store(opened, directory, _identity(settings, log))
-        processors = opened.enter_context(open_processors(settings, log, store.flushes, ledger.meters, around))
+        months = SqlSeenMonths(store.threads)
+        processors = opened.enter_context(open_processors(settings, log, store.flushes, months, ledger.meters, around))
         known = FilteredKeys(processors.filter_of, store.flushes, WINDOW)
-        intake = await opened.enter_async_context(_intake(settings, log, known, around))
+        recent = RecentKeys(settings.recent_keys, WINDOW)
+        await recall(recent, log, settings.partitions)
+        intake = await opened.enter_async_context(_intake(settings, log, known, recent, around))
         reader = SqlUsageReader(store.threads, settings.partitions)
         ports = app.Ports(
             api_keys=ledger.api_keys,
@@ -113,12 +118,14 @@ def _open_store(opened: AsyncExitStack, directory: DataDirectory, identity: Iden
     return Store(in_threads, EmbeddedStore(SqlEngine(in_threads)))
 
 
-def _intake(settings: Settings, log: SqliteFrameLog, known: FilteredKeys, around: Surroundings) -> Intake:
+def _intake(
+    settings: Settings, log: SqliteFrameLog, known: FilteredKeys, recent: RecentKeys, around: Surroundings
+) -> Intake:
     policy = IntakePolicy(
         partitions=settings.partitions,
         ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
     )
-    return Intake(log, known, RecentKeys(settings.recent_keys, WINDOW), around.clock, policy, around.metrics)
+    return Intake(log, known, recent, around.clock, policy, around.metrics)
 
 
 def _app_policy(settings: Settings) -> app.Policy:

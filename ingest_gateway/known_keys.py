@@ -26,7 +26,7 @@ class SeenKeys(Protocol):
 
 
 class FilteredKeys:
-    """A hint: where a partition has no filter yet, or the store does not answer, nothing is known."""
+    """A hint: where the store does not answer, nothing is known."""
 
     def __init__(self, filter_of: Callable[[int], Filter | None], seen: SeenKeys, window: int) -> None:
         self._filter_of = filter_of
@@ -35,11 +35,7 @@ class FilteredKeys:
 
     async def bodies(self, partition: int, key_hashes: Sequence[bytes], now: int) -> Mapping[bytes, int]:
         """Of the keys that were counted within the window, the hash of their body."""
-        key_filter = self._filter_of(partition)
-        if key_filter is None or not key_hashes:
-            return {}
-        maybe = key_filter.may_contain(as_halves(b"".join(key_hashes)))
-        suspects = [key_hashes[place] for place in np.flatnonzero(maybe).tolist()]
+        suspects = self._suspects(partition, key_hashes)
         if not suspects:
             return {}
         try:
@@ -48,3 +44,11 @@ class FilteredKeys:
             return {}
         found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)
         return {key: body for key, body, arrival in found if now - arrival <= self._window}
+
+    def _suspects(self, partition: int, key_hashes: Sequence[bytes]) -> Sequence[bytes]:
+        """All of them while the partition has no filter: retries are most likely just after a start."""
+        key_filter = self._filter_of(partition)
+        if key_filter is None or not key_hashes:
+            return key_hashes
+        maybe = key_filter.may_contain(as_halves(b"".join(key_hashes)))
+        return [key_hashes[place] for place in np.flatnonzero(maybe).tolist()]

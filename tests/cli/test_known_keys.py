@@ -62,7 +62,13 @@ def test_a_key_outside_the_window_is_unknown() -> None:
     assert len(known(Knows(*KEYS), Store(), now=150)) == 3
 
 
-def test_a_partition_that_boots_and_a_store_that_fails_know_nothing() -> None:
+def test_a_partition_that_boots_asks_the_store_for_every_key() -> None:
+    """A retry just after a start is told what it is."""
+    store = Store()
+    assert len(known(None, store)) == 3
+    assert store.asked == [KEYS]
+
+
+def test_a_store_that_fails_knows_nothing() -> None:
     """A hint that is missing costs an honest word, never an event."""
-    assert known(None, Store()) == {}
     assert known(Knows(*KEYS), Store(broken=True)) == {}
