@@ -12,12 +12,14 @@ from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.ports import MeterSets
+from stream_processors.ports import MeterSets, SeenMonths
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
+from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
 
@@ -55,7 +57,12 @@ class Surroundings(Protocol):
 
 @contextmanager
 def open_processors(
-    settings: Settings, log: SqliteFrameLog, store: EmbeddedStore, meters: MeterSets, around: Surroundings
+    settings: Settings,
+    log: SqliteFrameLog,
+    store: EmbeddedStore,
+    seen: SeenMonths,
+    meters: MeterSets,
+    around: Surroundings,
 ) -> Iterator[Processors]:
     """Counting until the end; then the running flushes are finished."""
     ports = Ports(
@@ -69,7 +76,16 @@ def open_processors(
         for partition in partitions
     ]
     backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), settings.partitions)
-    worker = EmbeddedWorker(drivers, BackfillDriver(backfill, policy, logger=around.logger), policy, around.logger)
+    expiry = Expiry(
+        ExpiryPorts(log=log, tail=log, claims=store, seen=seen, metrics=around.metrics), settings.partitions
+    )
+    worker = EmbeddedWorker(
+        drivers,
+        BackfillDriver(backfill, policy, logger=around.logger),
+        ExpiryDriver(expiry, policy, logger=around.logger),
+        policy,
+        around.logger,
+    )
     processors = Processors(worker, partitions, settings.process_events)
     if not settings.process_events:
         yield processors

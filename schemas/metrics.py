@@ -29,6 +29,7 @@ class Counter(Enum):
     COUNTED = Spec("flush_events_total", "Events the processor decided on", ("outcome",))
     REJECTS = Spec("rejects_total", "Rejects kept, by reason", ("code",))
     BOOTS = Spec("partition_boots_total", "Times a partition was read anew from the store", ("partition",))
+    EXPIRED_MONTHS = Spec("seen_months_dropped_total", "Months of seen keys dropped because nothing can meet them")
     STORE_RETRIES = Spec("store_retries_total", "Steps repeated because the store failed", ("step",))
 
 

@@ -85,6 +85,10 @@ class Tables(Protocol):
 class SeenKeys(Protocol):
     """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
 
+    async def count(self, partition: int, below: int) -> int:
+        """About how many keys `all_hashes` would give: to size the filter. Nothing may depend on it being exact."""
+        ...
+
     def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
         """Every key hash of the flushes numbered below `below`, in chunks: to fill the filter."""
         ...
@@ -95,6 +99,26 @@ class SeenKeys(Protocol):
 
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         """Those of the keys that are in `events`, however old: for events under the backfill scope."""
+        ...
+
+
+class SeenMonths(Protocol):
+    """The months (such as 202611) that seen keys are kept by, for whoever decides which of them may go."""
+
+    async def seen_months(self) -> Sequence[int]:
+        """Those there are, the oldest first."""
+        ...
+
+    async def last_arrival(self, partition: int) -> int | None:
+        """When the newest of the partition's seen keys arrived; None if it has none."""
+        ...
+
+    async def holds_replays(self, month: int) -> bool:
+        """Are keys of rejects tried again among this month's? Audits ask for those, however old."""
+        ...
+
+    async def drop_seen_month(self, month: int) -> None:
+        """Forget its keys; twice changes nothing. Receipts go with them: all flushes of the month must be done."""
         ...
 
 

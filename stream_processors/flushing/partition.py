@@ -117,6 +117,10 @@ class Partition:
         if position is None:
             return 0
         waiting = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
+        if waiting and waiting[0].offset > position.offset and await self._was_cut(position.offset):
+            # A rival has counted them, or retention has deleted them: the boot finds out which.
+            self.forget()
+            return 0
         frames = of_one_month(waiting)
         newest = await self._ports.meters.newest_version()
         if not frames and newest <= position.version:
@@ -124,6 +128,9 @@ class Partition:
         proposal = self._propose(position, frames, newest)
         await self._guarded(self._flush(proposal, frames))
         return len(frames)
+
+    async def _was_cut(self, offset: int) -> bool:
+        return await self._ports.log.first_offset(self.number) > offset
 
     def _propose(self, position: Position, frames: Sequence[Frame], newest: int) -> Claim:
         last = frames[-1].offset if frames else position.offset - 1
@@ -262,16 +269,15 @@ class Partition:
     def _check_log_holds(self, offset: int, held_from: int) -> None:
         if held_from > offset:
             raise LogGap(
-                f"partition {self.number}: frames {offset} to {held_from - 1} were never counted and are no longer in the "
-                "log. Restore the log from a backup that has them; starting without them would lose their events."
+                f"partition {self.number}: frames {offset} to {held_from - 1} were never counted and are no longer in "
+                "the log. Restore the log from a backup that has them; starting without them would lose their events."
             )
 
     async def _filled_filter(self, below: int) -> KeyFilter:
         """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
-        chunks = [chunk async for chunk in self._ports.seen.all_hashes(self.number, below)]
-        known = sum(len(chunk) for chunk in chunks)
+        known = await self._ports.seen.count(self.number, below)
         fresh = KeyFilter.sized_for(known + max(known, self._policy.filter_keys))
-        for chunk in chunks:
+        async for chunk in self._ports.seen.all_hashes(self.number, below):
             fresh.add(chunk)
         return fresh
 

@@ -8,6 +8,7 @@ from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
+from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy
 
 
@@ -18,11 +19,13 @@ class EmbeddedWorker:
         self,
         drivers: Sequence[PartitionDriver],
         backfill: BackfillDriver,
+        expiry: ExpiryDriver,
         policy: WorkerPolicy,
         logger: Logger | None = None,
     ) -> None:
         self._drivers = drivers
         self._backfill = backfill
+        self._expiry = expiry
         self._policy = policy
         self._logger = logger or NoLogger()
         self._thread = threading.Thread(target=self._run, name="processors", daemon=True)
@@ -56,7 +59,7 @@ class EmbeddedWorker:
     async def _work(self) -> None:
         self._loop = asyncio.get_running_loop()
         counting = [asyncio.create_task(driver.run()) for driver in self._drivers]
-        background = [asyncio.create_task(self._backfill.run()), asyncio.create_task(self._report())]
+        background = [asyncio.create_task(task) for task in (self._backfill.run(), self._expiry.run(), self._report())]
         self._running.set()
         await self._stop.wait()
         for driver in self._drivers:

@@ -20,6 +20,8 @@ class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often lag is measured."""
     backfill_rest: float = 1.0
     """How long a backfill rests after a chunk, as a multiple of what the chunk took: traffic goes first."""
+    expiry_seconds: float = 3600.0
+    """How often seen keys are looked through for months that have expired."""
     stop_seconds: float = 10.0
     """How long a flush may go on after a stop was asked for; the next start redoes what was given up."""
 

@@ -81,6 +81,7 @@ class SeenKeysContract:
         halves = [row for chunk in [chunk async for chunk in subject.store.all_hashes(0, 2)] for row in chunk.tolist()]
         keys = [high.to_bytes(8, "big") + low.to_bytes(8, "big") for high, low in halves]
         assert sorted(keys) == sorted(map(key, "abc"))
+        assert await subject.store.count(0, 2) >= 3
 
     async def test_a_refill_of_nothing_is_empty(self, subject: Subject) -> None:
         """A new partition, or its very first flush redone."""

@@ -14,7 +14,9 @@ from schemas.timestamps import to_micros
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.memory_months import MemorySeenMonths
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
 from tests import oracle
@@ -89,6 +91,11 @@ class Counting:
     def backfill(self) -> Backfill:
         """Backfills that remember nothing yet."""
         return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
+
+    def expiry(self) -> Expiry:
+        """What forgets old keys."""
+        ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))
+        return Expiry(ports, PARTITIONS)
 
     @property
     def accepted(self) -> Sequence[tuple[int, Event]]:

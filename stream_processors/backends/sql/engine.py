@@ -82,13 +82,14 @@ class SqlEngine:
         row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed), strict=True))
         await self._store.insert("flushes", pa.Table.from_pylist([row], FLUSHES), token)
 
+    async def count(self, partition: int, below: int) -> int:
+        ((count,),) = await self._store.rows(sql.SEEN_COUNT, {"p": partition, "n": below})
+        return int(count)
+
     async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
-        place = {"p": partition, "n": below}
-        ((count,),) = await self._store.rows(sql.SEEN_COUNT, place)
-        if not count:
-            return
-        for start, end in slices_of_hashes(-(-count // CHUNK_ROWS)):
-            found = await self._store.query(sql.SEEN_SLICE, {**place, "start": start, "end": end})
+        for start, end in slices_of_hashes(-(-await self.count(partition, below) // CHUNK_ROWS)):
+            place = {"p": partition, "n": below, "start": start, "end": end}
+            found = await self._store.query(sql.SEEN_SLICE, place)
             for chunk in found.column("key_hash").chunks:
                 yield as_halves(_bytes_of(chunk))
 

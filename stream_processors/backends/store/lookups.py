@@ -15,6 +15,9 @@ class Lookups:
     def __init__(self, engine: Engine) -> None:
         self._lookups = engine
 
+    async def count(self, partition: int, below: int) -> int:
+        return await self._lookups.count(partition, below)
+
     def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
         return self._lookups.all_hashes(partition, below)
 

@@ -101,6 +101,9 @@ class MemoryEngine:
 
     # Look-ups
 
+    async def count(self, partition: int, below: int) -> int:
+        return sum(rows.num_rows for rows in self._of_flushes(Table.SEEN, partition, 0, below - 1))
+
     async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
         for rows in self._of_flushes(Table.SEEN, partition, 0, below - 1):
             yield as_halves(b"".join(rows.column("key_hash").to_pylist()))

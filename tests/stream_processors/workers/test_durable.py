@@ -12,13 +12,16 @@ from schemas.frame import NewFrame, encode
 from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
+from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 from tests.conftest import Databases
 from tests.factories import NOW, Event, make_batch, make_event, make_meter
@@ -50,7 +53,8 @@ def worker_on(log: SqliteFrameLog, sql: SqlThreads, meters: GrowingMeters) -> Em
         for number in range(PARTITIONS)
     ]
     backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), PARTITIONS)
-    return EmbeddedWorker(drivers, BackfillDriver(backfill, POLICY), POLICY)
+    expiry = Expiry(ExpiryPorts(log=log, tail=log, claims=store, seen=SqlSeenMonths(sql)), PARTITIONS)
+    return EmbeddedWorker(drivers, BackfillDriver(backfill, POLICY), ExpiryDriver(expiry, POLICY), POLICY)
 
 
 async def post(log: SqliteFrameLog, events: list[Event], arrival: int) -> None:

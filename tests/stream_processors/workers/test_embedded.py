@@ -13,6 +13,7 @@ from schemas.frame import NewFrame
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
+from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy
 from tests.factories import NOW, make_event, make_meter
 from tests.stream_processors.counting import PARTITIONS, Counting
@@ -35,7 +36,9 @@ def working(counting: Counting) -> Iterator[EmbeddedWorker]:
         PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
         for number in range(PARTITIONS)
     ]
-    worker = EmbeddedWorker(drivers, BackfillDriver(counting.backfill(), POLICY), POLICY)
+    worker = EmbeddedWorker(
+        drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+    )
     worker.start()
     try:
         yield worker
@@ -131,7 +134,10 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 
 async def test_a_stop_before_the_start_is_nothing() -> None:
     """Taking down what never ran is no trouble."""
-    EmbeddedWorker([], BackfillDriver(Counting().backfill(), POLICY), POLICY).stop()
+    counting = Counting()
+    EmbeddedWorker(
+        [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+    ).stop()
 
 
 class StuckSteps:
@@ -159,7 +165,9 @@ async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
     counting, steps = Counting(), StuckSteps()
     policy = WorkerPolicy(stop_seconds=0.05)
     driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
-    worker = EmbeddedWorker([driver], BackfillDriver(counting.backfill(), policy), policy)
+    worker = EmbeddedWorker(
+        [driver], BackfillDriver(counting.backfill(), policy), ExpiryDriver(counting.expiry(), policy), policy
+    )
     worker.start()
     assert steps.begun.wait(DEADLINE)
     began = time.monotonic()

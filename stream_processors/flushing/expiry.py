@@ -1,0 +1,80 @@
+"""Forgets the seen keys that no frame can meet any more, a whole month at a time.
+
+Of all that flushes write, only `seen` expires. Nothing here asks for the time: what counts is the arrival of the oldest
+frame not yet counted, of any partition. A worker that lags a year behind finds the keys of a year ago.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.errors import LogGap
+from schemas.flush import Progress
+from schemas.metrics import Counter, Metrics, NoMetrics
+from stream_processors.core.expiry import expired_months
+from stream_processors.flushing.policy import WINDOW
+from stream_processors.ports import Claims, FrameLog, LogTail, SeenMonths
+
+
+class ExpiryPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that expiry reaches of the outside."""
+
+    log: FrameLog
+    tail: LogTail
+    claims: Claims
+    seen: SeenMonths
+    metrics: Metrics = NoMetrics()
+
+
+class Expiry:
+    """Remembers nothing: the store and the log say all there is to know, whoever counts the partitions."""
+
+    def __init__(self, ports: ExpiryPorts, partitions: int, window: int = WINDOW) -> None:
+        self._ports = ports
+        self._partitions = range(partitions)
+        self._window = window
+
+    async def step(self) -> Sequence[int]:
+        """Drop what has expired; which months that was."""
+        months = await self._ports.seen.seen_months()
+        oldest = await self._oldest_arrival()
+        if oldest is None:
+            return []
+        return [month for month in expired_months(months, oldest, self._window) if await self._drop(month)]
+
+    async def _drop(self, month: int) -> bool:
+        """Rarely done and rarely many: a month with rejects tried again stays, or an audit could not tell they were."""
+        if await self._ports.seen.holds_replays(month):
+            return False
+        await self._ports.seen.drop_seen_month(month)
+        self._ports.metrics.count(Counter.EXPIRED_MONTHS)
+        return True
+
+    async def _oldest_arrival(self) -> int | None:
+        """No frame still to be counted arrived before this; None where none ever was, and no key is kept."""
+        arrivals = [await self._arrival_of_next(partition) for partition in self._partitions]
+        return min((arrival for arrival in arrivals if arrival is not None), default=None)
+
+    async def _arrival_of_next(self, partition: int) -> int | None:
+        """When the partition's next frame arrived, or not earlier than when it will.
+
+        Where nothing waits, the next frame comes after the last one counted. A partition without keys holds up
+        nothing: its frames meet the keys of their own partition alone.
+        """
+        # Before the claims are read: what is counted after that, and let go of, is no gap.
+        held_from = await self._ports.log.first_offset(partition)
+        offset = _next_offset(await self._ports.claims.progress(partition))
+        if held_from > offset:
+            raise LogGap(
+                f"partition {partition}: frames {offset} to {held_from - 1} were never counted and are no longer in "
+                "the log. Until they are restored nobody knows how old they are, and no seen keys are dropped."
+            )
+        waiting = await self._ports.tail.oldest_arrival(partition, offset)
+        return await self._ports.seen.last_arrival(partition) if waiting is None else waiting
+
+
+def _next_offset(progress: Progress | None) -> int:
+    """The first frame that is not known to be counted."""
+    if progress is None:
+        return 0
+    return progress.claim.last + 1 if progress.done else progress.claim.first

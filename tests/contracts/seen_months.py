@@ -1,0 +1,82 @@
+"""What every store knows of the months of its seen keys, and what is left when one is dropped."""
+
+import msgspec
+import pytest
+
+from schemas.flush import Applied, Table
+from stream_processors.ports import SeenMonths
+from tests.contracts.stores import Store, claim_of, key, rows_of
+from tests.factories import NOW
+
+
+class MonthsSubject(msgspec.Struct, frozen=True):
+    """The months under test, and the store whose they are."""
+
+    months: SeenMonths
+    store: Store
+
+    async def count(self, number: int, names: list[str], month: int, *, partition: int = 0, arrival: int = NOW) -> None:
+        """A flush of some events, as far as keys are concerned."""
+        await self.store.claim(claim_of(number, partition))
+        for table in (Table.EVENTS, Table.SEEN):
+            rows = rows_of(table, names, number=number, partition=partition, arrival=arrival, month=month)
+            await self.store.apply(table, partition, number, rows)
+        await self.store.finish(partition, number)
+
+
+@pytest.mark.anyio
+class SeenMonthsContract:
+    """Subclasses give the fixture `subject`."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    async def test_an_empty_store_has_no_months(self, subject: MonthsSubject) -> None:
+        """Nothing was counted: nothing can be said."""
+        assert await subject.months.seen_months() == []
+        assert await subject.months.last_arrival(0) is None
+        assert not await subject.months.holds_replays(202601)
+
+    async def test_months_are_told_in_order(self, subject: MonthsSubject) -> None:
+        """Once each, whatever partition and order they were written in."""
+        for number, month in enumerate([202612, 202611, 202612]):
+            await subject.count(number, [f"key {number}"], month, partition=number % 2)
+        assert await subject.months.seen_months() == [202611, 202612]
+
+    async def test_the_newest_arrival_is_told_by_partition(self, subject: MonthsSubject) -> None:
+        """Of its own keys, not of a neighbour's."""
+        await subject.count(0, ["a"], 202611, arrival=NOW + 5)
+        await subject.count(1, ["b"], 202611, arrival=NOW)
+        await subject.count(0, ["c"], 202701, partition=1, arrival=NOW + 900)
+        assert await subject.months.last_arrival(0) == NOW + 5
+        assert await subject.months.last_arrival(1) == NOW + 900
+        assert await subject.months.last_arrival(2) is None
+
+    async def test_a_dropped_month_takes_its_keys_and_nothing_else(self, subject: MonthsSubject) -> None:
+        """Events stay, other months stay, and doing it again changes nothing."""
+        await subject.count(0, ["old"], 202608)
+        await subject.count(1, ["young"], 202611)
+        for _ in range(2):
+            await subject.months.drop_seen_month(202608)
+            assert await subject.months.seen_months() == [202611]
+        keys = [key("old"), key("young")]
+        assert (await subject.store.find(0, 9, keys)).key_hashes == [key("young")]
+        assert sorted((await subject.store.find_events(0, 9, keys)).key_hashes) == sorted(keys)
+
+    async def test_a_late_worker_cannot_bring_dropped_keys_back(self, subject: MonthsSubject) -> None:
+        """The receipt went with the rows; that the flush is done did not."""
+        await subject.count(0, ["old"], 202608)
+        await subject.months.drop_seen_month(202608)
+        again = await subject.store.apply(Table.SEEN, 0, 0, rows_of(Table.SEEN, ["old"], month=202608))
+        assert again is Applied.CLOSED
+        assert await subject.months.seen_months() == []
+
+    async def test_keys_of_rejects_tried_again_are_noticed(self, subject: MonthsSubject) -> None:
+        """They are keys without an event, in their own month only."""
+        await subject.count(0, ["a", "b"], 202611)
+        await subject.count(1, ["c"], 202612)
+        assert not await subject.months.holds_replays(202611)
+        await subject.store.apply(Table.SEEN, 0, 2, rows_of(Table.SEEN, ["replay"], number=2, month=202611))
+        assert await subject.months.holds_replays(202611)
+        assert not await subject.months.holds_replays(202612)

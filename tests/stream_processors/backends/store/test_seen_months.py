@@ -1,0 +1,32 @@
+"""Every store keeps the contract of the months of seen keys."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.memory_months import MemorySeenMonths
+from tests.conftest import Databases
+from tests.contracts.seen_months import MonthsSubject, SeenMonthsContract
+
+
+class TestInMemory(SeenMonthsContract):
+    """The store in plain Python."""
+
+    @pytest.fixture
+    def subject(self) -> MonthsSubject:
+        engine = MemoryEngine()
+        return MonthsSubject(MemorySeenMonths(engine), EmbeddedStore(engine))
+
+
+class TestInChdb(SeenMonthsContract):
+    """The real engine."""
+
+    @pytest.fixture
+    def subject(self, databases: Databases, threads: ThreadPoolExecutor) -> MonthsSubject:
+        sql = SqlThreads(databases(), threads)
+        return MonthsSubject(SqlSeenMonths(sql), EmbeddedStore(SqlEngine(sql)))

@@ -1,0 +1,168 @@
+"""Old seen keys go, and none that a frame could still meet."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import LogGap
+from schemas.flush import Table
+from schemas.frame import NewFrame, encode
+from schemas.timestamps import DAY, MINUTE, to_micros
+from tests.factories import NOW, WINDOW, Event, make_batch, make_event, make_meter, make_replay
+from tests.stream_processors.counting import PARTITIONS, Counting, partition_of_event
+
+pytestmark = pytest.mark.anyio
+
+LONG = 100 * DAY
+"""More than a window and a month."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Keeper:
+    """Counts the partitions it is told to, and forgets what it may."""
+
+    def __init__(self) -> None:
+        self.counting = Counting()
+        self.counting.meters.add(make_meter("tokens", "sum"))
+        self._partitions = [self.counting.partition(number) for number in range(PARTITIONS)]
+        self._names = iter(range(10**6))
+
+    async def post(self, partition: int, arrival: int) -> Event:
+        """An event under a key that belongs to the partition."""
+        tries = (make_event(f"key {name}", {"tokens": 1}, timestamp=arrival) for name in self._names)
+        event = next(event for event in tries if partition_of_event(event) == partition)
+        await self.counting.post([event], arrival)
+        return event
+
+    async def count(self, partition: int) -> None:
+        while await self._partitions[partition].step():
+            pass
+
+    async def post_and_count(self, partition: int, arrival: int) -> None:
+        await self.post(partition, arrival)
+        await self.count(partition)
+
+    async def expire(self) -> Sequence[int]:
+        return await self.counting.expiry().step()
+
+    def kept(self, partition: int) -> list[int]:
+        """When the keys still known arrived."""
+        rows = self.counting.engine.rows(Table.SEEN).to_pylist()
+        return sorted(row["arrival"] for row in rows if row["p"] == partition)
+
+    def counted(self, partition: int) -> list[int]:
+        """When the events that count arrived: these are kept for ever."""
+        rows = self.counting.engine.rows(Table.EVENTS).to_pylist()
+        return sorted(int(to_micros(row["arrival"])) for row in rows if row["p"] == partition)
+
+
+async def test_keys_beyond_the_window_go() -> None:
+    """The month of the first frames, once every partition is far beyond it; and only once."""
+    keeper = Keeper()
+    for arrival in (NOW, NOW + LONG):
+        for partition in range(PARTITIONS):
+            await keeper.post_and_count(partition, arrival)
+    assert await keeper.expire() == [202611]
+    assert [keeper.kept(partition) for partition in range(PARTITIONS)] == [[NOW + LONG]] * PARTITIONS
+    assert [keeper.counted(partition) for partition in range(PARTITIONS)] == [[NOW, NOW + LONG]] * PARTITIONS
+    assert await keeper.expire() == []
+
+
+async def test_a_partition_that_lags_holds_expiry_up() -> None:
+    """Its waiting frame may hold a repeat of what was young when it arrived, whatever the clock says by now."""
+    keeper = Keeper()
+    await keeper.post_and_count(0, NOW)
+    await keeper.post_and_count(1, NOW)
+    await keeper.post(1, NOW + 30 * DAY)
+    await keeper.post_and_count(0, NOW + LONG)
+    assert await keeper.expire() == []
+    await keeper.count(1)
+    await keeper.post_and_count(1, NOW + LONG)
+    assert await keeper.expire() == [202611, 202612]
+
+
+async def test_a_partition_without_frames_holds_nothing_up() -> None:
+    """Its frames, when they come, can meet the keys of their own partition alone."""
+    keeper = Keeper()
+    await keeper.post_and_count(0, NOW)
+    await keeper.post_and_count(0, NOW + LONG)
+    assert await keeper.expire() == [202611]
+
+
+async def test_where_nothing_was_counted_nothing_expires() -> None:
+    """Before the first frame, and before the first flush."""
+    keeper = Keeper()
+    assert await keeper.expire() == []
+    await keeper.post(0, NOW)
+    assert await keeper.expire() == []
+
+
+async def test_rejects_tried_again_keep_their_month() -> None:
+    """That key is all that tells an audit of the try, however long ago."""
+    keeper = Keeper()
+    event = await keeper.post(0, NOW)
+    replay = make_replay(event, "rej_0_0_0_0_tokens", "tokens")
+    await keeper.counting.log.append([frame_of(replay, NOW)])
+    for arrival in (NOW, NOW + LONG, NOW + 2 * LONG):
+        for partition in range(PARTITIONS):
+            await keeper.post_and_count(partition, arrival)
+    assert await keeper.expire() == [202702]
+    assert NOW in keeper.kept(partition_of_event(replay))
+
+
+async def test_a_gap_in_the_log_stops_expiry() -> None:
+    """Frames that may be restored are older than those that are there."""
+    keeper = Keeper()
+    await keeper.post_and_count(0, NOW)
+    await keeper.post(1, NOW)
+    await keeper.counting.log.acknowledge(1, 0)
+    await keeper.post_and_count(0, NOW + LONG)
+    with pytest.raises(LogGap, match="frames 0 to 0 were never counted"):
+        await keeper.expire()
+    assert keeper.kept(0) == [NOW, NOW + LONG]
+
+
+def frame_of(event: Event, arrival: int) -> NewFrame:
+    return NewFrame(partition=partition_of_event(event), arrival=arrival, payload=encode(make_batch([event])))
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([Keeper.post, Keeper.post_and_count]),
+        st.integers(0, PARTITIONS - 1),
+        st.sampled_from([0, MINUTE, DAY, 20 * DAY, WINDOW - 1, WINDOW, WINDOW + 1, 70 * DAY]),
+    ),
+    min_size=3,
+    max_size=9,
+)
+
+
+@given(steps=STEPS)
+def test_no_key_goes_that_a_frame_could_still_meet(steps: list[tuple[object, int, int]]) -> None:
+    """Not one that is waiting, nor one that is still to come; whatever was posted, counted and left waiting."""
+    asyncio.run(_meets_all(steps))
+
+
+async def _meets_all(steps: list[tuple[object, int, int]]) -> None:
+    keeper, now = Keeper(), NOW
+    waiting: list[list[int]] = [[] for _ in range(PARTITIONS)]
+    for act, partition, later in steps:
+        now += later
+        if act is Keeper.post:
+            await keeper.post(partition, now)
+            waiting[partition].append(now)
+        else:
+            await keeper.post_and_count(partition, now)
+            waiting[partition].clear()
+        await keeper.expire()
+        for number in range(PARTITIONS):
+            next_arrival = min(waiting[number], default=now)
+            still_met = [arrival for arrival in keeper.counted(number) if next_arrival - arrival <= WINDOW]
+            assert set(still_met) <= set(keeper.kept(number))
