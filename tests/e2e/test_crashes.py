@@ -1,5 +1,6 @@
 """kill -9 at random, many times, while producers send: every acked event is counted once."""
 
+import itertools
 import random
 import threading
 import time
@@ -29,7 +30,7 @@ def event(key: str, customer: str, value: str, now: datetime) -> dict[str, Any]:
 
 
 class Sender(threading.Thread):
-    """A producer that retries what was not acked, except for a few batches that it abandons."""
+    """A producer that retries what was not acked, gives up a few batches, and sends some acked ones once more."""
 
     def __init__(self, number: int, url: str, stop: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -40,18 +41,26 @@ class Sender(threading.Thread):
         self.acked: dict[str, dict[str, Any]] = {}
         self.abandoned: dict[str, dict[str, Any]] = {}
         self.failures: list[str] = []
+        self.retried = 0
+        self.repeated = 0
 
     def run(self) -> None:
-        batch = 0
+        batches = itertools.count()
         with httpx.Client(base_url=self._url, timeout=10, headers={"Authorization": f"Bearer {KEY}"}) as client:
             while not self._stop_asked.is_set():
-                events = self._batch(batch)
-                batch += 1
-                patience = 1 if self._random.random() < 0.05 else 10_000
-                if self._send(client, events, patience):
-                    self.acked.update({event["idempotency_key"]: event for event in events})
-                else:
-                    self.abandoned.update({event["idempotency_key"]: event for event in events})
+                self._post(client, self._batch(next(batches)))
+
+    def _post(self, client: httpx.Client, events: list[dict[str, Any]]) -> None:
+        told = self._send(client, events, patience=1 if self._random.random() < 0.3 else 10_000)
+        if told is None:
+            self.abandoned |= {event["idempotency_key"]: event for event in events}
+            return
+        self.acked |= {event["idempotency_key"]: event for event in events}
+        if self._random.random() < 0.2:
+            again = self._send(client, events, patience=10_000)
+            self.repeated += again is not None
+            if again is not None and again["duplicates"] != len(events):
+                self.failures.append(f"acked events were not known again: {again}")
 
     def _batch(self, batch: int) -> list[dict[str, Any]]:
         now = datetime.now(UTC) - timedelta(seconds=self._random.randrange(3600))
@@ -65,22 +74,31 @@ class Sender(threading.Thread):
             for place in range(BATCH)
         ]
 
-    def _send(self, client: httpx.Client, events: list[dict[str, Any]], patience: int) -> bool:
-        for _ in range(patience):
-            try:
-                answer = client.post("/v1/events/ingest", json={"events": events})
-            except httpx.TransportError:
-                answer = None
-            if answer is not None and answer.status_code == 200:
-                told = answer.json()
-                if told["accepted"] + told["duplicates"] != len(events) or told["rejected"]:
-                    self.failures.append(answer.text)
-                return True
-            if answer is not None and answer.status_code != 503:
-                self.failures.append(answer.text)
+    def _send(self, client: httpx.Client, events: list[dict[str, Any]], patience: int) -> dict[str, Any] | None:
+        """The answer, once there is a good one; None when patience ends or the test does."""
+        for attempt in range(patience):
+            answer = self._attempt(client, events)
+            if answer is not None:
+                self.retried += attempt > 0
+                return answer
             if self._stop_asked.wait(0.02):
-                return False
-        return False
+                break
+        return None
+
+    def _attempt(self, client: httpx.Client, events: list[dict[str, Any]]) -> dict[str, Any] | None:
+        try:
+            answer = client.post("/v1/events/ingest", json={"events": events})
+        except httpx.TransportError:
+            return None
+        told: dict[str, Any] = answer.json()
+        if answer.status_code == 200:
+            # One batch is one durable write: it stands whole or not at all, and the answer must say which.
+            if {told["accepted"], told["duplicates"]} != {0, len(events)} or told["rejected"]:
+                self.failures.append(answer.text)
+            return told
+        if answer.status_code != 503:
+            self.failures.append(answer.text)
+        return None
 
 
 def stored_events(server: Server) -> list[dict[str, Any]]:
@@ -136,6 +154,10 @@ def _meter(code: str, aggregation: str, value: str | None) -> dict[str, Any]:
 
 def _check(server: Server, senders: list[Sender]) -> None:
     assert [failure for sender in senders for failure in sender.failures] == []
+    # Else nothing was put to the test.
+    assert sum(sender.retried for sender in senders) >= KILLS
+    assert sum(sender.repeated for sender in senders) >= KILLS
+    assert any(sender.abandoned for sender in senders)
     acked = {key: event for sender in senders for key, event in sender.acked.items()}
     possible = acked | {key: event for sender in senders for key, event in sender.abandoned.items()}
     stored = stored_events(server)
