@@ -287,6 +287,10 @@ class TrustsTheLog(RememberingPartition):
     def _check_log_holds(self, offset: int, held_from: int) -> None:
         del offset, held_from
 
+    async def _was_cut(self, offset: int) -> bool:
+        del offset
+        return False
+
 
 # The others.
 
