@@ -1,6 +1,6 @@
 """Rejects tried again: each becomes a frame row for its one meter, under a key that lets it count at most once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from schemas.hashing import as_halves, body_digest, key_hash, partition_of
 from schemas.listing import Reject
 from schemas.meter import Meter
 from schemas.tables import replay_key
+from schemas.timestamps import DAY, to_iso
 
 
 class Skipped(NamedTuple):
@@ -21,8 +22,16 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def reason_to_skip(reject: Reject, meters: dict[str, Meter]) -> str | None:
-    """Why trying again makes no sense; None if it does."""
+REPLAYED_WITHIN = 35 * DAY
+"""For how long after its arrival a reject may be tried again.
+
+Its replay key keeps it from counting twice, and a key is known for the window of 35 days and 5 minutes after its frame.
+No try comes before the reject and none later than this, so no two of them are ever further apart than the window.
+"""
+
+
+def reason_to_skip(reject: Reject, meters: Mapping[str, Meter], now: int) -> str | None:
+    """Why trying again makes no sense, or would not be safe; None if it does and is."""
     if reject.meter is None:
         return "the event itself was refused: its key belongs to another event; post it again under a new key"
     if reject.replayed:
@@ -30,6 +39,12 @@ def reason_to_skip(reject: Reject, meters: dict[str, Meter]) -> str | None:
     meter = meters.get(reject.meter)
     if meter is None or meter.archived_version is not None:
         return f"the meter {reject.meter!r} is archived and counts no more"
+    if now - reject.arrival > REPLAYED_WITHIN:
+        return (
+            f"it arrived at {to_iso(reject.arrival)}, more than 35 days ago: a try is not remembered for "
+            "longer. Post the event again under a new key, with the backfill scope if it is too old; all meters that "
+            "count such events will count it"
+        )
     return None
 
 
@@ -41,8 +56,22 @@ class Replays:
         self._clock = clock
         self._partitions = partitions
 
+    def sort_out(
+        self, rejects: Sequence[Reject], meters: Mapping[str, Meter]
+    ) -> tuple[Sequence[Reject], Sequence[Skipped]]:
+        """Those to be tried again, and those that are not."""
+        now = self._clock()
+        reasons = [reason_to_skip(reject, meters, now) for reject in rejects]
+        judged = list(zip(rejects, reasons, strict=True))
+        skipped = [Skipped(reject.id, reason) for reject, reason in judged if reason is not None]
+        return [reject for reject, reason in judged if reason is None], skipped
+
     async def put(self, rejects: Sequence[Reject], request_id: str) -> None:
-        """Durable when this returns. Repeated, it changes nothing: the processor knows their keys."""
+        """Durable when this returns. Repeated, it changes nothing: the processor knows their keys.
+
+        The arrival may be a little before that of a group the intake is just writing. That is harmless: to the window
+        an earlier frame is only a younger one, and expiry leaves a day for clocks that disagree.
+        """
         arrival = self._clock()
         hashes = [key_hash(reject.account, replay_key(reject.id)) for reject in rejects]
         partitions = partition_of(as_halves(b"".join(hashes)), self._partitions).tolist()

@@ -7,12 +7,12 @@ from ingest_gateway.endpoint import Call, Endpoint
 from ingest_gateway.envelope import Reply, page
 from ingest_gateway.nearest import unknown_name
 from ingest_gateway.ports import EventReader, Meters
-from ingest_gateway.replays import Replays, Skipped, reason_to_skip
+from ingest_gateway.replays import Replays, Skipped
 from schemas.account import Scope
 from schemas.errors import Invalid
 from schemas.event import NAME_LENGTH
 from schemas.ids import AccountId
-from schemas.listing import Reject, RejectQuery
+from schemas.listing import RejectQuery
 
 REPLAYED_AT_ONCE = 1000
 FIELDS = ("ids", "meter", "code")
@@ -49,20 +49,20 @@ class RejectRoutes:
         return call.success(rejects=shown, pagination=page(found.next_cursor))
 
     async def replay(self, call: Call) -> Reply:
-        """Up to a thousand in one call; `more` says that the same call again would find others."""
+        """Up to a thousand in one call; `more` says that the same call, a moment later, would find others."""
         asked = read_replay(await call.document(), call.account)
         found = await self._events.rejects(asked)
         meters = {meter.code: meter for meter in await self._meters.list(call.account)}
-        reasons = {reject.id: reason_to_skip(reject, meters) for reject in found.items}
-        tried: list[Reject] = [reject for reject in found.items if reasons[reject.id] is None]
+        tried, skipped = self._replays.sort_out(found.items, meters)
         await self._replays.put(tried, call.request_id)
-        skipped = [Skipped(reject, reason) for reject, reason in reasons.items() if reason is not None]
-        skipped += [Skipped(named, "there is no such reject") for named in asked.ids if named not in reasons]
+        there = {reject.id for reject in found.items}
+        strangers = [Skipped(named, "there is no such reject") for named in asked.ids if named not in there]
         return call.success(
             replay={
                 "replayed": [reject.id for reject in tried],
-                "skipped": [skip._asdict() for skip in skipped],
-                "more": found.next_cursor is not None,
+                "skipped": [skip._asdict() for skip in (*skipped, *strangers)],
+                # Where none was tried, the same call would find the same ones for ever.
+                "more": bool(tried) and found.next_cursor is not None,
             }
         )
 

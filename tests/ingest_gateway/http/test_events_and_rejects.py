@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.account import Mode
 from schemas.event import EventFlag
@@ -11,6 +12,7 @@ from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.ids import AccountId
 from schemas.listing import EventQuery, RejectQuery
 from schemas.tables import replay_key
+from schemas.timestamps import DAY
 from tests.ingest_gateway.http.conftest import TOKENS, World
 from tests.ingest_gateway.http.fakes import kept_reject, stored_event
 
@@ -116,6 +118,33 @@ async def test_what_makes_no_sense_is_skipped_with_a_reason(kept: World, auth: d
     assert "new key" in reasons[ids[2]]
     assert "archived" in reasons[ids[3]]
     assert reasons[ids[4]] == reasons["rej_nope"] == "there is no such reject"
+
+
+async def test_what_is_older_than_the_window_is_skipped(kept: World, auth: dict[str, str]) -> None:
+    """A first try long ago may be forgotten by now; 35 days after the arrival none can be."""
+    (young, *_) = kept.reader.kept
+    kept.reader.kept = [
+        replace(young, id="rej_young", arrival=kept.clock() - 35 * DAY),
+        replace(young, id="rej_old", arrival=kept.clock() - 35 * DAY - 1),
+    ]
+    body = {"meter": "tokens"}
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json=body)).json()["replay"]
+    assert answer["replayed"] == ["rej_young"]
+    ((old, reason),) = ((skip["id"], skip["reason"]) for skip in answer["skipped"])
+    assert old == "rej_old"
+    assert "35 days" in reason
+    assert "new key" in reason
+
+
+async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: dict[str, str]) -> None:
+    """Whoever repeats the call while there is more comes to an end, though what cannot be tried again stays open."""
+    (young, *_) = kept.reader.kept
+    kept.reader.kept = [replace(young, id=f"rej_{number}", arrival=0) for number in range(1001)]
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    assert (answer["replayed"], answer["more"], len(answer["skipped"])) == ([], False, 1000)
+    kept.reader.kept.insert(0, young)
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    assert (answer["replayed"], answer["more"]) == ([young.id], True)
 
 
 @pytest.mark.parametrize(
