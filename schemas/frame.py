@@ -68,6 +68,14 @@ def encode(events: pa.RecordBatch) -> bytes:
     return bytes([FORMAT]) + _compressor().compress(events.serialize())
 
 
+def raw_size(payload: bytes) -> int:
+    """How many bytes a payload decodes to, read from its header. Of one that does not tell, the bytes it has itself."""
+    try:
+        return max(zstandard.frame_content_size(memoryview(payload)[1:]), len(payload))
+    except zstandard.ZstdError:
+        return len(payload)
+
+
 def decode(payload: bytes) -> pa.RecordBatch:
     """The events of a payload. An unreadable one is an alarm: an accepted event must never be skipped."""
     if not payload or payload[0] != FORMAT:

@@ -5,7 +5,6 @@ every check between them closes a hole that lost or doubled events in a simpler 
 tests/simulator breaks them one by one to prove that it would notice.
 """
 
-import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from schemas.errors import ClaimMismatch, LogGap, StoreFailed
 from schemas.flush import Applied, Claim, SeenRows, Table
-from schemas.frame import Frame
+from schemas.frame import Frame, raw_size
 from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
 from schemas.timestamps import month_of
@@ -55,9 +54,20 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return Position(number=claim.number + 1, offset=claim.last + 1, version=claim.version)
 
 
-def of_one_month(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """The leading frames that arrived in the same month: a flush's rows all carry it, and expire by it."""
-    return list(itertools.takewhile(lambda frame: month_of(frame.arrival) == month_of(frames[0].arrival), frames))
+def fit_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
+    """The leading frames that arrived in one month and are not too large together; never none where any waits.
+
+    All rows of a flush carry one month, and expire by it.
+    """
+    month = month_of(waiting[0].arrival) if waiting else None
+    taken: list[Frame] = []
+    size = 0
+    for frame in waiting:
+        size += raw_size(frame.payload)
+        if month_of(frame.arrival) != month or (taken and size > max_raw_bytes):
+            break
+        taken.append(frame)
+    return taken
 
 
 class Partition:
@@ -121,7 +131,7 @@ class Partition:
             # A rival has counted them, or retention has deleted them: the boot finds out which.
             self.forget()
             return 0
-        frames = of_one_month(waiting)
+        frames = fit_for_one_flush(waiting, self._policy.max_raw_bytes)
         newest = await self._ports.meters.newest_version()
         if not frames and newest <= position.version:
             return 0

@@ -20,7 +20,9 @@ class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     window: int = WINDOW
     max_bytes: int = 24_000_000
-    """How many bytes of frame payloads one flush may take: this bounds its memory."""
+    """How many bytes of frame payloads one flush may take: this bounds what is read at once."""
+    max_raw_bytes: int = 200_000_000
+    """The same, decompressed: events that are all alike become a hundred times smaller, and must fit into memory."""
     filter_keys: int = 2_000_000
     """How many keys a fresh filter has room for beyond those already known."""
 

@@ -1,0 +1,69 @@
+"""A flush takes frames of one month, as many as fit into memory, and always makes progress."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.flush import Claim
+from schemas.frame import Frame, encode, raw_size
+from schemas.timestamps import DAY, month_of
+from stream_processors.flushing.partition import Partition, Ports, fit_for_one_flush
+from stream_processors.flushing.policy import FlushPolicy
+from tests.factories import NOW, make_batch, make_event, make_meter
+from tests.stream_processors.counting import PARTITIONS, Counting, no_pause
+
+PAYLOADS = [encode(make_batch([make_event("key", "x" * size)])) for size in (0, 10_000, 100_000)]
+
+
+@given(
+    sizes=st.lists(st.sampled_from(PAYLOADS), max_size=8),
+    gaps=st.lists(st.sampled_from([0, DAY, 20 * DAY]), min_size=8, max_size=8),
+    cap=st.sampled_from([0, 15_000, 120_000, 10**9]),
+)
+def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: int) -> None:
+    """The longest leading run whose raw sizes fit; the first frame always goes, or the partition would stand still."""
+    waiting = [
+        Frame(partition=0, offset=offset, arrival=NOW + sum(gaps[:offset]), payload=payload)
+        for offset, payload in enumerate(sizes)
+    ]
+    taken = list(fit_for_one_flush(waiting, cap))
+
+    def fits(frames: list[Frame]) -> bool:
+        one_month = len({month_of(frame.arrival) for frame in frames}) == 1
+        return one_month and (len(frames) == 1 or sum(raw_size(frame.payload) for frame in frames) <= cap)
+
+    assert taken == waiting[: len(taken)]
+    assert bool(taken) == bool(waiting)
+    assert not waiting or fits(taken)
+    assert len(taken) == len(waiting) or not fits(waiting[: len(taken) + 1])
+
+
+@pytest.mark.anyio
+async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
+    """Small in the log, large in memory: several flushes, each below the cap, and everything is counted."""
+    counting = Counting()
+    counting.meters.add(make_meter("tokens", "sum"))
+    properties = '{"tokens":1,"text":"' + "x" * 10_000 + '"}'
+    for number in range(40):
+        await counting.post([make_event(f"key {number}", properties)], NOW + number)
+    ports = Ports(
+        log=counting.log,
+        claims=counting.store,
+        tables=counting.store,
+        seen=counting.store,
+        meters=counting.meters,
+        pause=no_pause,
+    )
+    for number in range(PARTITIONS):
+        partition = Partition(number, ports, FlushPolicy(filter_keys=1000, max_raw_bytes=60_000))
+        while await partition.step():
+            pass
+    counting.is_exact()
+    claims = [row for row in counting.engine.flushes if isinstance(row, Claim)]
+    assert max(claim.last - claim.first + 1 for claim in claims) == 5
+    assert sum(claim.last - claim.first + 1 for claim in claims) == 40
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
