@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install up test check fix bench bench-full clean
+.PHONY: help install up test soak check fix bench bench-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ up: install  ## migrate and serve on http://localhost:8787
 
 test: install check  ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: install  ## the long proofs: a log that hangs for a minute under two hundred clients
+	SOAK_SECONDS=60 $(BIN)/pytest tests/e2e/test_attack.py -s
 
 check: install  ## style, types
 	$(BIN)/ruff check .

@@ -71,11 +71,19 @@ async def open_embedded(settings: Settings, around: Surroundings) -> AsyncIterat
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
         opened.enter_context(directory.owned())
-        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock))
         policy = LogPolicy(held_bytes=settings.log_limit)
         log = await opened.enter_async_context(
             SqliteFrameLog(directory.log, settings.partitions, policy, around.metrics)
         )
+        yield await opened.enter_async_context(open_over(log, settings, around))
+
+
+@asynccontextmanager
+async def open_over(log: SqliteFrameLog, settings: Settings, around: Surroundings) -> AsyncIterator[Embedded]:
+    """All that stands on an open log, in a data directory that is ours."""
+    directory = DataDirectory(settings.data_dir)
+    async with AsyncExitStack() as opened:
+        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock))
         store = _open_store(opened, directory, _identity(settings, log))
         months = SqlSeenMonths(store.threads)
         processors = opened.enter_context(open_processors(settings, log, store.flushes, months, ledger.meters, around))

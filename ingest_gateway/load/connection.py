@@ -29,12 +29,17 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._retry_after = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether another post has a chance."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def post(self, body: bytes) -> asyncio.Future[Answer]:
         """Send it; the answer always comes, if only to say that the connection is lost."""
         self._waiting = answer = asyncio.get_running_loop().create_future()
         self._body.clear()
         self._retry_after = 0.0
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.is_open:
             self._finish(LOST)
         else:
             self._transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))

@@ -6,13 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+SERVE = ("ingest_gateway", "serve")
 KEY = "ak_live_endtoendtestendtoendtestendtoend00"
 PATIENCE = 60.0
 
@@ -35,8 +39,9 @@ def free_port() -> int:
 class Server:
     """`tallyhouse serve` on a data directory that outlives it."""
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(self, data: Path, *, program: Sequence[str] = SERVE, **settings: str) -> None:
         self.data = data
+        self._program = program
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._settings = settings
@@ -57,7 +62,7 @@ class Server:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ingest_gateway", "serve"], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", *self._program], env=environment, cwd=ROOT, stdout=log, stderr=log
             )
         wait_until("the server to be ready", self._ready)
 
@@ -119,3 +124,19 @@ class Server:
             return all(partition["lag_frames"] == 0 for partition in partitions)
 
         wait_until("all frames to be counted", counted)
+
+    def usage(self, meter: str) -> dict[str, Decimal]:
+        """Of the last hours and the next, by customer."""
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        between = {"from": (now - timedelta(hours=3)).isoformat(), "to": (now + timedelta(hours=1)).isoformat()}
+        answer = self.get("/v1/usage", meter=meter, window="none", **between)
+        return {row["customer_id"]: Decimal(row["value"]) for row in answer["usage"]}
+
+    def total(self, meter: str) -> Decimal:
+        return sum(self.usage(meter).values(), Decimal(0))
+
+    def make_meter(self, code: str, value_property: str | None = None) -> None:
+        """A count, or a sum where there is something to add up."""
+        meter = {"code": code, "name": code, "event_name": "api.request"}
+        what = {"aggregation": "sum", "value_property": value_property} if value_property else {"aggregation": "count"}
+        self.post("/v1/meters", meter | what, expect=201)

@@ -112,23 +112,12 @@ def stored_events(server: Server) -> list[dict[str, Any]]:
             return events
 
 
-def usage_of(server: Server, meter: str) -> dict[str, Decimal]:
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    answer = server.get(
-        "/v1/usage",
-        meter=meter,
-        **{"from": (now - timedelta(hours=3)).isoformat(), "to": (now + timedelta(hours=1)).isoformat()},
-        window="none",
-    )
-    return {row["customer_id"]: Decimal(row["value"]) for row in answer["usage"]}
-
-
 def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
     """20 kills while three producers send: usage, raw events and what was acked agree exactly."""
     chance = random.Random(7)
     stop = threading.Event()
     with Server(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
-        server.post("/v1/meters", _meter("tokens", "sum", "$.tokens"), expect=201)
+        server.make_meter("tokens", "$.tokens")
         senders = [Sender(number, server.url, stop) for number in range(SENDERS)]
         for sender in senders:
             sender.start()
@@ -139,17 +128,12 @@ def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) ->
             server.kill()
             server.start()
             if kill == KILLS // 2:
-                server.post("/v1/meters", _meter("requests", "count", None), expect=201)
+                server.make_meter("requests")
         stop.set()
         for sender in senders:
             sender.join()
         server.wait_until_counted()
         _check(server, senders)
-
-
-def _meter(code: str, aggregation: str, value: str | None) -> dict[str, Any]:
-    meter = {"code": code, "name": code, "event_name": "api.request", "aggregation": aggregation}
-    return meter | ({"value_property": value} if value else {})
 
 
 def _check(server: Server, senders: list[Sender]) -> None:
@@ -171,9 +155,9 @@ def _check(server: Server, senders: list[Sender]) -> None:
         customer = possible[key]["customer_id"]
         tokens[customer] = tokens.get(customer, Decimal(0)) + Decimal(possible[key]["properties"]["tokens"])
         requests[customer] = requests.get(customer, Decimal(0)) + 1
-    assert usage_of(server, "tokens") == tokens
+    assert server.usage("tokens") == tokens
     wait_until(
         "the later meter's count of the past",
         lambda: bool(server.get("/v1/meters/requests")["meter"]["backfill"]["done"]),
     )
-    assert usage_of(server, "requests") == requests
+    assert server.usage("requests") == requests

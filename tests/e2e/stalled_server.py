@@ -1,0 +1,58 @@
+"""The product's own server over the real log, except that appends do not return while a file `stalled` is there."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from ingest_gateway.data_directory import DataDirectory
+from ingest_gateway.embedded import Surroundings, open_over
+from ingest_gateway.logs import build_logger
+from ingest_gateway.prometheus import PrometheusMetrics
+from ingest_gateway.serve import Server, _config, _install_key, _listening, _settle_memory
+from ingest_gateway.settings import Settings, read_settings
+from schemas.frame import NewFrame
+from schemas.metrics import Metrics
+from stream_processors.backends.log.sqlite import SqliteFrameLog
+
+STALLED = "stalled"
+LOOK_SECONDS = 0.02
+
+
+class StallingLog(SqliteFrameLog):
+    """As a disk that hangs: no answer, and no error either."""
+
+    def __init__(self, directory: DataDirectory, partitions: int, metrics: Metrics) -> None:
+        super().__init__(directory.log, partitions, None, metrics)
+        self._stalled: Path = directory.path / STALLED
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        while self._stalled.exists():  # noqa: ASYNC110 - the sign comes from another process
+            await asyncio.sleep(LOOK_SECONDS)
+        await super().append(frames)
+
+
+async def serve(settings: Settings) -> None:
+    logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
+    around = Surroundings(clock=now, logger=logger, metrics=PrometheusMetrics())
+    directory = DataDirectory(settings.data_dir)
+    with _listening(settings) as listener, directory.owned():
+        async with (
+            StallingLog(directory, settings.partitions, around.metrics) as log,
+            open_over(log, settings, around) as embedded,
+        ):
+            await _install_key(settings, embedded)
+            _settle_memory()
+            await Server(_config(settings, embedded)).serve(sockets=[listener])
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(read_settings(os.environ)))
