@@ -1,6 +1,8 @@
 """Posting events: every event gets its verdict, and a good answer means that the events are durable."""
 
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from ingest_gateway.bodies import decompress
 from ingest_gateway.budget import Share
@@ -18,6 +20,17 @@ from schemas.event import RejectCode, Verdict
 INGEST = "/v1/events/ingest"
 CLOUDEVENTS = "/api/v1/events"
 
+_LARGE_BYTES = 1_000_000
+_MANY_OBJECTS = 2_500
+"""Where each event is bad in its own way, each costs up to 60 µs: beyond this nobody else may wait for them."""
+_SMALL_BYTES = _MANY_OBJECTS * len(b"{}")
+_COMPRESSED_BYTES = 4_000
+"""A byte of gzip can become a thousand."""
+_THREADS = 2
+"""Bodies read apart at a time, so that they leave the threads that frames are made in to the intake."""
+
+_Answer = TypeVar("_Answer")
+
 
 class Submits(Protocol):
     """The intake."""
@@ -32,6 +45,7 @@ class IngestRoutes:
         self._intake = intake
         self._rates = rates
         self._body_bytes = body_bytes
+        self._apart = asyncio.Semaphore(_THREADS)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -62,23 +76,49 @@ class IngestRoutes:
         return Reply(204, b"")
 
     async def _take(self, call: Call, share: Share, *, strict: bool) -> tuple[Posted, Outcome]:
-        body = await call.read(share, self._body_bytes)
-        encoding = call.header.get(b"content-encoding")
-        if encoding is not None:
-            opened = decompress(body, encoding.decode("latin-1"), self._body_bytes)
-            share.grow(len(opened))
-            body = opened
-        posted = parse_body(
-            body,
-            call.header.get(b"content-type", b"").decode("latin-1"),
-            account=call.account,
-            request_id=call.request_id,
-            strict=strict,
-            backfill=call.key.may(Scope.BACKFILL),
-        )
+        posted = await self._parsed(call, await self._opened(call, share), strict=strict)
         outcome = await self._intake.submit(posted)
         self._rates.add(call.account, outcome)
         return posted, outcome
+
+    async def _opened(self, call: Call, share: Share) -> bytes:
+        """The plain bytes of the body."""
+        body = await call.read(share, self._body_bytes)
+        encoding = call.header.get(b"content-encoding")
+        if encoding is None:
+            return body
+
+        def opened() -> bytes:
+            return decompress(body, encoding.decode("latin-1"), self._body_bytes)
+
+        plain = await self._in_thread(opened) if len(body) > _COMPRESSED_BYTES else opened()
+        share.grow(len(plain))
+        return plain
+
+    async def _parsed(self, call: Call, body: bytes, *, strict: bool) -> Posted:
+        """The events of the body: a small one here and now, one that takes its time where nobody waits for it."""
+
+        def parsed() -> Posted:
+            return parse_body(
+                body,
+                call.header.get(b"content-type", b"").decode("latin-1"),
+                account=call.account,
+                request_id=call.request_id,
+                strict=strict,
+                backfill=call.key.may(Scope.BACKFILL),
+            )
+
+        return await self._in_thread(parsed) if takes_long(body) else parsed()
+
+    async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
+        async with self._apart:
+            return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def takes_long(body: bytes) -> bool:
+    """Could reading it hold up other requests?"""
+    size = len(body)
+    return size > _LARGE_BYTES or (size > _SMALL_BYTES and body.count(b"{") > _MANY_OBJECTS)
 
 
 def _single_reply(call: Call, posted: Posted, outcome: Outcome) -> Reply:
