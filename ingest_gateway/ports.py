@@ -121,3 +121,7 @@ class Status(Protocol):
     """How the processors are doing."""
 
     async def partitions(self) -> Sequence[PartitionStatus]: ...
+
+    async def backfills(self) -> str:
+        """The counting of the past for new meters: a state as a partition's."""
+        ...

@@ -34,6 +34,7 @@ class StatusRoutes:
                 "partitions": [_partition(partition) for partition in partitions],
                 "lag_frames": sum(partition.lag_frames for partition in partitions),
                 "lag_seconds": max((partition.lag_seconds for partition in partitions), default=0.0),
+                "backfills": await self._status.backfills(),
                 "rates": self._rates_of(call),
                 "open_rejects": {"count": len(rejects.items), "more": rejects.next_cursor is not None},
                 "watermark": watermark_document(await self._usage.watermark()),

@@ -8,6 +8,7 @@ from typing import Protocol
 from schemas.errors import Alarm
 from schemas.logs import Logger, NoLogger
 from stream_processors.flushing.policy import Pause
+from stream_processors.workers.driver import BOOTING, COUNTING, RETRYING, STOPPED
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
 
@@ -38,6 +39,12 @@ class BackfillDriver:
         self._pause = pause
         self._rest = rest
         self._monotonic = monotonic
+        self._state = BOOTING
+
+    @property
+    def state(self) -> str:
+        """As a partition's: `booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""
+        return self._state
 
     async def run(self) -> None:
         """Count the past of every meter there is and will be."""
@@ -46,11 +53,14 @@ class BackfillDriver:
             try:
                 await self._turn()
                 failures = 0
+                self._state = COUNTING
             except Alarm as alarm:
+                self._state = f"{STOPPED}{alarm}"
                 self._logger.exception("backfills stopped: meters lack a part of their past", alarm=str(alarm))
                 return
             except Exception:
                 failures += 1
+                self._state = RETRYING
                 self._logger.exception("backfill failed, it is tried again", attempt=failures)
                 await self._pause(failures)
 

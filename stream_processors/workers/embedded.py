@@ -53,6 +53,10 @@ class EmbeddedWorker:
         """How far each partition is counted."""
         return [await driver.status() for driver in self._drivers]
 
+    async def backfills(self) -> str:
+        """How the counting of the past for new meters is doing."""
+        return self._backfill.state
+
     def _run(self) -> None:
         asyncio.run(self._work())
 

@@ -69,6 +69,9 @@ class FakeReader:
         ]
         return Page(items=tuple(found[: query.limit]), next_cursor="more" if len(found) > query.limit else None)
 
+    async def backfills(self) -> str:
+        return "stopped: a frame cannot be read"
+
     async def partitions(self) -> Sequence[PartitionStatus]:
         return [
             PartitionStatus(

@@ -174,6 +174,7 @@ async def test_status_tells_lag_and_rejects(kept: World, auth: dict[str, str]) -
     assert (status["lag_frames"], status["lag_seconds"], status["watermark"]) == (2, 1.5, {"0": 9})
     assert status["open_rejects"] == {"count": 3, "more": False}
     assert status["partitions"][0]["state"] == "running"
+    assert status["backfills"] == "stopped: a frame cannot be read"
 
 
 async def test_status_tells_the_rate(world: World, auth: dict[str, str]) -> None:
