@@ -11,6 +11,7 @@ from schemas.logs import Logger
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.core.filter import KeyFilter
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
@@ -21,6 +22,9 @@ from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
 from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+
+_NO_KEYS = KeyFilter.sized_for(1)
 
 
 class Processors(NamedTuple):
@@ -35,8 +39,11 @@ class Processors(NamedTuple):
         return self.worker
 
     def filter_of(self, partition: int) -> Filter | None:
-        """The partition's keys; None before its boot."""
-        return self.partitions[partition].key_filter
+        """The partition's keys; None before its boot.
+
+        Where nothing is counted there will be no boot: every key looks new, and the processor judges later.
+        """
+        return self.partitions[partition].key_filter if self.counting else _NO_KEYS
 
     async def check(self) -> None:
         """Raises where a partition has stopped."""
