@@ -23,7 +23,6 @@ from stream_processors.workers.embedded import EmbeddedWorker
 from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
-
 _NO_KEYS = KeyFilter.sized_for(1)
 
 
