@@ -1,0 +1,143 @@
+"""The first minutes with Tallyhouse: what it prints can be pasted, and the published quickstart works as it stands."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.server import PATIENCE, free_port, wait_until
+from tests.skips import skip_without
+
+PUBLISHED = """{
+    "events": [
+      {
+        "event_name": "api.request",
+        "idempotency_key": "evt_abc123xyz",
+        "customer_id": "cm5x9z8nv0000h85r7l9p2k1m",
+        "timestamp": "2024-01-15T10:30:00Z",
+        "properties": {
+          "tokens": 150,
+          "model": "gpt-4"
+        }
+      }
+    ]
+  }"""
+"""The contract's own example, to the letter."""
+
+COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
+STARTED = re.compile(r"Tallyhouse is counting at (\S+),")
+FIRST_KEY = re.compile(r"^  (ak_live_\S+)$", re.MULTILINE)
+
+
+class Terminal:
+    """`tallyhouse serve` as a person runs it, with nothing set but where."""
+
+    def __init__(self, process: subprocess.Popen[bytes], shown: Path) -> None:
+        self._process = process
+        self._shown = shown
+
+    @property
+    def text(self) -> str:
+        return self._shown.read_text()
+
+    @property
+    def commands(self) -> list[str]:
+        """To make a meter, to post an event, to ask for the usage."""
+        return COMMAND.findall(self.text)
+
+    @property
+    def first_key(self) -> str | None:
+        found = FIRST_KEY.search(self.text)
+        return found[1] if found else None
+
+    @property
+    def url(self) -> str:
+        started = STARTED.search(self.text)
+        assert started is not None, self.text
+        return started[1]
+
+    def is_up(self) -> bool:
+        assert self._process.poll() is None, f"it ended: {self.text}"
+        return len(self.commands) == 3
+
+    def interrupt(self) -> int:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(PATIENCE)
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(PATIENCE)
+
+
+@contextmanager
+def started(data: Path, shown: Path) -> Iterator[Terminal]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
+    environment |= {"TALLYHOUSE_DATA_DIR": str(data), "TALLYHOUSE_PORT": str(free_port())}
+    with shown.open("wb") as screen:
+        program = [str(Path(sys.executable).parent / "tallyhouse"), "serve"]
+        terminal = Terminal(subprocess.Popen(program, env=environment, stdout=screen, stderr=screen), shown)
+    try:
+        wait_until("the commands to be shown", terminal.is_up)
+        yield terminal
+    finally:
+        terminal.end()
+
+
+def pasted(command: str) -> dict[str, Any]:
+    if shutil.which("curl") is None:
+        skip_without("curl", "install the package `curl`")
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(run.stdout)
+    assert answer["success"], answer
+    return answer
+
+
+def test_what_is_printed_can_be_pasted_and_what_was_counted_stays(tmp_path: Path) -> None:
+    """Key, meter, event, usage; Ctrl-C; and the next start shows no key and the same usage."""
+    data = tmp_path / "data"
+    with started(data, tmp_path / "first") as terminal:
+        assert terminal.first_key is not None
+        meter, post, question = terminal.commands
+        assert pasted(meter)["meter"]["code"] == "tokens"
+        assert pasted(post)["accepted"] == 1
+        wait_until("the event to be counted", lambda: bool(pasted(question)["usage"]))
+        usage = pasted(question)["usage"]
+        assert [row["value"] for row in usage] == ["12.5"]
+        assert terminal.interrupt() == 0
+        assert "Traceback" not in terminal.text
+    with started(data, tmp_path / "second") as again:
+        assert again.first_key is None
+        assert terminal.first_key not in again.text
+        wait_until("the partitions to be read again", lambda: bool(pasted(again.commands[2])["usage"]))
+        assert pasted(again.commands[2])["usage"] == usage
+        assert again.interrupt() == 0
+        assert "Traceback" not in again.text
+
+
+def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
+    """Its event is years old: the first key may post it, and it is counted; its retry is a duplicate."""
+    with started(tmp_path / "data", tmp_path / "screen") as terminal:
+        headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
+        with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
+            meter = {"code": "tokens", "name": "Tokens", "event_name": "api.request", "aggregation": "sum"}
+            assert client.post("/v1/meters", json=meter | {"value_property": "$.tokens"}).status_code == 201
+            first, retry = (client.post("/v1/events/ingest", content=PUBLISHED) for _ in range(2))
+            told = first.json()
+            assert (first.status_code, told["success"], told["accepted"]) == (200, True, 1)
+            assert re.fullmatch(r"req_[A-Za-z0-9]+", told["request_id"])
+            assert (retry.json()["accepted"], retry.json()["duplicates"]) == (0, 1)
+            asked = {"meter": "tokens", "from": "2024-01-01T00:00:00Z", "to": "2024-02-01T00:00:00Z", "window": "month"}
+            wait_until("the event to be counted", lambda: bool(client.get("/v1/usage", params=asked).json()["usage"]))
+            (row,) = client.get("/v1/usage", params=asked).json()["usage"]
+            assert (row["customer_id"], row["value"]) == ("cm5x9z8nv0000h85r7l9p2k1m", "150")
