@@ -106,15 +106,15 @@ class SeenMonths(Protocol):
     """The months (such as 202611) that seen keys are kept by, for whoever decides which of them may go."""
 
     async def seen_months(self) -> Sequence[int]:
-        """Those there are, the oldest first."""
+        """Those there are, the oldest first; what was put aside is no month's any more."""
         ...
 
     async def last_arrival(self, partition: int) -> int | None:
-        """When the newest of the partition's seen keys arrived; None if it has none."""
+        """When the newest key of the partition's months arrived; None if there is none."""
         ...
 
-    async def holds_replays(self, month: int) -> bool:
-        """Are keys of rejects tried again among this month's? Audits ask for those, however old."""
+    async def put_replays_aside(self, month: int) -> None:
+        """Have the keys of rejects tried again outlive their month, for audits ask for them however old they are."""
         ...
 
     async def drop_seen_month(self, month: int) -> None:

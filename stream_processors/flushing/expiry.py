@@ -40,15 +40,12 @@ class Expiry:
         oldest = await self._oldest_arrival()
         if oldest is None:
             return []
-        return [month for month in expired_months(months, oldest, self._window) if await self._drop(month)]
-
-    async def _drop(self, month: int) -> bool:
-        """Rarely done and rarely many: a month with rejects tried again stays, or an audit could not tell they were."""
-        if await self._ports.seen.holds_replays(month):
-            return False
-        await self._ports.seen.drop_seen_month(month)
-        self._ports.metrics.count(Counter.EXPIRED_MONTHS)
-        return True
+        expired = expired_months(months, oldest, self._window)
+        for month in expired:
+            await self._ports.seen.put_replays_aside(month)
+            await self._ports.seen.drop_seen_month(month)
+            self._ports.metrics.count(Counter.EXPIRED_MONTHS)
+        return expired
 
     async def _oldest_arrival(self) -> int | None:
         """No frame still to be counted arrived before this; None where none ever was, and no key is kept."""

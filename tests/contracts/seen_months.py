@@ -36,7 +36,8 @@ class SeenMonthsContract:
         """Nothing was counted: nothing can be said."""
         assert await subject.months.seen_months() == []
         assert await subject.months.last_arrival(0) is None
-        assert not await subject.months.holds_replays(202601)
+        await subject.months.put_replays_aside(202601)
+        await subject.months.drop_seen_month(202601)
 
     async def test_months_are_told_in_order(self, subject: MonthsSubject) -> None:
         """Once each, whatever partition and order they were written in."""
@@ -72,11 +73,28 @@ class SeenMonthsContract:
         assert again is Applied.CLOSED
         assert await subject.months.seen_months() == []
 
-    async def test_keys_of_rejects_tried_again_are_noticed(self, subject: MonthsSubject) -> None:
-        """They are keys without an event, in their own month only."""
-        await subject.count(0, ["a", "b"], 202611)
-        await subject.count(1, ["c"], 202612)
-        assert not await subject.months.holds_replays(202611)
-        await subject.store.apply(Table.SEEN, 0, 2, rows_of(Table.SEEN, ["replay"], number=2, month=202611))
-        assert await subject.months.holds_replays(202611)
-        assert not await subject.months.holds_replays(202612)
+    async def test_keys_of_rejects_tried_again_outlive_their_month(self, subject: MonthsSubject) -> None:
+        """They are the keys without an event. Those of events go, and those of other months are left where they are."""
+        await subject.count(0, ["a", "b"], 202608, arrival=NOW)
+        await subject.count(1, ["c"], 202611, arrival=NOW + 5)
+        for number, month in ((100, 202608), (101, 202611)):
+            rows = rows_of(Table.SEEN, [f"replay {number}"], number=number, month=month, arrival=NOW + number)
+            await subject.store.apply(Table.SEEN, 0, number, rows)
+        for _ in range(2):
+            await subject.months.put_replays_aside(202608)
+        await subject.months.drop_seen_month(202608)
+        assert await subject.months.seen_months() == [202611]
+        keys = [key(name) for name in ("a", "b", "c", "replay 100", "replay 101")]
+        found = await subject.store.find(0, 999, keys)
+        arrivals = dict(zip(found.key_hashes, found.arrivals, strict=True))
+        assert arrivals == {keys[2]: NOW + 5, keys[3]: NOW + 100, keys[4]: NOW + 101}
+
+    async def test_what_is_put_aside_holds_nothing_up(self, subject: MonthsSubject) -> None:
+        """It is no month, and says nothing of the frames to come."""
+        rows = rows_of(Table.SEEN, ["replay"], month=202608)
+        await subject.store.apply(Table.SEEN, 0, 0, rows)
+        await subject.months.put_replays_aside(202608)
+        await subject.months.drop_seen_month(202608)
+        assert await subject.months.seen_months() == []
+        assert await subject.months.last_arrival(0) is None
+        assert (await subject.store.find(0, 1, [key("replay")])).key_hashes == [key("replay")]

@@ -45,17 +45,6 @@ SEEN_SLICE = """\
 SELECT key_hash FROM seen
 WHERE p = {p:UInt16} AND n < {n:UInt64} AND key_hash >= unhex({start:String}) AND key_hash <= unhex({end:String})"""
 
-SEEN_MONTHS = "SELECT DISTINCT month FROM seen ORDER BY month"
-
-LAST_ARRIVAL = """\
-SELECT max(arrival) FROM seen
-WHERE p = {p:UInt16} AND month = (SELECT max(month) FROM seen WHERE p = {p:UInt16}) HAVING count() > 0"""
-
-# Every event of a flush has one key here. A reject tried again has a key too, but is not one event more.
-KEYS_WITHOUT_EVENT = """\
-SELECT (SELECT count() FROM seen WHERE month = {month:UInt32})
-    - (SELECT count() FROM events WHERE month = {month:UInt32})"""
-
 EVENT_COUNTS = """\
 SELECT n, count() FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
 GROUP BY n ORDER BY n"""
@@ -69,11 +58,6 @@ ORDER BY p, n, offset, place"""
 # index of flush numbers, which cannot rule out any of them, costs more than all the rest.
 _SCATTERED = """SETTINGS max_threads = 1, use_query_condition_cache = 0, use_skip_indexes = 0,
     local_filesystem_read_method = 'mmap', min_bytes_to_use_mmap_io = 1"""
-
-
-def drop_seen_month(month: int) -> str:
-    """A partition cannot be named by a parameter. However large: the store would keep one of 50 GB from mistakes."""
-    return f"ALTER TABLE seen DROP PARTITION {month:d} SETTINGS max_partition_size_to_drop = 0"
 
 
 def find_statement(table: Table, key_hashes: Sequence[bytes]) -> str:

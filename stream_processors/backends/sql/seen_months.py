@@ -1,9 +1,38 @@
-"""The months of seen keys in SQL: each is one partition of the table, and goes at once."""
+"""The months of seen keys in SQL: each is one partition of the table, and goes at once.
+
+What is put aside lies in the partition of month 0, which never goes.
+"""
 
 from collections.abc import Sequence
 
-from stream_processors.backends.sql import flush_statements as sql
+from schemas.errors import StoreFailed
 from stream_processors.backends.sql.client import SqlThreads
+
+RUN = 64
+"""Flushes looked at together: their keys must fit into one statement's memory."""
+
+MONTHS = "SELECT DISTINCT month FROM seen WHERE month > 0 ORDER BY month"
+
+LAST_ARRIVAL = """\
+SELECT max(arrival) FROM seen
+WHERE p = {p:UInt16} AND month > 0 AND month = (SELECT max(month) FROM seen WHERE p = {p:UInt16})
+HAVING count() > 0"""
+
+# Every event of a flush has one key, and both are of one month. A reject tried again is one key more, and no event.
+RUNS_WITH_REPLAYS = """\
+SELECT p, intDiv(n, {run:UInt64}) AS number FROM (
+    SELECT p, n, toInt64(1) AS surplus FROM seen WHERE month = {month:UInt32}
+    UNION ALL SELECT p, n, toInt64(-1) FROM events WHERE month = {month:UInt32})
+GROUP BY p, number HAVING sum(surplus) != 0"""
+
+_REPLAYS = """\
+FROM seen WHERE month = {month:UInt32} AND p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
+AND key_hash NOT IN (SELECT key_hash FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64})"""
+
+PUT_ASIDE = f"INSERT INTO seen SELECT p, key_hash, body_hash, arrival, n, 0 {_REPLAYS}"
+
+NOT_ASIDE = f"""\
+SELECT count() {_REPLAYS} AND key_hash NOT IN (SELECT key_hash FROM seen WHERE month = 0 AND p = {{p:UInt16}})"""
 
 
 class SqlSeenMonths:
@@ -13,15 +42,23 @@ class SqlSeenMonths:
         self._store = store
 
     async def seen_months(self) -> Sequence[int]:
-        return [int(month) for (month,) in await self._store.rows(sql.SEEN_MONTHS)]
+        return [int(month) for (month,) in await self._store.rows(MONTHS)]
 
     async def last_arrival(self, partition: int) -> int | None:
-        rows = await self._store.rows(sql.LAST_ARRIVAL, {"p": partition})
+        rows = await self._store.rows(LAST_ARRIVAL, {"p": partition})
         return int(rows[0][0]) if rows else None
 
-    async def holds_replays(self, month: int) -> bool:
-        ((keys,),) = await self._store.rows(sql.KEYS_WITHOUT_EVENT, {"month": month})
-        return bool(keys)
+    async def put_replays_aside(self, month: int) -> None:
+        for partition, number in await self._store.rows(RUNS_WITH_REPLAYS, {"month": month, "run": RUN}):
+            first = number * RUN
+            run = {"month": month, "p": partition, "first": first, "last": first + RUN - 1}
+            await self._store.command(PUT_ASIDE, run)
+            ((missing,),) = await self._store.rows(NOT_ASIDE, run)
+            if missing:
+                raise StoreFailed(
+                    f"{missing} keys of rejects tried again in {month} were not put aside; the month stays"
+                )
 
     async def drop_seen_month(self, month: int) -> None:
-        await self._store.command(sql.drop_seen_month(month))
+        # A partition cannot be named by a parameter. However large: the store would keep one of 50 GB from mistakes.
+        await self._store.command(f"ALTER TABLE seen DROP PARTITION {month:d} SETTINGS max_partition_size_to_drop = 0")
