@@ -1,0 +1,33 @@
+"""A million tenths through the whole server are a hundred thousand, to the last decimal."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from tests.e2e.posting import post_all
+from tests.e2e.server import Server
+
+EVENTS = 1_000_000
+BATCH = 10_000
+
+
+def tenths(batch: int, now: str) -> bytes:
+    events = (
+        f'{{"event_name":"api.request","idempotency_key":"{batch}-{place}","customer_id":"acme",'
+        f'"timestamp":"{now}","properties":{{"tokens":0.1}}}}'
+        for place in range(BATCH)
+    )
+    return f'{{"events":[{",".join(events)}]}}'.encode()
+
+
+def test_a_tenth_a_million_times_is_a_hundred_thousand(tmp_path: Path) -> None:
+    """Exactly, for no float ever holds it; and a million were counted."""
+    now = datetime.now(UTC).isoformat()
+    with Server(tmp_path / "data") as server:
+        server.make_meter("tokens", "$.tokens")
+        server.make_meter("requests")
+        told = post_all(server.url, [tenths(batch, now) for batch in range(EVENTS // BATCH)], connections=2)
+        assert sum(answer["accepted"] for answer in told) == EVENTS
+        server.wait_until_counted()
+        assert server.usage("tokens") == {"acme": Decimal(100_000)}
+        assert server.usage("requests") == {"acme": Decimal(EVENTS)}

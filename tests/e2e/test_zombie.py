@@ -1,0 +1,123 @@
+"""A worker that was given up for dead goes on beside its successor: nothing is counted twice or lost."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from schemas.frame import NewFrame, encode
+from schemas.metrics import Histogram, NoMetrics
+from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.expiry import Expiry, ExpiryPorts
+from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.workers.backfill import BackfillDriver
+from stream_processors.workers.driver import PartitionDriver
+from stream_processors.workers.embedded import EmbeddedWorker
+from stream_processors.workers.expiry import ExpiryDriver
+from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from tests.conftest import Databases
+from tests.factories import NOW, Event, make_batch, make_event, make_meter
+from tests.stream_processors.counting import PARTITIONS, GrowingMeters, partition_of_event
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = 60.0
+POSTS = 60
+POST = 10
+POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.02, backfill_rest=0.0)
+TOTALS = "SELECT meter, sum(sum), sum(count) FROM usage WHERE meter != '' GROUP BY meter ORDER BY meter"
+STORED = "SELECT count(), uniqExact(idempotency_key) FROM events"
+CLAIMED = "SELECT count() FROM flushes WHERE kind = 'claim'"
+TWICE = "SELECT p, n, kind, count() FROM flushes GROUP BY p, n, kind HAVING count() > 1"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Flushes(NoMetrics):
+    """How many flushes the workers carried out between them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def observe(self, metric: Histogram, value: float, *labels: str) -> None:
+        self.number += metric is Histogram.FLUSH_EVENTS
+
+
+class Stage:
+    """One log and one store, on which any number of workers count."""
+
+    def __init__(self, log: SqliteFrameLog, sql: SqlThreads) -> None:
+        self.log = log
+        self.sql = sql
+        self.meters = GrowingMeters()
+        self._store = EmbeddedStore(SqlEngine(sql))
+        self.flushes = Flushes()
+
+    def worker(self) -> EmbeddedWorker:
+        """It remembers nothing, and thinks that it is alone."""
+        store, log, meters = self._store, self.log, self.meters
+        ports = Ports(
+            log=log, claims=store, tables=store, seen=store, meters=meters, pause=growing_pause, metrics=self.flushes
+        )
+        # Two frames a flush at most: many flushes, and a rival at each.
+        policy = FlushPolicy(filter_keys=1000, max_bytes=2000)
+        drivers = [
+            PartitionDriver(Partition(number, ports, policy), log, POLICY, clock=lambda: NOW)
+            for number in range(PARTITIONS)
+        ]
+        backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), PARTITIONS)
+        expiry = Expiry(ExpiryPorts(log=log, tail=log, claims=store, seen=SqlSeenMonths(self.sql)), PARTITIONS)
+        return EmbeddedWorker(drivers, BackfillDriver(backfill, POLICY), ExpiryDriver(expiry, POLICY), POLICY)
+
+    async def post(self, events: list[Event], arrival: int) -> None:
+        for number in range(PARTITIONS):
+            chosen = [event for event in events if partition_of_event(event) == number]
+            if chosen:
+                payload = encode(make_batch(chosen))
+                await self.log.append([NewFrame(partition=number, arrival=arrival, payload=payload)])
+
+    async def totals(self) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in await self.sql.rows(TOTALS)]
+
+
+async def test_a_zombie_beside_its_successor_changes_nothing(
+    tmp_path: Path, databases: Databases, threads: ThreadPoolExecutor
+) -> None:
+    """Two workers on the same partitions while events flow, are repeated, and a meter comes late: totals exact."""
+    events = [make_event(f"key_{number}", {"tokens": "0.1"}) for number in range(POSTS * POST)]
+    async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
+        stage = Stage(log, SqlThreads(databases(), threads))
+        stage.meters.add(make_meter("requests"))
+        workers = [stage.worker(), stage.worker()]
+        for worker in workers:
+            worker.start()
+        for place in range(0, len(events), POST):
+            if place == len(events) // 2:
+                stage.meters.add(make_meter("tokens", "sum"))
+            # Every post carries the one before it again: a retry.
+            await stage.post(events[max(place - POST, 0) : place + POST], NOW + place)
+        wanted = [("requests", Decimal(0), len(events)), ("tokens", len(events) * Decimal("0.1"), len(events))]
+        deadline = time.monotonic() + DEADLINE
+        while await stage.totals() != wanted:
+            assert time.monotonic() < deadline, await stage.totals()
+            await asyncio.sleep(0.05)
+        assert all(worker.is_well for worker in workers)
+        for worker in workers:
+            await asyncio.to_thread(worker.stop)
+        assert await stage.totals() == wanted
+        assert [tuple(row) for row in await stage.sql.rows(STORED)] == [(len(events), len(events))]
+        assert list(await stage.sql.rows(TWICE)) == []
+        ((claimed,),) = await stage.sql.rows(CLAIMED)
+        assert stage.flushes.number > claimed, "they never worked at the same flush"
