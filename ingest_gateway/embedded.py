@@ -9,17 +9,17 @@ from typing import NamedTuple
 import msgspec
 from starlette.types import ASGIApp
 
-from ingest_gateway import app
-from ingest_gateway.budget import Budget
+from ingest_gateway.api import app
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded_processors import open_processors
-from ingest_gateway.intake import Intake, IntakePolicy
-from ingest_gateway.judge import Ages
-from ingest_gateway.known_keys import FilteredKeys
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.known_keys import FilteredKeys
+from ingest_gateway.ingest.recall import recall
+from ingest_gateway.ingest.recent import RecentKeys
 from ingest_gateway.logs import bind_request
 from ingest_gateway.prometheus import CONTENT_TYPE, PrometheusMetrics
-from ingest_gateway.recall import recall
-from ingest_gateway.recent import RecentKeys
 from ingest_gateway.settings import Settings
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.hashing import HASH_NAME

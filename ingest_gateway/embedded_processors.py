@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-from ingest_gateway.known_keys import Filter
+from ingest_gateway.ingest.known_keys import Filter
 from ingest_gateway.ports import Status
 from ingest_gateway.settings import Settings
 from schemas.logs import Logger

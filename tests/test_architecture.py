@@ -37,6 +37,15 @@ MAY_IMPORT = {
     "rating/ledger": ("schemas", "rating.ledger"),
     "rating": ("schemas", "rating"),
     "ingest_gateway": ("schemas", "ingest_gateway"),
+    "ingest_gateway/ports": ("schemas",),
+    "ingest_gateway/ingest": ("schemas", "ingest_gateway.ports", "ingest_gateway.ingest"),
+    "ingest_gateway/api": (
+        "schemas",
+        "ingest_gateway.ports",
+        "ingest_gateway.nearest",
+        "ingest_gateway.ingest",
+        "ingest_gateway.api",
+    ),
 }
 
 # Libraries that stand for the outside world: each behind one module (or one folder that is an adapter).
@@ -46,7 +55,7 @@ ONE_HOME = {
     "sqlite3": ("stream_processors/backends/log/sqlite",),
     "sqlalchemy": ("rating/ledger/",),
     "alembic": ("rating/ledger/",),
-    "starlette": ("ingest_gateway/",),
+    "starlette": ("ingest_gateway/api/", "ingest_gateway/embedded"),
     "uvicorn": ("ingest_gateway/serve",),
     "uvloop": ("ingest_gateway/serve", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),
@@ -54,7 +63,7 @@ ONE_HOME = {
     "typer": ("ingest_gateway/cli",),
     "rich": ("ingest_gateway/cli",),
     "httpx": ("ingest_gateway/cli",),
-    "zstandard": ("schemas/frame", "ingest_gateway/bodies"),
+    "zstandard": ("schemas/frame", "ingest_gateway/ingest/bodies"),
     "xxhash": ("schemas/hashing",),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ingest_gateway.known_keys import FilteredKeys
+from ingest_gateway.ingest.known_keys import FilteredKeys
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes, as_halves, key_hash

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from ingest_gateway.api.health import Health
+from ingest_gateway.api.problems import NotReady
 from ingest_gateway.embedded_processors import Processors
-from ingest_gateway.health import Health
-from ingest_gateway.problems import NotReady
 from schemas.frame import NewFrame
 from schemas.logs import NoLogger
 from stream_processors.workers.backfill import BackfillDriver

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_gateway.app import Policy, Ports, Surroundings, create_app
-from ingest_gateway.budget import Budget
+from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
+from ingest_gateway.ingest.budget import Budget
 from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters
 from schemas.account import Mode, Scope
 from schemas.ids import AccountId

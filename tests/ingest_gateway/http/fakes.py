@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ingest_gateway.outcome import Outcome
-from ingest_gateway.posted import Posted
+from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.posted import Posted
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.ids import AccountId

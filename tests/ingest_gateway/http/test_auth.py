@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.auth import Authenticator
+from ingest_gateway.api.auth import Authenticator
 from schemas.account import ApiKey, Mode, Scope
 from schemas.errors import StoreFailed
 from tests.ingest_gateway.http.conftest import World

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.edge import Edge
-from ingest_gateway.envelope import Reply
-from ingest_gateway.problems import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
-from ingest_gateway.request_id import RequestIds
+from ingest_gateway.api.edge import Edge
+from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.problems import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
+from ingest_gateway.api.request_id import RequestIds
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
 from schemas.logs import NoLogger

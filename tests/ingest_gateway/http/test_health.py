@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.health import Health
+from ingest_gateway.api.health import Health
 from schemas.errors import StoreFailed
 from schemas.logs import NoLogger
 from tests.ingest_gateway.http.conftest import World

@@ -5,10 +5,10 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.accept import best_of
-from ingest_gateway.problems import NotAcceptable
-from ingest_gateway.query import Query
-from ingest_gateway.routes_usage import PARAMETERS, read_usage_query
+from ingest_gateway.api.accept import best_of
+from ingest_gateway.api.problems import NotAcceptable
+from ingest_gateway.api.query import Query
+from ingest_gateway.api.routes_usage import PARAMETERS, read_usage_query
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter

@@ -10,11 +10,11 @@ import httpx
 import pytest
 import zstandard
 
-from ingest_gateway.app import Policy
-from ingest_gateway.budget import Budget
-from ingest_gateway.intake import Intake, IntakePolicy
-from ingest_gateway.outcome import Outcome
-from ingest_gateway.recent import RecentKeys
+from ingest_gateway.api.app import Policy
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.recent import RecentKeys
 from schemas.account import Scope
 from schemas.errors import Overloaded
 from schemas.event import RejectCode, Rejection

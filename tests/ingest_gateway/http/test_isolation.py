@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ingest_gateway import app
-from ingest_gateway.app import Policy, Ports, Surroundings, endpoints
-from ingest_gateway.auth import Authenticator
-from ingest_gateway.budget import Budget
-from ingest_gateway.endpoint import Endpoint
+from ingest_gateway.api import app
+from ingest_gateway.api.app import Policy, Ports, Surroundings, endpoints
+from ingest_gateway.api.auth import Authenticator
+from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.ingest.budget import Budget
 from schemas.account import Mode, Scope
 from schemas.frame import decode
 from schemas.ids import AccountId
@@ -152,7 +152,7 @@ def _touched_only(world: World, own: AccountId) -> bool:
 
 async def test_every_endpoint_is_in_the_readme(world: World) -> None:
     """What can be asked is written down beside the scope it takes."""
-    lines = Path(app.__file__).with_name("README.md").read_text().splitlines()
+    lines = (Path(app.__file__).parents[1] / "README.md").read_text().splitlines()
     for endpoint in every_endpoint(world):
         told = [line for line in lines if endpoint.method in line and endpoint.path.removeprefix("/v1/meters") in line]
         assert any(f"| {endpoint.scope.value} |" in line for line in told), endpoint

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.app import Policy
-from ingest_gateway.limits import NO_LIMIT, RateLimit
-from ingest_gateway.problems import Headers
+from ingest_gateway.api.app import Policy
+from ingest_gateway.api.limits import NO_LIMIT, RateLimit
+from ingest_gateway.api.problems import Headers
 from schemas.account import Mode
 from schemas.errors import RateLimited
 from schemas.ids import AccountId

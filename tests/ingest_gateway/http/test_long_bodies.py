@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ingest_gateway.routes_ingest import INGEST, takes_long
+from ingest_gateway.api.routes_ingest import INGEST, takes_long
 from tests.ingest_gateway.http.conftest import World
 from tests.ingest_gateway.ingest.examples import batch, event, raw_batch, raw_event
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest_gateway.new_meter import FIELDS, read_changes, read_new_meter
+from ingest_gateway.api.new_meter import FIELDS, read_changes, read_new_meter
 from schemas.errors import Invalid
 from tests.ingest_gateway.http.conftest import TOKENS, World
 

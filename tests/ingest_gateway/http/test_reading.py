@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from ingest_gateway.budget import Budget
-from ingest_gateway.problems import ClientGone, Headers, SlowBody
-from ingest_gateway.reading import read_body
+from ingest_gateway.api.problems import ClientGone, Headers, SlowBody
+from ingest_gateway.api.reading import read_body
+from ingest_gateway.ingest.budget import Budget
 from schemas.errors import Overloaded, TooLarge
 from schemas.metrics import NoMetrics
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.usage_formats import render_csv, render_parquet
+from ingest_gateway.api.usage_formats import render_csv, render_parquet
 from schemas.quantity import to_text
 from schemas.tables import QUANTITY
 from schemas.timestamps import DAY, to_iso

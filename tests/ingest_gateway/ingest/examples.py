@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from ingest_gateway.posted import GoodEvents, Posted
-from ingest_gateway.wire import parse_body
+from ingest_gateway.ingest.posted import GoodEvents, Posted
+from ingest_gateway.ingest.wire import parse_body
 from schemas.ids import AccountId
 
 ACCOUNT = AccountId("acme_live")

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from ingest_gateway.intake import Intake, IntakePolicy
-from ingest_gateway.judge import Ages
-from ingest_gateway.recent import RecentKeys
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.recent import RecentKeys
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame, decode
 from schemas.metrics import Metrics, NoMetrics

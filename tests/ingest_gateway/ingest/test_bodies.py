@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.bodies import decompress
+from ingest_gateway.ingest.bodies import decompress
 from schemas.errors import Invalid, TooLarge
 
 LIMIT = 100_000

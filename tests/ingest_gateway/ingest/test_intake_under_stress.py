@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_gateway.budget import Budget
-from ingest_gateway.intake import Intake, IntakePolicy
-from ingest_gateway.outcome import Outcome
-from ingest_gateway.posted import Posted
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.posted import Posted
 from schemas.errors import Overloaded
 from schemas.event import RejectCode
 from schemas.metrics import NoMetrics

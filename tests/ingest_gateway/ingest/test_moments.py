@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.moments import read_moment, read_moments
+from ingest_gateway.ingest.moments import read_moment, read_moments
 from schemas.timestamps import to_micros
 
 moments = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1))  # noqa: DTZ001

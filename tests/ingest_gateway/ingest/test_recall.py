@@ -2,8 +2,8 @@
 
 import asyncio
 
-from ingest_gateway.recall import recall
-from ingest_gateway.recent import RecentKeys
+from ingest_gateway.ingest.recall import recall
+from ingest_gateway.ingest.recent import RecentKeys
 from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves
 from stream_processors.backends.log.memory import MemoryFrameLog

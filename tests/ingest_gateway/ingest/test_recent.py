@@ -5,7 +5,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.recent import RecentKeys
+from ingest_gateway.ingest.recent import RecentKeys
 
 Words = npt.NDArray[np.uint64]
 

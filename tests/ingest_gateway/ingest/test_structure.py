@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.structure import elements, nests_deeper, quotes
+from ingest_gateway.ingest.structure import elements, nests_deeper, quotes
 from schemas.errors import Invalid
 
 values: st.SearchStrategy[Any] = st.recursive(

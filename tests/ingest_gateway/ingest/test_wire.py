@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.posted import NO_TIME, Form
+from ingest_gateway.ingest.posted import NO_TIME, Form
 from schemas.errors import Invalid, Refused
 from schemas.hashing import key_hash
 from tests.ingest_gateway.ingest.examples import (

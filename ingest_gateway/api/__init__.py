@@ -1,0 +1,1 @@
+"""The HTTP API: keys, envelope, limits, and every endpoint."""

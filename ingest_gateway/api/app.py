@@ -1,0 +1,138 @@
+"""The HTTP app, as a value: built from the ports it needs and a policy, with no state outside of it."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from itertools import groupby
+
+import msgspec
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ingest_gateway.api.auth import Authenticator
+from ingest_gateway.api.edge import Edge
+from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.api.guard import Guard, Methods
+from ingest_gateway.api.health import Check, Health, MetricsPage, Page
+from ingest_gateway.api.limits import RateLimit
+from ingest_gateway.api.rates import Rates
+from ingest_gateway.api.replays import Replays
+from ingest_gateway.api.request_id import RequestIds
+from ingest_gateway.api.routes_events import EventRoutes
+from ingest_gateway.api.routes_ingest import CLOUDEVENTS, INGEST, IngestRoutes, Submits
+from ingest_gateway.api.routes_keys import KeyRoutes
+from ingest_gateway.api.routes_meters import MeterRoutes
+from ingest_gateway.api.routes_rejects import RejectRoutes
+from ingest_gateway.api.routes_status import StatusRoutes
+from ingest_gateway.api.routes_usage import UsageRoutes
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ports import Accounts, ApiKeys, EventReader, FrameSink, Meters, Status, UsageReader
+from schemas.errors import NotFound
+from schemas.event import BODY_BYTES
+from schemas.ids import Randomness
+from schemas.logs import Logger, NoLogger
+from schemas.metrics import Metrics, NoMetrics
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """What the app asks."""
+
+    api_keys: ApiKeys
+    accounts: Accounts
+    meters: Meters
+    intake: Submits
+    sink: FrameSink
+    usage: UsageReader
+    events: EventReader
+    status: Status
+    budget: Budget
+    checks: Mapping[str, Check] = {}
+    """What must work for the service to be ready, by name."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator decides."""
+
+    partitions: int
+    api_per_minute: int = 1000
+    """API requests of an account per minute, event posts not counted; 0 sets no limit."""
+    ingest_per_minute: int = 0
+    """Event posts of an account per minute; 0 sets no limit."""
+    body_bytes: int = BODY_BYTES
+    body_seconds: float = 30.0
+    """How long a body may take to arrive."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """Time, chance, and where words and numbers go."""
+
+    clock: Callable[[], int]
+    """Microseconds since 1970."""
+    timer: Callable[[], float]
+    """Seconds that only ever grow."""
+    below: Randomness = secrets.randbelow
+    logger: Logger = NoLogger()
+    bind_request: Callable[[str], object] | None = None
+    """Tells the logs of everything a request's task calls whose request it is."""
+    metrics: Metrics = NoMetrics()
+    render_metrics: Callable[[], bytes] = bytes
+    metrics_type: str = "text/plain; charset=utf-8"
+
+
+def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
+    """The whole app. Everything in it belongs to the event loop that serves it."""
+    authenticator = Authenticator(ports.api_keys, around.timer)
+    rates = {
+        True: RateLimit(policy.ingest_per_minute, around.clock),
+        False: RateLimit(policy.api_per_minute, around.clock),
+    }
+
+    def guard(endpoint: Endpoint) -> Guard:
+        rate = rates[endpoint.path in (INGEST, CLOUDEVENTS)]
+        return Guard(endpoint, authenticator, rate, ports.budget, policy.body_seconds)
+
+    table = endpoints(ports, policy, around, authenticator)
+    routes = [
+        Route(path, Methods({endpoint.method: guard(endpoint) for endpoint in group}))
+        for path, group in groupby(table, key=lambda endpoint: endpoint.path)
+    ]
+    router = Router([*routes, *_open_routes(ports, around)], redirect_slashes=False, default=_no_route)
+    request_ids = RequestIds(around.below)
+    return Edge(
+        router,
+        request_ids,
+        unrated=rates[False].untouched,
+        timer=around.timer,
+        metrics=around.metrics,
+        logger=around.logger,
+        bind_request=around.bind_request,
+    )
+
+
+def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator: Authenticator) -> list[Endpoint]:
+    """The table of everything that asks for a key; posting events first, for it is asked most."""
+    rates = Rates(around.clock)
+    replays = Replays(ports.sink, around.clock, policy.partitions)
+    return [
+        *IngestRoutes(ports.intake, rates, policy.body_bytes).endpoints(),
+        *UsageRoutes(ports.usage, ports.meters, around.clock).endpoints(),
+        *EventRoutes(ports.events, ports.meters).endpoints(),
+        *MeterRoutes(ports.meters, ports.usage).endpoints(),
+        *RejectRoutes(ports.events, ports.meters, replays).endpoints(),
+        *KeyRoutes(ports.api_keys, ports.accounts, authenticator).endpoints(),
+        *StatusRoutes(ports.status, ports.usage, ports.events, rates).endpoints(),
+    ]
+
+
+def _open_routes(ports: Ports, around: Surroundings) -> list[Route]:
+    health = Health(ports.checks, around.logger)
+    metrics = MetricsPage(around.render_metrics, around.metrics_type)
+    return [
+        Route("/healthz", Page(health.alive)),
+        Route("/readyz", Page(health.ready)),
+        Route("/metrics", Page(metrics.show)),
+    ]
+
+
+async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:
+    if scope["type"] == "http":
+        raise NotFound(f"there is nothing at {scope['path'][:200]}")

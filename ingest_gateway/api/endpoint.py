@@ -1,0 +1,96 @@
+"""An endpoint: method, path, the scope it asks for, and the function that answers; and the call it is handed."""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from ingest_gateway.api.envelope import Reply, success
+from ingest_gateway.api.problems import Headers
+from ingest_gateway.api.query import Query
+from ingest_gateway.api.reading import read_body
+from ingest_gateway.ingest.budget import Budget, Share
+from schemas.account import ApiKey
+from schemas.account import Scope as KeyScope
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+
+DOCUMENT_BYTES = 256 * 1024
+"""Bodies other than events are small."""
+
+# Numbers keep every digit: what is read here may become a border that events are compared with.
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class Call:
+    """One authenticated request."""
+
+    __slots__ = ("_receive", "_scope", "body_seconds", "budget", "key")
+
+    def __init__(self, scope: Scope, receive: Receive, key: ApiKey, budget: Budget, body_seconds: float) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.key = key
+        self.budget = budget
+        self.body_seconds = body_seconds
+
+    @property
+    def account(self) -> AccountId:
+        return self.key.account
+
+    @property
+    def request_id(self) -> str:
+        request_id: str = self._scope["request_id"]
+        return request_id
+
+    @property
+    def header(self) -> dict[bytes, bytes]:
+        header: dict[bytes, bytes] = self._scope["header"]
+        return header
+
+    @property
+    def path(self) -> dict[str, str]:
+        """The variable parts of the path."""
+        parts: dict[str, str] = self._scope["path_params"]
+        return parts
+
+    @property
+    def has_query(self) -> bool:
+        return bool(self._scope["query_string"])
+
+    def query(self, *known: str) -> Query:
+        """The query parameters; any other than those `known` is refused."""
+        return Query.parse(self._scope["query_string"], known)
+
+    async def read(self, share: Share, limit: int) -> bytes:
+        reply_headers: Headers = self._scope["reply_headers"]
+        return await read_body(self._receive, self.header, reply_headers, share, limit=limit, seconds=self.body_seconds)
+
+    async def document(self) -> dict[str, Any]:
+        """The body as a JSON object."""
+        with self.budget.share() as share:
+            body = await self.read(share, DOCUMENT_BYTES)
+        try:
+            document = _decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"the body is not JSON: {error}", code="MALFORMED_JSON") from error
+        if not isinstance(document, dict):
+            raise Invalid('the body must be a JSON object, such as {"name": "…"}')
+        return document
+
+    def success(self, *, http_status: int = 200, headers: Headers | None = None, **resources: Any) -> Reply:
+        return success(self.request_id, resources, status=http_status, headers=headers)
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class Endpoint(NamedTuple):
+    """One line of the table of all endpoints."""
+
+    method: str
+    path: str
+    scope: KeyScope
+    handle: Handler

@@ -1,0 +1,73 @@
+"""`/healthz`, `/readyz` and `/metrics`: how the process is, for whoever keeps it running. No key is asked for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.types import Receive, Scope, Send
+
+from ingest_gateway.api.envelope import Reply, success
+from ingest_gateway.api.problems import MethodNotAllowed, NotReady
+from schemas.logs import Logger
+
+CHECK_SECONDS = 2.0
+
+Check = Callable[[], Awaitable[object]]
+"""Raises when its part does not work."""
+
+
+class Page:
+    """An endpoint for everyone, by GET or HEAD."""
+
+    def __init__(self, answer: Callable[[str], Awaitable[Reply]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(
+                f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
+            )
+        await (await self._answer(scope["request_id"])).send(send)
+
+
+class Health:
+    """Alive is who answers; ready is whose parts all work."""
+
+    def __init__(self, checks: Mapping[str, Check], logger: Logger, seconds: float = CHECK_SECONDS) -> None:
+        self._checks = checks
+        self._logger = logger
+        self._seconds = seconds
+
+    async def alive(self, request_id: str) -> Reply:
+        return success(request_id, {"status": "ok"})
+
+    async def ready(self, request_id: str) -> Reply:
+        names = list(self._checks)
+        states = dict(zip(names, await asyncio.gather(*map(self._state, names)), strict=True))
+        broken = [name for name, state in states.items() if state != "ok"]
+        if broken:
+            raise NotReady(f"not ready: {', '.join(broken)}; the logs tell why", details=states)
+        return success(request_id, {"status": "ready", "checks": states})
+
+    async def _state(self, name: str) -> str:
+        """A word: why it failed is told to the logs, not to the world."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._checks[name]()
+        except TimeoutError:
+            self._logger.warning("a readiness check did not answer in time", check=name)
+            return "no answer"
+        except Exception as error:
+            self._logger.warning("a readiness check failed", check=name, reason=str(error))
+            return "failed"
+        return "ok"
+
+
+class MetricsPage:
+    """The numbers, as `render` gives them."""
+
+    def __init__(self, render: Callable[[], bytes], media_type: str) -> None:
+        self._render = render
+        self._media_type = media_type.encode()
+
+    async def show(self, _request_id: str) -> Reply:
+        return Reply(200, self._render(), self._media_type)

@@ -1,0 +1,143 @@
+"""Posting events: every event gets its verdict, and a good answer means that the events are durable."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from ingest_gateway.api.documents import rejection_document
+from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.rates import Rates
+from ingest_gateway.ingest.bodies import decompress
+from ingest_gateway.ingest.budget import Share
+from ingest_gateway.ingest.outcome import Outcome, usage_id
+from ingest_gateway.ingest.posted import Posted
+from ingest_gateway.ingest.wire import parse_body
+from schemas.account import Scope
+from schemas.errors import Conflict, Invalid, Refused
+from schemas.event import RejectCode, Verdict
+
+INGEST = "/v1/events/ingest"
+CLOUDEVENTS = "/api/v1/events"
+
+_LARGE_BYTES = 1_000_000
+_MANY_OBJECTS = 2_500
+"""Where each event is bad in its own way, each costs up to 60 µs: beyond this nobody else may wait for them."""
+_SMALL_BYTES = _MANY_OBJECTS * len(b"{}")
+_COMPRESSED_BYTES = 4_000
+"""A byte of gzip can become a thousand."""
+_THREADS = 2
+"""Bodies read apart at a time, so that they leave the threads that frames are made in to the intake."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Submits(Protocol):
+    """The intake."""
+
+    async def submit(self, posted: Posted) -> Outcome: ...
+
+
+class IngestRoutes:
+    """The two doors for events: the contract's, and the one that OpenMeter's clients knock at."""
+
+    def __init__(self, intake: Submits, rates: Rates, body_bytes: int) -> None:
+        self._intake = intake
+        self._rates = rates
+        self._body_bytes = body_bytes
+        self._apart = asyncio.Semaphore(_THREADS)
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", INGEST, Scope.INGEST, self.ingest),
+            Endpoint("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents),
+        ]
+
+    async def ingest(self, call: Call) -> Reply:
+        strict = call.has_query and call.query("strict").flag("strict")
+        with call.budget.share() as share:
+            posted, outcome = await self._take(call, share, strict=strict)
+        if outcome.nothing_stands or (strict and outcome.rejections):
+            raise refusal(posted, outcome)
+        if posted.form.is_single:
+            return _single_reply(call, posted, outcome)
+        return call.success(
+            accepted=outcome.accepted,
+            duplicates=outcome.duplicates,
+            rejected=[rejection_document(rejection) for rejection in outcome.rejections],
+        )
+
+    async def cloudevents(self, call: Call) -> Reply:
+        """All or nothing, for 204 has no room to say which ones were refused."""
+        with call.budget.share() as share:
+            posted, outcome = await self._take(call, share, strict=True)
+        if outcome.rejections:
+            raise refusal(posted, outcome)
+        return Reply(204, b"")
+
+    async def _take(self, call: Call, share: Share, *, strict: bool) -> tuple[Posted, Outcome]:
+        posted = await self._parsed(call, await self._opened(call, share), strict=strict)
+        outcome = await self._intake.submit(posted)
+        self._rates.add(call.account, outcome)
+        return posted, outcome
+
+    async def _opened(self, call: Call, share: Share) -> bytes:
+        """The plain bytes of the body."""
+        body = await call.read(share, self._body_bytes)
+        encoding = call.header.get(b"content-encoding")
+        if encoding is None:
+            return body
+
+        def opened() -> bytes:
+            return decompress(body, encoding.decode("latin-1"), self._body_bytes)
+
+        plain = await self._in_thread(opened) if len(body) > _COMPRESSED_BYTES else opened()
+        share.grow(len(plain))
+        return plain
+
+    async def _parsed(self, call: Call, body: bytes, *, strict: bool) -> Posted:
+        """The events of the body: a small one here and now, one that takes its time where nobody waits for it."""
+
+        def parsed() -> Posted:
+            return parse_body(
+                body,
+                call.header.get(b"content-type", b"").decode("latin-1"),
+                account=call.account,
+                request_id=call.request_id,
+                strict=strict,
+                backfill=call.key.may(Scope.BACKFILL),
+            )
+
+        return await self._in_thread(parsed) if takes_long(body) else parsed()
+
+    async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
+        async with self._apart:
+            return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+def takes_long(body: bytes) -> bool:
+    """Could reading it hold up other requests?"""
+    size = len(body)
+    return size > _LARGE_BYTES or (size > _SMALL_BYTES and body.count(b"{") > _MANY_OBJECTS)
+
+
+def _single_reply(call: Call, posted: Posted, outcome: Outcome) -> Reply:
+    return call.success(status=outcome.verdict.value, usage_id=usage_id(posted), cost=[], customer_balances=[])
+
+
+def refusal(posted: Posted, outcome: Outcome) -> Refused:
+    """Nothing was stored: why, event by event."""
+    details: list[dict[str, Any]] = [rejection_document(rejection) for rejection in outcome.rejections]
+    if not posted.form.is_single:
+        return Invalid(_summary(posted, outcome), details=details)
+    first = outcome.rejections[0]
+    if outcome.verdict is Verdict.CONFLICT:
+        return Conflict(first.message, code=RejectCode.CONFLICT.value, field=first.field, details=details)
+    return Invalid(first.message, field=first.field, details=details)
+
+
+def _summary(posted: Posted, outcome: Outcome) -> str:
+    bad, all_of_them = len(outcome.rejections), posted.events
+    if bad == all_of_them:
+        return f"none of the {all_of_them} events can be accepted; details tell why"
+    return f"{bad} of the {all_of_them} events cannot be accepted, so none was stored; details tell which"

@@ -1,0 +1,138 @@
+"""`GET /v1/usage`: exact quantities per customer, window and group."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from ingest_gateway.api.accept import best_of
+from ingest_gateway.api.documents import usage_document, watermark_document
+from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.envelope import JSON, Reply, page
+from ingest_gateway.api.query import Query
+from ingest_gateway.api.usage_formats import render_csv, render_parquet
+from ingest_gateway.nearest import hint
+from ingest_gateway.ports import Meters, UsageReader
+from schemas.account import Scope
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+from schemas.meter import Meter
+from schemas.timestamps import MINUTE, to_iso
+from schemas.usage import UsageAnswer, UsageQuery, Window
+
+PAGE = 1000
+LARGEST_PAGE = 10_000
+LARGEST_TOP = 10_000
+CUSTOMERS = 1000
+
+CSV = b"text/csv"
+PARQUET = b"application/vnd.apache.parquet"
+
+PARAMETERS = (
+    "meter", "customer_id", "from", "to", "window", "timezone", "group_by", "filter[]", "top", "limit", "cursor",
+)  # fmt: skip
+
+
+class UsageRoutes:
+    """Asks the reader; the answer is exact at the watermark it names."""
+
+    def __init__(self, usage: UsageReader, meters: Meters, clock: Callable[[], int]) -> None:
+        self._usage = usage
+        self._meters = meters
+        self._clock = clock
+
+    def endpoints(self) -> list[Endpoint]:
+        return [Endpoint("GET", "/v1/usage", Scope.READ, self.usage)]
+
+    async def usage(self, call: Call) -> Reply:
+        query = call.query(*PARAMETERS)
+        media_type = best_of(call.header.get(b"accept"), (JSON, CSV, PARQUET))
+        meter = await self._meters.get(call.account, query.required("meter", "tokens"))
+        asked = read_usage_query(query, call.account, meter)
+        as_of = self._clock()
+        answer = await self._usage.usage(asked)
+        if media_type == JSON:
+            return _json(call, answer, as_of)
+        return _file(answer, asked.group_by, media_type)
+
+
+def _json(call: Call, answer: UsageAnswer, as_of: int) -> Reply:
+    return call.success(
+        usage=[usage_document(row) for row in answer.rows],
+        watermark=watermark_document(answer.watermark),
+        as_of=to_iso(as_of),
+        pagination=page(answer.next_cursor),
+    )
+
+
+def _file(answer: UsageAnswer, groups: tuple[str, ...], media_type: bytes) -> Reply:
+    """The rows alone; where the next page begins is told in a header."""
+    render = render_csv if media_type == CSV else render_parquet
+    headers = [] if answer.next_cursor is None else [(b"x-next-cursor", answer.next_cursor.encode())]
+    return Reply(200, render(answer.rows, groups), media_type, headers)
+
+
+def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQuery:
+    start, end = _range(query)
+    return UsageQuery(
+        account=account,
+        meter=meter,
+        start=start,
+        end=end,
+        customers=_customers(query),
+        window=query.choice("window", Window, Window.NONE),
+        timezone=_timezone(query.text("timezone") or "UTC"),
+        group_by=_groups(query, meter),
+        groups=_filters(query, meter),
+        top=query.whole("top", 1, LARGEST_TOP),
+        after=query.text("cursor"),
+        limit=query.limit(PAGE, LARGEST_PAGE),
+    )
+
+
+def _range(query: Query) -> tuple[int, int]:
+    for name in ("from", "to"):
+        query.required(name, "2026-11-01T00:00:00Z")
+    start, end = query.moment("from") or 0, query.moment("to") or 0
+    for name, moment in (("from", start), ("to", end)):
+        if moment % MINUTE:
+            raise Invalid(f"{name}: usage is kept by the minute; give a whole one, without seconds", field=name)
+    if start >= end:
+        raise Invalid("to: the range must end after it begins; 'to' itself is not part of it", field="to")
+    return start, end
+
+
+def _customers(query: Query) -> tuple[str, ...]:
+    customers = query.texts("customer_id")
+    if len(customers) > CUSTOMERS:
+        raise Invalid(f"customer_id: at most {CUSTOMERS} in one request, or none for all of them", field="customer_id")
+    return customers
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # an unknown name is a KeyError, a folder's name an OSError
+        raise Invalid(
+            f"timezone: expected an IANA name such as Europe/Berlin; got {name[:60]!r}", field="timezone"
+        ) from None
+    return name
+
+
+def _groups(query: Query, meter: Meter) -> tuple[str, ...]:
+    groups = query.texts("group_by")
+    for group in groups:
+        _check_group(group, meter, "group_by")
+    return groups
+
+
+def _filters(query: Query, meter: Meter) -> dict[str, tuple[str | None, ...]]:
+    """`filter[model]=gpt-4`; an empty value stands for events without that property."""
+    filters = query.indexed("filter")
+    for group in filters:
+        _check_group(group, meter, f"filter[{group}]")
+    return {group: tuple(value or None for value in values) for group, values in filters.items()}
+
+
+def _check_group(group: str, meter: Meter, field: str) -> None:
+    if group not in meter.group_by:
+        message = hint(f"group in the meter {meter.code!r}", group, tuple(meter.group_by))
+        raise Invalid(f"{field}: {group[:60]!r}: {message}", field=field)

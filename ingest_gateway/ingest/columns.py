@@ -1,0 +1,140 @@
+"""Decoded events as checked, hashed columns: whole batches at a time.
+
+A batch passes as a whole or not at all: where anything is doubtful the answer is None, and the events are looked at
+one by one (`diagnose`). What passes here is exactly what passes there, with identical columns.
+"""
+
+import re
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+
+import msgspec
+import orjson
+
+from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
+from ingest_gateway.ingest.moments import read_moments
+from ingest_gateway.ingest.posted import NO_TIME, GoodEvents
+from ingest_gateway.ingest.posted_event import CloudEvent, Events, OwnEvent, Shape, decode_batch
+from ingest_gateway.ingest.properties import Properties, read_properties
+from ingest_gateway.ingest.structure import READABLE_DEPTH, nests_deeper, quotes
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+LARGE_EVENT = 64 * 1024
+"""No good event is larger but for blanks; a CloudEvent, whose attributes have no limit of their own, may not be."""
+_FIXED_STRINGS = 8
+"""Names and values of the four text fields of our own event."""
+
+_DOUBTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError, OverflowError)
+"""What the decoders raise at hostile input."""
+
+
+def read_batch(body: bytes, account: str) -> GoodEvents | None:
+    """The events of a body {"events": […]}, if all of it is beyond doubt."""
+    try:
+        return _read(body, decode_batch(body).events, account, outer_strings=1)
+    except _DOUBTS:
+        return None
+
+
+def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, account: str) -> GoodEvents | None:
+    """The events of JSON texts, one each, if all of them are beyond doubt."""
+    if shape.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
+        return None
+    text = b"\n".join(lines)
+    try:
+        events = shape.decode_lines(text)
+        return _read(text, events, account, indexes) if len(events) == len(lines) else None
+    except _DOUBTS:
+        return None
+
+
+def read_diagnosed(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents | None:
+    """One event that was looked at closely and found good."""
+    try:
+        columns = _columns(shape.decode_lines(line), account, (index,))
+    except _DOUBTS:
+        return None
+    return columns and columns[0]
+
+
+def properties_text(line: bytes, shape: Shape) -> bytes | None:
+    """One event's properties exactly as posted; None where the event is not even of the right types."""
+    try:
+        return bytes(shape.decode_lines(line)[0].properties)
+    except _DOUBTS:
+        return None
+
+
+def _read(
+    text: bytes, events: Events, account: str, indexes: Sequence[int] | None = None, outer_strings: int = 0
+) -> GoodEvents | None:
+    columns = _columns(events, account, range(len(events)) if indexes is None else indexes) if events else None
+    if columns is None:
+        return None
+    good, properties = columns
+    if not properties.fit() or _has_forbidden_characters(text, good):
+        return None
+    if isinstance(events[0], CloudEvent) and nests_deeper(text, READABLE_DEPTH):
+        return None
+    strings = quotes(text) - 2 * outer_strings
+    return good if strings == _strings_kept(text, events, properties) else None
+
+
+def _columns(
+    events: Sequence[OwnEvent | CloudEvent], account: str, indexes: Sequence[int]
+) -> tuple[GoodEvents, Properties] | None:
+    moments = _moments([event.timestamp for event in events])
+    if moments is None:
+        return None
+    event_names = [event.event_name for event in events]
+    customer_ids = [event.customer_id for event in events]
+    idempotency_keys = [event.idempotency_key for event in events]
+    properties = read_properties([event.properties for event in events])
+    good = GoodEvents(
+        indexes=indexes,
+        event_names=event_names,
+        customer_ids=customer_ids,
+        timestamps=array("q", moments).tobytes(),
+        idempotency_keys=idempotency_keys,
+        properties=properties.text,
+        properties_lengths=array("i", properties.lengths).tobytes(),
+        key_hashes=key_hashes(account, idempotency_keys),
+        body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
+    )
+    return good, properties
+
+
+def _moments(texts: list[str | None]) -> list[int] | None:
+    """Microseconds, none of them before 1970; `NO_TIME` where there is no text."""
+    given = [text for text in texts if text is not None]
+    moments = read_moments(given)
+    if moments is None or min(moments, default=0) < 0:
+        return None
+    if len(given) == len(texts):
+        return moments
+    rest = iter(moments)
+    return [NO_TIME if text is None else next(rest) for text in texts]
+
+
+def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
+    """Control characters in names, or NUL in properties. Raw ones did not pass the decoder, so most texts cannot."""
+    if b"\\" in text:
+        if b"\\u0000" in text and b"\\u0000" in text.replace(b"\\\\", b"__"):
+            return True
+    elif b"\x7f" not in text and b"\xc2" not in text:
+        return False
+    names = chain(good.event_names, good.customer_ids, good.idempotency_keys)
+    return CONTROL.search("".join(names)) is not None
+
+
+def _strings_kept(text: bytes, events: Events, properties: Properties) -> int:
+    """How many quotes the text would have if no field were given twice.
+
+    Decoders keep the last of two equal fields and drop the first, which has at least the two quotes of its name:
+    so any field given twice shows in the number of quotes.
+    """
+    if isinstance(events[0], CloudEvent):
+        return quotes(orjson.dumps(list(map(orjson.loads, text.split(b"\n")))))
+    given = sum(map(bool, [event.properties for event in events]))
+    return 2 * (_FIXED_STRINGS * len(events) + given) + quotes(orjson.dumps(properties.values))

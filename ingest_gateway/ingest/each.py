@@ -1,0 +1,65 @@
+"""Events of a body read so that a bad one never sinks the others: in runs where all is well, one by one where not."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from ingest_gateway.ingest.columns import read_diagnosed, read_lines
+from ingest_gateway.ingest.diagnose import diagnose
+from ingest_gateway.ingest.exact_json import Fault
+from ingest_gateway.ingest.posted import GoodEvents
+from ingest_gateway.ingest.posted_event import Shape
+from schemas.event import RejectCode, Rejection
+
+_RUN = 64
+_FIELD_SHOWN = 100
+
+_UNREADABLE = Fault(RejectCode.MALFORMED, None, "the event cannot be read; is it valid JSON?")
+
+Read = tuple[GoodEvents, tuple[Rejection, ...]]
+
+
+def read_each(lines: Sequence[bytes], shape: Shape, account: str) -> Read:
+    """Each line is the JSON text of one event."""
+    whole = read_lines(lines, range(len(lines)), shape, account)
+    if whole is not None:
+        return whole, ()
+    good: list[GoodEvents] = []
+    bad: list[Rejection] = []
+    for start in range(0, len(lines), _RUN):
+        indexes = range(start, min(start + _RUN, len(lines)))
+        run = read_lines(lines[start : start + _RUN], indexes, shape, account)
+        if run is not None:
+            good.append(run)
+            continue
+        for index in indexes:
+            found = _read_one(lines[index], index, shape, account)
+            good.append(found) if isinstance(found, GoodEvents) else bad.append(found)
+    return _joined(good), tuple(bad)
+
+
+def _read_one(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents | Rejection:
+    plain = read_lines([line], (index,), shape, account)
+    if plain is not None:
+        return plain
+    fault, key = diagnose(line, shape)
+    if fault is None:
+        good = read_diagnosed(line, index, shape, account)
+        if good is not None:
+            return good
+        fault = _UNREADABLE
+    field = fault.field and fault.field[:_FIELD_SHOWN]
+    return Rejection(index=index, idempotency_key=key, code=fault.code, field=field, message=fault.message)
+
+
+def _joined(parts: Sequence[GoodEvents]) -> GoodEvents:
+    return GoodEvents(
+        indexes=list(chain.from_iterable(part.indexes for part in parts)),
+        event_names=list(chain.from_iterable(part.event_names for part in parts)),
+        customer_ids=list(chain.from_iterable(part.customer_ids for part in parts)),
+        timestamps=b"".join(part.timestamps for part in parts),
+        idempotency_keys=list(chain.from_iterable(part.idempotency_keys for part in parts)),
+        properties=b"".join(part.properties for part in parts),
+        properties_lengths=b"".join(part.properties_lengths for part in parts),
+        key_hashes=b"".join(part.key_hashes for part in parts),
+        body_hashes=b"".join(part.body_hashes for part in parts),
+    )

@@ -1,0 +1,121 @@
+"""The verdict on every event of a group, in vectorised steps whose order matters."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ingest_gateway.ingest.group import Group, Numbers
+from ingest_gateway.ingest.recent import BodyHashes, Mask
+from schemas.hashing import KeyHashes
+from schemas.timestamps import DAY, MINUTE
+
+
+class Mark(IntEnum):
+    """What a row of a group turned out to be."""
+
+    FRESH = 0
+    DUPLICATE = 1
+    CONFLICT = 2
+    OLD = 3
+    AHEAD = 4
+    HELD_BACK = 5
+
+
+Marks = npt.NDArray[np.uint8]
+
+
+class Ages(msgspec.Struct, frozen=True, kw_only=True):
+    """How far from its arrival an event may have happened, in microseconds."""
+
+    oldest: int = 35 * DAY
+    furthest_ahead: int = 5 * MINUTE
+
+
+class Firsts(msgspec.Struct, frozen=True):
+    """The rows that may be counted, and for each the first row with its key: the one that counts."""
+
+    rows: Numbers
+    first: Numbers
+
+    @property
+    def distinct(self) -> Numbers:
+        """The first rows themselves."""
+        distinct: Numbers = self.rows[self.rows == self.first]
+        return distinct
+
+
+def past_limit(group: Group, ages: Ages) -> Mask:
+    """Rows older than the limit: refused, or flagged where the caller may post them."""
+    return group.timestamps < group.arrival - ages.oldest
+
+
+def mark_ages(group: Group, ages: Ages) -> Marks:
+    """Rows that happened too long ago or too far ahead."""
+    marks = np.full(len(group), Mark.FRESH, np.uint8)
+    if any(not posted.backfill for posted in group.requests):
+        may = group.per_row([posted.backfill for posted in group.requests]) != 0
+        marks[past_limit(group, ages) & ~may] = Mark.OLD
+    marks[group.timestamps > group.arrival + ages.furthest_ahead] = Mark.AHEAD
+    return marks
+
+
+def first_rows(group: Group, marks: Marks) -> Firsts:
+    """Where a key comes several times in the group, the first one counts."""
+    rows = np.flatnonzero(marks == Mark.FRESH)
+    return Firsts(rows, rows[_first_places(group.keys[rows])])
+
+
+def _first_places(keys: KeyHashes) -> Numbers:
+    """For each key, the place of its first occurrence."""
+    low = np.sort(keys[:, 1])
+    if not (low[1:] == low[:-1]).any():
+        return np.arange(len(keys))
+    order = np.lexsort((keys[:, 0], keys[:, 1]))
+    ordered = keys[order]
+    begins = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
+    # The sort is stable: within a run of equal keys the first in order is the first to have come.
+    firsts = np.empty(len(keys), np.int64)
+    firsts[order] = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+    return firsts
+
+
+def mark_repeats(group: Group, marks: Marks, firsts: Firsts, known: Mask, known_bodies: BodyHashes) -> None:
+    """Duplicates and conflicts, against what is known of a key or else against its first row.
+
+    `known` and `known_bodies` say for every row of the group whether its key was made durable before.
+    """
+    first, rows = firsts.first, firsts.rows
+    was_known = known[first]
+    repeat = was_known | (first != rows)
+    body = np.where(was_known, known_bodies[first], group.bodies[first])
+    same = body == group.bodies[rows]
+    marks[rows[repeat & same]] = Mark.DUPLICATE
+    marks[rows[repeat & ~same]] = Mark.CONFLICT
+
+
+def hold_back_strict(group: Group, marks: Marks) -> None:
+    """A strict request with anything bad in it adds nothing.
+
+    It is always the last of its group, so that no other request's repeat leans on an event that is then held back.
+    """
+    last = group.requests[-1]
+    own = marks[int(group.starts[-2]) :]
+    if last.strict and is_bad(own).any():
+        own[~is_bad(own)] = Mark.HELD_BACK
+
+
+def is_bad(marks: Marks) -> Mask:
+    """Rows that are told as rejections."""
+    bad: Mask = (marks == Mark.CONFLICT) | (marks == Mark.OLD) | (marks == Mark.AHEAD)
+    return bad
+
+
+def counts(group: Group, marks: Marks) -> Sequence[Sequence[int]]:
+    """For each request how many rows have each mark."""
+    requests = np.repeat(np.arange(len(group.requests)), np.diff(group.starts))
+    table = np.bincount(requests * len(Mark) + marks, minlength=len(group.requests) * len(Mark))
+    listed: list[list[int]] = table.reshape(-1, len(Mark)).tolist()
+    return listed

@@ -1,0 +1,40 @@
+"""The intake's numbers: what was posted, what became of it, how large the groups are."""
+
+from collections import Counter as Count
+from collections.abc import Sequence
+
+from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.posted import Posted
+from schemas.event import RejectCode, Verdict
+from schemas.frame import NewFrame
+from schemas.metrics import Counter, Histogram, Metrics
+
+
+def tally_posted(metrics: Metrics, posted: Posted) -> None:
+    """A request that came in."""
+    metrics.count(Counter.BODY_BYTES, posted.size)
+    metrics.observe(Histogram.BATCH_EVENTS, posted.events)
+
+
+def tally_outcomes(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
+    """What became of the events of some requests."""
+    codes = Count(rejection.code for outcome in outcomes for rejection in outcome.rejections)
+    conflicts = codes.pop(RejectCode.CONFLICT, 0)
+    for verdict, events in (
+        (Verdict.ACCEPTED, sum(outcome.accepted for outcome in outcomes)),
+        (Verdict.DUPLICATE, sum(outcome.duplicates for outcome in outcomes)),
+        (Verdict.CONFLICT, conflicts),
+        (Verdict.INVALID, codes.total()),
+    ):
+        if events:
+            metrics.count(Counter.EVENTS, events, verdict)
+    for code, events in codes.items():
+        metrics.count(Counter.INVALID, events, code)
+
+
+def tally_group(metrics: Metrics, frames: Sequence[NewFrame], events: int, seconds: float) -> None:
+    """A group that became durable."""
+    metrics.count(Counter.FRAMES, len(frames))
+    metrics.count(Counter.FRAME_BYTES, sum(len(frame.payload) for frame in frames))
+    metrics.observe(Histogram.COMMIT_EVENTS, events)
+    metrics.observe(Histogram.COMMIT_SECONDS, seconds)
