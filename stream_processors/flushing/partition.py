@@ -274,7 +274,15 @@ class Partition:
     async def _frames_of(self, claim: Claim) -> Sequence[Frame]:
         if claim.is_barrier:
             return ()
-        return await self._ports.log.read(self.number, claim.first, max_bytes=0, last=claim.last)
+        frames = await self._ports.log.read(self.number, claim.first, max_bytes=0, last=claim.last)
+        if not frames or frames[-1].offset != claim.last:
+            # A rival that has done this flush has let its frames go: then this raises Superseded.
+            await self._adopt(claim.number)
+            raise LogGap(
+                f"partition {self.number}: frames {claim.first} to {claim.last} were claimed by flush {claim.number}, "
+                "but the log ends before the last of them. It is older than the usage store: restore the two together."
+            )
+        return frames
 
     def _check_log_holds(self, offset: int, held_from: int) -> None:
         if held_from > offset:

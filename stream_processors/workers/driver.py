@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from schemas.errors import Alarm
+from schemas.errors import Alarm, LogGap
 from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from schemas.metrics import Gauge, Histogram, Metrics, NoMetrics
@@ -119,6 +119,15 @@ class PartitionDriver:
         if frames and oldest is not None:
             self._metrics.observe(Histogram.VISIBLE_SECONDS, max(self._clock() - oldest, 0) / SECOND)
 
+    def _check_log_reaches(self, position: Position) -> None:
+        end = self._tail.end_offset(self._partition.number)
+        if end < position.offset:
+            raise LogGap(
+                f"partition {self._partition.number}: frames up to {position.offset - 1} are counted, but the log ends "
+                f"at {end - 1}. What is appended now would never be read. The log is older than the usage store: "
+                "restore the two together."
+            )
+
     async def _gather(self, position: Position) -> int | None:
         """Wait until a flush is worth it; when its oldest frame arrived.
 
@@ -126,6 +135,7 @@ class PartitionDriver:
         after a while all the same: a new meter set is flushed without frames.
         """
         number, policy = self._partition.number, self._policy
+        self._check_log_reaches(position)
         await self._tail.wait(number, position.offset, policy.look_seconds)
         oldest = await self._tail.oldest_arrival(number, position.offset)
         if oldest is not None:

@@ -143,3 +143,15 @@ async def test_the_status_follows_the_flushes() -> None:
         await until(lambda: sum(running.steps.steps) == 4)
         status = await running.driver.status()
         assert (status.flush, status.next_offset, status.lag_frames, status.lag_seconds) == (0, 4, 0, 0.0)
+
+
+async def test_a_log_that_ends_before_what_is_counted_is_an_alarm() -> None:
+    """What is appended to it would get offsets that were read already, and never be counted."""
+    policy = WorkerPolicy(look_seconds=0.01)
+    log = MemoryFrameLog(1)
+    steps = FlushingSteps(log)
+    steps.position = Position(number=3, offset=7, version=0)
+    driver = PartitionDriver(steps, log, policy, clock=lambda: NOW)
+    await driver.run()
+    assert driver.has_stopped
+    assert "older than the usage store" in (await driver.status()).state
