@@ -53,6 +53,24 @@ def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) ->
         assert peak_rss(server) < RSS_CAP
 
 
+def test_events_that_compress_a_hundredfold_are_counted(tmp_path: Path) -> None:
+    """Hundreds of megabytes that look small in the log: no insert outgrows what the store may take for it."""
+    with Server(tmp_path / "data") as server:
+        server.make_meter("requests")
+        attack = Attack(server.url)
+        asyncio.run(_attack_for(6, attack, [Kind(clients=8, events=1000, padding=9000)]))
+        server.wait_until_counted()
+        assert server.total("requests") == attack.acked
+        assert "tallyhouse_store_retries_total{" not in server.client.get("/metrics").text
+        print(f"{attack.acked} acked, most memory {peak_rss(server)}")
+
+
+async def _attack_for(seconds: float, attack: Attack, kinds: list[Kind]) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, stop.set)
+    await attack.run(kinds, stop)
+
+
 class Stall:
     """The time in which the log hangs."""
 
