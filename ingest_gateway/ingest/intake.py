@@ -55,7 +55,7 @@ class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has no answer by then is told to come again; its key makes that safe."""
     hint_seconds: float = 1.0
     """How long to wait for the known keys. They only make replies honest sooner: ingest goes on without."""
-    thread_bytes: int = 200_000
+    thread_bytes: int = 4_000_000
     """Groups beyond this are encoded in a thread, so that the event loop stays responsive."""
 
 
