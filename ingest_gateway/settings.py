@@ -81,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             size(20 * 10**6, 10**11),
             "Memory for event bodies that are not yet answered; beyond it posts are answered 503 with Retry-After.",
         ),
-    ] = 128 * 10**6
+    ] = 64 * 10**6
     log_limit: Annotated[
         int,
         Setting(

@@ -22,7 +22,7 @@ Make a meter, post an event, and ask for the usage:
     -d '{"code":"tokens","name":"Tokens","event_name":"api.request","aggregation":"sum","value_property":"$$.tokens"}'
 
   curl -s $url/v1/events/ingest -H "Authorization: Bearer $key" -d '{"events":[{"event_name":"api.request",
-    "idempotency_key":"first","customer_id":"acme","timestamp":"$minute","properties":{"tokens":12.5}}]}'
+    "idempotency_key":"try $minute","customer_id":"acme","timestamp":"$minute","properties":{"tokens":12.5}}]}'
 
   curl -s '$url/v1/usage?meter=tokens&window=day&from=$day&to=$next_day' -H "Authorization: Bearer $key"
 """

@@ -46,7 +46,7 @@ class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
     group_events: int = 50_000
     group_bytes: int = 16_000_000
     queue_requests: int = 20_000
-    queue_bytes: int = 64_000_000
+    queue_bytes: int = 48_000_000
     linger_seconds: float = 0.0
     """Waiting for company before a group starts. Zero: whoever comes while the last group is written is company."""
     patience_seconds: float = 2.0
