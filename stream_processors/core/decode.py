@@ -39,6 +39,7 @@ class Decoder(msgspec.Struct, frozen=True):
             if len(found) == len(texts):
                 return found
         except _UNREADABLE:
+            # Which of the texts it was shows only one by one; that one alone becomes a reject.
             pass
         return [self._decode_one(text) for text in texts.to_pylist()]
 
