@@ -32,6 +32,12 @@ def as_halves(digests: bytes) -> KeyHashes:
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
+def as_digests(halves: KeyHashes) -> list[bytes]:
+    """The digests again, one by one."""
+    digests: list[bytes] = np.frombuffer(halves.astype(">u8").tobytes(), f"V{KEY_BYTES}").tolist()
+    return digests
+
+
 def partition_of(halves: KeyHashes, partitions: int) -> npt.NDArray[np.uint64]:
     """Which partition each key belongs to."""
     return halves[:, 1] % np.uint64(partitions)

@@ -7,7 +7,6 @@ one by one (`diagnose`). What passes here is exactly what passes there, with ide
 import re
 from array import array
 from collections.abc import Sequence
-from itertools import chain
 
 import msgspec
 import orjson
@@ -18,8 +17,11 @@ from ingest_gateway.ingest.posted import NO_TIME, GoodEvents
 from ingest_gateway.ingest.posted_event import CloudEvent, Events, OwnEvent, Shape, decode_batch
 from ingest_gateway.ingest.properties import Properties, read_properties
 from ingest_gateway.ingest.structure import READABLE_DEPTH, nests_deeper, quotes
+from ingest_gateway.ingest.texts import join_texts
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BYTES = re.compile(b"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
+"""The same in UTF-8."""
 LARGE_EVENT = 64 * 1024
 """No good event is larger but for blanks; a CloudEvent, whose attributes have no limit of their own, may not be."""
 _FIXED_STRINGS = 8
@@ -93,12 +95,11 @@ def _columns(
     properties = read_properties([event.properties for event in events])
     good = GoodEvents(
         indexes=indexes,
-        event_names=event_names,
-        customer_ids=customer_ids,
+        event_names=join_texts(event_names),
+        customer_ids=join_texts(customer_ids),
         timestamps=array("q", moments).tobytes(),
-        idempotency_keys=idempotency_keys,
-        properties=properties.text,
-        properties_lengths=array("i", properties.lengths).tobytes(),
+        idempotency_keys=join_texts(idempotency_keys),
+        properties=properties.texts,
         key_hashes=key_hashes(account, idempotency_keys),
         body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
     )
@@ -124,8 +125,8 @@ def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
             return True
     elif b"\x7f" not in text and b"\xc2" not in text:
         return False
-    names = chain(good.event_names, good.customer_ids, good.idempotency_keys)
-    return CONTROL.search("".join(names)) is not None
+    names = (good.event_names, good.customer_ids, good.idempotency_keys)
+    return any(_CONTROL_BYTES.search(texts.joined) for texts in names)
 
 
 def _strings_kept(text: bytes, events: Events, properties: Properties) -> int:

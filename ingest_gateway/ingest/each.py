@@ -8,6 +8,7 @@ from ingest_gateway.ingest.diagnose import diagnose
 from ingest_gateway.ingest.exact_json import Fault
 from ingest_gateway.ingest.posted import GoodEvents
 from ingest_gateway.ingest.posted_event import Shape
+from ingest_gateway.ingest.texts import join_parts
 from schemas.event import RejectCode, Rejection
 
 _RUN = 64
@@ -54,12 +55,11 @@ def _read_one(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents
 def _joined(parts: Sequence[GoodEvents]) -> GoodEvents:
     return GoodEvents(
         indexes=list(chain.from_iterable(part.indexes for part in parts)),
-        event_names=list(chain.from_iterable(part.event_names for part in parts)),
-        customer_ids=list(chain.from_iterable(part.customer_ids for part in parts)),
+        event_names=join_parts([part.event_names for part in parts]),
+        customer_ids=join_parts([part.customer_ids for part in parts]),
         timestamps=b"".join(part.timestamps for part in parts),
-        idempotency_keys=list(chain.from_iterable(part.idempotency_keys for part in parts)),
-        properties=b"".join(part.properties for part in parts),
-        properties_lengths=b"".join(part.properties_lengths for part in parts),
+        idempotency_keys=join_parts([part.idempotency_keys for part in parts]),
+        properties=join_parts([part.properties for part in parts]),
         key_hashes=b"".join(part.key_hashes for part in parts),
         body_hashes=b"".join(part.body_hashes for part in parts),
     )

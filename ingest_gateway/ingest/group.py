@@ -1,7 +1,6 @@
 """A group: the events of all requests that are judged and made durable together, as one set of columns."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 import msgspec
 import numpy as np
@@ -9,7 +8,7 @@ import numpy.typing as npt
 
 from ingest_gateway.ingest.posted import NO_TIME, Posted
 from ingest_gateway.ingest.recent import BodyHashes
-from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
+from schemas.hashing import KeyHashes, as_halves
 
 Numbers = npt.NDArray[np.int64]
 
@@ -34,12 +33,6 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """A number of each request, on each of its rows."""
         return np.repeat(np.array(values, np.int64), np.diff(self.starts))
 
-    def digests(self, rows: Numbers) -> list[bytes]:
-        """The key hashes of some rows, one by one."""
-        every = np.frombuffer(self.key_digests, f"V{KEY_BYTES}")
-        picked: list[bytes] = every[rows].tolist()
-        return picked
-
     def rows(self) -> Iterator[tuple[Posted, int, int]]:
         """Each request, with the beginning and end of its rows."""
         starts = self.starts.tolist()
@@ -60,8 +53,3 @@ def gather(requests: Sequence[Posted], arrival: int) -> Group:
         keys=as_halves(digests),
         bodies=np.frombuffer(b"".join([good.body_hashes for good in goods]), np.uint64),
     )
-
-
-def texts(columns: Sequence[list[str]]) -> list[str]:
-    """The columns of all requests as one."""
-    return list(chain.from_iterable(columns))

@@ -1,7 +1,6 @@
 """What is known of a group's keys before it is stored: from the recent keys, then from those already counted."""
 
 import asyncio
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from ingest_gateway.ingest.group import Group, Numbers
 from ingest_gateway.ingest.recent import BodyHashes, Mask, RecentKeys
 from ingest_gateway.ports import KnownKeys
 from schemas.errors import StoreFailed
-from schemas.hashing import partition_of
+from schemas.hashing import as_digests, partition_of
 
 
 class Hints:
@@ -40,19 +39,15 @@ class Hints:
         parts = [rows[partition == number] for number in range(self._partitions)]
         try:
             async with asyncio.timeout(self._patience_seconds):
-                answers = [
-                    await self._ask(number, group, part.tolist(), group.digests(part))
-                    for number, part in enumerate(parts)
-                    if len(part)
-                ]
+                answers = [await self._ask(number, group, part) for number, part in enumerate(parts) if len(part)]
         except (StoreFailed, TimeoutError):
             return []
         return [pair for answer in answers for pair in answer]
 
-    async def _ask(
-        self, partition: int, group: Group, rows: Sequence[int], digests: Sequence[bytes]
-    ) -> list[tuple[int, int]]:
-        bodies = await self._known.bodies(partition, digests, group.arrival)
+    async def _ask(self, partition: int, group: Group, rows: Numbers) -> list[tuple[int, int]]:
+        keys = group.keys[rows]
+        bodies = await self._known.bodies(partition, keys, group.arrival)
         if not bodies:
             return []
-        return [(row, bodies[digest]) for row, digest in zip(rows, digests, strict=True) if digest in bodies]
+        found = zip(rows.tolist(), as_digests(keys), strict=True)
+        return [(row, bodies[digest]) for row, digest in found if digest in bodies]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
-from schemas.hashing import KeyHashes, as_halves
+from schemas.hashing import KeyHashes, as_digests
 
 _EVERY_FLUSH = 2**62
 
@@ -33,9 +33,9 @@ class FilteredKeys:
         self._seen = seen
         self._window = window
 
-    async def bodies(self, partition: int, key_hashes: Sequence[bytes], now: int) -> Mapping[bytes, int]:
+    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that were counted within the window, the hash of their body."""
-        suspects = self._suspects(partition, key_hashes)
+        suspects = self._suspects(partition, keys)
         if not suspects:
             return {}
         try:
@@ -45,10 +45,7 @@ class FilteredKeys:
         found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)
         return {key: body for key, body, arrival in found if now - arrival <= self._window}
 
-    def _suspects(self, partition: int, key_hashes: Sequence[bytes]) -> Sequence[bytes]:
+    def _suspects(self, partition: int, keys: KeyHashes) -> Sequence[bytes]:
         """All of them while the partition has no filter: retries are most likely just after a start."""
         key_filter = self._filter_of(partition)
-        if key_filter is None or not key_hashes:
-            return key_hashes
-        maybe = key_filter.may_contain(as_halves(b"".join(key_hashes)))
-        return [key_hashes[place] for place in np.flatnonzero(maybe).tolist()]
+        return as_digests(keys if key_filter is None else keys[key_filter.may_contain(keys)])

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ingest_gateway.ingest.texts import Texts
 from schemas.event import Rejection
 from schemas.ids import AccountId
 
@@ -35,15 +36,13 @@ class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     indexes: Sequence[int]
     """Each event's place in the request."""
-    event_names: list[str]
-    customer_ids: list[str]
+    event_names: Texts
+    customer_ids: Texts
     timestamps: bytes
     """Microseconds as int64, or `NO_TIME`."""
-    idempotency_keys: list[str]
-    properties: bytes
-    """The JSON texts exactly as posted, one after the other."""
-    properties_lengths: bytes
-    """Bytes of each text as int32."""
+    idempotency_keys: Texts
+    properties: Texts
+    """The JSON texts exactly as posted."""
     key_hashes: bytes
     """16 bytes each."""
     body_hashes: bytes

@@ -6,34 +6,34 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ingest_gateway.ingest.texts import Texts, join_encoded
 from schemas.event import PROPERTIES_BYTES, PROPERTIES_DEPTH
 
 EMPTY = b"{}"
 
 _decode = msgspec.json.Decoder(list[dict[str, Any] | None]).decode
-_OPENING = np.zeros(256, np.uint8)
-_OPENING[[ord("["), ord("{")]] = 1
+_BRACE, _BRACKET = ord("{"), ord("[")
 
 
 class Properties(msgspec.Struct, frozen=True):
-    """Of each event the text as posted (joined) and its value. No properties, null and {} are the same."""
+    """Of each event the text as posted and its value. No properties, null and {} are the same."""
 
-    text: bytes
-    lengths: list[int]
+    texts: Texts
     values: list[dict[str, Any]]
 
     def fit(self) -> bool:
         """Is each of them surely small and flat enough? False is only a doubt."""
-        return max(self.lengths) <= PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
+        return self.texts.lengths.max() <= PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
 
     def _most_opened(self) -> int:
         """The most brackets any event opens: nothing nests deeper than that."""
-        nested = self.text.count(b"{") + self.text.count(b"[") - len(self.lengths)
+        text = np.frombuffer(self.texts.joined, np.uint8)
+        is_opening = (text == _BRACE) | (text == _BRACKET)
+        nested = int(np.count_nonzero(is_opening)) - len(self.texts)
         if nested < PROPERTIES_DEPTH:
             return 1 + nested
-        opened = _OPENING[np.frombuffer(self.text, np.uint8)]
-        starts = np.cumsum([0, *self.lengths[:-1]])
-        return int(np.add.reduceat(opened, starts, dtype=np.int64).max())
+        starts = np.concatenate(([0], np.cumsum(self.texts.lengths[:-1])))
+        return int(np.add.reduceat(is_opening, starts, dtype=np.int64).max())
 
 
 def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:
@@ -44,4 +44,4 @@ def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:
     if len(objects) < len(values):
         present = [EMPTY if value is None else text for text, value in zip(present, values, strict=True)]
         objects = [value or {} for value in values]
-    return Properties(b"".join(present), list(map(len, present)), objects)
+    return Properties(join_encoded(present), objects)

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from schemas.account import Scope
 from schemas.errors import Overloaded
 from schemas.event import RejectCode, Rejection
 from schemas.frame import decode
+from schemas.hashing import KeyHashes
 from schemas.metrics import NoMetrics
 from schemas.timestamps import DAY, to_iso, to_micros
 from tests.ingest_gateway.http.conftest import World
@@ -47,7 +48,7 @@ QUICKSTART = """{
 class NothingKnown:
     """No key was ever counted."""
 
-    async def bodies(self, partition: int, key_hashes: Sequence[bytes], now: int) -> Mapping[bytes, int]:
+    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         return {}
 
 

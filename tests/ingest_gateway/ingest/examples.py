@@ -63,8 +63,8 @@ def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfil
 def stored_properties(good: GoodEvents) -> list[bytes]:
     """The properties of each event, cut apart."""
     texts, start = [], 0
-    for length in memoryview(good.properties_lengths).cast("i"):
-        texts.append(good.properties[start : start + length])
+    for length in memoryview(good.properties.packed_lengths).cast("i"):
+        texts.append(good.properties.joined[start : start + length])
         start += length
     return texts
 

@@ -1,0 +1,65 @@
+"""Columns of texts on their way into a frame: ten thousand texts in two objects.
+
+They are joined while they are still at hand, as soon as a body is read. Kept one by one until their group is written
+they would come back from main memory, and cost more there than all the reading.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Lengths = npt.NDArray[np.int32]
+
+
+class Texts(msgspec.Struct, frozen=True, gc=False):
+    """UTF-8, one text after the other, and the bytes of each as int32."""
+
+    joined: bytes
+    packed_lengths: bytes
+
+    @property
+    def lengths(self) -> Lengths:
+        return np.frombuffer(self.packed_lengths, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.packed_lengths) // 4
+
+    def __getitem__(self, place: int) -> str:
+        """One of them, for the few that are told about."""
+        lengths = self.lengths
+        start = int(lengths[:place].sum())
+        return self.joined[start : start + int(lengths[place])].decode()
+
+
+def join_texts(texts: Sequence[str]) -> Texts:
+    """Raises ValueError at a lone surrogate."""
+    joined = "".join(texts)
+    if joined.isascii():
+        return Texts(joined.encode(), _packed(map(len, texts), len(texts)))
+    return join_encoded([text.encode() for text in texts])
+
+
+def join_encoded(texts: Sequence[bytes | msgspec.Raw]) -> Texts:
+    """The same of texts that are UTF-8 already."""
+    return Texts(b"".join(texts), _packed(map(len, texts), len(texts)))
+
+
+def join_parts(parts: Sequence[Texts]) -> Texts:
+    """The texts of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Texts(b"".join([part.joined for part in parts]), b"".join([part.packed_lengths for part in parts]))
+
+
+def as_column(texts: Texts) -> pa.StringArray:
+    """As Arrow sees them; nothing is copied but the lengths, which become offsets."""
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(texts.lengths, out=offsets[1:])
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(texts.joined))
+
+
+def _packed(lengths: Iterable[int], count: int) -> bytes:
+    return np.fromiter(lengths, np.int32, count).tobytes()
