@@ -12,6 +12,7 @@ from ingest_gateway.ingest.bodies import decompress
 from ingest_gateway.ingest.budget import Share
 from ingest_gateway.ingest.outcome import Outcome, usage_id
 from ingest_gateway.ingest.posted import Posted
+from ingest_gateway.ingest.structure import count
 from ingest_gateway.ingest.wire import parse_body
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
@@ -118,7 +119,7 @@ class IngestRoutes:
 def takes_long(body: bytes) -> bool:
     """Could reading it hold up other requests?"""
     size = len(body)
-    return size > _LARGE_BYTES or (size > _SMALL_BYTES and body.count(b"{") > _MANY_OBJECTS)
+    return size > _LARGE_BYTES or (size > _SMALL_BYTES and count(body, "{") > _MANY_OBJECTS)
 
 
 def _single_reply(call: Call, posted: Posted, outcome: Outcome) -> Reply:

@@ -12,6 +12,7 @@ from schemas.hashing import KeyHashes
 
 Mask = npt.NDArray[np.bool_]
 BodyHashes = npt.NDArray[np.uint64]
+Halves = npt.NDArray[np.uint64]
 
 _NEVER = np.iinfo(np.int64).min // 2
 _SPREAD = 4
@@ -26,7 +27,8 @@ class RecentKeys:
         self._capacity = capacity
         self._window = window
         self._next = 0
-        self._keys = np.zeros((capacity, 2), np.uint64)
+        self._high = np.zeros(capacity, np.uint64)
+        self._low = np.zeros(capacity, np.uint64)
         self._bodies = np.zeros(capacity, np.uint64)
         self._arrivals = np.full(capacity, _NEVER, np.int64)
         self._tables = np.zeros((2, capacity * _SPREAD), np.int32)
@@ -37,28 +39,34 @@ class RecentKeys:
         keys, bodies = keys[-self._capacity :], bodies[-self._capacity :]
         places = (self._next + np.arange(len(keys))) % self._capacity
         self._next = (self._next + len(keys)) % self._capacity
-        self._keys[places] = keys
+        self._high[places], self._low[places] = keys[:, 0], keys[:, 1]
         self._bodies[places] = bodies
         self._arrivals[places] = arrival
         first, second = self._tables
-        slots, _ = self._slots(keys)
+        slots = self._first_slots(keys[:, 0])
         displaced = first[slots]
         first[slots] = places
         crowded = places[first[slots] != places]
         moved = np.concatenate((displaced, crowded))
-        second[self._slots(self._keys[moved])[1]] = moved
+        second[self._second_slots(self._low[moved])] = moved
 
     def find(self, keys: KeyHashes, now: int) -> tuple[Mask, BodyHashes]:
         """Which of the keys are remembered, and the hash of their body there (elsewhere it means nothing)."""
         found = np.zeros(len(keys), np.bool_)
         bodies = np.zeros(len(keys), np.uint64)
-        for table, slots in zip(self._tables, self._slots(keys), strict=True):
+        high, low = keys[:, 0], keys[:, 1]
+        for table, slots in zip(self._tables, (self._first_slots(high), self._second_slots(low)), strict=True):
             places = table[slots]
-            same = (self._keys[places] == keys).all(axis=1) & (self._arrivals[places] >= now - self._window)
-            found |= same
-            np.copyto(bodies, self._bodies[places], where=same)
+            rows = np.flatnonzero(self._low[places] == low)  # Nearly none, so that what follows costs nothing.
+            places = places[rows]
+            same = (self._high[places] == high[rows]) & (self._arrivals[places] >= now - self._window)
+            found[rows[same]] = True
+            bodies[rows[same]] = self._bodies[places[same]]
         return found, bodies
 
-    def _slots(self, keys: KeyHashes) -> tuple[KeyHashes, KeyHashes]:
-        """Where each key is in either table. The low half's low bits are left out: they are its partition's."""
-        return keys[:, 0] & self._mask, (keys[:, 1] >> np.uint64(32)) & self._mask
+    def _first_slots(self, high: Halves) -> Halves:
+        return high & self._mask
+
+    def _second_slots(self, low: Halves) -> Halves:
+        """The low bits are left out: they are the partition's."""
+        return (low >> np.uint64(32)) & self._mask

@@ -53,9 +53,14 @@ def without_escapes(text: bytes) -> bytes:
 
 def quotes(text: bytes) -> int:
     """How many quotes begin or end a string."""
+    return count(without_escapes(text), '"')
+
+
+def count(text: bytes, character: str) -> int:
+    """How often an ASCII character stands in a text."""
     if len(text) < _SHORT:
-        return without_escapes(text).count(b'"')
-    return int(np.count_nonzero(np.frombuffer(without_escapes(text), np.uint8) == _QUOTE))
+        return text.count(character.encode())
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(character)))
 
 
 def _marks(text: bytes) -> Iterator[_Marks]:
@@ -76,7 +81,7 @@ def _marks(text: bytes) -> Iterator[_Marks]:
 
 def nests_deeper(text: bytes, levels: int) -> bool:
     """Do its brackets nest deeper than that?"""
-    if text.count(b"[") + text.count(b"{") <= levels:
+    if count(text, "[") + count(text, "{") <= levels:
         return False
     return any(int(marks.depths.max(initial=0)) > levels for marks in _marks(text))
 
