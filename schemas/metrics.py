@@ -49,8 +49,9 @@ class Histogram(Enum):
 
     REQUEST_SECONDS = Spec("http_request_seconds", "Time to answer", ("route",), _SECONDS)
     BATCH_EVENTS = Spec("ingest_batch_events", "Events per request", (), _SIZES)
-    COMMIT_SECONDS = Spec("log_commit_seconds", "Time to make one group of frames durable", (), _SECONDS)
-    COMMIT_EVENTS = Spec("log_commit_events", "Events per durable group", (), _SIZES)
+    GROUP_EVENTS = Spec("ingest_group_events", "Events made durable together by the intake", (), _SIZES)
+    GROUP_SECONDS = Spec("ingest_group_seconds", "From a group's events judged to all of them durable", (), _SECONDS)
+    COMMIT_SECONDS = Spec("log_commit_seconds", "The log's own write: one commit, one fsync", (), _SECONDS)
     FLUSH_EVENTS = Spec("flush_size_events", "Events per flush", (), _SIZES)
     FLUSH_SECONDS = Spec("flush_seconds", "Time per stage of a flush", ("stage",), _SECONDS)
     VISIBLE_SECONDS = Spec("visible_seconds", "From arrival to counted, oldest frame of each flush", (), _SECONDS)

@@ -226,4 +226,4 @@ class Intake:
         else:
             frames = frames_of(*arguments)
         await self._sink.append(frames)
-        tally_group(self._metrics, frames, int(fresh.sum()), loop.time() - began)
+        tally_group(self._metrics, int(fresh.sum()), loop.time() - began)
