@@ -55,7 +55,7 @@ def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, w
     judgement = judge(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
     judged = in_store_layout(events, claim, month)
-    new = _where(judged, judgement.first)
+    new = _where(judged, judgement.first & _is_for_somebody(judged, meters))
     measured = measure(new, meters.meters, month=month)
     conflicts = [conflict(row) for row in np.flatnonzero(judgement.conflict).tolist()]
     rejects = pa.concat_tables(
@@ -68,7 +68,7 @@ def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, w
         rejects=rejects,
         seen=_seen_rows(new),
         new_hashes=halves_of(new["key_hash"]),
-        counts=_counts(judgement, rejects),
+        counts=_counts(judgement, new, rejects),
     )
 
 
@@ -84,9 +84,25 @@ def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
     return pa.table(columns, schema=_JUDGED)
 
 
+def _is_for_somebody(judged: pa.Table, meters: MeterSet) -> Mask:
+    """All but rejects tried again for a meter that was archived meanwhile: no key may say that those were tried."""
+    is_replay = _is_replay(judged)
+    chosen = ~is_replay
+    if is_replay.any():
+        counting = {(meter.account, meter.code) for meter in meters.meters}
+        for row in np.flatnonzero(is_replay).tolist():
+            chosen[row] = (judged["account"][row].as_py(), judged["replay_meter"][row].as_py()) in counting
+    return chosen
+
+
+def _is_replay(events: pa.Table) -> Mask:
+    mask: Mask = (events["flags"].to_numpy() & EventFlag.REPLAY) != 0
+    return mask
+
+
 def _events_rows(new: pa.Table) -> pa.Table:
     """A reject tried again was an event before, and is not one more."""
-    return _where(new, (new["flags"].to_numpy() & EventFlag.REPLAY) == 0).select(EVENTS.names)
+    return _where(new, ~_is_replay(new)).select(EVENTS.names)
 
 
 def _seen_rows(new: pa.Table) -> pa.Table:
@@ -97,10 +113,10 @@ def _where(events: pa.Table, mask: Mask) -> pa.Table:
     return events if mask.all() else events.take(pa.array(np.flatnonzero(mask))).combine_chunks()
 
 
-def _counts(judgement: Judgement, rejects: pa.Table) -> FlushCounts:
+def _counts(judgement: Judgement, new: pa.Table, rejects: pa.Table) -> FlushCounts:
     return FlushCounts(
         events=len(judgement.first),
-        accepted=int(judgement.first.sum()),
+        accepted=new.num_rows,
         duplicates=int(judgement.duplicate.sum()),
         conflicts=int(judgement.conflict.sum()),
         rejects=counts_by_code(rejects),

@@ -135,6 +135,14 @@ def test_a_reject_that_fails_again_is_a_reject_of_its_own() -> None:
     assert (reject["replay_of"], reject["meter"], reject["flags"]) == ("rej_0_0_0_0_tokens", "tokens", EventFlag.REPLAY)
 
 
+def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
+    """A meter archived in between counts it no more: no key is kept, so the reject stays open, for audits too."""
+    replay = make_replay(make_event("k", {"tokens": "7"}), reject_id(0, 0, 0, 0, "tokens"), "tokens")
+    rows = Flushes([make_meter(), make_meter("tokens", "sum", account="acme_test")]).flush([make_frame([replay])])
+    assert (rows.usage.num_rows, rows.rejects.num_rows, rows.seen.num_rows, len(rows.new_hashes)) == (1, 0, 0, 0)
+    assert rows.counts.accepted == 0
+
+
 @pytest.mark.parametrize(("gap", "verdict"), [(WINDOW, "duplicates"), (WINDOW + 1, "accepted")])
 def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
     """Judged by the arrivals of the frames; past it the key is free, and is remembered anew."""
