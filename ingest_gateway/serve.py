@@ -1,7 +1,6 @@
 """`tallyhouse serve`: listens, opens everything, says how to use it, and stops cleanly when asked to."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 import uvloop
 
+from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Embedded, Surroundings, open_embedded
 from ingest_gateway.logs import build_logger, forward_stdlib
@@ -26,8 +26,6 @@ _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 _SWITCH_SECONDS = 0.001
 """How long the processors' thread may hold the interpreter while a request waits: a fifth of the default."""
-_GC_THRESHOLDS = (50_000, 20, 100)
-"""Batches make many short-lived objects that die by reference count; looking for cycles in them is wasted."""
 
 
 def serve() -> int:
@@ -36,6 +34,7 @@ def serve() -> int:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    memory.keep_freed_memory()
     with _listening(settings) as listener:
         uvloop.run(_serve(settings, listener, Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())))
     return 0
@@ -47,7 +46,7 @@ async def _serve(settings: Settings, listener: socket.socket, around: Surroundin
         server = Server(_config(settings, embedded))
         port = listener.getsockname()[1]
         print(welcome(settings, port, first_key, _now()), flush=True)  # noqa: T201 - this is for the person who started it
-        _settle_memory()
+        memory.settle()
         await server.serve(sockets=[listener])
         around.logger.info("stopping: finishing what is in flight")
     around.logger.info("stopped")
@@ -103,13 +102,6 @@ async def _install_key(settings: Settings, embedded: Embedded) -> str | None:
     _, token = made
     DataDirectory(settings.data_dir).keep_key(token)
     return token
-
-
-def _settle_memory() -> None:
-    """What is there now stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _now() -> int:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import uvloop
 
+from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Surroundings, open_over
 from ingest_gateway.logs import build_logger
 from ingest_gateway.prometheus import PrometheusMetrics
-from ingest_gateway.serve import Server, _config, _install_key, _listening, _settle_memory
+from ingest_gateway.serve import Server, _config, _install_key, _listening
 from ingest_gateway.settings import Settings, read_settings
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
@@ -46,7 +47,7 @@ async def serve(settings: Settings) -> None:
             open_over(log, settings, around) as embedded,
         ):
             await _install_key(settings, embedded)
-            _settle_memory()
+            memory.settle()
             await Server(_config(settings, embedded)).serve(sockets=[listener])
 
 
@@ -55,4 +56,5 @@ def now() -> int:
 
 
 if __name__ == "__main__":
+    memory.keep_freed_memory()
     uvloop.run(serve(read_settings(os.environ)))
