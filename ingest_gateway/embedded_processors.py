@@ -45,9 +45,9 @@ class Processors(NamedTuple):
         return self.partitions[partition].key_filter if self.counting else _NO_KEYS
 
     async def check(self) -> None:
-        """Raises where a partition has stopped."""
+        """Raises where a partition has stopped or is stuck."""
         if self.counting and not self.worker.is_well:
-            raise RuntimeError("a partition has stopped counting: `tallyhouse status` tells which, the logs why")
+            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` tells which and why")
 
 
 class Surroundings(Protocol):

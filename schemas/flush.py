@@ -79,4 +79,5 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float
     """Age of the oldest frame not yet counted."""
     state: str
-    """`booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""
+    """`booting`, `counting`, `retrying`, `stuck: ` and what fails again and again, or `stopped: ` and the alarm's
+    message. Who is stuck goes on when the cause is mended; who has stopped, at the next start."""

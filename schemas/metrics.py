@@ -40,6 +40,8 @@ class Gauge(Enum):
     LAG_FRAMES = Spec("partition_lag_frames", "Frames in the log that are not yet counted", ("partition",))
     LAG_SECONDS = Spec("partition_lag_seconds", "Age of the oldest frame not yet counted", ("partition",))
     WATERMARK = Spec("partition_watermark", "Number of the last flush done", ("partition",))
+    STUCK = Spec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
+    STOPPED = Spec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
     FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
     MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
 

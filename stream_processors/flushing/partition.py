@@ -22,6 +22,7 @@ from stream_processors.core.assemble import assemble
 from stream_processors.core.dedupe import Known, suspects
 from stream_processors.core.filter import KeyFilter
 from stream_processors.core.plan import FlushRows, plan_flush
+from stream_processors.flushing.attempts import Attempts
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
 from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
 
@@ -76,6 +77,7 @@ class Partition:
     def __init__(self, number: int, ports: Ports, policy: FlushPolicy) -> None:
         self.number = number
         self._ports = ports
+        self.attempts = Attempts(ports.monotonic)
         self._policy = policy
         self._position: Position | None = None
         self._filter: KeyFilter | None = None
@@ -166,10 +168,13 @@ class Partition:
     async def _redo(self, number: int) -> None:
         """Finish a flush that was claimed, by whomever, with exactly the claim's frames and version."""
         claim = await self._insist("claim", lambda: self._adopt(number))
+        self.attempts.begin(claim)
         await self._complete(claim, await self._frames_of(claim))
 
     async def _flush(self, proposal: Claim, frames: Sequence[Frame]) -> None:
+        self.attempts.begin(proposal)
         adopted = await self._claim(proposal)
+        self.attempts.begin(adopted)
         if (adopted.first, adopted.last) != (proposal.first, proposal.last):
             frames = await self._frames_of(adopted)
         await self._complete(adopted, frames)
@@ -208,6 +213,7 @@ class Partition:
         await self._insist("finish", lambda: self._ports.claims.finish(self.number, claim.number))
         await self._remember(claim, rows)
         await self._ports.log.acknowledge(self.number, claim.last)
+        self.attempts.succeed()
 
     async def _plan(self, claim: Claim, frames: Sequence[Frame]) -> FlushRows:
         began = self._ports.monotonic()
@@ -306,8 +312,9 @@ class Partition:
         while True:
             try:
                 answer = await call()
-            except StoreFailed:
+            except StoreFailed as error:
                 attempt += 1
+                self.attempts.fail(stage, error)
                 self._ports.metrics.count(Counter.STORE_RETRIES, 1, stage)
                 await self._ports.pause(attempt)
             else:

@@ -8,6 +8,7 @@ from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from schemas.metrics import Gauge, Histogram, Metrics, NoMetrics
 from schemas.timestamps import SECOND
+from stream_processors.flushing.attempts import Attempts, Trouble
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.policy import Pause
 from stream_processors.ports import LogTail
@@ -16,6 +17,7 @@ from stream_processors.workers.policy import WorkerPolicy, growing_pause
 BOOTING = "booting"
 COUNTING = "counting"
 RETRYING = "retrying"
+STUCK = "stuck: "
 STOPPED = "stopped: "
 
 _START = Position(number=0, offset=0, version=0)
@@ -29,6 +31,9 @@ class Steps(Protocol):
 
     @property
     def position(self) -> Position | None: ...
+
+    @property
+    def attempts(self) -> Attempts: ...
 
     async def step(self) -> int:
         """Flush what is waiting; how many frames that were."""
@@ -58,6 +63,7 @@ class PartitionDriver:
         self._pause = pause
         self._stopping = False
         self._state = BOOTING
+        self._told_stuck = False
         self._last_position = _START
 
     @property
@@ -65,27 +71,39 @@ class PartitionDriver:
         """An alarm ended it: a person must look."""
         return self._state.startswith(STOPPED)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Its flush fails again and again: a person must look, and it goes on when the cause is mended."""
+        return not self.has_stopped and self._is_stuck(self._partition.attempts.trouble)
+
+    @property
+    def state(self) -> str:
+        """As in `PartitionStatus`."""
+        trouble = self._partition.attempts.trouble
+        if self.has_stopped or trouble is None:
+            return self._state
+        return f"{STUCK}{trouble}" if self._is_stuck(trouble) else RETRYING
+
     def stop(self) -> None:
         """Begin no other flush."""
         self._stopping = True
 
     async def run(self) -> None:
         """Flush until stopped."""
-        failures = 0
+        attempts = self._partition.attempts
         while not self._stopping:
             try:
                 await self._turn()
-                failures = 0
+                attempts.succeed()
             except Alarm as alarm:
                 self._state = f"{STOPPED}{alarm}"
                 self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
                 return
-            except Exception:
+            except Exception as error:
                 # Whatever it was: a flush can always be begun again, and giving up would stop the counting.
-                failures += 1
-                self._state = RETRYING
-                self._logger.exception("flush failed, it is tried again", attempt=failures)
-                await self._pause(failures)
+                attempt = attempts.fail("flush", error)
+                self._logger.exception("flush failed, it is tried again", attempt=attempt)
+                await self._pause(attempt)
 
     async def status(self) -> PartitionStatus:
         """Where the partition stands; may be asked from any event loop."""
@@ -100,14 +118,31 @@ class PartitionDriver:
             end_offset=end,
             lag_frames=max(end - position.offset, 0),
             lag_seconds=0.0 if oldest is None else max(self._clock() - oldest, 0) / SECOND,
-            state=self._state,
+            state=self.state,
         )
 
     async def report(self) -> None:
-        """Measure the lag."""
+        """Tell of trouble, and measure the lag."""
+        self._report_trouble()
         status = await self.status()
         self._metrics.set(Gauge.LAG_FRAMES, status.lag_frames, str(status.partition))
         self._metrics.set(Gauge.LAG_SECONDS, status.lag_seconds, str(status.partition))
+
+    def _report_trouble(self) -> None:
+        stuck, partition = self.is_stuck, str(self._partition.number)
+        self._metrics.set(Gauge.STUCK, stuck, partition)
+        self._metrics.set(Gauge.STOPPED, self.has_stopped, partition)
+        if stuck and not self._told_stuck:
+            self._logger.error("partition stuck: a person must look", trouble=str(self._partition.attempts.trouble))
+        elif self._told_stuck and not stuck:
+            self._logger.info("partition is no longer stuck")
+        self._told_stuck = stuck
+
+    def _is_stuck(self, trouble: Trouble | None) -> bool:
+        policy = self._policy
+        return trouble is not None and (
+            trouble.attempts >= policy.stuck_attempts or trouble.seconds >= policy.stuck_seconds
+        )
 
     async def _turn(self) -> None:
         position = self._partition.position

@@ -46,8 +46,8 @@ class EmbeddedWorker:
 
     @property
     def is_well(self) -> bool:
-        """Running, and no partition stopped by an alarm."""
-        return self._thread.is_alive() and not any(driver.has_stopped for driver in self._drivers)
+        """Running, and no partition stopped by an alarm or stuck."""
+        return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         """How far each partition is counted."""

@@ -18,6 +18,10 @@ class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How often an idle partition, and an idle backfill, ask for a new meter set."""
     report_seconds: float = 1.0
     """How often lag is measured."""
+    stuck_attempts: int = 10
+    """Failures in a row from which a partition is stuck: a person should look."""
+    stuck_seconds: float = 60.0
+    """The same by time, for failures that take long."""
     backfill_rest: float = 1.0
     """How long a backfill rests after a chunk, as a multiple of what the chunk took: traffic goes first."""
     expiry_seconds: float = 3600.0

@@ -23,6 +23,10 @@ KEY = {
     "revoked_at": None,
 }
 LAST_PAGE = {"has_more": False, "next_cursor": None}
+PARTITIONS = [
+    {"partition": 0, "state": "counting", "flush": 9, "lag_frames": 0},
+    {"partition": 1, "state": "stuck: flush 7 (frames 40 to 52) has been failing", "flush": 6, "lag_frames": 5},
+]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -34,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
         "POST /v1/keys/ckey/revoke": (200, {"success": True, "api_key": KEY}),
         "GET /v1/meters": (200, {"success": True, "meters": [], "pagination": LAST_PAGE}),
         "POST /v1/meters": (201, {"success": True, "meter": {"code": "tokens"}}),
-        "GET /v1/status": (200, {"success": True, "status": {"partitions": [], "lag_frames": 0}}),
+        "GET /v1/status": (200, {"success": True, "status": {"partitions": PARTITIONS, "lag_frames": 5}}),
         "GET /v1/usage": (
             401,
             {"success": False, "error": {"code": "INVALID_API_KEY", "message": "Invalid API key"}},
@@ -98,6 +102,19 @@ def test_listing_prints_a_table_or_json(server: tuple[str, list[Any]]) -> None:
     assert asked == [("GET /v1/keys", "Bearer ak_live_mine", None)]
     told = tallyhouse("keys", "list", "--json", "--url", url, "--key", "ak_live_mine")
     assert json.loads(told.stdout) == [KEY]
+
+
+def test_the_status_says_in_a_line_of_its_own_what_a_partition_is_stuck_at(server: tuple[str, list[Any]]) -> None:
+    """The table stays a table; the sentence is whole below it, and in the JSON."""
+    url, _ = server
+    table, why, *rest = tallyhouse("status", URL=url, API_KEY="ak_live_mine").stdout.split("partition ")[1:]
+    assert "counting" in table
+    assert "stuck" in table
+    assert "has been failing" not in table
+    assert why.splitlines() == ["1 is stuck: flush 7 (frames 40 to 52) has been failing", "lag frames: 5"]
+    assert rest == []
+    told = tallyhouse("status", "--json", URL=url, API_KEY="ak_live_mine")
+    assert json.loads(told.stdout)["partitions"] == PARTITIONS
 
 
 def test_a_new_key_is_all_that_is_printed(server: tuple[str, list[Any]]) -> None:

@@ -11,6 +11,7 @@ from schemas.errors import Alarm, StoreFailed
 from schemas.frame import NewFrame
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
+from stream_processors.flushing.attempts import Attempts
 from stream_processors.flushing.partition import Position
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy
@@ -32,6 +33,7 @@ class FlushingSteps:
     def __init__(self, log: MemoryFrameLog, failures: list[Exception] | None = None) -> None:
         self.number = 0
         self.position: Position | None = None
+        self.attempts = Attempts(time.monotonic)
         self.steps: list[int] = []
         self._log = log
         self._failures = failures or []

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.flush import PartitionStatus
 from schemas.frame import NewFrame
+from stream_processors.flushing.attempts import Attempts
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
@@ -147,6 +148,7 @@ class StuckSteps:
     position = None
 
     def __init__(self) -> None:
+        self.attempts = Attempts(time.monotonic)
         self.given_up = False
         self.begun = threading.Event()
 

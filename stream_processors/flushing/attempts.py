@@ -1,0 +1,78 @@
+"""What a flush that does not get through is up against, for whoever has to mend it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from schemas.errors import TallyhouseError
+from schemas.flush import Claim
+
+_ERROR_LENGTH = 500
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """The failures since the last success, and the newest of them."""
+
+    claim: Claim | None
+    """The flush; None where it failed before there was one."""
+    step: str
+    error: str
+    attempts: int
+    seconds: float
+    """Since the first failure."""
+
+    def __str__(self) -> str:
+        return (
+            f"{_named(self.claim)} has been failing for {self.seconds:.0f} seconds; attempt {self.attempts} failed at "
+            f"the step {self.step!r} with {self.error}. Nothing accepted is lost, and it is tried again until it "
+            "succeeds, but until then nothing more is counted here. Mend what the error names; the run book "
+            "(deploy/README.md) says how under 'A partition is stuck'."
+        )
+
+
+class Attempts:
+    """Counts failures until a success. Written by the one thread that flushes, read by any."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._claim: Claim | None = None
+        self._newest: Trouble | None = None
+        self._since = 0.0
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """None where the last attempt succeeded."""
+        newest, since = self._newest, self._since
+        return newest and msgspec.structs.replace(newest, seconds=self._monotonic() - since)
+
+    def begin(self, claim: Claim) -> None:
+        """This is the flush that is worked on; one that failed and is redone is the same one."""
+        self._claim = claim
+
+    def fail(self, step: str, error: Exception) -> int:
+        """How many times in a row it has failed now."""
+        if self._newest is None:
+            self._since = self._monotonic()
+        attempts = self._newest.attempts + 1 if self._newest else 1
+        self._newest = Trouble(claim=self._claim, step=step, error=_told(error), attempts=attempts, seconds=0.0)
+        return attempts
+
+    def succeed(self) -> None:
+        """The flush is done, or there was nothing to do: what failed before is over."""
+        self._claim = None
+        self._newest = None
+
+
+def _told(error: Exception) -> str:
+    """Ours say what is wrong with the machine; a stranger's text may quote an event, and every account may ask."""
+    if isinstance(error, TallyhouseError):
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:_ERROR_LENGTH]}"
+    return f"{type(error).__name__} (the logs have its text)"
+
+
+def _named(claim: Claim | None) -> str:
+    if claim is None:
+        return "the next flush"
+    if claim.is_barrier:
+        return f"flush {claim.number} (no frames, a new meter set)"
+    return f"flush {claim.number} (frames {claim.first} to {claim.last})"
