@@ -119,6 +119,18 @@ def events(*, odd: bool = True) -> st.SearchStrategy[Event]:
 
 
 @cache
+def uncountable() -> st.SearchStrategy[Event]:
+    """Events of the usual name that lack a number of tokens."""
+    properties = st.sampled_from(("{}", '{"tokens":"many"}', '{"model":"eu","tokens":1e15}'))
+    return st.builds(
+        lambda event, spoilt: msgspec.structs.replace(
+            event, account=ACCOUNT, event_name="api.request", properties=spoilt
+        ),
+        *(events(), properties),
+    )
+
+
+@cache
 def conditions() -> st.SearchStrategy[Filter]:
     """Filters whose values occur in events."""
     words = st.sampled_from(("eu", "1", 1, 2.5, 0, True, "", "gpt-4"))
@@ -132,6 +144,13 @@ def conditions() -> st.SearchStrategy[Filter]:
     return st.sampled_from(FilterOp).flatmap(
         lambda op: st.builds(Filter, property=st.sampled_from(PATHS), op=st.just(op), value=values.get(op, bounds))
     )
+
+
+def token_meters(code: str = "tokens") -> st.SearchStrategy[Meter]:
+    """Meters that need a number of tokens from every event of the usual name."""
+    aggregations = st.sampled_from([aggregation for aggregation in Aggregation if aggregation.needs_number])
+    groups = st.sampled_from(({}, {"model": "$.model"}))
+    return st.builds(lambda aggregation, by: make_meter(code, aggregation, group_by=by), aggregations, groups)
 
 
 @st.composite
@@ -160,7 +179,14 @@ def meter_lists(largest: int = 4) -> st.SearchStrategy[tuple[Meter, ...]]:
 
 
 @st.composite
-def batches(draw: st.DrawFn, largest: int = 4, *, odd: bool = True) -> list[tuple[int, list[Event]]]:
+def batches(
+    draw: st.DrawFn,
+    largest: int = 4,
+    *,
+    smallest: int = 0,
+    odd: bool = True,
+    of: st.SearchStrategy[Event] | None = None,
+) -> list[tuple[int, list[Event]]]:
     """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between.
 
     One event in three or so is a retry of an earlier one.
@@ -168,7 +194,8 @@ def batches(draw: st.DrawFn, largest: int = 4, *, odd: bool = True) -> list[tupl
     arrival = NOW
     made: list[tuple[int, list[Event]]] = []
     sent: list[Event] = []
-    for fresh in draw(st.lists(st.lists(events(odd=odd), min_size=1, max_size=4), max_size=largest)):
+    made_of = events(odd=odd) if of is None else of
+    for fresh in draw(st.lists(st.lists(made_of, min_size=1, max_size=4), min_size=smallest, max_size=largest)):
         arrival += draw(st.sampled_from(_PAUSES))
         retried = draw(st.lists(st.sampled_from(sent), max_size=2)) if sent else []
         made.append((arrival, draw(st.permutations([*fresh, *retried]))))

@@ -1,12 +1,15 @@
-"""The chapters a story is made of: posts, meters, flushes of any size, rivals, deaths, backfills."""
+"""The chapters a story is made of: posts, meters, flushes of any size, rivals, deaths, backfills, replays."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from schemas.listing import Reject
 from schemas.meter import Meter
+from schemas.paths import parse_path
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
@@ -18,24 +21,55 @@ SIZES = (0, 700, 10**9)
 """Bytes of frames one flush may take: one frame, a few, all."""
 
 
+Posts = Sequence[tuple[int, list[Event]]]
+"""When they arrive, and the events."""
+
+
 class Story:
     """Two workers that both believe to own every partition, and what happens to them."""
 
-    def __init__(self, counting: Counting, posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter]) -> None:
+    def __init__(self, counting: Counting, posts: Posts, meters: Sequence[Meter]) -> None:
         self.counting = counting
         self._posts = list(posts)
         self._meters = list(meters)
         self._workers = [self._booting(SIZES[0]), self._booting(SIZES[2])]
         self._backfill = counting.backfill()
+        self._now = 0
+        self._waited = 0
 
     async def post(self) -> None:
         if self._posts:
             arrival, events = self._posts.pop(0)
-            await self.counting.post(events, arrival)
+            self._now = arrival + self._waited
+            await self.counting.post(events, self._now)
 
     async def make_meter(self) -> None:
         if self._meters:
             self.counting.meters.add(self._meters.pop(0))
+
+    async def archive_meter(self) -> None:
+        """The oldest one that still counts."""
+        counting = [meter.code for meter in self.counting.meters.made if meter.archived_version is None]
+        if counting:
+            self.counting.meters.archive(counting[0])
+
+    async def try_again(self, which: int, pause: int, *, readable: bool) -> None:
+        """Some reject is replayed after a while, whatever became of it before.
+
+        Meters and events never change, so a try can succeed only with a program that reads more than the one
+        before. To whom it is `readable`, the value is a number.
+        """
+        rejects = self.counting.rejects
+        if rejects:
+            self._waited += pause
+            self._now += pause
+            chosen = rejects[which % len(rejects)]
+            await self.counting.try_again(self._read(chosen) if readable else chosen, self._now)
+
+    def _read(self, reject: Reject) -> Reject:
+        """As the newer program would."""
+        meter = next((meter for meter in self.counting.meters.made if meter.code == reject.meter), None)
+        return reject if meter is None else replace(reject, properties=with_number(reject.properties, meter))
 
     async def flush(self, worker: int, partition: int) -> None:
         await self._workers[worker][partition].step()
@@ -94,6 +128,18 @@ class Story:
         store: Any = Mortal(counting.store, fate) if fate else counting.store
         ports = Ports(log=log, claims=store, tables=store, seen=store, meters=counting.meters, pause=no_pause)
         return Partition(number, ports, replace(FlushPolicy(filter_keys=1000), max_bytes=size))
+
+
+def with_number(properties: str, meter: Meter) -> str:
+    """The properties with a number where the meter looks for its value."""
+    *outer, last = parse_path(meter.value_property or "", "value_property")
+    whole = within = json.loads(properties)
+    for name in outer:
+        if not isinstance(within.get(name), dict):
+            within[name] = {}
+        within = within[name]
+    within[last] = 7
+    return json.dumps(whole)
 
 
 Chapter = Callable[[Story], Awaitable[None]]

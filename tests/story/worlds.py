@@ -1,5 +1,6 @@
 """Where a story happens: all in memory, or on the real log and store."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,12 +10,14 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from schemas.flush import Claim, Table
+from schemas.meter import Meter
 from schemas.tables import LAYOUTS
 from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.sql.chdb import ChdbDatabase
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
+from tests.story.story import Chapter, Posts, Story
 from tests.stream_processors.counting import PARTITIONS, Counting
 
 World = Callable[[], AbstractAsyncContextManager[Counting]]
@@ -60,3 +63,17 @@ def durable(folder: Path, databases: Callable[[], ChdbDatabase], threads: Thread
                 yield DurableCounting(log, databases(), threads)
 
     return world
+
+
+def tell(world: World, posts: Posts, meters: Sequence[Meter], told: Sequence[Chapter]) -> Counting:
+    """The whole story, to its exact end."""
+
+    async def run() -> Counting:
+        async with world() as counting:
+            story = Story(counting, posts, meters)
+            for chapter in told:
+                await chapter(story)
+            await story.end()
+            return counting
+
+    return asyncio.run(run())
