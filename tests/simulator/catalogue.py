@@ -5,15 +5,22 @@ import msgspec
 from tests.simulator.outcomes import Outcome
 from tests.simulator.parts import EMBEDDED, GUARDED, Parts
 from tests.simulator.rules import Rules
-from tests.simulator.scenario import Batch, Post, Scenario
+from tests.simulator.scenario import Batch, Post, Scenario, tried_again
 from tests.simulator.world import Setup
 
 FIVE_MINUTES = 5 / 1440
 
 TWO_FRAMES = Scenario(
-    "two frames", (Batch((Post("a"), Post("b", '"x"'))), Batch((Post("a"), Post("b", "3"), Post("c"))))
+    "two frames",
+    (
+        Batch((Post("a"), Post("b", '"x"'), tried_again("rej_0"))),
+        Batch((Post("a"), Post("b", "3"), Post("c"), tried_again("rej_0"), tried_again("rej_1", '"x"'))),
+    ),
 )
-"""A duplicate and a conflict across frames, and a value that cannot be counted."""
+"""A duplicate and a conflict across frames, and a value that cannot be counted.
+
+A reject is tried again in both frames, another one in vain.
+"""
 
 REPEATS = Scenario(
     "repeats",
@@ -22,8 +29,8 @@ REPEATS = Scenario(
         Batch((Post("b", "2"), Post("c", "5", "bob"))),
         Batch((Post("a", "9"), Post("c", "5", "bob"), Post("d", '"x"'))),
         Batch((Post("d", '"x"'), Post("b", "2"))),
-        Batch((Post("rej_0", "4", replay_meter="units"), Post("rej_0", "4", replay_meter="units"))),
-        Batch((Post("rej_0", "4", replay_meter="units"), Post("e", "7"), Post("e", "8"))),
+        Batch((tried_again("rej_0"), tried_again("rej_0"))),
+        Batch((tried_again("rej_0"), Post("e", "7"), Post("e", "8"))),
     ),
 )
 """Within a flush, across flushes, twice over; the fourth frame brings nothing new.
@@ -35,10 +42,23 @@ LATE_METERS = Scenario(
     (
         Batch((Post("a", "2"), Post("b", '"x"'))),
         Batch((Post("a", "2"), Post("c", "3"))),
-        Batch((Post("d", "4", "bob"), Post("b", "5"), Post("rej_0", "6", replay_meter="units"))),
+        Batch((Post("d", "4", "bob"), Post("b", "5"), tried_again("rej_0"), tried_again("rej_1", meter="late"))),
     ),
     versions=3,
 )
+"""The last try is no try where its flush does not know the meter, as where the meter was archived."""
+
+TRIED_AGAIN = Scenario(
+    "rejects tried again",
+    (
+        Batch((Post("a", '"x"'), Post("b", '"x"'))),
+        Batch((tried_again("rej_a"), tried_again("rej_b", '"x"'))),
+        Batch((tried_again("rej_b"), tried_again("rej_a", '"x"'), Post("a", '"x"'))),
+        Batch((tried_again("rej_b_again"), tried_again("rej_b_again", '"x"')), day=20),
+        Batch((tried_again("rej_a"), tried_again("rej_b"), tried_again("rej_b_again")), day=35),
+    ),
+)
+"""One counts at once, and one whose first try fails, with the try of that; nothing later changes either."""
 
 OLD_KEYS = Scenario(
     "old keys",
@@ -100,7 +120,7 @@ EXHAUSTIVE = {
 }
 """Bounded by how often a worker that could go on is made to wait: `--switches` goes further."""
 
-SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, OLD_KEYS, LAGGING)
+SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, TRIED_AGAIN, OLD_KEYS, LAGGING)
 
 RANDOM = {
     f"{parts_name}, {scenario.name}": Setup(scenario, rules, parts)

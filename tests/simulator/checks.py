@@ -120,7 +120,7 @@ class Checks:
         """Usage per meter, events, rejects and seen keys are exactly those of the posts."""
         if self.counted_up_to != len(self._scenario.batches) - 1:
             raise Broken(f"only the frames up to {self.counted_up_to} are counted, nobody goes on")
-        wanted = self._expected.in_the_end(meters)
+        wanted = self._expected.in_the_end(meters, self.claims.values())
         contents = total(self._durable.blocks)
         for part in ("events", "usage", "sums", "rejects"):
             found, right = getattr(contents, part), getattr(wanted, part)

@@ -96,16 +96,18 @@ class Expected:
         events = [event for event in self._arrived if (event.offset, event.place) in wanted]
         return self._counted(events, (meter,)).usage
 
-    def in_the_end(self, meters: tuple[Meter, ...]) -> Counted:
+    def in_the_end(self, meters: tuple[Meter, ...], claims: Iterable[Claim]) -> Counted:
         """What all tables must hold when everything is counted."""
-        return self._counted(self._arrived, meters)
+        versions = {offset: claim.version for claim in claims for offset in range(claim.first, claim.last + 1)}
+        tried = [event for event in self._arrived if _has_meter(event, meter_set(versions[event.offset]).meters)]
+        return self._counted(tried, meters)
 
     def _counted(self, events: Iterable[Arrived], meters: tuple[Meter, ...]) -> Counted:
         counted = nothing()
         for event in events:
             if event.verdict is Verdict.CONFLICT:
                 counted.rejects[event.offset, event.place, "", RejectCode.CONFLICT] += 1
-            elif event.verdict is Verdict.ACCEPTED:
+            elif event.verdict is Verdict.ACCEPTED and _has_meter(event, meters):
                 counted.seen[event.post.key_hash] += 1
                 if not event.post.replay_meter:
                     counted.events[event.offset, event.place] += 1
@@ -113,6 +115,12 @@ class Expected:
                     if event.post.replay_meter in ("", meter.code):
                         _count(counted, event, meter)
         return counted
+
+
+def _has_meter(event: Arrived, meters: tuple[Meter, ...]) -> bool:
+    """All have, but tries of rejects of a meter that is not among these."""
+    wanted = event.post.replay_meter
+    return not wanted or any(meter.code == wanted for meter in meters)
 
 
 def _count(counted: Counted, event: Arrived, meter: Meter) -> None:

@@ -14,6 +14,7 @@ from tests.simulator.catalogue import (
     LATE_METERS,
     OLD_KEYS,
     REPEATS,
+    TRIED_AGAIN,
     TWO_FRAMES,
 )
 from tests.simulator.engine import FaultyEngine
@@ -57,13 +58,13 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 7),
-    _hole("H2", mutants.TokensAlone, REPEATS, 2),
+    _hole("H2", mutants.TokensAlone, REPEATS, 9),
     _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
     _hole("H3", mutants.ClientChecks, REPEATS, 242, among=GUARDED, outcomes=ENDS),
     _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
     _hole("H4", mutants.FilterBeforeClaims, REPEATS, 13),
-    _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 0),
-    _hole("H4", mutants.KeepsOldFilter, REPEATS, 0),
+    _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 1),
+    _hole("H4", mutants.KeepsOldFilter, REPEATS, 1),
     _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 2),
     _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 6),
     _hole("H6", mutants.VersionFalls, LATE_METERS, 164, outcomes=frozenset({Outcome.STALE})),
@@ -82,5 +83,8 @@ HOLES = (
     _hole("H18", mutants.MonthOfTheEvent, TWO_FRAMES, 0),
     _hole("I5", mutants.SeenFirst, TWO_FRAMES, 0),
     _hole("I5", mutants.DoneTooSoon, TWO_FRAMES, 0),
+    _hole("replay", mutants.TriesLeaveNoKey, TRIED_AGAIN, 0),
+    _hole("replay", mutants.TriesAreAlwaysNew, TRIED_AGAIN, 0),
+    _hole("replay", mutants.TriesWithoutMeterCount, LATE_METERS, 4),
     _hole("ack", mutants.AcknowledgesFirst, TWO_FRAMES, 0),
 )

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.event import EventFlag
 from schemas.flush import Applied, Claim, SeenRows, Table
 from schemas.frame import Frame
 from schemas.meter import MeterSet
@@ -24,6 +26,7 @@ from tests.simulator.durable import Durable
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.pure import RememberingPartition
 from tests.simulator.reader import Reader
+from tests.simulator.scenario import METERS
 from tests.simulator.sources import SimulatedLog
 from tests.simulator.statements import Statement
 
@@ -279,6 +282,45 @@ class RejectsOnce(RememberingPartition):
             await super()._apply_once(claim, table, block)
 
     _redoing = False
+
+
+class TriesLeaveNoKey(RememberingPartition):
+    """Replay: what shows that a reject was tried again is not put among the seen keys."""
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        rows = super()._decide(claim, events, known, meters)
+        is_try = pc.is_in(rows.seen["key_hash"], _keys_of_tries(events))
+        return msgspec.structs.replace(rows, seen=rows.seen.filter(pc.invert(is_try)).combine_chunks())
+
+
+class TriesAreAlwaysNew(RememberingPartition):
+    """Replay: tries are measured without a look whether an earlier flush knows their key."""
+
+    async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
+        known = await super()._look_up(claim, events)
+        tries = set(_keys_of_tries(events).to_pylist())
+        seen = known.seen
+        rows = zip(seen.key_hashes, seen.body_hashes, seen.arrivals, strict=True)
+        others = [row for row in rows if row[0] not in tries]
+        return Known(
+            seen=SeenRows([key for key, _, _ in others], [body for _, body, _ in others], [at for _, _, at in others]),
+            events=known.events,
+        )
+
+
+class TriesWithoutMeterCount(RememberingPartition):
+    """Replay: a try whose meter is not in the flush's set is taken for one, so no later one can succeed."""
+
+    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+        deaf = tuple(
+            msgspec.structs.replace(meter, event_name="none") for meter in METERS if meter not in meters.meters
+        )
+        return super()._decide(claim, events, known, msgspec.structs.replace(meters, meters=(*meters.meters, *deaf)))
+
+
+def _keys_of_tries(events: pa.Table) -> pa.Array:
+    is_try = pc.not_equal(pc.bit_wise_and(events["flags"], EventFlag.REPLAY), 0)
+    return events["key_hash"].filter(is_try).combine_chunks()
 
 
 class TrustsTheLog(RememberingPartition):

@@ -11,6 +11,7 @@ from schemas.frame import COLUMNS, Frame, encode
 from schemas.hashing import body_digest, key_hash
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter, MeterSet
+from schemas.tables import replay_key
 from schemas.timestamps import DAY, MINUTE, SECOND
 
 ACCOUNT = AccountId("acc")
@@ -27,15 +28,21 @@ class Post(msgspec.Struct, frozen=True):
     customer: str = "ann"
     backfill: bool = False
     replay_meter: str = ""
-    """A reject tried again, for this meter alone; `key` then is the reject's id."""
+    """A reject tried again, for this meter alone; `key` then is the reject's id.
+
+    No flush looks at the reject itself, so it need not be one of the run, where its id would depend on the flushes.
+    """
 
     @property
     def body_hash(self) -> int:
+        """Any two tries of a reject are the same, whatever a program can read by then."""
+        if self.replay_meter:
+            return body_digest(self.key.encode())
         return body_digest(f"{self.customer}\0{self.value}".encode())
 
     @property
     def key_hash(self) -> bytes:
-        return key_hash(ACCOUNT, f"\0replay\0{self.key}" if self.replay_meter else self.key)
+        return key_hash(ACCOUNT, replay_key(self.key) if self.replay_meter else self.key)
 
     @property
     def flags(self) -> int:
@@ -57,6 +64,11 @@ class Post(msgspec.Struct, frozen=True):
             "replay_of": self.key if self.replay_meter else "",
             "replay_meter": self.replay_meter,
         }
+
+
+def tried_again(reject: str, value: str = "4", meter: str = "units") -> Post:
+    """A row of the gateway's for a reject; with a number, of a program that can read what one before could not."""
+    return Post(reject, value, replay_meter=meter)
 
 
 class Batch(msgspec.Struct, frozen=True):
