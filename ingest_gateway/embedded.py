@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from ingest_gateway.api import app
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded_processors import open_processors
+from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.judge import Ages
@@ -90,7 +91,10 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
         known = FilteredKeys(processors.filter_of, store.flushes, WINDOW)
         recent = RecentKeys(settings.recent_keys, WINDOW)
         await recall(recent, log, settings.partitions)
-        intake = await opened.enter_async_context(_intake(settings, log, known, recent, around))
+        newest = await newest_arrival(log, months, settings.partitions)
+        arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
+        arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
+        intake = await opened.enter_async_context(_intake(settings, log, known, recent, arrivals, around))
         reader = SqlUsageReader(store.threads, settings.partitions)
         ports = app.Ports(
             api_keys=ledger.api_keys,
@@ -109,7 +113,7 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
                 "processors": processors.check,
             },
         )
-        yield Embedded(app.create_app(ports, _app_policy(settings), _app_surroundings(around)), ledger)
+        yield Embedded(app.create_app(ports, _app_policy(settings), _app_surroundings(arrivals, around)), ledger)
 
 
 def _identity(settings: Settings, log: SqliteFrameLog) -> Identity:
@@ -127,13 +131,18 @@ def _open_store(opened: AsyncExitStack, directory: DataDirectory, identity: Iden
 
 
 def _intake(
-    settings: Settings, log: SqliteFrameLog, known: FilteredKeys, recent: RecentKeys, around: Surroundings
+    settings: Settings,
+    log: SqliteFrameLog,
+    known: FilteredKeys,
+    recent: RecentKeys,
+    arrivals: Arrivals,
+    around: Surroundings,
 ) -> Intake:
     policy = IntakePolicy(
         partitions=settings.partitions,
         ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
     )
-    return Intake(log, known, recent, around.clock, policy, around.metrics)
+    return Intake(log, known, recent, arrivals.stamp, policy, around.metrics)
 
 
 def _app_policy(settings: Settings) -> app.Policy:
@@ -144,9 +153,10 @@ def _app_policy(settings: Settings) -> app.Policy:
     )
 
 
-def _app_surroundings(around: Surroundings) -> app.Surroundings:
+def _app_surroundings(arrivals: Arrivals, around: Surroundings) -> app.Surroundings:
     return app.Surroundings(
         clock=around.clock,
+        arrival=arrivals.stamp,
         timer=time.perf_counter,
         logger=around.logger,
         bind_request=bind_request,

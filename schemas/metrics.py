@@ -43,6 +43,7 @@ class Gauge(Enum):
     STUCK = Spec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
     STOPPED = Spec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
     FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
+    CLOCK_BEHIND = Spec("clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right")
     MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
 
 

@@ -67,6 +67,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     clock: Callable[[], int]
     """Microseconds since 1970."""
+    arrival: Callable[[], int]
+    """The stamp of what is put into the log now: never goes back, whatever the clock does."""
     timer: Callable[[], float]
     """Seconds that only ever grow."""
     below: Randomness = secrets.randbelow
@@ -111,7 +113,7 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
 def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator: Authenticator) -> list[Endpoint]:
     """The table of everything that asks for a key; posting events first, for it is asked most."""
     rates = Rates(around.clock)
-    replays = Replays(ports.sink, around.clock, policy.partitions)
+    replays = Replays(ports.sink, around.arrival, policy.partitions)
     return [
         *IngestRoutes(ports.intake, rates, policy.body_bytes).endpoints(),
         *UsageRoutes(ports.usage, ports.meters, around.clock).endpoints(),

@@ -26,7 +26,8 @@ REPLAYED_WITHIN = 35 * DAY
 """For how long after its arrival a reject may be tried again.
 
 Its replay key keeps it from counting twice, and a key is known for the window of 35 days and 5 minutes after its frame.
-No try comes before the reject and none later than this, so no two of them are ever further apart than the window.
+Arrivals never go back, so no try comes before the reject, and none later than this: no two of them are ever further
+apart than the window.
 """
 
 
@@ -51,16 +52,16 @@ def reason_to_skip(reject: Reject, meters: Mapping[str, Meter], now: int) -> str
 class Replays:
     """Puts rejects back into the log."""
 
-    def __init__(self, sink: FrameSink, clock: Callable[[], int], partitions: int) -> None:
+    def __init__(self, sink: FrameSink, arrival: Callable[[], int], partitions: int) -> None:
         self._sink = sink
-        self._clock = clock
+        self._arrival = arrival
         self._partitions = partitions
 
     def sort_out(
         self, rejects: Sequence[Reject], meters: Mapping[str, Meter]
     ) -> tuple[Sequence[Reject], Sequence[Skipped]]:
         """Those to be tried again, and those that are not."""
-        now = self._clock()
+        now = self._arrival()
         reasons = [reason_to_skip(reject, meters, now) for reject in rejects]
         judged = list(zip(rejects, reasons, strict=True))
         skipped = [Skipped(reject.id, reason) for reject, reason in judged if reason is not None]
@@ -72,7 +73,7 @@ class Replays:
         The arrival may be a little before that of a group the intake is just writing. That is harmless: to the window
         an earlier frame is only a younger one, and expiry leaves a day for clocks that disagree.
         """
-        arrival = self._clock()
+        arrival = self._arrival()
         hashes = [key_hash(reject.account, replay_key(reject.id)) for reject in rejects]
         partitions = partition_of(as_halves(b"".join(hashes)), self._partitions).tolist()
         frames = []

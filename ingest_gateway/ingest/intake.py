@@ -66,27 +66,29 @@ class _Waiting(msgspec.Struct, frozen=True, eq=False):
 
 
 class Intake:
-    """`async with Intake(…) as intake: outcome = await intake.submit(posted)`. One event loop."""
+    """`async with Intake(…) as intake: outcome = await intake.submit(posted)`. One event loop.
+
+    `arrival` gives the stamp of what comes now, and never goes back: see `Arrivals`.
+    """
 
     def __init__(
         self,
         sink: FrameSink,
         known: KnownKeys,
         recent: RecentKeys,
-        clock: Callable[[], int],
+        arrival: Callable[[], int],
         policy: IntakePolicy,
         metrics: Metrics,
     ) -> None:
         self._sink = sink
         self._hints = Hints(recent, known, policy.partitions, policy.hint_seconds)
-        self._clock = clock
+        self._arrival = arrival
         self._policy = policy
         self._metrics = metrics
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self._last_arrival = 0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -199,8 +201,7 @@ class Intake:
 
     async def _stored(self, requests: Sequence[Posted]) -> list[Outcome]:
         """The order is the promise: judge, make durable, only then remember and answer."""
-        self._last_arrival = max(self._last_arrival, self._clock())
-        group = gather(requests, self._last_arrival)
+        group = gather(requests, self._arrival())
         marks = await self._judged(group)
         rows = np.flatnonzero(marks == Mark.FRESH)
         if len(rows):

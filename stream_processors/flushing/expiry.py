@@ -53,10 +53,10 @@ class Expiry:
         return min((arrival for arrival in arrivals if arrival is not None), default=None)
 
     async def _arrival_of_next(self, partition: int) -> int | None:
-        """When the partition's next frame arrived, or not earlier than when it will.
+        """No frame still to be counted here arrived before this, or will.
 
-        Where nothing waits, the next frame comes after the last one counted. A partition without keys holds up
-        nothing: its frames meet the keys of their own partition alone.
+        Arrivals never go back, so the next frame comes after the last one counted, whatever waits. A partition without
+        keys or frames holds up nothing: its frames meet the keys of their own partition alone.
         """
         # Before the claims are read: what is counted after that, and let go of, is no gap.
         held_from = await self._ports.log.first_offset(partition)
@@ -67,7 +67,9 @@ class Expiry:
                 "the log. Until they are restored nobody knows how old they are, and no seen keys are dropped."
             )
         waiting = await self._ports.tail.oldest_arrival(partition, offset)
-        return await self._ports.seen.last_arrival(partition) if waiting is None else waiting
+        counted = await self._ports.seen.last_arrival(partition)
+        # The newest key even where frames wait: it outlives them, and tells the next process where arrivals were.
+        return min((arrival for arrival in (waiting, counted) if arrival is not None), default=None)
 
 
 def _next_offset(progress: Progress | None) -> int:

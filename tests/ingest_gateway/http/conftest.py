@@ -52,7 +52,9 @@ class World:
             "status": self.reader,
             "budget": Budget(10**8, NoMetrics()),
         }
-        surroundings = Surroundings(clock=self.clock, timer=lambda: self.seconds, below=lambda _: 0, **around)
+        surroundings = Surroundings(
+            clock=self.clock, arrival=self.clock, timer=lambda: self.seconds, below=lambda _: 0, **around
+        )
         app = create_app(Ports(**given | (ports or {})), policy or Policy(partitions=2), surroundings)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tallyhouse")
 

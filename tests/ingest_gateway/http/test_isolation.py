@@ -70,7 +70,7 @@ def every_endpoint(world: World) -> list[Endpoint]:
         status=world.reader,
         budget=Budget(1, NoMetrics()),
     )
-    around = Surroundings(clock=world.clock, timer=lambda: 0.0)
+    around = Surroundings(clock=world.clock, arrival=world.clock, timer=lambda: 0.0)
     return endpoints(ports, Policy(partitions=2), around, Authenticator(world.api_keys, around.timer))
 
 

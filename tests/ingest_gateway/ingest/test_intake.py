@@ -187,19 +187,6 @@ def test_a_cloudevent_without_time_happens_at_its_arrival() -> None:
     run(story())
 
 
-def test_the_clock_never_runs_backwards() -> None:
-    """An arrival is never before the one before it, whatever the machine's clock does."""
-
-    async def story() -> list[int]:
-        log, moments = TestLog(), iter([to_micros(NOON), to_micros(NOON) - 5_000_000])
-        async with intake_over(log, clock=lambda: next(moments)) as intake:
-            await intake.submit(post(batch(event("a"))))
-            await intake.submit(post(batch(event("b"))))
-        return [frame.arrival for frame in log.frames]
-
-    assert run(story()) == [to_micros(NOON)] * 2
-
-
 def test_strict_is_all_or_nothing() -> None:
     """One conflict, one bad age or one invalid event, and a strict request stores nothing and lists the bad ones."""
 
