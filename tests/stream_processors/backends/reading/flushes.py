@@ -8,6 +8,7 @@ from schemas.flush import Table
 from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, backfill_receipt
+from schemas.timestamps import SECOND
 from stream_processors.backends.reading.replayed import Replayed
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
@@ -28,6 +29,7 @@ class Flushes:
 
     def __init__(self, store: SqlThreads) -> None:
         self.store = store
+        self.apart: int = SECOND
         self._engine = SqlEngine(store)
         replayed = Replayed(self._engine, PARTITIONS)
         self.usage = SqlUsageReader(store, PARTITIONS)
@@ -51,7 +53,7 @@ class Flushes:
         self, events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1
     ) -> None:
         """A whole flush of one frame."""
-        rows = plan(events, meters, number=number, partition=partition, version=version)
+        rows = plan(events, meters, number=number, partition=partition, version=version, apart=self.apart)
         await self.claim(partition, number, version)
         for table in Table:
             await self.apply(table, rows, partition, number)
@@ -65,10 +67,16 @@ class Flushes:
 
 
 def plan(
-    events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1
+    events: Sequence[Event],
+    meters: Sequence[Meter],
+    *,
+    number: int,
+    partition: int = 0,
+    version: int = 1,
+    apart: int = SECOND,
 ) -> FlushRows:
-    """The rows of a flush of one frame, whose arrivals are a second apart."""
-    frame = make_frame(events, offset=number, arrival=NOW + number * 1_000_000, partition=partition)
+    """The rows of a flush of one frame; the flushes' arrivals are `apart`."""
+    frame = make_frame(events, offset=number, arrival=NOW + number * apart, partition=partition)
     claim = make_claim(number, number, number, partition=partition, version=version)
     return plan_flush(claim, assemble([frame]), NOTHING_KNOWN, make_meter_set(*meters, version=version), WINDOW)
 
