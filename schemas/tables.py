@@ -148,6 +148,15 @@ def reject_id(partition: int, number: int, offset: int, place: int, meter: str, 
     return f"rej_{partition}_{number}_{offset}_{place}_{meter}{suffix}"
 
 
+def reject_place(reject: str) -> tuple[int, int, int, int] | None:
+    """Partition, flush, frame and place in the frame of the reject with this id; None where it cannot be one."""
+    head, *numbers = reject.split("_", 5)[:5]
+    if head != "rej" or len(numbers) != 4 or not all(text.isascii() and text.isdigit() for text in numbers):
+        return None
+    p, n, offset, place = (int(text[:20]) for text in numbers)
+    return (p, n, offset, place) if p < 2**16 and max(n, offset) < 2**64 and place < 2**32 else None
+
+
 def replay_key(reject: str) -> str:
     """The idempotency key under which a reject is tried again: at most once, and no event's key can equal it."""
     return f"\x00replay\x00{reject}"

@@ -17,6 +17,7 @@ from stream_processors.core.columns import Columns, Reading, read_columns
 from stream_processors.core.conditions import passing, reading_of
 from stream_processors.core.groups import group_rows, rank
 from stream_processors.core.rejects import Reject, explain, out_of_time, reject_rows
+from stream_processors.core.ties import with_tie_places
 from stream_processors.core.usage_rows import stacked
 
 Mask = npt.NDArray[np.bool_]
@@ -127,10 +128,12 @@ def _aggregate(batch: Batch, meter: Meter, mask: Mask, month: int) -> pa.Table:
     reading = value_reading(meter)
     value = None if reading is None else batch.columns[reading]
     grouping = _grouping(batch, group_readings(meter), mask)
+    is_latest = meter.aggregation is Aggregation.LATEST
+    events = with_tie_places(batch.events) if is_latest and batch.replay_meters is not None else batch.events
     if mask.all():
-        return aggregate(meter, grouping, value, batch.events, month=month)
+        return aggregate(meter, grouping, value, events, month=month)
     rows = pa.array(np.flatnonzero(mask))
-    events = batch.events.take(rows) if meter.aggregation is Aggregation.LATEST else batch.events
+    events = events.take(rows) if is_latest else events
     return aggregate(meter, grouping, None if value is None else value.take(rows), events, month=month)
 
 

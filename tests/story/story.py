@@ -64,12 +64,12 @@ class Story:
             self._waited += pause
             self._now += pause
             chosen = rejects[which % len(rejects)]
-            await self.counting.try_again(self._read(chosen) if readable else chosen, self._now)
+            await self.counting.try_again(self._read(chosen, which) if readable else chosen, self._now)
 
-    def _read(self, reject: Reject) -> Reject:
+    def _read(self, reject: Reject, number: int) -> Reject:
         """As the newer program would."""
         meter = next((meter for meter in self.counting.meters.made if meter.code == reject.meter), None)
-        return reject if meter is None else replace(reject, properties=with_number(reject.properties, meter))
+        return reject if meter is None else replace(reject, properties=with_number(reject.properties, meter, number))
 
     async def flush(self, worker: int, partition: int) -> None:
         await self._workers[worker][partition].step()
@@ -130,7 +130,7 @@ class Story:
         return Partition(number, ports, replace(FlushPolicy(filter_keys=1000), max_bytes=size))
 
 
-def with_number(properties: str, meter: Meter) -> str:
+def with_number(properties: str, meter: Meter, number: int) -> str:
     """The properties with a number where the meter looks for its value."""
     *outer, last = parse_path(meter.value_property or "", "value_property")
     whole = within = json.loads(properties)
@@ -138,7 +138,7 @@ def with_number(properties: str, meter: Meter) -> str:
         if not isinstance(within.get(name), dict):
             within[name] = {}
         within = within[name]
-    within[last] = 7
+    within[last] = number
     return json.dumps(whole)
 
 

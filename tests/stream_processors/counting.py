@@ -83,7 +83,7 @@ class Counting:
             chosen = by_partition[number]
             offset = self.log.end_offset(number)
             await self.log.append([NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))])
-            self._posted += [Posted(arrival, number, offset, event) for event in chosen]
+            self._posted += [Posted(arrival, number, offset, place, event) for place, event in enumerate(chosen)]
 
     async def try_again(self, reject: Reject, arrival: int) -> None:
         """What the gateway does for someone who has seen the reject, and not whether it was tried before."""

@@ -23,12 +23,16 @@ class Posted(NamedTuple):
     arrival: int
     partition: int
     offset: int
+    place: int
     event: Event
 
     @property
-    def order(self) -> tuple[int, int, int]:
-        """In which events count as arrived: ties of arrival are broken by place, as they are in `latest`."""
-        return self.arrival, self.partition, self.offset
+    def order(self) -> tuple[int, int, int, int]:
+        """In which events count as arrived: ties of arrival are broken by place, that of the reject for a try."""
+        if not self.event.replay_of:
+            return self.arrival, self.partition, self.offset, self.place
+        partition, _, offset, place = map(int, self.event.replay_of.split("_")[1:5])
+        return self.arrival, partition, offset, place
 
 
 VersionAt = Callable[[Posted], int]
@@ -49,7 +53,7 @@ class Tries:
         gateway = Replays(sink, lambda: arrival, self._partitions)
         sensible, _ = gateway.sort_out([reject], meters)
         partition = int(partition_of(as_halves(_key(reject.account, reject.id)), self._partitions)[0])
-        self._put += [Posted(arrival, partition, end_of(partition), _as_event(reject)) for reject in sensible]
+        self._put += [Posted(arrival, partition, end_of(partition), 0, _as_event(reject)) for reject in sensible]
         await gateway.put(sensible, REQUEST)
 
     def of_meter(self, meter: Meter, version_at: VersionAt) -> Sequence[Posted]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.listing import EventQuery, RejectQuery
+from schemas.tables import reject_place
 from stream_processors.backends.reading.cursor import Key, decode_cursor
 from stream_processors.backends.sql.usage_query import Statement
 
@@ -88,18 +89,10 @@ def _reject_filters(query: RejectQuery, params: dict[str, Any]) -> Iterator[str]
             params[column] = value
             yield f"{column} = {{{column}:String}}"
     if query.ids:
-        places = [place for text in query.ids if (place := _place_in(text)) is not None]
+        # The id itself is compared once the reject is found.
+        places = [place for text in query.ids if (place := reject_place(text)) is not None]
         params["places"] = places
         yield f"({_PLACE}) IN {{places:Array(Tuple(UInt16, UInt64, UInt64, UInt32))}}"
-
-
-def _place_in(reject: str) -> tuple[int, int, int, int] | None:
-    """Where the reject with this id is; the id itself is compared once it is found."""
-    head, *numbers = reject.split("_", 5)[:5]
-    if head != "rej" or len(numbers) != 4 or not all(text.isascii() and text.isdigit() for text in numbers):
-        return None
-    p, n, offset, place = (int(text[:20]) for text in numbers)
-    return (p, n, offset, place) if p < 2**16 and max(n, offset) < 2**64 and place < 2**32 else None
 
 
 def _before(key: Key, more: Sequence[str], params: dict[str, Any]) -> str:

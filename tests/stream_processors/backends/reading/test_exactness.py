@@ -160,6 +160,32 @@ def test_rejects_tried_again_are_part_of_a_recount(flushes: Flushes) -> None:
     assert (total(usage), total(recounted), total(before)) == (6, 6, 1)
 
 
+def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Flushes) -> None:
+    """Of two events of one moment the one that arrived last is the latest, in whatever order they are tried again."""
+    meter = make_meter("tokens", "latest")
+    bad = [make_event(f"bad_{number}", {"tokens": 5}) for number in range(2)]
+
+    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+        # As if an earlier program had not been able to read them.
+        await flushes.count([msgspec.structs.replace(e, properties='{"tokens": "x"}') for e in bad], [meter], number=0)
+        await flushes.store.command(
+            "ALTER TABLE rejects UPDATE properties = concat('{\"tokens\": ', toString(place), '}') WHERE 1 "
+            "SETTINGS mutations_sync = 1"
+        )
+        rejects = (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items
+        for reject in rejects:
+            again = make_replay(make_event("bad", reject.properties), reject.id, "tokens")
+            tried.setdefault(home_of(again.idempotency_key), []).append(again)
+        for partition, events in tried.items():
+            await flushes.count(events, [meter], number=1, partition=partition)
+        usage = await flushes.usage.usage(question(meter))
+        return usage, await flushes.recount.usage_at(question(meter), usage.watermark)
+
+    tried: dict[int, list[Event]] = {}
+    usage, recounted = asyncio.run(run())
+    assert (total(usage), total(recounted)) == (1, 1)
+
+
 def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: Flushes) -> None:
     """Chunks are known once every partition has a flush with the meter; done, when each has its receipt."""
     old, young = make_meter(), make_meter("young", version=2)
