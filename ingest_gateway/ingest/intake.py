@@ -7,6 +7,7 @@ is, the larger the groups, and one durable write serves more requests.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,9 @@ from ingest_gateway.ports import FrameSink, KnownKeys
 from schemas.errors import Overloaded, TallyhouseError
 from schemas.frame import NewFrame
 from schemas.metrics import Counter, Metrics
+
+_LOOKS = 30
+"""How often within the longest wait it is looked who has waited so long."""
 
 
 class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +94,12 @@ class Intake:
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._being_stored: Sequence[_Waiting] = ()
+        self._look: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="intake")
+        self._look_at_the_clock()
         return self
 
     async def __aexit__(
@@ -106,6 +113,8 @@ class Intake:
             self._task.cancel()
             await asyncio.wait([self._task])
         self._answer(self._take_all(), Overloaded("the service is stopping; post again in a moment"))
+        if self._look is not None:
+            self._look.cancel()
 
     async def submit(self, posted: Posted) -> Outcome:
         """The verdicts, once every accepted event is durable. Raises Overloaded; then post the same again."""
@@ -120,11 +129,7 @@ class Intake:
         self._queue.append(_Waiting(posted, answer, loop.time()))
         self._queued_bytes += posted.size
         self._wake.set()
-        try:
-            async with asyncio.timeout(self._policy.answer_seconds):
-                return await answer
-        except TimeoutError:
-            raise self._busy("log", "storing the events takes too long") from None
+        return await answer
 
     def _admit(self, posted: Posted, now: float) -> None:
         policy = self._policy
@@ -179,6 +184,7 @@ class Intake:
 
     async def _take_in(self, waiting: Sequence[_Waiting]) -> None:
         """Store one group and answer its requests. Whatever goes wrong, everyone is answered."""
+        self._being_stored = waiting
         try:
             found = await self._stored([each.posted for each in waiting])
         except asyncio.CancelledError:
@@ -193,6 +199,20 @@ class Intake:
             for each, outcome in zip(waiting, found, strict=True):
                 if not each.answer.done():
                     each.answer.set_result(outcome)
+
+        finally:
+            self._being_stored = ()
+
+    def _look_at_the_clock(self) -> None:
+        """Send away whoever has waited too long. One timer for all: a timer for each would cost more than its wait."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() - self._policy.answer_seconds
+        for each in chain(self._being_stored, self._queue):
+            if each.since > latest:
+                break
+            if not each.answer.done():
+                each.answer.set_exception(self._busy("log", "storing the events takes too long"))
+        self._look = loop.call_later(self._policy.answer_seconds / _LOOKS, self._look_at_the_clock)
 
     def _answer(self, waiting: Sequence[_Waiting], error: Exception) -> None:
         for each in waiting:

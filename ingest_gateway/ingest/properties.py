@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ingest_gateway.ingest.structure import count
 from ingest_gateway.ingest.texts import Texts, join_encoded
 from schemas.event import PROPERTIES_BYTES, PROPERTIES_DEPTH
 
 EMPTY = b"{}"
 
 _decode = msgspec.json.Decoder(list[dict[str, Any] | None]).decode
-_BRACE, _BRACKET = ord("{"), ord("[")
+_OPENING = np.zeros(256, np.uint8)
+_OPENING[[ord("["), ord("{")]] = 1
 
 
 class Properties(msgspec.Struct, frozen=True):
@@ -23,17 +25,17 @@ class Properties(msgspec.Struct, frozen=True):
 
     def fit(self) -> bool:
         """Is each of them surely small and flat enough? False is only a doubt."""
-        return self.texts.lengths.max() <= PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
+        return self.texts.longest <= PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
 
     def _most_opened(self) -> int:
         """The most brackets any event opens: nothing nests deeper than that."""
-        text = np.frombuffer(self.texts.joined, np.uint8)
-        is_opening = (text == _BRACE) | (text == _BRACKET)
-        nested = int(np.count_nonzero(is_opening)) - len(self.texts)
+        text = self.texts.joined
+        nested = count(text, "{") + count(text, "[") - len(self.texts)
         if nested < PROPERTIES_DEPTH:
             return 1 + nested
+        opened = _OPENING[np.frombuffer(text, np.uint8)]
         starts = np.concatenate(([0], np.cumsum(self.texts.lengths[:-1])))
-        return int(np.add.reduceat(is_opening, starts, dtype=np.int64).max())
+        return int(np.add.reduceat(opened, starts, dtype=np.int64).max())
 
 
 def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:

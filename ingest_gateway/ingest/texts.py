@@ -4,6 +4,7 @@ They are joined while they are still at hand, as soon as a body is read. Kept on
 they would come back from main memory, and cost more there than all the reading.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -24,6 +25,11 @@ class Texts(msgspec.Struct, frozen=True, gc=False):
     def lengths(self) -> Lengths:
         return np.frombuffer(self.packed_lengths, np.int32)
 
+    @property
+    def longest(self) -> int:
+        """The bytes of the longest one; there must be one."""
+        return max(memoryview(self.packed_lengths).cast("i"))
+
     def __len__(self) -> int:
         return len(self.packed_lengths) // 4
 
@@ -38,13 +44,13 @@ def join_texts(texts: Sequence[str]) -> Texts:
     """Raises ValueError at a lone surrogate."""
     joined = "".join(texts)
     if joined.isascii():
-        return Texts(joined.encode(), _packed(map(len, texts), len(texts)))
+        return Texts(joined.encode(), _packed(map(len, texts)))
     return join_encoded([text.encode() for text in texts])
 
 
 def join_encoded(texts: Sequence[bytes | msgspec.Raw]) -> Texts:
     """The same of texts that are UTF-8 already."""
-    return Texts(b"".join(texts), _packed(map(len, texts), len(texts)))
+    return Texts(b"".join(texts), _packed(map(len, texts)))
 
 
 def join_parts(parts: Sequence[Texts]) -> Texts:
@@ -61,5 +67,5 @@ def as_column(texts: Texts) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(texts.joined))
 
 
-def _packed(lengths: Iterable[int], count: int) -> bytes:
-    return np.fromiter(lengths, np.int32, count).tobytes()
+def _packed(lengths: Iterable[int]) -> bytes:
+    return array("i", list(lengths)).tobytes()
