@@ -16,6 +16,7 @@ from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Embedded, Surroundings, open_embedded
 from ingest_gateway.logs import build_logger, forward_stdlib
+from ingest_gateway.one_write import HttpConnection
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.settings import Settings, read_settings
 from ingest_gateway.welcome import welcome
@@ -55,7 +56,7 @@ async def _serve(settings: Settings, listener: socket.socket, around: Surroundin
 def _config(settings: Settings, embedded: Embedded) -> uvicorn.Config:
     return uvicorn.Config(
         embedded.app,
-        http="httptools",
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         log_config=None,

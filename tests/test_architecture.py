@@ -56,7 +56,7 @@ ONE_HOME = {
     "sqlalchemy": ("rating/ledger/",),
     "alembic": ("rating/ledger/",),
     "starlette": ("ingest_gateway/api/", "ingest_gateway/embedded"),
-    "uvicorn": ("ingest_gateway/serve",),
+    "uvicorn": ("ingest_gateway/serve", "ingest_gateway/one_write"),
     "uvloop": ("ingest_gateway/serve", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),
     "structlog": ("ingest_gateway/logs",),
