@@ -28,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class KeyFilter:
-    """Fixed in size: when it is full, a larger one is built and refilled.
+    """Fixed in size: before it is full, a larger one is filled to take its place.
 
     One thread may add while others ask. An answer then may be from just before the addition, as if asked earlier.
     """
@@ -52,11 +52,9 @@ class KeyFilter:
         return self._count
 
     @property
-    def is_full(self) -> bool:
-        return not self.has_room_for(1)
-
-    def has_room_for(self, keys: int) -> bool:
-        return self._count + keys <= self.capacity
+    def is_nearly_full(self) -> bool:
+        """Three quarters: time enough to fill a larger one."""
+        return 4 * self._count > 3 * self.capacity
 
     def add(self, hashes: KeyHashes) -> None:
         """Adding beyond the capacity is safe, but makes more and more strange keys look known."""

@@ -23,6 +23,7 @@ from stream_processors.core.dedupe import Known, suspects
 from stream_processors.core.filter import KeyFilter
 from stream_processors.core.plan import FlushRows, plan_flush
 from stream_processors.flushing.attempts import Attempts
+from stream_processors.flushing.growth import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
 from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
 
@@ -80,7 +81,7 @@ class Partition:
         self.attempts = Attempts(ports.monotonic)
         self._policy = policy
         self._position: Position | None = None
-        self._filter: KeyFilter | None = None
+        self._filter: GrowingFilter | None = None
 
     @property
     def position(self) -> Position | None:
@@ -90,7 +91,7 @@ class Partition:
     @property
     def key_filter(self) -> KeyFilter | None:
         """The keys of all flushes done so far: a hint for whoever wants to ask about keys cheaply."""
-        return self._filter
+        return None if self._filter is None else self._filter.keys
 
     def forget(self) -> None:
         """Throw away everything remembered: the next step boots."""
@@ -111,7 +112,8 @@ class Partition:
         else:
             claim = progress.claim
             position = Position(number=claim.number, offset=claim.first, version=claim.version)
-        self._filter = await self._filled_filter(position.number)
+        keys = await self._filled_filter(position.number)
+        self._filter = GrowingFilter(keys, self._ports.seen, self.number, self._policy.filter_keys)
         self._check_log_holds(position.offset, held_from)
         self._position = position
         self._ports.metrics.count(Counter.BOOTS, 1, str(self.number))
@@ -229,7 +231,7 @@ class Partition:
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
         """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""
-        question = suspects(events, self._remembered()[1].may_contain)
+        question = suspects(events, self._remembered()[1].keys.may_contain)
         seen, stored = NOTHING_KNOWN, NOTHING_KNOWN
         if question.seen:
             seen = await self._insist(
@@ -251,15 +253,12 @@ class Partition:
             raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
 
     async def _remember(self, claim: Claim, rows: FlushRows) -> None:
-        position, key_filter = self._remembered()
+        position, growing = self._remembered()
         self._position = position.after(claim)
-        if key_filter.has_room_for(len(rows.new_hashes)):
-            key_filter.add(rows.new_hashes)
-        else:
-            self._filter = await self._filled_filter(self._position.number)
-        self._record(claim, rows)
+        await growing.add(rows.new_hashes, self._position.number)
+        self._record(claim, rows, growing.keys.count)
 
-    def _record(self, claim: Claim, rows: FlushRows) -> None:
+    def _record(self, claim: Claim, rows: FlushRows, known: int) -> None:
         metrics, partition = self._ports.metrics, str(self.number)
         metrics.count(Counter.FLUSHES, 1, partition)
         metrics.set(Gauge.WATERMARK, claim.number, partition)
@@ -269,10 +268,9 @@ class Partition:
         metrics.count(Counter.COUNTED, rows.counts.conflicts, "conflict")
         for code, amount in rows.counts.rejects.items():
             metrics.count(Counter.REJECTS, amount, code)
-        if self._filter is not None:
-            metrics.set(Gauge.FILTER_KEYS, self._filter.count, partition)
+        metrics.set(Gauge.FILTER_KEYS, known, partition)
 
-    def _remembered(self) -> tuple[Position, KeyFilter]:
+    def _remembered(self) -> tuple[Position, GrowingFilter]:
         if self._position is None or self._filter is None:
             raise Superseded(f"partition {self.number} was given up in the middle of a flush")
         return self._position, self._filter
@@ -298,12 +296,7 @@ class Partition:
             )
 
     async def _filled_filter(self, below: int) -> KeyFilter:
-        """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
-        known = await self._ports.seen.count(self.number, below)
-        fresh = KeyFilter.sized_for(known + max(known, self._policy.filter_keys))
-        async for chunk in self._ports.seen.all_hashes(self.number, below):
-            fresh.add(chunk)
-        return fresh
+        return await filled_filter(self._ports.seen, self.number, below, self._policy.filter_keys)
 
     async def _insist(self, stage: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Repeat the same step until the store answers: it may have happened, so nothing else may be tried."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Hashable
 
 from schemas.errors import Alarm, StoreFailed
+from stream_processors.core.filter import KeyFilter
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
 from tests.simulator.outcomes import Outcome
@@ -66,6 +67,10 @@ class Actor:
                 await Call("rest", ready=self.has_more)
 
 
+def _contents(keys: KeyFilter | None) -> Hashable:
+    return keys and (keys.count, hash(keys._blocks.tobytes()))
+
+
 class Worker(Actor):
     """Steps one real `Partition` for ever."""
 
@@ -75,8 +80,8 @@ class Worker(Actor):
         super().__init__(name, process)
 
     def remembers(self) -> Hashable:
-        keys = self.partition.key_filter
-        return (self.partition.position, keys and (keys.count, hash(keys._blocks.tobytes())))
+        growing = self.partition._filter
+        return (self.partition.position, growing and (_contents(growing.keys), _contents(growing._larger)))
 
     async def step(self) -> None:
         await self.partition.step()

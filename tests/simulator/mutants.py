@@ -167,7 +167,7 @@ class KeepsOldFilter(RememberingPartition):
     _old: KeyFilter | None = None
 
     def forget(self) -> None:
-        self._old = self._filter or self._old
+        self._old = self.key_filter or self._old
         super().forget()
 
     async def _filled_filter(self, below: int) -> KeyFilter:

@@ -54,14 +54,14 @@ def test_false_alarms_stay_rare(load: float, most: float) -> None:
     assert keys.may_contain(strange).mean() < most
 
 
-def test_it_knows_when_it_is_full() -> None:
-    """At least the expected number of keys fits, and then a larger filter is due."""
+def test_it_knows_when_it_is_nearly_full() -> None:
+    """At least the expected number of keys fits, and a larger filter is due in good time."""
     keys = KeyFilter.sized_for(100)
     assert keys.capacity >= 100
-    assert keys.has_room_for(keys.capacity)
-    assert not keys.has_room_for(keys.capacity + 1)
-    keys.add(hashes(keys.capacity))
-    assert keys.is_full
+    keys.add(hashes(keys.capacity * 3 // 4))
+    assert not keys.is_nearly_full
+    keys.add(hashes(1, seed=2))
+    assert keys.is_nearly_full
 
 
 def test_asking_while_another_thread_adds_is_harmless() -> None:
