@@ -88,7 +88,7 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
         store = _open_store(opened, directory, _identity(settings, log))
         months = SqlSeenMonths(store.threads)
         processors = opened.enter_context(open_processors(settings, log, store.flushes, months, ledger.meters, around))
-        known = FilteredKeys(processors.filter_of, store.flushes, WINDOW)
+        known = FilteredKeys(processors.filter_of, store.flushes, settings.partitions, WINDOW)
         recent = RecentKeys(settings.recent_keys, WINDOW)
         await recall(recent, log, settings.partitions)
         newest = await newest_arrival(log, months, settings.partitions)

@@ -8,7 +8,7 @@ import msgspec
 from schemas.account import ApiKey, Mode, Scope
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
-from schemas.hashing import KeyHashes
+from schemas.hashing import BodyHashes, KeyHashes
 from schemas.ids import AccountId
 from schemas.listing import Counted, EventQuery, Page, RejectQuery, StoredEvent
 from schemas.meter import Meter
@@ -24,10 +24,14 @@ class FrameSink(Protocol):
 
 
 class KnownKeys(Protocol):
-    """What has been counted before: a hint for honest replies, never what exactness depends on."""
+    """What was made durable before, here or elsewhere: a hint for honest replies, never what exactness depends on."""
 
-    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that are known within the window at `now`, the hash of their body."""
+        ...
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Different keys that are durable now. Never waits: what cannot be kept at once is a hint less."""
         ...
 
 

@@ -21,6 +21,8 @@ KEY_BYTES = 16
 KeyHashes = npt.NDArray[np.uint64]
 """Shape (events, 2): high and low half of each key hash, big-endian order as in the digest."""
 
+BodyHashes = npt.NDArray[np.uint64]
+
 
 def key_hash(account: str, idempotency_key: str) -> bytes:
     """The 16 bytes that stand for one key of one account."""

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest_gateway.ingest.posted import NO_TIME, Posted
-from ingest_gateway.ingest.recent import BodyHashes
-from schemas.hashing import KeyHashes, as_halves
+from schemas.hashing import BodyHashes, KeyHashes, as_halves
 
 Numbers = npt.NDArray[np.int64]
 

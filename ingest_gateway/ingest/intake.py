@@ -85,7 +85,7 @@ class Intake:
         metrics: Metrics,
     ) -> None:
         self._sink = sink
-        self._hints = Hints(recent, known, policy.partitions, policy.hint_seconds)
+        self._hints = Hints(recent, known, policy.hint_seconds)
         self._arrival = arrival
         self._policy = policy
         self._metrics = metrics

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest_gateway.ingest.group import Group, Numbers
-from ingest_gateway.ingest.recent import BodyHashes, Mask
-from schemas.hashing import KeyHashes
+from ingest_gateway.ingest.recent import Mask
+from schemas.hashing import BodyHashes, KeyHashes
 from schemas.timestamps import DAY, MINUTE
 
 

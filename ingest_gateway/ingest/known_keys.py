@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
-from schemas.hashing import KeyHashes, as_digests
+from schemas.hashing import BodyHashes, KeyHashes, as_digests, partition_of
 
 _EVERY_FLUSH = 2**62
 
@@ -28,13 +28,24 @@ class SeenKeys(Protocol):
 class FilteredKeys:
     """A hint: where the store does not answer, nothing is known."""
 
-    def __init__(self, filter_of: Callable[[int], Filter | None], seen: SeenKeys, window: int) -> None:
+    def __init__(self, filter_of: Callable[[int], Filter | None], seen: SeenKeys, partitions: int, window: int) -> None:
         self._filter_of = filter_of
         self._seen = seen
+        self._partitions = partitions
         self._window = window
 
-    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that were counted within the window, the hash of their body."""
+        partition = partition_of(keys, self._partitions)
+        known: dict[bytes, int] = {}
+        for number in range(self._partitions):
+            known |= await self._counted(number, keys[partition == number], now)
+        return known
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Once they are counted, the filter and the store know them."""
+
+    async def _counted(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         suspects = self._suspects(partition, keys)
         if not suspects:
             return {}

@@ -8,10 +8,9 @@ allowed here: the processor decides. Remembering what is not durable is not: cal
 import numpy as np
 import numpy.typing as npt
 
-from schemas.hashing import KeyHashes
+from schemas.hashing import BodyHashes, KeyHashes
 
 Mask = npt.NDArray[np.bool_]
-BodyHashes = npt.NDArray[np.uint64]
 Halves = npt.NDArray[np.uint64]
 
 _NEVER = np.iinfo(np.int64).min // 2

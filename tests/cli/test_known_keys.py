@@ -39,9 +39,8 @@ class Store:
 
 
 def known(key_filter: Knows | None, store: Store, now: int = 100) -> Mapping[bytes, int]:
-    return asyncio.run(
-        FilteredKeys(lambda _partition: key_filter, store, window=50).bodies(0, as_halves(b"".join(KEYS)), now)
-    )
+    hint = FilteredKeys(lambda _partition: key_filter, store, partitions=1, window=50)
+    return asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), now))
 
 
 def test_the_store_is_asked_only_for_what_the_filter_may_know() -> None:

@@ -19,7 +19,7 @@ from schemas.account import Scope
 from schemas.errors import Overloaded
 from schemas.event import RejectCode, Rejection
 from schemas.frame import decode
-from schemas.hashing import KeyHashes
+from schemas.hashing import BodyHashes, KeyHashes
 from schemas.metrics import NoMetrics
 from schemas.timestamps import DAY, to_iso, to_micros
 from tests.ingest_gateway.http.conftest import World
@@ -48,8 +48,11 @@ QUICKSTART = """{
 class NothingKnown:
     """No key was ever counted."""
 
-    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         return {}
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Nor ever will be."""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from ingest_gateway.ingest.judge import Ages
 from ingest_gateway.ingest.recent import RecentKeys
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame, decode
-from schemas.hashing import KeyHashes, as_digests
+from schemas.hashing import BodyHashes, KeyHashes, as_digests
 from schemas.metrics import Metrics, NoMetrics
 from schemas.timestamps import DAY, MINUTE, to_micros
 from tests.ingest_gateway.ingest.clock import NOON
@@ -55,12 +55,15 @@ class TestKeys:
         self._error = error
         self._silent = silent
 
-    async def bodies(self, partition: int, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         if self._silent:
             await asyncio.Event().wait()  # for ever
         if self._error is not None:
             raise self._error
         return {key: self._known[key] for key in as_digests(keys) if key in self._known}
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Known is only what was known at first."""
 
 
 def intake_over(
