@@ -44,6 +44,7 @@ class Gauge(Enum):
     STOPPED = Spec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
     FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
     CLOCK_BEHIND = Spec("clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right")
+    SHARED_KEYS_DOWN = Spec("shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys")
     MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
 
 

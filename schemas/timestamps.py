@@ -5,6 +5,7 @@ from typing import NewType
 
 Micros = NewType("Micros", int)
 
+MILLISECOND = Micros(1_000)
 SECOND = Micros(1_000_000)
 MINUTE = Micros(60 * SECOND)
 DAY = Micros(86_400 * SECOND)

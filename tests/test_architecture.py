@@ -57,6 +57,7 @@ ONE_HOME = {
     "alembic": ("rating/ledger/",),
     "starlette": ("ingest_gateway/api/", "ingest_gateway/embedded"),
     "uvicorn": ("ingest_gateway/serve", "ingest_gateway/one_write"),
+    "redis": ("ingest_gateway/shared_keys",),
     "uvloop": ("ingest_gateway/serve", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),
     "structlog": ("ingest_gateway/logs",),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.judge import Ages
 from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.ports import KnownKeys
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame, decode
 from schemas.hashing import BodyHashes, KeyHashes, as_digests
@@ -68,7 +69,7 @@ class TestKeys:
 
 def intake_over(
     log: TestLog,
-    keys: TestKeys | None = None,
+    keys: KnownKeys | None = None,
     policy: IntakePolicy | None = None,
     clock: Callable[[], int] = lambda: to_micros(NOON),
     metrics: Metrics | None = None,
