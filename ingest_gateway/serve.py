@@ -15,10 +15,11 @@ import uvloop
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Embedded, Surroundings, open_embedded
+from ingest_gateway.environment import read_settings
 from ingest_gateway.logs import build_logger, forward_stdlib
 from ingest_gateway.one_write import HttpConnection
 from ingest_gateway.prometheus import PrometheusMetrics
-from ingest_gateway.settings import Settings, read_settings
+from ingest_gateway.settings import Settings
 from ingest_gateway.welcome import welcome
 from schemas.errors import Misconfigured
 from schemas.timestamps import SECOND

@@ -1,7 +1,6 @@
-"""Every setting of the embedded process, each declared once; read from the environment at start, then never again."""
+"""Every setting of the embedded process and of the commands, each declared once."""
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from ingest_gateway.data_directory import DataDirectory
-from schemas.env import Entry, Kind, Setting, catalogue, duration, one_of, read, size, text, whole, yes_or_no
+from schemas.env import Kind, Setting, duration, one_of, size, text, whole, yes_or_no
 from schemas.timestamps import DAY, MINUTE, SECOND
 
 PREFIX = "TALLYHOUSE_"
@@ -30,26 +29,23 @@ class LogLevel(StrEnum):
 
 
 _DIRECTORY: Kind[Path] = Kind("a directory", Path)
-_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch)
+API_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `tallyhouse serve` runs with."""
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every mode has in common."""
 
     host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
-    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
-        "data"
-    )
     bootstrap_api_key: Annotated[
         str | None,
         Setting(
-            _KEY, "Admin key to install at the first start; without it one is made and shown this once.", secret=True
+            API_KEY, "Admin key to install at the first start; without it one is made and shown this once.", secret=True
         ),
     ] = None
     partitions: Annotated[
         int,
-        Setting(whole(1, 1024), "Partitions of the log; fixed at the first start for the life of the data directory."),
+        Setting(whole(1, 1024), "Partitions of the log; fixed at the first start for the life of the data."),
     ] = 2
     log_format: Annotated[
         LogFormat, Setting(one_of(LogFormat), "How log lines are written: for people or for machines.")
@@ -82,13 +78,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Memory for event bodies that are not yet answered; beyond it posts are answered 503 with Retry-After.",
         ),
     ] = 64 * 10**6
-    log_limit: Annotated[
-        int,
-        Setting(
-            size(10**6, 10**14),
-            "Bytes of frames waiting to be counted; beyond it posts are answered 503 with Retry-After.",
-        ),
-    ] = 4 * 10**9
     recent_keys: Annotated[
         int,
         Setting(whole(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
@@ -102,10 +91,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flush_linger: Annotated[
         int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
     ] = 300 * SECOND // 1000
-    process_events: Annotated[
-        bool,
-        Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),
-    ] = True
     shutdown_grace: Annotated[
         int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
     ] = 10 * SECOND
@@ -121,6 +106,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
         return f"http://{host}:{port}"
 
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """What `tallyhouse serve` runs with."""
+
+    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
+        "data"
+    )
+    log_limit: Annotated[
+        int,
+        Setting(
+            size(10**6, 10**14),
+            "Bytes of frames waiting to be counted; beyond it posts are answered 503 with Retry-After.",
+        ),
+    ] = 4 * 10**9
+    process_events: Annotated[
+        bool,
+        Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),
+    ] = True
+
     @property
     def key_file(self) -> Path:
         """The first key, kept for the commands on this machine."""
@@ -133,23 +137,4 @@ class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[
         str | None, Setting(text("an address"), "Address of the running process, for the other commands.")
     ] = None
-    api_key: Annotated[str | None, Setting(_KEY, "Key the other commands use.", secret=True)] = None
-
-
-def every_entry() -> tuple[Entry, ...]:
-    """All settings there are, those of the commands last."""
-    return catalogue(Settings, PREFIX) + catalogue(ClientSettings, PREFIX)
-
-
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Raises Misconfigured with every mistake."""
-    return read(Settings, PREFIX, environ, elsewhere=_variables(ClientSettings))
-
-
-def read_client_settings(environ: Mapping[str, str]) -> ClientSettings:
-    """Raises Misconfigured with every mistake."""
-    return read(ClientSettings, PREFIX, environ, elsewhere=_variables(Settings))
-
-
-def _variables(record: type[msgspec.Struct]) -> frozenset[str]:
-    return frozenset(entry.variable for entry in catalogue(record, PREFIX))
+    api_key: Annotated[str | None, Setting(API_KEY, "Key the other commands use.", secret=True)] = None

@@ -4,9 +4,12 @@ A record declares each setting in one place: its field gives name, type and defa
 
     class Settings(msgspec.Struct, frozen=True, kw_only=True):
         port: Annotated[int, Setting(whole(1, 65535), "Port to listen on.")] = 8787
+
+A field without a default must be set. A secret may be given by a file: `PASSWORD_FILE` names it instead of `PASSWORD`.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -21,7 +24,16 @@ R = TypeVar("R", bound=msgspec.Struct)
 E = TypeVar("E", bound=StrEnum)
 
 HIDDEN = "(hidden)"
+REQUIRED = "(must be set)"
 UNSET = "(not set)"
+
+FILE = "_FILE"
+
+_USER = re.compile(r"(?<=//)[^/]*(?=@)")
+"""In an address: who, and the password."""
+
+ReadFile = Callable[[str], str]
+"""The text of the file at a path; raises OSError or UnicodeDecodeError."""
 
 
 class Kind(msgspec.Struct, Generic[T], frozen=True):
@@ -48,10 +60,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     setting: Setting
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What the environment may call it."""
+        return (self.variable, self.variable + FILE) if self.setting.secret else (self.variable,)
+
     def show(self, value: Any) -> str:
         """`value` as one would write it; a secret only tells whether it is there."""
         if value is None:
             return UNSET
+        if value is msgspec.NODEFAULT:
+            return REQUIRED
         return HIDDEN if self.setting.secret else self.setting.kind.show(value)
 
 
@@ -69,35 +88,68 @@ def catalogue(record: type[msgspec.Struct], prefix: str) -> tuple[Entry, ...]:
     )
 
 
-def read(record: type[R], prefix: str, environ: Mapping[str, str], *, elsewhere: frozenset[str] = frozenset()) -> R:
+def variables(record: type[msgspec.Struct], prefix: str) -> frozenset[str]:
+    """Every variable that means something to the record."""
+    return frozenset(variable for entry in catalogue(record, prefix) for variable in entry.variables)
+
+
+def read(
+    record: type[R],
+    prefix: str,
+    environ: Mapping[str, str],
+    *,
+    read_file: ReadFile,
+    elsewhere: frozenset[str] = frozenset(),
+) -> R:
     """The settings `environ` gives; an empty variable counts as absent.
 
     A variable that begins with `prefix` but means nothing is a mistake too, unless it is read `elsewhere`.
     """
-    entries = catalogue(record, prefix)
-    mistakes = list(_unknown(entries, prefix, environ, elsewhere))
+    mistakes = list(_unknown(variables(record, prefix) | elsewhere, prefix, environ))
     values: dict[str, Any] = {}
-    for entry in entries:
-        written = environ.get(entry.variable, "").strip()
-        if not written:
-            continue
+    for entry in catalogue(record, prefix):
         try:
-            values[entry.field] = entry.setting.kind.parse(written)
-        except ValueError:
-            found = "something else" if entry.setting.secret else repr(written)
-            mistakes.append(f"{entry.variable}: expected {entry.setting.kind.what}, got {found}")
+            written = _written(entry, environ, read_file)
+            if written:
+                values[entry.field] = _parsed(entry, written)
+            elif entry.default is msgspec.NODEFAULT:
+                mistakes.append(f"{entry.variable}: must be set to {entry.setting.kind.what}")
+        except Misconfigured as error:
+            mistakes += error.mistakes
     if mistakes:
         raise Misconfigured(mistakes)
     return record(**values)
 
 
-def _unknown(
-    entries: tuple[Entry, ...], prefix: str, environ: Mapping[str, str], elsewhere: frozenset[str]
-) -> Iterator[str]:
-    known = {entry.variable for entry in entries} | elsewhere
+def _written(entry: Entry, environ: Mapping[str, str], read_file: ReadFile) -> str:
+    """What was written for the setting, here or in the file that is named; empty where nothing was."""
+    here, *files = (environ.get(variable, "").strip() for variable in entry.variables)
+    if not any(files):
+        return here
+    variable = entry.variable + FILE
+    if here:
+        raise Misconfigured([f"{entry.variable} and {variable} are both set: keep one of them"])
+    try:
+        found = read_file(files[0]).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured([f"{variable}: {files[0]} cannot be read: {getattr(error, 'strerror', error)}"]) from error
+    if not found:
+        raise Misconfigured([f"{variable}: {files[0]} is empty"])
+    return found
+
+
+def _parsed(entry: Entry, written: str) -> Any:
+    try:
+        return entry.setting.kind.parse(written)
+    except ValueError as error:
+        found = "something else" if entry.setting.secret else repr(_USER.sub(HIDDEN, written))
+        raise Misconfigured([f"{entry.variable}: expected {entry.setting.kind.what}, got {found}"]) from error
+
+
+def _unknown(known: frozenset[str], prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
     for variable in sorted(environ):
         if variable.startswith(prefix) and variable not in known:
-            nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+            nearest = difflib.get_close_matches(variable, sorted(known), n=1, cutoff=0.8)
             hint = f"did you mean {nearest[0]}?" if nearest else "`tallyhouse settings` lists those there are"
             yield f"{variable}: no such setting; {hint}"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ingest_gateway.cli.api import Api
-from ingest_gateway.settings import read_client_settings, read_settings
+from ingest_gateway.environment import read_client_settings, read_settings
 from schemas.errors import Unauthenticated
 
 Url = Annotated[

@@ -1,6 +1,7 @@
 """`tallyhouse settings`: every setting, its meaning, its present value."""
 
 import os
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -8,18 +9,24 @@ import typer
 
 from ingest_gateway.cli.connecting import AsJson
 from ingest_gateway.cli.printing import print_rows
-from ingest_gateway.settings import every_entry, read_client_settings, read_settings
+from ingest_gateway.cluster.settings import ClusterSettings
+from ingest_gateway.environment import every_entry, read_client_settings, read_cluster_settings, read_settings
+from schemas.env import Entry
 
 
 def settings(
     as_json: AsJson = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Those of a cluster's processes instead of `tallyhouse serve`'s.")
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of defaults for the README.")] = False,
 ) -> None:
     """All settings, from the environment; secrets are not shown."""
     if markdown:
-        typer.echo(markdown_table(), nl=False)
+        typer.echo(markdown_table(cluster=cluster), nl=False)
         return
-    present = _values(read_settings(os.environ)) | _values(read_client_settings(os.environ))
+    service = read_cluster_settings(os.environ) if cluster else read_settings(os.environ)
+    present = _values(service) | _values(read_client_settings(os.environ))
     rows = [
         {
             "variable": entry.variable,
@@ -27,16 +34,17 @@ def settings(
             "default": entry.show(entry.default),
             "meaning": entry.setting.meaning,
         }
-        for entry in every_entry()
+        for entry in every_entry(type(service))
     ]
     print_rows(rows, ("variable", "value", "default", "meaning"), as_json=as_json)
 
 
-def markdown_table() -> str:
-    """Every setting with its default."""
-    rows = (
-        f"| `{entry.variable}` | `{entry.show(entry.default)}` | {entry.setting.meaning} |" for entry in every_entry()
-    )
+def markdown_table(*, cluster: bool = False) -> str:
+    """Every setting with its default. Of a cluster's only those that the other table does not have."""
+    entries: Sequence[Entry] = every_entry()
+    if cluster:
+        entries = [entry for entry in every_entry(ClusterSettings) if entry not in entries]
+    rows = (f"| `{entry.variable}` | `{entry.show(entry.default)}` | {entry.setting.meaning} |" for entry in entries)
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ingest_gateway.settings import ClientSettings, Settings, every_entry, read_client_settings, read_settings
+from ingest_gateway.environment import every_entry, read_client_settings, read_settings
+from ingest_gateway.settings import ClientSettings, Settings
 from schemas.errors import Misconfigured
 from schemas.timestamps import DAY, MINUTE
 

@@ -12,10 +12,11 @@ import uvloop
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Surroundings, open_over
+from ingest_gateway.environment import read_settings
 from ingest_gateway.logs import build_logger
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.serve import Server, _config, _install_key, _listening
-from ingest_gateway.settings import Settings, read_settings
+from ingest_gateway.settings import Settings
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite import SqliteFrameLog

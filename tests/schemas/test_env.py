@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from schemas.env import HIDDEN, UNSET, Setting, catalogue, read, text, whole
+from schemas.env import HIDDEN, REQUIRED, UNSET, Setting, catalogue, read, text, variables, whole
 from schemas.errors import Misconfigured
 
 
@@ -16,22 +16,44 @@ class Kitchen(msgspec.Struct, frozen=True, kw_only=True):
     recipe: Annotated[str | None, Setting(text("a recipe"), "The secret recipe.", secret=True)] = None
 
 
+class Bakery(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of something that cannot guess all of them."""
+
+    street: Annotated[str, Setting(text("a street"), "Where it is.")]
+    recipe: Annotated[str | None, Setting(text("a recipe"), "The secret recipe.", secret=True)] = None
+
+
+def no_file(path: str) -> str:
+    raise FileNotFoundError(2, "No such file or directory", path)
+
+
+def kitchen(environ: dict[str, str]) -> Kitchen:
+    return read(Kitchen, "KITCHEN_", environ, read_file=no_file, elsewhere=frozenset({"KITCHEN_URL"}))
+
+
+def bakery(files: dict[str, str] | None = None, **environ: str) -> Bakery:
+    def read_file(path: str) -> str:
+        return files[path] if files and path in files else no_file(path)
+
+    return read(Bakery, "BAKERY_", environ, read_file=read_file)
+
+
 def mistakes(**environ: str) -> tuple[str, ...]:
     with pytest.raises(Misconfigured) as caught:
-        read(Kitchen, "KITCHEN_", environ, elsewhere=frozenset({"KITCHEN_URL"}))
+        kitchen(environ)
     return caught.value.mistakes
 
 
 def test_absent_and_empty_variables_give_the_default() -> None:
     """An empty variable is how a container file says "not set"."""
-    assert read(Kitchen, "KITCHEN_", {"KITCHEN_OVENS": " ", "OTHER": "x"}) == Kitchen(ovens=2, recipe=None)
+    assert kitchen({"KITCHEN_OVENS": " ", "OTHER": "x"}) == Kitchen(ovens=2, recipe=None)
 
 
 def test_values_are_typed() -> None:
     """Nobody parses strings later."""
-    assert read(Kitchen, "KITCHEN_", {"KITCHEN_OVENS": "3", "KITCHEN_RECIPE": "salt"}) == Kitchen(
-        ovens=3, recipe="salt"
-    )
+    assert read(
+        Kitchen, "KITCHEN_", read_file=no_file, environ={"KITCHEN_OVENS": "3", "KITCHEN_RECIPE": "salt"}
+    ) == Kitchen(ovens=3, recipe="salt")
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -55,7 +77,7 @@ def test_a_wrong_secret_is_not_repeated() -> None:
         code: Annotated[int, Setting(whole(0, 9), "Opens it.", secret=True)] = 0
 
     with pytest.raises(Misconfigured) as caught:
-        read(Safe, "SAFE_", {"SAFE_CODE": "hunter2"})
+        read(Safe, "SAFE_", {"SAFE_CODE": "hunter2"}, read_file=no_file)
     assert "hunter2" not in str(caught.value)
 
 
@@ -64,3 +86,51 @@ def test_the_catalogue_shows_values_but_no_secrets() -> None:
     ovens, recipe = catalogue(Kitchen, "KITCHEN_")
     assert (ovens.variable, ovens.default, ovens.show(3)) == ("KITCHEN_OVENS", 2, "3")
     assert (recipe.show("salt"), recipe.show(None)) == (HIDDEN, UNSET)
+
+
+def test_what_has_no_default_must_be_set() -> None:
+    """Told with all the rest, and shown as such."""
+    with pytest.raises(Misconfigured) as caught:
+        bakery(BAKERY_STREAT="Main")
+    assert caught.value.mistakes == (
+        "BAKERY_STREAT: no such setting; did you mean BAKERY_STREET?",
+        "BAKERY_STREET: must be set to a street",
+    )
+    street, _ = catalogue(Bakery, "BAKERY_")
+    assert street.show(street.default) == REQUIRED
+
+
+@pytest.mark.parametrize("text", ["salt", "salt\n", "salt\r\n"])
+def test_a_secret_may_lie_in_a_file(text: str) -> None:
+    """As it is written by `echo`, an editor, or a secret store: the newline at its end is not part of it."""
+    assert bakery({"/s": text}, BAKERY_STREET="Main", BAKERY_RECIPE_FILE="/s").recipe == "salt"
+
+
+def test_only_a_secret_may_lie_in_a_file() -> None:
+    """Everything else is better seen."""
+    assert variables(Bakery, "BAKERY_") == {"BAKERY_STREET", "BAKERY_RECIPE", "BAKERY_RECIPE_FILE"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "mistake"),
+    [
+        (
+            {"BAKERY_RECIPE": "salt", "BAKERY_RECIPE_FILE": "/s"},
+            "BAKERY_RECIPE and BAKERY_RECIPE_FILE are both set: keep one of them",
+        ),
+        ({"BAKERY_RECIPE_FILE": "/t"}, "BAKERY_RECIPE_FILE: /t cannot be read: No such file or directory"),
+        ({"BAKERY_RECIPE_FILE": "/empty"}, "BAKERY_RECIPE_FILE: /empty is empty"),
+    ],
+)
+def test_a_secret_file_that_is_of_no_use_is_a_mistake(environ: dict[str, str], mistake: str) -> None:
+    """Rather than a service without its password."""
+    with pytest.raises(Misconfigured) as caught:
+        bakery({"/s": "salt", "/empty": "\n"}, BAKERY_STREET="Main", **environ)
+    assert caught.value.mistakes == (mistake,)
+
+
+def test_a_password_inside_an_address_is_not_repeated() -> None:
+    """Even where no secret was expected."""
+    assert mistakes(KITCHEN_OVENS="http://me:hunter2@oven") == (
+        "KITCHEN_OVENS: expected a whole number from 1 to 4, got 'http://(hidden)@oven'",
+    )

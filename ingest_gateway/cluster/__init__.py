@@ -1,0 +1,1 @@
+"""Cluster mode: the processes of an installation on Kafka, ClickHouse and PostgreSQL, each put together here."""

@@ -1,0 +1,113 @@
+"""Every setting of a cluster's processes, each declared once: one environment serves them all."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from ingest_gateway.settings import API_KEY, ServiceSettings
+from schemas.env import Kind, Setting, duration, text, whole
+from schemas.errors import Misconfigured
+from schemas.timestamps import DAY, MINUTE
+
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", re.ASCII)
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+
+
+def _brokers(written: str) -> tuple[str, ...]:
+    brokers = tuple(broker.strip() for broker in written.split(","))
+    if not all(map(_BROKER.fullmatch, brokers)):
+        raise ValueError(written)
+    return brokers
+
+
+def _address(good: Callable[[SplitResult], object]) -> Callable[[str], bool]:
+    def accepts(written: str) -> bool:
+        return bool(good(urlsplit(written)))
+
+    return accepts
+
+
+def _is_clickhouse(url: SplitResult) -> bool:
+    return url.scheme in ("http", "https") and bool(url.hostname) and url.username is None and url.path in ("", "/")
+
+
+def _is_ledger(url: SplitResult) -> bool:
+    if url.scheme == "sqlite":
+        return not url.netloc and len(url.path) > 1
+    return url.scheme in ("postgresql", "postgresql+psycopg") and len(url.path) > 1
+
+
+_BROKERS: Kind[tuple[str, ...]] = Kind("host:port, or several of them with commas between", _brokers, ",".join)
+_TOPIC_NAME = text("a topic's name of letters, digits, dots, dashes and underscores", _TOPIC.fullmatch)
+_SQL_NAME = text("a name of letters, digits and underscores", _NAME.fullmatch)
+_CLICKHOUSE = text("an address such as http://clickhouse:8123, without user and password", _address(_is_clickhouse))
+_LEDGER = text(
+    "an address such as postgresql://user:password@host/database or sqlite:////path/ledger.sqlite",
+    _address(_is_ledger),
+)
+
+
+class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What `tallyhouse gateway`, `worker`, `migrate`, `topics` and `keys bootstrap` run with."""
+
+    kafka_brokers: Annotated[tuple[str, ...], Setting(_BROKERS, "Kafka brokers to begin with.")]
+    clickhouse_url: Annotated[str, Setting(_CLICKHOUSE, "The usage store's HTTP interface.")]
+    ledger_url: Annotated[
+        str,
+        Setting(_LEDGER, "The ledger's database. SQLite only where all processes run on one machine.", secret=True),
+    ]
+    bootstrap_api_key: Annotated[
+        str | None,
+        Setting(API_KEY, "Admin key that `tallyhouse migrate` installs where the ledger has none yet.", secret=True),
+    ] = None
+    partitions: Annotated[
+        int,
+        Setting(
+            whole(1, 1024), "Partitions of the topic; fixed for the life of the data. More than workers, to share them."
+        ),
+    ] = 12
+    kafka_topic: Annotated[str, Setting(_TOPIC_NAME, "The topic that is the log.")] = "tallyhouse-frames"
+    kafka_replication: Annotated[int, Setting(whole(1, 15), "Copies of each partition.")] = 3
+    kafka_min_insync: Annotated[
+        int, Setting(whole(1, 15), "Copies that must have a frame before its events are answered `accepted`.")
+    ] = 2
+    kafka_retention: Annotated[
+        int,
+        Setting(
+            duration(60 * MINUTE, 3650 * DAY),
+            "How long the topic keeps frames, counted or not. Longer than any outage of the workers: what is gone "
+            "before it is counted is lost.",
+        ),
+    ] = 7 * DAY
+    clickhouse_user: Annotated[str, Setting(text("a user's name"), "Who asks the usage store.")] = "default"
+    clickhouse_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
+    clickhouse_database: Annotated[str, Setting(_SQL_NAME, "The usage store's database.")] = "tallyhouse"
+    clickhouse_cluster: Annotated[
+        str | None,
+        Setting(_SQL_NAME, "The cluster named in the servers' remote_servers; without it there is one server."),
+    ] = None
+    worker_group: Annotated[
+        str, Setting(_TOPIC_NAME, "The consumer group in which the workers share the partitions.")
+    ] = "tallyhouse"
+    gateway_workers: Annotated[int, Setting(whole(1, 64), "Processes of one gateway, all behind its port.")] = 1
+    metrics_port: Annotated[
+        int,
+        Setting(
+            whole(0, 65535 - 64),
+            "Port of a worker's /metrics and health. Of a gateway with several processes, the first one's; each "
+            "further process has the next port. 0 takes free ones.",
+        ),
+    ] = 9464
+    connect_timeout: Annotated[
+        int, Setting(duration(10**5, 5 * MINUTE), "How long a process tries to reach each of the others at its start.")
+    ] = 10 * 10**6
+
+    def __post_init__(self) -> None:
+        if self.kafka_min_insync > self.kafka_replication:
+            mistake = (
+                f"TALLYHOUSE_KAFKA_MIN_INSYNC is {self.kafka_min_insync}, but TALLYHOUSE_KAFKA_REPLICATION only "
+                f"{self.kafka_replication}: nothing could ever be written. Lower the one or raise the other."
+            )
+            raise Misconfigured([mistake])
