@@ -69,18 +69,10 @@ class SqlEngine:
         await self._store.insert(table.value, rows, token)
 
     async def insert_claim(self, claim: Claim, token: str) -> None:
-        await self._insert_flush(
-            claim.partition, claim.number, "claim", (claim.first, claim.last, claim.version), token
-        )
+        await self._store.insert("flushes", claim_row(claim), token)
 
     async def insert_done(self, partition: int, number: int, token: str) -> None:
-        await self._insert_flush(partition, number, "done", (0, 0, 0), token)
-
-    async def _insert_flush(
-        self, partition: int, number: int, kind: str, claimed: tuple[int, int, int], token: str
-    ) -> None:
-        row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed), strict=True))
-        await self._store.insert("flushes", pa.Table.from_pylist([row], FLUSHES), token)
+        await self._store.insert("flushes", done_row(partition, number), token)
 
     async def count(self, partition: int, below: int) -> int:
         ((count,),) = await self._store.rows(sql.SEEN_COUNT, {"p": partition, "n": below})
@@ -121,6 +113,19 @@ class SqlEngine:
         for first, last in runs_of_flushes(await self._store.rows(sql.EVENT_COUNTS, whole)):
             rows = await self._store.query(sql.EVENTS_OF, {"p": partition, "first": first, "last": last})
             yield as_layout(rows, EVENTS)
+
+
+def claim_row(claim: Claim) -> pa.Table:
+    return _flush_row(claim.partition, claim.number, "claim", (claim.first, claim.last, claim.version))
+
+
+def done_row(partition: int, number: int) -> pa.Table:
+    return _flush_row(partition, number, "done", (0, 0, 0))
+
+
+def _flush_row(partition: int, number: int, kind: str, claimed: tuple[int, int, int]) -> pa.Table:
+    row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed), strict=True))
+    return pa.Table.from_pylist([row], FLUSHES)
 
 
 def progress_of(partition: int, rows: Iterable[Row]) -> list[Progress]:

@@ -4,9 +4,11 @@ import msgspec
 
 MEGABYTE = 1_000_000
 
+Settings = dict[str, int | str]
+
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the machine an embedded engine may take."""
+    """How much of the machine a statement, or an embedded engine, may take."""
 
     query_memory: int = 600 * MEGABYTE
     """For one statement; one that would need more fails, the process lives. There is no limit on their sum: the engine
@@ -16,6 +18,8 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     merge_threads: int = 1
     """More would take the processors that inserts need; parts wait in the meantime, nothing else."""
     query_threads: int = 2
+    statement_seconds: int = 60
+    """A statement that takes longer fails."""
 
     def server_options(self) -> dict[str, str]:
         return {
@@ -28,12 +32,12 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def session_settings(limits: EngineLimits) -> dict[str, int | str]:
+def session_settings(limits: EngineLimits) -> Settings:
     """For every statement of a handle."""
     return {
         "max_threads": limits.query_threads,
         "max_memory_usage": limits.query_memory,
-        "max_execution_time": 60,
+        "max_execution_time": limits.statement_seconds,
         "timeout_overflow_mode": "throw",
         # Queued inserts are acknowledged together and cut into other blocks; the default is on.
         "async_insert": 0,
@@ -43,7 +47,7 @@ def session_settings(limits: EngineLimits) -> dict[str, int | str]:
     }
 
 
-def insert_settings(rows: int, token: str) -> dict[str, int | str]:
+def insert_settings(rows: int, token: str) -> Settings:
     """For an insert that must be one block, one part, and known by its token."""
     above = rows + 1
     return {
@@ -53,4 +57,24 @@ def insert_settings(rows: int, token: str) -> dict[str, int | str]:
         "min_insert_block_size_rows": above,
         "min_insert_block_size_bytes": 0,
         "max_insert_block_size_bytes": 0,
+    }
+
+
+def guarded_insert_settings(rows: int, token: str) -> Settings:
+    """For the same with its condition inside: it selects, and a select's rows have a token only if that is forced."""
+    return {**insert_settings(rows, token), "deduplicate_insert_select": "force_enable"}
+
+
+def quorum_settings() -> Settings:
+    """For every statement to a replicated table: what was answered is what every later read sees, on any replica.
+
+    Sequential consistency knows of one insert at a time: another one into the same table is refused meanwhile, and
+    repeated by whoever sent it.
+    """
+    return {
+        "insert_quorum": "auto",
+        "insert_quorum_parallel": 0,
+        "select_sequential_consistency": 1,
+        # A statement ends, answered or not, within its time limit: it must not wait longer for other replicas.
+        "insert_quorum_timeout": 30_000,
     }

@@ -1,0 +1,82 @@
+"""The mechanics of the usage store in SQL, for a store that many processes write to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pyarrow as pa
+
+from schemas.errors import StoreFailed
+from schemas.flush import Claim, Table
+from schemas.tables import flush_receipt
+from stream_processors.backends.sql import guarded_statements as sql
+from stream_processors.backends.sql.client import Parameters
+from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row
+from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.store.engine import Standing
+
+Pause = Callable[[float], Awaitable[None]]
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
+PAUSES = 90
+"""Together well above the time limit of any statement: what runs longer is stuck."""
+
+
+class SqlGuardedEngine(SqlEngine):
+    """A `GuardedEngine` over one plain server: there a token is kept before the rows, and may stand without them."""
+
+    def __init__(self, store: GuardedSqlThreads, pause: Pause = asyncio.sleep) -> None:
+        super().__init__(store)
+        self._guarded = store
+        self._pause = pause
+
+    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+        ((there, done),) = await self._guarded.rows(sql.STANDING[table], _place(partition, number))
+        return Standing(there=bool(there), done=bool(done))
+
+    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+        await self._insert(table.value, rows, sql.NOT_APPLIED[table], _place(partition, number), token)
+
+    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
+        await self._insert(table.value, rows, sql.NOT_BACKFILLED[table], {"receipt": receipt}, token)
+
+    async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
+        place = {"p": claim.partition, "n": claim.number}
+        await self._insert("flushes", claim_row(claim), sql.UNCLAIMED, place, token)
+
+    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+        place = {"p": partition, "n": number}
+        await self._insert("flushes", done_row(partition, number), sql.NOT_DONE, place, token)
+
+    async def quiesce(self) -> None:
+        """Waits for the inserts that the store works on now; what it has not received will find its guard evaluated."""
+        running, pause = await self._running(), SHORTEST_PAUSE
+        for _ in range(PAUSES):
+            if not running:
+                return
+            await self._pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            running &= await self._running()
+        raise StoreFailed(
+            f"the usage store still works on {len(running)} inserts sent over a minute ago; is its disk stalled?"
+        )
+
+    async def _running(self) -> set[str]:
+        return {query for (query,) in await self._guarded.rows(sql.RUNNING_INSERTS)}
+
+    async def _insert(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
+        await self._guarded.insert_where(table, rows, guard, parameters, token)
+
+
+class SqlReplicatedEngine(SqlGuardedEngine):
+    """A `GuardedEngine` over ReplicatedMergeTree, where token and rows are committed together.
+
+    So a token never stands without its rows, and a fresh one could only double what another replica has: rows that are
+    answered for and not seen are asked for again under the same token, by whoever repeats the step.
+    """
+
+    async def quiesce(self) -> None:
+        raise StoreFailed("the usage store answered an insert whose rows this replica does not show yet")
+
+
+def _place(partition: int, number: int) -> Parameters:
+    return {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
