@@ -25,7 +25,8 @@ def create_engine(url: str) -> sa.Engine:
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        return sa.create_engine(address, pool_pre_ping=True, pool_size=THREADS)
+        patience = {"connect_timeout": BUSY_SECONDS}
+        return sa.create_engine(address, connect_args=patience, pool_pre_ping=True, pool_size=THREADS)
     engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=THREADS)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

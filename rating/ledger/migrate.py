@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from rating.ledger.database import create_engine, transaction
-from schemas.errors import IdentityChanged
+from schemas.errors import Conflict, IdentityChanged
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -27,18 +27,35 @@ def migrate(url: str) -> None:
         engine.dispose()
 
 
+def require_newest(url: str) -> None:
+    """Raises Conflict where something is missing: for a process that shares the ledger and so leaves it as it is."""
+    engine = create_engine(url)
+    try:
+        with transaction(engine) as connection:
+            found = _refuse_the_future(_config(connection), connection)
+    finally:
+        engine.dispose()
+    if found != set(ScriptDirectory.from_config(_config()).get_heads()):
+        raise Conflict("the ledger is not at this release's version: run `tallyhouse migrate` first")
+
+
 def upgrade(connection: sa.Connection) -> None:
     """The same on an open transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", SCRIPTS.as_posix().replace("%", "%%"))
+    config = _config(connection)
     _refuse_the_future(config, connection)
     command.upgrade(config, "head")
 
 
-def _refuse_the_future(config: Config, connection: sa.Connection) -> None:
-    """A ledger written by a newer release is left alone."""
+def _config(connection: sa.Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", SCRIPTS.as_posix().replace("%", "%%"))
+    return config
+
+
+def _refuse_the_future(config: Config, connection: sa.Connection) -> set[str]:
+    """The ledger's version. One written by a newer release is left alone."""
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     found = set(MigrationContext.configure(connection).get_current_heads())
     if found - known:
@@ -46,3 +63,4 @@ def _refuse_the_future(config: Config, connection: sa.Connection) -> None:
             f"the ledger is at version {', '.join(sorted(found))}, which this release does not know: "
             "it was migrated by a newer one; run that release, or restore the backup made before the upgrade"
         )
+    return found

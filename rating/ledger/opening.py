@@ -26,14 +26,21 @@ class Ledger(NamedTuple):
 
 @contextmanager
 def open_ledger(
-    url: str, clock: Callable[[], int], new_secret: NewSecret = lambda: secrets.token_urlsafe(32)
+    url: str,
+    clock: Callable[[], int],
+    new_secret: NewSecret = lambda: secrets.token_urlsafe(32),
+    *,
+    prepare: Callable[[str], None] = migrate,
 ) -> Iterator[Ledger]:
-    """The ledger at `url` (`sqlite:///path` or `postgresql://…`), migrated. `clock` gives microseconds."""
+    """The ledger at `url` (`sqlite:///path` or `postgresql://…`). `clock` gives microseconds.
+
+    `prepare` brings it to the newest version, or, where that is not for this process to do, sees that it is there.
+    """
 
     def new_id() -> str:
         return new_cuid(clock() * 1000 // SECOND)
 
-    migrate(url)
+    prepare(url)
     engine = create_engine(url)
     try:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as executor:

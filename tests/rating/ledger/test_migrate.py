@@ -11,10 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from rating.ledger.database import create_engine, transaction
-from rating.ledger.migrate import migrate
+from rating.ledger.migrate import migrate, require_newest
 from rating.ledger.opening import open_ledger
 from rating.ledger.tables import metadata
-from schemas.errors import IdentityChanged, StoreFailed
+from schemas.errors import Conflict, IdentityChanged, StoreFailed
 
 
 def test_migrations_make_the_declared_tables(ledger_url: str) -> None:
@@ -35,6 +35,15 @@ def test_migrating_again_changes_nothing(ledger_url: str) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT id, version FROM meter_sets").all() == [(1, 0)]
     engine.dispose()
+
+
+def test_who_may_not_migrate_says_who_may(ledger_url: str) -> None:
+    """A process that shares the ledger does not change it under the others."""
+    for _ in range(2):
+        with pytest.raises(Conflict, match="run `tallyhouse migrate`"):
+            require_newest(ledger_url)
+    migrate(ledger_url)
+    require_newest(ledger_url)
 
 
 def test_a_ledger_of_a_newer_release_is_left_alone(ledger_url: str) -> None:
