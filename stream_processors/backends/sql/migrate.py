@@ -9,15 +9,19 @@ import pyarrow as pa
 
 from schemas.errors import IdentityChanged
 from stream_processors.backends.sql.client import SqlClient
+from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
 
-_MIGRATIONS = """\
-CREATE TABLE IF NOT EXISTS $database.migrations (number UInt32, name String)
-ENGINE = MergeTree ORDER BY number SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"""
+_DATABASE = Template("CREATE DATABASE IF NOT EXISTS $database$on_cluster")
 
-_IDENTITY = """\
-CREATE TABLE IF NOT EXISTS $database.identity (partitions UInt32, hash_name String, log_id String)
-ENGINE = MergeTree ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100"""
+_MIGRATIONS = Template("""\
+CREATE TABLE IF NOT EXISTS $database.migrations$on_cluster (number UInt32, name String)
+ENGINE = ${replicated}MergeTree$replica ORDER BY number
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, $token_window""")
+
+_IDENTITY = Template("""\
+CREATE TABLE IF NOT EXISTS $database.identity$on_cluster (partitions UInt32, hash_name String, log_id String)
+ENGINE = ${replicated}MergeTree$replica ORDER BY tuple()
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, $token_window""")
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,22 +46,24 @@ _REMEDY = {
 }
 
 
-def migrate(client: SqlClient, database: str) -> None:
+def migrate(client: SqlClient, database: str, layout: Layout = ON_ONE_SERVER) -> None:
     """Apply, in order, what has not been applied. A migration cut short is applied again: each can be."""
-    for statement in (f"CREATE DATABASE IF NOT EXISTS {database}", Template(_MIGRATIONS).substitute(database=database)):
-        client.command(statement)
+    client.command(layout.worded(_DATABASE, database))
+    client.command(layout.worded_for_all(_MIGRATIONS, database))
     applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
     for migration in migrations():
         if migration.number not in applied:
-            for statement in statements(migration.sql.substitute(database=database)):
+            for statement in statements(layout.worded(migration.sql, database)):
                 client.command(statement)
             row = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
             client.insert_arrow(f"{database}.migrations", row, f"migration/{migration.number}")
+    for statement in layout.reading_statements(database):
+        client.command(statement)
 
 
-def check_identity(client: SqlClient, database: str, identity: Identity) -> None:
+def check_identity(client: SqlClient, database: str, identity: Identity, layout: Layout = ON_ONE_SERVER) -> None:
     """Remember the identity at the first start; refuse another one ever after."""
-    client.command(Template(_IDENTITY).substitute(database=database))
+    client.command(layout.worded_for_all(_IDENTITY, database))
     table = f"{database}.identity"
     if not (stored := _stored(client, table)):
         client.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
