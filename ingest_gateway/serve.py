@@ -1,31 +1,22 @@
 """`tallyhouse serve`: listens, opens everything, says how to use it, and stops cleanly when asked to."""
 
-import asyncio
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import uvicorn
 import uvloop
 
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Embedded, Surroundings, open_embedded
 from ingest_gateway.environment import read_settings
+from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger, forward_stdlib
-from ingest_gateway.one_write import HttpConnection
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.settings import Settings
 from ingest_gateway.welcome import welcome
-from schemas.errors import Misconfigured
-from schemas.timestamps import SECOND
 
-_BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 75
 _SWITCH_SECONDS = 0.001
 """How long the processors' thread may hold the interpreter while a request waits: a fifth of the default."""
 
@@ -37,7 +28,7 @@ def serve() -> int:
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.keep_freed_memory()
-    with _listening(settings) as listener:
+    with listening(settings.host, settings.port) as listener:
         uvloop.run(_serve(settings, listener, Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())))
     return 0
 
@@ -45,55 +36,13 @@ def serve() -> int:
 async def _serve(settings: Settings, listener: socket.socket, around: Surroundings) -> None:
     async with open_embedded(settings, around) as embedded:
         first_key = await _install_key(settings, embedded)
-        server = Server(_config(settings, embedded))
+        server = Server(embedded.app, settings.shutdown_grace)
         port = listener.getsockname()[1]
         print(welcome(settings, port, first_key, _now()), flush=True)  # noqa: T201 - this is for the person who started it
         memory.settle()
         await server.serve(sockets=[listener])
         around.logger.info("stopping: finishing what is in flight")
     around.logger.info("stopped")
-
-
-def _config(settings: Settings, embedded: Embedded) -> uvicorn.Config:
-    return uvicorn.Config(
-        embedded.app,
-        http=HttpConnection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=settings.shutdown_grace // SECOND,
-    )
-
-
-class Server(uvicorn.Server):
-    """Stops at SIGINT and SIGTERM and then returns, so that what it served can be closed in order."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The loop's own handlers: the default would end the process by the same signal before anything is closed."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-@contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
-    try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        what = f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
-        how = "stop what uses it, or name another with TALLYHOUSE_HOST and TALLYHOUSE_PORT"
-        raise Misconfigured([f"{what}; {how}"]) from error
-    with listener:
-        yield listener
 
 
 async def _install_key(settings: Settings, embedded: Embedded) -> str | None:

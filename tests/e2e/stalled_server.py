@@ -13,9 +13,10 @@ from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Surroundings, open_over
 from ingest_gateway.environment import read_settings
+from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger
 from ingest_gateway.prometheus import PrometheusMetrics
-from ingest_gateway.serve import Server, _config, _install_key, _listening
+from ingest_gateway.serve import _install_key
 from ingest_gateway.settings import Settings
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
@@ -42,14 +43,14 @@ async def serve(settings: Settings) -> None:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
     around = Surroundings(clock=now, logger=logger, metrics=PrometheusMetrics())
     directory = DataDirectory(settings.data_dir)
-    with _listening(settings) as listener, directory.owned():
+    with listening(settings.host, settings.port) as listener, directory.owned():
         async with (
             StallingLog(directory, settings.partitions, around.metrics) as log,
             open_over(log, settings, around) as embedded,
         ):
             await _install_key(settings, embedded)
             memory.settle()
-            await Server(_config(settings, embedded)).serve(sockets=[listener])
+            await Server(embedded.app, settings.shutdown_grace).serve(sockets=[listener])
 
 
 def now() -> int:

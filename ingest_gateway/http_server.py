@@ -1,0 +1,61 @@
+"""The HTTP server under every process: the port it takes, and how it stops."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ingest_gateway.one_write import HttpConnection
+from schemas.errors import Misconfigured
+from schemas.timestamps import SECOND
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+
+
+class Server(uvicorn.Server):
+    """Stops at SIGINT and SIGTERM and then returns, so that what it served can be closed in order."""
+
+    def __init__(self, app: ASGIApp, grace: int) -> None:
+        """Requests in flight at the stop may take `grace` microseconds."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpConnection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=grace // SECOND,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The loop's own handlers: the default would end the process by the same signal before anything is closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+@contextmanager
+def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
+    """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        what = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        how = f"stop what uses it, or name another with TALLYHOUSE_HOST and {setting}"
+        raise Misconfigured([f"{what}; {how}"]) from error
+    with listener:
+        yield listener
