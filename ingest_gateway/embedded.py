@@ -1,12 +1,11 @@
 """Embedded mode: every part in one process, opened in the order in which one needs the other, closed in reverse."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-import msgspec
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
@@ -20,11 +19,11 @@ from ingest_gateway.ingest.known_keys import FilteredKeys
 from ingest_gateway.ingest.recall import recall
 from ingest_gateway.ingest.recent import RecentKeys
 from ingest_gateway.logs import bind_request
-from ingest_gateway.prometheus import CONTENT_TYPE, PrometheusMetrics
+from ingest_gateway.prometheus import CONTENT_TYPE
 from ingest_gateway.settings import Settings
+from ingest_gateway.surroundings import Surroundings
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.hashing import HASH_NAME
-from schemas.logs import Logger
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.reading.replayed import Replayed
@@ -42,14 +41,6 @@ from stream_processors.flushing.policy import WINDOW
 DATABASE = "tallyhouse"
 STATEMENTS = 6
 """How many the store runs at a time: those of the flushes, and a few questions beside them."""
-
-
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """Time, and where words and numbers go."""
-
-    clock: Callable[[], int]
-    logger: Logger
-    metrics: PrometheusMetrics
 
 
 class Embedded(NamedTuple):

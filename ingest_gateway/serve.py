@@ -9,12 +9,13 @@ import uvloop
 
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
-from ingest_gateway.embedded import Embedded, Surroundings, open_embedded
+from ingest_gateway.embedded import Embedded, open_embedded
 from ingest_gateway.environment import read_settings
 from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger, forward_stdlib
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.settings import Settings
+from ingest_gateway.surroundings import Surroundings
 from ingest_gateway.welcome import welcome
 
 _SWITCH_SECONDS = 0.001

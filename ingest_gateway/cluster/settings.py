@@ -1,12 +1,14 @@
 """Every setting of a cluster's processes, each declared once: one environment serves them all."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from ingest_gateway.settings import API_KEY, ServiceSettings
-from schemas.env import Kind, Setting, duration, text, whole
+from schemas.env import Kind, Setting, duration, one_of, text, whole, yes_or_no
 from schemas.errors import Misconfigured
 from schemas.timestamps import DAY, MINUTE
 
@@ -39,14 +41,28 @@ def _is_ledger(url: SplitResult) -> bool:
     return url.scheme in ("postgresql", "postgresql+psycopg") and len(url.path) > 1
 
 
+def _is_redis(url: SplitResult) -> bool:
+    return url.scheme in ("redis", "rediss") and bool(url.hostname)
+
+
 _BROKERS: Kind[tuple[str, ...]] = Kind("host:port, or several of them with commas between", _brokers, ",".join)
 _TOPIC_NAME = text("a topic's name of letters, digits, dots, dashes and underscores", _TOPIC.fullmatch)
 _SQL_NAME = text("a name of letters, digits and underscores", _NAME.fullmatch)
 _CLICKHOUSE = text("an address such as http://clickhouse:8123, without user and password", _address(_is_clickhouse))
+_FILE: Kind[Path] = Kind("a file", Path)
+_REDIS = text("an address such as redis://redis:6379/0", _address(_is_redis))
 _LEDGER = text(
     "an address such as postgresql://user:password@host/database or sqlite:////path/ledger.sqlite",
     _address(_is_ledger),
 )
+
+
+class Sasl(StrEnum):
+    """Ways to log in at a broker."""
+
+    PLAIN = "PLAIN"
+    SCRAM_256 = "SCRAM-SHA-256"
+    SCRAM_512 = "SCRAM-SHA-512"
 
 
 class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -81,12 +97,30 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
             "before it is counted is lost.",
         ),
     ] = 7 * DAY
+    kafka_tls: Annotated[bool, Setting(yes_or_no(), "Whether the brokers are spoken to over TLS.")] = False
+    kafka_ca_file: Annotated[
+        Path | None, Setting(_FILE, "Whose certificates to trust; without it those that the machine trusts.")
+    ] = None
+    kafka_sasl: Annotated[
+        Sasl | None, Setting(one_of(Sasl), "How to log in at the brokers; without it nobody logs in.")
+    ] = None
+    kafka_user: Annotated[str | None, Setting(text("a user's name"), "Who logs in at the brokers.")] = None
+    kafka_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
     clickhouse_user: Annotated[str, Setting(text("a user's name"), "Who asks the usage store.")] = "default"
     clickhouse_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
     clickhouse_database: Annotated[str, Setting(_SQL_NAME, "The usage store's database.")] = "tallyhouse"
     clickhouse_cluster: Annotated[
         str | None,
         Setting(_SQL_NAME, "The cluster named in the servers' remote_servers; without it there is one server."),
+    ] = None
+    redis_url: Annotated[
+        str | None,
+        Setting(
+            _REDIS,
+            "Redis in which gateways share the keys they know, so that a retry at another one is told `duplicate`. "
+            "Nothing but these words depends on it.",
+            secret=True,
+        ),
     ] = None
     worker_group: Annotated[
         str, Setting(_TOPIC_NAME, "The consumer group in which the workers share the partitions.")
@@ -105,9 +139,16 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 10 * 10**6
 
     def __post_init__(self) -> None:
+        mistakes = list(self._mistakes())
+        if mistakes:
+            raise Misconfigured(mistakes)
+
+    def _mistakes(self) -> Iterator[str]:
+        """What no setting has wrong by itself."""
         if self.kafka_min_insync > self.kafka_replication:
-            mistake = (
+            yield (
                 f"TALLYHOUSE_KAFKA_MIN_INSYNC is {self.kafka_min_insync}, but TALLYHOUSE_KAFKA_REPLICATION only "
                 f"{self.kafka_replication}: nothing could ever be written. Lower the one or raise the other."
             )
-            raise Misconfigured([mistake])
+        if self.kafka_sasl and not (self.kafka_user and self.kafka_password):
+            yield "TALLYHOUSE_KAFKA_SASL is set: TALLYHOUSE_KAFKA_USER and TALLYHOUSE_KAFKA_PASSWORD must be set too"

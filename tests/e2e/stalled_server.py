@@ -11,13 +11,14 @@ import uvloop
 
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
-from ingest_gateway.embedded import Surroundings, open_over
+from ingest_gateway.embedded import open_over
 from ingest_gateway.environment import read_settings
 from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.serve import _install_key
 from ingest_gateway.settings import Settings
+from ingest_gateway.surroundings import Surroundings
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite import SqliteFrameLog

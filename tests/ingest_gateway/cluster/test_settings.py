@@ -50,6 +50,8 @@ def test_without_them_all_are_missed_at_once() -> None:
         ("CLICKHOUSE_URL", "clickhouse:8123"),
         ("CLICKHOUSE_URL", "http://me:sesame@clickhouse:8123"),
         ("CLICKHOUSE_DATABASE", "tally; DROP"),
+        ("KAFKA_SASL", "GSSAPI"),
+        ("REDIS_URL", "http://redis"),
         ("LEDGER_URL", "mysql://ledger/tally"),
         ("LEDGER_URL", "sqlite://ledger/tally"),
         ("LEDGER_URL", "postgresql://ledger"),
@@ -66,6 +68,12 @@ def test_more_copies_in_sync_than_copies_are_refused() -> None:
     """Every post would be answered 503."""
     (mistake,) = mistakes(KAFKA_REPLICATION="1")
     assert "KAFKA_MIN_INSYNC is 2" in mistake
+
+
+def test_who_logs_in_needs_a_name_and_a_password() -> None:
+    """Else the brokers would say so, once for every process."""
+    (mistake,) = mistakes(KAFKA_SASL="SCRAM-SHA-512", KAFKA_USER="tally")
+    assert "TALLYHOUSE_KAFKA_PASSWORD must be set too" in mistake
 
 
 def test_secrets_lie_in_files_too(tmp_path: Path) -> None:
