@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "stream_processors.ports",
         "stream_processors.backends",
     ),
+    "stream_processors/endpoint": ("schemas", "stream_processors.backends.sql", "stream_processors.endpoint"),
     "stream_processors/workers": ("schemas", "stream_processors"),
     "rating/ledger": ("schemas", "rating.ledger"),
     "rating": ("schemas", "rating"),
@@ -61,8 +62,13 @@ ONE_HOME = {
     "sqlite3": ("stream_processors/backends/log/sqlite",),
     "sqlalchemy": ("rating/ledger/",),
     "alembic": ("rating/ledger/",),
-    "starlette": ("ingest_gateway/api/", "ingest_gateway/http_server", "ingest_gateway/embedded"),
-    "uvicorn": ("ingest_gateway/http_server", "ingest_gateway/one_write"),
+    "starlette": (
+        "stream_processors/endpoint/",
+        "ingest_gateway/api/",
+        "ingest_gateway/http_server",
+        "ingest_gateway/embedded",
+    ),
+    "uvicorn": ("stream_processors/endpoint/__main__", "ingest_gateway/http_server", "ingest_gateway/one_write"),
     "redis": ("ingest_gateway/shared_keys",),
     "uvloop": ("ingest_gateway/serve", "ingest_gateway/cluster/", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),
@@ -70,7 +76,8 @@ ONE_HOME = {
     "typer": ("ingest_gateway/cli",),
     "rich": ("ingest_gateway/cli",),
     "httpx": ("ingest_gateway/cli",),
-    "zstandard": ("schemas/frame", "ingest_gateway/ingest/bodies"),
+    "lz4": ("stream_processors/endpoint/compression",),
+    "zstandard": ("stream_processors/endpoint/compression", "schemas/frame", "ingest_gateway/ingest/bodies"),
     "xxhash": ("schemas/hashing",),
 }
 

@@ -1,0 +1,177 @@
+"""The embedded engine, one raw statement at a time: bytes in, bytes out, and nothing of it left behind."""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlencode
+
+import chdb
+import msgspec
+
+from schemas.errors import StoreFailed
+from stream_processors.backends.sql.settings import EngineLimits, session_settings
+
+LOGICAL_ERROR = 49
+"""What the engine calls an error of its own; for one that comes without a code."""
+
+_CANCEL = """\
+KILL QUERY WHERE startsWith(Settings['log_comment'], {mark:String}) AND query_kind NOT IN ('Insert', 'Create', 'Alter')
+ASYNC"""
+
+_CODE = re.compile(r"Code: (\d+)\. ")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class StatementFailed(StoreFailed):
+    """The engine's refusal, with its own code and words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run, and what it may take. Everything but the text is for this statement alone."""
+
+    text: str
+    format: str = "TabSeparated"
+    """Of the answer where the text has no FORMAT; of the data, for an insert."""
+    database: str = "default"
+    settings: Mapping[str, str] = {}
+    parameters: Mapping[str, str] = {}
+    """Values of {name:Type}, escaped as in TabSeparated."""
+    mark: str = ""
+    """By which it can be found while it runs."""
+
+
+class Answer(NamedTuple):
+    """What came out, and what it took."""
+
+    body: bytes
+    result_rows: int = 0
+    read_rows: int = 0
+    read_bytes: int = 0
+    written_rows: int = 0
+    written_bytes: int = 0
+    elapsed: float = 0.0
+
+
+class Kind(NamedTuple):
+    """What the engine's parser takes a text for."""
+
+    statements: int
+    reads_only: bool
+
+
+class ChdbStatements:
+    """Gives every statement a session of its own: settings, the database and parameters end with it.
+
+    A session costs less than a look at what another one left behind. Safe to call from several threads; a process may
+    have it beside `Chdb`, on the same directory.
+    """
+
+    def __init__(self, path: Path, limits: EngineLimits) -> None:
+        self._path = path
+        self._limits = limits
+        self._keeper: Any = None
+
+    def __enter__(self) -> Self:
+        # The engine lives as long as anyone holds a session.
+        self._keeper = self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keeper.close()
+
+    def run(self, statement: Statement) -> Answer:
+        """A statement that brings no data."""
+        start = time.perf_counter()
+        with self._session(statement) as session:
+            found = session.query(statement.text, statement.format, params=dict(statement.parameters))
+            return Answer(
+                found.bytes() or b"",
+                found.rows_read(),
+                found.storage_rows_read(),
+                found.storage_bytes_read(),
+                found.rows_written(),
+                found.bytes_written(),
+                time.perf_counter() - start,
+            )
+
+    def insert(self, statement: Statement, data: Iterable[bytes]) -> Answer:
+        """`INSERT INTO t (columns)`, without FORMAT, and its rows. Nothing is inserted where this raises."""
+        start = time.perf_counter()
+        with self._session(statement) as session, session.send_insert(statement.text, statement.format) as rows:
+            for chunk in data:
+                rows.append(chunk)
+            done = rows.finish()
+            return Answer(
+                body=b"",
+                written_rows=done.rows_written,
+                written_bytes=done.bytes_written,
+                elapsed=time.perf_counter() - start,
+            )
+
+    def kind_of(self, text: str) -> Kind:
+        """By the engine's own parser. Raises nothing: what does not parse is no statement."""
+        session = self._connect()
+        try:
+            report = session._conn.classify_query(text)  # noqa: SLF001 - the library does not hand it on
+        finally:
+            session.close()
+        return Kind(report["statement_count"], report["query_class"].name == "READ_ONLY")
+
+    def cancel_read(self, mark: str) -> None:
+        """Ask the statement to end, where it runs and writes nothing."""
+        self.run(Statement(text=_CANCEL, parameters={"mark": f"{mark} "}))
+
+    @contextmanager
+    def _session(self, statement: Statement) -> Iterator[Any]:
+        session = self._connect()
+        try:
+            with _refusals():
+                session.query(_set(self._settings_of(statement)))
+                session.query(f"USE {_quoted(statement.database, '`')}")
+                yield session
+        finally:
+            session.close()
+
+    def _settings_of(self, statement: Statement) -> dict[str, str]:
+        settings = {name: str(value) for name, value in session_settings(self._limits).items()} | dict(
+            statement.settings
+        )
+        settings["log_comment"] = f"{statement.mark} {settings.get('log_comment', '')}"
+        return settings
+
+    def _connect(self) -> Any:
+        connect: Callable[[str], Any] = chdb.connect
+        return connect(f"{self._path.resolve()}?{urlencode(self._limits.server_options())}")
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    for name in settings:
+        if _NAME.fullmatch(name) is None:
+            raise StatementFailed(115, f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_SETTING)")
+    return "SET " + ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+
+
+def _quoted(text: str, quote: str = "'") -> str:
+    return quote + text.replace("\\", "\\\\").replace(quote, f"\\{quote}") + quote
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """The engine's exceptions, all of one kind, as ours with their code."""
+    try:
+        yield
+    except (RuntimeError, chdb.ChdbError) as error:
+        found = _CODE.search(text := str(error))
+        message = text[found.start() :] if found else text
+        raise StatementFailed(int(found[1]) if found else LOGICAL_ERROR, message) from error

@@ -1,0 +1,130 @@
+"""The HTTP application: takes requests apart, hands them to the engine's threads, words the answers."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from stream_processors.backends.sql.chdb_statements import StatementFailed
+from stream_processors.endpoint.answers import error_response, outcome_response
+from stream_processors.endpoint.asking import Asked, form_fields, read_request
+from stream_processors.endpoint.bodies import Body, BodyLimits, kept, receive
+from stream_processors.endpoint.outcome import Outcome
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""A page in a browser on this machine can reach a loopback port, but not under such a name."""
+
+
+_CANCEL_SECONDS = 0.5
+"""Between two tries to cancel: a statement that has only just begun is not found at the first."""
+
+
+class Access(Protocol):
+    """What may be asked for, and by whom."""
+
+    async def admit(self, password: str | None) -> None:
+        """Raises StatementFailed where it is not the right one; users' names mean nothing here."""
+        ...
+
+    def run(self, asked: Asked, body: Body, *, may_write: bool, mark: str) -> Outcome:
+        """Blocks until the statement is done."""
+        ...
+
+    def cancel(self, mark: str) -> None:
+        """Nobody waits for the statement any more."""
+        ...
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What an endpoint is made of."""
+
+    access: Access
+    database: str
+    threads: Executor
+    spool: Path
+    limits: BodyLimits
+    version: str
+    timezone: str
+    name: str
+
+
+def create_app(served: Served) -> Starlette:
+    """`GET /ping` asks for life; everything else goes to `/`."""
+    endpoint = Endpoint(served)
+    return Starlette(
+        routes=[
+            Route("/ping", _alive),
+            Route("/", endpoint.answer, methods=["GET", "POST"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)],
+    )
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("Ok.\n")
+
+
+class Endpoint:
+    """Answers statements, as many at a time as there are threads; the others wait."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def answer(self, request: Request) -> Response:
+        """Every answer is whole before its first byte is sent, so its status is the truth."""
+        headers = {
+            "X-ClickHouse-Server-Display-Name": self._served.name,
+            "X-ClickHouse-Timezone": self._served.timezone,
+        }
+        accepted = ""
+        try:
+            fields = list(request.query_params.multi_items())
+            form = request.headers.get("content-type", "").startswith("multipart/form-data")
+            if form:
+                fields += form_fields(request.headers["content-type"], await request.body())
+            asked = read_request(fields, request.headers, self._served.database)
+            headers["X-ClickHouse-Query-Id"] = asked.query_id
+            accepted = request.headers.get("accept-encoding", "") if asked.compression else ""
+            await self._served.access.admit(asked.password)
+            outcome = await self._run(request, asked, _nothing() if form else request.stream())
+            return outcome_response(outcome, headers, accepted)
+        except StatementFailed as error:
+            return error_response(error, self._served.version, headers, accepted)
+
+    async def _run(self, request: Request, asked: Asked, chunks: AsyncIterator[bytes]) -> Outcome:
+        served, may_write, mark = self._served, request.method == "POST", secrets.token_hex(8)
+        with kept(served.spool, served.limits) as file:
+            await receive(file, chunks, served.limits.stored)
+            body = Body(file, request.headers.get("content-encoding", ""), served.limits)
+            work = served.threads.submit(served.access.run, asked, body, may_write=may_write, mark=mark)
+            done, gone = asyncio.wrap_future(work), asyncio.ensure_future(_gone(request))
+            try:
+                await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
+                while not work.cancel() and not work.done():
+                    await asyncio.to_thread(served.access.cancel, mark)
+                    await asyncio.wait((done,), timeout=_CANCEL_SECONDS)
+            finally:
+                gone.cancel()
+            return await done
+
+
+async def _gone(request: Request) -> None:
+    """Returns when the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of a form: its fields have said everything."""
+    return
+    yield b""

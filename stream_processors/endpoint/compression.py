@@ -1,0 +1,35 @@
+"""The compressions of HTTP bodies, both ways; the only module that knows their libraries."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import IO, BinaryIO, cast
+
+import lz4.frame  # type: ignore[import-untyped] # it ships no types
+import zstandard
+
+READERS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(
+    {
+        "": lambda file: file,
+        "identity": lambda file: file,
+        "gzip": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb")),
+        "lz4": lambda file: cast("IO[bytes]", lz4.frame.LZ4FrameFile(file)),
+        "zstd": lambda file: cast(
+            "IO[bytes]", zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+        ),
+    }
+)
+"""By Content-Encoding. A body may be several frames one after the other: clients compress block by block."""
+
+DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, zstandard.ZstdError)
+"""What readers raise for a body that is not what it says."""
+
+COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        "lz4": lambda body: cast("bytes", lz4.frame.compress(body)),
+        "zstd": lambda body: zstandard.ZstdCompressor(level=1).compress(body),
+        "gzip": lambda body: gzip.compress(body, compresslevel=3),
+    }
+)
+"""The quickest first."""
