@@ -3,7 +3,7 @@
 import msgspec
 
 from tests.simulator.outcomes import Outcome
-from tests.simulator.parts import EMBEDDED, GUARDED, Parts
+from tests.simulator.parts import EMBEDDED, GUARDED, REPLICATED, Parts
 from tests.simulator.rules import Rules
 from tests.simulator.scenario import Batch, Post, Scenario, tried_again
 from tests.simulator.world import Setup
@@ -85,14 +85,16 @@ LAGGING = Scenario(
 
 ENDS = frozenset({Outcome.FAILS, Outcome.REPLY_LOST})
 EMBEDDED_ENDS = ENDS | {Outcome.TOKEN_ONLY}
-GUARDED_ENDS = ENDS | {Outcome.LATE, Outcome.TOKEN_ONLY}
+REPLICATED_ENDS = ENDS | {Outcome.LATE}
+GUARDED_ENDS = REPLICATED_ENDS | {Outcome.TOKEN_ONLY}
 
 QUIET = Rules(switches=2)
 QUIET_GUARDED = Rules(switches=1)
 CRASHES = Rules(faults=1, crash=True, switches=1)
 CRASHES_GUARDED = Rules(faults=1, crash=True, switches=0)
 ONE_FAULT = Rules(faults=1, crash=True, power_cut=True, forget_tokens=True, outcomes=EMBEDDED_ENDS, switches=0)
-ONE_FAULT_GUARDED = msgspec.structs.replace(ONE_FAULT, outcomes=GUARDED_ENDS)
+ONE_FAULT_GUARDED = msgspec.structs.replace(ONE_FAULT, outcomes=GUARDED_ENDS, store_dies=True, stalls=True)
+ONE_FAULT_REPLICATED = msgspec.structs.replace(ONE_FAULT, outcomes=REPLICATED_ENDS, store_dies=True)
 
 EVERYTHING = Rules(
     faults=5,
@@ -106,11 +108,15 @@ EVERYTHING = Rules(
     backfill=True,
     reader=True,
 )
-EVERYTHING_GUARDED = msgspec.structs.replace(EVERYTHING, outcomes=GUARDED_ENDS | {Outcome.STALE})
+EVERYTHING_GUARDED = msgspec.structs.replace(
+    EVERYTHING, outcomes=GUARDED_ENDS | {Outcome.STALE}, store_dies=True, stalls=True
+)
+EVERYTHING_REPLICATED = msgspec.structs.replace(EVERYTHING, outcomes=REPLICATED_ENDS | {Outcome.STALE}, store_dies=True)
 
 _BOUNDED = (
     ("embedded", EMBEDDED, {"no fault": QUIET, "crashes": CRASHES, "any one fault": ONE_FAULT}),
     ("guarded", GUARDED, {"no fault": QUIET_GUARDED, "crashes": CRASHES_GUARDED, "any one fault": ONE_FAULT_GUARDED}),
+    ("replicated", REPLICATED, {"any one fault": ONE_FAULT_REPLICATED}),
 )
 
 EXHAUSTIVE = {
@@ -124,7 +130,11 @@ SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, TRIED_AGAIN, OLD_KEYS, LAGGING)
 
 RANDOM = {
     f"{parts_name}, {scenario.name}": Setup(scenario, rules, parts)
-    for parts_name, parts, rules in (("embedded", EMBEDDED, EVERYTHING), ("guarded", GUARDED, EVERYTHING_GUARDED))
+    for parts_name, parts, rules in (
+        ("embedded", EMBEDDED, EVERYTHING),
+        ("guarded", GUARDED, EVERYTHING_GUARDED),
+        ("replicated", REPLICATED, EVERYTHING_REPLICATED),
+    )
     for scenario in SCENARIOS
 }
 

@@ -51,6 +51,7 @@ class Durable:
     def __init__(self, unsynced_tables: frozenset[Table] = frozenset()) -> None:
         self._unsynced_tables = unsynced_tables
         self._losing_rows = False
+        self._has_token = False
         self.claims: list[Claim] = []
         self.done: list[int] = []
         self.blocks: list[Block] = []
@@ -87,6 +88,8 @@ class Durable:
 
     def remembers(self, table: str, month: int, token: str) -> bool:
         """Was there an insert with this token? From now on there was."""
+        if self._has_token:
+            return False
         known = (table, month, token) in self.tokens
         self.tokens.add((table, month, token))
         return known or self._losing_rows
@@ -96,6 +99,18 @@ class Durable:
         self._losing_rows = True
         effect()
         self._losing_rows = False
+
+    def keep_token_of(self, effect: Callable[[], None]) -> bool:
+        """The engine writes the token; the rows are for later. False where the token was remembered already."""
+        before = len(self.tokens)
+        self.lose_rows_of(effect)
+        return len(self.tokens) > before
+
+    def add_rows_of(self, effect: Callable[[], None]) -> None:
+        """The engine renames the part whose token it wrote before."""
+        self._has_token = True
+        effect()
+        self._has_token = False
 
     def _add(self, block: Block) -> None:
         self.blocks.append(block)

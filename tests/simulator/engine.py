@@ -49,8 +49,7 @@ class FaultyEngine:
 
     def die_committing(self, statement: Statement) -> None:
         """The store is killed in the middle of it; everything else it was working on fails."""
-        self.durable.lose_rows_of(statement.advance)
-        statement.stage = Stage.FAILED
+        self.durable.keep_token_of(statement.effect)
         self.statements.all_fail()
 
     def power_cut(self) -> None:
@@ -153,6 +152,7 @@ class FaultyEngine:
                 label=token,
                 guard=lambda: self._standing(table, number) == Standing(there=False, done=False),
                 effect=lambda: self.durable.insert(table, rows, token),
+                durable=self.durable,
             )
         )
 
@@ -162,6 +162,7 @@ class FaultyEngine:
                 label=token,
                 guard=lambda: not self.durable.has(table, receipt),
                 effect=lambda: self.durable.insert(table, rows, token),
+                durable=self.durable,
             )
         )
 
@@ -171,6 +172,7 @@ class FaultyEngine:
                 label=f"{token} {_short(claim)}",
                 guard=lambda: not self._progress(claim.number),
                 effect=lambda: self.durable.insert_claim(claim, token),
+                durable=self.durable,
             )
         )
 
@@ -181,11 +183,14 @@ class FaultyEngine:
                 label=token,
                 guard=lambda: number not in self.durable.done,
                 effect=lambda: self.durable.insert_done(number, token),
+                durable=self.durable,
             )
         )
 
     async def quiesce(self) -> None:
-        await Call("quiesce", ready=lambda: not self.statements.running)
+        """Waits for what the store works on now, not for what others send in the meantime."""
+        now = list(self.statements.running)
+        await Call("quiesce", ready=lambda: all(statement.stage in ENDED for statement in now))
 
     # How a call goes.
 
@@ -245,6 +250,13 @@ class FaultyEngine:
 
     def _activation(self, version: int) -> int | None:
         return min((claim.number for claim in self.durable.claims if claim.version >= version), default=None)
+
+
+class ReplicatedEngine(FaultyEngine):
+    """Token and rows commit together, on a majority of the replicas: none stands without the other."""
+
+    async def quiesce(self) -> None:
+        self._fail("quiesce")
 
 
 def _latest(rows: Sequence[SeenRow], key_hashes: Sequence[bytes]) -> SeenRows:

@@ -56,8 +56,24 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "reader": (Reader,),
 }
 
+_STALLS = {
+    "outcomes": frozenset(),
+    "crash": False,
+    "power_cut": False,
+    "forget_tokens": False,
+    "store_dies": False,
+    "expiry": False,
+    "backfill": False,
+    "reader": False,
+    "trickle": False,
+}
+"""Two statements must meet: nothing else may be in the way."""
+
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 7),
+    _made(
+        "H1", "HastyRepeats", msgspec.structs.replace(GUARDED, engine=mutants.HastyRepeats), TWO_FRAMES, 1831, **_STALLS
+    ),
     _hole("H2", mutants.TokensAlone, REPEATS, 9),
     _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
     _hole("H3", mutants.ClientChecks, REPEATS, 242, among=GUARDED, outcomes=ENDS),

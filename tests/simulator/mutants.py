@@ -81,6 +81,13 @@ class UnguardedStatements(FaultyEngine):
         await super()._send(statement)
 
 
+class HastyRepeats(FaultyEngine):
+    """H1: rows that are not seen are sent under a fresh token while an earlier statement may still commit them."""
+
+    async def quiesce(self) -> None:
+        """At once."""
+
+
 class ForgetfulEvents(EmbeddedStore):
     """H9: the look-up in `events` sees the rows of the very flush that asks."""
 

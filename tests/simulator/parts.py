@@ -9,7 +9,7 @@ from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
 from stream_processors.flushing.policy import WINDOW
-from tests.simulator.engine import FaultyEngine
+from tests.simulator.engine import FaultyEngine, ReplicatedEngine
 from tests.simulator.pure import RememberingPartition
 from tests.simulator.reader import Reader
 from tests.simulator.sources import KeepingLog, SimulatedLog
@@ -41,4 +41,7 @@ EMBEDDED = Parts(processes=1, store=EmbeddedStore)
 """Two workers in the one process that owns the data: the second is a zombie, or the first is."""
 
 GUARDED = Parts(processes=2, store=GuardedStore, log=KeepingLog)
-"""Two processes that share a store."""
+"""Two processes that share a store: one plain server."""
+
+REPLICATED = Parts(processes=2, store=GuardedStore, engine=ReplicatedEngine, log=KeepingLog)
+"""Two processes that share a store whose tables are replicated."""

@@ -16,6 +16,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """A process dies: everything its workers remember is lost, its locks vanish, and it starts anew."""
     power_cut: bool = False
     """The whole machine dies: what is not fsynced is lost as well."""
+    store_dies: bool = False
+    """The store is killed and starts again: what it was working on fails, what it has answered stays."""
+    stalls: bool = False
+    """The store writes the token of an insert long before its rows."""
     forget_tokens: bool = False
     """Deduplication tokens leave their window."""
     expiry: bool = False

@@ -1,7 +1,12 @@
-"""Statements that the store works on by itself: the guard is evaluated at one moment, the rows commit at another."""
+"""Statements that the store works on by itself: the guard is evaluated at one moment, the rows commit at another.
+
+On a plain server even the commit has two moments: the token is written, then the part is renamed.
+"""
 
 from collections.abc import Callable, Hashable
 from enum import StrEnum
+
+from tests.simulator.durable import Durable
 
 
 class Stage(StrEnum):
@@ -11,29 +16,40 @@ class Stage(StrEnum):
     """Somewhere between a client that no longer waits and the store."""
     PASSED = "passed"
     """Its guard let it through; its rows are not there yet."""
+    TOKENED = "tokened"
+    """Its token is written; its rows are not there yet."""
     FINISHED = "finished"
     FAILED = "failed"
 
 
 ENDED = (Stage.FINISHED, Stage.FAILED)
+RUNNING = (Stage.PASSED, Stage.TOKENED)
 
 
 class Statement:
     """An insert with its condition."""
 
-    def __init__(self, *, label: str, guard: Callable[[], bool], effect: Callable[[], None]) -> None:
+    def __init__(self, *, label: str, guard: Callable[[], bool], effect: Callable[[], None], durable: Durable) -> None:
         self.label = label
         self.stage = Stage.SENT
         self.guard = guard
-        self._effect = effect
+        self.effect = effect
+        self._durable = durable
 
     def advance(self) -> None:
         """From sent to evaluated, from evaluated to committed."""
-        if self.stage is Stage.PASSED:
-            self._effect()
-            self.stage = Stage.FINISHED
-        else:
+        if self.stage is Stage.SENT:
             self.stage = Stage.PASSED if self.guard() else Stage.FINISHED
+            return
+        if self.stage is Stage.TOKENED:
+            self._durable.add_rows_of(self.effect)
+        else:
+            self.effect()
+        self.stage = Stage.FINISHED
+
+    def stall(self) -> None:
+        """Half of the commit; the other half is for later."""
+        self.stage = Stage.TOKENED if self._durable.keep_token_of(self.effect) else Stage.FINISHED
 
 
 class Statements:
@@ -48,7 +64,7 @@ class Statements:
     @property
     def running(self) -> list[Statement]:
         """What the store works on; of one that it has not even received nobody knows, so nobody can wait for it."""
-        return [statement for statement in self.unfinished if statement.stage is Stage.PASSED]
+        return [statement for statement in self.unfinished if statement.stage in RUNNING]
 
     def take(self, statement: Statement, *, at_once: bool) -> None:
         self.unfinished.append(statement)
@@ -57,6 +73,13 @@ class Statements:
 
     def advance(self, statement: Statement) -> None:
         statement.advance()
+        self._let_go(statement)
+
+    def stall(self, statement: Statement) -> None:
+        statement.stall()
+        self._let_go(statement)
+
+    def _let_go(self, statement: Statement) -> None:
         if statement.stage in ENDED:
             self.unfinished.remove(statement)
 

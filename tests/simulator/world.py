@@ -203,7 +203,7 @@ class World:
 
     def _statements(self) -> Iterator[Action]:
         for statement in self.engine.statements.unfinished:
-            stage = "commits" if statement.stage is Stage.PASSED else "at last starts"
+            stage = "at last starts" if statement.stage is Stage.SENT else "commits"
             yield Action(f"store: {stage} {statement.label}", GO_ON, partial(self.engine.statements.advance, statement))
 
     def _developments(self) -> Iterator[Action]:
@@ -225,14 +225,23 @@ class World:
         if self.rules.crash:
             for process in range(self.parts.processes):
                 yield Action(f"process {process} dies and starts again", FAULT, partial(self._disaster, process))
-        if Outcome.TOKEN_ONLY in self.rules.outcomes:
-            for statement in self.engine.statements.running:
-                label = f"store: dies with the token of {statement.label} written and its rows lost"
-                yield Action(label, FAULT, partial(self._store_dies, statement))
+        yield from self._disasters_of_the_store()
         if self.rules.power_cut:
             yield Action("the power fails", FAULT, self._power_cut)
         if self.rules.forget_tokens and self.engine.can_forget:
             yield Action("tokens are forgotten", FAULT, self._forget_tokens)
+
+    def _disasters_of_the_store(self) -> Iterator[Action]:
+        running = self.engine.statements.running
+        for statement in [statement for statement in running if statement.stage is Stage.PASSED]:
+            if Outcome.TOKEN_ONLY in self.rules.outcomes:
+                label = f"store: dies with the token of {statement.label} written and its rows lost"
+                yield Action(label, FAULT, partial(self._store_dies, statement))
+            if self.rules.stalls:
+                label = f"store: writes the token of {statement.label} and stalls"
+                yield Action(label, FAULT, partial(self._stall, statement))
+        if self.rules.store_dies and running:
+            yield Action("store: dies", FAULT, self._store_is_killed)
 
     def _expired(self) -> list[int]:
         batches, next_one = self.scenario.batches, self.checks.counted_up_to + 1
@@ -259,6 +268,14 @@ class World:
     def _forget_tokens(self) -> None:
         self.faults_left -= 1
         self.engine.forget_tokens()
+
+    def _stall(self, statement: Statement) -> None:
+        self.faults_left -= 1
+        self.engine.statements.stall(statement)
+
+    def _store_is_killed(self) -> None:
+        self.faults_left -= 1
+        self.engine.statements.all_fail()
 
     def _power_cut(self) -> None:
         self.faults_left -= 1
