@@ -1,0 +1,87 @@
+"""Which Kafka cluster, how to be let in, and what its errors mean to us."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.helpers import create_ssl_context
+
+from schemas.errors import StoreFailed
+
+TROUBLE = (KafkaError, OSError, TimeoutError)
+"""What the clients raise when brokers are away, slow or unwilling."""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the brokers are, and who we are to them."""
+
+    servers: str
+    """One or more of them, as `host:port,host:port`."""
+    client_id: str = "tallyhouse"
+    tls: bool = False
+    ca_file: str | None = None
+    """Whom to trust; None trusts whom the machine trusts."""
+    sasl_mechanism: str | None = None
+    """`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; None logs in nowhere."""
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Cluster(servers={self.servers!r}, client_id={self.client_id!r}, tls={self.tls}, user={self.user!r})"
+
+    def arguments(self, call_seconds: float) -> dict[str, Any]:
+        """What every client takes."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.servers,
+            "client_id": self.client_id,
+            "request_timeout_ms": int(call_seconds * 1000),
+            "retry_backoff_ms": 50,
+            "security_protocol": ("SASL_" if self.sasl_mechanism else "") + ("SSL" if self.tls else "PLAINTEXT"),
+            "ssl_context": self._ssl_context() if self.tls else None,
+        }
+        if self.sasl_mechanism:
+            arguments |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return arguments
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = create_ssl_context(cafile=self.ca_file)
+        return context
+
+
+@contextmanager
+def troubles(cluster: Cluster, topic: str) -> Iterator[None]:
+    """The clients' errors as ours: nothing is known of what was asked, and it may be asked again."""
+    try:
+        yield
+    except TROUBLE as error:
+        raise StoreFailed(explained(error, cluster, topic)) from error
+
+
+def explained(error: BaseException, cluster: Cluster, topic: str) -> str:
+    """What is wrong, where, and how to mend it."""
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    match error:
+        case UnknownTopicOrPartitionError():
+            remedy = "the topic, or a partition of it, is not there: `tallyhouse topics check` tells which"
+        case TopicAuthorizationFailedError():
+            remedy = f"user {cluster.user!r} must be allowed to describe, read and write this topic"
+        case MessageSizeTooLargeError():
+            remedy = "its max.message.bytes is too small for our frames: `tallyhouse topics check` tells how to mend it"
+        case _:
+            remedy = (
+                "is a broker up there and reachable from here, has every partition a leader, and are as many replicas "
+                "in sync as min.insync.replicas demands?"
+            )
+    return f"topic {topic!r} at {cluster.servers} cannot be used ({said}): {remedy}"

@@ -1,0 +1,31 @@
+"""How a frame looks as a record on Kafka."""
+
+from collections.abc import Iterable
+
+from schemas.errors import Alarm
+from schemas.frame import Frame
+
+ARRIVAL = "arrival"
+"""The header with the arrival in microseconds; the record's own timestamp has only milliseconds."""
+
+_BYTES = 8
+
+
+def headers_of(arrival: int) -> list[tuple[str, bytes]]:
+    return [(ARRIVAL, arrival.to_bytes(_BYTES, "big"))]
+
+
+def timestamp_of(arrival: int) -> int:
+    """Of the record, in milliseconds: retention goes by it, so it is the arrival, never when the events happened."""
+    return arrival // 1000
+
+
+def frame_of(partition: int, offset: int, headers: Iterable[tuple[str, bytes]], payload: bytes | None) -> Frame:
+    """The record's frame. A record that holds none is an alarm: an accepted event must never be skipped."""
+    arrival = next((value for name, value in headers if name == ARRIVAL), None)
+    if payload is None or arrival is None or len(arrival) != _BYTES:
+        raise Alarm(
+            f"partition {partition}, offset {offset}: the record has no payload or no {ARRIVAL!r} header of {_BYTES} "
+            "bytes, so the gateway did not write it. Find out who writes to this topic."
+        )
+    return Frame(partition=partition, offset=offset, arrival=int.from_bytes(arrival, "big"), payload=payload)

@@ -1,0 +1,130 @@
+"""The gateway's way into the log on Kafka: an appended frame is on every replica in sync before `append` returns."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from schemas.errors import Overloaded
+from schemas.frame import NewFrame
+from schemas.metrics import Counter, Histogram, Metrics, NoMetrics
+from stream_processors.backends.log.kafka_cluster import TROUBLE, Cluster, explained
+from stream_processors.backends.log.kafka_flight import Flight
+from stream_processors.backends.log.kafka_home import Home
+from stream_processors.backends.log.kafka_policy import KafkaPolicy
+from stream_processors.backends.log.kafka_producer import Producer, open_producer
+
+_RETRY_AFTER = 2
+
+
+class KafkaSink:
+    """One producer at a time, replaced after any failure. Used from any event loop, between `async with`.
+
+    Brokers need not be up when it is opened: appends are refused until they are.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        topic: str,
+        policy: KafkaPolicy | None = None,
+        metrics: Metrics | None = None,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._policy = policy or KafkaPolicy()
+        self._metrics = metrics or NoMetrics()
+        self._monotonic = monotonic
+        self._home = Home()
+        self._flight = Flight(self._policy.in_flight_bytes)
+        self._opening = asyncio.Lock()
+        self._producer: Producer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._home.settle()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What is on its way still arrives, or is given up within bounded time."""
+        self._home.leave()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._producer is not None:
+            await _ended(self._producer)
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Payload bytes handed over and not yet acknowledged or given up."""
+        return self._flight.bytes
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Durable, all of them, when this returns. Raises Overloaded; then some of them may come into the log yet.
+
+        That is safe: their events meet their own keys again, whenever they are posted again.
+        """
+        if frames:
+            await self._home.run(lambda: self._append(frames))
+
+    async def _append(self, frames: Sequence[NewFrame]) -> None:
+        size = sum(len(frame.payload) for frame in frames)
+        self._flight.take_off(size)
+        began = self._monotonic()
+        # In a task of its own: whoever stops waiting must not leave a producer in doubt behind.
+        await asyncio.shield(self._in_background(self._deliver(frames, size)))
+        self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
+        self._metrics.count(Counter.FRAMES, len(frames))
+        self._metrics.count(Counter.FRAME_BYTES, size)
+
+    async def _deliver(self, frames: Sequence[NewFrame], size: int) -> None:
+        producer: Producer | None = None
+        try:
+            async with asyncio.timeout(self._policy.append_seconds):
+                producer = await self._connected(size)
+                await producer.send(frames)
+        except (*TROUBLE, AssertionError) as error:  # The client asserts that a partition is there.
+            self._replace(producer)
+            raise Overloaded(
+                f"frames were not acknowledged within {self._policy.append_seconds:g} s: "
+                f"{explained(error, self._cluster, self._topic)}",
+                retry_after=_RETRY_AFTER,
+            ) from error
+
+    async def _connected(self, size: int) -> Producer:
+        """The producer; where there is none, or none any more, a new one."""
+        try:
+            async with self._opening:
+                if self._producer is None:
+                    self._producer = await open_producer(self._cluster, self._topic, self._flight, self._policy)
+                return self._producer
+        except BaseException:
+            self._flight.land(size)
+            raise
+
+    def _replace(self, producer: Producer | None) -> None:
+        """The next append makes a new one; this one gives up what it holds meanwhile."""
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            self._in_background(_ended(producer))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Looked at, so that one nobody waits for any more is not complained about.
+
+
+async def _ended(producer: Producer) -> None:
+    try:
+        await producer.end()
+    except TROUBLE:
+        return  # Nothing more can be done for it, and nobody is owed anything: no ack was given.
