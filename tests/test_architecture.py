@@ -60,6 +60,8 @@ ONE_HOME = {
     "chdb": ("stream_processors/backends/sql/",),
     "clickhouse_connect": ("stream_processors/backends/sql/",),
     "sqlite3": ("stream_processors/backends/log/sqlite",),
+    "faust": ("stream_processors/workers/faust_",),
+    "aiokafka": ("stream_processors/backends/log/kafka",),
     "sqlalchemy": ("rating/ledger/",),
     "alembic": ("rating/ledger/",),
     "starlette": (
