@@ -12,6 +12,7 @@ TallyhouseError
 │   ├── RateLimited
 │   └── Overloaded
 ├── Misconfigured           settings that cannot be used, all of them told together
+├── Revoked                 a partition was given to another worker: leave it alone
 ├── StoreFailed             a store did not answer or answered with an error; repeat the same step
 └── Alarm                   an operator must look; going on could lose or double something
     ├── LogGap              the log no longer holds a frame that was never counted
@@ -107,6 +108,10 @@ class Misconfigured(TallyhouseError):
 
 class StoreFailed(TallyhouseError):
     """A store did not answer, or answered with an error. The same step may be repeated."""
+
+
+class Revoked(TallyhouseError):
+    """The partition belongs to another worker by now: what was being done with it is to be left undone."""
 
 
 class Alarm(TallyhouseError):

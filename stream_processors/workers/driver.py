@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from schemas.errors import Alarm, LogGap
+from schemas.errors import Alarm, LogGap, Revoked
 from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from schemas.metrics import Gauge, Histogram, Metrics, NoMetrics
@@ -89,12 +89,14 @@ class PartitionDriver:
         self._stopping = True
 
     async def run(self) -> None:
-        """Flush until stopped."""
+        """Flush until stopped, or until the partition is someone else's."""
         attempts = self._partition.attempts
         while not self._stopping:
             try:
                 await self._turn()
                 attempts.succeed()
+            except Revoked:
+                return
             except Alarm as alarm:
                 self._state = f"{STOPPED}{alarm}"
                 self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))

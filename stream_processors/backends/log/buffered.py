@@ -1,0 +1,158 @@
+"""The log as a stream's consumer sees it: a bounded buffer of what was handed over, and the log itself for the rest."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.errors import Alarm, Revoked
+from schemas.frame import Frame
+from stream_processors.backends.log.held_frames import HandedFrame, HeldFrames
+from stream_processors.backends.log.policy import MEBIBYTE
+from stream_processors.ports import FrameLog, LogTail
+
+ROOM = 8 * MEBIBYTE
+"""Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
+
+_LOOK_SECONDS = 1.0
+"""How long to look for a frame that must be there: only a log older than the store lacks it."""
+
+
+class Source(FrameLog, LogTail, Protocol):
+    """The log itself."""
+
+
+class Stream(Protocol):
+    """Whoever hands frames over."""
+
+    def pause(self, partition: int) -> None:
+        """Bring no more of it for now."""
+        ...
+
+    def resume(self, partition: int) -> None: ...
+
+
+class BufferedFrames:
+    """`FrameLog` and `LogTail` of the partitions one worker owns.
+
+    What a flush reads is whole whatever the stream does: only an unbroken run of offsets is given from the buffer. A
+    frame that was left out, or came before the first one handed over, is read from the log.
+    """
+
+    def __init__(self, log: Source, room: int = ROOM) -> None:
+        self._log = log
+        self._room = room
+        self._held: dict[int, HeldFrames] = {}
+        self._streams: dict[int, Stream] = {}
+        self._paused: set[int] = set()
+
+    @property
+    def held_bytes(self) -> int:
+        """Payload bytes of all partitions."""
+        return sum(held.held_bytes for held in list(self._held.values()))
+
+    def assign(self, partition: int, stream: Stream) -> None:
+        """The partition is ours from now on; nothing is known of an earlier ownership."""
+        self.revoke(partition)
+        self._held[partition] = HeldFrames(self._room)
+        self._streams[partition] = stream
+
+    def revoke(self, partition: int) -> None:
+        """The partition is not ours any more: drop all of it, and let every call that is under way raise."""
+        held = self._held.pop(partition, None)
+        self._streams.pop(partition, None)
+        self._paused.discard(partition)
+        if held is not None:
+            held.lose()
+
+    def push(self, handed: HandedFrame) -> None:
+        """What a stream brings of a partition that is not ours is a late one: its owner gets it again."""
+        partition = handed.frame.partition
+        held = self._held.get(partition)
+        if held is None:
+            return
+        held.add(handed)
+        if held.is_full:
+            self._paused.add(partition)
+            self._streams[partition].pause(partition)
+
+    async def first_offset(self, partition: int) -> int:
+        """The lowest offset the log still holds; where it holds nothing, the next one to be given."""
+        held = self._of(partition)
+        offset = await self._log.first_offset(partition)
+        _check_ours(held, partition)
+        return offset
+
+    async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
+        """Frames from `start` on: up to `last`, or as many as fit. What is before `start` is counted."""
+        held = self._of(partition)
+        self._count(partition, held, start - 1)
+        frames = held.run_from(start, max_bytes) if last is None else held.all_of(start, last)
+        return frames or await self._read_log(held, partition, start, max_bytes, last)
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        """Everything up to `last` is counted: the stream is told so, frame by frame."""
+        held = self._held.get(partition)
+        if held is None:
+            # A flush that ended after the partition was revoked: its new owner finds it done.
+            return
+        await self._look_for(partition, last)
+        if last >= self.end_offset(partition):
+            raise Alarm(f"partition {partition}: frame {last} is said to be counted, but was never appended")
+        self._count(partition, held, last)
+
+    async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+
+        At once where the buffer is full: no more would come.
+        """
+        held = self._of(partition)
+        await held.wait(start, timeout)
+        _check_ours(held, partition)
+
+    def end_offset(self, partition: int) -> int:
+        """The next offset to be given, as far as is known."""
+        held = self._held.get(partition)
+        return max(self._log.end_offset(partition), held.end if held else 0)
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        """When the first frame at or after `start` arrived; None if there is none."""
+        held = self._held.get(partition)
+        frame = held.first_from(start) if held else None
+        if frame is not None and frame.offset == start:
+            return frame.arrival
+        if self.end_offset(partition) <= start:
+            return None
+        return await self._log.oldest_arrival(partition, start)
+
+    async def _read_log(
+        self, held: HeldFrames, partition: int, start: int, max_bytes: int, last: int | None
+    ) -> Sequence[Frame]:
+        await self._look_for(partition, start - 1 if last is None else last)
+        frames: Sequence[Frame] = []
+        if self.end_offset(partition) > start:
+            frames = await self._log.read(partition, start, max_bytes=max_bytes, last=last)
+        if frames:
+            held.note_end(frames[-1].offset + 1)
+        _check_ours(held, partition)
+        return frames
+
+    async def _look_for(self, partition: int, offset: int) -> None:
+        """A frame that was claimed or counted is there, though nobody may have told us so far."""
+        if self.end_offset(partition) <= offset:
+            await self._log.wait(partition, offset, _LOOK_SECONDS)
+
+    def _count(self, partition: int, held: HeldFrames, last: int) -> None:
+        held.count_to(last)
+        if partition in self._paused and held.has_room:
+            self._paused.discard(partition)
+            self._streams[partition].resume(partition)
+
+    def _of(self, partition: int) -> HeldFrames:
+        held = self._held.get(partition)
+        if held is None:
+            raise Revoked(f"partition {partition} is not ours")
+        return held
+
+
+def _check_ours(held: HeldFrames, partition: int) -> None:
+    if held.is_lost:
+        raise Revoked(f"partition {partition} was given to another worker")
