@@ -1,0 +1,62 @@
+"""Runs a program in the background for as long as anyone holds a file, and no longer.
+
+`python keeper.py HELD RUNNING COMMAND…` returns once the program is started. Whoever wants it keeps a shared lock on
+HELD. When the last of them is gone, however it went, the kernel has given its lock back and the program is ended:
+its users need not be counted. RUNNING is locked while the program runs, and tells the keeper's pid and the program's.
+It uses the standard library alone, so that it starts in a few milliseconds.
+"""
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from threading import Thread
+
+GRACE = 20
+"""Seconds the program has to end by itself once asked to."""
+
+
+def main(held: str, running: str, *command: str) -> None:
+    wait_for_start, tell_start = os.pipe()
+    mark = os.open(running, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    if os.fork():
+        # This process is the one the starter waits for; the other has the lock and goes on.
+        os.close(tell_start)
+        sys.exit(0 if os.read(wait_for_start, 1) else "the program could not be started")
+    os.setsid()
+    # A function between fork and exec is safe here: there are no threads yet.
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509, S603
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: _end(program))
+    Thread(target=_end_when_free, args=(held, program), daemon=True).start()
+    os.pwrite(mark, f"{os.getpid()} {program.pid}\n".encode(), 0)
+    os.write(tell_start, b".")
+    program.wait()
+    os.ftruncate(mark, 0)
+
+
+def _die_with_parent() -> None:
+    """Should the keeper itself be killed, the kernel ends the program (on Linux; elsewhere it would stay)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _end(program: "subprocess.Popen[bytes]") -> None:
+    program.send_signal(signal.SIGCONT)  # one that is stopped would not hear that it shall end
+    program.terminate()
+
+
+def _end_when_free(held: str, program: "subprocess.Popen[bytes]") -> None:
+    """Gets the file to itself when nobody holds it any more, and keeps it until this process is gone."""
+    fcntl.flock(os.open(held, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+    _end(program)
+    time.sleep(GRACE)
+    program.kill()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
