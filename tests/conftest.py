@@ -1,4 +1,4 @@
-"""What tests of several packages share: one ClickHouse engine per test process, apart by database."""
+"""What tests of several packages share: one ClickHouse engine per test process and one behind HTTP, apart by database."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,17 +8,24 @@ import pytest
 from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
+from stream_processors.backends.sql.http import HttpDatabase, HttpServer
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
+from tests.store_process import StoreProcess
 
 # A machine that is busy with something else must not make a property fail.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+pytest_plugins = ["tests.broker.fixtures"]
+
 HANDLES = 3
 
 Databases = Callable[[], ChdbDatabase]
 """Each call gives a new, migrated, empty database."""
+
+HttpDatabases = Callable[[], HttpDatabase]
+"""The same, of an engine in another process."""
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +43,27 @@ def databases(chdb: Chdb) -> Databases:
         name = f"test_{next(numbers)}"
         migrate(chdb.database("default"), name)
         return chdb.database(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
+    with (
+        StoreProcess(tmp_path_factory.mktemp("store")) as process,
+        HttpServer(process.address, HANDLES, EngineLimits()) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http_databases(server: HttpServer) -> HttpDatabases:
+    numbers = itertools.count()
+
+    def make() -> HttpDatabase:
+        name = f"test_{next(numbers)}"
+        migrate(server.database("default"), name)
+        return server.database(name)
 
     return make
 

@@ -12,10 +12,12 @@ from schemas.flush import Table
 from schemas.tables import LAYOUTS
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine, as_layout
+from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine
-from tests.conftest import Databases
+from tests.conftest import Databases, HttpDatabases
 from tests.contracts.claims import STEPS, ClaimsContract, Step, first_claims_stand
 from tests.contracts.seen_keys import SeenKeysContract
 from tests.contracts.stores import Store, Subject
@@ -69,6 +71,24 @@ class TestEmbeddedInChdb(StoreContract):
             return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
 
         return Subject(EmbeddedStore(engine), EmbeddedStore(engine), rows, lose(sql), forget(sql))
+
+
+class TestGuardedOverHttp(StoreContract):
+    """The cluster policy over the engine in another process."""
+
+    @pytest.fixture
+    def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> Subject:
+        database = http_databases()
+        sql = SqlThreads(database, threads)
+
+        def worker() -> GuardedStore:
+            """Two of them share nothing but the store."""
+            return GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads)))
+
+        async def rows(table: Table) -> pa.Table:
+            return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
+
+        return Subject(worker(), worker(), rows, lose(sql), forget(sql))
 
 
 def lose(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:

@@ -6,11 +6,14 @@ import pytest
 
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.backends.store.memory_months import MemorySeenMonths
-from tests.conftest import Databases
+from tests.conftest import Databases, HttpDatabases
 from tests.contracts.seen_months import MonthsSubject, SeenMonthsContract
 
 
@@ -30,3 +33,12 @@ class TestInChdb(SeenMonthsContract):
     def subject(self, databases: Databases, threads: ThreadPoolExecutor) -> MonthsSubject:
         sql = SqlThreads(databases(), threads)
         return MonthsSubject(SqlSeenMonths(sql), EmbeddedStore(SqlEngine(sql)))
+
+
+class TestOverHttp(SeenMonthsContract):
+    """The engine in another process, written to with guards."""
+
+    @pytest.fixture
+    def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> MonthsSubject:
+        sql = GuardedSqlThreads(http_databases(), threads)
+        return MonthsSubject(SqlSeenMonths(sql), GuardedStore(SqlGuardedEngine(sql)))
