@@ -1,11 +1,11 @@
-"""What every log does, whether its frames survive the process or not."""
+"""What every log does, whether its frames survive the process or not, and what those do that delete counted frames."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,17 +21,25 @@ DEADLINE = 10.0
 EVERYTHING = 2**30
 
 
-class Log(FrameLog, LogTail, Protocol):
-    """One adapter serves its writer and its readers."""
-
-    @property
-    def held_bytes(self) -> int: ...
+class AnyLog(FrameLog, LogTail, Protocol):
+    """What serves its writer and its readers."""
 
     async def append(self, frames: Sequence[NewFrame]) -> None: ...
 
 
-OpenLog = Callable[[LogPolicy], AbstractAsyncContextManager[Log]]
+class Log(AnyLog, Protocol):
+    """A log that bounds itself and lets counted frames go."""
+
+    @property
+    def held_bytes(self) -> int: ...
+
+
+L = TypeVar("L", bound=AnyLog)
+
+Open = Callable[[LogPolicy], AbstractAsyncContextManager[L]]
 """A new, empty log of three partitions with this policy."""
+
+OpenLog = Open[Log]
 
 
 def new_frame(partition: int = 0, payload: bytes = b"payload", arrival: int = 7) -> NewFrame:
@@ -71,14 +79,21 @@ OPERATIONS = st.lists(
 
 
 @pytest.mark.anyio
-class FrameLogContract:
+class AnyLogContract(Generic[L]):
     """Subclasses give `open_log`."""
+
+    async def first_held(self, log: L, partition: int, counted: int) -> int:
+        """Where a partition begins in the end, when so many of its frames are counted."""
+        return 0
+
+    def check_held(self, log: L, held: int) -> None:
+        """Of those left, so many bytes."""
 
     @pytest.fixture
     def anyio_backend(self) -> str:
         return "asyncio"
 
-    async def test_frames_come_back_in_order(self, open_log: OpenLog) -> None:
+    async def test_frames_come_back_in_order(self, open_log: Open[L]) -> None:
         """Each partition counts its own offsets from 0, and payloads and arrivals come back as they were."""
         async with open_log(LogPolicy()) as log:
             await log.append([new_frame(0, b"a", 1), new_frame(2, b"b", 2), new_frame(0, b"", 3)])
@@ -92,7 +107,7 @@ class FrameLogContract:
             assert [f.partition for f in await everything(log, 2)] == [2]
             assert [log.end_offset(partition) for partition in range(PARTITIONS)] == [3, 0, 1]
 
-    async def test_a_reading_is_bounded_beyond_its_first_frame(self, open_log: OpenLog) -> None:
+    async def test_a_reading_is_bounded_beyond_its_first_frame(self, open_log: Open[L]) -> None:
         """One frame comes whatever its size; those after it stay within the limit; a claimed range comes whole."""
         async with open_log(LogPolicy()) as log:
             await log.append([new_frame(0, bytes(size)) for size in (100, 10, 10, 10)])
@@ -107,30 +122,7 @@ class FrameLogContract:
             assert await offsets(2, 0, last=2) == [2]
             assert await offsets(4, 100) == []
 
-    async def test_counted_frames_go_and_offsets_stay(self, open_log: OpenLog) -> None:
-        """Acknowledged frames are deleted in the end, and no offset is given twice, even when all are gone."""
-        async with open_log(LogPolicy(trim_frames=2)) as log:
-            await log.append(numbered(7))
-            assert await log.first_offset(0) == 0
-            await log.acknowledge(0, 4)
-            await trimmed_to(log, 5)
-            await log.acknowledge(0, 2)
-            await log.acknowledge(0, 6)
-            await trimmed_to(log, 7)
-            assert await everything(log) == []
-            assert log.held_bytes == 0
-            await log.append([new_frame()])
-            assert [f.offset for f in await everything(log)] == [7]
-
-    async def test_a_tail_may_be_kept(self, open_log: OpenLog) -> None:
-        """With `kept_frames` the newest counted frames stay readable."""
-        async with open_log(LogPolicy(kept_frames=3)) as log:
-            await log.append(numbered(7))
-            await log.acknowledge(0, 6)
-            await trimmed_to(log, 4)
-            assert [f.offset for f in await everything(log)] == [4, 5, 6]
-
-    async def test_nothing_is_counted_before_it_is_there(self, open_log: OpenLog) -> None:
+    async def test_nothing_is_counted_before_it_is_there(self, open_log: Open[L]) -> None:
         """An acknowledgement past the end raises the alarm; one of nothing (-1) says nothing."""
         async with open_log(LogPolicy()) as log:
             await log.append(numbered(2))
@@ -139,21 +131,7 @@ class FrameLogContract:
                 await log.acknowledge(0, 2)
             assert len(await everything(log)) == 2
 
-    async def test_a_full_log_takes_no_more_until_it_is_read(self, open_log: OpenLog) -> None:
-        """At the limit appends are refused with a time to come again, and nothing of them is stored."""
-        async with open_log(LogPolicy(held_bytes=100)) as log:
-            await log.append([new_frame(0, bytes(60))])
-            await log.append([new_frame(0, bytes(60))])
-            with pytest.raises(Overloaded, match="120 bytes") as refusal:
-                await log.append([new_frame(1, bytes(1))])
-            assert refusal.value.retry_after > 0
-            assert await everything(log, 1) == []
-            await log.acknowledge(0, 0)
-            await trimmed_to(log, 1)
-            await log.append([new_frame(1, bytes(1))])
-            assert log.held_bytes == 61
-
-    async def test_waiting_ends_with_a_frame_or_the_timeout(self, open_log: OpenLog) -> None:
+    async def test_waiting_ends_with_a_frame_or_the_timeout(self, open_log: Open[L]) -> None:
         """A waiter returns at once for what is there, wakes for what comes, and gives up in time."""
         async with open_log(LogPolicy()) as log:
             began = time.monotonic()
@@ -170,7 +148,7 @@ class FrameLogContract:
             elsewhere.cancel()
             assert time.monotonic() - began < DEADLINE / 2
 
-    async def test_any_thread_may_write_and_wait(self, open_log: OpenLog) -> None:
+    async def test_any_thread_may_write_and_wait(self, open_log: Open[L]) -> None:
         """Writers and waiters on event loops of other threads lose nothing and wake each other."""
         async with open_log(LogPolicy()) as log:
             errors: list[BaseException] = []
@@ -204,7 +182,7 @@ class FrameLogContract:
                     own = [f.payload for f in frames if f.payload.startswith(b"%d/" % writer)]
                     assert own == [b"%d/%d" % (writer, number) for number in range(20)]
 
-    async def test_the_age_of_what_waits_is_known(self, open_log: OpenLog) -> None:
+    async def test_the_age_of_what_waits_is_known(self, open_log: Open[L]) -> None:
         """The arrival of the first frame at or after an offset; none where none is."""
         async with open_log(LogPolicy()) as log:
             assert await log.oldest_arrival(0, 0) is None
@@ -221,7 +199,7 @@ class FrameLogContract:
     )
     @given(operations=OPERATIONS)
     def test_it_is_a_list_per_partition(
-        self, open_log: OpenLog, operations: list[list[tuple[int, bytes]] | tuple[str, int, int]]
+        self, open_log: Open[L], operations: list[list[tuple[int, bytes]] | tuple[str, int, int]]
     ) -> None:
         """Whatever is appended and acknowledged, what is read is what a plain list would hold."""
 
@@ -239,15 +217,61 @@ class FrameLogContract:
                         counted[partition] = max(counted[partition], len(model[partition]) * share // 8)
                         await log.acknowledge(partition, counted[partition] - 1)
                 for partition in range(PARTITIONS):
-                    await trimmed_to(log, counted[partition], partition)
+                    first = await self.first_held(log, partition, counted[partition])
                     frames = await everything(log, partition)
-                    assert [(f.offset, f.payload) for f in frames] == [
-                        *enumerate(model[partition][counted[partition] :], counted[partition])
-                    ]
+                    assert [(f.offset, f.payload) for f in frames] == [*enumerate(model[partition][first:], first)]
                 held = sum(len(p) for part, done in zip(model, counted, strict=True) for p in part[done:])
-                assert log.held_bytes == held
+                self.check_held(log, held)
 
         asyncio.run(check())
+
+
+class FrameLogContract(AnyLogContract[Log]):
+    """Every log's contract, and that of those that bound themselves and delete what is counted."""
+
+    async def first_held(self, log: Log, partition: int, counted: int) -> int:
+        await trimmed_to(log, counted, partition)
+        return counted
+
+    def check_held(self, log: Log, held: int) -> None:
+        assert log.held_bytes == held
+
+    async def test_counted_frames_go_and_offsets_stay(self, open_log: OpenLog) -> None:
+        """Acknowledged frames are deleted in the end, and no offset is given twice, even when all are gone."""
+        async with open_log(LogPolicy(trim_frames=2)) as log:
+            await log.append(numbered(7))
+            assert await log.first_offset(0) == 0
+            await log.acknowledge(0, 4)
+            await trimmed_to(log, 5)
+            await log.acknowledge(0, 2)
+            await log.acknowledge(0, 6)
+            await trimmed_to(log, 7)
+            assert await everything(log) == []
+            assert log.held_bytes == 0
+            await log.append([new_frame()])
+            assert [f.offset for f in await everything(log)] == [7]
+
+    async def test_a_tail_may_be_kept(self, open_log: OpenLog) -> None:
+        """With `kept_frames` the newest counted frames stay readable."""
+        async with open_log(LogPolicy(kept_frames=3)) as log:
+            await log.append(numbered(7))
+            await log.acknowledge(0, 6)
+            await trimmed_to(log, 4)
+            assert [f.offset for f in await everything(log)] == [4, 5, 6]
+
+    async def test_a_full_log_takes_no_more_until_it_is_read(self, open_log: OpenLog) -> None:
+        """At the limit appends are refused with a time to come again, and nothing of them is stored."""
+        async with open_log(LogPolicy(held_bytes=100)) as log:
+            await log.append([new_frame(0, bytes(60))])
+            await log.append([new_frame(0, bytes(60))])
+            with pytest.raises(Overloaded, match="120 bytes") as refusal:
+                await log.append([new_frame(1, bytes(1))])
+            assert refusal.value.retry_after > 0
+            assert await everything(log, 1) == []
+            await log.acknowledge(0, 0)
+            await trimmed_to(log, 1)
+            await log.append([new_frame(1, bytes(1))])
+            assert log.held_bytes == 61
 
 
 async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
