@@ -1,0 +1,140 @@
+"""The Faust app: a consumer group's share of the topic, handed over frame by frame. It keeps and decides nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, cast
+
+import faust
+from faust.types import TP, EventT, StreamT
+from faust.types.auth import CredentialsT
+from faust.types.core import HeadersArg
+
+from schemas.errors import Alarm
+from schemas.logs import Logger
+from stream_processors.backends.log.buffered import Stream
+from stream_processors.backends.log.held_frames import HandedFrame
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka_records import frame_of
+from stream_processors.workers.faust_settings import StreamSettings
+
+_NEVER = 7 * 24 * 3600.0
+"""Partitions may stand full for as long as the store is down. A worker that gave up its membership over that would
+not come back: it rejoins only when it fetches."""
+
+_QUEUE = 4096
+"""Frames between Faust's fetcher and us. We take each one at once, so it is all but empty."""
+
+
+class Partitions(Protocol):
+    """Whoever counts."""
+
+    async def assigned(self, partitions: Iterable[int], stream: Stream) -> None: ...
+
+    async def revoked(self, partitions: Iterable[int]) -> None:
+        """Returns when nothing of them is being counted, after a bounded time."""
+        ...
+
+    def push(self, handed: HandedFrame) -> None: ...
+
+
+class DisklessApp(faust.App):
+    """Without tables there is nothing to keep in folders."""
+
+    def _create_directories(self) -> None:
+        """None are needed."""
+
+
+def build_app(settings: StreamSettings, partitions: Partitions, logger: Logger) -> faust.App:
+    """A new app that has not started; one that has crashed is not started again, but built anew."""
+    app = DisklessApp(settings.group, **_configuration(settings))
+    app.boot_strategy.enable_kafka_producer = False  # Nothing is sent to Kafka from here.
+    topic = app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
+    stream = Pausing(app, settings.topic)
+
+    async def hand_over(frames: StreamT[bytes]) -> None:
+        # `take` would acknowledge in a `finally`, and a flush that failed would be lost.
+        async for event in cast("faust.Stream[bytes]", frames).noack().events():
+            _push(event, partitions, logger)
+
+    async def on_assigned(_sender: Any, *assigned: Any, **_more: Any) -> None:
+        await partitions.assigned(_numbers(*assigned), stream)
+
+    async def on_revoked(_sender: Any, *revoked: Any, **_more: Any) -> None:
+        await partitions.revoked(_numbers(*revoked))
+
+    app.agent(topic, name="frames")(hand_over)
+    app.on_partitions_assigned.connect(on_assigned)  # type: ignore[arg-type] # its alias leaves a type variable open
+    app.on_partitions_revoked.connect(on_revoked)  # type: ignore[arg-type] # the same
+    return app
+
+
+class Pausing:
+    """Stops and goes on fetching a partition, as Faust's own full queues do.
+
+    Its `pause_partitions` would drop what is fetched but not handed over yet.
+    """
+
+    def __init__(self, app: faust.App, topic: str) -> None:
+        self._app = app
+        self._topic = topic
+
+    def pause(self, partition: int) -> None:
+        self._app.consumer.on_buffer_full(TP(self._topic, partition))
+
+    def resume(self, partition: int) -> None:
+        self._app.consumer.on_buffer_drop(TP(self._topic, partition))
+
+
+def _push(event: EventT[bytes], partitions: Partitions, logger: Logger) -> None:
+    message = event.message
+    try:
+        frame = frame_of(message.partition, message.offset, _pairs(message.headers), message.value)
+    except Alarm:
+        # Left out: the flush misses it, reads the log itself, and raises the alarm where it stops the counting.
+        logger.exception("a record in the log is no frame", partition=message.partition, offset=message.offset)
+        return
+    partitions.push(HandedFrame(frame=frame, acknowledge=event.ack))
+
+
+def _pairs(headers: HeadersArg | None) -> Iterable[tuple[str, bytes]]:
+    return headers.items() if isinstance(headers, Mapping) else headers or ()
+
+
+def _numbers(places: Iterable[TP]) -> list[int]:
+    return sorted(place.partition for place in places)
+
+
+def _configuration(settings: StreamSettings) -> dict[str, Any]:
+    cluster = settings.cluster
+    return {
+        "broker": ";".join(f"kafka://{server.strip()}" for server in cluster.servers.split(",")),
+        "broker_credentials": _credentials(cluster),
+        "broker_client_id": cluster.client_id,
+        "broker_session_timeout": settings.session_seconds,
+        "broker_heartbeat_interval": settings.heartbeat_seconds,
+        "broker_commit_interval": settings.commit_seconds,
+        "broker_max_poll_interval": _NEVER,
+        "broker_max_poll_records": settings.fetch_frames,
+        "consumer_max_fetch_size": settings.fetch_bytes,
+        "consumer_auto_offset_reset": "earliest",
+        "stream_buffer_maxsize": _QUEUE,
+        # Waiting for acknowledgements before a revocation is ours to do, and bounded.
+        "stream_wait_empty": False,
+        # There are no tables, and without standby copies of them Faust assigns partitions as any consumer group does.
+        "store": "memory://",
+        "table_standby_replicas": 0,
+        "web_enabled": False,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+    }
+
+
+def _credentials(cluster: Cluster) -> CredentialsT | None:
+    told = cluster.arguments(call_seconds=0)
+    if cluster.sasl_mechanism:
+        return faust.SASLCredentials(
+            username=cluster.user,
+            password=cluster.password,
+            mechanism=cluster.sasl_mechanism,
+            ssl_context=told["ssl_context"],
+        )
+    return faust.SSLCredentials(told["ssl_context"]) if cluster.tls else None

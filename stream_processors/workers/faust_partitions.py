@@ -1,0 +1,121 @@
+"""What one worker counts: the partitions its group gave it, from the moment of that until they are taken away."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from schemas.flush import PartitionStatus
+from schemas.logs import Logger, NoLogger
+from schemas.metrics import Gauge, Metrics, NoMetrics
+from stream_processors.backends.log.buffered import BufferedFrames, Stream
+from stream_processors.backends.log.held_frames import HandedFrame
+from stream_processors.workers.driver import PartitionDriver
+
+DUTIES_PARTITION = 0
+"""Who owns this partition also does what is done once for all of them."""
+
+_OF_OWNERS = (Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
+
+Duties = Callable[[], Iterable[Coroutine[Any, Any, None]]]
+"""Begins backfills and expiry, to run until cancelled. For a moment two workers may be at them: each chunk and each
+month is done at most once by what is in the store, whoever does it and however often."""
+
+
+class OwnedPartitions:
+    """Each has a driver of its own with a partition that remembers nothing. Belongs to the event loop that calls it.
+
+    Whatever goes wrong in here, two owners at once included, costs time only: the store's guards decide.
+    """
+
+    def __init__(
+        self,
+        frames: BufferedFrames,
+        make_driver: Callable[[int], PartitionDriver],
+        duties: Duties,
+        *,
+        give_up_seconds: float,
+        logger: Logger | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._frames = frames
+        self._make_driver = make_driver
+        self._duties = duties
+        self._give_up_seconds = give_up_seconds
+        self._logger = logger or NoLogger()
+        self._metrics = metrics or NoMetrics()
+        self._drivers: dict[int, PartitionDriver] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._at_duties: list[asyncio.Task[None]] = []
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The partitions owned right now."""
+        return sorted(self._drivers)
+
+    @property
+    def is_well(self) -> bool:
+        """No partition that is owned has stopped by an alarm, or is stuck."""
+        return not any(driver.has_stopped or driver.is_stuck for driver in list(self._drivers.values()))
+
+    def push(self, handed: HandedFrame) -> None:
+        """What the stream brings."""
+        self._frames.push(handed)
+
+    async def assigned(self, partitions: Iterable[int], stream: Stream) -> None:
+        """These, and no others, are ours: boot each and count it."""
+        given = set(partitions)
+        await self.revoked({*self._drivers, *given})
+        for number in sorted(given):
+            self._frames.assign(number, stream)
+            self._drivers[number] = self._make_driver(number)
+            self._tasks[number] = asyncio.create_task(self._drivers[number].run())
+        if DUTIES_PARTITION in given:
+            self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
+        self._logger.info("partitions assigned", partitions=sorted(given))
+
+    async def revoked(self, partitions: Iterable[int]) -> None:
+        """Let go of everything of theirs. A running flush may end, within reason; the next owner redoes the others."""
+        lost = [number for number in partitions if number in self._drivers]
+        for number in lost:
+            self._drivers[number].stop()
+            self._frames.revoke(number)
+        await self._end(lost, self._give_up_seconds)
+        if lost:
+            self._logger.info("partitions revoked", partitions=lost)
+
+    async def finish(self, seconds: float) -> None:
+        """Let the running flushes end and be acknowledged, so that whoever is next has nothing to redo."""
+        for driver in self._drivers.values():
+            driver.stop()
+        await self._end(list(self._drivers), seconds)
+
+    async def statuses(self) -> Sequence[PartitionStatus]:
+        """How far each partition is counted; may be asked from any event loop."""
+        return [await driver.status() for _, driver in sorted(self._drivers.items())]
+
+    async def report(self) -> None:
+        """Tell of trouble, and measure the lag."""
+        for driver in list(self._drivers.values()):
+            await driver.report()
+
+    async def _end(self, numbers: Sequence[int], seconds: float) -> None:
+        counting = {self._tasks.pop(number) for number in numbers}
+        duties = set(self._at_duties) if DUTIES_PARTITION in numbers else set()
+        for task in duties:
+            task.cancel()
+        late = await _unfinished(counting, seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            self._logger.warning("flushes were given up; whoever owns their partitions redoes them", flushes=len(late))
+        await _unfinished(late | duties, seconds)
+        for number in numbers:
+            del self._drivers[number]
+            self._frames.revoke(number)
+            for gauge in _OF_OWNERS:
+                self._metrics.set(gauge, 0, str(number))
+
+
+async def _unfinished(tasks: set[asyncio.Task[None]], seconds: float) -> set[asyncio.Task[None]]:
+    """Those that have not ended after so many seconds."""
+    return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()

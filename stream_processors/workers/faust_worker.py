@@ -1,0 +1,104 @@
+"""One worker of a cluster: its Faust app, begun anew whenever it breaks, and the partitions it counts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import faust
+
+from schemas.flush import PartitionStatus
+from schemas.logs import Logger, NoLogger
+from stream_processors.flushing.policy import Pause
+from stream_processors.workers.faust_app import build_app
+from stream_processors.workers.faust_partitions import OwnedPartitions
+from stream_processors.workers.faust_settings import StreamSettings
+from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+
+class FaustWorker:
+    """Counts while `run` runs. Brokers may come and go meanwhile."""
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        owned: OwnedPartitions,
+        policy: WorkerPolicy,
+        *,
+        ask_ends: Callable[[], Awaitable[None]],
+        logger: Logger | None = None,
+        pause: Pause = growing_pause,
+    ) -> None:
+        self._settings = settings
+        self._owned = owned
+        self._policy = policy
+        self._ask_ends = ask_ends
+        self._logger = logger or NoLogger()
+        self._pause = pause
+        self._stopping = asyncio.Event()
+
+    @property
+    def is_well(self) -> bool:
+        """Running, and no partition stopped by an alarm or stuck."""
+        return not self._stopping.is_set() and self._owned.is_well
+
+    async def partitions(self) -> Sequence[PartitionStatus]:
+        """How far each partition that this worker owns is counted."""
+        return await self._owned.statuses()
+
+    def stop(self) -> None:
+        """Let the running flushes end, leave the group, and have `run` return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Count until told to stop. An app that breaks is thrown away; the store knows where the next one goes on."""
+        reporting = asyncio.create_task(self._report())
+        try:
+            attempt = 0
+            while not self._stopping.is_set():
+                if await self._run_once():
+                    attempt = 0
+                else:
+                    attempt += 1
+                    await self._rest(attempt)
+        finally:
+            reporting.cancel()
+            await asyncio.wait([reporting])
+
+    async def _run_once(self) -> bool:
+        """One app, from its start to its end; whether it came as far as running."""
+        app = build_app(self._settings, self._owned, self._logger)
+        has_started = False
+        try:
+            await app.start()
+            has_started = True
+            await app.wait(self._stopping.wait())
+            if app.crashed:
+                self._logger.error("the stream broke, it is begun anew", error=repr(app.crash_reason))
+        except Exception:
+            self._logger.exception("the stream did not start, it is tried again")
+        finally:
+            await self._owned.finish(self._policy.stop_seconds)
+            await self._end(app)
+        return has_started
+
+    async def _end(self, app: faust.App) -> None:
+        try:
+            await asyncio.wait_for(app.stop(), self._settings.stop_seconds)
+        except Exception:
+            # It may be what broke that does not stop. Its membership ends with its heartbeats.
+            self._logger.exception("the stream did not end in an orderly way")
+
+    async def _rest(self, attempt: int) -> None:
+        resting = asyncio.ensure_future(self._pause(attempt))
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({resting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (resting, stopping):
+            task.cancel()
+
+    async def _report(self) -> None:
+        while True:
+            try:
+                await self._ask_ends()
+                await self._owned.report()
+            except Exception:
+                self._logger.exception("lag could not be measured")
+            await asyncio.sleep(self._policy.report_seconds)
