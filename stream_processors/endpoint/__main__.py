@@ -14,6 +14,7 @@ import uvicorn
 
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
 from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.endpoint.admission import by_password
 from stream_processors.endpoint.app import Served, create_app
 from stream_processors.endpoint.bodies import BodyLimits
 from stream_processors.endpoint.whole import Whole
@@ -34,7 +35,8 @@ def main() -> int:
     ):
         version, timezone = engine.run(Statement(text="SELECT version(), timezone()")).body.decode().split()
         served = Served(
-            access=Whole(engine, spool, password),
+            access=Whole(engine, spool),
+            admit=by_password(password),
             database="default",
             threads=threads,
             spool=spool,

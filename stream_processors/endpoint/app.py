@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Protocol
@@ -30,11 +30,7 @@ _CANCEL_SECONDS = 0.5
 
 
 class Access(Protocol):
-    """What may be asked for, and by whom."""
-
-    async def admit(self, password: str | None) -> None:
-        """Raises StatementFailed where it is not the right one; users' names mean nothing here."""
-        ...
+    """What may be asked for."""
 
     def run(self, asked: Asked, body: Body, *, may_write: bool, mark: str) -> Outcome:
         """Blocks until the statement is done."""
@@ -45,10 +41,15 @@ class Access(Protocol):
         ...
 
 
+Admission = Callable[[str | None], Awaitable[None]]
+"""Given the password; raises StatementFailed where it is not a good one. Users' names mean nothing here."""
+
+
 class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint is made of."""
 
     access: Access
+    admit: Admission
     database: str
     threads: Executor
     spool: Path
@@ -95,7 +96,7 @@ class Endpoint:
             asked = read_request(fields, request.headers, self._served.database)
             headers["X-ClickHouse-Query-Id"] = asked.query_id
             accepted = request.headers.get("accept-encoding", "") if asked.compression else ""
-            await self._served.access.admit(asked.password)
+            await self._served.admit(asked.password)
             outcome = await self._run(request, asked, _nothing() if form else request.stream())
             return outcome_response(outcome, headers, accepted)
         except StatementFailed as error:

@@ -3,8 +3,9 @@
 from itertools import chain, pairwise
 from pathlib import Path
 
+import msgspec
+
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, Kind, Statement
-from stream_processors.endpoint.admission import check_password
 from stream_processors.endpoint.asking import Asked
 from stream_processors.endpoint.bodies import Body, in_file
 from stream_processors.endpoint.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, TOO_LARGE, refusal
@@ -25,10 +26,9 @@ _SESSION_WORDS = {
 class Whole:
     """Runs what is asked, as asked, or refuses it: nothing is left out silently."""
 
-    def __init__(self, engine: ChdbStatements, spool: Path, password: str | None) -> None:
+    def __init__(self, engine: ChdbStatements, spool: Path) -> None:
         self._engine = engine
         self._spool = spool
-        self._password = password
 
     def run(self, asked: Asked, body: Body, *, may_write: bool, mark: str) -> Outcome:
         """Blocks until it is done."""
@@ -47,9 +47,6 @@ class Whole:
         has_answer = kind.reads_only or answer.body
         return Outcome(answer, format_of(head, asked.format) if has_answer else None)
 
-    async def admit(self, password: str | None) -> None:
-        check_password(self._password, password)
-
     def cancel(self, mark: str) -> None:
         """Only what reads: a write whose client is gone is finished, as on a server."""
         self._engine.cancel_read(mark)
@@ -57,7 +54,7 @@ class Whole:
     def _insert(self, insert: Insert, statement: Statement, head: bytes, body: Body) -> Outcome:
         data = chain([head[insert.data_start :]], body.rest())
         if insert.source is None:
-            plain = with_text(statement, text_of(insert.head), insert.format)
+            plain = with_text(statement, text_of(insert.head), format=insert.format)
             return Outcome(self._engine.insert(plain, filter(None, data)), None)
         with in_file(data, self._spool) as path:
             rewritten = with_text(statement, insert.reading(path))
@@ -80,15 +77,8 @@ def statement_of(asked: Asked, *, may_write: bool, mark: str) -> Statement:
     )
 
 
-def with_text(statement: Statement, text: str, format_name: str | None = None) -> Statement:
-    return Statement(
-        text=text,
-        format=format_name or statement.format,
-        database=statement.database,
-        settings=statement.settings,
-        parameters=statement.parameters,
-        mark=statement.mark,
-    )
+def with_text(statement: Statement, text: str, **changes: str) -> Statement:
+    return msgspec.structs.replace(statement, text=text, **changes)
 
 
 def text_of(statement: bytes) -> str:
