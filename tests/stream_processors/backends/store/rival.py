@@ -1,0 +1,44 @@
+"""A worker of another process: `python -m tests.stream_processors.backends.store.rival PORT DATABASE FLUSHES`.
+
+Applies the flushes one after the other, as fast as it can, and says how each step ended.
+"""
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from schemas.flush import Applied, Table
+from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.http import HttpServer, ServerAddress
+from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.backends.store.guarded import GuardedStore
+from tests.contracts.stores import claim_of, rows_of
+
+NAMES = [f"key {index}" for index in range(50)]
+
+
+async def flush(store: GuardedStore, number: int) -> list[Applied]:
+    """One flush, claimed, applied and finished."""
+    await store.claim(claim_of(number, first=number, last=number))
+    outcomes = [await store.apply(table, 0, number, rows_of(table, NAMES, number=number)) for table in Table]
+    await store.finish(0, number)
+    return outcomes
+
+
+async def flush_all(store: GuardedStore, flushes: int) -> None:
+    for number in range(flushes):
+        print(number, *await flush(store, number), flush=True)
+
+
+def main(port: str, database: str, flushes: str) -> None:
+    address = ServerAddress(host="127.0.0.1", port=int(port))
+    with HttpServer(address, 1, EngineLimits()) as server, ThreadPoolExecutor(1) as threads:
+        store = GuardedStore(SqlGuardedEngine(GuardedSqlThreads(server.database(database), threads)))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        asyncio.run(flush_all(store, int(flushes)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
