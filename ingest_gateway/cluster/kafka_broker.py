@@ -12,7 +12,7 @@ from typing import Self
 
 from ingest_gateway.cluster.kafka_jars import Runtime, Tell, kafka_runtime
 from ingest_gateway.cluster.kafka_node import HOST, Node, free_ports
-from ingest_gateway.cluster.kafka_probe import serves
+from ingest_gateway.cluster.kafka_probe import cluster_at
 from ingest_gateway.cluster.kept_program import KeptProgram, ProgramFailed
 
 ATTEMPTS = 5
@@ -72,10 +72,10 @@ class KafkaBroker:
         with self._program.alone():
             if self._program.pids():
                 return
-            if self._node.formatted:
-                self._start()
-            else:
+            if self._node.cluster is None:
                 self._first_start()
+            else:
+                self._start()
 
     def stop(self) -> None:
         """End it cleanly, whoever else has it open."""
@@ -121,7 +121,8 @@ class KafkaBroker:
         told_before = self.log.stat().st_size if self.log.exists() else 0
         self._program.start(self._node.run_command())
         deadline = time.monotonic() + START_SECONDS
-        while not serves(HOST, self._node.ports.clients):
+        # Its own id, for at a taken port the broker of somebody else may answer.
+        while cluster_at(HOST, self._node.ports.clients) != self._node.cluster:
             if self._program.pids() is None:
                 raise ProgramFailed(f"the broker ended while it started: {self._trouble(told_before)}")
             if time.monotonic() > deadline:

@@ -89,12 +89,14 @@ class Node:
         return Ports(int(found[1]), int(found[2]))
 
     @property
-    def formatted(self) -> bool:
-        """Whether it has a place for data; that says which cluster it is."""
-        return (self._data / "meta.properties").exists()
+    def cluster(self) -> str | None:
+        """The id of the cluster its data are for; nothing before its storage is formatted."""
+        meta = self._data / "meta.properties"
+        found = re.search(r"^cluster\.id=(\S+)$", meta.read_text(), re.MULTILINE) if meta.exists() else None
+        return None if found is None else found[1]
 
-    def format_command(self, cluster_id: str) -> list[str]:
-        return self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._settings))
+    def format_command(self, cluster: str) -> list[str]:
+        return self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings))
 
     def run_command(self) -> list[str]:
         return self._java("kafka.Kafka", str(self._settings))

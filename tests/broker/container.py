@@ -1,0 +1,60 @@
+"""The broker as a container, where Docker answers."""
+
+import gc
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import SystemRandom
+
+from docker.errors import DockerException
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+from ingest_gateway.cluster.kafka_jars import VERSION
+from ingest_gateway.cluster.kafka_node import SETTINGS, free_ports
+from ingest_gateway.cluster.kafka_probe import cluster_at
+
+START_SECONDS = 90
+
+
+def docker_answers() -> bool:
+    with warnings.catch_warnings():
+        # Docker's client forgets to close the socket that it could not connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _pinged()
+        gc.collect()
+    return answers
+
+
+def _pinged() -> bool:
+    try:
+        return bool(DockerClient().client.ping())
+    except DockerException:
+        return False
+
+
+def variables(host: str, port: int) -> dict[str, str]:
+    """The node's settings as the image wants them; clients reach it at `host` and `port`."""
+    own = {
+        "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+        "controller.quorum.voters": "1@localhost:9093",
+    }
+    return {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in (SETTINGS | own).items()}
+
+
+@contextmanager
+def container() -> Iterator[str]:
+    """Its address. The port is chosen by us, for the broker must know it before it starts."""
+    broker = DockerContainer(f"apache/kafka:{VERSION}")
+    host = broker.get_docker_client().host()
+    port = free_ports(SystemRandom(), None).clients
+    for name, value in variables(host, port).items():
+        broker.with_env(name, value)
+    with broker.with_bind_ports(9092, port):
+        deadline = time.monotonic() + START_SECONDS
+        while cluster_at(host, port) is None:
+            assert time.monotonic() < deadline, f"the container does not serve: {broker.get_logs()!r}"
+            time.sleep(0.1)
+        yield f"{host}:{port}"

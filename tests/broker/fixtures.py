@@ -1,0 +1,109 @@
+"""Brokers to ask for by name: the one all tests share, one that is surely real, one a test may kill."""
+
+import os
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import SystemRandom
+from typing import NamedTuple
+
+import pytest
+
+from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from ingest_gateway.cluster.kafka_jars import Runtime, ToolMissing, kafka_runtime
+from tests.broker.container import container, docker_answers
+from tests.broker.stand_in import LIMITS, stand_in
+from tests.skips import must_not_skip, skip_without
+
+Tell = Callable[[str], None]
+
+
+class Shared(NamedTuple):
+    """The broker all tests use, and what is missing for it to be a real one."""
+
+    bootstrap: str
+    missing: ToolMissing | None
+
+
+@pytest.fixture(scope="session")
+def tell_aloud(request: pytest.FixtureRequest) -> Tell:
+    """Say a line on the terminal, past the capturing of output; from a worker of xdist too."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell) -> Iterator[Shared]:
+    """The best that can be had here: a container, else a local broker, else a stand-in."""
+    with _opened(_folder_of_the_run(tmp_path_factory) / "kafka", tell_aloud) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def broker(shared_broker: Shared) -> str:
+    """The address of a broker. Topics are not made by themselves; they must have names of their own: `topic_name`."""
+    return shared_broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def real_broker(shared_broker: Shared) -> str:
+    """The address of a broker for tests that a stand-in cannot serve."""
+    if shared_broker.missing is not None:
+        skip_without(shared_broker.missing.what, shared_broker.missing.remedy)
+    return shared_broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def runtime(tell_aloud: Tell) -> Runtime:
+    """What a local broker is run with."""
+    try:
+        return kafka_runtime(os.environ, tell_aloud)
+    except ToolMissing as missing:
+        skip_without(missing.what, missing.remedy)
+
+
+@pytest.fixture
+def mortal_broker(tmp_path: Path, runtime: Runtime) -> Iterator[KafkaBroker]:
+    """A running broker of the test's own, to be killed, paused and restarted."""
+    with KafkaBroker(tmp_path / "kafka", runtime, SystemRandom()) as own:
+        yield own
+
+
+@pytest.fixture
+def topic_name(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Each call gives a name that no other test uses, in this run or another."""
+    test = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:60]
+    return lambda: f"{test}-{uuid.uuid4().hex[:12]}"
+
+
+def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """The same for all workers of xdist: theirs lie in it."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def _opened(folder: Path, tell: Tell) -> Iterator[Shared]:
+    if docker_answers():
+        with container() as bootstrap:
+            yield Shared(bootstrap, None)
+        return
+    try:
+        runtime = kafka_runtime(os.environ, tell)
+    except ToolMissing as missing:
+        if must_not_skip():
+            skip_without(missing.what, missing.remedy)
+        tell(f"Kafka is NOT the real one in this run: librdkafka's mock stands in for it; {LIMITS}. {missing}")
+        with stand_in() as bootstrap:
+            yield Shared(bootstrap, missing)
+        return
+    with KafkaBroker(folder, runtime, SystemRandom()) as local:
+        yield Shared(local.bootstrap, None)
