@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
@@ -16,17 +16,10 @@ DUTIES_PARTITION = 0
 
 _OF_OWNERS = (Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
 
-
-class Duties(Protocol):
-    """What is done once for all partitions. For a moment two workers may be at it: it must not matter."""
-
-    def begin(self) -> Iterable[Coroutine[Any, Any, None]]:
-        """Anew, to run until cancelled."""
-        ...
-
-    def end(self) -> None:
-        """They are another worker's."""
-        ...
+Duties = Callable[[], Iterable[Coroutine[Any, Any, None]]]
+"""Begins backfills and expiry, to run until cancelled. Two workers may be at them for as long as one has not noticed
+that it lost its partitions: a chunk is put into the store at most once by its receipt, and a month can be dropped any
+number of times."""
 
 
 class OwnedPartitions:
@@ -78,7 +71,7 @@ class OwnedPartitions:
             self._drivers[number] = self._make_driver(number)
             self._tasks[number] = asyncio.create_task(self._drivers[number].run())
         if DUTIES_PARTITION in given:
-            self._at_duties = [asyncio.create_task(duty) for duty in self._duties.begin()]
+            self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
         self._logger.info("partitions assigned", partitions=sorted(given))
 
     async def revoked(self, partitions: Iterable[int]) -> None:
@@ -109,8 +102,6 @@ class OwnedPartitions:
     async def _end(self, numbers: Sequence[int], seconds: float) -> None:
         counting = {self._tasks.pop(number) for number in numbers}
         duties = set(self._at_duties) if DUTIES_PARTITION in numbers else set()
-        if duties:
-            self._duties.end()
         for task in duties:
             task.cancel()
         late = await _unfinished(counting, seconds)

@@ -1,27 +1,33 @@
 """Puts a cluster's worker together from a log, a store and meters."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 import msgspec
 
 from schemas.logs import Logger, NoLogger
 from schemas.metrics import Metrics, NoMetrics
-from stream_processors.backends.log.buffered import ROOM, BufferedFrames
+from stream_processors.backends.log.buffered import ROOM, BufferedFrames, Source
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy, Pause
 from stream_processors.ports import BackfillTables, Claims, EventHistory, MeterSets, SeenKeys, SeenMonths, Tables
 from stream_processors.workers.backfill import BackfillDriver
-from stream_processors.workers.derived_status import EndsAskedLog
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.expiry import ExpiryDriver
-from stream_processors.workers.faust_duties import ClusterDuties
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+
+class EndsAskedLog(Source, Protocol):
+    """The log itself, whose ends are those last heard of."""
+
+    async def ask_ends(self) -> None:
+        """Hear anew where all partitions end."""
+        ...
 
 
 class SharedStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
@@ -54,11 +60,10 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 def build_worker(stream: StreamSettings, outside: Outside, policies: Policies) -> FaustWorker:
     """A worker that counts while its `run` runs."""
     frames = BufferedFrames(outside.log, policies.room)
-    duties = _duties(outside, policies)
     owned = OwnedPartitions(
         frames,
         lambda number: _driver(number, frames, outside, policies),
-        duties,
+        lambda: _duties(outside, policies),
         give_up_seconds=stream.give_up_seconds,
         logger=outside.logger,
         metrics=outside.metrics,
@@ -66,7 +71,6 @@ def build_worker(stream: StreamSettings, outside: Outside, policies: Policies) -
     return FaustWorker(
         stream,
         owned,
-        duties,
         policies.worker,
         ask_ends=outside.log.ask_ends,
         logger=outside.logger,
@@ -97,14 +101,12 @@ def _driver(number: int, frames: BufferedFrames, outside: Outside, policies: Pol
     )
 
 
-def _duties(outside: Outside, policies: Policies) -> ClusterDuties:
+def _duties(outside: Outside, policies: Policies) -> Iterable[Coroutine[Any, Any, None]]:
     """They concern all partitions, so they read the log itself, never what one worker holds of it."""
-    log, store = outside.log, outside.store
+    log, store, worker, logger = outside.log, outside.store, policies.worker, outside.logger
     backfill = BackfillPorts(meters=outside.meters, history=store, tables=store)
     expiry = ExpiryPorts(log=log, tail=log, claims=store, seen=outside.months, metrics=outside.metrics)
-    return ClusterDuties(
-        lambda: BackfillDriver(
-            Backfill(backfill, policies.partitions), policies.worker, logger=outside.logger, pause=outside.pause
-        ),
-        lambda: ExpiryDriver(Expiry(expiry, policies.partitions), policies.worker, logger=outside.logger),
+    return (
+        BackfillDriver(Backfill(backfill, policies.partitions), worker, logger=logger, pause=outside.pause).run(),
+        ExpiryDriver(Expiry(expiry, policies.partitions), worker, logger=logger).run(),
     )

@@ -9,7 +9,6 @@ from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from stream_processors.flushing.policy import Pause
 from stream_processors.workers.faust_app import build_app
-from stream_processors.workers.faust_duties import ClusterDuties
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
@@ -22,7 +21,6 @@ class FaustWorker:
         self,
         settings: StreamSettings,
         owned: OwnedPartitions,
-        duties: ClusterDuties,
         policy: WorkerPolicy,
         *,
         ask_ends: Callable[[], Awaitable[None]],
@@ -31,7 +29,6 @@ class FaustWorker:
     ) -> None:
         self._settings = settings
         self._owned = owned
-        self._duties = duties
         self._policy = policy
         self._ask_ends = ask_ends
         self._logger = logger or NoLogger()
@@ -46,10 +43,6 @@ class FaustWorker:
     async def partitions(self) -> Sequence[PartitionStatus]:
         """How far each partition that this worker owns is counted."""
         return await self._owned.statuses()
-
-    async def backfills(self) -> str:
-        """How the counting of the past for new meters is doing, where this worker does it."""
-        return self._duties.state
 
     def stop(self) -> None:
         """Let the running flushes end, leave the group, and have `run` return."""
