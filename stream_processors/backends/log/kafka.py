@@ -114,15 +114,18 @@ class KafkaFrameLog:
 
     async def _waiting(self, partition: int, start: int, max_bytes: int) -> Sequence[Frame]:
         """The first frame whatever its size, and those after it that fit into `max_bytes` together."""
-        end = await self._end_after(partition, start)
         frames: list[Frame] = []
         room = max_bytes
+        passed, end = start, await self._end_after(partition, start)
         async with self._at(partition, start) as reader:
-            while (frame := await reader.peek(end)) is not None:
-                room -= len(frame.payload) if frames else 0
-                if room < 0:
-                    break
-                frames.append(reader.take())
+            while passed < end:
+                while (frame := await reader.peek(end)) is not None:
+                    size = len(frame.payload) if frames else 0
+                    if size > room:
+                        return frames
+                    room -= size
+                    frames.append(reader.take())
+                passed, end = end, await self._ends.ask_one(partition)
         if not frames:
             self._ends.found_nothing(partition, start, end)
         return frames
