@@ -66,6 +66,10 @@ class HttpServer:
     ) -> None:
         self._clients.close()
 
+    @property
+    def address(self) -> ServerAddress:
+        return self._address
+
     def database(self, name: str) -> "HttpDatabase":
         """Asks the server who it is: raises StoreFailed where it does not answer."""
         client = _call(lambda: self._open_client(name))
