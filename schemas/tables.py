@@ -133,6 +133,11 @@ def backfill_receipt(account: str, meter: str, partition: int, chunk: int) -> st
     return f"backfill/{account}/{meter}/{partition}/{chunk}"
 
 
+def partition_of_backfill(receipt: str) -> int:
+    """Whose events the chunk with this receipt counts."""
+    return int(receipt.rsplit("/", 2)[1])
+
+
 BACKFILL_CHUNK = 16
 """How many consecutive flush numbers one chunk of a backfill covers. Fixed: receipts are numbered by it."""
 

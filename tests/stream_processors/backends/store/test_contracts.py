@@ -1,7 +1,7 @@
 """Every store keeps the contracts of claims, tables and seen keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -14,9 +14,11 @@ from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine, as_layout
 from stream_processors.backends.sql.guarded import SqlGuardedEngine
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.http import HttpDatabase
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.sharded import ShardedStore
 from tests.conftest import Databases, HttpDatabases
 from tests.contracts.claims import STEPS, ClaimsContract, Step, first_claims_stand
 from tests.contracts.seen_keys import SeenKeysContract
@@ -73,22 +75,60 @@ class TestEmbeddedInChdb(StoreContract):
         return Subject(EmbeddedStore(engine), EmbeddedStore(engine), rows, lose(sql), forget(sql))
 
 
+class TestShardedInMemory(StoreContract):
+    """Three stores as one; the rival's are the same three."""
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        return sharded([in_memory(GuardedStore) for _ in range(3)])
+
+
+class TestShardedOverHttp(StoreContract):
+    """Two databases of the engine in another process, as if they were two servers."""
+
+    @pytest.fixture
+    def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> Subject:
+        return sharded([over_http(http_databases(), threads) for _ in range(2)])
+
+
 class TestGuardedOverHttp(StoreContract):
     """The cluster policy over the engine in another process."""
 
     @pytest.fixture
     def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> Subject:
-        database = http_databases()
-        sql = SqlThreads(database, threads)
+        return over_http(http_databases(), threads)
 
-        def worker() -> GuardedStore:
-            """Two of them share nothing but the store."""
-            return GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads)))
 
-        async def rows(table: Table) -> pa.Table:
-            return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
+def over_http(database: HttpDatabase, threads: ThreadPoolExecutor) -> Subject:
+    sql = SqlThreads(database, threads)
 
-        return Subject(worker(), worker(), rows, lose(sql), forget(sql))
+    def worker() -> GuardedStore:
+        """Two of them share nothing but the store."""
+        return GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads)))
+
+    async def rows(table: Table) -> pa.Table:
+        return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
+
+    return Subject(worker(), worker(), rows, lose(sql), forget(sql))
+
+
+def sharded(shards: Sequence[Subject]) -> Subject:
+    """Several subjects as one."""
+
+    async def rows(table: Table) -> pa.Table:
+        return pa.concat_tables([await shard.rows(table) for shard in shards])
+
+    async def lose_rows(table: Table) -> None:
+        for shard in shards:
+            await shard.lose_rows(table)
+
+    async def forget_tokens(table: Table) -> None:
+        for shard in shards:
+            await shard.forget_tokens(table)
+
+    stores = ShardedStore([shard.store for shard in shards])
+    rivals = ShardedStore([shard.rival for shard in shards])
+    return Subject(stores, rivals, rows, lose_rows, forget_tokens)
 
 
 def lose(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:

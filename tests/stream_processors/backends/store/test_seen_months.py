@@ -13,6 +13,7 @@ from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.backends.store.memory_months import MemorySeenMonths
+from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
 from tests.conftest import Databases, HttpDatabases
 from tests.contracts.seen_months import MonthsSubject, SeenMonthsContract
 
@@ -42,3 +43,13 @@ class TestOverHttp(SeenMonthsContract):
     def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> MonthsSubject:
         sql = GuardedSqlThreads(http_databases(), threads)
         return MonthsSubject(SqlSeenMonths(sql), GuardedStore(SqlGuardedEngine(sql)))
+
+
+class TestSharded(SeenMonthsContract):
+    """Two stores as one."""
+
+    @pytest.fixture
+    def subject(self) -> MonthsSubject:
+        engines = [MemoryEngine() for _ in range(2)]
+        store = ShardedStore([GuardedStore(engine) for engine in engines])
+        return MonthsSubject(ShardedSeenMonths([MemorySeenMonths(engine) for engine in engines]), store)

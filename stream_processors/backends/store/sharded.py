@@ -1,0 +1,90 @@
+"""Several stores as one, each for whole partitions: all that is written of a partition, and asked about it, is in one.
+
+Partition p belongs to shard p mod shards. The number of shards is fixed for the life of the data, as that of partitions
+is: with another one a partition's claims would be looked for where they are not, and all of its log counted again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from schemas.flush import Applied, Claim, Progress, SeenRows, Table
+from schemas.hashing import KeyHashes
+from schemas.tables import partition_of_backfill
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, Tables
+
+
+class Shard(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+    """All that a flush and a backfill ask of one store."""
+
+
+class ShardedStore:
+    """`Claims`, `Tables`, `SeenKeys`, `BackfillTables` and `EventHistory` over one store for each shard."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+
+    def _of(self, partition: int) -> Shard:
+        return self._shards[partition % len(self._shards)]
+
+    async def progress(self, partition: int) -> Progress | None:
+        return await self._of(partition).progress(partition)
+
+    async def claim(self, claim: Claim) -> None:
+        await self._of(claim.partition).claim(claim)
+
+    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+        return await self._of(partition).read_back(partition, number)
+
+    async def finish(self, partition: int, number: int) -> None:
+        await self._of(partition).finish(partition, number)
+
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+        return await self._of(partition).apply(table, partition, number, rows)
+
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+        return await self._of(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows)
+
+    async def receipts(self, prefix: str) -> frozenset[str]:
+        found = await asyncio.gather(*(shard.receipts(prefix) for shard in self._shards))
+        return frozenset(receipt for receipts in found for receipt in receipts)
+
+    async def count(self, partition: int, below: int) -> int:
+        return await self._of(partition).count(partition, below)
+
+    def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        return self._of(partition).all_hashes(partition, below)
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._of(partition).find(partition, below, key_hashes)
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        return await self._of(partition).find_events(partition, below, key_hashes)
+
+    async def activation(self, partition: int, version: int) -> int | None:
+        return await self._of(partition).activation(partition, version)
+
+    def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
+        return self._of(partition).read_events(partition, first_number, last_number)
+
+
+class ShardedSeenMonths:
+    """`SeenMonths` over those of every shard."""
+
+    def __init__(self, shards: Sequence[SeenMonths]) -> None:
+        self._shards = shards
+
+    async def seen_months(self) -> Sequence[int]:
+        found = await asyncio.gather(*(shard.seen_months() for shard in self._shards))
+        return sorted({month for months in found for month in months})
+
+    async def last_arrival(self, partition: int) -> int | None:
+        return await self._shards[partition % len(self._shards)].last_arrival(partition)
+
+    async def put_replays_aside(self, month: int) -> None:
+        await asyncio.gather(*(shard.put_replays_aside(month) for shard in self._shards))
+
+    async def drop_seen_month(self, month: int) -> None:
+        await asyncio.gather(*(shard.drop_seen_month(month) for shard in self._shards))
