@@ -1,0 +1,200 @@
+"""Faust workers on a real Kafka count everything once while they come, go, stall and break."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+from msgspec.structs import replace
+
+from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from schemas.flush import Table
+from schemas.frame import NewFrame
+from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.workers.faust_worker import FaustWorker
+from tests.factories import NOW, make_event, make_meter
+from tests.stream_processors.counting import PARTITIONS
+from tests.stream_processors.workers.kafka_counting import KafkaCounting, kafka_counting, until
+
+pytestmark = pytest.mark.anyio
+
+TopicNames = Callable[[], str]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def post(counting: KafkaCounting, first: int, count: int) -> None:
+    """New events, each post with half of the one before it again: retries."""
+    for start in range(first, first + count, 10):
+        keys = range(max(start - 5, 0), start + 10)
+        await counting.post([make_event(f"key_{number}", {"tokens": number}) for number in keys], NOW + start)
+
+
+async def owning(worker: FaustWorker, partitions: int) -> None:
+    async def owns() -> bool:
+        return len(await worker.partitions()) == partitions
+
+    await until(owns)
+
+
+async def test_two_workers_share_partitions_and_take_over(real_broker: str, topic_name: TopicNames) -> None:
+    """One comes, one goes, traffic and retries flow: each event is counted once, and offsets end up committed."""
+    async with kafka_counting(real_broker, topic_name()) as counting:
+        counting.meters.add(make_meter("tokens", "sum"))
+        async with counting.working() as second:
+            async with counting.working() as first:
+                await post(counting, 0, 100)
+                await owning(first, 1)
+                await owning(second, 1)
+                assert {status.partition for worker in (first, second) for status in await worker.partitions()} == {
+                    0,
+                    1,
+                }
+                await post(counting, 100, 100)
+                await counting.counted(first, second)
+                counting.is_exact()
+                await post(counting, 200, 50)
+            await owning(second, PARTITIONS)
+            await post(counting, 250, 50)
+            await counting.counted(second)
+        counting.is_exact()
+        async with counting.working() as third:
+            await counting.counted(third)
+            assert third._owned._frames.held_bytes == 0
+
+
+async def test_a_late_meter_counts_the_past_whoever_has_the_duties(real_broker: str, topic_name: TopicNames) -> None:
+    """Backfills are done once for all partitions, and go on where their worker left them."""
+    async with kafka_counting(real_broker, topic_name()) as counting:
+        counting.meters.add(make_meter("requests"))
+
+        async def complete() -> bool:
+            return sum(value for key, value in counting.usage.items() if key[1] == "tokens") == sum(range(60))
+
+        async with counting.working() as first:
+            await post(counting, 0, 50)
+            await counting.counted(first)
+        counting.meters.add(make_meter("tokens", "sum"))
+        async with counting.working(), counting.working():
+            await post(counting, 50, 10)
+            await until(complete)
+        counting.is_exact()
+
+
+class GatedEngine(MemoryEngine):
+    """Inserts wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+
+    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
+        await super().insert_guarded(table, partition, number, rows, token)
+
+
+async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: TopicNames) -> None:
+    """While the store hangs the worker holds a bounded share of what waits; afterwards all of it is counted."""
+    engine, room, fetched, chance = GatedEngine(), 100_000, 50_000, random.Random(7)
+    async with kafka_counting(real_broker, topic_name(), engine) as counting:
+        counting.meters.add(make_meter("requests"))
+        counting.stream = replace(counting.stream, fetch_bytes=fetched)
+        engine.gate.clear()
+        async with counting.working(room=room) as worker:
+            await owning(worker, PARTITIONS)
+            for start in range(0, 2000, 20):
+                texts = [chance.randbytes(1000).hex() for _ in range(20)]
+                events = [make_event(f"key_{start + place}", {"noise": text}) for place, text in enumerate(texts)]
+                await counting.post(events, NOW + start)
+                assert worker._owned._frames.held_bytes <= PARTITIONS * (room + fetched)
+            waiting = [await counting.kafka.read(number, 0, max_bytes=2**30) for number in range(PARTITIONS)]
+            assert sum(len(frame.payload) for frames in waiting for frame in frames) > 3 * PARTITIONS * (room + fetched)
+            assert worker._owned._frames.held_bytes >= PARTITIONS * room
+            engine.gate.set()
+            await counting.counted(worker)
+        counting.is_exact()
+
+
+async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: str, topic_name: TopicNames) -> None:
+    """A rebalance waits for it a bounded time; the new owner redoes it, and a late insert is nothing."""
+    engine = GatedEngine()
+    async with kafka_counting(real_broker, topic_name(), engine) as counting:
+        counting.meters.add(make_meter("requests"))
+        async with counting.working() as first:
+            await post(counting, 0, 20)
+            await counting.counted(first)
+            engine.gate.clear()
+            await post(counting, 20, 20)
+
+            async def stuck() -> bool:
+                return engine.waiting == PARTITIONS
+
+            await until(stuck)
+            async with counting.working() as second:
+                await owning(second, 1)
+                engine.gate.set()
+                await counting.counted(first, second)
+        counting.is_exact()
+
+
+async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, topic_name: TopicNames) -> None:
+    """A record that is no frame is an alarm there, never skipped; the other partition is counted on."""
+    async with kafka_counting(real_broker, topic_name()) as counting:
+        counting.meters.add(make_meter("requests"))
+        async with counting.working() as worker:
+            await post(counting, 0, 20)
+            await counting.counted(worker)
+            await counting.kafka.append([NewFrame(partition=1, arrival=NOW, payload=b"no frame")])
+
+            async def stopped() -> bool:
+                return (await worker.partitions())[1].state.startswith("stopped: ")
+
+            await until(stopped)
+            assert not worker.is_well
+            await post(counting, 20, 40)
+
+            async def other_is_counted() -> bool:
+                return (await worker.partitions())[0].next_offset == counting.kafka.end_offset(0)
+
+            await until(other_is_counted)
+
+
+async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaBroker, topic_name: TopicNames) -> None:
+    """Killed and restarted under a running worker, with frames uncounted: nobody has to start the worker again."""
+    async with kafka_counting(mortal_broker.bootstrap, topic_name()) as counting:
+        counting.meters.add(make_meter("requests"))
+        async with counting.working() as worker:
+            for start in range(0, 90, 30):
+                await post(counting, start, 30)
+                if start == 30:
+                    await counting.counted(worker)
+                await asyncio.to_thread(mortal_broker.kill)
+                await asyncio.sleep(1.0)
+                await asyncio.to_thread(mortal_broker.restart)
+                await _answering(counting)
+            await post(counting, 90, 10)
+            await counting.counted(worker)
+        counting.is_exact()
+
+
+async def _answering(counting: KafkaCounting) -> None:
+    """A broker that has just started elects its leaders first."""
+
+    async def answers() -> bool:
+        try:
+            await counting.kafka.append([])
+            await counting.kafka.ask_ends()
+        except Exception as trouble:
+            print(trouble)
+            return False
+        return True
+
+    await until(answers)
