@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -38,6 +38,10 @@ class Server(uvicorn.Server):
             )
         )
 
+    def end(self) -> None:
+        """As a signal would."""
+        self.should_exit = True
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """The loop's own handlers: the default would end the process by the same signal before anything is closed."""
@@ -59,3 +63,25 @@ def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterato
         raise Misconfigured([f"{what}; {how}"]) from error
     with listener:
         yield listener
+
+
+class SideServer(Server):
+    """Beside another one, which hears the signals."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, grace=SECOND)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """In the background, until the end."""
+        running = asyncio.create_task(self.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            self.end()
+            await running

@@ -33,6 +33,12 @@ _FAILURES = (RedisError, OSError, TimeoutError)
 Entry = tuple[bytes, bytes]
 
 
+def connect(url: str) -> redis.asyncio.Redis:
+    """A client for `redis://…`. It connects when it is first asked."""
+    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(url)
+    return client
+
+
 class SharedKeys:
     """`async with SharedKeys(…) as known:` for an intake. One event loop."""
 

@@ -14,6 +14,7 @@ FUNCTION_LINES = 50
 BANNED_NAMES = {"util", "utils", "common", "helpers", "misc", "kit", "base", "shared", "lib"}
 
 COMPOSITION_ROOTS = (
+    "ingest_gateway/clickhouse_port",
     "ingest_gateway/embedded",
     "ingest_gateway/serve",
     "ingest_gateway/cluster/",
@@ -69,8 +70,9 @@ ONE_HOME = {
         "ingest_gateway/api/",
         "ingest_gateway/http_server",
         "ingest_gateway/embedded",
+        "ingest_gateway/cluster/",
     ),
-    "uvicorn": ("stream_processors/endpoint/__main__", "ingest_gateway/http_server", "ingest_gateway/one_write"),
+    "uvicorn": ("stream_processors/endpoint/serving", "ingest_gateway/http_server", "ingest_gateway/one_write"),
     "redis": ("ingest_gateway/shared_keys",),
     "uvloop": ("ingest_gateway/serve", "ingest_gateway/cluster/", "ingest_gateway/cli/load"),
     "prometheus_client": ("ingest_gateway/prometheus",),

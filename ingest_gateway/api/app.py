@@ -1,7 +1,7 @@
 """The HTTP app, as a value: built from the ports it needs and a policy, with no state outside of it."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -97,12 +97,19 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
         Route(path, Methods({endpoint.method: guard(endpoint) for endpoint in group}))
         for path, group in groupby(table, key=lambda endpoint: endpoint.path)
     ]
-    router = Router([*routes, *_open_routes(ports, around)], redirect_slashes=False, default=_no_route)
-    request_ids = RequestIds(around.below)
+    return _edged([*routes, *_open_routes(ports.checks, around)], rates[False], around)
+
+
+def create_health_app(checks: Mapping[str, Check], around: Surroundings) -> ASGIApp:
+    """Health and numbers alone: of a process that answers nobody else, or that shares its port with others."""
+    return _edged(_open_routes(checks, around), RateLimit(0, around.clock), around)
+
+
+def _edged(routes: Sequence[Route], rate: RateLimit, around: Surroundings) -> ASGIApp:
     return Edge(
-        router,
-        request_ids,
-        unrated=rates[False].untouched,
+        Router(routes, redirect_slashes=False, default=_no_route),
+        RequestIds(around.below),
+        unrated=rate.untouched,
         timer=around.timer,
         metrics=around.metrics,
         logger=around.logger,
@@ -125,8 +132,8 @@ def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator:
     ]
 
 
-def _open_routes(ports: Ports, around: Surroundings) -> list[Route]:
-    health = Health(ports.checks, around.logger)
+def _open_routes(checks: Mapping[str, Check], around: Surroundings) -> list[Route]:
+    health = Health(checks, around.logger)
     metrics = MetricsPage(around.render_metrics, around.metrics_type)
     return [
         Route("/healthz", Page(health.alive)),

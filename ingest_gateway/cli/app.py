@@ -1,18 +1,17 @@
-"""The list of commands, and what becomes of an error: one line that helps, and an exit code."""
+"""The list of commands."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 
-from ingest_gateway.cli import keys, load, meters
-from ingest_gateway.cli.printing import print_error
+from ingest_gateway.cli import cluster, keys, load, meters
+from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cli.settings import settings
 from ingest_gateway.cli.status import status
 from ingest_gateway.cli.usage import usage
-from schemas.errors import Misconfigured, TallyhouseError
-
-FAILED = 1
-MISCONFIGURED = 2
+from ingest_gateway.environment import read_settings
 
 
 def build() -> typer.Typer:
@@ -31,25 +30,31 @@ def build() -> typer.Typer:
     app.command("usage")(usage)
     app.command("status")(status)
     app.command("load")(load.load)
+    app.command("gateway")(cluster.gateway)
+    app.command("worker")(cluster.worker)
+    app.command("migrate")(cluster.migrate)
+    app.add_typer(cluster.topics(), name="topics")
     return app
 
 
-def serve() -> None:
+def serve(
+    check: Annotated[bool, typer.Option("--check", help="Only see whether the settings are good.")] = False,
+    clickhouse_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="The same as TALLYHOUSE_CLICKHOUSE_PORT.")
+    ] = None,
+) -> None:
     """Run everything in this one process; settings come from the environment."""
+    environ = dict(os.environ) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
+    if check:
+        read_settings(environ)
+        typer.echo("the settings are good")
+        return
     # Only here: it loads the store's engine, which no other command needs.
     from ingest_gateway.serve import serve as run  # noqa: PLC0415
 
-    raise typer.Exit(run())
+    raise typer.Exit(run(environ))
 
 
 def main() -> None:
     """What `tallyhouse` runs."""
-    try:
-        build()()
-    except Misconfigured as error:
-        for mistake in error.mistakes:
-            print_error(mistake)
-        sys.exit(MISCONFIGURED)
-    except TallyhouseError as error:
-        print_error(str(error))
-        sys.exit(FAILED)
+    sys.exit(exit_code_of(build()))

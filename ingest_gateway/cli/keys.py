@@ -47,10 +47,19 @@ def revoke(
         print_rows([api.post(f"/v1/keys/{key_id}/revoke", {})["api_key"]], _COLUMNS, as_json=as_json)
 
 
+def bootstrap() -> None:
+    """Make the first admin key of a cluster, in its ledger. Its secret is shown this once."""
+    # Only here: it loads what no other of these commands needs.
+    from ingest_gateway.cluster.migrating import run_bootstrap  # noqa: PLC0415
+
+    typer.echo(run_bootstrap())
+
+
 def commands() -> typer.Typer:
     """The group."""
     group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
     group.command("create")(create)
     group.command("list")(list_)
     group.command("revoke")(revoke)
+    group.command("bootstrap")(bootstrap)
     return group

@@ -124,7 +124,7 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = None
     worker_group: Annotated[
         str, Setting(_TOPIC_NAME, "The consumer group in which the workers share the partitions.")
-    ] = "tallyhouse"
+    ] = "tallyhouse-workers"
     gateway_workers: Annotated[int, Setting(whole(1, 64), "Processes of one gateway, all behind its port.")] = 1
     metrics_port: Annotated[
         int,

@@ -32,11 +32,15 @@ class NewestKeys(Protocol):
 
 async def newest_arrival(log: LogEnd, seen: NewestKeys, partitions: int) -> int:
     """The newest stamp that anything stored bears; 0 where nothing is."""
-    found = []
-    for partition in range(partitions):
-        last = max(log.end_offset(partition) - 1, 0)
-        found += [await log.oldest_arrival(partition, last), await seen.last_arrival(partition)]
-    return max((arrival for arrival in found if arrival is not None), default=0)
+    keys = [await seen.last_arrival(partition) for partition in range(partitions)]
+    return max(await newest_in_log(log, partitions), *(arrival or 0 for arrival in keys))
+
+
+async def newest_in_log(log: LogEnd, partitions: int) -> int:
+    """The newest stamp of a partition's last frame; 0 where there are none."""
+    last = [max(log.end_offset(partition) - 1, 0) for partition in range(partitions)]
+    frames = [await log.oldest_arrival(partition, offset) for partition, offset in enumerate(last)]
+    return max(arrival or 0 for arrival in frames)
 
 
 class Arrivals:
@@ -58,6 +62,10 @@ class Arrivals:
             self._tell(behind)
         self._newest = max(self._newest, now)
         return self._newest
+
+    def not_before(self, newest: int) -> None:
+        """Another process stamped this: what comes here from now on does not come before it."""
+        self._newest = max(self._newest, newest)
 
     def _tell(self, behind: int) -> None:
         self._behind = behind

@@ -25,6 +25,17 @@ class SeenKeys(Protocol):
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows: ...
 
 
+class NoKeys:
+    """For a gateway that has only its own recent keys to go by."""
+
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:  # noqa: ARG002 - the port's signature
+        """None."""
+        return {}
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Its recent keys do that."""
+
+
 class FilteredKeys:
     """A hint: where the store does not answer, nothing is known."""
 

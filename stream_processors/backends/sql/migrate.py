@@ -1,5 +1,6 @@
 """Brings a usage store to the present layout, and makes sure that it is the one this log belongs to."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from schemas.errors import IdentityChanged
+from schemas.errors import Conflict, IdentityChanged
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
 
@@ -68,6 +69,21 @@ def check_identity(client: SqlClient, database: str, identity: Identity, layout:
     if not (stored := _stored(client, table)):
         client.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
         stored = _stored(client, table)
+    _refuse_another(database, stored, identity)
+
+
+def require_migrated(client: SqlClient, database: str, identity: Identity) -> None:
+    """For a process that shares the store, and so leaves its tables as they are."""
+    known = (f"EXISTS TABLE {database}.{table}" for table in ("migrations", "identity"))
+    applied: set[int] = set()
+    if all(client.query_rows(question)[0][0] for question in known):
+        applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
+    if missing := [migration.name for migration in migrations() if migration.number not in applied]:
+        raise Conflict(f"the usage store {database!r} lacks {', '.join(missing)}: run `tallyhouse migrate` first")
+    _refuse_another(database, _stored(client, f"{database}.identity"), identity)
+
+
+def _refuse_another(database: str, stored: Sequence[Identity], identity: Identity) -> None:
     differences = [
         f"{field} is {now!r}, but this data was made with {then!r}. {_REMEDY[field]}"
         for then_identity in stored

@@ -72,3 +72,13 @@ def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
     assert asyncio.run(found([(0, 3), (0, 5), (1, 4)], [3, None])) == 5
     assert asyncio.run(found([(0, 9), (1, 4)], [9, None])) == 9
     assert asyncio.run(found([(0, 2)], [None, None])) == 0
+
+
+def test_arrivals_do_not_go_behind_those_of_another_process() -> None:
+    """Stamped by a clock that was ahead: a retry that comes here must not look younger than its first."""
+    clock = iter([NOW, NOW + 1, NOW + 4])
+    arrivals = Arrivals(clock.__next__, 0, PrometheusMetrics(), Lines())
+    assert arrivals.stamp() == NOW
+    arrivals.not_before(NOW + 3)
+    arrivals.not_before(NOW + 2)
+    assert [arrivals.stamp(), arrivals.stamp()] == [NOW + 3, NOW + 4]

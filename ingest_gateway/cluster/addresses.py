@@ -1,0 +1,30 @@
+"""Where the other servers of a cluster are, as their adapters want to be told."""
+
+from urllib.parse import urlsplit
+
+from ingest_gateway.cluster.settings import ClusterSettings
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.sql.http import ServerAddress
+
+
+def brokers_of(settings: ClusterSettings) -> Cluster:
+    return Cluster(
+        servers=",".join(settings.kafka_brokers),
+        tls=settings.kafka_tls,
+        ca_file=None if settings.kafka_ca_file is None else str(settings.kafka_ca_file),
+        sasl_mechanism=settings.kafka_sasl,
+        user=settings.kafka_user,
+        password=settings.kafka_password,
+    )
+
+
+def store_of(settings: ClusterSettings) -> ServerAddress:
+    url = urlsplit(settings.clickhouse_url)
+    encrypted = url.scheme == "https"
+    return ServerAddress(
+        host=url.hostname or "",
+        port=url.port or (8443 if encrypted else 8123),
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password or "",
+        encrypted=encrypted,
+    )

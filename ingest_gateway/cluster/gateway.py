@@ -1,0 +1,131 @@
+"""A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import NamedTuple
+
+from starlette.types import ASGIApp
+
+from ingest_gateway.api import app
+from ingest_gateway.api.health import Check
+from ingest_gateway.cluster.addresses import brokers_of
+from ingest_gateway.cluster.clocks import check_clock, follow_others
+from ingest_gateway.cluster.known import open_known_keys
+from ingest_gateway.cluster.parts import Parts, app_surroundings, open_parts
+from ingest_gateway.cluster.patience import patiently
+from ingest_gateway.cluster.settings import ClusterSettings
+from ingest_gateway.cluster.status import ClusterStatus
+from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.recall import recall
+from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.surroundings import Surroundings
+from schemas.timestamps import SECOND
+from stream_processors.backends.log.kafka_policy import KafkaPolicy
+from stream_processors.backends.log.kafka_sink import KafkaSink
+from stream_processors.backends.log.policy import MEBIBYTE
+from stream_processors.backends.reading.replayed import Replayed
+from stream_processors.backends.sql.listing import SqlEventReader
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from stream_processors.flushing.policy import WINDOW
+
+_RECALL_BYTES = 64 * MEBIBYTE
+"""Of all partitions together: seconds of traffic."""
+
+_READING = KafkaPolicy(fetch_bytes=MEBIBYTE)
+"""A gateway reads the log's end now and then; it need not keep much of it at hand."""
+
+
+class Gateway(NamedTuple):
+    """The running whole, as its servers see it."""
+
+    app: ASGIApp
+    health: ASGIApp
+    """Health and numbers of this process alone."""
+
+
+@asynccontextmanager
+async def open_gateway(settings: ClusterSettings, around: Surroundings) -> AsyncIterator[Gateway]:
+    """Everything open and running; on leaving, what is in flight is finished first."""
+    async with AsyncExitStack() as opened:
+        parts = await patiently(
+            settings.connect_timeout / SECOND, lambda: open_parts(opened, settings, around, _READING), around.logger
+        )
+        arrivals = await _follow(opened, parts, settings, around)
+        sink = await opened.enter_async_context(
+            KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=around.metrics)
+        )
+        intake = await _open_intake(opened, sink, parts, settings, arrivals, around)
+        ports = _ports(parts, settings, sink, intake, around)
+        surroundings = app_surroundings(arrivals.stamp, around)
+        yield Gateway(
+            app.create_app(ports, _policy(settings), surroundings), app.create_health_app(ports.checks, surroundings)
+        )
+
+
+async def _follow(opened: AsyncExitStack, parts: Parts, settings: ClusterSettings, around: Surroundings) -> Arrivals:
+    newest = await newest_arrival(parts.log, SqlSeenMonths(parts.store.threads), settings.partitions)
+    arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
+    arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
+    following = asyncio.create_task(follow_others(arrivals, parts.log, settings.partitions, around.logger))
+
+    async def end() -> None:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+    opened.push_async_callback(end)
+    return arrivals
+
+
+async def _open_intake(
+    opened: AsyncExitStack,
+    sink: KafkaSink,
+    parts: Parts,
+    settings: ClusterSettings,
+    arrivals: Arrivals,
+    around: Surroundings,
+) -> Intake:
+    recent = RecentKeys(settings.recent_keys, WINDOW)
+    await recall(recent, parts.log, settings.partitions, _RECALL_BYTES // settings.partitions)
+    known = await opened.enter_async_context(open_known_keys(settings.redis_url, around))
+    policy = IntakePolicy(
+        partitions=settings.partitions,
+        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
+    )
+    return await opened.enter_async_context(Intake(sink, known, recent, arrivals.stamp, policy, around.metrics))
+
+
+def _ports(parts: Parts, settings: ClusterSettings, sink: KafkaSink, intake: Intake, around: Surroundings) -> app.Ports:
+    log, store, ledger = parts
+    reader = SqlUsageReader(store.threads, settings.partitions)
+    checks: Mapping[str, Check] = {
+        "log": lambda: log.first_offset(0),
+        "ledger": ledger.meters.newest_version,
+        "store": reader.watermark,
+        "clock": lambda: check_clock(store.threads, around.clock),
+    }
+    return app.Ports(
+        api_keys=ledger.api_keys,
+        accounts=ledger.accounts,
+        meters=ledger.meters,
+        intake=intake,
+        sink=sink,
+        usage=reader,
+        events=SqlEventReader(store.threads, Replayed(store.flushes, settings.partitions), around.clock),
+        status=ClusterStatus(store.flushes, log, settings.partitions, around.clock),
+        budget=Budget(settings.body_budget, around.metrics),
+        checks=checks,
+    )
+
+
+def _policy(settings: ClusterSettings) -> app.Policy:
+    return app.Policy(
+        partitions=settings.partitions,
+        api_per_minute=settings.api_rate_limit,
+        ingest_per_minute=settings.ingest_rate_limit,
+    )

@@ -1,0 +1,54 @@
+"""What gateways and workers have in common: the log, the usage store and the ledger, opened together."""
+
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+from ingest_gateway.api import app
+from ingest_gateway.cluster.clocks import check_clock
+from ingest_gateway.cluster.log import identify_and_warn, open_log
+from ingest_gateway.cluster.settings import ClusterSettings
+from ingest_gateway.cluster.store import Store, open_store
+from ingest_gateway.logs import bind_request
+from ingest_gateway.prometheus import CONTENT_TYPE
+from ingest_gateway.surroundings import Surroundings
+from rating.ledger.migrate import require_newest
+from rating.ledger.opening import Ledger, open_ledger
+from stream_processors.backends.log.kafka import KafkaFrameLog
+from stream_processors.backends.log.kafka_policy import KafkaPolicy
+
+
+class Parts(NamedTuple):
+    """What a process shares with all others."""
+
+    log: KafkaFrameLog
+    store: Store
+    ledger: Ledger
+
+
+async def open_parts(
+    opened: AsyncExitStack, settings: ClusterSettings, around: Surroundings, reading: KafkaPolicy
+) -> Parts:
+    """All of them, or none."""
+    async with AsyncExitStack() as attempt:
+        identity = await identify_and_warn(settings, around.logger)
+        log = await attempt.enter_async_context(open_log(settings, reading))
+        store = attempt.enter_context(open_store(settings, identity))
+        await check_clock(store.threads, around.clock)
+        ledger = attempt.enter_context(open_ledger(settings.ledger_url, around.clock, prepare=require_newest))
+        opened.push_async_exit(attempt.pop_all())
+        return Parts(log, store, ledger)
+
+
+def app_surroundings(arrival: Callable[[], int], around: Surroundings) -> app.Surroundings:
+    return app.Surroundings(
+        clock=around.clock,
+        arrival=arrival,
+        timer=time.perf_counter,
+        logger=around.logger,
+        bind_request=bind_request,
+        metrics=around.metrics,
+        render_metrics=around.metrics.render,
+        metrics_type=CONTENT_TYPE,
+    )
