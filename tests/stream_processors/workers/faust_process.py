@@ -1,0 +1,98 @@
+"""A Faust worker as a process of its own, to be killed and stopped: `python -m …faust_process` and a line of JSON."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from schemas.logs import NoLogger
+from stream_processors.backends.log.kafka import KafkaFrameLog
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.http import HttpServer, ServerAddress
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.workers.faust_settings import StreamSettings
+from stream_processors.workers.faust_wiring import Outside, Policies, build_worker
+from stream_processors.workers.policy import WorkerPolicy
+from tests.factories import make_meter
+from tests.stream_processors.counting import PARTITIONS, GrowingMeters
+
+STATEMENTS = 4
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a worker finds its log and its store."""
+
+    servers: str
+    topic: str
+    store_port: int
+    database: str
+
+
+class WorkerProcess:
+    """Counts with one meter, from its start until it is killed."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        told = msgspec.json.encode(self._place).decode()
+        self._process = subprocess.Popen([sys.executable, "-m", __name__, told])
+
+    def kill(self) -> None:
+        """As a power cut would end it."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+async def count(place: Place) -> None:
+    cluster = Cluster(servers=place.servers)
+    meters = GrowingMeters()
+    meters.add(make_meter("tokens", "sum"))
+    stream = StreamSettings(cluster=cluster, topic=place.topic, group=place.topic, heartbeat_seconds=0.3)
+    worker = WorkerPolicy(flush_linger=100_000, look_seconds=0.1)
+    with (
+        HttpServer(ServerAddress(host="127.0.0.1", port=place.store_port), STATEMENTS, EngineLimits()) as server,
+        ThreadPoolExecutor(STATEMENTS) as threads,
+    ):
+        sql = GuardedSqlThreads(server.database(place.database), threads)
+        async with KafkaFrameLog(cluster, place.topic, PARTITIONS) as log:
+            outside = Outside(
+                log=log,
+                store=GuardedStore(SqlGuardedEngine(sql)),
+                months=SqlSeenMonths(sql),
+                meters=meters,
+                clock=lambda: time.time_ns() // 1000,
+                logger=NoLogger(),
+            )
+            policies = Policies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=10_000), worker=worker)
+            await build_worker(stream, outside, policies).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(count(msgspec.json.decode(sys.argv[1], type=Place)))

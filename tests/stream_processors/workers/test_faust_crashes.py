@@ -1,0 +1,134 @@
+"""Workers as processes of their own, killed and stopped at any moment: what they had begun is redone, never doubled."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+
+from schemas.frame import NewFrame, encode
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka_sink import KafkaSink
+from stream_processors.backends.log.kafka_topic import Topic, create_topic
+from stream_processors.backends.sql.http import HttpDatabase, HttpServer
+from tests.conftest import HttpDatabases
+from tests.factories import make_batch, make_event
+from tests.stream_processors.counting import PARTITIONS, partition_of_event
+from tests.stream_processors.workers.faust_process import Place, WorkerProcess
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = 90.0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Traffic:
+    """Events with retries, posted while the workers come and go, and what the store has of them."""
+
+    def __init__(self, sink: KafkaSink, database: HttpDatabase, place: Place) -> None:
+        self.place = place
+        self._sink = sink
+        self._database = database
+        self._posted = 0
+
+    async def post(self, count: int) -> None:
+        """New events, and with them those of the post before again."""
+        events = [
+            make_event(f"key_{n}", {"tokens": n}) for n in range(max(self._posted - count, 0), self._posted + count)
+        ]
+        arrival = time.time_ns() // 1000
+        await self._sink.append(
+            [
+                NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))
+                for number in range(PARTITIONS)
+                if (chosen := [event for event in events if partition_of_event(event) == number])
+            ]
+        )
+        self._posted += count
+
+    async def flow(self, seconds: float) -> None:
+        """Posts for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            await self.post(20)
+            await asyncio.sleep(0.05)
+
+    async def is_exact(self) -> None:
+        """Every event is counted in the end, and no event twice: in the sums, the raw events and the seen keys."""
+        total = sum(range(self._posted))
+        wanted = (Decimal(total), self._posted, self._posted, self._posted, self._posted)
+        deadline = time.monotonic() + DEADLINE
+        while (found := await asyncio.to_thread(self._found)) != wanted:
+            assert time.monotonic() < deadline, f"{found}, not {wanted}"
+            await asyncio.sleep(0.2)
+
+    async def goes_on(self) -> None:
+        """Posts until flushes are claimed that were not before."""
+        before, deadline = await asyncio.to_thread(self._claims), time.monotonic() + DEADLINE
+        while await asyncio.to_thread(self._claims) < before + PARTITIONS:
+            assert time.monotonic() < deadline, "nothing is counted any more"
+            await self.flow(0.2)
+
+    def _claims(self) -> int:
+        return int(self._database.query_rows("SELECT count() FROM flushes WHERE kind = 'claim'")[0][0])
+
+    def _found(self) -> Sequence[object]:
+        sums = self._database.query_rows("SELECT sum(sum), sum(count) FROM usage WHERE meter = 'tokens'")[0]
+        events = self._database.query_rows("SELECT count(), uniqExact(key_hash) FROM events")[0]
+        seen = self._database.query_rows("SELECT count() FROM seen")[0]
+        return (*sums, *events, *seen)
+
+
+@asynccontextmanager
+async def traffic(
+    servers: str, topic: str, server: HttpServer, database: HttpDatabase, name: str
+) -> AsyncIterator[Traffic]:
+    cluster = Cluster(servers=servers)
+    await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
+    async with KafkaSink(cluster, topic) as sink:
+        yield Traffic(
+            sink, database, Place(servers=servers, topic=topic, store_port=server.address.port, database=name)
+        )
+
+
+async def test_a_killed_worker_s_frames_are_redone(
+    real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
+) -> None:
+    """Two workers, killed in turn while traffic flows: whoever is left takes over, and nothing is lost or doubled."""
+    database = http_databases()
+    name = str(database.query_rows("SELECT currentDatabase()")[0][0])
+    async with traffic(real_broker, topic_name(), server, database, name) as flowing:
+        with WorkerProcess(flowing.place) as first, WorkerProcess(flowing.place) as second:
+            for worker in (first, second):
+                await flowing.goes_on()
+                worker.kill()
+                await flowing.goes_on()
+                worker.start()
+            await flowing.flow(1.0)
+            await flowing.is_exact()
+
+
+async def test_a_zombie_does_no_harm(
+    real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
+) -> None:
+    """Stopped in the middle of traffic until another has taken its partitions over, then woken: guards stop it."""
+    database = http_databases()
+    name = str(database.query_rows("SELECT currentDatabase()")[0][0])
+    async with traffic(real_broker, topic_name(), server, database, name) as flowing:
+        with WorkerProcess(flowing.place) as zombie:
+            await flowing.goes_on()
+            zombie.signal(signal.SIGSTOP)
+            with WorkerProcess(flowing.place):
+                # The zombie had all partitions, so this is another who has taken them over.
+                await flowing.goes_on()
+                zombie.signal(signal.SIGCONT)
+                await flowing.flow(3.0)
+                await flowing.goes_on()
+                await flowing.is_exact()
