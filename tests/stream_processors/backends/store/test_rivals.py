@@ -26,7 +26,7 @@ from tests.store_process import StoreProcess
 from tests.stream_processors.backends.store.relay import Relay
 from tests.stream_processors.backends.store.rival import NAMES, flush
 
-RIVALS, RACES = 3, 20
+RIVALS, RACES = 3, 12
 KILLS = 5
 RECEIPT = backfill_receipt("acme_live", "tokens", 0, 3)
 
