@@ -39,7 +39,10 @@ class LogTail(Protocol):
     """The growing end of the log, as whoever decides when to flush watches it."""
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (seconds, as a reader expects)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+
+        Raises StoreFailed where the log cannot be asked: an outage must not look like a log that ends here.
+        """
         ...
 
     def end_offset(self, partition: int) -> int:

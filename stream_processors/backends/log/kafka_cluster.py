@@ -9,6 +9,7 @@ import msgspec
 from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
@@ -77,8 +78,8 @@ def explained(error: BaseException, cluster: Cluster, topic: str) -> str:
             remedy = "the topic, or a partition of it, is not there: `tallyhouse topics check` tells which"
         case TopicAuthorizationFailedError():
             remedy = f"user {cluster.user!r} must be allowed to describe, read and write this topic"
-        case MessageSizeTooLargeError():
-            remedy = "its max.message.bytes is too small for our frames: `tallyhouse topics check` tells how to mend it"
+        case MessageSizeTooLargeError() | RecordListTooLargeError():
+            remedy = "the topic takes only smaller frames than ours: `tallyhouse topics check` tells how to mend it"
         case _:
             remedy = (
                 "is a broker up there and reachable from here, has every partition a leader, and are as many replicas "

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaClient
-from aiokafka.errors import NoError, for_code
+from aiokafka.errors import NoError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -36,11 +36,13 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.cluster_id}/{self.topic_id}"
 
 
-async def described(client: AIOKafkaClient, topic: str) -> Described:
-    """Raises the client's errors; UnknownTopicOrPartitionError where there is no such topic."""
+async def find_topic(client: AIOKafkaClient, topic: str) -> Described | None:
+    """None where there is no such topic; asking does not make it. Raises the client's errors."""
     answer = await client.send(client.get_random_node(), _MetadataRequest(topic))
     (code, _, topic_id, _, partitions, _, _) = answer.topics[0]
     error = for_code(code)
+    if error is UnknownTopicOrPartitionError:
+        return None
     if error is not NoError:
         raise error(topic)
     return Described(

@@ -47,11 +47,11 @@ class Offsets:
                 offsets: Mapping[TopicPartition, int] = await self._opened().beginning_offsets([place])
         return offsets[place]
 
-    async def ends(self, partitions: Iterable[int]) -> Mapping[int, int]:
+    async def ends(self, partitions: Iterable[int], seconds: float | None = None) -> Mapping[int, int]:
         """The next offset to be given, of each."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         with troubles(self._cluster, self._topic):
-            async with asyncio.timeout(self._policy.call_seconds):
+            async with asyncio.timeout(self._policy.call_seconds if seconds is None else seconds):
                 offsets: Mapping[TopicPartition, int] = await self._opened().end_offsets(places)
         return {place.partition: end for place, end in offsets.items()}
 
@@ -76,9 +76,10 @@ class Ends:
     def last_heard(self, partition: int) -> int:
         return self._tail.end(partition)
 
-    async def ask(self, partitions: Iterable[int] | None = None) -> None:
+    async def ask(self, partitions: Iterable[int] | None = None, seconds: float | None = None) -> None:
         """Hear anew, of all partitions or some. Raises StoreFailed."""
-        self._tail.advance(await self._offsets.ends(range(self._partitions) if partitions is None else partitions))
+        asked = range(self._partitions) if partitions is None else partitions
+        self._tail.advance(await self._offsets.ends(asked, seconds))
 
     async def ask_one(self, partition: int) -> int:
         await self.ask([partition])
@@ -89,20 +90,23 @@ class Ends:
         self._empty[partition] = (start, end)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the partition ends after `start`, at the latest after `timeout` seconds."""
+        """Return when the partition ends after `start`, at the latest after `timeout` seconds.
+
+        Raises StoreFailed where that cannot be asked: nobody must take an outage for a log that ends here.
+        """
         empty_from, empty_to = self._empty.get(partition, (0, 0))
         if empty_from <= start < empty_to:
             start = empty_to
         if self._tail.end(partition) > start:
             return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self.ask([partition], max(timeout, _GLANCE_SECONDS))
         self._awaited[partition] += 1
         try:
-            began = asyncio.get_running_loop().time()
-            await self._glance(partition, max(timeout, _GLANCE_SECONDS))
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._keep_asking())
-            left = timeout - (asyncio.get_running_loop().time() - began)
-            await self._tail.wait(partition, start, max(left, 0))
+            await self._tail.wait(partition, start, max(timeout - (loop.time() - began), 0))
         finally:
             self._awaited[partition] -= 1
 
@@ -111,13 +115,8 @@ class Ends:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 
-    async def _glance(self, partition: int, seconds: float) -> None:
-        """Whoever waits is told by the end of the wait, not by an error: the next reading will raise it."""
-        with suppress(StoreFailed, TimeoutError):
-            await asyncio.wait_for(self.ask([partition]), seconds)
-
     async def _keep_asking(self) -> None:
         while awaited := [partition for partition, waiting in self._awaited.items() if waiting > 0]:
-            with suppress(StoreFailed):  # As in `_glance`.
+            with suppress(StoreFailed):  # Whoever waits next will be told.
                 await self.ask(awaited)
             await asyncio.sleep(self._poll_seconds)

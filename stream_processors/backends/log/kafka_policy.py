@@ -23,8 +23,8 @@ class KafkaPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Payloads are compressed already: doing it again costs time and gains nothing."""
     call_seconds: float = 5.0
     """A question to the brokers that makes no progress for so long has failed."""
-    fetch_bytes: int = 4 * MEBIBYTE
-    """How much one fetch of a partition brings; also what a partition that is read keeps in memory."""
+    fetch_bytes: int = MEBIBYTE
+    """How much one fetch brings. Up to three times as much is in memory for each partition that is read."""
     poll_seconds: float = 0.025
     """How often the ends of partitions that someone waits for are asked for."""
     commit_seconds: float = 1.0

@@ -1,11 +1,11 @@
 """Reads one partition of the log, forwards from any offset, through a consumer that is assigned to it alone."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.errors import StoreFailed
 from schemas.frame import Frame
 from stream_processors.backends.log.kafka_cluster import TROUBLE, Cluster, troubles
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
@@ -26,47 +26,47 @@ class PartitionReader:
         self._place = TopicPartition(topic, partition)
         self._policy = policy
         self._consumer: AIOKafkaConsumer | None = None
-        self._next = -1
-        """The consumer gives frames from here on, except for the one ahead."""
-        self._ahead: Frame | None = None
+        self._ahead: deque[Frame] = deque()
+        """What is fetched and not yet taken: every frame from `_begin` up to `_next`, where the consumer goes on."""
+        self._begin = self._next = 0
 
     async def go_to(self, start: int) -> None:
         """The next frame is the first one at or after `start`."""
-        if self._consumer is not None and self._next <= start <= (self._ahead.offset if self._ahead else self._next):
-            return
-        with self._troubles():
-            consumer = await self._connected()
-            consumer.seek(self._place, start)
-        self._next, self._ahead = start, None
+        if self._consumer is not None and self._begin <= start <= self._next:
+            while self._ahead and self._ahead[0].offset < start:
+                self._ahead.popleft()
+        else:
+            with self._troubles():
+                consumer = await self._connected()
+                consumer.seek(self._place, start)
+            self._ahead.clear()
+            self._next = start
+        self._begin = start
 
     async def peek(self, end: int) -> Frame | None:
         """The next frame, which stays the next one; None where there is none before `end`.
 
         Raises StoreFailed where the brokers give neither for too long.
         """
-        if self._ahead is None and self._next < end:
+        if not self._ahead and self._next < end:
             try:
                 with self._troubles():
                     async with asyncio.timeout(self._policy.call_seconds):
-                        self._ahead = await self._fetched(end)
+                        await self._fetch(end)
             except BaseException:
                 await self.close()
                 raise
-        if self._ahead is None or self._ahead.offset >= end:
-            return None
-        return self._ahead
+        return self._ahead[0] if self._ahead and self._ahead[0].offset < end else None
 
     def take(self) -> Frame:
         """The frame peeked at; the one after it is next."""
-        if self._ahead is None:
-            raise StoreFailed("there is no frame to take: peek first")
-        frame, self._ahead = self._ahead, None
-        self._next = frame.offset + 1
+        frame = self._ahead.popleft()
+        self._begin = frame.offset + 1
         return frame
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
-        self._next, self._ahead = -1, None
+        self._ahead.clear()
         if consumer is None:
             return
         try:
@@ -74,21 +74,20 @@ class PartitionReader:
         except TROUBLE:
             return  # It only reads: nothing is lost with it.
 
-    async def _fetched(self, end: int) -> Frame | None:
+    async def _fetch(self, end: int) -> None:
         consumer = await self._connected()
         consumer.resume(self._place)
         try:
-            while self._next < end:
-                records = await consumer.getmany(self._place, timeout_ms=_FETCH_WAIT_MS, max_records=1)
+            while not self._ahead and self._next < end:
+                records = await consumer.getmany(self._place, timeout_ms=_FETCH_WAIT_MS)
                 for record in records.get(self._place, ()):
-                    # After retention has cut the log the consumer begins at what is left, and that may be before.
-                    if record.offset >= self._next:
-                        return frame_of(self._place.partition, record.offset, record.headers, record.value)
-                # Offsets without a frame (a mark of a transaction, say) move the position all the same.
-                self._next = max(self._next, await consumer.position(self._place))
+                    # A consumer whose place is gone begins at what is left, and that may be before.
+                    if record.offset >= self._begin:
+                        self._ahead.append(frame_of(self._place.partition, record.offset, record.headers, record.value))
+                # Offsets without a frame (the mark of a transaction, say) move the position all the same.
+                self._next = await consumer.position(self._place)
         finally:
             consumer.pause(self._place)
-        return None
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -99,7 +98,7 @@ class PartitionReader:
                 await consumer.stop()
                 raise
             consumer.assign([self._place])
-            consumer.seek(self._place, max(self._next, 0))
+            consumer.seek(self._place, self._begin)
             consumer.pause(self._place)
             self._consumer = consumer
         return self._consumer

@@ -89,8 +89,7 @@ class KafkaSink:
         except (*TROUBLE, AssertionError) as error:  # The client asserts that a partition is there.
             self._replace(producer)
             raise Overloaded(
-                f"frames were not acknowledged within {self._policy.append_seconds:g} s: "
-                f"{explained(error, self._cluster, self._topic)}",
+                f"the frames were not acknowledged: {explained(error, self._cluster, self._topic)}",
                 retry_after=_RETRY_AFTER,
             ) from error
 

@@ -10,17 +10,20 @@ import msgspec
 from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from schemas.errors import IdentityChanged, Misconfigured
 from schemas.timestamps import DAY
 from stream_processors.backends.log.kafka_cluster import Cluster, troubles
-from stream_processors.backends.log.kafka_metadata import Described, described
+from stream_processors.backends.log.kafka_metadata import Described, find_topic
 from stream_processors.backends.log.kafka_policy import FRAME_BYTES
+from stream_processors.backends.log.policy import MEBIBYTE
 
 _CALL_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
 _ENDLESS = 2**63 - 1
 _ENVELOPE_BYTES = 10_000
+_SEGMENT_BYTES = 256 * MEBIBYTE
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
             "unclean.leader.election.enable": "false",
             "compression.type": "producer",
             "max.message.bytes": str(FRAME_BYTES + _ENVELOPE_BYTES),
+            "segment.bytes": str(_SEGMENT_BYTES),
             "message.timestamp.type": "CreateTime",
             # An arrival stamp is never refused, whatever a clock did: what was accepted must get in.
             "message.timestamp.before.max.ms": str(_ENDLESS),
@@ -59,6 +63,7 @@ _WHY = {
     "unclean.leader.election.enable": "a leader that lags behind would drop acknowledged frames",
     "compression.type": "payloads are compressed already; the brokers should not do it again",
     "max.message.bytes": "the largest frame must fit",
+    "segment.bytes": "the largest frame must fit into a segment",
     "message.timestamp.type": "retention must go by the arrival the gateway has stamped",
     "message.timestamp.before.max.ms": "frames of a gateway whose clock is behind would be refused",
     "message.timestamp.after.max.ms": "frames of a gateway whose clock is ahead would be refused",
@@ -105,7 +110,15 @@ async def create_topic(cluster: Cluster, topic: Topic) -> bool:
         if error is not NoError:
             said = message or error.__name__
             raise Misconfigured([f"topic {topic.name!r} cannot be made at {cluster.servers}: {said}"])
+    await _until_known(cluster, topic.name)
     return True
+
+
+async def _until_known(cluster: Cluster, name: str) -> None:
+    """The controller has made it; the brokers hear of it a little later."""
+    async with _client(cluster, name) as client:
+        while await find_topic(client, name) is None:  # noqa: ASYNC110 - the news comes from another machine
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
@@ -127,18 +140,11 @@ async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
 
 async def describe_topic(cluster: Cluster, name: str) -> Described:
     """What the brokers say of the topic. Raises Misconfigured where there is none."""
-    with troubles(cluster, name):
-        client = AIOKafkaClient(**cluster.arguments(_CALL_SECONDS))
-        try:
-            async with asyncio.timeout(_CALL_SECONDS):
-                await client.bootstrap()
-                return await described(client, name)
-        except UnknownTopicOrPartitionError as error:
-            raise Misconfigured(
-                [f"topic {name!r} is not there at {cluster.servers}: `tallyhouse topics create` makes it"]
-            ) from error
-        finally:
-            await client.close()
+    async with _client(cluster, name) as client:
+        found = await find_topic(client, name)
+    if found is None:
+        raise Misconfigured([f"topic {name!r} is not there at {cluster.servers}: `tallyhouse topics create` makes it"])
+    return found
 
 
 def _replication(cluster: Cluster, topic: Topic, found: Described) -> Iterator[Difference]:
@@ -169,8 +175,8 @@ def _differences(cluster: Cluster, topic: Topic, found: Mapping[str, str]) -> It
 
 
 def _more_than_enough(name: str, has: str, wanted: str) -> bool:
-    """Longer retention and larger messages do no harm."""
-    if name not in ("retention.ms", "max.message.bytes"):
+    """Longer retention, larger messages and larger segments do no harm."""
+    if name not in ("retention.ms", "max.message.bytes", "segment.bytes"):
         return False
     return _amount(has) >= _amount(wanted)
 
@@ -191,10 +197,23 @@ async def _settings_of(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, st
 
 
 @asynccontextmanager
-async def _admin(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _client(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaClient]:
     """Whatever is asked of it must be answered in bounded time."""
-    admin = AIOKafkaAdminClient(**cluster.arguments(_CALL_SECONDS))
     with troubles(cluster, topic):
+        client = AIOKafkaClient(**cluster.arguments(_CALL_SECONDS))
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await client.bootstrap()
+                yield client
+        finally:
+            await client.close()
+
+
+@asynccontextmanager
+async def _admin(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """The same for what only the library's own client of that sort can ask."""
+    with troubles(cluster, topic):
+        admin = AIOKafkaAdminClient(**cluster.arguments(_CALL_SECONDS))
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 await admin.start()

@@ -10,6 +10,7 @@ from schemas.frame import Frame, NewFrame
 from schemas.timestamps import DAY
 from stream_processors.backends.log.kafka import KafkaFrameLog
 from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka_commits import Commits
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.kafka_sink import KafkaSink
 from stream_processors.backends.log.kafka_topic import Topic, create_topic
@@ -63,9 +64,11 @@ async def new_topic(cluster: Cluster, partitions: int = PARTITIONS) -> Topic:
 
 
 @asynccontextmanager
-async def opened(cluster: Cluster, topic: Topic, policy: KafkaPolicy | None = None) -> AsyncIterator[Both]:
+async def opened(
+    cluster: Cluster, topic: Topic, policy: KafkaPolicy | None = None, commits: Commits | None = None
+) -> AsyncIterator[Both]:
     async with (
         KafkaSink(cluster, topic.name, policy) as sink,
-        KafkaFrameLog(cluster, topic.name, topic.partitions, policy) as log,
+        KafkaFrameLog(cluster, topic.name, topic.partitions, policy, commits) as log,
     ):
         yield Both(sink, log)

@@ -1,6 +1,7 @@
 """The log on Kafka keeps the log's contract, over gaps and retention, and says what is wrong when it cannot."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,8 @@ from schemas.errors import Alarm, Overloaded, StoreFailed
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka import KafkaFrameLog
 from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.log.kafka_policy import KafkaPolicy
+from stream_processors.backends.log.kafka_commits import GroupCommits
+from stream_processors.backends.log.kafka_policy import FRAME_BYTES, KafkaPolicy
 from stream_processors.backends.log.kafka_records import headers_of
 from stream_processors.backends.log.kafka_sink import KafkaSink
 from stream_processors.backends.log.policy import LogPolicy
@@ -210,6 +212,29 @@ async def test_a_closed_log_says_so(cluster: Cluster) -> None:
         await log.read(0, 0, max_bytes=0)
 
 
+@pytest.mark.anyio
+async def test_the_largest_frame_fits(cluster: Cluster) -> None:
+    """Through the producer, the topic's limit and a fetch that asked for far less."""
+    payload = random.Random(0).randbytes(FRAME_BYTES)
+    async with opened(cluster, await new_topic(cluster)) as log:
+        await log.append([new_frame(payload=payload), new_frame(payload=b"after")])
+        assert [f.payload for f in await everything(log)] == [payload, b"after"]
+
+
+@pytest.mark.anyio
+async def test_what_is_counted_is_told_to_kafka(cluster: Cluster) -> None:
+    """Under a group's name, where Kafka's own tools find it; never more than was said."""
+    topic = await new_topic(cluster)
+    commits = GroupCommits(cluster, topic.name, "counted", topic.partitions)
+    async with opened(cluster, topic, commits=commits) as log:
+        await log.append([*numbered(5), *numbered(3, partition=2)])
+        await log.acknowledge(0, 3)
+        await log.acknowledge(2, 0)
+        async with commits:
+            await log.acknowledge(2, 1)
+    assert await committed(cluster, "counted", topic.name) == {0: 4, 2: 2}
+
+
 STEPS = st.lists(
     st.one_of(st.integers(1, 5), st.tuples(st.integers(0, 2), st.integers(0, 200))), min_size=1, max_size=25
 )
@@ -265,6 +290,16 @@ async def leave_a_mark(cluster: Cluster, topic: str, log: Both) -> None:
         return log.end_offset(0) == end + 2
 
     await eventually(marked)
+
+
+async def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
+    admin = AIOKafkaAdminClient(**cluster.arguments(5))
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return {place.partition: found.offset for place, found in offsets.items() if place.topic == topic}
 
 
 async def cut(cluster: Cluster, topic: str, before: int) -> None:

@@ -132,11 +132,14 @@ async def test_a_silent_broker_is_given_up_in_time(mortal_broker: KafkaBroker, c
             refused = await asyncio.gather(*(took(log.append([new_frame(payload=bytes(30_000))])) for _ in range(9)))
             assert max(refused) < 2 * HURRIED.append_seconds
             assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
-            for question in (log.first_offset(0), log.read(0, 1, max_bytes=1), log.oldest_arrival(0, 1)):
+            questions = (
+                log.first_offset(0),
+                log.read(0, 1, max_bytes=1),
+                log.oldest_arrival(0, 1),
+                log.wait(0, 1, 0.2),
+            )
+            for question in questions:
                 assert await took(question) < 2 * HURRIED.call_seconds
-            began = asyncio.get_running_loop().time()
-            await log.wait(0, 1, 0.2)
-            assert asyncio.get_running_loop().time() - began < 2 * HURRIED.call_seconds
             await landed(log)
         finally:
             mortal_broker.resume()
