@@ -1,4 +1,4 @@
-"""What tests of several packages share: one ClickHouse engine per test process and one behind HTTP, apart by database."""
+"""What tests of several packages share: per test process one ClickHouse engine in it, and one behind HTTP."""
 
 import itertools
 from collections.abc import Callable, Iterator
