@@ -1,13 +1,14 @@
 """`tallyhouse serve`: listens, opens everything, says how to use it, and stops cleanly when asked to."""
 
-import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
 
 import uvloop
 
 from ingest_gateway import memory
+from ingest_gateway.clickhouse_port import clickhouse_listening, open_clickhouse_port
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded import Embedded, open_embedded
 from ingest_gateway.environment import read_settings
@@ -22,20 +23,26 @@ _SWITCH_SECONDS = 0.001
 """How long the processors' thread may hold the interpreter while a request waits: a fifth of the default."""
 
 
-def serve() -> int:
+def serve(environ: Mapping[str, str]) -> int:
     """The exit code, once stopped."""
-    settings = read_settings(os.environ)
+    settings = read_settings(environ)
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.keep_freed_memory()
-    with listening(settings.host, settings.port) as listener:
-        uvloop.run(_serve(settings, listener, Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())))
+    around = Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())
+    with listening(settings.host, settings.port) as listener, clickhouse_listening(settings) as for_clients:
+        uvloop.run(_serve(settings, listener, for_clients, around))
     return 0
 
 
-async def _serve(settings: Settings, listener: socket.socket, around: Surroundings) -> None:
-    async with open_embedded(settings, around) as embedded:
+async def _serve(
+    settings: Settings, listener: socket.socket, for_clients: socket.socket | None, around: Surroundings
+) -> None:
+    async with (
+        open_embedded(settings, around) as embedded,
+        open_clickhouse_port(for_clients, settings, embedded.ledger.api_keys),
+    ):
         first_key = await _install_key(settings, embedded)
         server = Server(embedded.app, settings.shutdown_grace)
         port = listener.getsockname()[1]

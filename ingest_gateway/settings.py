@@ -120,6 +120,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             "Bytes of frames waiting to be counted; beyond it posts are answered 503 with Retry-After.",
         ),
     ] = 4 * 10**9
+    clickhouse_port: Annotated[
+        int | None,
+        Setting(
+            whole(1, 65535),
+            "Port on the loopback interface for ClickHouse clients, read-only. The password is a live key with the "
+            "admin scope; what it opens are the rows of all accounts. Without it there is no such port.",
+        ),
+    ] = None
     process_events: Annotated[
         bool,
         Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),

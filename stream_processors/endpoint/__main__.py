@@ -10,32 +10,30 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
-
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
 from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.endpoint.admission import by_password
 from stream_processors.endpoint.app import Served, create_app
 from stream_processors.endpoint.bodies import BodyLimits
+from stream_processors.endpoint.serving import HOST, listening, serving
 from stream_processors.endpoint.whole import Whole
-
-HOST = "127.0.0.1"
 
 
 def main() -> int:
     """The exit code, once stopped."""
     arguments = _arguments()
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
+    limits = EngineLimits()
     arguments.path.mkdir(parents=True, exist_ok=True)
     with (
-        _listening(arguments.port) as listener,
+        listening(arguments.port) as listener,
         _spool(arguments.path) as spool,
-        ChdbStatements(arguments.path / "store", EngineLimits()) as engine,
+        ChdbStatements(arguments.path / "store", limits) as engine,
         ThreadPoolExecutor(arguments.statements, thread_name_prefix="statement") as threads,
     ):
         version, timezone = engine.run(Statement(text="SELECT version(), timezone()")).body.decode().split()
         served = Served(
-            access=Whole(engine, spool),
+            access=Whole(engine, spool, limits.statement_seconds),
             admit=by_password(password),
             database="default",
             threads=threads,
@@ -58,15 +56,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _listening(port: int) -> socket.socket:
-    # With the protocol named: the event loop sends without delay only on sockets that say they are TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
-    listener.listen(512)
-    return listener
-
-
 @contextmanager
 def _spool(path: Path) -> Iterator[Path]:
     """Where bodies wait. What a killed process left there is nobody's."""
@@ -77,31 +66,13 @@ def _spool(path: Path) -> Iterator[Path]:
     yield spool
 
 
-class Server(uvicorn.Server):
-    """Stops at SIGINT and SIGTERM and then returns, so that the engine can be closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
 async def _serve(served: Served, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        create_app(served),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=10,
-    )
-    print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it waits for this
-    await Server(config).serve(sockets=[listener])
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(create_app(served), listener):
+        print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it waits
+        await stop.wait()
 
 
 if __name__ == "__main__":

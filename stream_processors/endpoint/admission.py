@@ -1,20 +1,31 @@
-"""Who may come in: one password, compared in the same time however wrong it is."""
+"""Who may come in: whoever has the password, compared in the same time however wrong it is."""
 
 import hmac
 
+from stream_processors.backends.sql.chdb_statements import StatementFailed
 from stream_processors.endpoint.app import Admission
+from stream_processors.endpoint.asking import Caller
 from stream_processors.endpoint.errors import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, refusal
 
 
 def by_password(expected: str | None) -> Admission:
-    """Without one expected, everyone on this machine may come in."""
+    """Without one expected, every program on this machine may come in, but no page that a browser shows."""
 
-    async def admit(given: str | None) -> None:
+    async def admit(caller: Caller) -> None:
         if expected is None:
-            return
-        if not given:
-            raise refusal(REQUIRED_PASSWORD, "Authentication failed: send the password, as user:password or as a key.")
-        if not hmac.compare_digest(expected.encode(), given.encode()):
-            raise refusal(AUTHENTICATION_FAILED, "Authentication failed: the password is incorrect.")
+            if caller.origin is not None:
+                raise refusal(AUTHENTICATION_FAILED, "Authentication failed: pages may ask only with a password.")
+        elif not hmac.compare_digest(expected.encode(), require_password(caller).encode()):
+            raise refuse_password()
 
     return admit
+
+
+def require_password(caller: Caller) -> str:
+    if not caller.password:
+        raise refusal(REQUIRED_PASSWORD, "Authentication failed: send the password, as user:password or as a key.")
+    return caller.password
+
+
+def refuse_password() -> StatementFailed:
+    return refusal(AUTHENTICATION_FAILED, "Authentication failed: the password is incorrect.")

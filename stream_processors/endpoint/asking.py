@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -34,6 +35,14 @@ _REFUSED = {
 }
 
 
+class Caller(NamedTuple):
+    """Who asks. Users' names mean nothing here."""
+
+    password: str | None
+    origin: str | None
+    """The page in a browser that asks, where it is one."""
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One statement as the URL, the headers and the form fields give it. The body may go on with it."""
 
@@ -44,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str]
     parameters: Mapping[str, str]
     compression: bool
-    password: str | None
+    caller: Caller
 
 
 def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> Asked:
@@ -70,7 +79,7 @@ def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], 
         settings=settings,
         parameters=parameters,
         compression=settings.get("enable_http_compression") in ("1", "true"),
-        password=_password(headers) or known["password"] or None,
+        caller=Caller(_password(headers) or known["password"] or None, headers.get("origin")),
     )
 
 

@@ -13,9 +13,9 @@ Geo, Geo Polygon, Hash, IP Address, JSON, Logical, Map, Mathematical, Null, Nume
 Rounding, String, String Replacement, String Search, String Splitting, Time Window, Tuple, Type Conversion, URL, UUID"""
 
 PURE_CATEGORIES = frozenset(_CATEGORIES.split(", "))
-"""What is not here cannot be called, so a kind of function that a later engine brings is refused until it is read up on.
-Left out on purpose: AI (it speaks to the network), Dictionary, Embedded Dictionary and Machine Learning (they load what
-is configured elsewhere), Introspection, Internal, and of Other all but these:"""
+"""What is not here cannot be called, so a kind of function that a later engine brings is refused until it is known what
+it does. Left out on purpose: AI (it speaks to the network), Dictionary, Embedded Dictionary and Machine Learning
+(they load what is configured elsewhere), Introspection, Internal, and of Other all but these:"""
 
 _OTHERS = """
 bar blockNumber byteSize countDigits currentDatabase currentSchemas currentUser defaultValueOfTypeName displayName

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import IO, BinaryIO, cast
 
-import lz4.frame  # type: ignore[import-untyped] # it ships no types
+import lz4.frame
 import zstandard
 
 READERS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(

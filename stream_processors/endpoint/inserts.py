@@ -11,6 +11,7 @@ from typing import NamedTuple
 from stream_processors.endpoint.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, refusal
 from stream_processors.endpoint.lexer import Token, tokens
 
+VALUES = "values"
 _LINE_SPACE = b" \t\f"
 
 
@@ -57,9 +58,22 @@ def _insert(text: bytes, head: list[Token], end: Token, format_name: str, data_s
     selects = any(token.depth == 0 and token.is_word("SELECT") for token in head)
     if selects and len(sources) != 1:
         raise refusal(NOT_IMPLEMENTED, "INSERT SELECT with FORMAT must read its data through exactly one input().")
+    if any(token.text == b";" for token in head):
+        raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+    if format_name.lower() == VALUES:
+        _check_end(text[data_start:])
     if any(token.is_word("INFILE") for token in head):
         raise refusal(NOT_IMPLEMENTED, "FROM INFILE is not supported over HTTP: send the data in the body.")
     return Insert(text[: end.start], format_name, data_start, sources[0] if sources else None)
+
+
+def _check_end(values: bytes) -> None:
+    """The engine reads values up to a semicolon, and leaves the rest unread."""
+    ended = False
+    for token in tokens(values):
+        if ended:
+            raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+        ended = token.text == b";"
 
 
 def _inputs(head: Sequence[Token]) -> list[tuple[int, int, bytes]]:

@@ -14,7 +14,9 @@ from stream_processors.endpoint.asking import Asked
 from stream_processors.endpoint.bodies import Body
 from stream_processors.endpoint.catalogue import Catalogue
 from stream_processors.endpoint.errors import ACCESS_DENIED, READONLY, SYNTAX_ERROR, refusal
+from stream_processors.endpoint.lexer import tokens
 from stream_processors.endpoint.outcome import Outcome, format_of
+from stream_processors.endpoint.turn import Turn
 from stream_processors.endpoint.vetting import ENGINE_DATABASES, vet
 from stream_processors.endpoint.whole import text_of
 
@@ -33,6 +35,8 @@ OF_THE_ANSWER = (
 )
 """Settings that begin like this change how an answer is written, and that is all."""
 
+FIRST_WORDS = ("SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN")
+
 SETTINGS = frozenset({"date_time_output_format", "extremes", "session_timezone"})
 OF_THE_CONNECTION = frozenset(
     {
@@ -48,8 +52,13 @@ OF_THE_CONNECTION = frozenset(
 BOUNDS = {"max_execution_time": 60, "max_result_rows": 10_000_000}
 """May be lowered."""
 
-_FIXED = {"max_result_bytes": "256000000", "result_overflow_mode": "throw", "readonly": "1"}
-"""`readonly` comes last: nothing can be set after it."""
+_FIXED = {
+    "max_result_bytes": "256000000",
+    "result_overflow_mode": "throw",
+    # An expression alone is no statement: with EXPLAIN before it, it could be read as something else.
+    "implicit_select": "0",
+    "readonly": "1",
+}
 
 
 class ReadOnly:
@@ -59,10 +68,10 @@ class ReadOnly:
         self._engine = engine
         self._catalogue = catalogue
 
-    def run(self, asked: Asked, body: Body, *, may_write: bool, mark: str) -> Outcome:  # noqa: ARG002 - nobody may
+    def run(self, asked: Asked, body: Body, turn: Turn) -> Outcome:
         """Blocks until it is done."""
         url = asked.text.encode()
-        head = (url + b"\n" if url else b"") + body.read(HEAD)
+        head = (url + b"\n" if url else b"") + body.read(HEAD + 1)
         if len(head) > HEAD:
             raise refusal(SYNTAX_ERROR, f"Max query size exceeded: a statement may have {HEAD} bytes.")
         if asked.database.lower() in ENGINE_DATABASES:
@@ -71,9 +80,9 @@ class ReadOnly:
             text=text_of(head),
             format=asked.format,
             database=asked.database,
-            settings=vetted_settings(asked.settings) | _FIXED,
+            settings=_bounded(vetted_settings(asked.settings), turn),
             parameters=asked.parameters,
-            mark=mark,
+            mark=turn.mark,
         )
         self._vet(statement)
         return Outcome(self._engine.run(statement), format_of(head, asked.format))
@@ -82,6 +91,9 @@ class ReadOnly:
         self._engine.cancel_read(mark)
 
     def _vet(self, statement: Statement) -> None:
+        first = next(tokens(statement.text.encode()), None)
+        if first is None or not (first.is_word(*FIRST_WORDS) or first.text == b"("):
+            raise refusal(READONLY, "Cannot execute query in readonly mode: this port only reads.")
         kind = self._engine.kind_of(statement.text)
         if kind.statements > 1:
             raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
@@ -107,6 +119,11 @@ def vetted_settings(asked: Mapping[str, str]) -> dict[str, str]:
         else:
             raise refusal(READONLY, f"Cannot modify {name!r} setting in readonly mode.")
     return settings
+
+
+def _bounded(settings: dict[str, str], turn: Turn) -> dict[str, str]:
+    limits = {name: str(bound) for name, bound in BOUNDS.items()} | settings
+    return limits | {"max_execution_time": turn.seconds_left(limits["max_execution_time"])} | _FIXED
 
 
 def _lowered(name: str, value: str) -> str:

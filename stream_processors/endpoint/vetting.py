@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from stream_processors.endpoint.catalogue import TABLE_FUNCTIONS, Catalogue
-from stream_processors.endpoint.errors import ACCESS_DENIED, refusal
+from stream_processors.endpoint.errors import ACCESS_DENIED, READONLY, refusal
 
 _NODES = """
 ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
@@ -65,6 +65,8 @@ def _vet_node(kind: str, rest: str, parent: str, catalogue: Catalogue) -> None:
         database, _, table = name.lower().partition(".")
         if database in ENGINE_DATABASES and table and table.partition(".")[0] not in ENGINE_TABLES:
             raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: table {name}.")
+    elif kind == "Set" and parent != "Explain":
+        raise refusal(READONLY, "Cannot modify settings in readonly mode: those of the answer may be set in the URL.")
     elif kind == "Explain" and name.removeprefix("EXPLAIN") not in EXPLAINED:
         raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {name}.")
 

@@ -9,9 +9,10 @@ from stream_processors.backends.sql.chdb_statements import ChdbStatements, Kind,
 from stream_processors.endpoint.asking import Asked
 from stream_processors.endpoint.bodies import Body, in_file
 from stream_processors.endpoint.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, TOO_LARGE, refusal
-from stream_processors.endpoint.inserts import Insert, is_insert, parse_insert
+from stream_processors.endpoint.inserts import VALUES, Insert, is_insert, parse_insert
 from stream_processors.endpoint.lexer import tokens
 from stream_processors.endpoint.outcome import Outcome, format_of
+from stream_processors.endpoint.turn import Turn
 
 HEAD = 1 << 20
 """Within so many bytes a statement must end, and its data, if any, begin."""
@@ -23,18 +24,24 @@ _SESSION_WORDS = {
 }
 
 
+_AS_A_SERVER = {"implicit_select": "0"}
+"""Where the engine inside a process has another default than a server."""
+
+
 class Whole:
     """Runs what is asked, as asked, or refuses it: nothing is left out silently."""
 
-    def __init__(self, engine: ChdbStatements, spool: Path) -> None:
+    def __init__(self, engine: ChdbStatements, spool: Path, seconds: int) -> None:
+        """`seconds` is the time limit of a statement that names none."""
         self._engine = engine
         self._spool = spool
+        self._seconds = seconds
 
-    def run(self, asked: Asked, body: Body, *, may_write: bool, mark: str) -> Outcome:
+    def run(self, asked: Asked, body: Body, turn: Turn) -> Outcome:
         """Blocks until it is done."""
         url = asked.text.encode()
         head = (url + b"\n" if url else b"") + body.read(HEAD)
-        statement = statement_of(asked, may_write=may_write, mark=mark)
+        statement = statement_of(asked, turn, self._seconds)
         insert = parse_insert(head) if is_insert(head) else None
         if insert is not None:
             return self._insert(insert, statement, head, body)
@@ -52,6 +59,8 @@ class Whole:
         self._engine.cancel_read(mark)
 
     def _insert(self, insert: Insert, statement: Statement, head: bytes, body: Body) -> Outcome:
+        if insert.format.lower() == VALUES and body.read(1):
+            raise refusal(TOO_LARGE, f"VALUES may have {HEAD} bytes: send more than that in another format.")
         data = chain([head[insert.data_start :]], body.rest())
         if insert.source is None:
             plain = with_text(statement, text_of(insert.head), format=insert.format)
@@ -62,10 +71,11 @@ class Whole:
             return Outcome(self._engine.run(rewritten), None)
 
 
-def statement_of(asked: Asked, *, may_write: bool, mark: str) -> Statement:
-    """All but the text."""
-    settings = dict(asked.settings)
-    if not may_write:
+def statement_of(asked: Asked, turn: Turn, seconds: int) -> Statement:
+    """All but the text. GET is for what does not write, as on a server."""
+    settings = _AS_A_SERVER | dict(asked.settings)
+    settings["max_execution_time"] = turn.seconds_left(settings.get("max_execution_time", str(seconds)))
+    if not turn.may_write:
         settings["readonly"] = "1" if settings.get("readonly") == "1" else "2"
     return Statement(
         text="",
@@ -73,7 +83,7 @@ def statement_of(asked: Asked, *, may_write: bool, mark: str) -> Statement:
         database=asked.database,
         settings=settings,
         parameters=asked.parameters,
-        mark=mark,
+        mark=turn.mark,
     )
 
 
@@ -98,6 +108,8 @@ def check_single(engine: ChdbStatements, text: str) -> Kind:
 
 def check_session_free(statement: bytes) -> None:
     """What would change a session ends with its statement here, so it is refused."""
+    if all(token.text == b";" for token in tokens(statement)):
+        raise refusal(SYNTAX_ERROR, "Empty query.")
     words = [token.text.decode().upper() for token in tokens(statement) if token.kind == "word"]
     if words[:1] and words[0] in _SESSION_WORDS:
         raise refusal(NOT_IMPLEMENTED, f"{words[0]} has no effect without a session: {_SESSION_WORDS[words[0]]}.")

@@ -1,0 +1,1 @@
+"""Tests of ClickHouse's HTTP interface over the embedded engine."""
