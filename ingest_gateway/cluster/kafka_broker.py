@@ -91,8 +91,11 @@ class KafkaBroker:
         self.start()
 
     def pause(self) -> None:
-        """Let it neither answer nor hang up, as a network that went silent."""
+        """Let it neither answer nor hang up, as a network that went silent; returns when it is."""
         self._program.signal(signal.SIGSTOP)
+        # A signal takes its time to reach every thread.
+        while self._serves():
+            time.sleep(POLL_SECONDS)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
@@ -121,14 +124,17 @@ class KafkaBroker:
         told_before = self.log.stat().st_size if self.log.exists() else 0
         self._program.start(self._node.run_command())
         deadline = time.monotonic() + START_SECONDS
-        # Its own id, for at a taken port the broker of somebody else may answer.
-        while cluster_at(HOST, self._node.ports.clients) != self._node.cluster:
+        while not self._serves():
             if self._program.pids() is None:
                 raise ProgramFailed(f"the broker ended while it started: {self._trouble(told_before)}")
             if time.monotonic() > deadline:
                 self._program.kill()
                 raise ProgramFailed(f"the broker does not answer after {START_SECONDS} s: {self._trouble(told_before)}")
             time.sleep(POLL_SECONDS)
+
+    def _serves(self) -> bool:
+        """By its own id, for at a taken port the broker of somebody else may answer."""
+        return cluster_at(HOST, self._node.ports.clients) == self._node.cluster
 
     def _trouble(self, told_before: int) -> str:
         """What it has complained of since it was started."""

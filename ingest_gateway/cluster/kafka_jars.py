@@ -15,7 +15,9 @@ VERSION = "4.3.1"
 """The newest that can be had whole: of 4.4.0 Maven Central lacks a part (kafka-tools-api)."""
 
 JAVA_AT_LEAST = 17
-JAVA_REMEDY = "install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME to it"
+JAVA_REMEDY = (
+    "install Java 17 or newer (Debian 12 or newer: apt-get install default-jre-headless), or set JAVA_HOME to it"
+)
 MAVEN_REMEDY = "install Maven (Debian: apt-get install maven)"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 POM = """\
@@ -59,7 +61,7 @@ def kafka_runtime(environ: Mapping[str, str], tell: Tell) -> Runtime:
     java = _java(environ)
     jars = _cache(environ) / f"kafka-{VERSION}"
     if not jars.is_dir():
-        _fetch(jars, tell)
+        _fetch(jars, environ, tell)
     return Runtime(java, jars)
 
 
@@ -81,7 +83,7 @@ def _cache(environ: Mapping[str, str]) -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "tallyhouse"
 
 
-def _fetch(jars: Path, tell: Tell) -> None:
+def _fetch(jars: Path, environ: Mapping[str, str], tell: Tell) -> None:
     """All jars or none: they are fetched beside their place and moved there whole, by one process at a time."""
     jars.parent.mkdir(parents=True, exist_ok=True)
     with jars.with_name(f"{jars.name}.lock").open("a") as lock:
@@ -90,19 +92,19 @@ def _fetch(jars: Path, tell: Tell) -> None:
             return
         tell(f"fetching Kafka {VERSION} (45 MB, once) into {jars}")
         with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f"{jars.name}.") as folder:
-            _run_maven(Path(folder))
+            _run_maven(Path(folder), environ)
             (Path(folder) / "jars").rename(jars)
 
 
-def _run_maven(folder: Path) -> None:
-    maven = shutil.which("mvn")
+def _run_maven(folder: Path, environ: Mapping[str, str]) -> None:
+    maven = shutil.which("mvn", path=environ.get("PATH"))
     if maven is None:
         raise ToolMissing("Maven", MAVEN_REMEDY)
     pom = folder / "pom.xml"
     pom.write_text(POM.format(version=VERSION))
     command = (maven, "-B", "-q", "--strict-checksums", "-f", str(pom), COPY, f"-DoutputDirectory={folder / 'jars'}")
     done = subprocess.run(  # noqa: S603 our own words, and the program just found
-        command, capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
+        command, env=environ, capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
     )
     if done.returncode:
         raise ToolMissing(

@@ -5,27 +5,17 @@ import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from random import SystemRandom
-from typing import NamedTuple
 
 import pytest
 
 from ingest_gateway.cluster.kafka_broker import KafkaBroker
 from ingest_gateway.cluster.kafka_jars import Runtime, ToolMissing, kafka_runtime
-from tests.broker.container import container, docker_answers
-from tests.broker.stand_in import LIMITS, stand_in
+from tests.broker.choice import Shared, Tell, best_broker
+from tests.broker.container import docker_answers
 from tests.skips import must_not_skip, skip_without
-
-Tell = Callable[[str], None]
-
-
-class Shared(NamedTuple):
-    """The broker all tests use, and what is missing for it to be a real one."""
-
-    bootstrap: str
-    missing: ToolMissing | None
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +33,13 @@ def tell_aloud(request: pytest.FixtureRequest) -> Tell:
 @pytest.fixture(scope="session")
 def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell) -> Iterator[Shared]:
     """The best that can be had here: a container, else a local broker, else a stand-in."""
-    with _opened(_folder_of_the_run(tmp_path_factory) / "kafka", tell_aloud) as shared:
+    folder = _folder_of_the_run(tmp_path_factory) / "kafka"
+    with ExitStack() as stack:
+        choice = best_broker(folder, os.environ, tell_aloud, docker=docker_answers(), only_real=must_not_skip())
+        try:
+            shared = stack.enter_context(choice)
+        except ToolMissing as missing:
+            skip_without(missing.what, missing.remedy)
         yield shared
 
 
@@ -88,22 +84,3 @@ def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
     """The same for all workers of xdist: theirs lie in it."""
     own = factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@contextmanager
-def _opened(folder: Path, tell: Tell) -> Iterator[Shared]:
-    if docker_answers():
-        with container() as bootstrap:
-            yield Shared(bootstrap, None)
-        return
-    try:
-        runtime = kafka_runtime(os.environ, tell)
-    except ToolMissing as missing:
-        if must_not_skip():
-            skip_without(missing.what, missing.remedy)
-        tell(f"Kafka is NOT the real one in this run: librdkafka's mock stands in for it; {LIMITS}. {missing}")
-        with stand_in() as bootstrap:
-            yield Shared(bootstrap, missing)
-        return
-    with KafkaBroker(folder, runtime, SystemRandom()) as local:
-        yield Shared(local.bootstrap, None)

@@ -72,14 +72,14 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.02)
 
 
-def test_what_is_shared_serves(broker: str, topic_name: Callable[[], str]) -> None:
+def test_what_is_shared_serves(real_broker: str, topic_name: Callable[[], str]) -> None:
     """The broker all tests share takes messages and gives them back."""
     topic = topic_name()
 
     async def there_and_back() -> list[bytes]:
-        await make_topic(broker, topic)
-        await send(broker, topic, MESSAGES)
-        return await received(broker, topic, len(MESSAGES))
+        await make_topic(real_broker, topic)
+        await send(real_broker, topic, MESSAGES)
+        return await received(real_broker, topic, len(MESSAGES))
 
     assert asyncio.run(there_and_back()) == MESSAGES
 
