@@ -85,9 +85,13 @@ def answer(rows: Iterable[Row], query: UsageQuery, groups_of: dict[str, list[str
         best = set(
             sorted(totals, key=lambda whole: (totals[whole].copy_negate(), whole[0], as_text(whole[1])))[: query.top]
         )
+    # Windows in order, without asking when they begin: any minutes of theirs will do, if they are the same for all.
+    seen: dict[object, int] = {}
+    for (_, window, _), found in cells.items():
+        seen[window] = min(seen.get(window, found[0]["minute"]), *(row["minute"] for row in found))
     ordered = sorted(
         (key for key in cells if (key[0], key[2]) in best),
-        key=lambda key: _order(query, key[0], min(row["minute"] for row in cells[key]), key[2], totals[key[0], key[2]]),
+        key=lambda key: _order(query, key[0], seen[key[1]], key[2], totals[key[0], key[2]]),
     )
     return [(*key, value_of(cells[key], query.meter.aggregation)) for key in ordered]
 
