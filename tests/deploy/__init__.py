@@ -1,0 +1,1 @@
+"""What is deployed, held to what there is."""
