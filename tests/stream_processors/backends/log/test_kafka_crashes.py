@@ -129,6 +129,7 @@ async def test_a_silent_broker_is_given_up_in_time(mortal_broker: KafkaBroker, c
         assert len(await everything(log)) == 1
         mortal_broker.pause()
         try:
+            await silenced(log)
             refused = await asyncio.gather(*(took(log.append([new_frame(payload=bytes(30_000))])) for _ in range(9)))
             assert max(refused) < 2 * HURRIED.append_seconds
             assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
@@ -160,6 +161,16 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(mortal_broker: Ka
         await asyncio.to_thread(mortal_broker.start)
         await insisted(lambda: log.read(0, 0, max_bytes=0, last=2))
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=2)] == [0, 1, 2]
+
+
+async def silenced(log: Both) -> None:
+    """A process that is stopped may go on for a moment, until each of its threads has noticed."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                await log.append(numbered(1))
+            except Overloaded:
+                return
 
 
 async def landed(log: Both) -> None:
