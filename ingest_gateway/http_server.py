@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -55,8 +55,7 @@ class Server(uvicorn.Server):
 def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
     """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = _listener(host, port, shared=False)
     except OSError as error:
         what = f"cannot listen on {host} port {port}: {error.strerror or error}"
         how = f"stop what uses it, or name another with TALLYHOUSE_HOST and {setting}"
@@ -85,3 +84,20 @@ class SideServer(Server):
         finally:
             self.end()
             await running
+
+
+@contextmanager
+def listening_often(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
+    """The same port several times: the system spreads connections over them.
+
+    Processes that share one listener do not share its connections: whoever wakes first takes all that wait.
+    """
+    with listening(host, port) as alone:  # Nobody else has it: others could join in otherwise, and not be noticed.
+        taken: int = alone.getsockname()[1]
+    with ExitStack() as stack:
+        yield [stack.enter_context(_listener(host, taken, shared=True)) for _ in range(times)]
+
+
+def _listener(host: str, port: int, *, shared: bool) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)

@@ -7,6 +7,7 @@ port for its health and numbers besides: whoever collects them asks there.
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import uvloop
@@ -17,7 +18,7 @@ from ingest_gateway.cluster.gateway import open_gateway
 from ingest_gateway.cluster.process import begin
 from ingest_gateway.cluster.processes import Processes, end_with_parent, python_module
 from ingest_gateway.cluster.settings import ClusterSettings
-from ingest_gateway.http_server import Server, SideServer, listening
+from ingest_gateway.http_server import Server, SideServer, listening, listening_often
 from ingest_gateway.surroundings import Surroundings
 from schemas.timestamps import SECOND
 
@@ -25,24 +26,22 @@ from schemas.timestamps import SECOND
 def run_gateway() -> int:
     """The exit code, once stopped."""
     settings, around = begin()
+    if settings.gateway_workers > 1:
+        with listening_often(settings.host, settings.port, settings.gateway_workers) as listeners:
+            return uvloop.run(_keep_running(settings, around, listeners))
     with listening(settings.host, settings.port) as listener:
-        if settings.gateway_workers == 1:
-            uvloop.run(_serve(settings, around, listener, None))
-            return 0
-        listener.set_inheritable(True)
-        return uvloop.run(_keep_running(settings, around, listener))
+        uvloop.run(_serve(settings, around, listener, None))
+    return 0
 
 
-async def _keep_running(settings: ClusterSettings, around: Surroundings, listener: socket.socket) -> int:
+async def _keep_running(settings: ClusterSettings, around: Surroundings, listeners: Sequence[socket.socket]) -> int:
+    descriptors = [listener.fileno() for listener in listeners]
     commands = [
-        python_module("ingest_gateway.cluster.gateway_process", listener.fileno(), number, os.getpid())
-        for number in range(settings.gateway_workers)
+        python_module("ingest_gateway.cluster.gateway_process", descriptor, number, os.getpid())
+        for number, descriptor in enumerate(descriptors)
     ]
     processes = Processes(
-        commands,
-        pass_fds=[listener.fileno()],
-        stop_seconds=settings.shutdown_grace / SECOND,
-        logger=around.logger,
+        commands, descriptors=descriptors, stop_seconds=settings.shutdown_grace / SECOND, logger=around.logger
     )
     return await processes.run()
 

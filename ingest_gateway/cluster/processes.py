@@ -10,6 +10,8 @@ from contextlib import suppress
 
 from schemas.logs import Logger
 
+FAILED = 1
+"""Exit code of who says itself what failed. At the very first start, whoever keeps us running should hear of it."""
 MISCONFIGURED = 2
 """Exit code of who cannot run as it is told to: starting it again will not help."""
 
@@ -28,12 +30,13 @@ class Processes:
         self,
         commands: Sequence[Sequence[str]],
         *,
-        pass_fds: Sequence[int],
+        descriptors: Sequence[int],
         stop_seconds: float,
         logger: Logger,
     ) -> None:
+        """Each copy is handed the open descriptor that stands where its command does."""
         self._commands = commands
-        self._pass_fds = pass_fds
+        self._descriptors = descriptors
         self._stop_seconds = stop_seconds + _LATE_SECONDS
         self._logger = logger
         self._stopping = asyncio.Event()
@@ -45,7 +48,7 @@ class Processes:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         codes = await asyncio.gather(*map(self._keep, range(len(self._commands))))
-        return max(codes)
+        return max(map(abs, codes))
 
     async def _keep(self, number: int) -> int:
         loop = asyncio.get_running_loop()
@@ -54,11 +57,12 @@ class Processes:
             began = loop.time()
             code = await self._run_once(number)
             if self._stopping.is_set():
-                return code
-            if code == MISCONFIGURED:
+                return 0 if code == -signal.SIGTERM else code  # Told to stop before it could listen to that.
+            is_settled = loop.time() - began > _LONG_ENOUGH
+            if code == MISCONFIGURED or (code == FAILED and not failures and not is_settled):
                 self._stop()
                 return code
-            failures = 1 if loop.time() - began > _LONG_ENOUGH else failures + 1
+            failures = 1 if is_settled else failures + 1
             self._logger.error("a process ended and is started again", process=number, exit_code=code)
             if await self._is_told_to_stop_within(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE)):
                 return 0
@@ -72,14 +76,14 @@ class Processes:
     async def _run_once(self, number: int) -> int:
         process = await asyncio.create_subprocess_exec(
             *self._commands[number],
-            pass_fds=self._pass_fds,
+            pass_fds=[self._descriptors[number]],
             start_new_session=True,  # Ctrl-C is for the one that keeps them running.
         )
         self._running[number] = process
         if self._stopping.is_set():  # Told to while it was being started.
             self._end(process)
         try:
-            return abs(await process.wait())
+            return await process.wait()
         finally:
             del self._running[number]
 

@@ -9,6 +9,7 @@ from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.cluster.worker import Worker, open_worker
 from ingest_gateway.http_server import Server, listening
 from ingest_gateway.surroundings import Surroundings
+from schemas.logs import Logger
 from schemas.timestamps import SECOND
 
 
@@ -24,12 +25,11 @@ async def _work(settings: ClusterSettings, around: Surroundings, listener: socke
     async with open_worker(settings, around) as worker:
         memory.settle()
         around.logger.info("ready", health=settings.url_at(listener.getsockname()[1]))
-        await _count_until_stopped(worker, listener)
-        around.logger.info("stopping")
+        await _count_until_stopped(worker, listener, around.logger)
     around.logger.info("stopped")
 
 
-async def _count_until_stopped(worker: Worker, listener: socket.socket) -> None:
+async def _count_until_stopped(worker: Worker, listener: socket.socket, logger: Logger) -> None:
     """The server hears the signals, and ends too when the counting does."""
     server = Server(worker.health, grace=SECOND)
     counting = asyncio.create_task(worker.faust.run())
@@ -37,5 +37,6 @@ async def _count_until_stopped(worker: Worker, listener: socket.socket) -> None:
     try:
         await server.serve(sockets=[listener])
     finally:
+        logger.info("stopping: finishing what is being counted")
         worker.faust.stop()
         await counting

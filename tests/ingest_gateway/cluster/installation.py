@@ -1,0 +1,144 @@
+"""A cluster of our own: its processes started as an operator would, on a broker and a store that tests share."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.server import KEY, PATIENCE, ROOT, free_port, wait_until
+
+
+class Program:
+    """One `tallyhouse` process, with a log file and an address that tells its health."""
+
+    def __init__(self, words: list[str], environ: Mapping[str, str], log: Path, url: str) -> None:
+        self.url = url
+        self._words = words
+        self._environ = environ
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ingest_gateway", *self._words],
+                env=self._environ,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(f"{self._words} to be ready", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self.is_running, f"{self._words} ended: {self.output()[-3000:]}"
+        return is_ready(self.url)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def stop(self) -> int:
+        """As an operator would; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As a power switch would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self._process.wait(PATIENCE)
+
+
+class Installation:
+    """What all processes of one cluster are told."""
+
+    def __init__(self, folder: Path, broker: str, topic: str, clickhouse: str, ledger: str) -> None:
+        self._folder = folder
+        self.settings = {
+            "KAFKA_BROKERS": broker,
+            "KAFKA_TOPIC": topic,
+            "KAFKA_REPLICATION": "1",
+            "KAFKA_MIN_INSYNC": "1",
+            "WORKER_GROUP": topic,
+            "CLICKHOUSE_URL": clickhouse,
+            "CLICKHOUSE_DATABASE": f"cluster_{os.urandom(6).hex()}",
+            "LEDGER_URL": ledger,
+            "PARTITIONS": "4",
+            "LOG_FORMAT": "json",
+            "API_RATE_LIMIT": "0",
+            "BOOTSTRAP_API_KEY": KEY,
+        }
+
+    def prepare(self) -> None:
+        """Topic, tables, first key."""
+        for words in (["topics", "create"], ["migrate"]):
+            run = self.run(*words)
+            assert run.returncode == 0, run.stderr
+
+    def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """A command that ends by itself."""
+        return subprocess.run(
+            [sys.executable, "-m", "ingest_gateway", *words],
+            env=self._environ(settings),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    @contextmanager
+    def gateway(self, **settings: str) -> Iterator[Program]:
+        port = free_port()
+        with self._program(["gateway"], port, {"PORT": str(port), **settings}) as gateway:
+            yield gateway
+
+    @contextmanager
+    def worker(self, **settings: str) -> Iterator[Program]:
+        port = free_port()
+        with self._program(["worker"], port, {"METRICS_PORT": str(port), **settings}) as worker:
+            yield worker
+
+    @contextmanager
+    def _program(self, words: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Program]:
+        log = self._folder / f"{words[0]}-{port}.log"
+        program = Program(words, self._environ(settings), log, f"http://127.0.0.1:{port}")
+        program.start()
+        try:
+            yield program
+        finally:
+            if program.is_running:
+                program.kill()
+
+    def _environ(self, settings: Mapping[str, str]) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
+        return clean | {f"TALLYHOUSE_{name}": value for name, value in (self.settings | dict(settings)).items()}
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def numbers(url: str, name: str) -> float:
+    """The sum of a metric over its labels."""
+    lines = httpx.get(f"{url}/metrics", timeout=5).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}")
