@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from schemas.errors import Overloaded
 from schemas.frame import NewFrame
@@ -41,7 +41,7 @@ class KafkaSink:
         self._flight = Flight(self._policy.in_flight_bytes)
         self._opening = asyncio.Lock()
         self._producer: Producer | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._home.settle()
@@ -52,10 +52,8 @@ class KafkaSink:
     ) -> None:
         """What is on its way still arrives, or is given up within bounded time."""
         self._home.leave()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._producer is not None:
-            await _ended(self._producer)
+        self._replace(self._producer)
+        await asyncio.gather(*self._ending)
 
     @property
     def in_flight_bytes(self) -> int:
@@ -74,8 +72,7 @@ class KafkaSink:
         size = sum(len(frame.payload) for frame in frames)
         self._flight.take_off(size)
         began = self._monotonic()
-        # In a task of its own: whoever stops waiting must not leave a producer in doubt behind.
-        await asyncio.shield(self._in_background(self._deliver(frames, size)))
+        await self._deliver(frames, size)
         self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
         self._metrics.count(Counter.FRAMES, len(frames))
         self._metrics.count(Counter.FRAME_BYTES, size)
@@ -108,18 +105,9 @@ class KafkaSink:
         """The next append makes a new one; this one gives up what it holds meanwhile."""
         if producer is not None and producer is self._producer:
             self._producer = None
-            self._in_background(_ended(producer))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # Looked at, so that one nobody waits for any more is not complained about.
+            ending = asyncio.create_task(_ended(producer))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
 
 async def _ended(producer: Producer) -> None:
