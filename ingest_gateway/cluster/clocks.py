@@ -1,14 +1,14 @@
 """Clocks of different machines: gateways stamp arrivals, and seen keys expire by them, so the clocks must agree."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from ingest_gateway.ingest.arrivals import Arrivals, LogEnd, newest_in_log
 from schemas.errors import Conflict
 from schemas.logs import Logger
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import Row
 
 FURTHEST_APART = MINUTE
 FOLLOW_SECONDS = 10.0
@@ -22,7 +22,13 @@ class Log(LogEnd, Protocol):
     async def ask_ends(self) -> None: ...
 
 
-async def check_clock(store: SqlThreads, clock: Callable[[], int]) -> None:
+class Store(Protocol):
+    """Whoever has the other clock."""
+
+    async def rows(self, sql: str) -> Sequence[Row]: ...
+
+
+async def check_clock(store: Store, clock: Callable[[], int]) -> None:
     """Raises Conflict where this machine's clock and the store's are too far apart to stamp arrivals by."""
     before = clock()
     ((stores,),) = await store.rows(_NOW)
@@ -35,10 +41,17 @@ async def check_clock(store: SqlThreads, clock: Callable[[], int]) -> None:
         )
 
 
-async def follow_others(arrivals: Arrivals, log: Log, partitions: int, logger: Logger) -> None:
+async def follow_others(
+    arrivals: Arrivals,
+    log: Log,
+    partitions: int,
+    logger: Logger,
+    *,
+    rest: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
     """Never stamp long before what others have stamped: a retry must not look younger here than its first there."""
     while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
+        await rest(FOLLOW_SECONDS)
         try:
             await log.ask_ends()
             arrivals.not_before(await newest_in_log(log, partitions))

@@ -55,6 +55,7 @@ async def open_gateway(settings: ClusterSettings, around: Surroundings) -> Async
         parts = await patiently(
             settings.connect_timeout / SECOND, lambda: open_parts(opened, settings, around, _READING), around.logger
         )
+        await check_clock(parts.store.threads, around.clock)
         arrivals = await _follow(opened, parts, settings, around)
         sink = await opened.enter_async_context(
             KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=around.metrics)

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from ingest_gateway.api import app
-from ingest_gateway.cluster.clocks import check_clock
 from ingest_gateway.cluster.log import identify_and_warn, open_log
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.cluster.store import Store, open_store
@@ -35,7 +34,6 @@ async def open_parts(
         identity = await identify_and_warn(settings, around.logger)
         log = await attempt.enter_async_context(open_log(settings, reading))
         store = attempt.enter_context(open_store(settings, identity))
-        await check_clock(store.threads, around.clock)
         ledger = attempt.enter_context(open_ledger(settings.ledger_url, around.clock, prepare=require_newest))
         opened.push_async_exit(attempt.pop_all())
         return Parts(log, store, ledger)
