@@ -1,5 +1,6 @@
 """The Faust app: a consumer group's share of the topic, handed over frame by frame. It keeps and decides nothing."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
@@ -7,6 +8,8 @@ import faust
 from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from faust.types.core import HeadersArg
+from mode.services import Service
+from mode.threads import ServiceThread
 
 from schemas.errors import Alarm
 from schemas.logs import Logger
@@ -22,6 +25,10 @@ not come back: it rejoins only when it fetches."""
 
 _QUEUE = 4096
 """Frames between Faust's fetcher and us. We take each one at once, so it is all but empty."""
+
+
+_ASKED = Service._execute_task.__name__  # noqa: SLF001
+"""What a task of Faust's is called that does what another thread asked for."""
 
 
 class Partitions(Protocol):
@@ -65,6 +72,25 @@ def build_app(settings: StreamSettings, partitions: Partitions, logger: Logger) 
     app.on_partitions_assigned.connect(on_assigned)  # type: ignore[arg-type] # its alias leaves a type variable open
     app.on_partitions_revoked.connect(on_revoked)  # type: ignore[arg-type] # the same
     return app
+
+
+def cut_off(app: faust.App) -> None:
+    """Break off whatever the app's own thread is at.
+
+    Its last commit waits for the brokers as long as they are away. Left alone, the thread would hold up the end of the
+    process, or be a member of the group, with partitions that nobody counts.
+    """
+    thread = app.consumer._thread  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way to it
+    if not thread.thread_loop.is_closed():
+        thread.thread_loop.call_soon_threadsafe(_break_off, thread)
+
+
+def _break_off(thread: ServiceThread) -> None:
+    """What it was asked to do; its main task then ends in the orderly way."""
+    thread._stopped.set()  # noqa: SLF001 - as its own `stop` does, which comes only after the last commit
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__name__", "") == _ASKED:
+            task.cancel()
 
 
 class Pausing:

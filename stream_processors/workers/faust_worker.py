@@ -5,13 +5,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import faust
 
+from schemas.errors import StoreFailed
 from schemas.flush import PartitionStatus
 from schemas.logs import Logger, NoLogger
 from stream_processors.flushing.policy import Pause
-from stream_processors.workers.faust_app import build_app
+from stream_processors.workers.faust_app import build_app, cut_off
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+_CUTS, _CUT_SECONDS = 20, 0.25
 
 
 class FaustWorker:
@@ -65,6 +68,8 @@ class FaustWorker:
 
     async def _run_once(self) -> bool:
         """One app, from its start to its end; whether it came as far as running."""
+        if not await self._brokers_answer():
+            return False
         app = build_app(self._settings, self._owned, self._logger)
         has_started = False
         try:
@@ -80,12 +85,25 @@ class FaustWorker:
             await self._end(app)
         return has_started
 
-    async def _end(self, app: faust.App) -> None:
+    async def _brokers_answer(self) -> bool:
+        """Asked first, for an app that finds none leaves a mess behind."""
         try:
-            await asyncio.wait_for(app.stop(), self._settings.stop_seconds)
-        except Exception:
-            # It may be what broke that does not stop. Its membership ends with its heartbeats.
-            self._logger.exception("the stream did not end in an orderly way")
+            await self._ask_ends()
+        except StoreFailed as error:
+            self._logger.warning("nothing is counted here until the brokers answer", error=str(error))
+            return False
+        return True
+
+    async def _end(self, app: faust.App) -> None:
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.wait({stopping}, timeout=self._settings.stop_seconds)
+        for _ in range(_CUTS):
+            if stopping.done():
+                break
+            cut_off(app)
+            await asyncio.wait({stopping}, timeout=_CUT_SECONDS)
+        if not stopping.done() or stopping.cancelled() or stopping.exception():
+            self._logger.error("the stream did not end in an orderly way: are the brokers away?")
 
     async def _rest(self, attempt: int) -> None:
         resting = asyncio.ensure_future(self._pause(attempt))

@@ -185,6 +185,34 @@ async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaB
         counting.is_exact()
 
 
+# Where a fetch of its own waits for brokers that are away, the client ends its thread with an exception.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_may_start_and_stop_while_the_broker_is_away(
+    mortal_broker: KafkaBroker, topic_name: TopicNames
+) -> None:
+    """It counts as soon as there is one; without one it stops all the same, in a bounded time."""
+
+    async def story() -> None:
+        async with kafka_counting(mortal_broker.bootstrap, topic_name()) as counting:
+            counting.stream = replace(counting.stream, stop_seconds=2.0)
+            counting.meters.add(make_meter("requests"))
+            await post(counting, 0, 30)
+            await asyncio.to_thread(mortal_broker.kill)
+            async with counting.working() as worker:
+                await asyncio.sleep(1.0)
+                await asyncio.to_thread(mortal_broker.restart)
+                await counting.counted(worker)
+                await asyncio.to_thread(mortal_broker.kill)
+                await asyncio.sleep(1.0)
+            counting.is_exact()
+            async with counting.working():
+                await asyncio.sleep(0.5)
+            await asyncio.to_thread(mortal_broker.restart)
+
+    # Not in the event loop of the other tests: it would hold against this one what Faust leaves behind.
+    asyncio.run(story())
+
+
 async def _answering(counting: KafkaCounting) -> None:
     """A broker that has just started elects its leaders first."""
 
