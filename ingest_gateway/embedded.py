@@ -1,6 +1,5 @@
 """Embedded mode: every part in one process, opened in the order in which one needs the other, closed in reverse."""
 
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,29 +11,23 @@ from ingest_gateway.api import app
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded_processors import open_processors
 from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
-from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
-from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.known_keys import FilteredKeys
 from ingest_gateway.ingest.recall import recall
 from ingest_gateway.ingest.recent import RecentKeys
-from ingest_gateway.logs import bind_request
-from ingest_gateway.prometheus import CONTENT_TYPE
+from ingest_gateway.service import app_policy, app_ports, app_surroundings, intake_policy
 from ingest_gateway.settings import Settings
 from ingest_gateway.surroundings import Surroundings
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.hashing import HASH_NAME
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite import SqliteFrameLog
-from stream_processors.backends.reading.replayed import Replayed
 from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.client import SqlClient, SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
-from stream_processors.backends.sql.listing import SqlEventReader
 from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.settings import EngineLimits
-from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.policy import WINDOW
 
@@ -85,26 +78,22 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
         newest = await newest_arrival(log, months, settings.partitions)
         arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
         arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
-        intake = await opened.enter_async_context(_intake(settings, log, known, recent, arrivals, around))
-        reader = SqlUsageReader(store.threads, settings.partitions)
-        ports = app.Ports(
-            api_keys=ledger.api_keys,
-            accounts=ledger.accounts,
-            meters=ledger.meters,
-            intake=intake,
-            sink=log,
-            usage=reader,
-            events=SqlEventReader(store.threads, Replayed(store.flushes, settings.partitions), around.clock),
-            status=processors.status,
-            budget=Budget(settings.body_budget, around.metrics),
-            checks={
-                "log": lambda: log.first_offset(0),
-                "ledger": ledger.meters.newest_version,
-                "store": reader.watermark,
-                "processors": processors.check,
-            },
+        intake = await opened.enter_async_context(
+            Intake(log, known, recent, arrivals.stamp, intake_policy(settings), around.metrics)
         )
-        yield Embedded(app.create_app(ports, _app_policy(settings), _app_surroundings(arrivals, around)), ledger)
+        ports = app_ports(
+            settings,
+            around,
+            ledger=ledger,
+            log=log,
+            sink=log,
+            intake=intake,
+            threads=store.threads,
+            seen=store.flushes,
+            status=processors.status,
+            checks={"processors": processors.check},
+        )
+        yield Embedded(app.create_app(ports, app_policy(settings), app_surroundings(arrivals.stamp, around)), ledger)
 
 
 def _identity(settings: Settings, log: SqliteFrameLog) -> Identity:
@@ -119,39 +108,3 @@ def _open_store(opened: AsyncExitStack, directory: DataDirectory, identity: Iden
     check_identity(client, DATABASE, identity)
     in_threads = SqlThreads(engine.database(DATABASE), threads)
     return Store(in_threads, EmbeddedStore(SqlEngine(in_threads)))
-
-
-def _intake(
-    settings: Settings,
-    log: SqliteFrameLog,
-    known: FilteredKeys,
-    recent: RecentKeys,
-    arrivals: Arrivals,
-    around: Surroundings,
-) -> Intake:
-    policy = IntakePolicy(
-        partitions=settings.partitions,
-        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
-    )
-    return Intake(log, known, recent, arrivals.stamp, policy, around.metrics)
-
-
-def _app_policy(settings: Settings) -> app.Policy:
-    return app.Policy(
-        partitions=settings.partitions,
-        api_per_minute=settings.api_rate_limit,
-        ingest_per_minute=settings.ingest_rate_limit,
-    )
-
-
-def _app_surroundings(arrivals: Arrivals, around: Surroundings) -> app.Surroundings:
-    return app.Surroundings(
-        clock=around.clock,
-        arrival=arrivals.stamp,
-        timer=time.perf_counter,
-        logger=around.logger,
-        bind_request=bind_request,
-        metrics=around.metrics,
-        render_metrics=around.metrics.render,
-        metrics_type=CONTENT_TYPE,
-    )

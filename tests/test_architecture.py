@@ -17,6 +17,7 @@ COMPOSITION_ROOTS = (
     "ingest_gateway/clickhouse_port",
     "ingest_gateway/embedded",
     "ingest_gateway/serve",
+    "ingest_gateway/service",
     "ingest_gateway/cluster/",
     "ingest_gateway/cli",
     "ingest_gateway/__main__",

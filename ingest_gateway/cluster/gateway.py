@@ -1,36 +1,31 @@
 """A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
-from ingest_gateway.api.health import Check
 from ingest_gateway.cluster.addresses import brokers_of
 from ingest_gateway.cluster.clocks import check_clock, follow_others
 from ingest_gateway.cluster.known import open_known_keys
-from ingest_gateway.cluster.parts import Parts, app_surroundings, open_parts
+from ingest_gateway.cluster.parts import Parts, open_parts
 from ingest_gateway.cluster.patience import patiently
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.cluster.status import ClusterStatus
 from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
-from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
-from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.recall import recall
 from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.service import app_policy, app_ports, app_surroundings, intake_policy
 from ingest_gateway.surroundings import Surroundings
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.kafka_sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
-from stream_processors.backends.reading.replayed import Replayed
-from stream_processors.backends.sql.listing import SqlEventReader
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
-from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.flushing.policy import WINDOW
 
 _RECALL_BYTES = 64 * MEBIBYTE
@@ -61,10 +56,22 @@ async def open_gateway(settings: ClusterSettings, around: Surroundings) -> Async
             KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=around.metrics)
         )
         intake = await _open_intake(opened, sink, parts, settings, arrivals, around)
-        ports = _ports(parts, settings, sink, intake, around)
+        log, store, ledger = parts
+        ports = app_ports(
+            settings,
+            around,
+            ledger=ledger,
+            log=log,
+            sink=sink,
+            intake=intake,
+            threads=store.threads,
+            seen=store.flushes,
+            status=ClusterStatus(store.flushes, log, settings.partitions, around.clock),
+            checks={"clock": lambda: check_clock(store.threads, around.clock)},
+        )
         surroundings = app_surroundings(arrivals.stamp, around)
         yield Gateway(
-            app.create_app(ports, _policy(settings), surroundings), app.create_health_app(ports.checks, surroundings)
+            app.create_app(ports, app_policy(settings), surroundings), app.create_health_app(ports.checks, surroundings)
         )
 
 
@@ -94,39 +101,6 @@ async def _open_intake(
     recent = RecentKeys(settings.recent_keys, WINDOW)
     await recall(recent, parts.log, settings.partitions, _RECALL_BYTES // settings.partitions)
     known = await opened.enter_async_context(open_known_keys(settings.redis_url, around))
-    policy = IntakePolicy(
-        partitions=settings.partitions,
-        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
-    )
-    return await opened.enter_async_context(Intake(sink, known, recent, arrivals.stamp, policy, around.metrics))
-
-
-def _ports(parts: Parts, settings: ClusterSettings, sink: KafkaSink, intake: Intake, around: Surroundings) -> app.Ports:
-    log, store, ledger = parts
-    reader = SqlUsageReader(store.threads, settings.partitions)
-    checks: Mapping[str, Check] = {
-        "log": lambda: log.first_offset(0),
-        "ledger": ledger.meters.newest_version,
-        "store": reader.watermark,
-        "clock": lambda: check_clock(store.threads, around.clock),
-    }
-    return app.Ports(
-        api_keys=ledger.api_keys,
-        accounts=ledger.accounts,
-        meters=ledger.meters,
-        intake=intake,
-        sink=sink,
-        usage=reader,
-        events=SqlEventReader(store.threads, Replayed(store.flushes, settings.partitions), around.clock),
-        status=ClusterStatus(store.flushes, log, settings.partitions, around.clock),
-        budget=Budget(settings.body_budget, around.metrics),
-        checks=checks,
-    )
-
-
-def _policy(settings: ClusterSettings) -> app.Policy:
-    return app.Policy(
-        partitions=settings.partitions,
-        api_per_minute=settings.api_rate_limit,
-        ingest_per_minute=settings.ingest_rate_limit,
+    return await opened.enter_async_context(
+        Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), around.metrics)
     )

@@ -1,16 +1,11 @@
 """What gateways and workers have in common: the log, the usage store and the ledger, opened together."""
 
-import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-from ingest_gateway.api import app
 from ingest_gateway.cluster.log import identify_and_warn, open_log
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.cluster.store import Store, open_store
-from ingest_gateway.logs import bind_request
-from ingest_gateway.prometheus import CONTENT_TYPE
 from ingest_gateway.surroundings import Surroundings
 from rating.ledger.migrate import require_newest
 from rating.ledger.opening import Ledger, open_ledger
@@ -37,16 +32,3 @@ async def open_parts(
         ledger = attempt.enter_context(open_ledger(settings.ledger_url, around.clock, prepare=require_newest))
         opened.push_async_exit(attempt.pop_all())
         return Parts(log, store, ledger)
-
-
-def app_surroundings(arrival: Callable[[], int], around: Surroundings) -> app.Surroundings:
-    return app.Surroundings(
-        clock=around.clock,
-        arrival=arrival,
-        timer=time.perf_counter,
-        logger=around.logger,
-        bind_request=bind_request,
-        metrics=around.metrics,
-        render_metrics=around.metrics.render,
-        metrics_type=CONTENT_TYPE,
-    )

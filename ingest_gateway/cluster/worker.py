@@ -8,9 +8,10 @@ from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
 from ingest_gateway.cluster.addresses import brokers_of
-from ingest_gateway.cluster.parts import Parts, app_surroundings, open_parts
+from ingest_gateway.cluster.parts import Parts, open_parts
 from ingest_gateway.cluster.patience import patiently
 from ingest_gateway.cluster.settings import ClusterSettings
+from ingest_gateway.service import app_surroundings
 from ingest_gateway.surroundings import Surroundings
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka_policy import KafkaPolicy

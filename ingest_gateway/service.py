@@ -1,0 +1,83 @@
+"""What every process that serves the app hands it, whatever log and store are behind."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from ingest_gateway.api import app
+from ingest_gateway.api.health import Check
+from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.logs import bind_request
+from ingest_gateway.ports import FrameSink, Status
+from ingest_gateway.prometheus import CONTENT_TYPE
+from ingest_gateway.settings import ServiceSettings
+from ingest_gateway.surroundings import Surroundings
+from rating.ledger.opening import Ledger
+from stream_processors.backends.reading.replayed import Replayed
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.listing import SqlEventReader
+from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from stream_processors.ports import FrameLog, SeenKeys
+
+
+def app_ports(
+    settings: ServiceSettings,
+    around: Surroundings,
+    *,
+    ledger: Ledger,
+    log: FrameLog,
+    sink: FrameSink,
+    intake: Intake,
+    threads: SqlThreads,
+    seen: SeenKeys,
+    status: Status,
+    checks: Mapping[str, Check],
+) -> app.Ports:
+    """`checks` are those besides the log's, the ledger's and the store's."""
+    reader = SqlUsageReader(threads, settings.partitions)
+    return app.Ports(
+        api_keys=ledger.api_keys,
+        accounts=ledger.accounts,
+        meters=ledger.meters,
+        intake=intake,
+        sink=sink,
+        usage=reader,
+        events=SqlEventReader(threads, Replayed(seen, settings.partitions), around.clock),
+        status=status,
+        budget=Budget(settings.body_budget, around.metrics),
+        checks={
+            "log": lambda: log.first_offset(0),
+            "ledger": ledger.meters.newest_version,
+            "store": reader.watermark,
+            **checks,
+        },
+    )
+
+
+def app_policy(settings: ServiceSettings) -> app.Policy:
+    return app.Policy(
+        partitions=settings.partitions,
+        api_per_minute=settings.api_rate_limit,
+        ingest_per_minute=settings.ingest_rate_limit,
+    )
+
+
+def app_surroundings(arrival: Callable[[], int], around: Surroundings) -> app.Surroundings:
+    return app.Surroundings(
+        clock=around.clock,
+        arrival=arrival,
+        timer=time.perf_counter,
+        logger=around.logger,
+        bind_request=bind_request,
+        metrics=around.metrics,
+        render_metrics=around.metrics.render,
+        metrics_type=CONTENT_TYPE,
+    )
+
+
+def intake_policy(settings: ServiceSettings) -> IntakePolicy:
+    return IntakePolicy(
+        partitions=settings.partitions,
+        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
+    )
