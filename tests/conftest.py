@@ -3,11 +3,13 @@
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
+from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.http import HttpDatabase, HttpServer
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
@@ -28,6 +30,21 @@ HttpDatabases = Callable[[], HttpDatabase]
 """The same, of an engine in another process."""
 
 
+_Database = TypeVar("_Database", bound=SqlClient)
+
+
+def migrated_databases(named: Callable[[str], _Database]) -> Callable[[], _Database]:
+    """One new database after the other, in the store whose databases `named` gives."""
+    numbers = itertools.count()
+
+    def make() -> _Database:
+        name = f"test_{next(numbers)}"
+        migrate(named("default"), name)
+        return named(name)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
     """A process can open only one data directory, ever: this is it."""
@@ -37,14 +54,7 @@ def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
 
 @pytest.fixture(scope="session")
 def databases(chdb: Chdb) -> Databases:
-    numbers = itertools.count()
-
-    def make() -> ChdbDatabase:
-        name = f"test_{next(numbers)}"
-        migrate(chdb.database("default"), name)
-        return chdb.database(name)
-
-    return make
+    return migrated_databases(chdb.database)
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +68,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
 
 @pytest.fixture(scope="session")
 def http_databases(server: HttpServer) -> HttpDatabases:
-    numbers = itertools.count()
-
-    def make() -> HttpDatabase:
-        name = f"test_{next(numbers)}"
-        migrate(server.database("default"), name)
-        return server.database(name)
-
-    return make
+    return migrated_databases(server.database)
 
 
 @pytest.fixture(scope="session")

@@ -2,60 +2,39 @@
 
 import re
 import selectors
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from stream_processors.backends.sql.http import ServerAddress
+from tests.killable import Killable
 
 START_SECONDS = 60
 
 
-class StoreProcess:
+class StoreProcess(Killable):
     """Keeps its directory and its port over restarts."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     @property
     def address(self) -> ServerAddress:
         return ServerAddress(host="127.0.0.1", port=self._port)
 
-    def start(self) -> None:
+    def launched(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "stream_processors.endpoint"]
         arguments = ["--path", str(self._path), "--port", str(self._port)]
-        self._process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = _first_line(self._process.stdout)
+        process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        line = _first_line(process.stdout)
         told = re.search(r"port (\d+)", line)
         assert told, f"the store process says {line!r} and not where it listens"
         self._port = int(told[1])
-
-    def kill(self) -> None:
-        """As a power cut would end it: no time for anything."""
-        self._signal(signal.SIGKILL)
-        assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.wait()
-        self._process.stdout.close()
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+        return process
 
 
 def _first_line(stream: IO[str]) -> str:

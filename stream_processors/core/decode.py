@@ -36,11 +36,10 @@ class Decoder(msgspec.Struct, frozen=True):
         """One object per text, to be asked by `values`. All at once; one by one where that fails."""
         try:
             found = self.many.decode(_as_list(texts))
-            if len(found) == len(texts):
-                return found
         except _UNREADABLE:
-            # Which of the texts it was shows only one by one; that one alone becomes a reject.
-            pass
+            found = []  # Which of the texts it was shows only one by one; that one alone becomes a reject.
+        if len(found) == len(texts):
+            return found
         return [self._decode_one(text) for text in texts.to_pylist()]
 
     def values(self, objects: list[Any], path: Path) -> list[Value]:

@@ -5,6 +5,7 @@ the `…_of` function beside it is the definition, value by value.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import MAX_EMAX as LARGEST_EXPONENT
 from decimal import MIN_EMIN as SMALLEST_EXPONENT
 from decimal import Context, Decimal
@@ -29,14 +30,12 @@ _WHOLE_LIMIT: Final = int(LARGEST)
 def numbers(values: Sequence[Value]) -> pa.Array:
     """Quantities; null where a value is missing, not a number, or too large."""
     types = set(map(type, values)) - {type(None)}
-    try:
+    # One that is too large, or has more than twelve places, shows only value by value.
+    with suppress(pa.ArrowInvalid, OverflowError):
         if types <= {int}:
             return _within_limit(pa.array(values, pa.int64()), _WHOLE_LIMIT).cast(QUANTITY)
         if types <= {int, Decimal}:
             return _within_limit(pa.array(values, QUANTITY), LARGEST)
-    except (pa.ArrowInvalid, OverflowError):
-        # Too large, or more than twelve places: value by value.
-        pass
     return pa.array([number_of(value) for value in values], QUANTITY)
 
 

@@ -15,23 +15,8 @@ from typing import Any
 import httpx
 
 from tests.e2e.server import PATIENCE, free_port, wait_until
+from tests.published import QUICKSTART
 from tests.skips import skip_without
-
-PUBLISHED = """{
-    "events": [
-      {
-        "event_name": "api.request",
-        "idempotency_key": "evt_abc123xyz",
-        "customer_id": "cm5x9z8nv0000h85r7l9p2k1m",
-        "timestamp": "2024-01-15T10:30:00Z",
-        "properties": {
-          "tokens": 150,
-          "model": "gpt-4"
-        }
-      }
-    ]
-  }"""
-"""The contract's own example, to the letter."""
 
 COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
 STARTED = re.compile(r"Tallyhouse is counting at (\S+),")
@@ -132,7 +117,7 @@ def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
         with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
             meter = {"code": "tokens", "name": "Tokens", "event_name": "api.request", "aggregation": "sum"}
             assert client.post("/v1/meters", json=meter | {"value_property": "$.tokens"}).status_code == 201
-            first, retry = (client.post("/v1/events/ingest", content=PUBLISHED) for _ in range(2))
+            first, retry = (client.post("/v1/events/ingest", content=QUICKSTART) for _ in range(2))
             told = first.json()
             assert (first.status_code, told["success"], told["accepted"]) == (200, True, 1)
             assert re.fullmatch(r"req_[A-Za-z0-9]+", told["request_id"])

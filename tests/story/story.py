@@ -111,7 +111,7 @@ class Story:
             await self._drain(partition)
         while await self._backfill.step():
             pass
-        self.counting.is_exact()
+        self.counting.assert_exact()
 
     async def _drain(self, partition: Partition) -> None:
         """A step that met a rival does nothing but forget, so nothing waits only after two such."""

@@ -146,7 +146,7 @@ class Counting:
         """Key, meter and reason of the values that were not counted, and which reject was tried again."""
         return sorted((r.idempotency_key, r.meter, r.code, r.replay_of or "") for r in self.rejects if r.meter)
 
-    def is_exact(self) -> None:
+    def assert_exact(self) -> None:
         """Every accepted event is counted once for every meter, or rejected once with the reason.
 
         So is every reject tried again, for its own meter, however often that was.

@@ -24,25 +24,11 @@ from schemas.metrics import NoMetrics
 from schemas.timestamps import DAY, to_iso, to_micros
 from tests.ingest_gateway.http.conftest import World
 from tests.ingest_gateway.http.fakes import NOW
+from tests.published import QUICKSTART
 
 pytestmark = pytest.mark.anyio
 
 INGEST = "/v1/events/ingest"
-
-QUICKSTART = """{
-    "events": [
-      {
-        "event_name": "api.request",
-        "idempotency_key": "evt_abc123xyz",
-        "customer_id": "cm5x9z8nv0000h85r7l9p2k1m",
-        "timestamp": "2024-01-15T10:30:00Z",
-        "properties": {
-          "tokens": 150,
-          "model": "gpt-4"
-        }
-      }
-    ]
-  }"""
 
 
 class NothingKnown:

@@ -107,7 +107,7 @@ class Story:
                 pass
         while await self._backfill.step():
             pass
-        self.counting.is_exact()
+        self.counting.assert_exact()
 
     async def _die(self, *, inserts: int, after: bool) -> None:
         store = self.counting.store
@@ -188,7 +188,7 @@ async def test_every_chunk_leaves_its_receipt() -> None:
         pass
     receipts = await counting.store.receipts("backfill/")
     assert receipts == {backfill_receipt(ACCOUNT, code, 0, chunk) for code in ("tokens", "other") for chunk in range(3)}
-    counting.is_exact()
+    counting.assert_exact()
     assert backfill_chunks(2 * BACKFILL_CHUNK + 1) == 3
 
 

@@ -58,7 +58,7 @@ async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
         partition = Partition(number, ports, FlushPolicy(filter_keys=1000, max_raw_bytes=60_000))
         while await partition.step():
             pass
-    counting.is_exact()
+    counting.assert_exact()
     claims = [row for row in counting.engine.flushes if isinstance(row, Claim)]
     assert max(claim.last - claim.first + 1 for claim in claims) == 5
     assert sum(claim.last - claim.first + 1 for claim in claims) == 40

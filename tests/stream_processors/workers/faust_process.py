@@ -1,13 +1,10 @@
 """A Faust worker as a process of its own, to be killed and stopped: `python -m …faust_process` and a line of JSON."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -25,6 +22,7 @@ from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_wiring import Outside, Policies, build_worker
 from stream_processors.workers.policy import WorkerPolicy
 from tests.factories import make_meter
+from tests.killable import Killable
 from tests.stream_processors.counting import PARTITIONS, GrowingMeters
 
 STATEMENTS = 4
@@ -39,35 +37,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     database: str
 
 
-class WorkerProcess:
+class WorkerProcess(Killable):
     """Counts with one meter, from its start until it is killed."""
 
     def __init__(self, place: Place) -> None:
+        super().__init__()
         self._place = place
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-
-    def start(self) -> None:
+    def launched(self) -> subprocess.Popen[bytes]:
         told = msgspec.json.encode(self._place).decode()
-        self._process = subprocess.Popen([sys.executable, "-m", __name__, told])
-
-    def kill(self) -> None:
-        """As a power cut would end it."""
-        self.signal(signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait()
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+        return subprocess.Popen([sys.executable, "-m", __name__, told])
 
 
 async def count(place: Place) -> None:

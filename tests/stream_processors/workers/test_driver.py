@@ -113,6 +113,9 @@ async def test_what_is_old_already_goes_at_once() -> None:
         await until(lambda: running.steps.position is not None)
         await append(running.log, arrival=NOW - 3600 * SECOND)
         await until(lambda: sum(running.steps.steps) == 1)
+        await append(running.log, arrival=NOW - 3600 * SECOND)
+        await until(lambda: sum(running.steps.steps) == 2)
+        assert [frames for frames in running.steps.steps if frames] == [1, 1]
         running.driver.stop()
         await append(running.log, arrival=NOW - 3600 * SECOND)
 

@@ -86,7 +86,7 @@ async def test_everything_is_counted_once_over_restarts() -> None:
         await counted(worker)
         assert worker.is_well
     assert not worker.is_well
-    counting.is_exact()
+    counting.assert_exact()
     assert counting.log.held_bytes == 0
 
 
@@ -107,7 +107,7 @@ async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
             return total == {"requests": 80, "tokens": sum(range(80))}
 
         await until(complete)
-    counting.is_exact()
+    counting.assert_exact()
 
 
 async def test_an_alarm_stops_one_partition_only() -> None:
@@ -136,9 +136,11 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 async def test_a_stop_before_the_start_is_nothing() -> None:
     """Taking down what never ran is no trouble."""
     counting = Counting()
-    EmbeddedWorker(
+    worker = EmbeddedWorker(
         [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
-    ).stop()
+    )
+    worker.stop()
+    assert not worker.is_well
 
 
 class StuckSteps:

@@ -60,7 +60,7 @@ class Traffic:
             await self.post(20)
             await asyncio.sleep(0.05)
 
-    async def is_exact(self) -> None:
+    async def assert_exact(self) -> None:
         """Every event is counted in the end, and no event twice: in the sums, the raw events and the seen keys."""
         total = sum(range(self._posted))
         wanted = (Decimal(total), self._posted, self._posted, self._posted, self._posted)
@@ -88,8 +88,10 @@ class Traffic:
 
 @asynccontextmanager
 async def traffic(
-    servers: str, topic: str, server: HttpServer, database: HttpDatabase, name: str
+    servers: str, topic: str, server: HttpServer, http_databases: HttpDatabases
 ) -> AsyncIterator[Traffic]:
+    database = http_databases()
+    name = str(database.query_rows("SELECT currentDatabase()")[0][0])
     cluster = Cluster(servers=servers)
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     async with KafkaSink(cluster, topic) as sink:
@@ -102,9 +104,7 @@ async def test_a_killed_worker_s_frames_are_redone(
     real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
 ) -> None:
     """Two workers, killed in turn while traffic flows: whoever is left takes over, and nothing is lost or doubled."""
-    database = http_databases()
-    name = str(database.query_rows("SELECT currentDatabase()")[0][0])
-    async with traffic(real_broker, topic_name(), server, database, name) as flowing:
+    async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
         with WorkerProcess(flowing.place) as first, WorkerProcess(flowing.place) as second:
             for worker in (first, second):
                 await flowing.goes_on()
@@ -112,16 +112,14 @@ async def test_a_killed_worker_s_frames_are_redone(
                 await flowing.goes_on()
                 worker.start()
             await flowing.flow(1.0)
-            await flowing.is_exact()
+            await flowing.assert_exact()
 
 
 async def test_a_zombie_does_no_harm(
     real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
 ) -> None:
     """Stopped in the middle of traffic until another has taken its partitions over, then woken: guards stop it."""
-    database = http_databases()
-    name = str(database.query_rows("SELECT currentDatabase()")[0][0])
-    async with traffic(real_broker, topic_name(), server, database, name) as flowing:
+    async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
         with WorkerProcess(flowing.place) as zombie:
             await flowing.goes_on()
             zombie.signal(signal.SIGSTOP)
@@ -131,4 +129,4 @@ async def test_a_zombie_does_no_harm(
                 zombie.signal(signal.SIGCONT)
                 await flowing.flow(3.0)
                 await flowing.goes_on()
-                await flowing.is_exact()
+                await flowing.assert_exact()

@@ -56,12 +56,12 @@ async def test_two_workers_share_partitions_and_take_over(real_broker: str, topi
                 }
                 await post(counting, 100, 100)
                 await counting.counted(first, second)
-                counting.is_exact()
+                counting.assert_exact()
                 await post(counting, 200, 50)
             await owning(second, PARTITIONS)
             await post(counting, 250, 50)
             await counting.counted(second)
-        counting.is_exact()
+        counting.assert_exact()
         async with counting.working() as third:
             await counting.counted(third)
             assert third._owned._frames.held_bytes == 0
@@ -82,7 +82,7 @@ async def test_a_late_meter_counts_the_past_whoever_has_the_duties(real_broker: 
         async with counting.working(), counting.working():
             await post(counting, 50, 10)
             await until(complete)
-        counting.is_exact()
+        counting.assert_exact()
 
 
 class GatedEngine(MemoryEngine):
@@ -120,7 +120,7 @@ async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: Topi
             assert worker._owned._frames.held_bytes >= PARTITIONS * room
             engine.gate.set()
             await counting.counted(worker)
-        counting.is_exact()
+        counting.assert_exact()
 
 
 async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: str, topic_name: TopicNames) -> None:
@@ -142,7 +142,7 @@ async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: st
                 await owning(second, 1)
                 engine.gate.set()
                 await counting.counted(first, second)
-        counting.is_exact()
+        counting.assert_exact()
 
 
 async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, topic_name: TopicNames) -> None:
@@ -182,7 +182,7 @@ async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaB
                 await _answering(counting)
             await post(counting, 90, 10)
             await counting.counted(worker)
-        counting.is_exact()
+        counting.assert_exact()
 
 
 # Where a fetch of its own waits for brokers that are away, the client ends its thread with an exception.
@@ -204,7 +204,7 @@ def test_a_worker_may_start_and_stop_while_the_broker_is_away(
                 await counting.counted(worker)
                 await asyncio.to_thread(mortal_broker.kill)
                 await asyncio.sleep(1.0)
-            counting.is_exact()
+            counting.assert_exact()
             async with counting.working():
                 await asyncio.sleep(0.5)
             await asyncio.to_thread(mortal_broker.restart)

@@ -156,7 +156,7 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, told
         "partition is no longer stuck",
     ]
     assert told in lines.told[0][1]
-    counting.is_exact()
+    counting.assert_exact()
 
 
 async def test_few_failures_in_a_short_time_are_no_news() -> None:

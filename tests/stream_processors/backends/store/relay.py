@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -54,12 +55,8 @@ class Relay:
     def _run(
         self, way: Callable[[socket.socket, socket.socket], None], client: socket.socket, store: socket.socket
     ) -> None:
-        try:
+        with client, suppress(OSError):  # Either end may hang up at any moment: that is what is tried here.
             way(client, store)
-        except OSError:
-            pass
-        finally:
-            client.close()
 
     def _send(self, client: socket.socket, store: socket.socket) -> None:
         while data := client.recv(CHUNK):

@@ -50,8 +50,10 @@ async def test_one_at_a_time_whatever_the_loop() -> None:
 async def test_sections_do_not_wait_for_each_other() -> None:
     """Who holds one partition may enter another."""
     sections = Sections()
-    async with sections.enter(0), sections.enter(1), sections.enter("backfill/a/b/0/0"):
-        pass
+    witness = Witness()
+    async with asyncio.timeout(10), sections.enter(0), sections.enter("backfill/a/b/0/0"):
+        await witness.visit(sections, 1)
+    assert witness.visits == 1
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
