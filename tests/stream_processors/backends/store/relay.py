@@ -24,6 +24,8 @@ class Relay:
         """Cleared: the wire breaks where the store answers."""
         self.held = threading.Event()
         """Something is being held back."""
+        self.connections = 0
+        """How many clients have made so far."""
         self.may_send.set()
         self.may_answer.set()
 
@@ -48,6 +50,7 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             store = socket.create_connection((self._store.host, self._store.port))
             for way in (self._send, self._answer):
                 threading.Thread(target=self._run, args=(way, client, store), daemon=True).start()

@@ -156,6 +156,20 @@ def test_a_lost_reply_is_made_up_for_by_asking_again(process: StoreProcess) -> N
         assert rows_in(database) == rows_after(1)
 
 
+def test_an_insert_without_an_answer_is_not_sent_again(process: StoreProcess) -> None:
+    """Not by the client itself, which does so with questions: whether the step is to be repeated is ours to decide."""
+    with Relay(process.address) as relay, HttpServer(relay.address, 1, EngineLimits()) as client:
+        database = new_database(client)
+        sent_over = relay.connections
+        relay.may_answer.clear()
+        with pytest.raises(StoreFailed):
+            database.insert_arrow(Table.SEEN.value, rows_of(Table.SEEN, NAMES), "0/0/seen/0")
+        assert relay.connections == sent_over
+        with pytest.raises(StoreFailed):
+            database.query_rows("SELECT 1")
+        assert relay.connections > sent_over + 1
+
+
 def test_a_store_killed_in_the_middle_has_each_flush_once(process: StoreProcess) -> None:
     """Killed at any moment and started again: whoever repeats the step gets every flush in, and none twice."""
     stop = threading.Event()
