@@ -15,6 +15,8 @@ class DataDirectory(msgspec.Struct, frozen=True):
     """Everything that is kept, by place."""
 
     path: Path
+    setting: str = "TALLYHOUSE_DATA_DIR"
+    """What names another one."""
 
     @property
     def log(self) -> Path:
@@ -57,7 +59,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
                 owner = lock.read().strip() or "unknown"
                 raise Conflict(
                     f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
-                    "or name another directory with TALLYHOUSE_DATA_DIR"
+                    f"or name another directory with {self.setting}"
                 ) from None
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")

@@ -1,8 +1,9 @@
 """What a person sees when the process has started: where it listens, the first key, and commands to try."""
 
+from pathlib import Path
 from string import Template
 
-from ingest_gateway.settings import Settings
+from ingest_gateway.settings import ServiceSettings, Settings
 from schemas.timestamps import DAY, MINUTE, to_iso
 
 _STARTED = Template("Tallyhouse is counting at $url, data in $data")
@@ -31,20 +32,26 @@ Make a meter, post an event, and ask for the usage:
 
 def welcome(settings: Settings, port: int, first_key: str | None, now: int) -> str:
     """Copy, paste, and it works."""
+    url = settings.url_at(port)
+    started = _STARTED.substitute(url=url, data=settings.data_dir.absolute())
+    return "\n".join([started, try_it(settings, url, settings.key_file, first_key, now)])
+
+
+def try_it(settings: ServiceSettings, url: str, key_file: Path, first_key: str | None, now: int) -> str:
+    """The first key, if it was made just now, and commands to copy."""
     day = now // DAY * DAY
     words = {
-        "url": settings.url_at(port),
-        "data": settings.data_dir.absolute(),
-        "key_file": settings.key_file,
+        "url": url,
+        "key_file": key_file,
         "first_key": first_key,
-        "key": first_key or _where_the_key_is(settings),
+        "key": first_key or _where_the_key_is(settings, key_file),
         "minute": to_iso(now // MINUTE * MINUTE),
         "day": to_iso(day),
         "next_day": to_iso(day + DAY),
     }
-    parts = [_STARTED, _FIRST_KEY, _COMMANDS] if first_key else [_STARTED, _COMMANDS]
+    parts = [_FIRST_KEY, _COMMANDS] if first_key else [_COMMANDS]
     return "\n".join(part.substitute(words) for part in parts)
 
 
-def _where_the_key_is(settings: Settings) -> str:
-    return f"$(cat {settings.key_file})" if settings.bootstrap_api_key is None else "$TALLYHOUSE_BOOTSTRAP_API_KEY"
+def _where_the_key_is(settings: ServiceSettings, key_file: Path) -> str:
+    return f"$(cat {key_file})" if settings.bootstrap_api_key is None else "$TALLYHOUSE_BOOTSTRAP_API_KEY"

@@ -19,6 +19,7 @@ COMPOSITION_ROOTS = (
     "ingest_gateway/serve",
     "ingest_gateway/service",
     "ingest_gateway/cluster/",
+    "ingest_gateway/local/",
     "ingest_gateway/cli",
     "ingest_gateway/__main__",
 )
@@ -224,6 +225,8 @@ def test_nothing_else_at_the_top() -> None:
     """The top level is a table of contents."""
     known = {*PACKAGES, "tests", "deploy"}
     folders = {
-        path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != "data"
+        path.name
+        for path in ROOT.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name not in ("data", "cluster-data")
     }
     assert {name for name in folders - known if not name.endswith(".egg-info") and name != "build"} == set()

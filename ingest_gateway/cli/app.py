@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_gateway.cli import cluster, keys, load, meters
+from ingest_gateway.cli import cluster, keys, load, local_cluster, meters
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cli.settings import settings
 from ingest_gateway.cli.status import status
@@ -34,6 +34,7 @@ def build() -> typer.Typer:
     app.command("worker")(cluster.worker)
     app.command("migrate")(cluster.migrate)
     app.add_typer(cluster.topics(), name="topics")
+    app.command("cluster")(local_cluster.cluster)
     return app
 
 

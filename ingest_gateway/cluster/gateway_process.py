@@ -16,7 +16,7 @@ from ingest_gateway import memory
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cluster.gateway import open_gateway
 from ingest_gateway.cluster.process import begin
-from ingest_gateway.cluster.processes import Processes, end_with_parent, python_module
+from ingest_gateway.cluster.processes import Child, Processes, end_with_parent, python_module
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.http_server import Server, SideServer, listening, listening_often
 from ingest_gateway.surroundings import Surroundings
@@ -35,15 +35,13 @@ def run_gateway() -> int:
 
 
 async def _keep_running(settings: ClusterSettings, around: Surroundings, listeners: Sequence[socket.socket]) -> int:
-    descriptors = [listener.fileno() for listener in listeners]
-    commands = [
-        python_module("ingest_gateway.cluster.gateway_process", descriptor, number, os.getpid())
-        for number, descriptor in enumerate(descriptors)
-    ]
-    processes = Processes(
-        commands, descriptors=descriptors, stop_seconds=settings.shutdown_grace / SECOND, logger=around.logger
-    )
-    return await processes.run()
+    def child(number: int, descriptor: int) -> Child:
+        words = (descriptor, number, os.getpid())
+        return Child(python_module("ingest_gateway.cluster.gateway_process", *words), descriptor)
+
+    children = [child(number, listener.fileno()) for number, listener in enumerate(listeners)]
+    grace = settings.shutdown_grace / SECOND
+    return await Processes(children, stop_seconds=grace, logger=around.logger).run()
 
 
 def run_one_of_several(descriptor: int, number: int, parent: int) -> int:

@@ -120,14 +120,15 @@ class Node:
 
 def free_ports(chance: Random, clients: int | None) -> Ports:
     """Ports nobody listens at just now; `clients` where one is wished for."""
-    first = _free_port(chance) if clients is None else clients
+    first = free_port(chance) if clients is None else clients
     second = first
     while second == first:
-        second = _free_port(chance)
+        second = free_port(chance)
     return Ports(first, second)
 
 
-def _free_port(chance: Random) -> int:
+def free_port(chance: Random) -> int:
+    """Nobody listens at it just now, and no outgoing connection will be given it."""
     for port in chance.sample(PORT_RANGE, k=100):
         with socket.socket() as probe:
             try:

@@ -1,9 +1,10 @@
 """Runs a program in the background for as long as anyone holds a file, and no longer.
 
-`python keeper.py HELD RUNNING COMMAND…` returns once the program is started. Whoever wants it keeps a shared lock on
-HELD. When the last of them is gone, however it went, the kernel has given its lock back and the program is ended:
-its users need not be counted. RUNNING is locked while the program runs, and tells the keeper's pid and the program's.
-It uses the standard library alone, so that it starts in a few milliseconds.
+`python keeper.py HELD RUNNING STOP USER COMMAND…` returns once the program is started. Whoever wants it keeps a shared
+lock on HELD. When the last of them is gone, however it went, the kernel has given its lock back and the program is
+ended by the signal STOP: its users need not be counted. RUNNING is locked while the program runs, and tells the
+keeper's pid and the program's; afterwards, how it ended. USER is `uid:gid` for a program that must not run as root,
+else `-`. It uses the standard library alone, so that it starts in a few milliseconds.
 """
 
 import ctypes
@@ -17,9 +18,11 @@ from threading import Thread
 
 GRACE = 20
 """Seconds the program has to end by itself once asked to."""
+ENDED = b"ended "
+"""What RUNNING begins with afterwards; the exit code follows."""
 
 
-def main(held: str, running: str, *command: str) -> None:
+def main(held: str, running: str, stop: str, user: str, *command: str) -> None:
     wait_for_start, tell_start = os.pipe()
     mark = os.open(running, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(mark, fcntl.LOCK_EX)
@@ -28,14 +31,33 @@ def main(held: str, running: str, *command: str) -> None:
         os.close(tell_start)
         sys.exit(0 if os.read(wait_for_start, 1) else "the program could not be started")
     os.setsid()
-    # A function between fork and exec is safe here: there are no threads yet.
-    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509, S603
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: _end(program))
-    Thread(target=_end_when_free, args=(held, program), daemon=True).start()
-    os.pwrite(mark, f"{os.getpid()} {program.pid}\n".encode(), 0)
+    program = _started(command, user)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: _end(program, int(stop)))
+    Thread(target=_end_when_free, args=(held, program, int(stop)), daemon=True).start()
+    _write(mark, f"{os.getpid()} {program.pid}\n".encode())
     os.write(tell_start, b".")
-    program.wait()
+    _write(mark, ENDED + b"%d\n" % program.wait())
+
+
+def _started(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
+    # A function between fork and exec is safe here: there are no threads yet.
+    if user == "-":
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509, S603
+    uid, gid = map(int, user.split(":"))
+    return subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_die_with_parent,  # noqa: PLW1509
+        user=uid,
+        group=gid,
+        extra_groups=[],
+        cwd="/",  # It may not be able to enter the folder we are in.
+    )
+
+
+def _write(mark: int, text: bytes) -> None:
     os.ftruncate(mark, 0)
+    os.pwrite(mark, text, 0)
 
 
 def _die_with_parent() -> None:
@@ -45,15 +67,15 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _end(program: "subprocess.Popen[bytes]") -> None:
+def _end(program: "subprocess.Popen[bytes]", stop: int) -> None:
     program.send_signal(signal.SIGCONT)  # one that is stopped would not hear that it shall end
-    program.terminate()
+    program.send_signal(stop)
 
 
-def _end_when_free(held: str, program: "subprocess.Popen[bytes]") -> None:
+def _end_when_free(held: str, program: "subprocess.Popen[bytes]", stop: int) -> None:
     """Gets the file to itself when nobody holds it any more, and keeps it until this process is gone."""
     fcntl.flock(os.open(held, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
-    _end(program)
+    _end(program, stop)
     time.sleep(GRACE)
     program.kill()
 

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from pwd import struct_passwd
 from typing import NamedTuple
 
 from ingest_gateway.cluster import keeper
@@ -32,13 +33,24 @@ class Pids(NamedTuple):
 class KeptProgram:
     """The program of one folder. Opened, it is held: it runs on at least until it is closed again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        log: Path | None = None,
+        stop: signal.Signals = signal.SIGTERM,
+        user: struct_passwd | None = None,
+    ) -> None:
+        """It is asked to end by the signal `stop`, and runs as `user` where that is not whoever starts it."""
         self._folder = folder
+        self._log = log or folder / "log"
+        self._stop = stop
+        self._user = "-" if user is None else f"{user.pw_uid}:{user.pw_gid}"
         self._held = -1
 
     def open(self) -> None:
         """Hold the folder; waits while a program that nobody held any more is on its way out."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _opened(self._folder / "held")
         fcntl.flock(self._held, fcntl.LOCK_SH)
 
@@ -52,7 +64,7 @@ class KeptProgram:
     @property
     def log(self) -> Path:
         """Everything the program has said, of all its starts."""
-        return self._folder / "log"
+        return self._log
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -64,25 +76,39 @@ class KeptProgram:
         finally:
             os.close(lock)
 
-    def start(self, command: Sequence[str]) -> None:
-        """Start the program; it must not be running."""
-        watched = (sys.executable, "-I", "-S", keeper.__file__, str(self._folder / "held"), str(self._mark), *command)
+    def start(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """Start the program, with our environment unless another is given; it must not be running."""
+        manner = (str(self._folder / "held"), str(self._mark), str(self._stop.value), self._user)
+        watched = (sys.executable, "-I", "-S", keeper.__file__, *manner, *command)
         with self.log.open("ab") as log:
-            done = subprocess.run(watched, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)  # noqa: S603 ours
+            done = subprocess.run(  # noqa: S603 ours
+                watched, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, check=False
+            )
         if done.returncode:
             raise ProgramFailed(f"{command[0]} could not be started; {self.log} says why")
 
     def pids(self) -> Pids | None:
         """Whom to send signals to; nothing when the program does not run."""
+        # An old file's pids may be anybody's by now: they count only under the keeper's lock.
+        told, is_running = self._told()
+        return Pids(*map(int, told.split())) if is_running and told[:1].isdigit() else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """With which it ended the last time; nothing while it runs, or where its keeper was killed."""
+        told, _ = self._told()
+        return int(told.removeprefix(keeper.ENDED)) if told.startswith(keeper.ENDED) else None
+
+    def _told(self) -> tuple[bytes, bool]:
+        """What the keeper wrote, and whether it is there."""
         if not self._mark.exists():
-            return None
+            return b"", False
         mark = _opened(self._mark)
         try:
-            # An old file's pids may be anybody's by now: they count only under the keeper's lock.
-            told = b"" if _lock(mark, fcntl.LOCK_SH) else os.pread(mark, 100, 0)
+            is_running = not _lock(mark, fcntl.LOCK_SH)
+            return os.pread(mark, 100, 0), is_running
         finally:
             os.close(mark)
-        return Pids(*map(int, told.split())) if told else None
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""
@@ -90,13 +116,17 @@ class KeptProgram:
             with suppress(ProcessLookupError):
                 os.kill(pids.program, number)
 
-    def end(self) -> None:
-        """Ask the program to end; when it does not, make it."""
+    def ask_to_end(self) -> None:
+        """Nobody waits for it."""
         if pids := self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pids.keeper, signal.SIGTERM)
-            if not self._gone_within(END_SECONDS):
-                self.kill()
+
+    def end(self) -> None:
+        """Ask the program to end; when it does not, make it."""
+        self.ask_to_end()
+        if not self._gone_within(END_SECONDS):
+            self.kill()
 
     def kill(self) -> None:
         """End the program as a crash would, and see it gone."""

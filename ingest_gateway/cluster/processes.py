@@ -1,4 +1,4 @@
-"""Several copies of one program, kept running until told to stop."""
+"""Several programs, kept running until told to stop."""
 
 import asyncio
 import ctypes
@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from schemas.logs import Logger
 
@@ -16,43 +17,99 @@ MISCONFIGURED = 2
 """Exit code of who cannot run as it is told to: starting it again will not help."""
 
 _LATE_SECONDS = 20.0
-"""Beyond their own grace, copies have this long to close what they opened."""
+"""Beyond their own grace, programs have this long to close what they opened."""
 _LONGEST_PAUSE = 10.0
 _LONG_ENOUGH = 60.0
 """Who ran so long ended for a new reason."""
 _PR_SET_PDEATHSIG = 1
 
 
-class Processes:
-    """Each ended copy is started again, after a growing pause."""
-
-    def __init__(
-        self,
-        commands: Sequence[Sequence[str]],
-        *,
-        descriptors: Sequence[int],
-        stop_seconds: float,
-        logger: Logger,
-    ) -> None:
-        """Each copy is handed the open descriptor that stands where its command does."""
-        self._commands = commands
-        self._descriptors = descriptors
-        self._stop_seconds = stop_seconds + _LATE_SECONDS
-        self._logger = logger
-        self._stopping = asyncio.Event()
-        self._running: dict[int, asyncio.subprocess.Process] = {}
+class Program(Protocol):
+    """What can be run again and again."""
 
     async def run(self) -> int:
-        """Until SIGTERM or SIGINT, or until a copy cannot run as told; the exit code."""
+        """Until it ends; its exit code."""
+        ...
+
+    def end(self) -> None:
+        """Have it stop, or not begin."""
+        ...
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        ...
+
+
+class Child:
+    """A child process that is handed an open descriptor."""
+
+    def __init__(self, command: Sequence[str], descriptor: int) -> None:
+        self._command = command
+        self._descriptor = descriptor
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_ending = False
+
+    async def run(self) -> int:
+        """Until it ends; its exit code."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            pass_fds=[self._descriptor],
+            start_new_session=True,  # Ctrl-C is for the one that keeps them running.
+        )
+        if self._is_ending:  # Told to while it was being started.
+            self.end()
+        return await self._process.wait()
+
+    def end(self) -> None:
+        """Have it stop, or not begin."""
+        self._is_ending = True
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+
+class Processes:
+    """Each program that ended is started again, after a growing pause."""
+
+    def __init__(
+        self, programs: Sequence[Program], *, stop_seconds: float, logger: Logger, have_run: bool = False
+    ) -> None:
+        """Programs that have run well before are started again whatever fails; others are given up at the first."""
+        self._programs = programs
+        self._stop_seconds = stop_seconds + _LATE_SECONDS
+        self._logger = logger
+        self._have_run = have_run
+        self._stopping = asyncio.Event()
+        self._running: set[int] = set()
+
+    async def run(self) -> int:
+        """Until SIGTERM or SIGINT, or until a program cannot run as told; the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
-        codes = await asyncio.gather(*map(self._keep, range(len(self._commands))))
+            loop.add_signal_handler(number, self.stop)
+        return await self.keep()
+
+    async def keep(self) -> int:
+        """The same, until `stop` is called."""
+        codes = await asyncio.gather(*map(self._keep, range(len(self._programs))))
         return max(map(abs, codes))
+
+    def stop(self) -> None:
+        """Have all of them end; who does not is killed."""
+        self._stopping.set()
+        for number in self._running:
+            self._programs[number].end()
+        asyncio.get_running_loop().call_later(self._stop_seconds, self._kill)
 
     async def _keep(self, number: int) -> int:
         loop = asyncio.get_running_loop()
-        failures = 0
+        failures = 1 if self._have_run else 0
         while True:
             began = loop.time()
             code = await self._run_once(number)
@@ -60,7 +117,7 @@ class Processes:
                 return 0 if code == -signal.SIGTERM else code  # Told to stop before it could listen to that.
             is_settled = loop.time() - began > _LONG_ENOUGH
             if code == MISCONFIGURED or (code == FAILED and not failures and not is_settled):
-                self._stop()
+                self.stop()
                 return code
             failures = 1 if is_settled else failures + 1
             self._logger.error("a process ended and is started again", process=number, exit_code=code)
@@ -74,34 +131,16 @@ class Processes:
         return self._stopping.is_set()
 
     async def _run_once(self, number: int) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *self._commands[number],
-            pass_fds=[self._descriptors[number]],
-            start_new_session=True,  # Ctrl-C is for the one that keeps them running.
-        )
-        self._running[number] = process
-        if self._stopping.is_set():  # Told to while it was being started.
-            self._end(process)
+        self._running.add(number)
         try:
-            return await process.wait()
+            return await self._programs[number].run()
         finally:
-            del self._running[number]
-
-    def _stop(self) -> None:
-        self._stopping.set()
-        for process in self._running.values():
-            self._end(process)
-        asyncio.get_running_loop().call_later(self._stop_seconds, self._kill)
-
-    def _end(self, process: asyncio.subprocess.Process) -> None:
-        with suppress(ProcessLookupError):
-            process.terminate()
+            self._running.discard(number)
 
     def _kill(self) -> None:
-        for number, process in self._running.items():
+        for number in self._running:
             self._logger.error("a process did not stop in time and is killed", process=number)
-            with suppress(ProcessLookupError):
-                process.kill()
+            self._programs[number].kill()
 
 
 def end_with_parent(parent: int) -> None:

@@ -1,9 +1,6 @@
 """A PostgreSQL server of one's own: on a socket in a temporary folder, gone when the tests are."""
 
 import os
-import pwd
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,67 +9,45 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ingest_gateway.cluster.kafka_jars import ToolMissing
+from ingest_gateway.local.postgresql import Installed, PostgreSql, find_postgresql
 from tests.skips import skip_without
-
-REMEDY = "apt-get install postgresql"
 
 
 class Server:
-    """A running server, reached through the socket in `folder`."""
+    """A running server, with as many databases as one likes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, running: PostgreSql) -> None:
+        self._running = running
         self._numbers = count()
 
     def new_database(self) -> str:
         """The URL of an empty database."""
         name = f"ledger_{next(self._numbers)}"
-        engine = sa.create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(self._running.url(), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         engine.dispose()
-        return self._url(name)
-
-    def _url(self, database: str) -> str:
-        return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
+        return self._running.url(name)
 
 
 @contextmanager
 def started_server() -> Iterator[Server]:
-    programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    user = _unprivileged()
-    if user is not None:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    uid = None if user is None else user.pw_uid
-    data = folder / "data"
-    _run(uid, programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c max_connections=50"
-    _run(uid, programs / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", folder / "log", "-o", options, "start")
+    installed = installed_postgresql()
+    with passable_folder() as folder, PostgreSql(folder, installed, options=("-c", "fsync=off")) as running:
+        yield Server(running)
+
+
+def installed_postgresql() -> Installed:
     try:
-        yield Server(folder)
-    finally:
-        _run(uid, programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+        return find_postgresql(os.environ)
+    except ToolMissing as missing:
+        skip_without(missing.what, missing.remedy)
 
 
-def _programs() -> Path:
-    """Where Debian puts the server's programs; the newest where there are several."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
-        skip_without("the PostgreSQL server", REMEDY)
-    return found[-1].parent
-
-
-def _unprivileged() -> pwd.struct_passwd | None:
-    """The server refuses to run as root: then it runs as the user its package made."""
-    return pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-
-
-def _run(uid: int | None, *command: object) -> None:
-    words = [str(word) for word in command]
-    # Output goes to a file, not a pipe: the server would inherit the pipe and hold it open for ever.
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(words, user=uid, stdout=said, stderr=said, cwd="/", check=False)
-        said.seek(0)
-        assert done.returncode == 0, said.read().decode()
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """One with a short path, into which another user may go: pytest's are neither."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder) / "postgresql"

@@ -1,0 +1,1 @@
+"""A whole cluster on one machine, without containers: its servers and processes, started, kept running, stopped."""
