@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install up test soak check fix bench bench-full clean
+.PHONY: help install up cluster cluster-demo test soak check fix bench bench-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 up: install  ## migrate and serve on http://localhost:8787
 	$(BIN)/tallyhouse serve
+
+cluster: install  ## run Kafka, Faust workers and all else of a cluster on this machine
+	$(BIN)/tallyhouse cluster
+
+cluster-demo: install  ## a worker of a loaded cluster is killed, and the totals are exact
+	$(BIN)/tallyhouse cluster-demo
 
 test: install check  ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -42,5 +48,5 @@ bench: install  ## speed in about two minutes; writes bench.json
 bench-full: install  ## speed as in the targets; writes bench.json
 	$(BIN)/python -m tests.bench --output bench.json
 
-clean:  ## remove what the targets made (never ./data)
+clean:  ## remove what the targets made (never ./data or ./cluster-data)
 	rm -rf $(VENV) build *.egg-info bench.json

@@ -42,6 +42,7 @@ class Gauge(Enum):
     WATERMARK = Spec("partition_watermark", "Number of the last flush done", ("partition",))
     STUCK = Spec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
     STOPPED = Spec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
+    OWNED = Spec("partition_owned", "1 while this worker has the partition, of those its group shares", ("partition",))
     FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
     CLOCK_BEHIND = Spec("clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right")
     SHARED_KEYS_DOWN = Spec("shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingest_gateway.cli import cluster, keys, load, local_cluster, meters
+from ingest_gateway.cli import cluster, cluster_demo, keys, load, local_cluster, meters
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cli.settings import settings
 from ingest_gateway.cli.status import status
@@ -35,6 +35,7 @@ def build() -> typer.Typer:
     app.command("migrate")(cluster.migrate)
     app.add_typer(cluster.topics(), name="topics")
     app.command("cluster")(local_cluster.cluster)
+    app.command("cluster-demo")(cluster_demo.cluster_demo)
     return app
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from ingest_gateway.cli.api import Api
 from ingest_gateway.cli.connecting import AsJson, Key, Url, find_key, find_url
 from ingest_gateway.cli.printing import print_json
+from ingest_gateway.cli.proofs import print_proofs
 from ingest_gateway.load.client import Client, Plan
 from ingest_gateway.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
 from ingest_gateway.load.supply import Supply
@@ -130,14 +131,7 @@ def _print_proof(summary: dict[str, float | str], proofs: tuple[MeterProof, ...]
     console = Console(soft_wrap=True)
     for name, value in summary.items():
         console.print(f"{name.replace('_', ' '):>20}  {value if isinstance(value, str) else f'{value:,.6g}'}")
-    table = Table("meter", "values compared", "sent", "counted", "", box=None)
-    for proof in proofs:
-        verdict = "[red]differs[/]" if proof.differences else "[green]equal[/]"
-        table.add_row(proof.meter, f"{proof.values:,}", f"{proof.expected:,f}", f"{proof.found:,f}", verdict)
-    console.print(table)
-    for proof in proofs:
-        for difference in proof.differences:
-            console.print(f"{proof.meter}: {difference}")
+    print_proofs(console, proofs)
 
 
 def _micros() -> int:

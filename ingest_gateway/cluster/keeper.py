@@ -21,6 +21,8 @@ GRACE = 20
 ENDED = b"ended "
 """What RUNNING begins with afterwards; the exit code follows."""
 
+_WIDTH = 40
+
 
 def main(held: str, running: str, stop: str, user: str, *command: str) -> None:
     wait_for_start, tell_start = os.pipe()
@@ -34,9 +36,9 @@ def main(held: str, running: str, stop: str, user: str, *command: str) -> None:
     program = _started(command, user)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _end(program, int(stop)))
     Thread(target=_end_when_free, args=(held, program, int(stop)), daemon=True).start()
-    _write(mark, f"{os.getpid()} {program.pid}\n".encode())
+    _write(mark, f"{os.getpid()} {program.pid}".encode())
     os.write(tell_start, b".")
-    _write(mark, ENDED + b"%d\n" % program.wait())
+    _write(mark, ENDED + b"%d" % program.wait())
 
 
 def _started(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
@@ -56,8 +58,8 @@ def _started(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
 
 
 def _write(mark: int, text: bytes) -> None:
-    os.ftruncate(mark, 0)
-    os.pwrite(mark, text, 0)
+    """At once, over whatever was there: nobody may read half of it."""
+    os.pwrite(mark, text.ljust(_WIDTH), 0)
 
 
 def _die_with_parent() -> None:

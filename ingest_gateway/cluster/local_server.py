@@ -9,7 +9,7 @@ from typing import Self
 
 from ingest_gateway.cluster.kept_program import KeptProgram, ProgramFailed
 
-START_SECONDS = 90
+START_SECONDS = 180
 POLL_SECONDS = 0.05
 _SHOWN = 10
 

@@ -39,7 +39,8 @@ class Kept:
             await asyncio.sleep(_LOOK_SECONDS)
         code = self._server.exit_code
         if not self._is_ending:
-            self._tell(f"{self._server.name} ended ({_words(code)}) and is started again")
+            next_step = "is started again" if self._may_start.is_set() else "is kept down for now"
+            self._tell(f"{self._server.name} ended ({_words(code)}) and {next_step}")
         return -signal.SIGKILL if code is None else code
 
     def end(self) -> None:

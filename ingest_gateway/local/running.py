@@ -22,8 +22,8 @@ def run_cluster(plan: Plan, environ: Mapping[str, str], tell: Tell) -> int:
     return asyncio.run(until_told_to_stop(keep(), tell))
 
 
-async def until_told_to_stop(work: Coroutine[Any, Any, int], tell: Tell) -> int:
-    """Its exit code; 0 where Ctrl-C or SIGTERM ended it. What it has open it closes even so."""
+async def until_told_to_stop(work: Coroutine[Any, Any, int], tell: Tell, *, stopped: int = 0) -> int:
+    """Its exit code, or `stopped` where Ctrl-C or SIGTERM ended it. What it has open it closes even so."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -32,7 +32,7 @@ async def until_told_to_stop(work: Coroutine[Any, Any, int], tell: Tell) -> int:
         return await task
     except asyncio.CancelledError:
         tell("everything has stopped")
-        return 0
+        return stopped
 
 
 def _stopper(task: asyncio.Task[int], tell: Tell) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from stream_processors.workers.driver import PartitionDriver
 DUTIES_PARTITION = 0
 """Who owns this partition also does what is done once for all of them."""
 
-_OF_OWNERS = (Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
+_OF_OWNERS = (Gauge.OWNED, Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
 
 Duties = Callable[[], Iterable[Coroutine[Any, Any, None]]]
 """Begins backfills and expiry, to run until cancelled. Two workers may be at them for as long as one has not noticed
@@ -70,6 +70,7 @@ class OwnedPartitions:
             self._frames.assign(number, stream)
             self._drivers[number] = self._make_driver(number)
             self._tasks[number] = asyncio.create_task(self._drivers[number].run())
+            self._metrics.set(Gauge.OWNED, 1, str(number))
         if DUTIES_PARTITION in given:
             self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
         self._logger.info("partitions assigned", partitions=sorted(given))

@@ -30,7 +30,7 @@ def test_every_command_is_told() -> None:
     """And no command is told that there is not."""
     group = typer.main.get_command(build())
     commands = getattr(group, "commands", {})
-    assert set(re.findall(r"^\| `tallyhouse (\w+)", README.read_text(), re.MULTILINE)) == set(commands)
+    assert set(re.findall(r"^\| `tallyhouse ([\w-]+)", README.read_text(), re.MULTILINE)) == set(commands)
 
 
 def test_every_make_target_for_users_is_told() -> None:
