@@ -1,5 +1,6 @@
 """The folder of a cluster on this machine: what lies where in it, and a lock so that one command alone uses it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,8 +65,9 @@ class ClusterFolder(msgspec.Struct, frozen=True):
     def owned(self) -> Iterator[None]:
         """Made if need be, and ours until the end; the system gives it back even if we are killed."""
         with self._directory.owned():
-            # PostgreSQL may have to run as another user, who must get through to its own folder.
-            self.path.chmod(0o711)
+            if not os.geteuid():
+                # Root cannot run PostgreSQL: another user does, who must get through to its own folder.
+                self.path.chmod(self.path.stat().st_mode | 0o011)
             self.logs.mkdir(exist_ok=True, mode=0o700)
             yield
 

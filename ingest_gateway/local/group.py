@@ -27,6 +27,7 @@ class Group:
 
     async def start(self) -> None:
         """See all of them serve, and have them kept running from then on."""
+        self._tell(f"starting {', '.join(self._servers)}")
         await asyncio.gather(*map(self._start, self._servers.values()))
         self.keeping = asyncio.create_task(self._processes.keep())
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ingest_gateway.cluster.kept_program import ProgramFailed
 from ingest_gateway.cluster.local_server import LocalServer
-from ingest_gateway.cluster.processes import FAILED
+from ingest_gateway.cluster.processes import FAILED, MISCONFIGURED
 
 _LOOK_SECONDS = 0.1
 
@@ -39,8 +39,7 @@ class Kept:
             await asyncio.sleep(_LOOK_SECONDS)
         code = self._server.exit_code
         if not self._is_ending:
-            next_step = "is started again" if self._may_start.is_set() else "is kept down for now"
-            self._tell(f"{self._server.name} ended ({_words(code)}) and {next_step}")
+            self._tell(f"{self._server.name} ended ({_words(code)}) and {self._next_step(code)}")
         return -signal.SIGKILL if code is None else code
 
     def end(self) -> None:
@@ -53,6 +52,11 @@ class Kept:
         """End it as a crash would."""
         self._tell(f"{self._server.name} did not stop in time and is killed")
         self._server.kill()
+
+    def _next_step(self, code: int | None) -> str:
+        if code == MISCONFIGURED:
+            return f"cannot run as it is told to, so everything stops; {self._server.log} says why"
+        return "is started again" if self._may_start.is_set() else "is kept down for now"
 
     async def _start(self) -> bool:
         await self._may_start.wait()

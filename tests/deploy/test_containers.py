@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ingest_gateway.cli.app import build
+from ingest_gateway.cluster.kafka_jars import VERSION
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.environment import read_cluster_settings
 
@@ -54,6 +55,11 @@ def test_every_command_exists(service: str) -> None:
     """What a container runs is a command of ours."""
     told = CliRunner().invoke(build(), [*shlex.split(SERVICES[service]["command"]), "--help"])
     assert told.exit_code == 0, told.output
+
+
+def test_the_broker_is_the_one_the_tests_run_on() -> None:
+    """With Docker or without, the same Kafka."""
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{VERSION}"
 
 
 def test_services_wait_for_services_that_exist() -> None:

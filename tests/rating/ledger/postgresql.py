@@ -50,4 +50,4 @@ def passable_folder() -> Iterator[Path]:
     """One with a short path, into which another user may go: pytest's are neither."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o711)
-        yield Path(folder) / "postgresql"
+        yield Path(folder) / "data"
