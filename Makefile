@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install up cluster cluster-demo test soak check fix bench bench-full clean
+.PHONY: help install up cluster cluster-demo test soak check fix bench bench-full bench-cluster bench-cluster-full clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## create .venv with everything in it
 
@@ -48,5 +48,11 @@ bench: install  ## speed in about two minutes; writes bench.json
 bench-full: install  ## speed as in the targets; writes bench.json
 	$(BIN)/python -m tests.bench --output bench.json
 
+bench-cluster: install  ## speed of a whole cluster on this machine, in short; writes bench-cluster.json
+	$(BIN)/python -m tests.bench.cluster --short --output bench-cluster.json
+
+bench-cluster-full: install  ## the same as in the targets, about half an hour; writes bench-cluster.json
+	$(BIN)/python -m tests.bench.cluster --output bench-cluster.json
+
 clean:  ## remove what the targets made (never ./data or ./cluster-data)
-	rm -rf $(VENV) build *.egg-info bench.json
+	rm -rf $(VENV) build *.egg-info bench.json bench-cluster.json

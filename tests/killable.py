@@ -22,6 +22,11 @@ class Killable(ABC):
     ) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         self._process = self.launched()
 

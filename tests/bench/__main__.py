@@ -10,7 +10,7 @@ import msgspec
 
 from ingest_gateway.load.workload import Shape, Workload
 from tests.bench import engine_alone, gateway_alone, machine, whole
-from tests.bench.figures import TotalsDiffer
+from tests.bench.figures import TotalsDiffer, documents
 
 _ENGINE_EVENTS = 70_000
 """Per second of load: enough for the engine alone to get into its stride."""
@@ -35,7 +35,7 @@ def main() -> int:
             return 1
     for figure in figures:
         print(figure.line())
-    report["figures"] = [msgspec.to_builtins(figure) | {"reached": figure.reached} for figure in figures]
+    report["figures"] = documents(figures)
     given.output.write_text(json.dumps(report, indent=2, default=str) + "\n")
     return 0
 

@@ -1,5 +1,6 @@
-"""A measured figure beside its target."""
+"""A measured figure beside its target, where it has one."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,20 +12,31 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     value: float
     unit: str
-    target: float
+    target: float | None = None
     moonshot: float | None = None
     less_is_better: bool = False
     details: dict[str, Any] = {}
 
     @property
-    def reached(self) -> bool:
+    def reached(self) -> bool | None:
+        """None where nothing is aimed at."""
+        if self.target is None:
+            return None
         return self.value <= self.target if self.less_is_better else self.value >= self.target
 
     def line(self) -> str:
+        measured = f"{self.name:<48} {self.value:>12,.4g} {self.unit:<10}"
+        if self.target is None:
+            return measured.rstrip()
         sign = "≤" if self.less_is_better else "≥"
         verdict = "reached" if self.reached else "MISSED"
         moonshot = "" if self.moonshot is None else f", moonshot {self.moonshot:,g}"
-        return f"{self.name:<48} {self.value:>12,.4g} {self.unit:<10} {verdict} ({sign} {self.target:,g}{moonshot})"
+        return f"{measured} {verdict} ({sign} {self.target:,g}{moonshot})"
+
+
+def documents(figures: Iterable[Figure]) -> list[dict[str, Any]]:
+    """For JSON."""
+    return [msgspec.to_builtins(figure) | {"reached": figure.reached} for figure in figures]
 
 
 class TotalsDiffer(Exception):

@@ -1,0 +1,64 @@
+"""A whole cluster on this machine, each stage a process of its own, that tells what each has spent."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from ingest_gateway.cluster.kafka_broker import local_broker
+from tests.bench.cluster.spending import Spent, spent
+from tests.ingest_gateway.cluster.installation import Installation
+from tests.store_process import StoreProcess
+
+Tell = Callable[[str], None]
+"""Where progress is told."""
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """How many processes there are of what there may be several of."""
+
+    gateways: int = 1
+    workers: int = 1
+    partitions: int = 4
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it is spoken to, and which processes each stage is."""
+
+    url: str
+    workers: Sequence[str]
+    """Addresses of their numbers."""
+    pids: Mapping[str, Sequence[int]]
+
+    def spent(self) -> dict[str, Spent]:
+        return {stage: spent(pids) for stage, pids in self.pids.items()}
+
+
+@contextmanager
+def pipeline(folder: Path, size: Size, tell: Tell) -> Iterator[Pipeline]:
+    """Started and warm; ended whatever happens."""
+    with ExitStack() as running:
+        tell("starting a broker, a store, a gateway and workers")
+        broker = running.enter_context(local_broker(folder / "kafka", os.environ, tell))
+        store = running.enter_context(StoreProcess(folder / "store"))
+        url = f"http://{store.address.host}:{store.address.port}"
+        ledger = f"sqlite:///{folder / 'ledger.sqlite'}"
+        installation = Installation(folder, broker.bootstrap, "bench", url, ledger)
+        installation.settings |= {"LOG_LEVEL": "warning", "PARTITIONS": str(size.partitions)}
+        installation.prepare()
+        several = {"GATEWAY_WORKERS": str(size.gateways), "METRICS_PORT": "0"}
+        gateway = running.enter_context(installation.gateway(**several))
+        workers = [running.enter_context(installation.worker()) for _ in range(size.workers)]
+        assert broker.pid is not None
+        yield Pipeline(
+            url=gateway.url,
+            workers=[worker.url for worker in workers],
+            pids={
+                "gateway": [gateway.pid],
+                "broker": [broker.pid],
+                "worker": [worker.pid for worker in workers],
+                "store": [store.pid],
+            },
+        )

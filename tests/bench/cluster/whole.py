@@ -1,0 +1,80 @@
+"""The cluster as a user runs it: from a post to the usage that can be asked for, and what each stage spends on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.bench import generator
+from tests.bench.cluster.pipeline import Pipeline, Size, Tell, pipeline
+from tests.bench.cluster.spending import Spent, machine_seconds, since, watched
+from tests.bench.figures import Figure
+from tests.bench.visible import VISIBLE, wait_for_probes
+from tests.bench.whole import stages
+
+_WARM_SECONDS = 3
+_ALL_IT_TAKES = ("--events=90000000", "--patience=600")
+
+
+def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure]:
+    """One cluster for all of it, warmed up first."""
+    with pipeline(folder, size, tell) as running:
+        tell("warming up")
+        generator.load(running.url, seconds=_WARM_SECONDS, events=90_000_000)
+        tell(f"all the load it takes, for {seconds:.0f} s")
+        told, costs = _loaded(running, seconds)
+        rate = told["counted_per_second"]
+        tell(f"{rate:,.0f} events/s; half of it, for {seconds:.0f} s")
+        probes = wait_for_probes(running.url, seconds, rate / 2)
+        flushes = [stages(httpx.get(f"{url}/metrics").text) for url in running.workers]
+    return [
+        Figure(
+            name="cluster, POST to queryable, sustained",
+            value=rate,
+            unit="events/s",
+            target=80_000,
+            moonshot=250_000,
+            details=told | {"processes": {stage: len(pids) for stage, pids in running.pids.items()}},
+        ),
+        Figure(
+            name=f"cluster, {VISIBLE}",
+            value=probes.p99,
+            unit="s",
+            target=3.0,
+            less_is_better=True,
+            details=probes.details() | {"flushes": flushes},
+        ),
+        *_cost_figures(costs, told["acked"]),
+    ]
+
+
+def _loaded(running: Pipeline, seconds: float) -> tuple[dict[str, Any], dict[str, Spent]]:
+    """What the generator proved, and what each stage spent until then."""
+    before, all_before = running.spent(), machine_seconds()
+    load = generator.start(running.url, f"--seconds={seconds}", *_ALL_IT_TAKES)
+    of_load = watched(load)
+    costs = since(before, running.spent()) | {"generator": of_load}
+    accounted = sum(cost.seconds for cost in costs.values())
+    # Kernel threads that write pages back are nobody's; on a machine that is not quiet, other programs are in here too.
+    costs["all else here"] = Spent(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
+    return generator.finish(load), costs
+
+
+def _cost_figures(costs: Mapping[str, Spent], events: int) -> list[Figure]:
+    """Per event sent, repeats included."""
+    total = sum(cost.seconds for cost in costs.values())
+    return [
+        Figure(
+            name=f"processor time: {stage}",
+            value=cost.seconds / events * 1e6,
+            unit="µs/event",
+            less_is_better=True,
+            details={"seconds": cost.seconds, "share": cost.seconds / total, "peak_memory": cost.peak_memory},
+        )
+        for stage, cost in costs.items()
+    ] + [
+        Figure(name=f"peak resident memory: {stage}", value=cost.peak_memory / 1e6, unit="MB", less_is_better=True)
+        for stage, cost in costs.items()
+        if cost.peak_memory
+    ]
