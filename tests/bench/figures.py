@@ -25,13 +25,18 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return self.value <= self.target if self.less_is_better else self.value >= self.target
 
     def line(self) -> str:
-        measured = f"{self.name:<48} {self.value:>12,.4g} {self.unit:<10}"
+        measured = f"{self.name:<48} {_readable(self.value):>12} {self.unit:<10}"
         if self.target is None:
             return measured.rstrip()
         sign = "≤" if self.less_is_better else "≥"
         verdict = "reached" if self.reached else "MISSED"
         moonshot = "" if self.moonshot is None else f", moonshot {self.moonshot:,g}"
         return f"{measured} {verdict} ({sign} {self.target:,g}{moonshot})"
+
+
+def _readable(value: float) -> str:
+    """Four digits, but no powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def documents(figures: Iterable[Figure]) -> list[dict[str, Any]]:

@@ -1,0 +1,98 @@
+"""Frames appended to a real broker as a gateway does it, by how many events a frame holds."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ingest_gateway.cluster.kafka_broker import local_broker
+from schemas.frame import NewFrame
+from stream_processors.backends.log.kafka import KafkaFrameLog
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka_sink import KafkaSink
+from stream_processors.backends.log.kafka_topic import Topic, create_topic
+from tests.bench.cluster.payloads import payloads
+from tests.bench.cluster.pipeline import Tell
+from tests.bench.figures import Figure, TotalsDiffer
+
+SIZES = (1, 10, 100, 1000)
+PARTITIONS = 4
+AT_A_TIME = 4
+"""Appends under way, each with a frame for every partition."""
+_DIFFERENT = 50
+"""Payloads that take turns: making them is not what is measured."""
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """What one size came to."""
+
+    frame_bytes: float
+    frames: int
+    seconds: float
+    processor_seconds: float
+    """Of this process: the sink's and its client's own work."""
+
+
+def measure(folder: Path, seconds: float, tell: Tell) -> list[Figure]:
+    """One broker for all sizes, a topic for each."""
+    with local_broker(folder / "kafka", os.environ, tell) as broker:
+        cluster = Cluster(servers=broker.bootstrap)
+        return [_figure(size, _appended(cluster, size, seconds, tell)) for size in SIZES]
+
+
+def _figure(size: int, appended: Appended) -> Figure:
+    rate = appended.frames / appended.seconds
+    return Figure(
+        name=f"appending to Kafka, {size:,} events a frame",
+        value=rate * size,
+        unit="events/s",
+        details={
+            "frames_per_second": rate,
+            "bytes_per_frame": appended.frame_bytes,
+            "sink_microseconds_per_frame": appended.processor_seconds / appended.frames * 1e6,
+            "frames": appended.frames,
+        },
+    )
+
+
+def _appended(cluster: Cluster, size: int, seconds: float, tell: Tell) -> Appended:
+    tell(f"appending frames of {size:,} events for {seconds:.0f} s")
+    return asyncio.run(_append(cluster, f"frames-{size}", list(payloads(_DIFFERENT * size, size)), seconds))
+
+
+async def _append(cluster: Cluster, topic: str, different: Sequence[bytes], seconds: float) -> Appended:
+    await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
+    async with KafkaSink(cluster, topic) as sink:
+        await sink.append(_one_each(different[0]))  # The first one connects.
+        began, spent = time.perf_counter(), time.process_time()
+        until = began + seconds
+        appends = sum(await asyncio.gather(*(_keep_appending(sink, different, until) for _ in range(AT_A_TIME))))
+        took, spent = time.perf_counter() - began, time.process_time() - spent
+    frames = appends * PARTITIONS
+    await _check(cluster, topic, frames + PARTITIONS)
+    mean = sum(map(len, different)) / len(different)
+    return Appended(frame_bytes=mean, frames=frames, seconds=took, processor_seconds=spent)
+
+
+async def _keep_appending(sink: KafkaSink, different: Sequence[bytes], until: float) -> int:
+    """How many appends it were."""
+    appends = 0
+    while time.perf_counter() < until:
+        await sink.append(_one_each(different[appends % len(different)]))
+        appends += 1
+    return appends
+
+
+def _one_each(payload: bytes) -> list[NewFrame]:
+    arrival = time.time_ns() // 1000
+    return [NewFrame(partition=number, arrival=arrival, payload=payload) for number in range(PARTITIONS)]
+
+
+async def _check(cluster: Cluster, topic: str, appended: int) -> None:
+    async with KafkaFrameLog(cluster, topic, PARTITIONS) as log:
+        kept = sum(log.end_offset(number) for number in range(PARTITIONS))
+    if kept != appended:
+        raise TotalsDiffer(f"{appended} frames were acked, the topic {topic} holds {kept}")

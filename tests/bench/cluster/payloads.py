@@ -1,0 +1,62 @@
+"""Frames as a gateway makes them, of the events that `tallyhouse load` sends."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pyarrow as pa
+
+from ingest_gateway.load.workload import Shape, Workload
+from schemas.frame import COLUMNS, encode
+from schemas.hashing import body_digest, key_hash
+from tests.factories import ACCOUNT
+
+_CHUNK = 10_000
+"""Events rendered at a time."""
+_SINGLE = {"account": ACCOUNT, "flags": 0, "request_id": "req_bench", "replay_of": "", "replay_meter": ""}
+
+
+class Posted(msgspec.Struct, gc=False):
+    """As the load renders it; the properties as they stand there."""
+
+    event_name: str
+    customer_id: str
+    idempotency_key: str
+    properties: msgspec.Raw
+
+
+class _Body(msgspec.Struct):
+    events: list[Posted]
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def batches(events: int, size: int, run: str = "frames00") -> Iterator[pa.RecordBatch]:
+    """So many events of as many different keys, `size` to a batch."""
+    workload = Workload(Shape(duplicates=0), run)
+    chunk = max(size, _CHUNK // size * size)
+    for start in range(0, events, chunk):
+        now = time.time_ns() // 1000
+        rows = columns(_decode(workload.batch(min(chunk, events - start), now).body()).events, now)
+        yield from (rows.slice(at, size) for at in range(0, len(rows), size))
+
+
+def payloads(events: int, size: int) -> Iterator[bytes]:
+    """The same, encoded."""
+    return map(encode, batches(events, size))
+
+
+def columns(posted: list[Posted], timestamp: int) -> pa.RecordBatch:
+    """In a frame's columns. The body's hash stands for the whole body, whatever a gateway's own canonical form."""
+    values = {
+        "event_name": [event.event_name for event in posted],
+        "customer_id": [event.customer_id for event in posted],
+        "timestamp": [timestamp] * len(posted),
+        "idempotency_key": [event.idempotency_key for event in posted],
+        "key_hash": [key_hash(ACCOUNT, event.idempotency_key) for event in posted],
+        "body_hash": [body_digest(bytes(event.properties)) for event in posted],
+        "properties": [bytes(event.properties).decode() for event in posted],
+    }
+    values |= {name: [value] * len(posted) for name, value in _SINGLE.items()}
+    return pa.RecordBatch.from_arrays([pa.array(values[field.name], field.type) for field in COLUMNS], schema=COLUMNS)
