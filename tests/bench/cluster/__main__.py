@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.bench import machine
-from tests.bench.cluster import faust_path, frames, whole
+from tests.bench.cluster import faust_path, frames, seen, whole
 from tests.bench.cluster.pipeline import Size
 from tests.bench.figures import Figure, TotalsDiffer, documents
 
@@ -51,7 +51,7 @@ def _arguments() -> argparse.ArgumentParser:
     return arguments
 
 
-PARTS = ("whole", "frames", "faust")
+PARTS = ("whole", "frames", "faust", "seen")
 
 
 def _parts(given: argparse.Namespace) -> Mapping[str, Part]:
@@ -61,6 +61,7 @@ def _parts(given: argparse.Namespace) -> Mapping[str, Part]:
         "whole": lambda folder: whole.measure(folder, seconds, _size(given), tell),
         "frames": lambda folder: frames.measure(folder, seconds / 3, tell),
         "faust": lambda folder: faust_path.measure(folder, 2_000_000 if given.short else 8_000_000, tell),
+        "seen": lambda folder: seen.measure(folder, 2_000_000 if given.short else 50_000_000, tell),
     }
 
 
