@@ -8,12 +8,20 @@ from pathlib import Path
 import msgspec
 
 from ingest_gateway.cluster.kafka_broker import local_broker
+from stream_processors.backends.sql.http import HttpServer, ServerAddress
+from stream_processors.backends.sql.settings import EngineLimits
 from tests.bench.cluster.spending import Spent, spent
 from tests.ingest_gateway.cluster.installation import Installation
 from tests.store_process import StoreProcess
 
 Tell = Callable[[str], None]
 """Where progress is told."""
+
+
+_TOPIC = "bench"
+_PARTS = """\
+SELECT table, sum(bytes_on_disk), sum(rows) FROM system.parts WHERE database = {name:String} AND active
+AND table IN ('events', 'usage', 'seen') GROUP BY table ORDER BY table"""
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,8 +40,21 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses of their numbers."""
     pids: Mapping[str, Sequence[int]]
 
+    log: Path
+    """The broker's data."""
+    store: ServerAddress
+    database: str
+
     def spent(self) -> dict[str, Spent]:
         return {stage: spent(pids) for stage, pids in self.pids.items()}
+
+    def kept(self) -> dict[str, int]:
+        """Bytes on disk of the log and of each table, and under `rows` how many events there are."""
+        log = sum(segment.stat().st_size for segment in self.log.glob(f"{_TOPIC}-*/*.log"))
+        with HttpServer(self.store, 1, EngineLimits()) as server:
+            parts = server.database("default").query_rows(_PARTS, {"name": self.database})
+        rows = next(rows for table, _, rows in parts if table == "events")
+        return {"log": log, **{table: size for table, size, _ in parts}, "rows": rows}
 
 
 @contextmanager
@@ -45,7 +66,7 @@ def pipeline(folder: Path, size: Size, tell: Tell) -> Iterator[Pipeline]:
         store = running.enter_context(StoreProcess(folder / "store"))
         url = f"http://{store.address.host}:{store.address.port}"
         ledger = f"sqlite:///{folder / 'ledger.sqlite'}"
-        installation = Installation(folder, broker.bootstrap, "bench", url, ledger)
+        installation = Installation(folder, broker.bootstrap, _TOPIC, url, ledger)
         installation.settings |= {"LOG_LEVEL": "warning", "PARTITIONS": str(size.partitions)}
         installation.prepare()
         several = {"GATEWAY_WORKERS": str(size.gateways), "METRICS_PORT": "0"}
@@ -55,6 +76,9 @@ def pipeline(folder: Path, size: Size, tell: Tell) -> Iterator[Pipeline]:
         yield Pipeline(
             url=gateway.url,
             workers=[worker.url for worker in workers],
+            log=folder / "kafka" / "data",
+            store=store.address,
+            database=installation.settings["CLICKHOUSE_DATABASE"],
             pids={
                 "gateway": [gateway.pid],
                 "broker": [broker.pid],

@@ -28,6 +28,7 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
         tell(f"{rate:,.0f} events/s; half of it, for {seconds:.0f} s")
         probes = wait_for_probes(running.url, seconds, rate / 2)
         flushes = [stages(httpx.get(f"{url}/metrics").text) for url in running.workers]
+        kept = running.kept()
     return [
         Figure(
             name="cluster, POST to queryable, sustained",
@@ -46,6 +47,7 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
             details=probes.details() | {"flushes": flushes},
         ),
         *_cost_figures(costs, told["acked"]),
+        *_kept_figures(kept),
     ]
 
 
@@ -77,4 +79,19 @@ def _cost_figures(costs: Mapping[str, Spent], events: int) -> list[Figure]:
         Figure(name=f"peak resident memory: {stage}", value=cost.peak_memory / 1e6, unit="MB", less_is_better=True)
         for stage, cost in costs.items()
         if cost.peak_memory
+    ]
+
+
+def _kept_figures(kept: Mapping[str, int]) -> list[Figure]:
+    """Merges are still to come: what is kept in the end is less."""
+    return [
+        Figure(
+            name=f"kept on disk: {what}",
+            value=size / kept["rows"],
+            unit="bytes/event",
+            less_is_better=True,
+            details={"bytes": size, "events": kept["rows"]},
+        )
+        for what, size in kept.items()
+        if what != "rows"
     ]
