@@ -12,6 +12,10 @@ from stream_processors.ports import FrameLog, LogTail
 ROOM = 8 * MEBIBYTE
 """Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
 
+PAST_THE_STREAM = MEBIBYTE
+"""Payload bytes read from the log for a new flush. The stream brings the same frames too, only later: more than a flush
+takes would be found waiting, though not held, and the next flush, and the one after it, would read the log again."""
+
 _LOOK_SECONDS = 1.0
 """How long to look for a frame that must be there: only a log older than the store lacks it."""
 
@@ -85,8 +89,10 @@ class BufferedFrames:
         """Frames from `start` on: up to `last`, or as many as fit. What is before `start` is counted."""
         held = self._of(partition)
         self._count(partition, held, start - 1)
-        frames = held.run_from(start, max_bytes) if last is None else held.all_of(start, last)
-        return frames or await self._read_log(held, partition, start, max_bytes, last)
+        if last is not None:
+            return held.all_of(start, last) or await self._read_log(held, partition, start, max_bytes, last)
+        frames = held.run_from(start, max_bytes)
+        return frames or await self._read_log(held, partition, start, min(max_bytes, PAST_THE_STREAM), None)
 
     async def acknowledge(self, partition: int, last: int) -> None:
         """Everything up to `last` is counted: the stream is told so, frame by frame."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame, NewFrame
-from stream_processors.backends.log.buffered import BufferedFrames
+from stream_processors.backends.log.buffered import PAST_THE_STREAM, BufferedFrames
 from stream_processors.backends.log.held_frames import HandedFrame
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.log.policy import LogPolicy
@@ -258,6 +258,20 @@ class TestOwnership:
         log.answer.set()
         with pytest.raises(Revoked):
             await reading
+
+    async def test_little_is_read_past_the_stream(self) -> None:
+        """A stream that is behind goes on where the log was read to: all of a backlog is not read twice."""
+        feeding = Feeding(LogPolicy())
+        half = PAST_THE_STREAM // 2
+        await feeding.log.append([NewFrame(partition=0, arrival=1, payload=bytes(half)) for _ in range(5)])
+        frames = await feeding.frames.read(0, 0, max_bytes=EVERYTHING)
+        assert [frame.offset for frame in frames] == [0, 1, 2]
+        waiting = asyncio.create_task(feeding.frames.wait(0, 3, 60.0))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await feeding.feed()
+        await asyncio.wait_for(waiting, 5.0)
+        assert len(await feeding.frames.read(0, 3, max_bytes=EVERYTHING)) == 2
 
     async def test_a_log_cut_off_is_not_papered_over(self) -> None:
         """Where retention deleted what was never counted, the reader sees that the first frame is a later one."""
