@@ -13,6 +13,7 @@ from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.http import HttpDatabase, HttpServer
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
+from tests.cluster_of_two import limits_in_a_cluster
 from tests.store_process import StoreProcess
 
 # A machine that is busy with something else must not make a property fail.
@@ -48,7 +49,8 @@ def migrated_databases(named: Callable[[str], _Database]) -> Callable[[], _Datab
 @pytest.fixture(scope="session")
 def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
     """A process can open only one data directory, ever: this is it."""
-    with Chdb(tmp_path_factory.mktemp("chdb"), HANDLES, EngineLimits()) as chdb:
+    limits = limits_in_a_cluster(tmp_path_factory.mktemp("cluster"))
+    with Chdb(tmp_path_factory.mktemp("chdb"), HANDLES, limits) as chdb:
         yield chdb
 
 

@@ -10,14 +10,16 @@ from stream_processors.backends.sql.usage_query import Statement
 
 _PLACE = "p, n, offset, place"
 
-# An event whose value one meter could not count is no part of that meter, whatever today's code makes of it.
+# An event whose value one meter could not count is no part of that meter, whatever today's code makes of it. Events
+# and rejects of a partition are in one shard, so each shard leaves out its own.
 EVENTS_UP_TO = """\
 SELECT {columns}
 FROM events
 WHERE {conditions}
   AND ({place}) NOT IN (SELECT {place} FROM rejects WHERE account = {{account:String}} AND meter = {{meter:String}})
 ORDER BY p, n, offset, place
-LIMIT {{limit:UInt64}}"""
+LIMIT {{limit:UInt64}}
+SETTINGS distributed_product_mode = 'local'"""
 
 REJECTS_OF = """\
 SELECT {columns}, origin, replay_of

@@ -6,7 +6,7 @@ is: with another one a partition's claims would be looked for where they are not
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -14,6 +14,13 @@ from schemas.flush import Applied, Claim, Progress, SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.tables import partition_of_backfill
 from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, Tables
+
+_Shard = TypeVar("_Shard")
+
+
+def shard_of(partition: int, shards: Sequence[_Shard]) -> _Shard:
+    """The one that holds all of the partition."""
+    return shards[partition % len(shards)]
 
 
 class Shard(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
@@ -27,7 +34,7 @@ class ShardedStore:
         self._shards = shards
 
     def _of(self, partition: int) -> Shard:
-        return self._shards[partition % len(self._shards)]
+        return shard_of(partition, self._shards)
 
     async def progress(self, partition: int) -> Progress | None:
         return await self._of(partition).progress(partition)
@@ -81,7 +88,7 @@ class ShardedSeenMonths:
         return sorted({month for months in found for month in months})
 
     async def last_arrival(self, partition: int) -> int | None:
-        return await self._shards[partition % len(self._shards)].last_arrival(partition)
+        return await shard_of(partition, self._shards).last_arrival(partition)
 
     async def put_replays_aside(self, month: int) -> None:
         await asyncio.gather(*(shard.put_replays_aside(month) for shard in self._shards))

@@ -144,7 +144,7 @@ def test_rejects_tried_again_are_part_of_a_recount(flushes: Flushes) -> None:
         partition = home_of(again.idempotency_key)
         number = 1 if partition == 0 else 0
         await flushes.count([again], [meter], number=number, partition=partition)
-        await flushes.store.command(
+        await flushes.change(
             "ALTER TABLE rejects UPDATE properties = '{\"tokens\": 5}' WHERE 1 SETTINGS mutations_sync = 1"
         )
         usage = await flushes.usage.usage(question(meter))
@@ -168,7 +168,7 @@ def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Flu
     async def run() -> tuple[UsageAnswer, UsageAnswer]:
         # As if an earlier program had not been able to read them.
         await flushes.count([msgspec.structs.replace(e, properties='{"tokens": "x"}') for e in bad], [meter], number=0)
-        await flushes.store.command(
+        await flushes.change(
             "ALTER TABLE rejects UPDATE properties = concat('{\"tokens\": ', toString(place), '}') WHERE 1 "
             "SETTINGS mutations_sync = 1"
         )

@@ -68,7 +68,7 @@ def test_memory_and_sql_give_the_same_answer(flushes: Flushes) -> None:
             await step(engine, number, list(Table), done=True)
         for table in Table:
             for index, block in enumerate(engine.blocks[table]):
-                await flushes.store.insert(table.value, block, f"{table}/{index}")
+                await flushes.insert(table, block, 0, f"{table}/{index}")
         for number in range(3):
             await flushes.claim(0, number)
             await flushes.done(0, number)

@@ -10,7 +10,6 @@ from schemas.listing import Reject, RejectQuery
 from schemas.meter import Meter
 from schemas.timestamps import DAY, MINUTE
 from schemas.usage import UsageAnswer, UsageQuery, Window
-from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
 from tests.stream_processors.backends.reading.flushes import PARTITIONS, Flushes, home_of
 
@@ -60,7 +59,7 @@ class Past:
             replay = make_replay(again, reject.id, "tokens")
             await self.count(home_of(replay.idempotency_key), [replay])
             # As if the reason had been lifted since: the try is measured with a value.
-            await self._flushes.store.command(
+            await self._flushes.change(
                 "ALTER TABLE rejects UPDATE properties = {properties:String}"
                 " WHERE idempotency_key = {key:String} AND replay_of = '' SETTINGS mutations_sync = 1",
                 {"properties": again.properties, "key": reject.idempotency_key},
@@ -93,7 +92,7 @@ def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes:
         usage = [await flushes.usage.usage(query) for query in questions()]
         before, rejects = await recounts(flushes, past), await past.rejects()
         assert before[-len(usage) :] == usage
-        months = SqlSeenMonths(flushes.store)
+        months = flushes.months
         expired = await months.seen_months()
         assert len(expired) > 1
         for month in expired:
@@ -115,7 +114,7 @@ def test_without_the_keys_put_aside_the_recount_would_lack_what_was_tried_again(
         await past.happen()
         tokens, end = questions()[1], past.watermarks()[-1]
         before = await flushes.recount.usage_at(tokens, end)
-        months = SqlSeenMonths(flushes.store)
+        months = flushes.months
         for month in await months.seen_months():
             await months.drop_seen_month(month)
         assert await flushes.recount.usage_at(tokens, end) != before
