@@ -25,7 +25,8 @@ from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.client import SqlClient, SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
-from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
+from stream_processors.backends.sql.identity import Identity, check_identity
+from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -105,6 +106,6 @@ def _open_store(opened: AsyncExitStack, directory: DataDirectory, identity: Iden
     threads = opened.enter_context(ThreadPoolExecutor(STATEMENTS, thread_name_prefix="store"))
     client: SqlClient = engine.database("default")
     migrate(client, DATABASE)
-    check_identity(client, DATABASE, identity)
+    check_identity([client], DATABASE, identity)
     in_threads = SqlThreads(engine.database(DATABASE), threads)
     return Store(in_threads, EmbeddedStore(SqlEngine(in_threads)))

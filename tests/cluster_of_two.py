@@ -1,8 +1,19 @@
-"""An engine that takes itself for both servers of a cluster of two shards, so that Distributed tables run in it."""
+"""An engine that takes itself for both servers of a cluster of two shards, so that Distributed tables run in it.
 
+What it has as either server is decided in views, so that each shard holds other rows: a statement is planned, cut up
+and merged as between servers, and only the wire is missing. `python -m tests.cluster_of_two` is the endpoint over it.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from schemas.flush import Table
+from stream_processors.backends.sql.client import SqlClient
+from stream_processors.backends.sql.layout import Layout
 from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.endpoint.__main__ import main
 
 CLUSTER = "tally"
 
@@ -15,6 +26,8 @@ _CONFIG = f"""\
     <remote_servers><{CLUSTER}>{_SHARD * 2}</{CLUSTER}></remote_servers>
 </clickhouse>
 """
+
+_TABLES = (*(table.value for table in Table), "flushes")
 
 
 class InACluster(EngineLimits, frozen=True, kw_only=True):
@@ -30,3 +43,21 @@ def limits_in_a_cluster(folder: Path) -> EngineLimits:
     config = folder / "cluster.xml"
     config.write_text(_CONFIG)
     return InACluster(config=str(config))
+
+
+def read_as_one(engine: SqlClient, shards: Sequence[str], name: str) -> None:
+    """Databases of the engine as the shards of the store of this name, with the reading tables a migration makes."""
+    engine.command(f"CREATE DATABASE IF NOT EXISTS {name}")
+    for table in _TABLES:
+        parts = [
+            f"SELECT * FROM {shard}.{table} WHERE shardNum() = {number}" for number, shard in enumerate(shards, start=1)
+        ]
+        engine.command(f"CREATE VIEW {name}.{table} AS {' UNION ALL '.join(parts)}")
+    for statement in Layout(CLUSTER).reading_statements(name):
+        # There is nobody to send it to.
+        engine.command(statement.replace(f" ON CLUSTER {CLUSTER}", ""))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(main(limits_in_a_cluster(Path(folder))))

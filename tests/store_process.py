@@ -16,9 +16,10 @@ START_SECONDS = 60
 class StoreProcess(Killable):
     """Keeps its directory and its port over restarts."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, module: str = "stream_processors.endpoint") -> None:
         super().__init__()
         self._path = path
+        self._module = module
         self._port = 0
 
     @property
@@ -26,7 +27,7 @@ class StoreProcess(Killable):
         return ServerAddress(host="127.0.0.1", port=self._port)
 
     def launched(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "stream_processors.endpoint"]
+        command = [sys.executable, "-m", self._module]
         arguments = ["--path", str(self._path), "--port", str(self._port)]
         process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None

@@ -1,6 +1,7 @@
 """Where the other servers of a cluster are, as their adapters want to be told."""
 
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
 
 from ingest_gateway.cluster.settings import ClusterSettings
 from stream_processors.backends.log.kafka_cluster import Cluster
@@ -18,8 +19,12 @@ def brokers_of(settings: ClusterSettings) -> Cluster:
     )
 
 
-def store_of(settings: ClusterSettings) -> ServerAddress:
-    url = urlsplit(settings.clickhouse_url)
+def shards_of(settings: ClusterSettings) -> Sequence[ServerAddress]:
+    """The usage store's, in the order of the shards."""
+    return [_server(urlsplit(url), settings) for url in settings.clickhouse_url]
+
+
+def _server(url: SplitResult, settings: ClusterSettings) -> ServerAddress:
     encrypted = url.scheme == "https"
     return ServerAddress(
         host=url.hostname or "",

@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 
 from ingest_gateway.cluster.clocks import check_clock
 from ingest_gateway.cluster.log import identify
 from ingest_gateway.cluster.process import begin
 from ingest_gateway.cluster.settings import ClusterSettings
-from ingest_gateway.cluster.store import open_server, open_store
+from ingest_gateway.cluster.store import open_store, servers_of
 from ingest_gateway.surroundings import Surroundings
 from rating.ledger.database import create_engine, transaction
 from rating.ledger.migrate import require_newest
 from schemas.errors import Misconfigured, TallyhouseError
 from schemas.timestamps import SECOND
+from stream_processors.backends.sql.http import HttpServer
+from stream_processors.backends.sql.identity import where
 from stream_processors.backends.sql.settings import EngineLimits
 
 Trial = Callable[[], Awaitable[str]]
@@ -65,7 +68,7 @@ def _trials(settings: ClusterSettings, around: Surroundings) -> Mapping[Depth, M
         Depth.BROKERS: {"log": lambda: _brokers(settings)},
         Depth.ANSWERING: {
             "log": lambda: _log(settings),
-            "store": blocking(lambda: _store(settings)),
+            **{name: blocking(trial) for name, trial in _stores(settings).items()},
             "ledger": blocking(lambda: _ledger(settings)),
         },
         Depth.MIGRATED: {
@@ -88,8 +91,15 @@ async def _log(settings: ClusterSettings) -> str:
     return "; ".join(map(str, differences)) or f"topic {settings.kafka_topic} is as it should be"
 
 
-def _store(settings: ClusterSettings) -> str:
-    with open_server(settings, _limits(settings)) as server:
+def _stores(settings: ClusterSettings) -> Mapping[str, Callable[[], str]]:
+    """Each shard on its own."""
+    servers = servers_of(settings, _limits(settings))
+    names = ["store"] if len(servers) == 1 else [f"store, {where(number + 1)}" for number in range(len(servers))]
+    return {name: partial(_store, server) for name, server in zip(names, servers, strict=True)}
+
+
+def _store(server: HttpServer) -> str:
+    with server:
         ((version,),) = server.database("default").query_rows("SELECT version()")
     return f"ClickHouse {version} answers"
 

@@ -25,7 +25,6 @@ from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.kafka_sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
-from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.flushing.policy import WINDOW
 
 _RECALL_BYTES = 64 * MEBIBYTE
@@ -76,7 +75,7 @@ async def open_gateway(settings: ClusterSettings, around: Surroundings) -> Async
 
 
 async def _follow(opened: AsyncExitStack, parts: Parts, settings: ClusterSettings, around: Surroundings) -> Arrivals:
-    newest = await newest_arrival(parts.log, SqlSeenMonths(parts.store.threads), settings.partitions)
+    newest = await newest_arrival(parts.log, parts.store.months, settings.partitions)
     arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
     arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
     following = asyncio.create_task(follow_others(arrivals, parts.log, settings.partitions, around.logger))

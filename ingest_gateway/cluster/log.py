@@ -10,7 +10,7 @@ from schemas.logs import Logger
 from stream_processors.backends.log.kafka import KafkaFrameLog
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.kafka_topic import Difference, Topic, check_topic
-from stream_processors.backends.sql.migrate import Identity
+from stream_processors.backends.sql.identity import Identity
 
 
 def topic_of(settings: ClusterSettings) -> Topic:

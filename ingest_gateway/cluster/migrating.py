@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from ingest_gateway.cluster.log import identify
 from ingest_gateway.cluster.process import begin
 from ingest_gateway.cluster.settings import ClusterSettings
-from ingest_gateway.cluster.store import open_server, refuse_shards
+from ingest_gateway.cluster.store import open_servers, require_shards
 from ingest_gateway.surroundings import Surroundings
 from rating.ledger.migrate import migrate as migrate_ledger
 from rating.ledger.migrate import require_newest
 from rating.ledger.opening import open_ledger
 from schemas.errors import Conflict
+from stream_processors.backends.sql.identity import Identity, check_identity
 from stream_processors.backends.sql.layout import Layout
-from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
+from stream_processors.backends.sql.migrate import migrate
 
 
 def run_migrate() -> Iterator[str]:
@@ -45,11 +46,12 @@ def run_bootstrap() -> str:
 
 def _migrate_store(settings: ClusterSettings, identity: Identity) -> None:
     layout = Layout(settings.clickhouse_cluster)
-    with open_server(settings) as server:
-        client = server.database("default")
-        refuse_shards(client, settings.clickhouse_cluster)
-        migrate(client, settings.clickhouse_database, layout)
-        check_identity(client, settings.clickhouse_database, identity, layout)
+    with open_servers(settings) as servers:
+        shards = [server.database("default") for server in servers]
+        require_shards(shards, settings.clickhouse_cluster)
+        # Of a cluster any one server tells all others.
+        migrate(shards[0], settings.clickhouse_database, layout)
+        check_identity(shards, settings.clickhouse_database, identity, layout)
 
 
 async def _bootstrap(settings: ClusterSettings, token: str | None, around: Surroundings) -> str | None:

@@ -35,6 +35,13 @@ def _is_clickhouse(url: SplitResult) -> bool:
     return url.scheme in ("http", "https") and bool(url.hostname) and url.username is None and url.path in ("", "/")
 
 
+def _servers(written: str) -> tuple[str, ...]:
+    servers = tuple(server.strip() for server in written.split(","))
+    if not all(map(_address(_is_clickhouse), servers)):
+        raise ValueError(written)
+    return servers
+
+
 def _is_ledger(url: SplitResult) -> bool:
     if url.scheme == "sqlite":
         return not url.netloc and len(url.path) > 1
@@ -48,7 +55,11 @@ def _is_redis(url: SplitResult) -> bool:
 _BROKERS: Kind[tuple[str, ...]] = Kind("host:port, or several of them with commas between", _brokers, ",".join)
 _TOPIC_NAME = text("a topic's name of letters, digits, dots, dashes and underscores", _TOPIC.fullmatch)
 _SQL_NAME = text("a name of letters, digits and underscores", _NAME.fullmatch)
-_CLICKHOUSE = text("an address such as http://clickhouse:8123, without user and password", _address(_is_clickhouse))
+_CLICKHOUSE: Kind[tuple[str, ...]] = Kind(
+    "an address such as http://clickhouse:8123, without user and password, or one for each shard with commas between",
+    _servers,
+    ",".join,
+)
 _FILE: Kind[Path] = Kind("a file", Path)
 _REDIS = text("an address such as redis://redis:6379/0", _address(_is_redis))
 _LEDGER = text(
@@ -69,7 +80,14 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     """What `tallyhouse gateway`, `worker`, `migrate`, `topics` and `keys bootstrap` run with."""
 
     kafka_brokers: Annotated[tuple[str, ...], Setting(_BROKERS, "Kafka brokers to begin with.")]
-    clickhouse_url: Annotated[str, Setting(_CLICKHOUSE, "The usage store's HTTP interface.")]
+    clickhouse_url: Annotated[
+        tuple[str, ...],
+        Setting(
+            _CLICKHOUSE,
+            "The usage store's HTTP interface. Of a cluster of several shards one address for each, in an order that "
+            "never changes.",
+        ),
+    ]
     ledger_url: Annotated[
         str,
         Setting(_LEDGER, "The ledger's database. SQLite only where all processes run on one machine.", secret=True),
@@ -111,7 +129,10 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     clickhouse_database: Annotated[str, Setting(_SQL_NAME, "The usage store's database.")] = "tallyhouse"
     clickhouse_cluster: Annotated[
         str | None,
-        Setting(_SQL_NAME, "The cluster named in the servers' remote_servers; without it there is one server."),
+        Setting(
+            _SQL_NAME,
+            "The cluster named in the servers' remote_servers; without it there is one server, and one shard.",
+        ),
     ] = None
     redis_url: Annotated[
         str | None,
@@ -150,5 +171,21 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
                 f"TALLYHOUSE_KAFKA_MIN_INSYNC is {self.kafka_min_insync}, but TALLYHOUSE_KAFKA_REPLICATION only "
                 f"{self.kafka_replication}: nothing could ever be written. Lower the one or raise the other."
             )
+        yield from self._mistaken_shards()
         if self.kafka_sasl and not (self.kafka_user and self.kafka_password):
             yield "TALLYHOUSE_KAFKA_SASL is set: TALLYHOUSE_KAFKA_USER and TALLYHOUSE_KAFKA_PASSWORD must be set too"
+
+    def _mistaken_shards(self) -> Iterator[str]:
+        shards = len(self.clickhouse_url)
+        if len(set(self.clickhouse_url)) < shards:
+            yield "TALLYHOUSE_CLICKHOUSE_URL names an address twice: name each shard once"
+        if shards > 1 and self.clickhouse_cluster is None:
+            yield (
+                f"TALLYHOUSE_CLICKHOUSE_URL names {shards} shards, but TALLYHOUSE_CLICKHOUSE_CLUSTER is not set: they "
+                "are read as one through the cluster that has them in the servers' remote_servers. Name it."
+            )
+        if shards > self.partitions:
+            yield (
+                f"TALLYHOUSE_CLICKHOUSE_URL names {shards} shards, but TALLYHOUSE_PARTITIONS is {self.partitions}: a "
+                "shard holds whole partitions, so some would stay empty. Have more partitions, or fewer shards."
+            )

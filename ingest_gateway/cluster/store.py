@@ -1,62 +1,102 @@
 """The usage store of a cluster, opened: reached over HTTP, shared by many processes, changed by `migrate` alone."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from ingest_gateway.cluster.addresses import store_of
+from ingest_gateway.cluster.addresses import shards_of
 from ingest_gateway.cluster.settings import ClusterSettings
 from schemas.errors import Misconfigured
-from stream_processors.backends.sql.client import SqlClient
+from stream_processors.backends.sql.client import SqlClient, SqlThreads
 from stream_processors.backends.sql.guarded import SqlGuardedEngine, SqlReplicatedEngine
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
 from stream_processors.backends.sql.http import HttpServer
-from stream_processors.backends.sql.migrate import Identity, require_migrated
+from stream_processors.backends.sql.identity import Identity, require_identity, where
+from stream_processors.backends.sql.layout import reading_database
+from stream_processors.backends.sql.migrate import require_migrated
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.settings import EngineLimits, quorum_settings
 from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
 
 STATEMENTS = 8
-"""How many one process has the store run at a time."""
+"""How many one process has each shard run at a time."""
 
 _LIMITS = EngineLimits()
 
-_SHARDS = "SELECT count(DISTINCT shard_num) FROM system.clusters WHERE cluster = {cluster:String}"
+_SHARDS = "SELECT count(DISTINCT shard_num), max(is_local) FROM system.clusters WHERE cluster = {cluster:String}"
 
 
 class Store(NamedTuple):
-    """Its client, for questions of all kinds, and the ports of the flush."""
+    """Its client for questions about all of it, and the ports of the flush and of expiry."""
 
-    threads: GuardedSqlThreads
-    flushes: GuardedStore
+    threads: SqlThreads
+    flushes: ShardedStore
+    months: ShardedSeenMonths
+    shards: int
+
+    async def answer(self) -> None:
+        """Raises StoreFailed where a shard does not."""
+        # The first partitions are in one shard each.
+        await asyncio.gather(*map(self.flushes.progress, range(self.shards)))
 
 
 @contextmanager
-def open_server(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Iterator[HttpServer]:
-    """Connections are made when they are needed."""
+def open_servers(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Iterator[Sequence[HttpServer]]:
+    """One for each shard. Connections are made when they are needed."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(server) for server in servers_of(settings, limits)]
+
+
+def servers_of(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Sequence[HttpServer]:
+    """One for each shard, to be entered."""
     guarantees = {} if settings.clickhouse_cluster is None else quorum_settings()
-    with HttpServer(store_of(settings), STATEMENTS, limits, guarantees) as server:
-        yield server
+    return [HttpServer(address, STATEMENTS, limits, guarantees) for address in shards_of(settings)]
 
 
 @contextmanager
 def open_store(settings: ClusterSettings, identity: Identity, limits: EngineLimits = _LIMITS) -> Iterator[Store]:
     """Raises Conflict where it is not migrated, and IdentityChanged where it belongs to another log."""
-    with open_server(settings, limits) as server, ThreadPoolExecutor(STATEMENTS, thread_name_prefix="store") as threads:
-        anywhere = server.database("default")
-        refuse_shards(anywhere, settings.clickhouse_cluster)
-        require_migrated(anywhere, settings.clickhouse_database, identity)
-        in_threads = GuardedSqlThreads(server.database(settings.clickhouse_database), threads)
+    database = settings.clickhouse_database
+    with open_servers(settings, limits) as servers, ExitStack() as opened:
+        anywhere = [server.database("default") for server in servers]
+        require_shards(anywhere, settings.clickhouse_cluster)
+        require_migrated(anywhere, database)
+        require_identity(anywhere, database, identity)
+        # Threads of its own for each: those that wait for a shard that hangs are missed by no other.
+        executors = [opened.enter_context(ThreadPoolExecutor(STATEMENTS, thread_name_prefix="store")) for _ in servers]
+        shards = [
+            GuardedSqlThreads(server.database(database), threads)
+            for server, threads in zip(servers, executors, strict=True)
+        ]
         engine = SqlGuardedEngine if settings.clickhouse_cluster is None else SqlReplicatedEngine
-        yield Store(in_threads, GuardedStore(engine(in_threads)))
+        yield Store(
+            threads=_reading(servers[0], database, executors[0]) if len(servers) > 1 else shards[0],
+            flushes=ShardedStore([GuardedStore(engine(shard)) for shard in shards]),
+            months=ShardedSeenMonths([SqlSeenMonths(shard) for shard in shards]),
+            shards=len(shards),
+        )
 
 
-def refuse_shards(client: SqlClient, cluster: str | None) -> None:
-    """A partition's writer must reach the shard that has the partition, and here there is one address for all."""
+def _reading(server: HttpServer, database: str, threads: ThreadPoolExecutor) -> SqlThreads:
+    """Any one server answers for all."""
+    return SqlThreads(server.database(reading_database(database)), threads)
+
+
+def require_shards(clients: Sequence[SqlClient], cluster: str | None) -> None:
+    """A partition's writer must reach the shard that has the partition, and readers all of them."""
     if cluster is None:
         return
-    ((shards,),) = client.query_rows(_SHARDS, {"cluster": cluster})
-    if shards != 1:
-        found = "is not in the servers' remote_servers" if not shards else f"has {shards} shards"
-        remedy = "name one of a single shard, with any number of replicas"
-        raise Misconfigured([f"TALLYHOUSE_CLICKHOUSE_CLUSTER {cluster!r} {found}: {remedy}"])
+    mistakes = []
+    for number, client in enumerate(clients, start=1):
+        ((shards, is_one_of_them),) = client.query_rows(_SHARDS, {"cluster": cluster})
+        if not shards:
+            mistakes.append(f"{where(number)} does not have it in its remote_servers: put it there, or name one it has")
+        elif shards != len(clients):
+            mistakes.append(f"{where(number)} says it has {shards} shards: name one address for each of them")
+        elif not is_one_of_them:
+            mistakes.append(f"{where(number)} is not one of its servers: name one of them for each shard")
+    if mistakes:
+        raise Misconfigured([f"TALLYHOUSE_CLICKHOUSE_CLUSTER {cluster!r}: {mistake}" for mistake in mistakes])

@@ -15,7 +15,6 @@ from ingest_gateway.service import app_surroundings
 from ingest_gateway.surroundings import Surroundings
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
-from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_wiring import Outside, Policies, build_worker
@@ -48,7 +47,7 @@ async def open_worker(settings: ClusterSettings, around: Surroundings) -> AsyncI
         checks = {
             "log": lambda: parts.log.first_offset(0),
             "ledger": parts.ledger.meters.newest_version,
-            "store": lambda: parts.store.flushes.progress(0),
+            "store": parts.store.answer,
             "processors": check,
         }
         yield Worker(faust, app.create_health_app(checks, app_surroundings(around.clock, around)))
@@ -62,7 +61,7 @@ def _outside(parts: Parts, around: Surroundings) -> Outside:
     return Outside(
         log=parts.log,
         store=parts.store.flushes,
-        months=SqlSeenMonths(parts.store.threads),
+        months=parts.store.months,
         meters=parts.ledger.meters,
         clock=around.clock,
         logger=around.logger,

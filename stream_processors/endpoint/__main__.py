@@ -18,12 +18,13 @@ from stream_processors.endpoint.bodies import BodyLimits
 from stream_processors.endpoint.serving import HOST, listening, serving
 from stream_processors.endpoint.whole import Whole
 
+_LIMITS = EngineLimits()
 
-def main() -> int:
+
+def main(limits: EngineLimits = _LIMITS) -> int:
     """The exit code, once stopped."""
     arguments = _arguments()
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
-    limits = EngineLimits()
     arguments.path.mkdir(parents=True, exist_ok=True)
     with (
         listening(arguments.port) as listener,

@@ -27,12 +27,17 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _SHARDED_TABLES = (*(table.value for table in Table), "flushes")
 
-_READ_DATABASE = "CREATE DATABASE IF NOT EXISTS {name}_all ON CLUSTER {cluster}"
+_READ_DATABASE = "CREATE DATABASE IF NOT EXISTS {all} ON CLUSTER {cluster}"
 
 # They hold nothing, so they are made anew after every migration, and always have the columns of what they stand for.
 _READ_TABLE = """\
-CREATE OR REPLACE TABLE {name}_all.{table} ON CLUSTER {cluster} AS {name}.{table}
+CREATE OR REPLACE TABLE {all}.{table} ON CLUSTER {cluster} AS {name}.{table}
 ENGINE = Distributed('{cluster}', '{name}', '{table}')"""
+
+
+def reading_database(database: str) -> str:
+    """Where all shards of it are read as one."""
+    return f"{database}_all"
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -58,9 +63,10 @@ class Layout(msgspec.Struct, frozen=True):
         """What shows all shards as one; nothing where there is only one."""
         if self.cluster is None:
             return []
+        words = {"all": reading_database(database), "name": database, "cluster": self.cluster}
         return [
-            _READ_DATABASE.format(name=database, cluster=self.cluster),
-            *(_READ_TABLE.format(name=database, cluster=self.cluster, table=table) for table in _SHARDED_TABLES),
+            _READ_DATABASE.format_map(words),
+            *(_READ_TABLE.format_map(words | {"table": table}) for table in _SHARDED_TABLES),
         ]
 
     def _filled_in(self, statement: Template, database: str, replica: str) -> str:

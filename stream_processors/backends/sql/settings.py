@@ -77,4 +77,8 @@ def quorum_settings() -> Settings:
         "select_sequential_consistency": 1,
         # A statement ends, answered or not, within its time limit: it must not wait longer for other replicas.
         "insert_quorum_timeout": 30_000,
+        # An answer about all shards that lacks one of them would be a wrong one.
+        "skip_unavailable_shards": 0,
+        # Each shard answers from one replica, and so from one snapshot: usage and receipts must be of the same.
+        "max_parallel_replicas": 1,
     }

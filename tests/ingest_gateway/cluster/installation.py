@@ -140,5 +140,5 @@ def is_ready(url: str) -> bool:
 
 def numbers(url: str, name: str) -> float:
     """The sum of a metric over its labels."""
-    lines = httpx.get(f"{url}/metrics", timeout=5).text.splitlines()
+    lines = httpx.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}")

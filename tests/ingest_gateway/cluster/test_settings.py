@@ -49,6 +49,9 @@ def test_without_them_all_are_missed_at_once() -> None:
         ("KAFKA_TOPIC", "frames and more"),
         ("CLICKHOUSE_URL", "clickhouse:8123"),
         ("CLICKHOUSE_URL", "http://me:sesame@clickhouse:8123"),
+        ("CLICKHOUSE_URL", "http://one:8123;http://two:8123"),
+        ("CLICKHOUSE_URL", "http://one:8123,"),
+        ("CLICKHOUSE_URL", "http://one:8123,http://me:sesame@two:8123"),
         ("CLICKHOUSE_DATABASE", "tally; DROP"),
         ("KAFKA_SASL", "GSSAPI"),
         ("REDIS_URL", "http://redis"),
@@ -74,6 +77,20 @@ def test_who_logs_in_needs_a_name_and_a_password() -> None:
     """Else the brokers would say so, once for every process."""
     (mistake,) = mistakes(KAFKA_SASL="SCRAM-SHA-512", KAFKA_USER="tally")
     assert "TALLYHOUSE_KAFKA_PASSWORD must be set too" in mistake
+
+
+def test_a_store_of_several_shards_has_an_address_for_each() -> None:
+    """In their order."""
+    two = {"TALLYHOUSE_CLICKHOUSE_URL": "http://one:8123, http://two:8123", "TALLYHOUSE_CLICKHOUSE_CLUSTER": "tally"}
+    assert read_cluster_settings(NEEDED | two).clickhouse_url == ("http://one:8123", "http://two:8123")
+    assert read_cluster_settings(NEEDED).clickhouse_url == ("http://clickhouse:8123",)
+
+
+def test_what_is_wrong_with_shards_is_told_at_once() -> None:
+    """No cluster to read them through, one shard twice, and more of them than partitions."""
+    told = mistakes(CLICKHOUSE_URL="http://one:8123,http://two:8123,http://one:8123", PARTITIONS="2")
+    expected = ("names an address twice", "TALLYHOUSE_CLICKHOUSE_CLUSTER is not set", "some would stay empty")
+    assert [part for part, mistake in zip(expected, told, strict=True) if part not in mistake] == []
 
 
 def test_secrets_lie_in_files_too(tmp_path: Path) -> None:

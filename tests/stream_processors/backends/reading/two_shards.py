@@ -1,43 +1,24 @@
-"""Two shards and the Distributed tables of a cluster over them, all in one engine.
-
-The engine takes itself for both servers of a cluster. What it has as either of them is decided in views, so that each
-shard holds other rows: a statement is planned, cut up and merged as between servers, and only the wire is missing.
-"""
+"""Two shards, read as a cluster's are."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import pyarrow as pa
 
-from schemas.flush import Table
 from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
-from stream_processors.backends.sql.layout import Layout
-from tests.cluster_of_two import CLUSTER
+from stream_processors.backends.sql.layout import reading_database
+from tests.cluster_of_two import read_as_one
 from tests.conftest import Databases
 from tests.stream_processors.backends.reading.flushes import Opened
-
-TABLES = (*(table.value for table in Table), "flushes")
 
 
 def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -> Opened:
     shards = [databases() for _ in range(2)]
-    owners = [database.query_rows("SELECT currentDatabase()")[0][0] for database in shards]
-    anywhere = chdb.database("default")
-    anywhere.command(f"CREATE DATABASE {name}")
-    for table in TABLES:
-        anywhere.command(_on_each_server(f"{name}.{table}", [f"{owner}.{table}" for owner in owners]))
-    layout = Layout(CLUSTER)
-    for statement in layout.reading_statements(name):
-        # There is nobody to send it to.
-        anywhere.command(statement.replace(f" ON CLUSTER {CLUSTER}", ""))
-    reading = chdb.database(f"{name}_all")
+    own_names = [shard.query_rows("SELECT currentDatabase()")[0][0] for shard in shards]
+    read_as_one(chdb.database("default"), own_names, name)
+    reading = chdb.database(reading_database(name))
     return Opened(SqlThreads(reading, threads), [SqlThreads(shard, threads) for shard in shards])
-
-
-def _on_each_server(view: str, tables: Sequence[str]) -> str:
-    parts = [f"SELECT * FROM {table} WHERE shardNum() = {number}" for number, table in enumerate(tables, start=1)]
-    return f"CREATE VIEW {view} AS {' UNION ALL '.join(parts)}"
 
 
 class Spread(SqlThreads):

@@ -1,15 +1,9 @@
-"""Bringing a store to the present layout, and telling whose it is."""
+"""Bringing a store to the present layout."""
 
 import itertools
 
-import msgspec
-import pytest
-
-from schemas.errors import IdentityChanged
 from stream_processors.backends.sql.chdb import Chdb
-from stream_processors.backends.sql.migrate import Identity, check_identity, migrate, migrations, statements
-
-IDENTITY = Identity(partitions=8, hash_name="xxh3-1", log_id="log-1")
+from stream_processors.backends.sql.migrate import migrate, migrations, statements
 
 names = (f"migrated_{number}" for number in itertools.count())
 
@@ -42,31 +36,3 @@ def test_a_migration_cut_short_is_made_whole(chdb: Chdb) -> None:
 def test_a_script_is_cut_at_its_semicolons_and_loses_its_comments() -> None:
     """Comments may hold semicolons."""
     assert statements("-- first; second\nSELECT 1;\n\n-- last\nSELECT\n2;\n") == ["SELECT 1", "SELECT\n2"]
-
-
-def test_the_same_identity_is_welcome_at_every_start(chdb: Chdb) -> None:
-    """The first start notes it."""
-    client, name = chdb.database("default"), next(names)
-    migrate(client, name)
-    for _ in range(3):
-        check_identity(client, name, IDENTITY)
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"partitions": 16}, ["partitions is 16", "made with 8", "TALLYHOUSE_PARTITIONS"]),
-        ({"hash_name": "xxh3-2"}, ["hash_name is 'xxh3-2'", "'xxh3-1'", "the version of Tallyhouse"]),
-        ({"log_id": "log-2"}, ["log_id is 'log-2'", "'log-1'", "belong together"]),
-    ],
-)
-def test_another_identity_is_refused(chdb: Chdb, change: dict[str, int | str], told: list[str]) -> None:
-    """With what differs, and how to mend it; and it stays refused."""
-    client, name = chdb.database("default"), next(names)
-    migrate(client, name)
-    check_identity(client, name, IDENTITY)
-    for _ in range(2):
-        with pytest.raises(IdentityChanged) as refusal:
-            check_identity(client, name, msgspec.structs.replace(IDENTITY, **change))
-        assert [part for part in told if part not in str(refusal.value)] == []
-    check_identity(client, name, IDENTITY)

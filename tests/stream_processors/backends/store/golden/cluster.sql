@@ -111,6 +111,15 @@ ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{
 ORDER BY (p, n, kind)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
 
+CREATE TABLE IF NOT EXISTS tallyhouse.shard ON CLUSTER tally
+(
+    shard UInt32,
+    shards UInt32
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')
+ORDER BY tuple()
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
+
 CREATE DATABASE IF NOT EXISTS tallyhouse_all ON CLUSTER tally;
 
 CREATE OR REPLACE TABLE tallyhouse_all.events ON CLUSTER tally AS tallyhouse.events

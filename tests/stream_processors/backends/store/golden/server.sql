@@ -111,6 +111,15 @@ ENGINE = MergeTree
 ORDER BY (p, n, kind)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
 
+CREATE TABLE IF NOT EXISTS tallyhouse.shard
+(
+    shard UInt32,
+    shards UInt32
+)
+ENGINE = MergeTree
+ORDER BY tuple()
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
+
 CREATE TABLE IF NOT EXISTS tallyhouse.identity (partitions UInt32, hash_name String, log_id String)
 ENGINE = MergeTree ORDER BY tuple()
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;

@@ -1,0 +1,137 @@
+"""Makes sure that a usage store is the one this log belongs to, and that each of its shards is the one it is taken for.
+
+A shard says for itself which one it is. Were its addresses given in another order, a partition's claims would be
+looked for where they are not, and all of its log counted again.
+"""
+
+from collections.abc import Iterator, Sequence
+from string import Template
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from schemas.errors import Conflict, IdentityChanged
+from stream_processors.backends.sql.client import SqlClient
+from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
+
+_IDENTITY = Template("""\
+CREATE TABLE IF NOT EXISTS $database.identity$on_cluster (partitions UInt32, hash_name String, log_id String)
+ENGINE = ${replicated}MergeTree$replica ORDER BY tuple()
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, $token_window""")
+
+_SHARD = pa.schema([("shard", pa.uint32()), ("shards", pa.uint32())])
+
+
+def where(number: int) -> str:
+    """What a user knows a shard by, counted from one."""
+    return f"address {number} of TALLYHOUSE_CLICKHOUSE_URL"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What must never change under a store: every key's partition and every known key depend on it."""
+
+    partitions: int
+    hash_name: str
+    log_id: str
+
+
+class Shard(NamedTuple):
+    """Which one of how many."""
+
+    shard: int
+    shards: int
+
+
+_REMEDY = {
+    "partitions": "Set TALLYHOUSE_PARTITIONS back; the number of partitions is fixed for the life of the data.",
+    "hash_name": "Use the version of Tallyhouse that wrote this data.",
+    "log_id": "Point the log and the usage store at directories that belong together; "
+    "if the log was lost, restore it from a backup.",
+}
+
+
+def check_identity(
+    shards: Sequence[SqlClient], database: str, identity: Identity, layout: Layout = ON_ONE_SERVER
+) -> None:
+    """Remember the identity, and which shard is which, at the first start; refuse another one ever after."""
+    anywhere = shards[0]
+    anywhere.command(layout.worded_for_all(_IDENTITY, database))
+    table = f"{database}.identity"
+    stored = _stored(anywhere, table)
+    _refuse_another(database, stored, identity)
+    _number_shards(shards, database, is_new=not stored)
+    if not stored:
+        # Last: a store that has an identity, and no numbers, is one from when all had a single shard.
+        anywhere.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
+        _refuse_another(database, _stored(anywhere, table), identity)
+
+
+def require_identity(shards: Sequence[SqlClient], database: str, identity: Identity) -> None:
+    """For a process that shares the migrated store, and so adds nothing to it."""
+    table = f"{database}.identity"
+    ((there,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
+    stored = _stored(shards[0], table) if there else []
+    found = [_shard(client, database) for client in shards]
+    _refuse_others(database, found, all_numbered=bool(stored) and any(found))
+    if not stored or None in found:
+        raise Conflict(f"the usage store {database!r} does not say whose it is: run `tallyhouse migrate` first")
+    _refuse_another(database, stored, identity)
+
+
+def _number_shards(shards: Sequence[SqlClient], database: str, *, is_new: bool) -> None:
+    found = [_shard(client, database) for client in shards]
+    if not is_new and not any(found):
+        found[0] = Shard(0, 1)
+    _refuse_others(database, found, all_numbered=not is_new)
+    for number, client in enumerate(shards):
+        if _shard(client, database) is None:
+            row = pa.Table.from_pylist([Shard(number, len(shards))._asdict()], _SHARD)
+            client.insert_arrow(f"{database}.shard", row, "shard")
+    _refuse_others(database, [_shard(client, database) for client in shards], all_numbered=True)
+
+
+def _shard(client: SqlClient, database: str) -> Shard | None:
+    ((there,),) = client.query_rows(f"EXISTS TABLE {database}.shard")
+    rows = client.query_rows(f"SELECT shard, shards FROM {database}.shard") if there else []
+    return Shard(*rows[0]) if rows else None
+
+
+def _refuse_others(database: str, found: Sequence[Shard | None], *, all_numbered: bool) -> None:
+    mistakes = list(_mistaken(found, all_numbered=all_numbered))
+    if mistakes:
+        raise IdentityChanged(f"the usage store {database!r} is not the one it was: " + " ".join(mistakes))
+
+
+def _mistaken(found: Sequence[Shard | None], *, all_numbered: bool) -> Iterator[str]:
+    counts = {shard.shards for shard in found if shard is not None}
+    if counts - {len(found)}:
+        yield (
+            f"TALLYHOUSE_CLICKHOUSE_URL names {len(found)} shards, but this data was made with {max(counts)}. Name "
+            "those, in the order they were in; the number of shards is fixed for the life of the data."
+        )
+        return
+    for number, shard in enumerate(found, start=1):
+        if shard is None and all_numbered:
+            yield f"{where(number)} has lost its data: restore it from a backup."
+        elif shard is not None and shard.shard + 1 != number:
+            yield (
+                f"{where(number)} is the shard that was address {shard.shard + 1}: put them back in the order they "
+                "were in, each shard once."
+            )
+
+
+def _refuse_another(database: str, stored: Sequence[Identity], identity: Identity) -> None:
+    differences = [
+        f"{field} is {now!r}, but this data was made with {then!r}. {_REMEDY[field]}"
+        for then_identity in stored
+        for field, now in msgspec.to_builtins(identity).items()
+        if now != (then := getattr(then_identity, field))
+    ]
+    if differences:
+        raise IdentityChanged(f"the usage store {database!r} belongs to another log: " + " ".join(differences))
+
+
+def _stored(client: SqlClient, table: str) -> list[Identity]:
+    rows = client.query_rows(f"SELECT partitions, hash_name, log_id FROM {table}")
+    return [Identity(partitions=partitions, hash_name=name, log_id=log) for partitions, name, log in rows]
