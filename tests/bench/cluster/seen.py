@@ -15,7 +15,8 @@ from schemas.timestamps import month_of
 from stream_processors.backends.sql.guarded import SqlGuardedEngine
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
 from stream_processors.backends.sql.http import HttpDatabase, HttpServer
-from stream_processors.backends.sql.migrate import Identity, check_identity, migrate
+from stream_processors.backends.sql.identity import Identity, check_identity
+from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.bench.cluster.pipeline import Tell
@@ -73,7 +74,7 @@ def measure(folder: Path, keys: int, tell: Tell) -> list[Figure]:
 def _migrated(server: HttpServer) -> HttpDatabase:
     anywhere = server.database("default")
     migrate(anywhere, _DATABASE)
-    check_identity(anywhere, _DATABASE, Identity(partitions=1, hash_name=HASH_NAME, log_id="bench"))
+    check_identity([anywhere], _DATABASE, Identity(partitions=1, hash_name=HASH_NAME, log_id="bench"))
     return server.database(_DATABASE)
 
 
