@@ -1,9 +1,9 @@
 """A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from starlette.types import ASGIApp
 
@@ -33,6 +33,8 @@ _RECALL_BYTES = 64 * MEBIBYTE
 _READING = KafkaPolicy(fetch_bytes=MEBIBYTE)
 """A gateway reads the log's end now and then; it need not keep much of it at hand."""
 
+_Done = TypeVar("_Done")
+
 
 class Gateway(NamedTuple):
     """The running whole, as its servers see it."""
@@ -46,10 +48,8 @@ class Gateway(NamedTuple):
 async def open_gateway(settings: ClusterSettings, around: Surroundings) -> AsyncIterator[Gateway]:
     """Everything open and running; on leaving, what is in flight is finished first."""
     async with AsyncExitStack() as opened:
-        parts = await patiently(
-            settings.connect_timeout / SECOND, lambda: open_parts(opened, settings, around, _READING), around.logger
-        )
-        await check_clock(parts.store.threads, around.clock)
+        parts = await _patiently(lambda: open_parts(opened, settings, around, _READING), settings, around)
+        await _patiently(lambda: check_clock(parts.store.threads, around.clock), settings, around)
         arrivals = await _follow(opened, parts, settings, around)
         sink = await opened.enter_async_context(
             KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=around.metrics)
@@ -74,8 +74,15 @@ async def open_gateway(settings: ClusterSettings, around: Surroundings) -> Async
         )
 
 
+async def _patiently(step: Callable[[], Awaitable[_Done]], settings: ClusterSettings, around: Surroundings) -> _Done:
+    """Who answered a moment ago may be gone again before the start is over."""
+    return await patiently(settings.connect_timeout / SECOND, step, around.logger)
+
+
 async def _follow(opened: AsyncExitStack, parts: Parts, settings: ClusterSettings, around: Surroundings) -> Arrivals:
-    newest = await newest_arrival(parts.log, parts.store.months, settings.partitions)
+    newest = await _patiently(
+        lambda: newest_arrival(parts.log, parts.store.months, settings.partitions), settings, around
+    )
     arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
     arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
     following = asyncio.create_task(follow_others(arrivals, parts.log, settings.partitions, around.logger))
@@ -98,7 +105,8 @@ async def _open_intake(
     around: Surroundings,
 ) -> Intake:
     recent = RecentKeys(settings.recent_keys, WINDOW)
-    await recall(recent, parts.log, settings.partitions, _RECALL_BYTES // settings.partitions)
+    most_bytes = _RECALL_BYTES // settings.partitions
+    await _patiently(lambda: recall(recent, parts.log, settings.partitions, most_bytes), settings, around)
     known = await opened.enter_async_context(open_known_keys(settings.redis_url, around))
     return await opened.enter_async_context(
         Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), around.metrics)
