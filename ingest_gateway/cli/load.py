@@ -52,7 +52,7 @@ def load(
     run = base36(time.time_ns() // 1_000_000, 8)[-8:]
     truth = Truth(shape)
     supply = Supply(Workload(shape, run), truth, batch=batch, now=_micros, events=events)
-    client = Client(target, supply, Plan(connections=connections, rate=rate, patience=patience), time.monotonic)
+    client = Client([target], supply, Plan(connections=connections, rate=rate, patience=patience), time.monotonic)
     start = _micros()
     with Api(find_url(url), target.api_key) as api:
         prepare_meters(api)

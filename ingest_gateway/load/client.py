@@ -1,7 +1,8 @@
 """Delivers a supply of posts over a number of connections, each body again and again until it is acked."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -51,11 +52,11 @@ _decode = msgspec.json.Decoder(Told).decode
 
 
 class Client:
-    """Runs once."""
+    """Runs once. Connections are shared out among the targets, and whoever loses one goes to the next target."""
 
-    def __init__(self, target: Target, supply: Supply, plan: Plan, clock: Callable[[], float]) -> None:
+    def __init__(self, targets: Sequence[Target], supply: Supply, plan: Plan, clock: Callable[[], float]) -> None:
         self.tally = Tally()
-        self._target = target
+        self._targets = itertools.cycle(targets)
         self._posts = supply.posts()
         self._plan = plan
         self._clock = clock
@@ -108,9 +109,10 @@ class Client:
 
     async def _connect(self) -> Connection:
         """Where nobody listens, a connection that is lost already: its first post is retried like any other."""
-        connection = Connection(self._target)
+        target = next(self._targets)
+        connection = Connection(target)
         with suppress(OSError):
-            await asyncio.get_running_loop().create_connection(lambda: connection, self._target.host, self._target.port)
+            await asyncio.get_running_loop().create_connection(lambda: connection, target.host, target.port)
         return connection
 
     def _count(self, answer: Answer, post: Post) -> None:

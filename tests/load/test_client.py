@@ -26,7 +26,7 @@ async def delivered(
     truth = Truth(SHAPE)
     supply = Supply(Workload(SHAPE, "run00001"), truth, batch=batch, now=lambda: NOW, events=events)
     async with receiver(script) as (target, bodies):
-        client = Client(target, supply, plan, time.monotonic)
+        client = Client([target], supply, plan, time.monotonic)
         await client.run()
     return client, truth, bodies
 
@@ -72,6 +72,23 @@ def test_a_lost_connection_gets_the_same_body_again() -> None:
     assert (client.tally.acked, client.tally.retries) == (300, 1)
     assert len(bodies) == 4
     assert len(set(bodies)) == 3
+
+
+def test_a_lost_connection_is_made_up_for_at_the_next_address() -> None:
+    """As behind a load balancer: whoever answers is told what another one may have taken in already."""
+
+    async def deliver() -> tuple[int, int, int]:
+        truth = Truth(SHAPE)
+        supply = Supply(Workload(SHAPE, "run00001"), truth, batch=100, now=lambda: NOW, events=400)
+        async with receiver(lambda _number, _body: None) as (deaf, lost), receiver(accept) as (hearing, bodies):
+            client = Client([deaf, hearing], supply, PLAN, time.monotonic)
+            await client.run()
+        assert set(lost) <= set(bodies)
+        return client.tally.acked, len(lost), len(bodies)
+
+    acked, lost, heard = asyncio.run(deliver())
+    assert (acked, heard) == (400, 4)
+    assert lost > 0
 
 
 def test_a_refusal_ends_the_run_with_its_words() -> None:
