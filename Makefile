@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install up cluster cluster-demo test soak check fix bench bench-full bench-cluster bench-cluster-full clean
+.PHONY: help install up cluster cluster-demo test soak chaos check fix bench bench-full bench-cluster bench-cluster-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: install check  ## everything that must hold
 
 soak: install  ## the long proofs: a log that hangs for a minute under two hundred clients
 	SOAK_SECONDS=60 $(BIN)/pytest tests/e2e/test_attack.py -s
+
+chaos: install  ## the longest proof: 10 million events, 50 kills -9; writes deploy/chaos-report.md
+	$(BIN)/python -m tests.chaos --events 10000000 --kills 50 --report deploy/chaos-report.md
 
 check: install  ## style, types
 	$(BIN)/ruff check .

@@ -30,6 +30,10 @@ class Killable(ABC):
     def start(self) -> None:
         self._process = self.launched()
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """No time for anything."""
         self.signal(signal.SIGKILL)

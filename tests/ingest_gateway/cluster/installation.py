@@ -23,7 +23,7 @@ class Program:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, patience: float = PATIENCE) -> None:
         """Returns when it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -33,7 +33,7 @@ class Program:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(f"{self._words} to be ready", self._is_ready)
+        wait_until(f"{self._words} to be ready", self._is_ready, patience)
 
     def _is_ready(self) -> bool:
         assert self.is_running, f"{self._words} ended: {self.output()[-3000:]}"
@@ -58,6 +58,14 @@ class Program:
     def kill(self) -> None:
         """As a power switch would."""
         self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let it do nothing, as a machine that hangs; it knows nothing of it afterwards."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None

@@ -1,0 +1,84 @@
+"""`python -m tests.chaos --report chaos-report.md`: the long form, with its progress on the terminal."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from random import SystemRandom
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ingest_gateway.cluster.kafka_jars import ToolMissing, kafka_runtime
+from tests.bench import machine
+from tests.chaos.plan import Kind
+from tests.chaos.report import markdown
+from tests.chaos.run import Orders, Outcome, Progress, run
+
+KILLS_PER_ZOMBIE = 10
+
+
+def main() -> int:
+    given = _arguments().parse_args()
+    console = Console(stderr=True)
+    seed = SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    zombies = max(given.kills // KILLS_PER_ZOMBIE, 1)
+    orders = Orders(events=given.events, kills=given.kills, zombies=zombies, seed=seed, rate=given.rate)
+    console.print(f"{orders.events:,} events, {orders.kills} kills, {zombies} zombies; --seed {seed} repeats the plan")
+    folder = Path(tempfile.mkdtemp(dir=given.data, prefix="tallyhouse-chaos-"))
+    facts = machine.facts(folder)
+    try:
+        outcome = _watched(orders, folder, console)
+    except ToolMissing as missing:
+        console.print(str(missing))
+        return 1
+    except BaseException:
+        console.print(f"the run broke off; its logs and data are in {folder}")
+        raise
+    given.report.write_text(markdown(outcome, facts))
+    if outcome.differences:
+        console.print(*outcome.differences, f"THE COUNTS DIFFER; logs and data are in {folder}", sep="\n")
+        return 1
+    shutil.rmtree(folder)
+    console.print(f"every event counts once; the report is {given.report}")
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    arguments.add_argument("--events", type=int, default=10_000_000, help="to send at least")
+    arguments.add_argument("--kills", type=int, default=50, help="with -9, of all kinds in turn")
+    arguments.add_argument("--rate", type=float, default=12_500, help="events per second at most")
+    arguments.add_argument("--seed", type=int, help="the same seed makes the same plan; drawn at random without")
+    arguments.add_argument("--report", type=Path, required=True, help="the file to write, in Markdown")
+    arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
+    return arguments
+
+
+def _watched(orders: Orders, folder: Path, console: Console) -> Outcome:
+    runtime = kafka_runtime(os.environ, console.print)
+    with Live(console=console, transient=True, refresh_per_second=4) as live:
+        live.update("starting a broker, a store, two gateways and two workers")
+        return run(orders, folder, runtime, lambda progress: live.update(_table(orders, progress)))
+
+
+def _table(orders: Orders, progress: Progress) -> Table:
+    struck = Counter(deed.fault.kind for deed in progress.deeds)
+    table = Table("acked", "of", "events/s", "posts again", *Kind, "seconds", box=None)
+    table.add_row(
+        f"{progress.acked:,}",
+        f"{orders.events:,}",
+        f"{progress.acked / max(progress.seconds, 1e-9):,.0f}",
+        f"{progress.posts_again:,}",
+        *(str(struck[kind]) for kind in Kind),
+        f"{progress.seconds:,.0f}",
+    )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Events for two gateways at once, held open until it is told to stop; all it has sent can be made again."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ingest_gateway.load.client import Client, Plan
+from ingest_gateway.load.supply import Supply
+from ingest_gateway.load.target import parse_target
+from ingest_gateway.load.truth import Truth
+from ingest_gateway.load.workload import Bytes, Shape, Workload
+from tests.e2e.server import KEY
+
+RUN = "chaosrun"
+BATCH = 1000
+CONNECTIONS = 16
+PATIENCE = 300.0
+
+
+class Load:
+    """Runs once, in one thread; may be watched and stopped from another."""
+
+    def __init__(self, urls: Sequence[str], *, seed: int, rate: float) -> None:
+        self._shape = Shape(seed=seed)
+        self._times: list[int] = []
+        self.truth = Truth(self._shape)
+        self._supply = Supply(Workload(self._shape, RUN), self.truth, batch=BATCH, now=self._now)
+        plan = Plan(connections=CONNECTIONS, rate=rate, patience=PATIENCE)
+        self._client = Client([parse_target(url, KEY) for url in urls], self._supply, plan, time.monotonic)
+        self.tally = self._client.tally
+
+    def run(self) -> None:
+        """Until it is told to stop and all is acked."""
+        asyncio.run(self._client.run())
+
+    def stop(self) -> None:
+        """Make no more posts."""
+        self._supply.stop()
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The first and the last timestamp of its events."""
+        return self._times[0], self._times[-1]
+
+    def fresh_rows(self) -> Iterator[Bytes]:
+        """All different events again, as they were posted, in the order of their keys, some thousand at a time."""
+        again = Workload(self._shape, RUN)
+        for now in self._times:
+            batch = again.batch(BATCH, now)
+            yield batch.rows[: len(batch.fresh.customers)]
+
+    def _now(self) -> int:
+        self._times.append(time.time_ns() // 1000)
+        return self._times[-1]
+
+
+def gathered(rows: Iterator[Bytes], at_least: int) -> Iterator[Bytes]:
+    """The same rows in larger pieces."""
+    piece: list[Bytes] = []
+    for some in rows:
+        piece.append(some)
+        if sum(map(len, piece)) >= at_least:
+            yield np.concatenate(piece)
+            piece = []
+    if piece:
+        yield np.concatenate(piece)

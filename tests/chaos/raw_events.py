@@ -1,0 +1,74 @@
+"""Proves that the raw events in the store are those that were sent: each of them once, byte for byte, and no other."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from ingest_gateway.load.workload import Bytes
+from stream_processors.backends.sql.client import SqlClient
+from tests.chaos.load import gathered
+
+AT_A_TIME = 100_000
+SHOWN = 10
+
+# An event as it was posted. Its properties are kept word for word; all else stands in columns of its own.
+_EVENTS = """
+SELECT concat(
+    '{"event_name":"', event_name, '","idempotency_key":"', idempotency_key, '","customer_id":"', customer_id,
+    '","timestamp":"', replaceOne(toString(timestamp), ' ', 'T'), 'Z","properties":', properties, '},') AS event
+FROM events
+WHERE idempotency_key BETWEEN {first:String} AND {last:String}
+ORDER BY idempotency_key
+"""
+_NUMBERS = "SELECT count(), uniqExact(account) FROM events"
+_REJECTS = "SELECT count() FROM rejects"
+
+
+class RawProof(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events were compared, and what is not as it should be."""
+
+    compared: int
+    differences: Sequence[str]
+
+
+def prove_raw_events(store: SqlClient, sent: Iterator[Bytes], *, at_a_time: int = AT_A_TIME) -> RawProof:
+    """`sent`: every different event, in the order of keys.
+
+    The events between the first and the last key of each piece are read back and must be the same list: none is
+    missing, none is there twice, none differs in a byte. As many as these are all there are in the table: so nothing
+    lies beside them.
+    """
+    compared, differences = 0, list[str]()
+    for rows in gathered(sent, at_a_time):
+        expected = [row.tobytes().decode() for row in rows]
+        differences += _compared(expected, _found(store, expected))
+        compared += len(expected)
+    ((stored, accounts),) = store.query_rows(_NUMBERS)
+    ((rejected,),) = store.query_rows(_REJECTS)
+    if stored != compared:
+        differences.append(f"{compared:,} different events were sent, {stored:,} are in the table")
+    if accounts != 1:
+        differences.append(f"the events are of {accounts} accounts")
+    if rejected:
+        differences.append(f"{rejected:,} rejects: {store.query_rows('SELECT * FROM rejects LIMIT 3')}")
+    return RawProof(compared=compared, differences=differences[:SHOWN])
+
+
+def _found(store: SqlClient, expected: Sequence[str]) -> Sequence[str]:
+    found = store.query_arrow(_EVENTS, {"first": _key(expected[0]), "last": _key(expected[-1])})
+    events: Sequence[str] = found.column("event").to_pylist()
+    return events
+
+
+def _key(event: str) -> str:
+    key: str = msgspec.json.decode(event.removesuffix(","))["idempotency_key"]
+    return key
+
+
+def _compared(expected: Sequence[str], found: Sequence[str]) -> Iterator[str]:
+    if expected == found:
+        return
+    sent, stored = Counter(expected), Counter(found)
+    yield from (f"sent, but not in the table (so often): {event}" for event in (sent - stored).elements())
+    yield from (f"in the table, but not sent (so often): {event}" for event in (stored - sent).elements())
