@@ -31,18 +31,19 @@ class DemoLoad:
         self._gateway, self._key = gateways[0], key
         self._began = now()
         supply = Supply(Workload(shape, self._run), self._truth, batch=_BATCH, now=now, events=events)
-        plan = Plan(connections=_CONNECTIONS, rate=events / seconds / len(gateways), patience=PATIENCE)
-        self._clients = [Client(parse_target(url, key), supply, plan, time.monotonic) for url in gateways]
+        targets = [parse_target(url, key) for url in gateways]
+        plan = Plan(connections=_CONNECTIONS * len(targets), rate=events / seconds, patience=PATIENCE)
+        self._client = Client(targets, supply, plan, time.monotonic)
 
     @property
     def acked(self) -> int:
         """Events answered `accepted` or `duplicate` so far."""
-        return sum(client.tally.acked for client in self._clients)
+        return self._client.tally.acked
 
     @property
     def retries(self) -> int:
         """Posts that had to be sent again."""
-        return sum(client.tally.retries for client in self._clients)
+        return self._client.tally.retries
 
     async def prepare(self) -> None:
         """Make the meters."""
@@ -51,7 +52,7 @@ class DemoLoad:
 
     async def send(self) -> None:
         """All of it; returns when all is acknowledged."""
-        await asyncio.gather(*(client.run() for client in self._clients))
+        await self._client.run()
 
     async def prove(self) -> tuple[MeterProof, ...]:
         """Once all is counted: every customer's value of every meter."""
