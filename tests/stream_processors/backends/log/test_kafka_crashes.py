@@ -112,6 +112,7 @@ async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
         for _ in range(3):
             assert await took(log.append([new_frame(payload=bytes(40_000))])) < 2 * HURRIED.append_seconds
             assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
+        await refused_without_waiting(log)
         await asyncio.to_thread(mortal_broker.start)
         await insisted(lambda: log.append([new_frame(payload=b"back")]))
         await insisted(lambda: everything(log))
@@ -130,6 +131,7 @@ async def test_a_silent_broker_is_given_up_in_time(mortal_broker: KafkaBroker, c
         mortal_broker.pause()
         try:
             await silenced(log)
+            await refused_without_waiting(log)
             refused = await asyncio.gather(*(took(log.append([new_frame(payload=bytes(30_000))])) for _ in range(9)))
             assert max(refused) < 2 * HURRIED.append_seconds
             assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
@@ -171,6 +173,16 @@ async def silenced(log: Both) -> None:
                 await log.append(numbered(1))
             except Overloaded:
                 return
+
+
+async def refused_without_waiting(log: Both) -> None:
+    """Once it is known that nobody answers: many are sent away in the time in which one used to wait."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(20):
+        with pytest.raises(Overloaded, match="do not answer at present"):
+            await log.append(numbered(1))
+    assert loop.time() - began < HURRIED.append_seconds
 
 
 async def landed(log: Both) -> None:
