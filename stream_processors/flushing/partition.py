@@ -117,6 +117,7 @@ class Partition:
         self._check_log_holds(position.offset, held_from)
         self._position = position
         self._ports.metrics.count(Counter.BOOTS, 1, str(self.number))
+        self._ports.metrics.set(Gauge.FILTER_KEYS, keys.count, str(self.number))
         if progress is not None and not progress.done:
             await self._guarded(self._redo(progress.claim.number))
 
