@@ -14,7 +14,9 @@ from stream_processors.backends.sql.http import HttpDatabase, HttpServer
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
 from tests.cluster_of_two import limits_in_a_cluster
-from tests.store_process import StoreProcess
+from tests.containers.choice import best_ledger_server, best_store
+from tests.containers.engine import docker_answers
+from tests.rating.ledger.postgresql import Server
 
 # A machine that is busy with something else must not make a property fail.
 settings.register_profile("unhurried", deadline=None)
@@ -60,10 +62,23 @@ def databases(chdb: Chdb) -> Databases:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpServer]:
+def docker() -> bool:
+    """Whether servers can be had as containers."""
+    return docker_answers()
+
+
+@pytest.fixture(scope="session")
+def postgresql(docker: bool) -> Iterator[Server]:
+    with best_ledger_server(docker=docker) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, docker: bool) -> Iterator[HttpServer]:
+    """A ClickHouse server where Docker answers, else the endpoint. Tests of the endpoint itself have their own."""
     with (
-        StoreProcess(tmp_path_factory.mktemp("store")) as process,
-        HttpServer(process.address, HANDLES, EngineLimits()) as server,
+        best_store(tmp_path_factory.mktemp("store"), docker=docker) as address,
+        HttpServer(address, HANDLES, EngineLimits()) as server,
     ):
         yield server
 

@@ -1,37 +1,15 @@
 """The broker as a container, where Docker answers."""
 
-import gc
-import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import SystemRandom
 
-from docker.errors import DockerException
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.docker_client import DockerClient
 
 from ingest_gateway.cluster.kafka_jars import VERSION
 from ingest_gateway.cluster.kafka_node import SETTINGS, free_ports
 from ingest_gateway.cluster.kafka_probe import cluster_at
-
-START_SECONDS = 90
-
-
-def docker_answers() -> bool:
-    with warnings.catch_warnings():
-        # Docker's client forgets to close the socket that it could not connect.
-        warnings.simplefilter("ignore", ResourceWarning)
-        answers = _pinged()
-        gc.collect()
-    return answers
-
-
-def _pinged() -> bool:
-    try:
-        return bool(DockerClient().client.ping())
-    except DockerException:
-        return False
+from tests.containers.engine import wait_until_serving
 
 
 def variables(host: str, port: int) -> dict[str, str]:
@@ -53,8 +31,5 @@ def container() -> Iterator[str]:
     for name, value in variables(host, port).items():
         broker.with_env(name, value)
     with broker.with_bind_ports(9092, port):
-        deadline = time.monotonic() + START_SECONDS
-        while cluster_at(host, port) is None:
-            assert time.monotonic() < deadline, f"the container does not serve: {broker.get_logs()!r}"
-            time.sleep(0.1)
+        wait_until_serving(broker, lambda: cluster_at(host, port) is not None)
         yield f"{host}:{port}"

@@ -14,7 +14,6 @@ import pytest
 from ingest_gateway.cluster.kafka_broker import KafkaBroker
 from ingest_gateway.cluster.kafka_jars import Runtime, ToolMissing, kafka_runtime
 from tests.broker.choice import Shared, Tell, best_broker
-from tests.broker.container import docker_answers
 from tests.skips import must_not_skip, skip_without
 
 
@@ -31,11 +30,11 @@ def tell_aloud(request: pytest.FixtureRequest) -> Tell:
 
 
 @pytest.fixture(scope="session")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell) -> Iterator[Shared]:
+def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell, docker: bool) -> Iterator[Shared]:
     """The best that can be had here: a container, else a local broker, else a stand-in."""
     folder = _folder_of_the_run(tmp_path_factory) / "kafka"
     with ExitStack() as stack:
-        choice = best_broker(folder, os.environ, tell_aloud, docker=docker_answers(), only_real=must_not_skip())
+        choice = best_broker(folder, os.environ, tell_aloud, docker=docker, only_real=must_not_skip())
         try:
             shared = stack.enter_context(choice)
         except ToolMissing as missing:

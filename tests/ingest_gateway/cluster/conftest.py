@@ -1,25 +1,21 @@
-"""A store process that all clusters of a test run share, and clusters on it."""
+"""A store that all clusters of a test run share, and clusters on it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from stream_processors.backends.sql.http import ServerAddress
+from tests.containers.choice import best_store
 from tests.ingest_gateway.cluster.installation import Installation
-from tests.rating.ledger.postgresql import Server, started_server
-from tests.store_process import StoreProcess
+from tests.rating.ledger.postgresql import Server
 
 
 @pytest.fixture(scope="session")
-def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
-    with StoreProcess(tmp_path_factory.mktemp("cluster_store")) as process:
-        yield process
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    with started_server() as server:
-        yield server
+def store_address(tmp_path_factory: pytest.TempPathFactory, docker: bool) -> Iterator[ServerAddress]:
+    """A store that no test may kill."""
+    with best_store(tmp_path_factory.mktemp("cluster_store"), docker=docker) as address:
+        yield address
 
 
 @pytest.fixture
@@ -37,13 +33,23 @@ def ledger_url(request: pytest.FixtureRequest, sqlite_ledger: str) -> str:
 
 
 @pytest.fixture
+def broker_address(real_broker: str) -> str:
+    """The broker that all tests share; who harms brokers has another one in its place."""
+    return real_broker
+
+
+@pytest.fixture
 def installation(
     tmp_path: Path,
-    real_broker: str,
+    broker_address: str,
     topic_name: Callable[[], str],
-    store_process: StoreProcess,
+    store_address: ServerAddress,
     sqlite_ledger: str,
 ) -> Installation:
     """Nothing of it is made yet."""
-    address = store_process.address
-    return Installation(tmp_path, real_broker, topic_name(), f"http://{address.host}:{address.port}", sqlite_ledger)
+    clickhouse = f"http://{store_address.host}:{store_address.port}"
+    installation = Installation(tmp_path, broker_address, topic_name(), clickhouse, sqlite_ledger)
+    installation.settings["CLICKHOUSE_USER"] = store_address.user
+    if store_address.password:
+        installation.settings["CLICKHOUSE_PASSWORD"] = store_address.password
+    return installation

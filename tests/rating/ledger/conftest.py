@@ -12,7 +12,7 @@ from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode
 from schemas.ids import AccountId
 from tests.contracts.api_keys import Clock
-from tests.rating.ledger.postgresql import Server, started_server
+from tests.rating.ledger.postgresql import Server
 
 MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters]
 
@@ -25,12 +25,6 @@ def anyio_backend() -> str:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    with started_server() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

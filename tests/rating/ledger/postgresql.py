@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own: on a socket in a temporary folder, gone when the tests are."""
+"""PostgreSQL for tests: any server, and one of one's own on a socket in a temporary folder."""
 
 import os
 import tempfile
@@ -15,27 +15,43 @@ from tests.skips import skip_without
 
 
 class Server:
-    """A running server, with as many databases as one likes."""
+    """A running server, known by a database that is there from the beginning."""
 
-    def __init__(self, running: PostgreSql) -> None:
-        self._running = running
+    def __init__(self, first: sa.URL) -> None:
+        self._first = first
         self._numbers = count()
+
+    @property
+    def serves(self) -> bool:
+        """Whether it lets us in."""
+        engine = sa.create_engine(self._first)
+        try:
+            with engine.connect():
+                return True
+        except sa.exc.OperationalError:
+            return False
+        finally:
+            engine.dispose()
 
     def new_database(self) -> str:
         """The URL of an empty database."""
         name = f"ledger_{next(self._numbers)}"
-        engine = sa.create_engine(self._running.url(), isolation_level="AUTOCOMMIT")
+        engine = sa.create_engine(self._first, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         engine.dispose()
-        return self._running.url(name)
+        return self.url_of(name)
+
+    def url_of(self, database: str) -> str:
+        return self._first.set(database=database).render_as_string(hide_password=False)
 
 
 @contextmanager
 def started_server() -> Iterator[Server]:
+    """Gone when the tests are."""
     installed = installed_postgresql()
     with passable_folder() as folder, PostgreSql(folder, installed, options=("-c", "fsync=off")) as running:
-        yield Server(running)
+        yield Server(sa.make_url(running.url()))
 
 
 def installed_postgresql() -> Installed:

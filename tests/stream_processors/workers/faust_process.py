@@ -33,7 +33,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     servers: str
     topic: str
-    store_port: int
+    store: ServerAddress
     database: str
 
 
@@ -56,7 +56,7 @@ async def count(place: Place) -> None:
     stream = StreamSettings(cluster=cluster, topic=place.topic, group=place.topic, heartbeat_seconds=0.3)
     worker = WorkerPolicy(flush_linger=100_000, look_seconds=0.1)
     with (
-        HttpServer(ServerAddress(host="127.0.0.1", port=place.store_port), STATEMENTS, EngineLimits()) as server,
+        HttpServer(place.store, STATEMENTS, EngineLimits()) as server,
         ThreadPoolExecutor(STATEMENTS) as threads,
     ):
         sql = GuardedSqlThreads(server.database(place.database), threads)

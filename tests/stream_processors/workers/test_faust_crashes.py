@@ -95,9 +95,7 @@ async def traffic(
     cluster = Cluster(servers=servers)
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     async with KafkaSink(cluster, topic) as sink:
-        yield Traffic(
-            sink, database, Place(servers=servers, topic=topic, store_port=server.address.port, database=name)
-        )
+        yield Traffic(sink, database, Place(servers=servers, topic=topic, store=server.address, database=name))
 
 
 async def test_a_killed_worker_s_frames_are_redone(
