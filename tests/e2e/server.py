@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -36,17 +36,77 @@ def free_port() -> int:
         return port
 
 
-class Server:
+class Api:
+    """A gateway as a client asks it; an answer other than the expected one fails the test."""
+
+    def __init__(self, url: str, key: str = KEY) -> None:
+        self.url = url
+        self.client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.client.close()
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = self.client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def post(self, path: str, body: Any, expect: int = 200) -> dict[str, Any]:
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == expect, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def wait_until_counted(self) -> None:
+        """Until every frame in the log is in the usage."""
+
+        def counted() -> bool:
+            partitions = self.get("/v1/status")["status"]["partitions"]
+            return all(partition["lag_frames"] == 0 for partition in partitions)
+
+        wait_until("all frames to be counted", counted)
+
+    def usage(self, meter: str, since: timedelta = timedelta(hours=3)) -> dict[str, Decimal]:
+        """Of the last hours and the next, by customer."""
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        between = {"from": (now - since).isoformat(), "to": (now + timedelta(hours=1)).isoformat()}
+        answer = self.get("/v1/usage", meter=meter, window="none", **between)
+        return {row["customer_id"]: Decimal(row["value"]) for row in answer["usage"]}
+
+    def total(self, meter: str) -> Decimal:
+        return sum(self.usage(meter).values(), Decimal(0))
+
+    def make_meter(self, code: str, value_property: str | None = None) -> None:
+        """A count, or a sum where there is something to add up."""
+        meter = {"code": code, "name": code, "event_name": "api.request"}
+        what = {"aggregation": "sum", "value_property": value_property} if value_property else {"aggregation": "count"}
+        self.post("/v1/meters", meter | what, expect=201)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Every raw event there is, page by page."""
+        cursor: dict[str, str] = {}
+        while True:
+            told = self.get("/v1/events", limit=1000, **cursor)
+            yield from told["events"]
+            if not told["pagination"]["has_more"]:
+                return
+            cursor = {"cursor": told["pagination"]["next_cursor"]}
+
+
+class Server(Api):
     """`tallyhouse serve` on a data directory that outlives it."""
 
     def __init__(self, data: Path, *, program: Sequence[str] = SERVE, **settings: str) -> None:
         self.data = data
         self._program = program
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(f"http://127.0.0.1:{self.port}")
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
 
     def start(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
@@ -102,41 +162,4 @@ class Server:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._process is not None and self._process.poll() is None:
             self.kill()
-        self.client.close()
-
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
-        answer = self.client.get(path, params=params)
-        assert answer.status_code == 200, answer.text
-        body: dict[str, Any] = answer.json()
-        return body
-
-    def post(self, path: str, body: Any, expect: int = 200) -> dict[str, Any]:
-        answer = self.client.post(path, json=body)
-        assert answer.status_code == expect, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
-
-    def wait_until_counted(self) -> None:
-        """Until every frame in the log is in the usage."""
-
-        def counted() -> bool:
-            partitions = self.get("/v1/status")["status"]["partitions"]
-            return all(partition["lag_frames"] == 0 for partition in partitions)
-
-        wait_until("all frames to be counted", counted)
-
-    def usage(self, meter: str) -> dict[str, Decimal]:
-        """Of the last hours and the next, by customer."""
-        now = datetime.now(UTC).replace(second=0, microsecond=0)
-        between = {"from": (now - timedelta(hours=3)).isoformat(), "to": (now + timedelta(hours=1)).isoformat()}
-        answer = self.get("/v1/usage", meter=meter, window="none", **between)
-        return {row["customer_id"]: Decimal(row["value"]) for row in answer["usage"]}
-
-    def total(self, meter: str) -> Decimal:
-        return sum(self.usage(meter).values(), Decimal(0))
-
-    def make_meter(self, code: str, value_property: str | None = None) -> None:
-        """A count, or a sum where there is something to add up."""
-        meter = {"code": code, "name": code, "event_name": "api.request"}
-        what = {"aggregation": "sum", "value_property": value_property} if value_property else {"aggregation": "count"}
-        self.post("/v1/meters", meter | what, expect=201)
+        super().__exit__(kind, error, at)

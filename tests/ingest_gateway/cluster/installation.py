@@ -48,6 +48,13 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def resident(self) -> int:
+        """Bytes of memory it has right now."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
     def output(self) -> str:
         return self._log.read_text()
 
@@ -127,8 +134,8 @@ class Installation:
     def _program(self, words: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Program]:
         log = self._folder / f"{words[0]}-{port}.log"
         program = Program(words, self._environ(settings), log, f"http://127.0.0.1:{port}")
-        program.start()
         try:
+            program.start()
             yield program
         finally:
             if program.is_running:
@@ -146,7 +153,8 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def numbers(url: str, name: str) -> float:
-    """The sum of a metric over its labels."""
+def numbers(url: str, name: str, label: str = "") -> float:
+    """The sum of a metric over its labels, or over those with this value."""
     lines = httpx.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}")
+    found = [line for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}"]
+    return sum(float(line.split()[-1]) for line in found if not label or f'"{label}"' in line)

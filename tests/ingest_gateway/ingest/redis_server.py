@@ -1,4 +1,4 @@
-"""A Redis server of one's own, on a socket in a temporary folder; it can be killed and started again."""
+"""A Redis server of one's own, on a socket in a temporary folder, and on a port where one is named."""
 
 import shutil
 import subprocess
@@ -15,16 +15,18 @@ _PATIENCE = 20.0
 
 
 class RedisServer:
-    """Keeps nothing on disk."""
+    """Keeps nothing on disk; it can be killed and started again."""
 
-    def __init__(self, folder: Path, program: str) -> None:
+    def __init__(self, folder: Path, program: str, port: int) -> None:
         self.socket = folder / "redis.sock"
         self._program = program
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.socket.unlink(missing_ok=True)
-        words = [self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        where = ["--bind", "127.0.0.1", "--port", str(self._port), "--unixsocket", str(self.socket)]
+        words = [self._program, *where, "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _PATIENCE
         while not self.socket.exists():
@@ -39,12 +41,12 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(port: int = 0) -> Iterator[RedisServer]:
     program = shutil.which("redis-server")
     if program is None:
         skip_without("the Redis server", REMEDY)
     folder = Path(tempfile.mkdtemp(prefix="redis-"))
-    server = RedisServer(folder, program)
+    server = RedisServer(folder, program, port)
     server.start()
     try:
         yield server
