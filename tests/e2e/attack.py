@@ -1,4 +1,4 @@
-"""Many clients at once that post as fast as they can, and come again at once when they are sent away."""
+"""Many clients at once that post as fast as they can, and come again soon when they are sent away."""
 
 import asyncio
 import itertools
@@ -47,14 +47,17 @@ class Said(NamedTuple):
     seconds: float
     status: int
     retry_after: float
+    code: str
+    """Of the error, where it came in an envelope that is whole."""
 
 
 class Attack:
-    """Counts what was acked, and keeps every answer that was no ack."""
+    """Counts what was acked, and keeps every answer that was no ack. Who is sent away rests before the next try."""
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic, rest: float = 0.0) -> None:
         self._target: Target = parse_target(url, KEY)
         self._clock = clock
+        self._rest = rest
         self._numbers: Iterator[int] = itertools.count()
         self.acked = 0
         self.refused: list[Said] = []
@@ -83,7 +86,8 @@ class Attack:
                 self._count(answer.body, events)
                 return connection
             now = self._clock()
-            self.refused.append(Said(now, now - began, answer.status, answer.retry_after))
+            self.refused.append(Said(now, now - began, answer.status, answer.retry_after, code_of(answer.body)))
+            await asyncio.sleep(self._rest)
             if not connection.is_open:
                 connection = await self._connect()
 
@@ -97,3 +101,12 @@ class Attack:
         connection = Connection(self._target)
         await asyncio.get_running_loop().create_connection(lambda: connection, self._target.host, self._target.port)
         return connection
+
+
+def code_of(body: bytes) -> str:
+    """The code in an error's envelope; nothing where something of the envelope is missing."""
+    match json.loads(body or b"{}"):
+        case {"success": False, "error": {"code": str(code), "message": str(), "details": _}, "request_id": str()}:
+            return code
+        case _:
+            return ""

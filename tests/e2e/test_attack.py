@@ -115,4 +115,5 @@ def _check_answers(attack: Attack, stall: Stall) -> None:
     print(f"{len(sent_away)} sent away, {len(told)} with an answer, p99 within {late:.2f} s")
     assert len(told) > 0.9 * len(sent_away)
     assert all(said.retry_after >= 1 for said in told)
+    assert {said.code for said in told} == {"UNAVAILABLE"}
     assert late < QUICKLY
