@@ -1,0 +1,49 @@
+"""Events that came in long ago: taken in by the product's own intake, with the clock as it stood then."""
+
+import asyncio
+
+from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.known_keys import NoKeys
+from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.ingest.wire import parse_body
+from rating.ledger.migrate import require_newest
+from rating.ledger.opening import open_ledger
+from schemas.ids import AccountId
+from schemas.metrics import NoMetrics
+from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka_sink import KafkaSink
+from stream_processors.flushing.policy import WINDOW
+from tests.e2e.server import KEY
+from tests.ingest_gateway.cluster.installation import Installation
+
+REMEMBERED = 2**12
+
+
+def take_in(installation: Installation, body: bytes, arrival: int) -> int:
+    """How many events of the body a gateway would have accepted at that moment; they are in the log."""
+    return asyncio.run(_taken_in(installation.settings, body, arrival))
+
+
+async def _taken_in(settings: dict[str, str], body: bytes, arrival: int) -> int:
+    posted = parse_body(
+        body,
+        "application/json",
+        account=await _account(settings["LEDGER_URL"]),
+        request_id="req_past",
+        strict=False,
+        backfill=False,
+    )
+    policy = IntakePolicy(partitions=int(settings["PARTITIONS"]))
+    recent = RecentKeys(REMEMBERED, WINDOW)
+    async with (
+        KafkaSink(Cluster(servers=settings["KAFKA_BROKERS"]), settings["KAFKA_TOPIC"]) as sink,
+        Intake(sink, NoKeys(), recent, lambda: arrival, policy, NoMetrics()) as intake,
+    ):
+        return (await intake.submit(posted)).accepted
+
+
+async def _account(ledger_url: str) -> AccountId:
+    with open_ledger(ledger_url, lambda: 0, prepare=require_newest) as ledger:
+        key = await ledger.api_keys.find(KEY)
+    assert key is not None
+    return key.account
