@@ -129,7 +129,12 @@ class Intake:
         self._queue.append(_Waiting(posted, answer, loop.time()))
         self._queued_bytes += posted.size
         self._wake.set()
-        return await answer
+        try:
+            return await answer
+        finally:
+            # A refusal's traceback has this frame, and the answer has the refusal: a cycle that would keep the body in
+            # memory until the collector comes, which is rarely.
+            del answer
 
     def _admit(self, posted: Posted, now: float) -> None:
         policy = self._policy

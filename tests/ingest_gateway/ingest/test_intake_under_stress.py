@@ -1,6 +1,7 @@
 """The intake when things go wrong: full queues, stalled and failing logs, callers who leave, and any mix of them."""
 
 import asyncio
+import gc
 import random
 from collections import defaultdict
 from typing import Any
@@ -64,6 +65,28 @@ def test_a_stalled_log_sends_everyone_away() -> None:
         assert "queued" not in {row["idempotency_key"] for row in log.rows()}
 
     asyncio.run(story())
+
+
+def test_what_was_refused_is_let_go_of_at_once() -> None:
+    """No body stays in memory until the collector looks for cycles: in an outage that would be many of them."""
+
+    async def story() -> None:
+        async with intake_over(TestLog(fails=lambda _: True)) as intake:
+            for number in range(5):
+                with pytest.raises(Overloaded):
+                    await intake.submit(post(batch(event(str(number)))))
+
+    def kept() -> int:
+        return sum(isinstance(each, Posted) for each in gc.get_objects())
+
+    gc.collect()
+    before = kept()
+    gc.disable()
+    try:
+        asyncio.run(story())
+        assert kept() == before
+    finally:
+        gc.enable()
 
 
 async def _until_let_in(intake: Intake, posted: Posted) -> Outcome:
