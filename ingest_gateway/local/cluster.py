@@ -8,14 +8,14 @@ from random import SystemRandom
 
 import msgspec
 
-from ingest_gateway.cluster.kafka_jars import Tell
-from ingest_gateway.cluster.kafka_node import HOST
-from ingest_gateway.cluster.kept_program import ProgramFailed
 from ingest_gateway.cluster.processes import python_module
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.environment import read_cluster_settings
 from ingest_gateway.local.folder import ClusterFolder
 from ingest_gateway.local.group import Group
+from ingest_gateway.local.kafka_jars import Tell
+from ingest_gateway.local.kafka_node import HOST
+from ingest_gateway.local.kept_program import ProgramFailed
 from ingest_gateway.local.ledger import Ledger
 from ingest_gateway.local.needed import find_needed
 from ingest_gateway.local.servers import choose_urls, gateway, worker

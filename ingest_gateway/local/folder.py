@@ -8,8 +8,8 @@ from random import Random
 
 import msgspec
 
-from ingest_gateway.cluster.kafka_node import free_port
 from ingest_gateway.data_directory import DataDirectory
+from ingest_gateway.local.kafka_node import free_port
 
 
 class ClusterFolder(msgspec.Struct, frozen=True):

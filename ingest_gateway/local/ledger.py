@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from ingest_gateway.cluster.kafka_jars import Tell, ToolMissing
 from ingest_gateway.local.folder import ClusterFolder
+from ingest_gateway.local.kafka_jars import Tell, ToolMissing
 from ingest_gateway.local.postgresql import PostgreSql, find_postgresql
 from schemas.errors import Conflict
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
-from ingest_gateway.cluster.kafka_jars import Tell, kafka_runtime
-from ingest_gateway.cluster.kafka_node import HOST
-from ingest_gateway.cluster.local_server import LocalServer
 from ingest_gateway.local.folder import ClusterFolder
+from ingest_gateway.local.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_jars import Tell, kafka_runtime
+from ingest_gateway.local.kafka_node import HOST
 from ingest_gateway.local.ledger import Ledger, choose_ledger
+from ingest_gateway.local.local_server import LocalServer
 from ingest_gateway.local.postgresql import PostgreSql
 from ingest_gateway.local.servers import usage_store
 from ingest_gateway.local.service import Service

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing
-from ingest_gateway.cluster.kept_program import KeptProgram, ProgramFailed
-from ingest_gateway.cluster.local_server import LocalServer
+from ingest_gateway.local.kafka_jars import ToolMissing
+from ingest_gateway.local.kept_program import KeptProgram, ProgramFailed
+from ingest_gateway.local.local_server import LocalServer
 from schemas.errors import Misconfigured
 
 REMEDY = "apt-get install postgresql, or put initdb and postgres on the PATH, or set POSTGRESQL_HOME"

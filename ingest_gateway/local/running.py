@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from ingest_gateway.cluster.kafka_jars import Tell
 from ingest_gateway.cluster.process import now
 from ingest_gateway.local.cluster import Plan, open_local_cluster
+from ingest_gateway.local.kafka_jars import Tell
 from ingest_gateway.local.welcome import welcome
 
 

@@ -5,8 +5,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingest_gateway.cluster.kept_program import KeptProgram
-from ingest_gateway.cluster.local_server import LocalServer
+from ingest_gateway.local.kept_program import KeptProgram
+from ingest_gateway.local.local_server import LocalServer
 
 _ANSWER_SECONDS = 5
 _READY = 200

@@ -6,8 +6,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NamedTuple
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
-from ingest_gateway.cluster.kafka_jars import ToolMissing, kafka_runtime
+from ingest_gateway.local.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_jars import ToolMissing, kafka_runtime
 from tests.broker.container import container
 from tests.broker.stand_in import LIMITS, stand_in
 

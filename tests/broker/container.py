@@ -6,9 +6,9 @@ from random import SystemRandom
 
 from testcontainers.core.container import DockerContainer
 
-from ingest_gateway.cluster.kafka_jars import VERSION
-from ingest_gateway.cluster.kafka_node import SETTINGS, free_ports
-from ingest_gateway.cluster.kafka_probe import cluster_at
+from ingest_gateway.local.kafka_jars import VERSION
+from ingest_gateway.local.kafka_node import SETTINGS, free_ports
+from ingest_gateway.local.kafka_probe import cluster_at
 from tests.containers.engine import wait_until_serving
 
 

@@ -11,8 +11,8 @@ from random import SystemRandom
 
 import pytest
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
-from ingest_gateway.cluster.kafka_jars import Runtime, ToolMissing, kafka_runtime
+from ingest_gateway.local.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_jars import Runtime, ToolMissing, kafka_runtime
 from tests.broker.choice import Shared, Tell, best_broker
 from tests.skips import must_not_skip, skip_without
 

@@ -14,18 +14,18 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
-from ingest_gateway.cluster.kafka_jars import Runtime
-from ingest_gateway.cluster.kafka_node import SETTINGS
-from ingest_gateway.cluster.kafka_probe import cluster_at
-from ingest_gateway.cluster.kept_program import ProgramFailed
+from ingest_gateway.local.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_jars import Runtime
+from ingest_gateway.local.kafka_node import SETTINGS
+from ingest_gateway.local.kafka_probe import cluster_at
+from ingest_gateway.local.kept_program import ProgramFailed
 from tests.broker.container import variables
 
 MESSAGES = [f"message {number}".encode() for number in range(200)]
 HOLDER = """
 import os, sys
 from pathlib import Path
-from ingest_gateway.cluster.kafka_broker import local_broker
+from ingest_gateway.local.kafka_broker import local_broker
 with local_broker(Path(sys.argv[1]), os.environ, print) as broker:
     print(broker.pid, flush=True)
     sys.stdin.read()

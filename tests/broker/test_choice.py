@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing
+from ingest_gateway.local.kafka_jars import ToolMissing
 from tests.broker.choice import best_broker
 
 NOTHING_INSTALLED = {"PATH": ""}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing, kafka_runtime
+from ingest_gateway.local.kafka_jars import ToolMissing, kafka_runtime
 
 JAVA = """echo 'openjdk version "{version}.0.1"' >&2"""
 MAVEN = """

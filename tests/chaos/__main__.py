@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing, kafka_runtime
+from ingest_gateway.local.kafka_jars import ToolMissing, kafka_runtime
 from tests.bench import machine
 from tests.chaos.plan import Kind
 from tests.chaos.report import markdown

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from ingest_gateway.cli.api import Api
-from ingest_gateway.cluster.kafka_jars import Runtime
 from ingest_gateway.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
+from ingest_gateway.local.kafka_jars import Runtime
 from tests.chaos.executioner import Executioner
 from tests.chaos.load import RUN, Load
 from tests.chaos.plan import draw_plan

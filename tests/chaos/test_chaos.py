@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from random import SystemRandom
 
-from ingest_gateway.cluster.kafka_jars import Runtime
+from ingest_gateway.local.kafka_jars import Runtime
 from tests.broker.choice import Tell
 from tests.chaos.plan import KILLED, Kind
 from tests.chaos.run import Orders, run

@@ -7,8 +7,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NamedTuple
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
-from ingest_gateway.cluster.kafka_jars import Runtime
+from ingest_gateway.local.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_jars import Runtime
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.http import HttpServer
 from stream_processors.backends.sql.settings import EngineLimits

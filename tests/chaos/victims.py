@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_broker import KafkaBroker
 from tests.chaos.plan import Fault, Kind
 from tests.chaos.under_fire import SETTINGS, UnderFire, partitions_of
 from tests.e2e.server import wait_until

@@ -10,9 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from ingest_gateway.cli.app import build
-from ingest_gateway.cluster.kafka_jars import VERSION
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.environment import read_cluster_settings
+from ingest_gateway.local.kafka_jars import VERSION
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from itertools import count, islice
 from pathlib import Path
 
-from ingest_gateway.cluster.kafka_broker import local_broker
+from ingest_gateway.local.kafka_broker import local_broker
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka_cluster import Cluster
 from stream_processors.backends.log.kafka_sink import KafkaSink

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.cluster.kafka_broker import local_broker
+from ingest_gateway.local.kafka_broker import local_broker
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka import KafkaFrameLog
 from stream_processors.backends.log.kafka_cluster import Cluster

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.cluster.kafka_broker import local_broker
+from ingest_gateway.local.kafka_broker import local_broker
 from stream_processors.backends.sql.http import HttpServer, ServerAddress
 from stream_processors.backends.sql.settings import EngineLimits
 from tests.bench.cluster.spending import Spent, spent

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_broker import KafkaBroker
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from tests.e2e.attack import Attack, Kind
 from tests.e2e.server import PATIENCE, Api, wait_until

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from ingest_gateway.cluster.kafka_jars import Runtime
-from ingest_gateway.cluster.kafka_probe import cluster_at
+from ingest_gateway.local.kafka_jars import Runtime
+from ingest_gateway.local.kafka_probe import cluster_at
 from tests.e2e.server import wait_until
 from tests.e2e.test_quickstart import pasted
 from tests.ingest_gateway.cluster.installation import is_ready, numbers

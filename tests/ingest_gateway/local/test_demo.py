@@ -1,6 +1,6 @@
 """The demo proves what it says, in its short form."""
 
-from ingest_gateway.cluster.kafka_jars import Runtime
+from ingest_gateway.local.kafka_jars import Runtime
 from tests.ingest_gateway.local.terminal import run
 
 

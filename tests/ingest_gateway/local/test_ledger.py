@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing
 from ingest_gateway.local.folder import ClusterFolder
+from ingest_gateway.local.kafka_jars import ToolMissing
 from ingest_gateway.local.ledger import Ledger, choose_ledger
 from ingest_gateway.local.postgresql import PostgreSql
 from schemas.errors import Conflict

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ingest_gateway.cluster.kafka_jars import ToolMissing
+from ingest_gateway.local.kafka_jars import ToolMissing
 from ingest_gateway.local.postgresql import Installed, PostgreSql, find_postgresql
 from tests.skips import skip_without
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_broker import KafkaBroker
 from schemas.flush import Table
 from schemas.frame import NewFrame
 from stream_processors.backends.store.memory import MemoryEngine

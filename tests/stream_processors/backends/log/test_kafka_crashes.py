@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from ingest_gateway.cluster.kafka_broker import KafkaBroker
+from ingest_gateway.local.kafka_broker import KafkaBroker
 from schemas.errors import Overloaded, StoreFailed
 from stream_processors.backends.log.kafka_cluster import Cluster
 from stream_processors.backends.log.kafka_policy import KafkaPolicy

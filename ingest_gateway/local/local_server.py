@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ingest_gateway.cluster.kept_program import KeptProgram, ProgramFailed
+from ingest_gateway.local.kept_program import KeptProgram, ProgramFailed
 
 START_SECONDS = 180
 POLL_SECONDS = 0.05

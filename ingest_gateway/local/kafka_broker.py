@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random, SystemRandom
 
-from ingest_gateway.cluster.kafka_jars import Runtime, Tell, kafka_runtime
-from ingest_gateway.cluster.kafka_node import HOST, Node, free_ports
-from ingest_gateway.cluster.kafka_probe import cluster_at
-from ingest_gateway.cluster.kept_program import KeptProgram, ProgramFailed
-from ingest_gateway.cluster.local_server import POLL_SECONDS, LocalServer
+from ingest_gateway.local.kafka_jars import Runtime, Tell, kafka_runtime
+from ingest_gateway.local.kafka_node import HOST, Node, free_ports
+from ingest_gateway.local.kafka_probe import cluster_at
+from ingest_gateway.local.kept_program import KeptProgram, ProgramFailed
+from ingest_gateway.local.local_server import POLL_SECONDS, LocalServer
 
 ATTEMPTS = 5
 PORT_TAKEN = "Address already in use"

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from ingest_gateway.cluster.kafka_jars import Runtime
+from ingest_gateway.local.kafka_jars import Runtime
 
 HOST = "127.0.0.1"
 PORT_RANGE = range(20_000, 30_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pwd import struct_passwd
 from typing import NamedTuple
 
-from ingest_gateway.cluster import keeper
+from ingest_gateway.local import keeper
 from schemas.errors import TallyhouseError
 
 POLL_SECONDS = 0.02
