@@ -12,9 +12,6 @@ from ingest_gateway.load.workload import Shape, Workload
 from tests.bench import engine_alone, gateway_alone, machine, whole
 from tests.bench.figures import TotalsDiffer, documents
 
-_ENGINE_EVENTS = 70_000
-"""Per second of load: enough for the engine alone to get into its stride."""
-
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -27,7 +24,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=given.data, prefix="tallyhouse-bench-") as data:
         report: dict[str, object] = {"machine": machine.facts(Path(data)), "workload": _workload(seconds)}
         try:
-            alone = engine_alone.measure(Path(data), int(seconds) * _ENGINE_EVENTS)
+            alone = engine_alone.measure(Path(data), int(seconds) * engine_alone.EVENTS_A_SECOND)
             figures = whole.measure(Path(data) / "whole", seconds, alone)
             figures += gateway_alone.measure(Path(data), seconds / 3)
         except TotalsDiffer as different:

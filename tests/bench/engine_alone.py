@@ -11,6 +11,9 @@ import clickhouse_connect
 from ingest_gateway.load.workload import Shape, Workload
 from tests.bench.figures import TotalsDiffer
 
+EVENTS_A_SECOND = 70_000
+"""Per second of load elsewhere: enough for the engine alone to get into its stride."""
+
 _TABLE = """
 CREATE TABLE events (event_name LowCardinality(String), idempotency_key String, customer_id String,
 timestamp DateTime64(6, 'UTC'), properties String) ENGINE = MergeTree ORDER BY (customer_id, timestamp)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.bench import generator
+from tests.bench import engine_alone, generator
 from tests.bench.cluster.pipeline import Pipeline, Size, Tell, pipeline
 from tests.bench.cluster.spending import Spent, machine_seconds, since, watched
 from tests.bench.figures import Figure
@@ -18,7 +18,9 @@ _ALL_IT_TAKES = ("--events=90000000", "--patience=600")
 
 
 def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure]:
-    """One cluster for all of it, warmed up first."""
+    """One cluster for all of it, warmed up first; and what the engine does alone on this machine, just before."""
+    tell("the same events into the engine alone")
+    alone = engine_alone.measure(folder, int(seconds) * engine_alone.EVENTS_A_SECOND)
     with pipeline(folder, size, tell) as running:
         tell("warming up")
         generator.load(running.url, seconds=_WARM_SECONDS, events=90_000_000)
@@ -37,6 +39,12 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
             target=80_000,
             moonshot=250_000,
             details=told | {"processes": {stage: len(pids) for stage, pids in running.pids.items()}},
+        ),
+        Figure(
+            name="ratio to the engine alone, same NDJSON",
+            value=rate / alone,
+            unit="",
+            details={"engine_events_per_second": alone},
         ),
         Figure(
             name=f"cluster, {VISIBLE}",
