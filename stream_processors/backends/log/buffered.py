@@ -12,9 +12,9 @@ from stream_processors.ports import FrameLog, LogTail
 ROOM = 8 * MEBIBYTE
 """Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
 
-PAST_THE_STREAM = MEBIBYTE
-"""Payload bytes read from the log for a new flush. The stream brings the same frames too, only later: more than a flush
-takes would be found waiting, though not held, and the next flush, and the one after it, would read the log again."""
+AHEAD_OF_THE_STREAM = MEBIBYTE
+"""Payload bytes read from the log for a new flush while the stream is behind. It brings the same frames a little later:
+more than a flush takes would be found waiting, though not held, and every flush from then on would read the log."""
 
 _LOOK_SECONDS = 1.0
 """How long to look for a frame that must be there: only a log older than the store lacks it."""
@@ -91,8 +91,11 @@ class BufferedFrames:
         self._count(partition, held, start - 1)
         if last is not None:
             return held.all_of(start, last) or await self._read_log(held, partition, start, max_bytes, last)
-        frames = held.run_from(start, max_bytes)
-        return frames or await self._read_log(held, partition, start, min(max_bytes, PAST_THE_STREAM), None)
+        if frames := held.run_from(start, max_bytes):
+            return frames
+        if held.first_from(start) is None:
+            max_bytes = min(max_bytes, AHEAD_OF_THE_STREAM)
+        return await self._read_log(held, partition, start, max_bytes, None)
 
     async def acknowledge(self, partition: int, last: int) -> None:
         """Everything up to `last` is counted: the stream is told so, frame by frame."""

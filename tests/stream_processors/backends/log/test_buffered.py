@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame, NewFrame
-from stream_processors.backends.log.buffered import PAST_THE_STREAM, BufferedFrames
+from stream_processors.backends.log.buffered import AHEAD_OF_THE_STREAM, BufferedFrames
 from stream_processors.backends.log.held_frames import HandedFrame
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.log.policy import LogPolicy
@@ -259,10 +259,10 @@ class TestOwnership:
         with pytest.raises(Revoked):
             await reading
 
-    async def test_little_is_read_past_the_stream(self) -> None:
-        """A stream that is behind goes on where the log was read to: all of a backlog is not read twice."""
+    async def test_little_is_read_ahead_of_the_stream(self) -> None:
+        """Where it is behind it goes on where the log was read to: all of a backlog is not read twice."""
         feeding = Feeding(LogPolicy())
-        half = PAST_THE_STREAM // 2
+        half = AHEAD_OF_THE_STREAM // 2
         await feeding.log.append([NewFrame(partition=0, arrival=1, payload=bytes(half)) for _ in range(5)])
         frames = await feeding.frames.read(0, 0, max_bytes=EVERYTHING)
         assert [frame.offset for frame in frames] == [0, 1, 2]
@@ -272,6 +272,15 @@ class TestOwnership:
         await feeding.feed()
         await asyncio.wait_for(waiting, 5.0)
         assert len(await feeding.frames.read(0, 3, max_bytes=EVERYTHING)) == 2
+
+    async def test_what_the_stream_left_out_is_read_at_once(self) -> None:
+        """A store restored from a copy is behind what the group was told is counted, maybe by a day."""
+        feeding = Feeding(LogPolicy())
+        payload = bytes(AHEAD_OF_THE_STREAM // 2)
+        await feeding.log.append([NewFrame(partition=0, arrival=1, payload=payload) for _ in range(9)])
+        feeding.hand_over((await feeding.log.read(0, 8, max_bytes=0))[0])
+        frames = await feeding.frames.read(0, 0, max_bytes=EVERYTHING)
+        assert [frame.offset for frame in frames] == list(range(9))
 
     async def test_a_log_cut_off_is_not_papered_over(self) -> None:
         """Where retention deleted what was never counted, the reader sees that the first frame is a later one."""
