@@ -11,7 +11,7 @@ def welcome(cluster: LocalCluster, now: int) -> str:
         "gateways": " ".join(cluster.gateway_urls),
         "workers": " ".join(f"{url}/metrics" for url in cluster.worker_urls),
         "Kafka": f"{','.join(settings.kafka_brokers)}, topic {settings.kafka_topic}",
-        "ClickHouse": f"{settings.clickhouse_url}, database {settings.clickhouse_database}",
+        "ClickHouse": f"{','.join(settings.clickhouse_url)}, database {settings.clickhouse_database}",
         "ledger": cluster.ledger,
         "logs": folder.logs,
     }

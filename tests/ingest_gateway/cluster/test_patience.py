@@ -4,7 +4,6 @@ import socket
 
 from stream_processors.backends.sql.http import ServerAddress
 from tests.ingest_gateway.cluster.installation import Installation
-from tests.store_process import StoreProcess
 from tests.stream_processors.backends.store.relay import CHUNK, Relay
 
 QUESTION = b"FROM seen"
@@ -29,11 +28,11 @@ class Breaking(Relay):
 
 
 def test_a_store_that_goes_away_during_a_start_is_waited_for(
-    installation: Installation, store_process: StoreProcess
+    installation: Installation, store_address: ServerAddress
 ) -> None:
     """It had answered already; the gateway goes on where it was once it is back."""
     installation.prepare()
-    with Breaking(store_process.address) as relay:
+    with Breaking(store_address) as relay:
         url = f"http://127.0.0.1:{relay.address.port}"
         with installation.gateway(CLICKHOUSE_URL=url) as gateway:
             assert relay.broken == TIMES
