@@ -15,7 +15,7 @@ def facts(data: Path) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "processor": _first("/proc/cpuinfo", "model name"),
         "memory": _first("/proc/meminfo", "MemTotal"),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "engine": chdb.__version__,
         "pyarrow": pa.__version__,
