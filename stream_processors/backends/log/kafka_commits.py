@@ -7,6 +7,7 @@ from typing import Protocol, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from stream_processors.backends.log.kafka_cluster import TROUBLE, Cluster
+from stream_processors.backends.log.kafka_end import let_go
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 
 
@@ -53,7 +54,7 @@ class GroupCommits:
             await asyncio.wait([self._task])
         await self._commit()
         if self._client is not None:
-            await self._client.stop()
+            await let_go(self._client, self._policy.call_seconds)
 
     def counted_up_to(self, partition: int, offset: int) -> None:
         """Any thread may say so."""
@@ -83,7 +84,7 @@ class GroupCommits:
             try:
                 await client.start()
             except BaseException:
-                await client.stop()
+                await let_go(client, self._policy.call_seconds)
                 raise
             client.assign(self._places)
             client.pause(*self._places)

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.errors import StoreFailed
 from stream_processors.backends.log.kafka_cluster import Cluster, troubles
+from stream_processors.backends.log.kafka_end import let_go
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
 
@@ -31,13 +32,13 @@ class Offsets:
             with troubles(self._cluster, self._topic):
                 await asyncio.wait_for(client.start(), self._policy.call_seconds)
         except BaseException:
-            await client.stop()
+            await let_go(client, self._policy.call_seconds)
             raise
         self._client = client
 
     async def close(self) -> None:
         if self._client is not None:
-            await self._client.stop()
+            await let_go(self._client, self._policy.call_seconds)
 
     async def first(self, partition: int) -> int:
         """The lowest offset still held."""

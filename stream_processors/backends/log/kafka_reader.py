@@ -7,7 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.frame import Frame
-from stream_processors.backends.log.kafka_cluster import TROUBLE, Cluster, troubles
+from stream_processors.backends.log.kafka_cluster import Cluster, troubles
+from stream_processors.backends.log.kafka_end import let_go
 from stream_processors.backends.log.kafka_policy import KafkaPolicy
 from stream_processors.backends.log.kafka_records import frame_of
 
@@ -67,12 +68,8 @@ class PartitionReader:
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
         self._ahead.clear()
-        if consumer is None:
-            return
-        try:
-            await asyncio.wait_for(consumer.stop(), self._policy.call_seconds)
-        except TROUBLE:
-            return  # It only reads: nothing is lost with it.
+        if consumer is not None:
+            await let_go(consumer, self._policy.call_seconds)
 
     async def _fetch(self, end: int) -> None:
         consumer = await self._connected()
@@ -95,7 +92,7 @@ class PartitionReader:
             try:
                 await asyncio.wait_for(consumer.start(), self._policy.call_seconds)
             except BaseException:
-                await consumer.stop()
+                await let_go(consumer, self._policy.call_seconds)
                 raise
             consumer.assign([self._place])
             consumer.seek(self._place, self._begin)

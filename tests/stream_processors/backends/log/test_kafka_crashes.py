@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import pytest
 
 from ingest_gateway.local.kafka_broker import KafkaBroker
@@ -163,6 +164,24 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(mortal_broker: Ka
         await asyncio.to_thread(mortal_broker.start)
         await insisted(lambda: log.read(0, 0, max_bytes=0, last=2))
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=2)] == [0, 1, 2]
+
+
+@pytest.mark.anyio
+async def test_readings_that_an_outage_breaks_off_are_repeated(mortal_broker: KafkaBroker, cluster: Cluster) -> None:
+    """Whatever each fetch is just at when it is given up: its reader says so, lets go of it, and reads on later."""
+    readers, frames = 12, 4
+    policy = msgspec.structs.replace(HURRIED, in_flight_bytes=10**6, fetch_bytes=1_000)
+    async with opened(cluster, await new_topic(cluster, readers), policy) as log:
+        numbers = range(readers)
+        await log.append([new_frame(partition=number, payload=bytes(2_000)) for number in numbers for _ in range(frames)])
+        await asyncio.gather(*(log.read(number, 0, max_bytes=1) for number in numbers))
+        await asyncio.to_thread(mortal_broker.kill)
+        refused = await asyncio.gather(*(took(log.read(number, 0, max_bytes=0, last=frames - 1)) for number in numbers))
+        assert max(refused) < 4 * policy.call_seconds
+        await asyncio.to_thread(mortal_broker.start)
+        for number in numbers:
+            await insisted(lambda number=number: log.read(number, 0, max_bytes=0, last=frames - 1))  # type: ignore[misc] # a default binds it
+            assert len(await log.read(number, 0, max_bytes=0, last=frames - 1)) == frames
 
 
 async def silenced(log: Both) -> None:
