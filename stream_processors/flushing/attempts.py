@@ -49,7 +49,7 @@ class Attempts:
         """This is the flush that is worked on; one that failed and is redone is the same one."""
         self._claim = claim
 
-    def fail(self, step: str, error: Exception) -> int:
+    def fail(self, step: str, error: BaseException) -> int:
         """How many times in a row it has failed now."""
         if self._newest is None:
             self._since = self._monotonic()
@@ -63,7 +63,7 @@ class Attempts:
         self._newest = None
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """Ours say what is wrong with the machine; a stranger's text may quote an event, and every account may ask."""
     if isinstance(error, TallyhouseError):
         return f"{type(error).__name__}: {' '.join(str(error).split())[:_ERROR_LENGTH]}"

@@ -1,5 +1,6 @@
 """Drives one partition: gather until a flush is worth it, flush, again. Where the frames come from is all the same."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -101,7 +102,9 @@ class PartitionDriver:
                 self._state = f"{STOPPED}{alarm}"
                 self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
                 return
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
+                    raise
                 # Whatever it was: a flush can always be begun again, and giving up would stop the counting.
                 attempt = attempts.fail("flush", error)
                 self._logger.exception("flush failed, it is tried again", attempt=attempt)
@@ -180,3 +183,9 @@ class PartitionDriver:
             if linger > 0 and not self._stopping:
                 await self._tail.wait(number, position.offset + policy.flush_frames - 1, linger / SECOND)
         return oldest
+
+
+def _is_told_to_end() -> bool:
+    """A task of some client, cancelled while a flush waited for it, raises the same as our own end, and is not it."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -30,7 +30,7 @@ def anyio_backend() -> str:
 class FlushingSteps:
     """A partition that flushes whatever is there, after the failures it was given."""
 
-    def __init__(self, log: MemoryFrameLog, failures: list[Exception] | None = None) -> None:
+    def __init__(self, log: MemoryFrameLog, failures: list[BaseException] | None = None) -> None:
         self.number = 0
         self.position: Position | None = None
         self.attempts = Attempts(time.monotonic)
@@ -63,19 +63,21 @@ async def until(condition: Callable[[], bool]) -> None:
 class Running:
     """A driver at work on a memory log whose clock stands still."""
 
-    def __init__(self, policy: WorkerPolicy, failures: list[Exception] | None = None) -> None:
+    def __init__(self, policy: WorkerPolicy, failures: list[BaseException] | None = None) -> None:
         self.log = MemoryFrameLog(1)
         self.steps = FlushingSteps(self.log, failures)
         self.pauses: list[int] = []
         self.driver = PartitionDriver(self.steps, self.log, policy, clock=lambda: NOW, pause=self._pause)
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self.driver.run())
+        self.task = asyncio.create_task(self.driver.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.driver.stop()
-        await asyncio.wait_for(self._task, DEADLINE)
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.wait([self.task])
+        assert self.task.cancelled() or self.task.exception() is None
 
     async def _pause(self, attempt: int) -> None:
         self.pauses.append(attempt)
@@ -122,11 +124,22 @@ async def test_what_is_old_already_goes_at_once() -> None:
 
 async def test_failures_are_tried_again() -> None:
     """Whatever fails is repeated after a growing pause, and success forgets the failures."""
-    failures: list[Exception] = [StoreFailed("no answer"), ValueError("a bug"), StoreFailed("no answer")]
+    failures: list[BaseException] = [StoreFailed("no answer"), ValueError("a bug"), StoreFailed("no answer")]
     async with Running(WorkerPolicy(look_seconds=0.01), failures) as running:
         await until(lambda: len(running.steps.steps) >= 2)
         assert running.pauses == [1, 2, 3]
         assert (await running.driver.status()).state == "counting"
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
+    """What a client's own task leaves behind must not end the counting in silence; being told to end does."""
+    async with Running(WorkerPolicy(look_seconds=0.01), [asyncio.CancelledError()]) as running:
+        await append(running.log, 1, arrival=NOW - SECOND)
+        await until(lambda: sum(running.steps.steps) == 1)
+        assert running.pauses == [1]
+        running.task.cancel()
+        await until(running.task.done)
+        assert running.task.cancelled()
 
 
 async def test_an_alarm_stops_the_partition_and_shows() -> None:

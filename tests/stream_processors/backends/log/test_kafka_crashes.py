@@ -173,7 +173,9 @@ async def test_readings_that_an_outage_breaks_off_are_repeated(mortal_broker: Ka
     policy = msgspec.structs.replace(HURRIED, in_flight_bytes=10**6, fetch_bytes=1_000)
     async with opened(cluster, await new_topic(cluster, readers), policy) as log:
         numbers = range(readers)
-        await log.append([new_frame(partition=number, payload=bytes(2_000)) for number in numbers for _ in range(frames)])
+        await log.append(
+            [new_frame(partition=number, payload=bytes(2_000)) for number in numbers for _ in range(frames)]
+        )
         await asyncio.gather(*(log.read(number, 0, max_bytes=1) for number in numbers))
         await asyncio.to_thread(mortal_broker.kill)
         refused = await asyncio.gather(*(took(log.read(number, 0, max_bytes=0, last=frames - 1)) for number in numbers))
