@@ -110,7 +110,7 @@ class Processes:
     async def _keep(self, number: int) -> int:
         loop = asyncio.get_running_loop()
         failures = 1 if self._have_run else 0
-        while True:
+        while not self._stopping.is_set():  # Another one may have failed before this one began.
             began = loop.time()
             code = await self._run_once(number)
             if self._stopping.is_set():
@@ -121,14 +121,14 @@ class Processes:
                 return code
             failures = 1 if is_settled else failures + 1
             self._logger.error("a process ended and is started again", process=number, exit_code=code)
-            if await self._is_told_to_stop_within(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE)):
-                return 0
+            await self._rest(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE))
+        return 0
 
-    async def _is_told_to_stop_within(self, seconds: float) -> bool:
+    async def _rest(self, seconds: float) -> None:
+        """So long, or until told to stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-        return self._stopping.is_set()
 
     async def _run_once(self, number: int) -> int:
         self._running.add(number)

@@ -55,7 +55,8 @@ async def test_who_ends_is_started_again_until_all_are_told_to_stop() -> None:
 @pytest.mark.parametrize("code", [FAILED, MISCONFIGURED])
 async def test_a_first_start_that_fails_ends_them_all(code: int) -> None:
     """Whoever keeps us running should hear of it."""
-    assert await Processes([Scripted(code), Scripted()], stop_seconds=0, logger=NoLogger()).keep() == code
+    async with asyncio.timeout(5):  # Not only when it is their turn to be killed.
+        assert await Processes([Scripted(code), Scripted()], stop_seconds=0, logger=NoLogger()).keep() == code
 
 
 async def test_who_has_run_before_is_tried_again_unless_that_cannot_help() -> None:
