@@ -28,7 +28,7 @@ cluster-demo: install  ## a worker of a loaded cluster is killed, and the totals
 	$(BIN)/tallyhouse cluster-demo
 
 test: install check  ## everything that must hold
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 soak: install  ## the long proofs: a log that hangs for a minute under two hundred clients
 	SOAK_SECONDS=60 $(BIN)/pytest tests/e2e/test_attack.py -s

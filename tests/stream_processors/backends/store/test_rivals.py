@@ -124,8 +124,12 @@ def test_what_was_sent_before_arrives_when_all_is_done(process: StoreProcess, th
     """It lay on the wire while the heir did the flush: nothing comes of it, whichever table it is for."""
     with Relay(process.address) as relay, HttpServer(process.address, 1, EngineLimits()) as server:
         database = new_database(server)
-        with HttpServer(relay.address, 4, EngineLimits()) as client, ThreadPoolExecutor(4) as others:
-            dying = engine_of(client.database("tallyhouse"), others)
+        with (
+            HttpServer(relay.address, 4, EngineLimits()) as client,
+            ThreadPoolExecutor(4) as statements,
+            ThreadPoolExecutor(4) as others,
+        ):
+            dying = engine_of(client.database("tallyhouse"), statements)
             relay.may_send.clear()
             sent = [
                 others.submit(asyncio.run, dying.insert_guarded(table, 0, 0, rows_of(table, NAMES), "fresh"))
