@@ -1,0 +1,96 @@
+"""Plans: what a subscription costs, how often, and for which usage. A published version never changes."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from schemas.price import Price
+
+
+class Interval(StrEnum):
+    """The unit of a billing period; a plan's period is a whole number of them."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+    @property
+    def months(self) -> int:
+        """0 for those that are counted in days."""
+        return {"month": 1, "quarter": 3, "year": 12}.get(self.value, 0)
+
+    @property
+    def days(self) -> int:
+        """0 for those that are counted in months."""
+        return {"day": 1, "week": 7}.get(self.value, 0)
+
+
+class Timing(StrEnum):
+    """When a fixed fee is billed."""
+
+    ADVANCE = "advance"
+    """At the start of the period it pays for."""
+    ARREARS = "arrears"
+    """When that period has ended."""
+
+
+class FixedFee(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount per period, whatever was used."""
+
+    code: str
+    name: str
+    amount_cents: int
+    """In minor units of the plan's currency, as all amounts whose name ends so."""
+    timing: Timing = Timing.ADVANCE
+
+
+class UsagePrice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the usage that a meter counts costs, billed when the period has ended."""
+
+    code: str
+    name: str
+    meter: str
+    price: Price
+    group_by: tuple[str, ...] = ()
+    """Group keys of the meter: every group is priced alone, with tiers, packages and free units of its own."""
+
+
+class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as it was published once. Codes of its fees and prices are unique in it."""
+
+    code: str
+    version: int
+    name: str
+    currency: str
+    interval: Interval
+    interval_count: int = 1
+    trial_days: int = 0
+    fixed_fees: tuple[FixedFee, ...] = ()
+    usage_prices: tuple[UsagePrice, ...] = ()
+
+
+class Overrides(msgspec.Struct, frozen=True, kw_only=True):
+    """What one subscription pays instead of its plan's own amounts and prices, by code."""
+
+    fees: Mapping[str, int] = {}
+    prices: Mapping[str, Price] = {}
+
+
+def overridden(plan: PlanVersion, overrides: Overrides) -> PlanVersion:
+    """The plan as this subscription pays it; codes that the plan does not have change nothing."""
+    if not overrides.fees and not overrides.prices:
+        return plan
+    return msgspec.structs.replace(
+        plan,
+        fixed_fees=tuple(
+            msgspec.structs.replace(fee, amount_cents=overrides.fees.get(fee.code, fee.amount_cents))
+            for fee in plan.fixed_fees
+        ),
+        usage_prices=tuple(
+            msgspec.structs.replace(usage, price=overrides.prices.get(usage.code, usage.price))
+            for usage in plan.usage_prices
+        ),
+    )
