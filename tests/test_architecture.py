@@ -44,6 +44,7 @@ MAY_IMPORT = {
     ),
     "stream_processors/endpoint": ("schemas", "stream_processors.backends.sql", "stream_processors.endpoint"),
     "stream_processors/workers": ("schemas", "stream_processors"),
+    "rating/core": ("schemas", "rating.core"),
     "rating/ledger": ("schemas", "rating.ledger"),
     "rating": ("schemas", "rating"),
     "ingest_gateway": ("schemas", "ingest_gateway"),
@@ -88,7 +89,7 @@ ONE_HOME = {
 }
 
 # Pure code: no clock, no I/O, no framework.
-PURE = ("stream_processors/core", "schemas/")
+PURE = ("stream_processors/core", "rating/core", "schemas/")
 IMPURE_MODULES = {"os", "asyncio", "time", "socket", "subprocess", "random", "sqlite3", "pathlib", "io"}
 
 

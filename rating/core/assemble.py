@@ -1,0 +1,71 @@
+"""An invoice's totals: lines, discounts, tax. Whole minor units that add up on paper."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from rating.core.allocate import allocate
+from rating.core.tax import TaxAmount, tax
+from schemas.tax import TaxRate
+
+Rates = tuple[TaxRate, ...]
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """`subtotal − discount − credits = taxable`, `taxable + tax = total`; the parts by line are in the lines' order."""
+
+    subtotal: int
+    discount: int
+    credits: int
+    taxable: int
+    tax: int
+    total: int
+    """Below zero where credit lines are more than the rest."""
+    taxes: tuple[TaxAmount, ...]
+    discount_by_line: tuple[int, ...]
+    credits_by_line: tuple[int, ...]
+    tax_by_line: tuple[int, ...]
+
+    @property
+    def due(self) -> int:
+        """An invoice never asks for less than nothing."""
+        return max(0, self.total)
+
+    @property
+    def to_balance(self) -> int:
+        """What goes to the customer's balance instead."""
+        return max(0, -self.total)
+
+
+def assemble(
+    amounts: Sequence[int], rates: Sequence[Rates], *, discounts: Sequence[int] = (), credits_before_tax: int = 0
+) -> Totals:
+    """Totals of lines with these amounts and tax rates.
+
+    Discounts are taken in their order, each from what the ones before it left, and spread over the lines by what is
+    left of them; the credits come after. What is more than is left is not taken.
+    """
+    discounted = list(amounts)
+    for discount in discounts:
+        discounted = _reduced(discounted, discount)
+    taxed = _reduced(discounted, credits_before_tax)
+    taxes = tax(taxed, rates)
+    return Totals(
+        subtotal=sum(amounts),
+        discount=sum(amounts) - sum(discounted),
+        credits=sum(discounted) - sum(taxed),
+        taxable=sum(taxed),
+        tax=taxes.total,
+        total=sum(taxed) + taxes.total,
+        taxes=taxes.by_rate,
+        discount_by_line=tuple(before - after for before, after in zip(amounts, discounted, strict=True)),
+        credits_by_line=tuple(before - after for before, after in zip(discounted, taxed, strict=True)),
+        tax_by_line=taxes.by_line,
+    )
+
+
+def _reduced(amounts: Sequence[int], by: int) -> list[int]:
+    """Only lines above zero are reduced, and none of them below it."""
+    taken = min(by, max(0, sum(amounts)))
+    shares = allocate(taken, [max(0, amount) for amount in amounts])
+    return [amount - share for amount, share in zip(amounts, shares, strict=True)]

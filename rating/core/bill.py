@@ -1,0 +1,77 @@
+"""What a subscription is billed at a boundary: the period that ended, the one that begins, and what came late."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from rating.core.charge import Charge, Quantities, charge
+from rating.core.lines import DraftLine, charge_lines, fee_line, refund_line
+from rating.core.service import Service
+from schemas.plan import PlanVersion, Timing, UsagePrice
+from schemas.timestamps import to_iso
+
+UsageByPrice = Mapping[str, Quantities]
+"""Price code → group → quantity; a price that is not in it was not used."""
+
+
+def bill(
+    plan: PlanVersion, *, ended: Service | None = None, begins: Service | None = None, usage: UsageByPrice | None = None
+) -> list[DraftLine]:
+    """Fees for the period that begins, then fees and usage of the one that ended.
+
+    The first invoice has no `ended`, the last no `begins`. The plan comes with the subscription's overrides applied.
+    """
+    lines = []
+    for fee in plan.fixed_fees:
+        service = begins if fee.timing is Timing.ADVANCE else ended
+        if service is not None and (line := fee_line(fee, service)) is not None:
+            lines.append(line)
+    if ended is not None:
+        for price in plan.usage_prices:
+            charged = charge(price, (usage or {}).get(price.code, {}), plan.currency, ended.portion)
+            lines += charge_lines(price, charged, plan.currency, ended)
+    return lines
+
+
+def refund(plan: PlanVersion, unused: Service) -> list[DraftLine]:
+    """What fees paid in advance give back for the days a subscription does not use, each rounded alone."""
+    lines = (refund_line(fee, unused) for fee in plan.fixed_fees if fee.timing is Timing.ADVANCE)
+    return [line for line in lines if line is not None]
+
+
+def difference(
+    price: UsagePrice, now: Charge, before: Charge | None, *, currency: str, service: Service
+) -> list[DraftLine]:
+    """What a period's charge comes to now, less what was billed of it: one line for each that changed.
+
+    Both are rounded before they are subtracted, so the parts of a period add up to the whole to the cent. Below zero
+    is a credit.
+    """
+    newer = _by_reference(charge_lines(price, now, currency, service))
+    older = _by_reference([] if before is None else charge_lines(price, before, currency, service))
+    # A group that is gone is credited whole.
+    references = dict.fromkeys((*newer, *older))
+    lines = (_changed(newer.get(reference), older.get(reference)) for reference in references)
+    return [line for line in lines if line.amount]
+
+
+def _by_reference(lines: Sequence[DraftLine]) -> dict[str, DraftLine]:
+    return {line.reference: line for line in lines}
+
+
+def _changed(now: DraftLine | None, before: DraftLine | None) -> DraftLine:
+    shown = now or before
+    if shown is None:
+        raise ValueError("a reference comes from one of the two")
+    amount = (now.amount if now else 0) - (before.amount if before else 0)
+    usage = shown.usage
+    if usage is not None and before is not None and before.usage is not None:
+        usage = msgspec.structs.replace(usage, rated_before=before.usage.quantity)
+    return msgspec.structs.replace(
+        shown,
+        reference=f"{shown.reference}@{to_iso(shown.period_start)}",
+        quantity=1,
+        unit_amount=amount,
+        amount=amount,
+        usage=usage,
+    )

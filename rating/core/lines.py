@@ -1,0 +1,145 @@
+"""Draft lines: what an invoice says of each fee and each charge, under a reference that never changes."""
+
+from decimal import Decimal
+
+import msgspec
+
+from rating.core.charge import Charge, Group, GroupCharge
+from rating.core.prorate import prorated
+from rating.core.service import Service
+from rating.core.tiers import TierPart
+from schemas.money import LARGEST_MINOR, exponent
+from schemas.plan import FixedFee, UsagePrice
+from schemas.price import PerUnit, Price
+from schemas.timestamps import Micros
+
+
+class UsageDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """The exact decimals behind a usage line."""
+
+    price: str
+    meter: str
+    group: dict[str, str | None]
+    terms: Price
+    quantity: Decimal
+    billed_quantity: Decimal
+    amount_exact: Decimal
+    """In major units, before discount, maximum and rounding."""
+    gross: int
+    percent_discount: int
+    cut: int
+    packages: int | None
+    tiers: tuple[TierPart, ...]
+    rated_before: Decimal | None = None
+    """On a line for what came late: the quantity that is billed already."""
+
+
+class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that has no id yet. Amounts are minor units, and `quantity × unit_amount = amount`."""
+
+    reference: str
+    """Unique in its invoice, and the same however often the period is rated."""
+    description: str
+    quantity: int
+    unit_amount: int
+    amount: int
+    period_start: Micros
+    period_end: Micros
+    usage: UsageDetail | None = None
+
+
+def fee_line(fee: FixedFee, service: Service) -> DraftLine | None:
+    """The fee for the days of service; None where that is nothing."""
+    amount = prorated(fee.amount_cents, service.portion)
+    return _plain(f"fixed:{fee.code}", fee.name + _days(service), amount, service)
+
+
+def refund_line(fee: FixedFee, unused: Service) -> DraftLine | None:
+    """What was paid in advance for days that are not used after all, below zero."""
+    amount = -prorated(fee.amount_cents, unused.portion)
+    return _plain(f"refund:{fee.code}", f"{fee.name}, unused{_days(unused)}", amount, unused)
+
+
+def charge_lines(usage: UsagePrice, charged: Charge, currency: str, service: Service) -> list[DraftLine]:
+    """One line for each group with usage or an amount, and one for what is missing to the minimum."""
+    lines = [
+        _usage_line(usage, group, currency, service)
+        for group in charged.groups
+        if group.rated.quantity > 0 or group.amount
+    ]
+    minimum = _plain(f"minimum:{usage.code}", f"{usage.name}, up to the minimum", charged.true_up, service)
+    return lines if minimum is None else [*lines, minimum]
+
+
+def _plain(reference: str, description: str, amount: int, service: Service) -> DraftLine | None:
+    if amount == 0:
+        return None
+    return DraftLine(
+        reference=reference,
+        description=description,
+        quantity=1,
+        unit_amount=amount,
+        amount=amount,
+        period_start=service.start,
+        period_end=service.end,
+    )
+
+
+def _usage_line(usage: UsagePrice, charged: GroupCharge, currency: str, service: Service) -> DraftLine:
+    quantity, unit_amount = _whole_numbers(usage.price, charged, currency)
+    return DraftLine(
+        reference=_reference(usage, charged.group),
+        description=usage.name + _named(usage, charged.group),
+        quantity=quantity,
+        unit_amount=unit_amount,
+        amount=charged.amount,
+        period_start=service.start,
+        period_end=service.end,
+        usage=_detail(usage, charged),
+    )
+
+
+def _detail(usage: UsagePrice, charged: GroupCharge) -> UsageDetail:
+    rated = charged.rated
+    return UsageDetail(
+        price=usage.code,
+        meter=usage.meter,
+        group=dict(zip(usage.group_by, charged.group, strict=True)),
+        terms=usage.price,
+        quantity=rated.quantity,
+        billed_quantity=rated.billed_quantity,
+        amount_exact=rated.amount_exact,
+        gross=rated.gross,
+        percent_discount=rated.percent_discount,
+        cut=charged.cut,
+        packages=rated.packages,
+        tiers=rated.tiers,
+    )
+
+
+def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[int, int]:
+    """Quantity and unit amount where both are whole and say all there is to say; else one, at the line's amount."""
+    if isinstance(price, PerUnit):
+        quantity, unit = charged.rated.quantity, price.unit_price.scaleb(exponent(currency))
+        if quantity == quantity.to_integral_value() and unit == unit.to_integral_value():
+            plain = int(quantity) * int(unit) == charged.amount
+            if plain and 0 < quantity <= LARGEST_MINOR:
+                return int(quantity), int(unit)
+    return 1, charged.amount
+
+
+def _reference(usage: UsagePrice, group: Group) -> str:
+    """`usage:calls`, or with groups `usage:calls:["eu",null]`: any value can be told from any other."""
+    suffix = f":{msgspec.json.encode(group).decode()}" if usage.group_by else ""
+    return f"usage:{usage.code}{suffix}"
+
+
+def _named(usage: UsagePrice, group: Group) -> str:
+    named = zip(usage.group_by, group, strict=True)
+    text = ", ".join(f"{key}: {'none' if value is None else value}" for key, value in named)
+    return f" ({text})" if text else ""
+
+
+def _days(service: Service) -> str:
+    portion = service.portion
+    return "" if portion.is_whole else f" ({portion.days} of {portion.period_days} days)"

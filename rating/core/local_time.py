@@ -1,0 +1,43 @@
+"""Wall time in a zone, and back: what a calendar on the wall and a clock beside it show."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from schemas.errors import Invalid
+from schemas.timestamps import Micros, to_datetime, to_micros
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """Raises Invalid."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise Invalid(
+            f"timezone: {name!r} is no IANA time zone; give a name such as Europe/Berlin, or UTC", field="timezone"
+        ) from None
+
+
+def to_local(at: int, zone_name: str) -> datetime:
+    """The wall time, without its zone."""
+    return to_datetime(at).astimezone(zone(zone_name)).replace(tzinfo=None, fold=0)
+
+
+def to_instant(local: datetime, zone_name: str) -> Micros:
+    """A wall time that comes twice is the first of the two; one that never comes, the moment after the gap."""
+    return to_micros(local.replace(tzinfo=zone(zone_name), fold=0).astimezone(UTC))
+
+
+def local_date(at: int, zone_name: str) -> date:
+    return to_local(at, zone_name).date()
+
+
+def last_date(end: int, zone_name: str) -> date:
+    """The last local date of what ends just before `end`."""
+    return local_date(end - 1, zone_name)
+
+
+def days_later(at: int, days: int, zone_name: str) -> Micros:
+    """The same wall time so many days on, as the end of a trial."""
+    return to_instant(to_local(at, zone_name) + timedelta(days=days), zone_name)
