@@ -17,10 +17,13 @@ def settled(whole: int, numerators: Sequence[int], denominator: int) -> tuple[in
     """Exact shares (`numerator ÷ denominator`, of either sign) rounded so that they add up to `whole`.
 
     Each gets its floor; the units left over go one by one to the largest remainders, ties by place. `whole` must be
-    one of the two whole numbers around the exact sum.
+    one of the two whole numbers around the exact sum: no share then moves by a unit or more.
     """
     shares = [numerator // denominator for numerator in numerators]
-    by_remainder = sorted(range(len(shares)), key=lambda place: -(numerators[place] % denominator))
-    for place in by_remainder[: whole - sum(shares)]:
+    remainders = [numerator % denominator for numerator in numerators]
+    left = whole - sum(shares)
+    if not 0 <= left <= sum(remainder > 0 for remainder in remainders):
+        raise ValueError(f"shares of {sum(numerators)}/{denominator} cannot add up to {whole}")
+    for place in sorted(range(len(shares)), key=lambda place: -remainders[place])[:left]:
         shares[place] += 1
     return tuple(shares)

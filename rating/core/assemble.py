@@ -66,6 +66,8 @@ def assemble(
 
 def _reduced(amounts: Sequence[int], by: int) -> list[int]:
     """Only lines above zero are reduced, and none of them below it."""
+    if by < 0:
+        raise ValueError(f"a discount or credit takes off, so it is not below zero: {by}")
     taken = min(by, max(0, sum(amounts)))
     shares = allocate(taken, [max(0, amount) for amount in amounts])
     return [amount - share for amount, share in zip(amounts, shares, strict=True)]

@@ -3,6 +3,7 @@
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from typing import assert_never
 
 import msgspec
 
@@ -81,6 +82,8 @@ def by_calendar(rhythm: Rhythm, start: int) -> Cycle:
             first = on.replace(month=on.month - (on.month - 1) % 3, day=1)
         case Interval.YEAR:
             first = on.replace(month=1, day=1)
+        case _:
+            assert_never(rhythm.interval)
     return Cycle(rhythm=rhythm, anchor=datetime.combine(first, time()), day=first.day)
 
 

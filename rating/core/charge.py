@@ -14,6 +14,8 @@ Group = tuple[str | None, ...]
 
 Quantities = Mapping[Group, Decimal]
 
+_NONE = Decimal(0)
+
 
 class GroupCharge(msgspec.Struct, frozen=True, kw_only=True):
     """One group's share of a charge."""
@@ -42,8 +44,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 def charge(
     usage: UsagePrice, quantities: Quantities, currency: str, portion: Portion = WHOLE, *, settle: bool = True
 ) -> Charge:
-    """A price without groups is charged for no usage too (a first tier's fee, a flat amount); an absent group is not."""
-    measured = quantities if usage.group_by else {(): quantities.get((), Decimal(0))}
+    """A price without groups is charged for no usage too (a first tier's fee, a flat amount); a group is not."""
+    measured = quantities if usage.group_by else {(): _NONE, **quantities}
     rated = [(group, rate(usage.price, measured[group], currency, portion)) for group in sorted(measured, key=_place)]
     together = sum(one.amount for _, one in rated)
     limits = limits_of(usage.price, together, currency, portion, settle=settle)
