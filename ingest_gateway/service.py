@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from ingest_gateway.api import app
 from ingest_gateway.api.health import Check
+from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.judge import Ages
@@ -52,6 +53,7 @@ def app_ports(
             "store": reader.watermark,
             **checks,
         },
+        more=billing_endpoints(BillingPorts(customers=ledger.customers, audit=ledger.audit)),
     )
 
 

@@ -50,6 +50,12 @@ MAY_IMPORT = {
     "ingest_gateway": ("schemas", "ingest_gateway"),
     "ingest_gateway/ports": ("schemas",),
     "ingest_gateway/ingest": ("schemas", "ingest_gateway.ports", "ingest_gateway.ingest"),
+    "ingest_gateway/billing": (
+        "schemas",
+        "ingest_gateway.nearest",
+        "ingest_gateway.api",
+        "ingest_gateway.billing",
+    ),
     "ingest_gateway/api": (
         "schemas",
         "ingest_gateway.ports",

@@ -47,6 +47,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget
     checks: Mapping[str, Check] = {}
     """What must work for the service to be ready, by name."""
+    more: Sequence[Endpoint] = ()
+    """Endpoints that other packages bring along."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +131,7 @@ def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator:
         *RejectRoutes(ports.events, ports.meters, replays).endpoints(),
         *KeyRoutes(ports.api_keys, ports.accounts, authenticator).endpoints(),
         *StatusRoutes(ports.status, ports.usage, ports.events, rates).endpoints(),
+        *ports.more,
     ]
 
 

@@ -11,6 +11,7 @@ from ingest_gateway.api.envelope import Reply, success
 from ingest_gateway.api.problems import Headers
 from ingest_gateway.api.query import Query
 from ingest_gateway.api.reading import read_body
+from ingest_gateway.api.records import Record, read_query
 from ingest_gateway.ingest.budget import Budget, Share
 from schemas.account import ApiKey
 from schemas.account import Scope as KeyScope
@@ -22,6 +23,19 @@ DOCUMENT_BYTES = 256 * 1024
 
 # Numbers keep every digit: what is read here may become a border that events are compared with.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class About(NamedTuple):
+    """What the description of the API says of an endpoint, and what its request is read with."""
+
+    summary: str = ""
+    takes: Any = None
+    """The record that the body must be; None where there is none."""
+    asks: Any = None
+    """The record that the query parameters must be."""
+    gives: Any = None
+    """The record of the whole answer."""
+    status: int = 200
 
 
 class Call:
@@ -57,6 +71,16 @@ class Call:
         return parts
 
     @property
+    def method(self) -> str:
+        method: str = self._scope["method"]
+        return method
+
+    @property
+    def url_path(self) -> str:
+        path: str = self._scope["path"]
+        return path
+
+    @property
     def has_query(self) -> bool:
         return bool(self._scope["query_string"])
 
@@ -64,14 +88,20 @@ class Call:
         """The query parameters; any other than those `known` is refused."""
         return Query.parse(self._scope["query_string"], known)
 
+    def asked(self, kind: type[Record]) -> Record:
+        """The query parameters, as the record that they must be."""
+        return read_query(self._scope["query_string"], kind)
+
     async def read(self, share: Share, limit: int) -> bytes:
         reply_headers: Headers = self._scope["reply_headers"]
         return await read_body(self._receive, self.header, reply_headers, share, limit=limit, seconds=self.body_seconds)
 
-    async def document(self) -> dict[str, Any]:
-        """The body as a JSON object."""
+    async def document(self, *, optional: bool = False) -> dict[str, Any]:
+        """The body as a JSON object; where it is optional, nothing means an empty one."""
         with self.budget.share() as share:
             body = await self.read(share, DOCUMENT_BYTES)
+        if optional and not body:
+            return {}
         try:
             document = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -94,3 +124,4 @@ class Endpoint(NamedTuple):
     path: str
     scope: KeyScope
     handle: Handler
+    about: About = About()

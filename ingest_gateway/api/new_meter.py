@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from ingest_gateway.api.mistakes import Mistakes
 from ingest_gateway.nearest import hint
 from ingest_gateway.ports import NewMeter
 from schemas.errors import Invalid
@@ -27,26 +28,6 @@ _CODE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*", re.ASCII)
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ORDERED = (FilterOp.GT, FilterOp.GTE, FilterOp.LT, FilterOp.LTE)
-
-
-class Mistakes:
-    """What is wrong so far."""
-
-    def __init__(self) -> None:
-        self._found: list[dict[str, str]] = []
-
-    def add(self, field: str, message: str) -> None:
-        self._found.append({"field": field, "message": message})
-
-    def add_refusal(self, refusal: Invalid, field: str) -> None:
-        self.add(field, refusal.message.removeprefix(f"{field}: "))
-
-    def finish(self) -> None:
-        """Raises Invalid with all of them, if there are any."""
-        if self._found:
-            first = self._found[0]
-            more = f" (and {len(self._found) - 1} more, see details)" if len(self._found) > 1 else ""
-            raise Invalid(f"{first['field']}: {first['message']}{more}", field=first["field"], details=self._found)
 
 
 def read_new_meter(document: dict[str, Any]) -> NewMeter:

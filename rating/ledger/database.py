@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from schemas.errors import StoreFailed
+from schemas.errors import Conflict, StoreFailed
 
 BUSY_SECONDS = 5
 THREADS = 4
@@ -69,12 +69,17 @@ def _run(engine: sa.Engine, work: Callable[[sa.Connection], Answer]) -> Answer:
 
 @contextmanager
 def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
-    """A transaction whose failures of the database itself are told as StoreFailed."""
+    """A transaction whose failures of the database itself are told as StoreFailed.
+
+    Changes look before they write; where two looked at the same moment and both wrote, the second is a Conflict.
+    """
     if write:
         engine = engine.execution_options(**{_WRITE: True})
     try:
         with engine.begin() as connection:
             yield connection
+    except exc.IntegrityError as error:
+        raise Conflict("another request changed the same thing at the same moment; ask again to see how") from error
     except (exc.DBAPIError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
         raise StoreFailed(f"the ledger did not answer: {cause}") from error

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rating.ledger.accounts import SqlAccounts
+from rating.ledger.audit import SqlAudit
+from rating.ledger.customers import SqlCustomers
 from rating.ledger.database import THREADS, Database, create_engine
 from rating.ledger.key_tokens import NewSecret
 from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
 from rating.ledger.migrate import migrate
+from rating.ledger.work import Works
 from schemas.ids import new_cuid
 from schemas.timestamps import SECOND
 
@@ -22,6 +25,8 @@ class Ledger(NamedTuple):
     accounts: SqlAccounts
     api_keys: SqlApiKeys
     meters: SqlMeters
+    customers: SqlCustomers
+    audit: SqlAudit
 
 
 @contextmanager
@@ -45,10 +50,13 @@ def open_ledger(
     try:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as executor:
             database = Database(engine, executor)
+            works = Works(database, clock, new_id)
             yield Ledger(
                 accounts=SqlAccounts(database, clock, new_id, new_secret),
                 api_keys=SqlApiKeys(database, clock, new_id, new_secret),
                 meters=SqlMeters(database, clock),
+                customers=SqlCustomers(database, works),
+                audit=SqlAudit(database),
             )
     finally:
         engine.dispose()

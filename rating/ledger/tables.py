@@ -43,6 +43,7 @@ api_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("revoked_at", sa.BigInteger),
     sa.Column("last_used_at", sa.BigInteger),
+    sa.Column("expires_at", sa.BigInteger),
 )
 
 # A meter's `definition` is JSON text that is never changed; what may change has its own column.

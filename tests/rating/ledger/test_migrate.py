@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from rating.ledger.database import create_engine, transaction
 from rating.ledger.migrate import migrate, require_newest
 from rating.ledger.opening import open_ledger
-from rating.ledger.tables import metadata
+from rating.ledger.schema import metadata
 from schemas.errors import Conflict, IdentityChanged, StoreFailed
 
 

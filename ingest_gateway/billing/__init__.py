@@ -1,0 +1,1 @@
+"""The billing API: customers, plans, subscriptions and invoices over HTTP."""

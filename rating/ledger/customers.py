@@ -1,0 +1,152 @@
+"""Customers in the ledger."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.customer_tables import customers
+from rating.ledger.database import Database
+from rating.ledger.invoice_tables import invoices
+from rating.ledger.pages import newest_first
+from rating.ledger.subscription_tables import signup_links, subscriptions
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Done
+from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer
+from schemas.errors import Conflict, NotFound
+from schemas.ids import AccountId
+from schemas.listing import Page
+
+_SEARCHED = ("name", "first_name", "last_name", "external_id", "email")
+FOUND_AT_MOST = 1000
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What nothing is asked by: kept as JSON text."""
+
+    phone: str | None
+    url: str | None
+    billing_address: Any
+    shipping_address: Any
+    currency: str | None
+    timezone: str | None
+    tax_rates: Any
+    net_terms: int | None
+    locale: str | None
+    email_recipients: Any
+    metadata: dict[str, str]
+
+
+class SqlCustomers:
+    """The customers of all accounts, each seen by its own."""
+
+    def __init__(self, database: Database, works: Works) -> None:
+        self._database = database
+        self._works = works
+
+    async def create(self, act: Act, new: NewCustomer) -> Done[Customer]:
+        """Raises Conflict where the external id is taken."""
+        return await self._works.change(act, Customer, lambda work: create_customer(work, new))
+
+    async def update(self, act: Act, customer_id: str, changes: CustomerChanges) -> Done[Customer]:
+        """Raises NotFound, or Conflict as `create` does."""
+        return await self._works.change(act, Customer, lambda work: update_customer(work, customer_id, changes))
+
+    async def delete(self, act: Act, customer_id: str) -> Done[Customer]:
+        """For good. Raises Conflict where anything was billed or subscribed to: books are kept."""
+        return await self._works.change(act, Customer, lambda work: delete_customer(work, customer_id))
+
+    async def get(self, account: AccountId, customer_id: str) -> Customer:
+        """Raises NotFound."""
+        return await self._database.read(lambda connection: customer_of(connection, account, customer_id))
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
+        """Newest first."""
+        rows = sa.select(customers).where(customers.c.account_id == account)
+        return await self._database.read(lambda c: newest_first(c, rows, customers.c.id, (limit, cursor), to_customer))
+
+    async def search(self, account: AccountId, wanted: CustomerSearch) -> Sequence[Customer]:
+        """Exactly these values; newest first."""
+        rows = sa.select(customers).where(customers.c.account_id == account)
+        for name in _SEARCHED:
+            if (value := getattr(wanted, name)) is not None:
+                rows = rows.where(customers.c[name] == value)
+        newest = rows.order_by(customers.c.id.desc()).limit(FOUND_AT_MOST)
+        return await self._database.read(lambda connection: [to_customer(row) for row in connection.execute(newest)])
+
+
+def customer_of(connection: sa.Connection, account: AccountId, customer_id: str, *, lock: bool = False) -> Customer:
+    """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    this = sa.select(customers).where(customers.c.id == customer_id, customers.c.account_id == account)
+    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no customer {customer_id!r} in this account")
+    return to_customer(row)
+
+
+def create_customer(work: Work, new: NewCustomer) -> Customer:
+    fields = {name: getattr(new, name) for name in new.__struct_fields__}
+    customer = Customer(id=work.new_id(), account=work.account, created_at=work.now, updated_at=work.now, **fields)
+    _check_external_id(work, customer)
+    work.connection.execute(sa.insert(customers).values(_values(customer)))
+    work.note("customer.create", customer.id, after=customer)
+    return customer
+
+
+def update_customer(work: Work, customer_id: str, changes: CustomerChanges) -> Customer:
+    before = customer_of(work.connection, work.account, customer_id, lock=True)
+    given = {name: getattr(changes, name) for name in changes.__struct_fields__}
+    given = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **given)
+    _check_external_id(work, after)
+    work.connection.execute(sa.update(customers).where(customers.c.id == customer_id).values(_values(after)))
+    work.note("customer.update", customer_id, before, after)
+    return after
+
+
+def delete_customer(work: Work, customer_id: str) -> Customer:
+    customer = customer_of(work.connection, work.account, customer_id, lock=True)
+    for what, table in (("invoices", invoices), ("subscriptions", subscriptions)):
+        if work.connection.scalar(sa.select(table.c.id).where(table.c.customer_id == customer_id).limit(1)) is not None:
+            raise Conflict(
+                f"customer {customer_id} has {what}: books are kept, so it cannot be deleted; cancel its subscriptions "
+                "and void its invoices to stop billing it",
+                code="CUSTOMER_IN_USE",
+            )
+    work.connection.execute(sa.delete(signup_links).where(signup_links.c.customer_id == customer_id))
+    work.connection.execute(sa.delete(customers).where(customers.c.id == customer_id))
+    work.note("customer.delete", customer_id, before=customer)
+    return customer
+
+
+def _check_external_id(work: Work, customer: Customer) -> None:
+    same = sa.select(customers.c.id).where(
+        customers.c.account_id == work.account,
+        customers.c.external_id == customer.external_id,
+        customers.c.id != customer.id,
+    )
+    if customer.external_id is not None and (other := work.connection.scalar(same)) is not None:
+        raise Conflict(
+            f"external_id: {customer.external_id!r} is customer {other}'s already; update that one, or choose another",
+            code="EXTERNAL_ID_TAKEN",
+            field="external_id",
+        )
+
+
+def _values(customer: Customer) -> dict[str, Any]:
+    details = Details(**{name: getattr(customer, name) for name in Details.__struct_fields__})
+    return {
+        "id": customer.id,
+        "account_id": customer.account,
+        **{name: getattr(customer, name) for name in _SEARCHED},
+        "details": msgspec.json.encode(details).decode(),
+        "created_at": customer.created_at,
+        "updated_at": customer.updated_at,
+    }
+
+
+def to_customer(row: Any) -> Customer:
+    details = msgspec.json.decode(row.details)
+    fields = {name: getattr(row, name) for name in (*_SEARCHED, "id", "created_at", "updated_at")}
+    return msgspec.convert({**details, **fields, "account": row.account_id}, Customer)

@@ -1,0 +1,108 @@
+"""Tables of invoices, of their lines and numbers, and of what happens to them after they are final."""
+
+import sqlalchemy as sa
+
+from rating.ledger.tables import metadata
+
+# Once an invoice is no draft any more, only its status, what it was paid and when may change: triggers see to that.
+invoices = sa.Table(
+    "invoices",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("customer_id", sa.ForeignKey("customers.id"), nullable=False, index=True),
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), index=True),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("number", sa.String(64)),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("collection_method", sa.String(32), nullable=False),
+    sa.Column("days_until_due", sa.Integer),
+    sa.Column("due_at", sa.BigInteger),
+    sa.Column("public_token", sa.String(64), unique=True),
+    sa.Column("subtotal", sa.BigInteger, nullable=False),
+    sa.Column("discount", sa.BigInteger, nullable=False),
+    sa.Column("tax", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("paid", sa.BigInteger, nullable=False),
+    sa.Column("period_start", sa.BigInteger),
+    sa.Column("period_end", sa.BigInteger),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("finalized_at", sa.BigInteger),
+    sa.Column("paid_at", sa.BigInteger),
+    sa.Column("closed_at", sa.BigInteger),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account_id", "number"),
+    sa.Index("ix_invoices_account_id_id", "account_id", "id"),
+)
+
+invoice_lines = sa.Table(
+    "invoice_lines",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("reference", sa.String(512)),
+    sa.Column("description", sa.Text),
+    sa.Column("quantity", sa.BigInteger, nullable=False),
+    sa.Column("unit_amount", sa.BigInteger, nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("tax", sa.BigInteger, nullable=False),
+    sa.Column("period_start", sa.BigInteger),
+    sa.Column("period_end", sa.BigInteger),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("invoice_id", "position"),
+    sa.UniqueConstraint("invoice_id", "reference"),
+)
+
+# One row a sequence, locked by whoever takes a number: a rollback gives it back.
+invoice_sequences = sa.Table(
+    "invoice_sequences",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
+
+# That there is one row a subscription and period is what makes each of them billed once.
+billed_periods = sa.Table(
+    "billed_periods",
+    metadata,
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), primary_key=True),
+    sa.Column("period_start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("period_end", sa.BigInteger, nullable=False),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id")),
+    sa.Column("watermark", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+payments = sa.Table(
+    "payments",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id"), nullable=False, index=True),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("method", sa.String(32), nullable=False),
+    sa.Column("reference", sa.String(255)),
+    sa.Column("paid_at", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+credit_notes = sa.Table(
+    "credit_notes",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id"), nullable=False, index=True),
+    sa.Column("number", sa.String(64), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("tax", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account_id", "number"),
+)

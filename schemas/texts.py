@@ -1,0 +1,37 @@
+"""Texts, numbers and names that requests may hold, with their limits: checked, and told in the API description."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""No control characters: no store, log or invoice wants them."""
+_LINES = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
+LongText = Annotated[str, Meta(max_length=2000, pattern=_LINES)]
+"""Of several lines."""
+Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f]+$")]
+Email = Annotated[str, Meta(max_length=255, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*$")]
+"""Lower-case words joined by underscores."""
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+"""ISO 4217."""
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+"""ISO 3166, two letters."""
+Locale = Annotated[str, Meta(max_length=35, pattern="^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$")]
+ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+\-/]+$")]
+"""IANA, such as Europe/Berlin."""
+NetTerms = Annotated[int, Meta(ge=0, le=365)]
+"""Days."""
+Cents = Annotated[int, Meta(ge=-(10**15), le=10**15)]
+"""Minor units of a currency."""
+Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40, pattern=PRINTABLE)],
+        Annotated[str, Meta(max_length=500, pattern=_LINES)],
+    ],
+    Meta(max_length=50),
+]

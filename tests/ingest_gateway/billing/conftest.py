@@ -1,0 +1,110 @@
+"""The billing API over real ledgers: a company, its administrator, and a client that speaks for it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
+from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints
+from ingest_gateway.ingest.budget import Budget
+from rating.ledger.opening import Ledger, open_ledger
+from schemas.account import ApiKey, Mode, Scope
+from schemas.metrics import NoMetrics
+from tests.contracts.api_keys import Clock
+from tests.ingest_gateway.http.fakes import FakeIntake, FakeReader, FakeSink
+
+
+class Office:
+    """The app over one ledger, and our administrator's key."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, key: ApiKey, token: str) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.key = key
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(_app(ledger, clock)),
+            base_url="http://tallyhouse",
+            headers={"authorization": f"Bearer {token}"},
+        )
+
+    async def post(self, path: str, body: Any = None, *, status: int = 201, once: str | None = None) -> dict[str, Any]:
+        """The answer's envelope; `once` is the Idempotency-Key."""
+        headers = {} if once is None else {"idempotency-key": once}
+        return _checked(await self.client.post(path, json=body, headers=headers), status)
+
+    async def get(self, path: str, /, *, status: int = 200, **params: Any) -> dict[str, Any]:
+        return _checked(await self.client.get(path, params=params), status)
+
+    async def patch(self, path: str, body: Any, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.patch(path, json=body), status)
+
+    async def delete(self, path: str, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.delete(path), status)
+
+    async def customer(self, **fields: Any) -> dict[str, Any]:
+        """A new one."""
+        made: dict[str, Any] = (await self.post("/v1/customers", {"name": "Acme Corp"} | fields))["customer"]
+        return made
+
+
+def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
+    assert reply.status_code == status, reply.text
+    envelope: dict[str, Any] = reply.json()
+    assert envelope["success"] == (status < 400)
+    return envelope
+
+
+def _app(ledger: Ledger, clock: Clock) -> Any:
+    reader = FakeReader()
+    ports = Ports(
+        api_keys=ledger.api_keys,
+        accounts=ledger.accounts,
+        meters=ledger.meters,
+        intake=FakeIntake(),
+        sink=FakeSink(),
+        usage=reader,
+        events=reader,
+        status=reader,
+        budget=Budget(10**8, NoMetrics()),
+        more=billing_endpoints(BillingPorts(customers=ledger.customers, audit=ledger.audit)),
+    )
+    policy = Policy(partitions=2, api_per_minute=0)
+    return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    url: str = request.getfixturevalue("postgresql").new_database()
+    return url
+
+
+@pytest.fixture
+async def office(ledger_url: str, anyio_backend: str) -> AsyncIterator[Office]:
+    clock = Clock()
+    with open_ledger(ledger_url, clock) as ledger:
+        made = await ledger.accounts.bootstrap(None)
+        assert made is not None
+        own = Office(ledger, clock, *made)
+        yield own
+        await own.client.aclose()
+
+
+@pytest.fixture
+async def stranger(office: Office) -> AsyncIterator[Office]:
+    """Our own test key: it has its own data, and must see nothing of the live account's."""
+    account = await office.ledger.accounts.account_for(office.key.account, Mode.TEST)
+    key, token = await office.ledger.api_keys.create(account, "stranger", frozenset(Scope))
+    other = Office(office.ledger, office.clock, key, token)
+    yield other
+    await other.client.aclose()
