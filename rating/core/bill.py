@@ -1,6 +1,7 @@
 """What a subscription is billed at a boundary: the period that ended, the one that begins, and what came late."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -9,6 +10,8 @@ from rating.core.lines import DraftLine, charge_lines, fee_line, refund_line
 from rating.core.service import Service
 from schemas.plan import PlanVersion, Timing, UsagePrice
 from schemas.timestamps import to_iso
+
+_NONE = Decimal(0)
 
 UsageByPrice = Mapping[str, Quantities]
 """Price code → group → quantity; a price that is not in it was not used."""
@@ -49,9 +52,8 @@ def difference(
     """
     newer = _by_reference(charge_lines(price, now, currency, service))
     older = _by_reference([] if before is None else charge_lines(price, before, currency, service))
-    # A group that is gone is credited whole.
-    references = dict.fromkeys((*newer, *older))
-    lines = (_changed(newer.get(reference), older.get(reference)) for reference in references)
+    gone = {reference: _emptied(line) for reference, line in older.items() if reference not in newer}
+    lines = (_changed(line, older.get(reference)) for reference, line in {**newer, **gone}.items())
     return [line for line in lines if line.amount]
 
 
@@ -59,19 +61,32 @@ def _by_reference(lines: Sequence[DraftLine]) -> dict[str, DraftLine]:
     return {line.reference: line for line in lines}
 
 
-def _changed(now: DraftLine | None, before: DraftLine | None) -> DraftLine:
-    shown = now or before
-    if shown is None:
-        raise ValueError("a reference comes from one of the two")
-    amount = (now.amount if now else 0) - (before.amount if before else 0)
-    usage = shown.usage
+def _changed(now: DraftLine, before: DraftLine | None) -> DraftLine:
+    amount = now.amount - (before.amount if before else 0)
+    usage = now.usage
     if usage is not None and before is not None and before.usage is not None:
         usage = msgspec.structs.replace(usage, rated_before=before.usage.quantity)
     return msgspec.structs.replace(
-        shown,
-        reference=f"{shown.reference}@{to_iso(shown.period_start)}",
+        now,
+        reference=f"{now.reference}@{to_iso(now.period_start)}",
         quantity=1,
         unit_amount=amount,
         amount=amount,
         usage=usage,
     )
+
+
+def _emptied(line: DraftLine) -> DraftLine:
+    """The line of a group or a minimum that is no more: nothing was used, nothing is owed."""
+    usage = line.usage and msgspec.structs.replace(
+        line.usage,
+        quantity=_NONE,
+        billed_quantity=_NONE,
+        amount_exact=_NONE,
+        gross=0,
+        percent_discount=0,
+        cut=0,
+        packages=line.usage.packages and 0,
+        tiers=(),
+    )
+    return msgspec.structs.replace(line, amount=0, usage=usage)

@@ -1,0 +1,189 @@
+"""Bills: which lines there are, under which reference, and that what they show is true."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.core.bill import bill, difference, refund
+from rating.core.charge import Group, charge
+from rating.core.lines import DraftLine
+from rating.core.prorate import Portion
+from rating.core.service import Service
+from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
+from schemas.price import Flat, Graduated, PerUnit, Price, Tier
+from schemas.timestamps import DAY, Micros
+from tests.rating.core.strategies import USD, prices, quantities
+from tests.rating.core.test_tiers import THREE
+
+D = Decimal
+Measured = dict[Group, Decimal]
+JANUARY = Service(start=Micros(0), end=Micros(31 * DAY), portion=Portion(days=31, period_days=31))
+FEBRUARY = Service(start=Micros(31 * DAY), end=Micros(59 * DAY), portion=Portion(days=28, period_days=28))
+STUB = Service(start=Micros(11 * DAY), end=Micros(31 * DAY), portion=Portion(days=20, period_days=31))
+
+CALLS = UsagePrice(code="calls", name="API calls", meter="api_calls", price=PerUnit(unit_price=D("0.02")))
+
+
+def plan(*usage_prices: UsagePrice) -> PlanVersion:
+    return PlanVersion(
+        code="pro",
+        version=1,
+        name="Pro",
+        currency=USD,
+        interval=Interval.MONTH,
+        fixed_fees=(
+            FixedFee(code="platform", name="Platform", amount_cents=4700),
+            FixedFee(code="support", name="Support", amount_cents=1000, timing=Timing.ARREARS),
+            FixedFee(code="gift", name="Gift", amount_cents=0),
+        ),
+        usage_prices=usage_prices,
+    )
+
+
+def priced(price: Price, *group_by: str) -> UsagePrice:
+    return msgspec.structs.replace(CALLS, price=price, group_by=group_by)
+
+
+def shown(lines: list[DraftLine]) -> list[tuple[str, int, int, int]]:
+    return [(line.reference, line.quantity, line.unit_amount, line.amount) for line in lines]
+
+
+def test_a_renewal_bills_the_next_period_and_the_one_that_ended() -> None:
+    """Fees in advance for what begins; fees in arrears and usage for what ended."""
+    lines = bill(plan(CALLS), ended=JANUARY, begins=FEBRUARY, usage={"calls": {(): D(150)}})
+    assert shown(lines) == [
+        ("fixed:platform", 1, 4700, 4700),
+        ("fixed:support", 1, 1000, 1000),
+        ("usage:calls", 150, 2, 300),
+    ]
+    assert [line.period_start for line in lines] == [FEBRUARY.start, JANUARY.start, JANUARY.start]
+
+
+def test_the_first_bill_has_only_what_is_paid_in_advance() -> None:
+    """By days where the first period is a stub, and it says so."""
+    (line,) = bill(plan(CALLS), begins=STUB)
+    assert (line.reference, line.description, line.amount) == ("fixed:platform", "Platform (20 of 31 days)", 3032)
+
+
+def test_the_last_bill_has_only_what_is_paid_in_arrears() -> None:
+    """Nothing begins after it."""
+    assert [line.reference for line in bill(plan(CALLS), ended=JANUARY)] == ["fixed:support"]
+
+
+def test_unused_days_are_given_back() -> None:
+    """Of fees paid in advance, and of no others."""
+    assert shown(refund(plan(), STUB)) == [("refund:platform", 1, -3032, -3032)]
+
+
+def test_decimals_are_shown_in_full_beside_whole_numbers() -> None:
+    """Quantity 1 at the line's amount, and the exact figures with it."""
+    usage = priced(Graduated(tiers=THREE, percent_discount=D(10)))
+    (line,) = bill(plan(usage), ended=JANUARY, usage={"calls": {(): D("40.5")}})[1:]
+    assert (line.quantity, line.unit_amount, line.amount) == (1, 3721, 3721)
+    detail = line.usage
+    assert detail is not None
+    assert (detail.quantity, detail.amount_exact, detail.gross, detail.percent_discount) == (
+        D("40.5"),
+        D("41.35"),
+        4135,
+        414,
+    )
+    assert [(part.tier, part.quantity, part.amount) for part in detail.tiers] == [(1, 40, 39), (2, D("0.5"), D("2.35"))]
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "whole"),
+    [
+        (PerUnit(unit_price=D("0.02")), "150", (150, 2)),
+        (PerUnit(unit_price=D("0.020")), "150.0", (150, 2)),
+        (PerUnit(unit_price=D("0.025")), "150", (1, 375)),
+        (PerUnit(unit_price=D("0.02")), "150.5", (1, 301)),
+        (PerUnit(unit_price=D("0.02"), percent_discount=D(50)), "150", (1, 150)),
+        (PerUnit(unit_price=D("0.02"), maximum=D(2)), "150", (1, 200)),
+        (PerUnit(unit_price=D("0.02"), usage_discount=D(50)), "150", (1, 200)),
+        (PerUnit(unit_price=D(0)), "150", (150, 0)),
+        (Flat(amount=D(3)), "150", (1, 300)),
+    ],
+)
+def test_quantity_times_unit_amount_is_the_amount(price: Price, quantity: str, whole: tuple[int, int]) -> None:
+    """The documented whole numbers are given only where they are true."""
+    line = bill(plan(priced(price)), ended=JANUARY, usage={"calls": {(): D(quantity)}})[1]
+    assert (line.quantity, line.unit_amount) == whole
+
+
+def test_no_usage_is_a_line_only_where_something_is_owed() -> None:
+    """A first tier's fee, a flat amount, a minimum."""
+    no_line, fee = bill(plan(CALLS), ended=JANUARY)[1:], bill(plan(priced(Graduated(tiers=THREE))), ended=JANUARY)[1:]
+    minimum = bill(plan(priced(PerUnit(unit_price=D(1), minimum=D(5)))), ended=JANUARY)[1:]
+    assert no_line == []
+    assert [line.amount for line in fee] == [300]
+    assert shown(minimum) == [("minimum:calls", 1, 500, 500)]
+
+
+def test_each_group_is_a_line_of_its_own() -> None:
+    """With tiers of its own, in an order that does not depend on the store's; a missing value comes last."""
+    usage = priced(Graduated(tiers=(Tier(up_to=D(10)), Tier(unit_price=D(1)))), "region")
+    measured: Measured = {(None,): D(11), ("us",): D(12), ("eu",): D(9)}
+    lines = bill(plan(usage), ended=JANUARY, usage={"calls": measured})[1:]
+    assert [(line.reference, line.description, line.amount) for line in lines] == [
+        ('usage:calls:["eu"]', "API calls (region: eu)", 0),
+        ('usage:calls:["us"]', "API calls (region: us)", 200),
+        ("usage:calls:[null]", "API calls (region: none)", 100),
+    ]
+
+
+def test_groups_share_one_minimum_and_one_maximum() -> None:
+    """One line lifts them together; the last of them are cut first."""
+    measured: Measured = {("a",): D(3), ("b",): D(4), ("c",): D(5)}
+    low = charge(priced(PerUnit(unit_price=D(1), minimum=D(20)), "region"), measured, USD)
+    high = charge(priced(PerUnit(unit_price=D(1), maximum=D(5)), "region"), measured, USD)
+    assert ([group.amount for group in low.groups], low.true_up, low.amount) == ([300, 400, 500], 800, 2000)
+    assert ([group.amount for group in high.groups], high.amount) == ([300, 200, 0], 500)
+
+
+@st.composite
+def measurements(draw: st.DrawFn) -> Measured:
+    return draw(st.dictionaries(st.tuples(st.sampled_from(("a", "b", None))), quantities, max_size=3))
+
+
+@given(prices(), measurements(), measurements())
+def test_late_usage_is_billed_to_the_cent(price: Price, before: Measured, late: Measured) -> None:
+    """What was billed and what comes after add up to the period priced once, line by line; all are consistent."""
+    usage = priced(price, "region")
+    now = {group: before.get(group, D(0)) + late.get(group, D(0)) for group in {**before, **late}}
+    billed = charge(usage, before, USD, settle=False)
+    whole = charge(usage, now, USD)
+    lines = difference(usage, whole, billed, currency=USD, service=JANUARY)
+    assert billed.amount + sum(line.amount for line in lines) == whole.amount
+    assert all(line.quantity * line.unit_amount == line.amount != 0 for line in lines)
+    assert all(line.reference.endswith("@1970-01-01T00:00:00Z") for line in lines)
+    assert difference(usage, whole, whole, currency=USD, service=JANUARY) == []
+
+
+def test_late_usage_says_what_was_billed_already() -> None:
+    """So that a reader can follow the subtraction; a group that was corrected away is credited whole."""
+    usage = priced(PerUnit(unit_price=D(1)), "region")
+    before, now = charge(usage, {("a",): D(3), ("b",): D(2)}, USD), charge(usage, {("a",): D(5)}, USD)
+    late, gone = difference(usage, now, before, currency=USD, service=JANUARY)
+    assert (late.reference, late.amount) == ('usage:calls:["a"]@1970-01-01T00:00:00Z', 200)
+    assert late.usage is not None
+    assert (late.usage.quantity, late.usage.rated_before) == (D(5), D(3))
+    assert gone.amount == -200
+    assert gone.usage is not None
+    assert (gone.usage.quantity, gone.usage.rated_before) == (D(0), D(2))
+
+
+@given(prices(), measurements())
+def test_rating_twice_writes_the_same_lines(price: Price, measured: Measured) -> None:
+    """Whatever order the store gives the groups in; references are unique, and amounts are the charge's."""
+    usage = priced(price, "region")
+    turned = dict(reversed(measured.items()))
+    lines, again = (bill(plan(usage), ended=STUB, usage={"calls": given_in}) for given_in in (measured, turned))
+    assert lines == again
+    assert len({line.reference for line in lines}) == len(lines)
+    assert all(line.quantity * line.unit_amount == line.amount for line in lines)
+    owed = charge(usage, measured, USD, STUB.portion).amount
+    assert sum(line.amount for line in lines if not line.reference.startswith("fixed:")) == owed

@@ -1,0 +1,180 @@
+"""Periods: month ends, clock changes, and that they tile time whatever the zone."""
+
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.core.calendar import (
+    Cycle,
+    Rhythm,
+    anchored,
+    anniversary,
+    by_calendar,
+    clamped,
+    period_at,
+    periods,
+    resumed,
+)
+from rating.core.local_time import days_later, local_date, to_instant, to_local
+from schemas.errors import Invalid
+from schemas.plan import Interval
+from schemas.timestamps import DAY, to_datetime, to_iso, to_micros
+
+NEW_YORK = "America/New_York"
+SANTIAGO = "America/Santiago"
+
+SKIPPED_TO = date(2011, 12, 31)
+"""Apia had no 30th that month: a boundary on it is the first moment of the 31st."""
+
+zones = st.sampled_from(
+    ("UTC", NEW_YORK, SANTIAGO, "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia", "Pacific/Chatham", "Africa/Cairo")
+)
+moments = st.integers(to_micros(datetime(2001, 1, 1, tzinfo=UTC)), to_micros(datetime(2040, 1, 1, tzinfo=UTC)))
+rhythms = st.builds(Rhythm, interval=st.sampled_from(Interval), count=st.integers(1, 5), zone=zones)
+
+
+@st.composite
+def cycles(draw: st.DrawFn) -> Cycle:
+    """Anchored in each of the three ways."""
+    rhythm, start = draw(rhythms), draw(moments)
+    ways = (
+        anniversary(rhythm, start),
+        by_calendar(rhythm, start),
+        anchored(rhythm, start, draw(st.integers(1, 31))),
+    )
+    return draw(st.sampled_from(ways))
+
+
+def local(text: str, zone: str) -> int:
+    return to_instant(datetime.fromisoformat(text), zone)
+
+
+def dates(cycle: Cycle, count: int) -> list[str]:
+    return [local_date(cycle.boundary(number), cycle.rhythm.zone).isoformat() for number in range(count)]
+
+
+def monthly(zone: str, count: int = 1) -> Rhythm:
+    return Rhythm(interval=Interval.MONTH, count=count, zone=zone)
+
+
+def test_a_month_end_never_sticks() -> None:
+    """31 October in New York, through a leap February, with the clock changes between."""
+    cycle = anniversary(monthly(NEW_YORK), local("2027-10-31", NEW_YORK))
+    assert [to_iso(cycle.boundary(number)) for number in range(6)] == [
+        "2027-10-31T04:00:00Z",
+        "2027-11-30T05:00:00Z",
+        "2027-12-31T05:00:00Z",
+        "2028-01-31T05:00:00Z",
+        "2028-02-29T05:00:00Z",
+        "2028-03-31T04:00:00Z",
+    ]
+
+
+def test_a_leap_day_comes_back() -> None:
+    """28 February in common years, 29 again in leap years."""
+    cycle = anniversary(Rhythm(interval=Interval.YEAR), local("2024-02-29", "UTC"))
+    assert dates(cycle, 5) == ["2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29"]
+
+
+def test_a_midnight_that_never_comes_is_the_moment_after_the_gap() -> None:
+    """The clock in Santiago went from 00:00 to 01:00 on 8 September 2024."""
+    cycle = anniversary(monthly(SANTIAGO), local("2024-08-08", SANTIAGO))
+    assert to_iso(cycle.boundary(1)) == "2024-09-08T04:00:00Z"
+    assert to_local(cycle.boundary(1), SANTIAGO).hour == 1
+
+
+def test_a_wall_time_that_comes_twice_is_the_first() -> None:
+    """01:30 on 7 November 2027 in New York."""
+    cycle = anniversary(monthly(NEW_YORK), local("2027-10-07T01:30", NEW_YORK))
+    assert to_iso(cycle.boundary(1)) == "2027-11-07T05:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("interval", "first"),
+    [
+        ("day", "2027-08-19"),
+        ("week", "2027-08-16"),
+        ("month", "2027-08-01"),
+        ("quarter", "2027-07-01"),
+        ("year", "2027-01-01"),
+    ],
+)
+def test_calendar_billing_starts_where_a_wall_calendar_does(interval: str, first: str) -> None:
+    """Weeks on Monday, quarters in January, April, July and October."""
+    start = local("2027-08-19T17:45", NEW_YORK)
+    cycle = by_calendar(Rhythm(interval=Interval(interval), zone=NEW_YORK), start)
+    assert to_local(period_at(cycle, start).start, NEW_YORK) == datetime.fromisoformat(first)
+
+
+@pytest.mark.parametrize(
+    ("start", "day", "interval", "boundaries"),
+    [
+        ("2026-02-10T15:00", 31, "month", ["2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31"]),
+        ("2026-01-31", 31, "month", ["2026-01-31", "2026-02-28", "2026-03-31"]),
+        ("2026-01-20", 15, "month", ["2026-02-15", "2026-03-15"]),
+        ("2026-01-15T23:00", 15, "month", ["2026-01-15", "2026-02-15"]),
+        ("2026-12-30", 29, "month", ["2027-01-29", "2027-02-28", "2027-03-29"]),
+        ("2026-01-20", 15, "quarter", ["2026-02-15", "2026-05-15", "2026-08-15"]),
+        ("2026-03-10", 1, "year", ["2026-04-01", "2027-04-01"]),
+        ("2026-03-10T09:00", 1, "week", ["2026-03-10", "2026-03-17"]),
+    ],
+)
+def test_an_anchor_day_is_kept_and_clamped(start: str, day: int, interval: str, boundaries: list[str]) -> None:
+    """The first boundary lies on that day of a month on or after the start; weeks go from the start's own date."""
+    cycle = anchored(Rhythm(interval=Interval(interval), zone=NEW_YORK), local(start, NEW_YORK), day)
+    assert dates(cycle, len(boundaries)) == boundaries
+
+
+@given(cycles(), moments)
+def test_every_moment_is_in_one_period(cycle: Cycle, at: int) -> None:
+    """On a boundary it opens the new one."""
+    period = period_at(cycle, at)
+    assert period.start <= at < period.end
+    assert period_at(cycle, period.start) == period
+    assert period_at(cycle, period.end - 1) == period
+    assert period_at(cycle, period.end).start == period.end
+
+
+@given(cycles(), moments, st.integers(1, 400))
+def test_periods_tile_time(cycle: Cycle, start: int, days: int) -> None:
+    """No gap, no overlap, in order, and none that is empty."""
+    found = list(periods(cycle, start, start + days * DAY))
+    assert found[0].start <= start < found[0].end
+    assert found[-1].start < start + days * DAY <= found[-1].end
+    assert all(one.start < one.end == other.start for one, other in pairwise(found))
+
+
+@given(rhythms.filter(lambda rhythm: rhythm.interval.months > 0), moments, st.integers(1, 31), st.integers(0, 30))
+def test_each_boundary_lies_on_the_anchor_day(rhythm: Rhythm, start: int, day: int, number: int) -> None:
+    """Or on the month's last, and the first not before the start's date."""
+    cycle = anchored(rhythm, start, day)
+    on = (cycle.anchor if number == 0 else to_local(cycle.boundary(number), rhythm.zone)).date()
+    assert on == clamped(on.year, on.month, day) or on == SKIPPED_TO
+    assert cycle.anchor.date() >= local_date(start, rhythm.zone)
+    assert (cycle.anchor.date() - local_date(start, rhythm.zone)).days <= 31
+
+
+def test_a_change_of_zone_leaves_no_gap() -> None:
+    """Eastward and westward, the next period starts where the last one ended and is about a month long."""
+    for before, after in ((NEW_YORK, "Asia/Tokyo"), ("Asia/Tokyo", NEW_YORK)):
+        end = local("2026-05-01", before)
+        period = resumed(by_calendar(monthly(after), end), end)
+        assert period.start == end
+        assert to_local(period.end, after).isoformat() == "2026-06-01T00:00:00"
+
+
+def test_a_trial_ends_at_the_same_wall_time() -> None:
+    """Though the clock changed meanwhile."""
+    start = local("2027-03-10T09:00", NEW_YORK)
+    assert to_local(days_later(start, 14, NEW_YORK), NEW_YORK).isoformat() == "2027-03-24T09:00:00"
+    assert to_datetime(days_later(start, 14, NEW_YORK) - start).hour == 23
+
+
+@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "/etc"])
+def test_what_is_no_zone_is_refused(name: str) -> None:
+    """The message says what to give."""
+    with pytest.raises(Invalid, match="IANA time zone"):
+        to_local(0, name)
