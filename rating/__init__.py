@@ -1,1 +1,1 @@
-"""From usage to a paid invoice; for now, the ledger of accounts, keys and meters."""
+"""From usage to a paid invoice; the rules of pricing, and the ledger of accounts, keys and meters."""

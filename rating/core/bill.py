@@ -86,7 +86,7 @@ def _emptied(line: DraftLine) -> DraftLine:
         gross=0,
         percent_discount=0,
         cut=0,
-        packages=line.usage.packages and 0,
+        packages=None,
         tiers=(),
     )
     return msgspec.structs.replace(line, amount=0, usage=usage)

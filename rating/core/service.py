@@ -31,10 +31,11 @@ def service_in(period: Period, zone: str, start: int | None = None, end: int | N
     """
     begins = period.start if start is None else Micros(max(period.start, start))
     ends = period.end if end is None else Micros(min(period.end, end))
-    first = local_date(begins, zone)
-    after = min(last_date(ends, zone) + timedelta(days=1), local_date(period.end, zone))
     if begins == period.start and ends == period.end:
         return whole(period, zone)
+    # Where the clock is set back over midnight, a wall time inside the period may show a date outside it.
+    first = max(local_date(begins, zone), local_date(period.start, zone))
+    after = min(last_date(ends, zone) + timedelta(days=1), local_date(period.end, zone))
     portion = Portion(days=max(0, (after - first).days), period_days=days_of(period, zone))
     return Service(start=begins, end=Micros(max(begins, ends)), portion=portion)
 

@@ -19,9 +19,11 @@ from rating.core.calendar import (
     resumed,
 )
 from rating.core.local_time import days_later, local_date, to_instant, to_local
+from rating.core.prorate import Portion
+from rating.core.service import service_in
 from schemas.errors import Invalid
 from schemas.plan import Interval
-from schemas.timestamps import DAY, to_datetime, to_iso, to_micros
+from schemas.timestamps import DAY, MINUTE, to_datetime, to_iso, to_micros
 
 NEW_YORK = "America/New_York"
 SANTIAGO = "America/Santiago"
@@ -29,8 +31,10 @@ SANTIAGO = "America/Santiago"
 SKIPPED_TO = date(2011, 12, 31)
 """Apia had no 30th that month: a boundary on it is the first moment of the 31st."""
 
+ST_JOHNS = "America/St_Johns"
+
 zones = st.sampled_from(
-    ("UTC", NEW_YORK, SANTIAGO, "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia", "Pacific/Chatham", "Africa/Cairo")
+    ("UTC", NEW_YORK, SANTIAGO, ST_JOHNS, "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia", "Pacific/Chatham")
 )
 moments = st.integers(to_micros(datetime(2001, 1, 1, tzinfo=UTC)), to_micros(datetime(2040, 1, 1, tzinfo=UTC)))
 rhythms = st.builds(Rhythm, interval=st.sampled_from(Interval), count=st.integers(1, 5), zone=zones)
@@ -90,6 +94,16 @@ def test_a_wall_time_that_comes_twice_is_the_first() -> None:
     """01:30 on 7 November 2027 in New York."""
     cycle = anniversary(monthly(NEW_YORK), local("2027-10-07T01:30", NEW_YORK))
     assert to_iso(cycle.boundary(1)) == "2027-11-07T05:30:00Z"
+
+
+def test_a_month_that_has_begun_goes_on_when_the_clock_is_set_back_over_its_midnight() -> None:
+    """St. John's set its clock back from 00:01 on 1 November 2009: it was October once more for an hour."""
+    begun = local("2009-11-01", ST_JOHNS)
+    cycle = by_calendar(monthly(ST_JOHNS), begun)
+    once_more = begun + 30 * MINUTE
+    assert local_date(once_more, ST_JOHNS).isoformat() == "2009-10-31"
+    assert period_at(cycle, once_more) == period_at(cycle, begun)
+    assert service_in(period_at(cycle, begun), ST_JOHNS, start=once_more).portion == Portion(days=30, period_days=30)
 
 
 @pytest.mark.parametrize(

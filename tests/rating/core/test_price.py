@@ -118,6 +118,15 @@ def test_what_was_billed_is_not_billed_again() -> None:
     assert [bill_now(first, None), bill_now(second, first), bill_now(third, second)] == [2550, 2600, -2150]
 
 
+def test_a_minimum_is_settled_with_the_last_part() -> None:
+    """Net of what was billed before; a maximum is held by every part."""
+    lifted, held = PerUnit(unit_price=D(1), minimum=D(10)), PerUnit(unit_price=D(1), maximum=D(10))
+    part, whole = price_quantity(lifted, D(3), USD, settle=False), price_quantity(lifted, D(7), USD)
+    assert [bill_now(part, None), bill_now(whole, part)] == [300, 700]
+    part, whole = price_quantity(held, D(8), USD, settle=False), price_quantity(held, D(13), USD)
+    assert [bill_now(part, None), bill_now(whole, part)] == [800, 200]
+
+
 @given(prices(), st.lists(quantities, min_size=1, max_size=5))
 def test_the_parts_of_a_period_add_up_to_the_whole(price: Price, parts: list[Decimal]) -> None:
     """However it was split, with minimum and maximum, for every model."""
