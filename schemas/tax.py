@@ -1,4 +1,4 @@
-"""Tax rates: what an invoice adds to its lines."""
+"""Tax: rates, and what an invoice owes by each of them."""
 
 from decimal import Decimal
 
@@ -11,3 +11,11 @@ class TaxRate(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     percent: Decimal
     """8.25 for 8.25 %."""
+
+
+class TaxAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate over the lines that bear it."""
+
+    rate: TaxRate
+    base: int
+    amount: int

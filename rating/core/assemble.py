@@ -2,39 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from rating.core.allocate import allocate
-from rating.core.tax import TaxAmount, tax
+from rating.core.tax import tax
+from schemas.lines import Totals
 from schemas.tax import TaxRate
 
 Rates = tuple[TaxRate, ...]
-
-
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """`subtotal − discount − credits = taxable`, `taxable + tax = total`; the parts by line are in the lines' order."""
-
-    subtotal: int
-    discount: int
-    credits: int
-    taxable: int
-    tax: int
-    total: int
-    """Below zero where credit lines are more than the rest."""
-    taxes: tuple[TaxAmount, ...]
-    discount_by_line: tuple[int, ...]
-    credits_by_line: tuple[int, ...]
-    tax_by_line: tuple[int, ...]
-
-    @property
-    def due(self) -> int:
-        """An invoice never asks for less than nothing."""
-        return max(0, self.total)
-
-    @property
-    def to_balance(self) -> int:
-        """What goes to the customer's balance instead."""
-        return max(0, -self.total)
 
 
 def assemble(

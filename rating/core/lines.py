@@ -1,51 +1,14 @@
 """Draft lines: what an invoice says of each fee and each charge, under a reference that never changes."""
 
-from decimal import Decimal
-
 import msgspec
 
 from rating.core.charge import Charge, Group, GroupCharge
 from rating.core.prorate import prorated
 from rating.core.service import Service
-from rating.core.tiers import TierPart
+from schemas.lines import DraftLine, UsageDetail
 from schemas.money import LARGEST_MINOR, exponent
 from schemas.plan import FixedFee, UsagePrice
 from schemas.price import PerUnit, Price
-from schemas.timestamps import Micros
-
-
-class UsageDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """The exact decimals behind a usage line."""
-
-    price: str
-    meter: str
-    group: dict[str, str | None]
-    terms: Price
-    quantity: Decimal
-    billed_quantity: Decimal
-    amount_exact: Decimal
-    """In major units, before discount, maximum and rounding."""
-    gross: int
-    percent_discount: int
-    cut: int
-    packages: int | None
-    tiers: tuple[TierPart, ...]
-    rated_before: Decimal | None = None
-    """On a line for what came late: the quantity that is billed already."""
-
-
-class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that has no id yet. Amounts are minor units, and `quantity × unit_amount = amount`."""
-
-    reference: str
-    """Unique in its invoice, and the same however often the period is rated."""
-    description: str
-    quantity: int
-    unit_amount: int
-    amount: int
-    period_start: Micros
-    period_end: Micros
-    usage: UsageDetail | None = None
 
 
 def fee_line(fee: FixedFee, service: Service) -> DraftLine | None:

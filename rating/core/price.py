@@ -6,7 +6,8 @@ from typing import assert_never
 import msgspec
 
 from rating.core.prorate import WHOLE, Portion, prorated_to_minor
-from rating.core.tiers import TierPart, graduated, total, volume
+from rating.core.tiers import graduated, total, volume
+from schemas.lines import TierPart
 from schemas.money import EXACT, ROUNDING, percent_of, to_minor
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Volume
 

@@ -6,15 +6,7 @@ import msgspec
 
 from rating.core.allocate import settled
 from schemas.money import percent_of
-from schemas.tax import TaxRate
-
-
-class TaxAmount(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate over the lines that bear it."""
-
-    rate: TaxRate
-    base: int
-    amount: int
+from schemas.tax import TaxAmount, TaxRate
 
 
 class Taxes(msgspec.Struct, frozen=True, kw_only=True):

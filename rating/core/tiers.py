@@ -3,21 +3,9 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-import msgspec
-
+from schemas.lines import TierPart
 from schemas.money import EXACT
 from schemas.price import Tier
-
-
-class TierPart(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tier adds to an amount, before any rounding."""
-
-    tier: int
-    """Counted from 1."""
-    quantity: Decimal
-    unit_price: Decimal
-    flat_fee: Decimal
-    amount: Decimal
 
 
 def graduated(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:

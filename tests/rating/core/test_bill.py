@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rating.core.bill import bill, difference, refund
 from rating.core.charge import Group, charge
-from rating.core.lines import DraftLine
 from rating.core.prorate import Portion
 from rating.core.service import Service
+from schemas.lines import DraftLine
 from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier
 from schemas.timestamps import DAY, Micros
@@ -178,11 +178,11 @@ def test_late_usage_says_what_was_billed_already() -> None:
 
 @given(prices(), measurements())
 def test_rating_twice_writes_the_same_lines(price: Price, measured: Measured) -> None:
-    """Whatever order the store gives the groups in; references are unique, and amounts are the charge's."""
+    """In whatever order the store gives the groups; references are unique, amounts the charge's, and JSON keeps all."""
     usage = priced(price, "region")
     turned = dict(reversed(measured.items()))
     lines, again = (bill(plan(usage), ended=STUB, usage={"calls": given_in}) for given_in in (measured, turned))
-    assert lines == again
+    assert lines == again == msgspec.json.decode(msgspec.json.encode(lines), type=list[DraftLine])
     assert len({line.reference for line in lines}) == len(lines)
     assert all(line.quantity * line.unit_amount == line.amount for line in lines)
     owed = charge(usage, measured, USD, STUB.portion).amount

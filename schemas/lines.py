@@ -1,0 +1,80 @@
+"""What an invoice says: draft lines with the exact decimals behind them, and totals."""
+
+from decimal import Decimal
+
+import msgspec
+
+from schemas.price import Price
+from schemas.tax import TaxAmount
+from schemas.timestamps import Micros
+
+
+class TierPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tier adds to an amount, before any rounding."""
+
+    tier: int
+    """Counted from 1."""
+    quantity: Decimal
+    unit_price: Decimal
+    flat_fee: Decimal
+    amount: Decimal
+
+
+class UsageDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """The exact decimals behind a usage line."""
+
+    price: str
+    meter: str
+    group: dict[str, str | None]
+    terms: Price
+    quantity: Decimal
+    billed_quantity: Decimal
+    amount_exact: Decimal
+    """In major units, before discount, maximum and rounding."""
+    gross: int
+    percent_discount: int
+    cut: int
+    packages: int | None
+    tiers: tuple[TierPart, ...]
+    rated_before: Decimal | None = None
+    """On a line for what came late: the quantity that is billed already."""
+
+
+class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that has no id yet. Amounts are minor units, and `quantity × unit_amount = amount`."""
+
+    reference: str
+    """Unique in its invoice, and the same however often the period is rated."""
+    description: str
+    quantity: int
+    unit_amount: int
+    amount: int
+    period_start: Micros
+    period_end: Micros
+    usage: UsageDetail | None = None
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """`subtotal − discount − credits = taxable`, `taxable + tax = total`; the parts by line are in the lines' order."""
+
+    subtotal: int
+    discount: int
+    credits: int
+    taxable: int
+    tax: int
+    total: int
+    """Below zero where credit lines are more than the rest."""
+    taxes: tuple[TaxAmount, ...]
+    discount_by_line: tuple[int, ...]
+    credits_by_line: tuple[int, ...]
+    tax_by_line: tuple[int, ...]
+
+    @property
+    def due(self) -> int:
+        """An invoice never asks for less than nothing."""
+        return max(0, self.total)
+
+    @property
+    def to_balance(self) -> int:
+        """What goes to the customer's balance instead."""
+        return max(0, -self.total)
