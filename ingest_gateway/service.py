@@ -53,7 +53,16 @@ def app_ports(
             "store": reader.watermark,
             **checks,
         },
-        more=billing_endpoints(BillingPorts(customers=ledger.customers, audit=ledger.audit)),
+        more=billing_endpoints(_billing_ports(settings, ledger)),
+    )
+
+
+def _billing_ports(settings: ServiceSettings, ledger: Ledger) -> BillingPorts:
+    return BillingPorts(
+        customers=ledger.customers,
+        audit=ledger.audit,
+        invoices=ledger.invoices,
+        public_url=settings.public_url,
     )
 
 

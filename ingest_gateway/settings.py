@@ -29,6 +29,9 @@ class LogLevel(StrEnum):
 
 
 _DIRECTORY: Kind[Path] = Kind("a directory", Path)
+_WEB_ADDRESS = re.compile(r"https?://[^\s?#]+")
+
+WEB_ADDRESS = text("an address that begins with http:// or https://", _WEB_ADDRESS.fullmatch)
 API_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch)
 
 
@@ -37,6 +40,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
+    public_url: Annotated[
+        str, Setting(WEB_ADDRESS, "Address under which customers reach the pages meant for them, such as an invoice's.")
+    ] = "http://localhost:8787"
     bootstrap_api_key: Annotated[
         str | None,
         Setting(

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.ids import AccountId
+from schemas.tax import TaxRate
 from schemas.texts import Country, Currency, Email, Locale, Metadata, Name, NetTerms, ShortText, Url, ZoneName
 
 
@@ -24,13 +25,6 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def is_percent(value: Decimal) -> bool:
     """From 0 to 100, with up to 6 decimal places."""
     return value.is_finite() and 0 <= value <= 100 and value == round(value, 6)
-
-
-class TaxRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One tax that is put on every line; several add, they do not compound."""
-
-    name: Name
-    percent: Annotated[Decimal, Meta(description="From 0 to 100, with up to 6 decimal places, as a string.")]
 
 
 _Addresses = Address | None

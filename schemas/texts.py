@@ -28,6 +28,7 @@ NetTerms = Annotated[int, Meta(ge=0, le=365)]
 """Days."""
 Cents = Annotated[int, Meta(ge=-(10**15), le=10**15)]
 """Minor units of a currency."""
+PositiveCents = Annotated[int, Meta(ge=1, le=10**15)]
 Metadata = Annotated[
     dict[
         Annotated[str, Meta(min_length=1, max_length=40, pattern=PRINTABLE)],

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "stream_processors/endpoint": ("schemas", "stream_processors.backends.sql", "stream_processors.endpoint"),
     "stream_processors/workers": ("schemas", "stream_processors"),
     "rating/core": ("schemas", "rating.core"),
-    "rating/ledger": ("schemas", "rating.ledger"),
+    "rating/ledger": ("schemas", "rating.core", "rating.ledger"),
     "rating": ("schemas", "rating"),
     "ingest_gateway": ("schemas", "ingest_gateway"),
     "ingest_gateway/ports": ("schemas",),

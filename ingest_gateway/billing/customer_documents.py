@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.billing.answers import Listed, Success
-from schemas.customer import Address, Customer, TaxRate
+from schemas.customer import Address, Customer
+from schemas.tax import TaxRate
 from schemas.timestamps import to_iso
 
 

@@ -3,9 +3,12 @@
 import msgspec
 
 from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.billing.invoice_documents import InvoiceDocuments
+from ingest_gateway.billing.invoice_ports import Invoices
 from ingest_gateway.billing.ports import Audit, Customers
 from ingest_gateway.billing.routes_audit import AuditRoutes
 from ingest_gateway.billing.routes_customers import CustomerRoutes
+from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,11 +16,16 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
 
     customers: Customers
     audit: Audit
+    invoices: Invoices
+    public_url: str
+    """Where customers reach the pages that are meant for them."""
 
 
 def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
     """One line an area."""
+    documents = InvoiceDocuments(ports.public_url)
     return [
         *CustomerRoutes(ports.customers).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
+        *InvoiceRoutes(ports.invoices, documents).endpoints(),
     ]

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from rating.ledger.changes import given
 from rating.ledger.customer_tables import customers
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoices
@@ -96,9 +97,7 @@ def create_customer(work: Work, new: NewCustomer) -> Customer:
 
 def update_customer(work: Work, customer_id: str, changes: CustomerChanges) -> Customer:
     before = customer_of(work.connection, work.account, customer_id, lock=True)
-    given = {name: getattr(changes, name) for name in changes.__struct_fields__}
-    given = {name: value for name, value in given.items() if value is not msgspec.UNSET}
-    after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **given)
+    after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **given(changes))
     _check_external_id(work, after)
     work.connection.execute(sa.update(customers).where(customers.c.id == customer_id).values(_values(after)))
     work.note("customer.update", customer_id, before, after)

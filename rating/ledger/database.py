@@ -16,6 +16,9 @@ THREADS = 4
 
 _WRITE = "ledger_write"
 
+_ONE_MOMENT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
+"""A reader of several tables sees all of them as of one moment. SQLite's do so by themselves."""
+
 Answer = TypeVar("Answer")
 
 
@@ -50,7 +53,7 @@ class Database:
     """Runs functions of a connection, each in a transaction of its own, off the event loop."""
 
     def __init__(self, engine: sa.Engine, executor: Executor) -> None:
-        self._reader = engine
+        self._reader = engine.execution_options(**_ONE_MOMENT.get(engine.dialect.name, {}))
         self._writer = engine.execution_options(**{_WRITE: True})
         self._executor = executor
 

@@ -24,6 +24,7 @@ invoices = sa.Table(
     sa.Column("tax", sa.BigInteger, nullable=False),
     sa.Column("total", sa.BigInteger, nullable=False),
     sa.Column("paid", sa.BigInteger, nullable=False),
+    sa.Column("credited", sa.BigInteger, nullable=False),
     sa.Column("period_start", sa.BigInteger),
     sa.Column("period_end", sa.BigInteger),
     sa.Column("details", sa.Text, nullable=False),

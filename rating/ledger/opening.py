@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from rating.ledger.accounts import SqlAccounts
 from rating.ledger.audit import SqlAudit
+from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.customers import SqlCustomers
 from rating.ledger.database import THREADS, Database, create_engine
+from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret
 from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
@@ -26,6 +28,8 @@ class Ledger(NamedTuple):
     api_keys: SqlApiKeys
     meters: SqlMeters
     customers: SqlCustomers
+    invoices: SqlInvoices
+    billing_settings: SqlBillingSettings
     audit: SqlAudit
 
 
@@ -56,6 +60,8 @@ def open_ledger(
                 api_keys=SqlApiKeys(database, clock, new_id, new_secret),
                 meters=SqlMeters(database, clock),
                 customers=SqlCustomers(database, works),
+                invoices=SqlInvoices(database, works),
+                billing_settings=SqlBillingSettings(database, works),
                 audit=SqlAudit(database),
             )
     finally:

@@ -57,6 +57,15 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     return envelope
 
 
+def billing_ports(ledger: Ledger) -> BillingPorts:
+    return BillingPorts(
+        customers=ledger.customers,
+        audit=ledger.audit,
+        invoices=ledger.invoices,
+        public_url="https://bill.example/",
+    )
+
+
 def _app(ledger: Ledger, clock: Clock) -> Any:
     reader = FakeReader()
     ports = Ports(
@@ -69,7 +78,7 @@ def _app(ledger: Ledger, clock: Clock) -> Any:
         events=reader,
         status=reader,
         budget=Budget(10**8, NoMetrics()),
-        more=billing_endpoints(BillingPorts(customers=ledger.customers, audit=ledger.audit)),
+        more=billing_endpoints(billing_ports(ledger)),
     )
     policy = Policy(partitions=2, api_per_minute=0)
     return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))

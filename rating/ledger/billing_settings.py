@@ -1,0 +1,60 @@
+"""What each account decides for its billing."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec.structs import asdict, replace
+
+from rating.core.local_time import zone
+from rating.ledger.changes import given
+from rating.ledger.customer_tables import billing_settings
+from rating.ledger.database import Database
+from rating.ledger.tables import accounts
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Done
+from schemas.billing_settings import BillingSettings, LateUsage, SettingsChanges
+from schemas.ids import AccountId
+from schemas.money import exponent
+
+
+class SqlBillingSettings:
+    """The settings of all accounts."""
+
+    def __init__(self, database: Database, works: Works) -> None:
+        self._database = database
+        self._works = works
+
+    async def get(self, account: AccountId) -> BillingSettings:
+        """What holds: defaults where nothing was decided."""
+        return await self._database.read(lambda connection: settings_of(connection, account))
+
+    async def update(self, act: Act, changes: SettingsChanges) -> Done[BillingSettings]:
+        """Raises Invalid where there is no such currency or time zone."""
+        return await self._works.change(act, BillingSettings, lambda work: update_settings(work, changes))
+
+
+def settings_of(connection: sa.Connection, account: AccountId) -> BillingSettings:
+    row = connection.execute(sa.select(billing_settings).where(billing_settings.c.account_id == account)).one_or_none()
+    return BillingSettings() if row is None else _to_settings(row)
+
+
+def update_settings(work: Work, changes: SettingsChanges) -> BillingSettings:
+    # Two changes at once wait for one another here, even where there is no row yet.
+    work.connection.execute(
+        sa.select(accounts.c.id).where(accounts.c.id == work.account).with_for_update(key_share=True)
+    )
+    before = settings_of(work.connection, work.account)
+    after = replace(before, **given(changes))
+    exponent(after.currency)
+    zone(after.timezone)
+    this = billing_settings.c.account_id == work.account
+    work.connection.execute(sa.delete(billing_settings).where(this))
+    row = {**asdict(after), "late_usage": after.late_usage.value, "account_id": work.account, "updated_at": work.now}
+    work.connection.execute(sa.insert(billing_settings).values(row))
+    work.note("settings.update", work.account, before, after)
+    return after
+
+
+def _to_settings(row: Any) -> BillingSettings:
+    fields = {name: getattr(row, name) for name in BillingSettings.__struct_fields__}
+    return BillingSettings(**fields | {"late_usage": LateUsage(row.late_usage)})

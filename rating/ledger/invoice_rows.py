@@ -1,0 +1,107 @@
+"""Invoices and their lines as rows, and back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.invoice_tables import invoice_lines, invoices
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+from schemas.invoice import (
+    CollectionMethod,
+    Discount,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    InvoiceTax,
+    Rates,
+)
+
+_SAME = (
+    *("id", "customer_id", "subscription_id", "status", "number", "currency", "collection_method", "days_until_due"),
+    *("due_at", "public_token", "subtotal", "discount", "tax", "total", "paid", "credited", "period_start"),
+    *("period_end", "finalized_at", "paid_at", "closed_at", "created_at", "updated_at"),
+)
+"""Fields that have a column of their name."""
+
+_SAME_OF_LINE = (
+    *("id", "position", "reference", "description", "quantity", "unit_amount", "amount", "tax"),
+    *("period_start", "period_end", "created_at", "updated_at"),
+)
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What nothing is asked by: kept as JSON text."""
+
+    description: str | None
+    customer_memo: str | None
+    footer: str | None
+    metadata: dict[str, str]
+    discount_asked: Discount | None
+    taxes: tuple[InvoiceTax, ...]
+
+
+class LineDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of a line."""
+
+    discount: int
+    own_tax_rates: Rates | None
+    tax_rates: Rates
+    usage: Any
+
+
+_details = msgspec.json.Decoder(Details)
+_line_details = msgspec.json.Decoder(LineDetails)
+
+
+def invoice_of(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
+    """With its lines. Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    this = sa.select(invoices).where(invoices.c.id == invoice_id, invoices.c.account_id == account)
+    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no invoice {invoice_id!r} in this account")
+    return with_lines(connection, [row])[0]
+
+
+def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
+    """Invoices of these rows, in their order; all lines are read at once."""
+    lines: dict[str, list[InvoiceLine]] = {row.id: [] for row in rows}
+    of_these = sa.select(invoice_lines).where(invoice_lines.c.invoice_id.in_(lines))
+    for line in connection.execute(of_these.order_by(invoice_lines.c.invoice_id, invoice_lines.c.position)):
+        lines[line.invoice_id].append(_to_line(line))
+    return [_to_invoice(row, tuple(lines[row.id])) for row in rows]
+
+
+def invoice_values(invoice: Invoice) -> dict[str, Any]:
+    return {
+        **{name: getattr(invoice, name) for name in _SAME},
+        "account_id": invoice.account,
+        "status": invoice.status.value,
+        "collection_method": invoice.collection_method.value,
+        "details": _text(invoice, Details),
+    }
+
+
+def line_values(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
+    same = {name: getattr(line, name) for name in _SAME_OF_LINE}
+    return {**same, "invoice_id": invoice_id, "details": _text(line, LineDetails)}
+
+
+def _text(record: msgspec.Struct, kind: type[msgspec.Struct]) -> str:
+    details = kind(**{name: getattr(record, name) for name in kind.__struct_fields__})
+    return msgspec.json.encode(details).decode()
+
+
+def _to_invoice(row: Any, lines: tuple[InvoiceLine, ...]) -> Invoice:
+    columns = {name: getattr(row, name) for name in _SAME}
+    details = msgspec.structs.asdict(_details.decode(row.details))
+    status, method = InvoiceStatus(row.status), CollectionMethod(row.collection_method)
+    fields = {**columns, **details, "status": status, "collection_method": method}
+    return Invoice(account=AccountId(row.account_id), lines=lines, **fields)
+
+
+def _to_line(row: Any) -> InvoiceLine:
+    columns = {name: getattr(row, name) for name in _SAME_OF_LINE}
+    return InvoiceLine(**columns, **msgspec.structs.asdict(_line_details.decode(row.details)))

@@ -1,0 +1,65 @@
+"""Invoices in the ledger, as the API asks for them."""
+
+import sqlalchemy as sa
+
+from rating.ledger.database import Database
+from rating.ledger.drafts import add_line, delete_invoice, delete_line, draft_invoice, update_invoice, update_line
+from rating.ledger.invoice_rows import invoice_of, with_lines
+from rating.ledger.invoice_tables import invoices
+from rating.ledger.pages import newest_first
+from rating.ledger.work import Works
+from schemas.act import Act, Done
+from schemas.ids import AccountId
+from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
+from schemas.listing import Page
+
+_EXACT = ("customer_id", "subscription_id", "status", "number")
+
+
+class SqlInvoices:
+    """The invoices of all accounts, each seen by its own."""
+
+    def __init__(self, database: Database, works: Works) -> None:
+        self._database = database
+        self._works = works
+
+    async def create(self, act: Act, new: NewInvoice) -> Done[Invoice]:
+        """Raises NotFound for the customer, Invalid for what is given."""
+        return await self._works.change(act, Invoice, lambda work: draft_invoice(work, new))
+
+    async def update(self, act: Act, invoice_id: str, changes: InvoiceChanges) -> Done[Invoice]:
+        """Raises NotFound, or Conflict where it is no draft; so do all that follow."""
+        return await self._works.change(act, Invoice, lambda work: update_invoice(work, invoice_id, changes))
+
+    async def delete(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: delete_invoice(work, invoice_id))
+
+    async def add_line(self, act: Act, invoice_id: str, new: NewLine) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: add_line(work, invoice_id, new))
+
+    async def update_line(self, act: Act, invoice_id: str, line_id: str, changes: LineChanges) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: update_line(work, invoice_id, line_id, changes))
+
+    async def delete_line(self, act: Act, invoice_id: str, line_id: str) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: delete_line(work, invoice_id, line_id))
+
+    async def get(self, account: AccountId, invoice_id: str) -> Invoice:
+        """Raises NotFound."""
+        return await self._database.read(lambda connection: invoice_of(connection, account, invoice_id))
+
+    async def list(self, query: InvoiceQuery) -> Page:
+        """Newest first, with their lines."""
+        return await self._database.read(lambda connection: _page(connection, query))
+
+
+def _page(connection: sa.Connection, query: InvoiceQuery) -> Page:
+    rows = sa.select(invoices).where(invoices.c.account_id == query.account)
+    for name in _EXACT:
+        if (value := getattr(query, name)) is not None:
+            rows = rows.where(invoices.c[name] == value)
+    if query.period_start is not None:
+        rows = rows.where(invoices.c.period_start >= query.period_start)
+    if query.period_end is not None:
+        rows = rows.where(invoices.c.period_end <= query.period_end)
+    found = newest_first(connection, rows, invoices.c.id, (query.limit, query.cursor), lambda row: row)
+    return Page(items=tuple(with_lines(connection, found.items)), next_cursor=found.next_cursor)

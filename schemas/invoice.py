@@ -1,0 +1,204 @@
+"""Invoices: what a customer owes, line by line, from the first draft to the end. Amounts are whole minor units."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from schemas.ids import AccountId
+from schemas.tax import TaxRate
+from schemas.texts import PositiveCents
+
+Rates = tuple[TaxRate, ...]
+
+
+class InvoiceStatus(StrEnum):
+    """Where an invoice is in its life."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+class CollectionMethod(StrEnum):
+    """How the money comes in."""
+
+    CHARGE_AUTOMATICALLY = "charge_automatically"
+    SEND_INVOICE = "send_invoice"
+
+
+class PercentDiscount(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="percent"
+):
+    """A part of the subtotal."""
+
+    percent: Annotated[Decimal, Meta(description="From 0 to 100, with up to 6 decimal places, as a string.")]
+
+
+class FixedDiscount(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="fixed"
+):
+    """An amount, of which no more is taken than the subtotal."""
+
+    amount_cents: PositiveCents
+
+
+Discount = PercentDiscount | FixedDiscount
+
+
+class NewLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line to be added."""
+
+    description: str | None = None
+    quantity: int = 1
+    unit_amount: int
+    tax_rates: Rates | None = None
+    """None takes the customer's."""
+    period_start: int | None = None
+    period_end: int | None = None
+    reference: str | None = None
+    """Unique in its invoice: what a rating run knows its lines by."""
+    usage: Any = None
+    """The exact decimals behind a usage line; kept as JSON."""
+
+
+class NewInvoice(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft to be made. What is None is the customer's, else the account's."""
+
+    customer_id: str
+    subscription_id: str | None = None
+    currency: str | None = None
+    collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
+    days_until_due: int | None = None
+    due_at: int | None = None
+    description: str | None = None
+    customer_memo: str | None = None
+    footer: str | None = None
+    metadata: dict[str, str] = {}
+    discount: Discount | None = None
+    period_start: int | None = None
+    period_end: int | None = None
+    lines: tuple[NewLine, ...] = ()
+
+
+class InvoiceChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is given of a draft is changed; the rest stays."""
+
+    collection_method: CollectionMethod | UnsetType = UNSET
+    days_until_due: int | UnsetType | None = UNSET
+    due_at: int | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    customer_memo: str | UnsetType | None = UNSET
+    footer: str | UnsetType | None = UNSET
+    metadata: dict[str, str] | UnsetType = UNSET
+    discount: Discount | UnsetType | None = UNSET
+    period_start: int | UnsetType | None = UNSET
+    period_end: int | UnsetType | None = UNSET
+
+
+class LineChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is given of a draft's line is changed; the rest stays."""
+
+    description: str | UnsetType | None = UNSET
+    quantity: int | UnsetType = UNSET
+    unit_amount: int | UnsetType = UNSET
+    tax_rates: Rates | UnsetType | None = UNSET
+    period_start: int | UnsetType | None = UNSET
+    period_end: int | UnsetType | None = UNSET
+
+
+class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line as kept. `quantity × unit_amount = amount`; discount and tax are its shares of the invoice's."""
+
+    id: str
+    position: int
+    reference: str | None
+    description: str | None
+    quantity: int
+    unit_amount: int
+    amount: int = 0
+    discount: int = 0
+    tax: int = 0
+    own_tax_rates: Rates | None
+    """None follows the customer's for as long as the invoice is a draft."""
+    tax_rates: Rates = ()
+    """Those that it is taxed by."""
+    usage: Any
+    period_start: int | None
+    period_end: int | None
+    created_at: int
+    updated_at: int
+
+
+class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
+    """One rate over the lines that bear it."""
+
+    name: str
+    percent: Decimal
+    base: int
+    amount: int
+
+
+class Invoice(msgspec.Struct, frozen=True, kw_only=True):
+    """An invoice as kept: `Σ lines = subtotal`, `subtotal − discount + tax = total`."""
+
+    id: str
+    account: AccountId
+    customer_id: str
+    subscription_id: str | None
+    status: InvoiceStatus = InvoiceStatus.DRAFT
+    number: str | None = None
+    currency: str
+    collection_method: CollectionMethod
+    days_until_due: int | None
+    due_at: int | None
+    public_token: str | None = None
+    description: str | None
+    customer_memo: str | None
+    footer: str | None
+    metadata: dict[str, str]
+    discount_asked: Discount | None
+    subtotal: int = 0
+    discount: int = 0
+    tax: int = 0
+    total: int = 0
+    taxes: tuple[InvoiceTax, ...] = ()
+    paid: int = 0
+    credited: int = 0
+    """By credit notes, tax included."""
+    period_start: int | None
+    period_end: int | None
+    lines: tuple[InvoiceLine, ...]
+    finalized_at: int | None = None
+    paid_at: int | None = None
+    closed_at: int | None = None
+    """When it was voided, or given up as uncollectible."""
+    created_at: int
+    updated_at: int
+
+    @property
+    def due(self) -> int:
+        """What is still to be paid, if it is to be paid at all."""
+        if self.status in (InvoiceStatus.VOID, InvoiceStatus.PAID):
+            return 0
+        return max(0, self.total - self.paid - self.credited)
+
+
+class InvoiceQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which invoices to list: all that is given must match."""
+
+    account: AccountId
+    customer_id: str | None = None
+    subscription_id: str | None = None
+    status: InvoiceStatus | None = None
+    number: str | None = None
+    period_start: int | None = None
+    """Only periods that begin then or later."""
+    period_end: int | None = None
+    """Only periods that end then or earlier."""
+    limit: int = 50
+    cursor: str | None = None
