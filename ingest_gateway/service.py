@@ -53,16 +53,17 @@ def app_ports(
             "store": reader.watermark,
             **checks,
         },
-        more=billing_endpoints(_billing_ports(settings, ledger)),
+        more=billing_endpoints(billing_ports(ledger, settings.public_url)),
     )
 
 
-def _billing_ports(settings: ServiceSettings, ledger: Ledger) -> BillingPorts:
+def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
     return BillingPorts(
         customers=ledger.customers,
+        plans=ledger.plans,
         audit=ledger.audit,
         invoices=ledger.invoices,
-        public_url=settings.public_url,
+        public_url=public_url,
     )
 
 

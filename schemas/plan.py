@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from schemas.price import Price
+from schemas.texts import Code, Currency, Name
+
+FeeCents = Annotated[int, Meta(ge=0, le=10**15)]
+TrialDays = Annotated[int, Meta(ge=0, le=730)]
 
 
 class Interval(StrEnum):
@@ -40,9 +46,9 @@ class Timing(StrEnum):
 class FixedFee(msgspec.Struct, frozen=True, kw_only=True):
     """An amount per period, whatever was used."""
 
-    code: str
-    name: str
-    amount_cents: int
+    code: Code
+    name: Name
+    amount_cents: FeeCents
     """In minor units of the plan's currency, as all amounts whose name ends so."""
     timing: Timing = Timing.ADVANCE
 
@@ -50,33 +56,38 @@ class FixedFee(msgspec.Struct, frozen=True, kw_only=True):
 class UsagePrice(msgspec.Struct, frozen=True, kw_only=True):
     """What the usage that a meter counts costs, billed when the period has ended."""
 
-    code: str
-    name: str
-    meter: str
+    code: Code
+    name: Name
+    meter: Code
     price: Price
-    group_by: tuple[str, ...] = ()
+    group_by: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
     """Group keys of the meter: every group is priced alone, with tiers, packages and free units of its own."""
 
 
-class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it was published once. Codes of its fees and prices are unique in it."""
+class PlanDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version of a plan fixes. Codes of its fees and prices are unique in it."""
+
+    currency: Currency
+    interval: Interval
+    interval_count: Annotated[int, Meta(ge=1)] = 1
+    trial_days: TrialDays = 0
+    fixed_fees: Annotated[tuple[FixedFee, ...], Meta(max_length=100)] = ()
+    usage_prices: Annotated[tuple[UsagePrice, ...], Meta(max_length=100)] = ()
+
+
+class PlanVersion(PlanDefinition, frozen=True, kw_only=True):
+    """A plan as it was published once."""
 
     code: str
     version: int
     name: str
-    currency: str
-    interval: Interval
-    interval_count: int = 1
-    trial_days: int = 0
-    fixed_fees: tuple[FixedFee, ...] = ()
-    usage_prices: tuple[UsagePrice, ...] = ()
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     """What one subscription pays instead of its plan's own amounts and prices, by code."""
 
-    fees: Mapping[str, int] = {}
-    prices: Mapping[str, Price] = {}
+    fees: Annotated[Mapping[Code, FeeCents], Meta(max_length=100)] = {}
+    prices: Annotated[Mapping[Code, Price], Meta(max_length=100)] = {}
 
 
 def overridden(plan: PlanVersion, overrides: Overrides) -> PlanVersion:

@@ -5,16 +5,19 @@ import msgspec
 from ingest_gateway.api.endpoint import Endpoint
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
 from ingest_gateway.billing.invoice_ports import Invoices
+from ingest_gateway.billing.plan_ports import Plans
 from ingest_gateway.billing.ports import Audit, Customers
 from ingest_gateway.billing.routes_audit import AuditRoutes
 from ingest_gateway.billing.routes_customers import CustomerRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
+from ingest_gateway.billing.routes_plans import PlanRoutes
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     """What the billing API asks."""
 
     customers: Customers
+    plans: Plans
     audit: Audit
     invoices: Invoices
     public_url: str
@@ -26,6 +29,7 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
     documents = InvoiceDocuments(ports.public_url)
     return [
         *CustomerRoutes(ports.customers).endpoints(),
+        *PlanRoutes(ports.plans).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
     ]

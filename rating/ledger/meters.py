@@ -63,7 +63,7 @@ class SqlMeters:
         def insert(connection: sa.Connection) -> Meter:
             # The version first: its lock makes the look for the code and the insert one step to rivals.
             made = to_meter(account, meter, version=_next_version(connection), created_at=self._clock())
-            if _find(connection, account, meter.code) is not None:
+            if find_meter(connection, account, meter.code) is not None:
                 raise taken(meter.code)
             connection.execute(sa.insert(meters).values(_values(made)))
             return made
@@ -129,14 +129,14 @@ def _next_version(connection: sa.Connection) -> int:
     return int(connection.execute(step).scalar_one())
 
 
-def _find(connection: sa.Connection, account: AccountId, code: str) -> Meter | None:
+def find_meter(connection: sa.Connection, account: AccountId, code: str) -> Meter | None:
     this = sa.select(meters).where(meters.c.account_id == account, meters.c.code == code)
     row = connection.execute(this).one_or_none()
     return None if row is None else from_row(row)
 
 
 def _one(connection: sa.Connection, account: AccountId, code: str) -> Meter:
-    meter = _find(connection, account, code)
+    meter = find_meter(connection, account, code)
     if meter is None:
         raise missing(code)
     return meter

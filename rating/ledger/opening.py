@@ -16,6 +16,7 @@ from rating.ledger.key_tokens import NewSecret
 from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
 from rating.ledger.migrate import migrate
+from rating.ledger.plans import SqlPlans
 from rating.ledger.work import Works
 from schemas.ids import new_cuid
 from schemas.timestamps import SECOND
@@ -30,6 +31,7 @@ class Ledger(NamedTuple):
     customers: SqlCustomers
     invoices: SqlInvoices
     billing_settings: SqlBillingSettings
+    plans: SqlPlans
     audit: SqlAudit
 
 
@@ -62,6 +64,7 @@ def open_ledger(
                 customers=SqlCustomers(database, works),
                 invoices=SqlInvoices(database, works),
                 billing_settings=SqlBillingSettings(database, works),
+                plans=SqlPlans(database, works),
                 audit=SqlAudit(database),
             )
     finally:

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
-from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints
+from ingest_gateway.billing.endpoints import billing_endpoints
 from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.service import billing_ports
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode, Scope
 from schemas.metrics import NoMetrics
@@ -44,6 +45,23 @@ class Office:
     async def delete(self, path: str, *, status: int = 200) -> dict[str, Any]:
         return _checked(await self.client.delete(path), status)
 
+    async def put(self, path: str, body: Any, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.put(path, json=body), status)
+
+    async def plan(self, code: str = "pro", **fields: Any) -> dict[str, Any]:
+        """A new one: 20.00 a month in advance."""
+        fee = {"code": "platform", "name": "Platform", "amount_cents": 2000}
+        body = {"code": code, "name": "Pro", "currency": "USD", "interval": "month", "fixed_fees": [fee]}
+        made: dict[str, Any] = (await self.post("/v1/plans", body | fields))["plan"]
+        return made
+
+    async def meter(self, code: str = "calls", **fields: Any) -> dict[str, Any]:
+        """A new one: counts events by region."""
+        body = {"code": code, "name": "Calls", "event_name": "call", "aggregation": "count"}
+        made = await self.post("/v1/meters", body | {"group_by": {"region": "$.region"}} | fields)
+        meter: dict[str, Any] = made["meter"]
+        return meter
+
     async def customer(self, **fields: Any) -> dict[str, Any]:
         """A new one."""
         made: dict[str, Any] = (await self.post("/v1/customers", {"name": "Acme Corp"} | fields))["customer"]
@@ -55,15 +73,6 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     envelope: dict[str, Any] = reply.json()
     assert envelope["success"] == (status < 400)
     return envelope
-
-
-def billing_ports(ledger: Ledger) -> BillingPorts:
-    return BillingPorts(
-        customers=ledger.customers,
-        audit=ledger.audit,
-        invoices=ledger.invoices,
-        public_url="https://bill.example/",
-    )
 
 
 def _app(ledger: Ledger, clock: Clock) -> Any:
@@ -78,7 +87,7 @@ def _app(ledger: Ledger, clock: Clock) -> Any:
         events=reader,
         status=reader,
         budget=Budget(10**8, NoMetrics()),
-        more=billing_endpoints(billing_ports(ledger)),
+        more=billing_endpoints(billing_ports(ledger, "https://bill.example/")),
     )
     policy = Policy(partitions=2, api_per_minute=0)
     return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))

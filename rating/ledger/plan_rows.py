@@ -1,0 +1,83 @@
+"""Plans and their versions, from rows to records and back."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.subscription_tables import plan_versions, plans
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+from schemas.plan import PlanDefinition
+from schemas.plan_catalog import KeptVersion, Plan, definition_of
+
+_decoder = msgspec.json.Decoder(PlanDefinition)
+
+
+def plan_of(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Plan:
+    """Raises NotFound. Locked, nobody else changes it or its versions until the transaction ends."""
+    this = sa.select(plans).where(plans.c.account_id == account, plans.c.code == code)
+    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no plan with the code {code!r} in this account")
+    return with_versions(connection, [row])[0]
+
+
+def with_versions(connection: sa.Connection, rows: Iterable[Any]) -> list[Plan]:
+    """Each with its newest published version and its draft: those can only be the newest two."""
+    found = {row.id: row for row in rows}
+    newest = sa.select(plan_versions).join(plans, plans.c.id == plan_versions.c.plan_id)
+    newest = newest.where(plans.c.id.in_(found), plan_versions.c.version >= plans.c.newest_version - 1)
+    published, drafts = dict[str, KeptVersion](), dict[str, KeptVersion]()
+    for version in connection.execute(newest.order_by(plan_versions.c.version)):
+        of_kind = drafts if version.published_at is None else published
+        of_kind[version.plan_id] = to_version(found[version.plan_id], version)
+    return [_to_plan(row, published.get(row.id), drafts.get(row.id)) for row in found.values()]
+
+
+def version_of(connection: sa.Connection, plan: Plan, version: int) -> KeptVersion:
+    """Raises NotFound."""
+    this = sa.select(plan_versions).where(plan_versions.c.plan_id == plan.id, plan_versions.c.version == version)
+    row = connection.execute(this).one_or_none()
+    if row is None:
+        raise NotFound(f"plan {plan.code!r} has no version {version}")
+    return to_version(plan, row)
+
+
+def to_version(plan: Any, row: Any) -> KeptVersion:
+    """`plan` has the code and the name: those of the plan as it is now."""
+    definition = msgspec.structs.asdict(_decoder.decode(row.definition))
+    return KeptVersion(
+        code=plan.code,
+        name=plan.name,
+        version=row.version,
+        published_at=row.published_at,
+        created_at=row.created_at,
+        **definition,
+    )
+
+
+def version_values(plan_id: str, version: KeptVersion) -> dict[str, Any]:
+    return {
+        "plan_id": plan_id,
+        "version": version.version,
+        "definition": msgspec.json.encode(definition_of(version)).decode(),
+        "published_at": version.published_at,
+        "created_at": version.created_at,
+    }
+
+
+def _to_plan(row: Any, published: KeptVersion | None, draft: KeptVersion | None) -> Plan:
+    return Plan(
+        id=row.id,
+        account=AccountId(row.account_id),
+        code=row.code,
+        name=row.name,
+        description=row.description,
+        newest_version=published,
+        draft_version=draft,
+        archived_at=row.archived_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,102 @@
+"""Plans in the ledger, and how they are found; `plan_changes` changes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger import plan_changes
+from rating.ledger.database import Database
+from rating.ledger.pages import newest_first
+from rating.ledger.plan_rows import plan_of, to_version, version_of, with_versions
+from rating.ledger.subscription_tables import plan_versions, plans
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Answer, Done
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+from schemas.listing import Page
+from schemas.plan import PlanDefinition
+from schemas.plan_catalog import KeptVersion, NewPlan, NewVersion, Plan, PlanChanges
+
+
+class SqlPlans:
+    """The plans of all accounts, each seen by its own."""
+
+    def __init__(self, database: Database, works: Works) -> None:
+        self._database = database
+        self._works = works
+
+    async def create(self, act: Act, new: NewPlan) -> Done[Plan]:
+        """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
+        return await self._change(act, Plan, lambda work: plan_changes.create_plan(work, new))
+
+    async def update(self, act: Act, code: str, changes: PlanChanges) -> Done[Plan]:
+        """Raises NotFound."""
+        return await self._change(act, Plan, lambda work: plan_changes.update_plan(work, code, changes))
+
+    async def archive(self, act: Act, code: str) -> Done[Plan]:
+        """No new subscriptions; those there are go on. Twice changes nothing. Raises NotFound."""
+        return await self._change(act, Plan, lambda work: plan_changes.archive_plan(work, code))
+
+    async def add_version(self, act: Act, code: str, new: NewVersion) -> Done[KeptVersion]:
+        """Raises NotFound, Conflict where there is a draft or the plan is archived, or Invalid as `create` does."""
+        return await self._change(act, KeptVersion, lambda work: plan_changes.add_version(work, code, new))
+
+    async def replace(self, act: Act, code: str, version: int, definition: PlanDefinition) -> Done[KeptVersion]:
+        """Raises NotFound, Conflict where the version is published, or Invalid as `create` does."""
+
+        def change(work: Work) -> KeptVersion:
+            return plan_changes.replace_draft(work, code, version, definition)
+
+        return await self._change(act, KeptVersion, change)
+
+    async def publish(self, act: Act, code: str, version: int) -> Done[KeptVersion]:
+        """Raises as `replace` does."""
+        return await self._change(act, KeptVersion, lambda work: plan_changes.publish(work, code, version))
+
+    async def get(self, account: AccountId, code: str) -> Plan:
+        """Raises NotFound."""
+        return await self._database.read(lambda connection: plan_of(connection, account, code))
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
+        """Newest first, archived ones too."""
+
+        def select(connection: sa.Connection) -> Page:
+            rows = sa.select(plans).where(plans.c.account_id == account)
+            found = newest_first(connection, rows, plans.c.id, (limit, cursor), lambda row: row)
+            return msgspec.structs.replace(found, items=tuple(with_versions(connection, found.items)))
+
+        return await self._database.read(select)
+
+    async def version(self, account: AccountId, code: str, version: int) -> KeptVersion:
+        """Raises NotFound."""
+
+        def select(connection: sa.Connection) -> KeptVersion:
+            return version_of(connection, plan_of(connection, account, code), version)
+
+        return await self._database.read(select)
+
+    async def versions(self, account: AccountId, code: str, limit: int, cursor: str | None) -> Page:
+        """Newest first. Raises NotFound."""
+        below = None if cursor is None else _number(cursor)
+
+        def select(connection: sa.Connection) -> Page:
+            plan = plan_of(connection, account, code)
+            rows = sa.select(plan_versions).where(plan_versions.c.plan_id == plan.id)
+            if below is not None:
+                rows = rows.where(plan_versions.c.version < below)
+            found = connection.execute(rows.order_by(plan_versions.c.version.desc()).limit(limit + 1)).all()
+            items = tuple(to_version(plan, row) for row in found[:limit])
+            return Page(items=items, next_cursor=str(items[-1].version) if len(found) > limit else None)
+
+        return await self._database.read(select)
+
+    async def _change(self, act: Act, kind: type[Answer], change: Callable[[Work], Any]) -> Done[Answer]:
+        return await self._works.change(act, kind, change)
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        raise Invalid("cursor: this is not one of ours; give the next_cursor of the page before", field="cursor")
+    return int(cursor)
