@@ -9,6 +9,7 @@ from ingest_gateway.billing.plan_ports import Plans
 from ingest_gateway.billing.ports import Audit, Customers
 from ingest_gateway.billing.routes_audit import AuditRoutes
 from ingest_gateway.billing.routes_customers import CustomerRoutes
+from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 from ingest_gateway.billing.routes_plans import PlanRoutes
 
@@ -32,4 +33,5 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
         *PlanRoutes(ports.plans).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
+        *InvoiceStepRoutes(ports.invoices, documents).endpoints(),
     ]

@@ -1,11 +1,13 @@
 """What the API of invoices needs from inside. Changes of another account's invoice raise NotFound, as of none."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.act import Act, Done
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
 from schemas.listing import Page
+from schemas.payment import NewPayment, Paid, Payment
 
 
 class Invoices(Protocol):
@@ -26,6 +28,24 @@ class Invoices(Protocol):
     async def update_line(self, act: Act, invoice_id: str, line_id: str, changes: LineChanges) -> Done[Invoice]: ...
 
     async def delete_line(self, act: Act, invoice_id: str, line_id: str) -> Done[Invoice]: ...
+
+    async def finalize(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        """The draft gets its number and is final."""
+        ...
+
+    async def void(self, act: Act, invoice_id: str) -> Done[Invoice]: ...
+
+    async def give_up(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        """It is uncollectible."""
+        ...
+
+    async def pay(self, act: Act, invoice_id: str, new: NewPayment) -> Done[Paid]:
+        """Raises Conflict for more than is due, too."""
+        ...
+
+    async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
+        """Oldest first. Raises NotFound for the invoice."""
+        ...
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""

@@ -12,7 +12,7 @@ from rating.core.invoice_totals import totaled
 from rating.ledger.billing_settings import settings_of
 from rating.ledger.changes import given
 from rating.ledger.customers import customer_of
-from rating.ledger.invoice_rows import invoice_of, invoice_values, line_values
+from rating.ledger.invoice_rows import invoice_of, invoice_values, line_values, rewrite, without_lines
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.work import Work
 from schemas.errors import Conflict, Invalid, NotFound
@@ -68,7 +68,7 @@ def update_invoice(work: Work, invoice_id: str, changes: InvoiceChanges) -> Invo
     changed = replace(before, **fields)
     _check(changed.days_until_due, changed.due_at)
     changed = _kept(work, before, changed)
-    work.note("invoice.update", invoice_id, _head(before), _head(changed))
+    work.note("invoice.update", invoice_id, without_lines(before), without_lines(changed))
     return changed
 
 
@@ -138,8 +138,7 @@ def _kept(work: Work, before: Invoice, changed: Invoice) -> Invoice:
     known = {line.id: line for line in before.lines}
     lines = tuple(_stamped(known.get(line.id), line, work.now) for line in changed.lines)
     changed = replace(changed, lines=lines)
-    this = invoices.c.id == before.id
-    work.connection.execute(sa.update(invoices).where(this).values(invoice_values(changed)))
+    rewrite(work.connection, before, changed)
     _insert_lines(work, before.id, [line for line in lines if line.id not in known])
     _update_lines(work, before.id, [line for line in lines if line.id in known and line != known[line.id]])
     if gone := known.keys() - {line.id for line in lines}:
@@ -192,8 +191,3 @@ def _place(invoice: Invoice, line_id: str) -> int:
 def _check(days_until_due: int | None, due_at: int | None) -> None:
     if days_until_due is not None and due_at is not None:
         raise Invalid("due_date: give either it or days_until_due, not both", field="due_date")
-
-
-def _head(invoice: Invoice) -> Invoice:
-    """Without its lines: they are noted where they change."""
-    return replace(invoice, lines=())

@@ -74,6 +74,19 @@ def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
     return [_to_invoice(row, tuple(lines[row.id])) for row in rows]
 
 
+def rewrite(connection: sa.Connection, before: Invoice, after: Invoice) -> None:
+    """Only what differs is written: of a final invoice, nothing else may be."""
+    old = invoice_values(before)
+    changed = {name: value for name, value in invoice_values(after).items() if value != old[name]}
+    if changed:
+        connection.execute(sa.update(invoices).where(invoices.c.id == before.id).values(changed))
+
+
+def without_lines(invoice: Invoice) -> Invoice:
+    """As the audit log keeps it: lines are noted where they change."""
+    return msgspec.structs.replace(invoice, lines=())
+
+
 def invoice_values(invoice: Invoice) -> dict[str, Any]:
     return {
         **{name: getattr(invoice, name) for name in _SAME},

@@ -1,17 +1,22 @@
 """Invoices in the ledger, as the API asks for them."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
 from rating.ledger.drafts import add_line, delete_invoice, delete_line, draft_invoice, update_invoice, update_line
+from rating.ledger.finalizing import finalize_invoice
 from rating.ledger.invoice_rows import invoice_of, with_lines
 from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
+from rating.ledger.settling import give_up_invoice, pay_invoice, payments_of, void_invoice
 from rating.ledger.work import Works
 from schemas.act import Act, Done
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
 from schemas.listing import Page
+from schemas.payment import NewPayment, Paid, Payment
 
 _EXACT = ("customer_id", "subscription_id", "status", "number")
 
@@ -42,6 +47,23 @@ class SqlInvoices:
 
     async def delete_line(self, act: Act, invoice_id: str, line_id: str) -> Done[Invoice]:
         return await self._works.change(act, Invoice, lambda work: delete_line(work, invoice_id, line_id))
+
+    async def finalize(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: finalize_invoice(work, invoice_id))
+
+    async def void(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: void_invoice(work, invoice_id))
+
+    async def give_up(self, act: Act, invoice_id: str) -> Done[Invoice]:
+        return await self._works.change(act, Invoice, lambda work: give_up_invoice(work, invoice_id))
+
+    async def pay(self, act: Act, invoice_id: str, new: NewPayment) -> Done[Paid]:
+        """Raises Conflict for more than is due, too."""
+        return await self._works.change(act, Paid, lambda work: pay_invoice(work, invoice_id, new))
+
+    async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
+        """Oldest first. Raises NotFound for the invoice."""
+        return await payments_of(self._database, account, invoice_id)
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""

@@ -32,11 +32,10 @@ def hold(work: Work, sequence: Sequence) -> int:
     return int(found or 0)
 
 
-def take(work: Work, sequence: Sequence, prefix: str) -> str:
-    """The next number, as it is printed: `INV-0001`."""
-    number = hold(work, sequence) + 1
-    work.connection.execute(sa.update(invoice_sequences).where(_this(work, sequence)).values(last=number))
-    return f"{prefix}{number:04}"
+def take(work: Work, sequence: Sequence, last: int, prefix: str) -> str:
+    """The number after the last one, which is held, as it is printed: `INV-0001`."""
+    work.connection.execute(sa.update(invoice_sequences).where(_this(work, sequence)).values(last=last + 1))
+    return f"{prefix}{last + 1:04}"
 
 
 def _this(work: Work, sequence: Sequence) -> sa.ColumnElement[bool]:

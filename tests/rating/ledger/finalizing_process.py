@@ -1,0 +1,49 @@
+"""A process that makes and finalizes invoices as fast as it can, and says each number once it was answered."""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+from rating.ledger.opening import open_ledger
+from schemas.act import Act
+from schemas.customer import NewCustomer
+from schemas.ids import AccountId
+from schemas.invoice import NewInvoice, NewLine
+from tests.killable import Killable
+
+
+class FinalizingProcess(Killable):
+    """Works on the account of the ledger until it is killed."""
+
+    def __init__(self, url: str, account: AccountId) -> None:
+        super().__init__()
+        self._command = [sys.executable, "-m", __spec__.name if __spec__ else "", url, account]
+
+    def launched(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+
+    def answered(self, count: int) -> list[str]:
+        """The next numbers it tells."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return [self._process.stdout.readline().strip() for _ in range(count)]
+
+
+async def finalize_for_ever(url: str, account: AccountId) -> None:
+    act = Act(account=account, actor="test", request_id="test")
+    with open_ledger(url, lambda: time.time_ns() // 1000) as ledger:
+        customer = (await ledger.customers.create(act, NewCustomer())).answer
+
+        async def one_after_the_other() -> None:
+            while True:
+                new = NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=100), NewLine(unit_amount=50)))
+                draft = (await ledger.invoices.create(act, new)).answer
+                final = (await ledger.invoices.finalize(act, draft.id)).answer
+                print(final.number, flush=True)
+
+        await asyncio.gather(one_after_the_other(), one_after_the_other())
+
+
+if __name__ == "__main__":
+    asyncio.run(finalize_for_ever(sys.argv[1], AccountId(sys.argv[2])))
