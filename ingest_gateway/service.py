@@ -64,6 +64,8 @@ def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
         audit=ledger.audit,
         invoices=ledger.invoices,
         public_url=public_url,
+        credit_notes=ledger.credit_notes,
+        settings=ledger.billing_settings,
     )
 
 

@@ -4,14 +4,16 @@ import msgspec
 
 from ingest_gateway.api.endpoint import Endpoint
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
-from ingest_gateway.billing.invoice_ports import Invoices
+from ingest_gateway.billing.invoice_ports import CreditNotes, Invoices
 from ingest_gateway.billing.plan_ports import Plans
 from ingest_gateway.billing.ports import Audit, Customers
 from ingest_gateway.billing.routes_audit import AuditRoutes
+from ingest_gateway.billing.routes_credit_notes import CreditNoteRoutes
 from ingest_gateway.billing.routes_customers import CustomerRoutes
 from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 from ingest_gateway.billing.routes_plans import PlanRoutes
+from ingest_gateway.billing.routes_settings import Settings, SettingsRoutes
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,8 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     plans: Plans
     audit: Audit
     invoices: Invoices
+    credit_notes: CreditNotes
+    settings: Settings
     public_url: str
     """Where customers reach the pages that are meant for them."""
 
@@ -34,4 +38,6 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
         *InvoiceStepRoutes(ports.invoices, documents).endpoints(),
+        *CreditNoteRoutes(ports.credit_notes, documents).endpoints(),
+        *SettingsRoutes(ports.settings).endpoints(),
     ]

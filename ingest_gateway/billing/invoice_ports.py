@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.act import Act, Done
+from schemas.credit_note import Credited, CreditNote, NewCreditNote
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
 from schemas.listing import Page
@@ -52,3 +53,15 @@ class Invoices(Protocol):
         ...
 
     async def list(self, query: InvoiceQuery) -> Page: ...
+
+
+class CreditNotes(Protocol):
+    """What is taken back of final invoices."""
+
+    async def create(self, act: Act, invoice_id: str, new: NewCreditNote) -> Done[Credited]:
+        """Raises NotFound, Invalid, or Conflict where less is left than is asked for, or the status forbids it."""
+        ...
+
+    async def of_invoice(self, account: AccountId, invoice_id: str) -> Sequence[CreditNote]:
+        """Oldest first. Raises NotFound for the invoice."""
+        ...

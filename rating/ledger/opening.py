@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rating.ledger.accounts import SqlAccounts
 from rating.ledger.audit import SqlAudit
 from rating.ledger.billing_settings import SqlBillingSettings
+from rating.ledger.credit_notes import SqlCreditNotes
 from rating.ledger.customers import SqlCustomers
 from rating.ledger.database import THREADS, Database, create_engine
 from rating.ledger.invoices import SqlInvoices
@@ -30,6 +31,7 @@ class Ledger(NamedTuple):
     meters: SqlMeters
     customers: SqlCustomers
     invoices: SqlInvoices
+    credit_notes: SqlCreditNotes
     billing_settings: SqlBillingSettings
     plans: SqlPlans
     audit: SqlAudit
@@ -63,6 +65,7 @@ def open_ledger(
                 meters=SqlMeters(database, clock),
                 customers=SqlCustomers(database, works),
                 invoices=SqlInvoices(database, works),
+                credit_notes=SqlCreditNotes(database, works),
                 billing_settings=SqlBillingSettings(database, works),
                 plans=SqlPlans(database, works),
                 audit=SqlAudit(database),

@@ -18,7 +18,7 @@ class FinalizingProcess(Killable):
 
     def __init__(self, url: str, account: AccountId) -> None:
         super().__init__()
-        self._command = [sys.executable, "-m", __spec__.name if __spec__ else "", url, account]
+        self._command = [sys.executable, "-m", "tests.rating.ledger.finalizing_process", url, account]
 
     def launched(self) -> subprocess.Popen[str]:
         return subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
