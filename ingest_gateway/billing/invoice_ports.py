@@ -45,7 +45,7 @@ class Invoices(Protocol):
         ...
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
-        """Oldest first. Raises NotFound for the invoice."""
+        """In their order. Raises NotFound for the invoice."""
         ...
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
@@ -63,5 +63,5 @@ class CreditNotes(Protocol):
         ...
 
     async def of_invoice(self, account: AccountId, invoice_id: str) -> Sequence[CreditNote]:
-        """Oldest first. Raises NotFound for the invoice."""
+        """In their order. Raises NotFound for the invoice."""
         ...

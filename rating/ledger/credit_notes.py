@@ -11,7 +11,7 @@ from rating.core.invoice_lifecycle import Step, after
 from rating.ledger.database import Database
 from rating.ledger.invoice_rows import invoice_of
 from rating.ledger.invoice_tables import credit_notes
-from rating.ledger.sequences import Sequence, hold, take
+from rating.ledger.sequences import hold
 from rating.ledger.settling import kept
 from rating.ledger.work import Work, Works
 from schemas.act import Act, Done
@@ -53,7 +53,7 @@ class SqlCreditNotes:
 
 def credit_invoice(work: Work, invoice_id: str, new: NewCreditNote) -> Credited:
     """What leaves nothing due settles the invoice: no payment will come any more."""
-    last = hold(work, Sequence.CREDIT_NOTE)
+    numbers = hold(work, "credit_note")
     before = invoice_of(work.connection, work.account, invoice_id, lock=True)
     status = after(before.status, Step.CREDIT, invoice_id)
     made = credit(before, _notes_of(work.connection, invoice_id), new)
@@ -61,7 +61,7 @@ def credit_invoice(work: Work, invoice_id: str, new: NewCreditNote) -> Credited:
         id=work.new_id(),
         account=work.account,
         invoice_id=invoice_id,
-        number=take(work, Sequence.CREDIT_NOTE, last, PREFIX),
+        number=numbers.next(PREFIX),
         reason=new.reason,
         amount=made.amount,
         tax=made.tax,
@@ -70,6 +70,7 @@ def credit_invoice(work: Work, invoice_id: str, new: NewCreditNote) -> Credited:
         metadata=new.metadata,
         created_at=work.now,
     )
+    numbers.keep(work)
     work.connection.execute(sa.insert(credit_notes).values(_values(note)))
     work.note("credit_note.create", note.id, after=note)
     credited = replace(before, status=status, credited=before.credited + note.total)
@@ -79,7 +80,8 @@ def credit_invoice(work: Work, invoice_id: str, new: NewCreditNote) -> Credited:
 
 
 def _notes_of(connection: sa.Connection, invoice_id: str) -> tuple[CreditNote, ...]:
-    rows = sa.select(credit_notes).where(credit_notes.c.invoice_id == invoice_id).order_by(credit_notes.c.id)
+    by_number = sa.func.length(credit_notes.c.number), credit_notes.c.number
+    rows = sa.select(credit_notes).where(credit_notes.c.invoice_id == invoice_id).order_by(*by_number)
     return tuple(_to_note(row) for row in connection.execute(rows))
 
 

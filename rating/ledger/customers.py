@@ -1,6 +1,6 @@
 """Customers in the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -84,6 +84,16 @@ def customer_of(connection: sa.Connection, account: AccountId, customer_id: str,
     if row is None:
         raise NotFound(f"there is no customer {customer_id!r} in this account")
     return to_customer(row)
+
+
+def customers_of(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[str, Customer]:
+    """By id. Raises NotFound where any is missing."""
+    wanted = set(customer_ids)
+    these = sa.select(customers).where(customers.c.id.in_(wanted), customers.c.account_id == account)
+    found = {row.id: to_customer(row) for row in connection.execute(these)}
+    if missing := sorted(wanted - found.keys()):
+        raise NotFound(f"there is no customer {missing[0]!r} in this account")
+    return found
 
 
 def create_customer(work: Work, new: NewCustomer) -> Customer:

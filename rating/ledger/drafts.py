@@ -1,57 +1,30 @@
-"""Drafts: made, changed line by line, thrown away. Every change reckons all figures anew."""
+"""Drafts: changed as a whole and line by line, thrown away. Every change reckons all figures anew."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from rating.core.invoice_lifecycle import Step, after
 from rating.core.invoice_totals import totaled
-from rating.ledger.billing_settings import settings_of
 from rating.ledger.changes import given
 from rating.ledger.customers import customer_of
-from rating.ledger.invoice_rows import invoice_of, invoice_values, line_values, rewrite, without_lines
+from rating.ledger.drafting import check_terms, insert_lines, new_line
+from rating.ledger.invoice_rows import invoice_of, line_values, rewrite, without_lines
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.work import Work
-from schemas.errors import Conflict, Invalid, NotFound
+from schemas.errors import Conflict, NotFound
 from schemas.invoice import (
     Invoice,
     InvoiceChanges,
     InvoiceLine,
     LineChanges,
-    NewInvoice,
     NewLine,
     Rates,
 )
-from schemas.money import exponent
 
 MOST_LINES = 1000
-
-
-def draft_invoice(work: Work, new: NewInvoice) -> Invoice:
-    """A draft with its figures. Raises NotFound for the customer, Invalid for what is given."""
-    customer = customer_of(work.connection, work.account, new.customer_id)
-    currency = new.currency or customer.currency or settings_of(work.connection, work.account).currency
-    exponent(currency)
-    _check(new.days_until_due, new.due_at)
-    asked = asdict(new)
-    asked |= {"currency": currency, "discount_asked": asked.pop("discount")}
-    lines = tuple(_new_line(work, position, line) for position, line in enumerate(asked.pop("lines")))
-    draft = Invoice(
-        id=work.new_id(),
-        account=work.account,
-        lines=lines,
-        **asked,
-        created_at=work.now,
-        updated_at=work.now,
-    )
-    draft = totaled(draft, customer.tax_rates)
-    work.connection.execute(sa.insert(invoices).values(invoice_values(draft)))
-    _insert_lines(work, draft.id, draft.lines)
-    work.note("invoice.create", draft.id, after=draft)
-    return draft
 
 
 def update_invoice(work: Work, invoice_id: str, changes: InvoiceChanges) -> Invoice:
@@ -66,7 +39,7 @@ def update_invoice(work: Work, invoice_id: str, changes: InvoiceChanges) -> Invo
     if fields.get("due_at") is not None:
         fields.setdefault("days_until_due", None)
     changed = replace(before, **fields)
-    _check(changed.days_until_due, changed.due_at)
+    check_terms(changed.days_until_due, changed.due_at)
     changed = _kept(work, before, changed)
     work.note("invoice.update", invoice_id, without_lines(before), without_lines(changed))
     return changed
@@ -80,7 +53,7 @@ def add_line(work: Work, invoice_id: str, new: NewLine) -> Invoice:
             f"invoice {invoice_id} has {MOST_LINES} lines, which is the most; put further lines on another invoice",
             code="INVOICE_IS_FULL",
         )
-    line = _new_line(work, max((line.position for line in before.lines), default=-1) + 1, new)
+    line = new_line(work, max((line.position for line in before.lines), default=-1) + 1, new)
     changed = _kept(work, before, replace(before, lines=(*before.lines, line)))
     work.note("invoice.line.create", invoice_id, after=changed.lines[-1])
     return changed
@@ -139,7 +112,7 @@ def _kept(work: Work, before: Invoice, changed: Invoice) -> Invoice:
     lines = tuple(_stamped(known.get(line.id), line, work.now) for line in changed.lines)
     changed = replace(changed, lines=lines)
     rewrite(work.connection, before, changed)
-    _insert_lines(work, before.id, [line for line in lines if line.id not in known])
+    insert_lines(work, [(before.id, line) for line in lines if line.id not in known])
     _update_lines(work, before.id, [line for line in lines if line.id in known and line != known[line.id]])
     if gone := known.keys() - {line.id for line in lines}:
         work.connection.execute(sa.delete(invoice_lines).where(invoice_lines.c.id.in_(list(gone))))
@@ -148,11 +121,6 @@ def _kept(work: Work, before: Invoice, changed: Invoice) -> Invoice:
 
 def _stamped(before: InvoiceLine | None, line: InvoiceLine, now: int) -> InvoiceLine:
     return line if before in (None, line) else replace(line, updated_at=max(now, line.updated_at))
-
-
-def _insert_lines(work: Work, invoice_id: str, lines: Sequence[InvoiceLine]) -> None:
-    if lines:
-        work.connection.execute(sa.insert(invoice_lines), [line_values(invoice_id, line) for line in lines])
 
 
 def _update_lines(work: Work, invoice_id: str, lines: Sequence[InvoiceLine]) -> None:
@@ -164,30 +132,8 @@ def _update_lines(work: Work, invoice_id: str, lines: Sequence[InvoiceLine]) -> 
         work.connection.execute(update, [{**row, "this": row["id"]} for row in values])
 
 
-def _new_line(work: Work, position: int, new: NewLine) -> InvoiceLine:
-    return InvoiceLine(
-        id=work.new_id(),
-        position=position,
-        reference=new.reference,
-        description=new.description,
-        quantity=new.quantity,
-        unit_amount=new.unit_amount,
-        own_tax_rates=new.tax_rates,
-        usage=msgspec.to_builtins(new.usage),
-        period_start=new.period_start,
-        period_end=new.period_end,
-        created_at=work.now,
-        updated_at=work.now,
-    )
-
-
 def _place(invoice: Invoice, line_id: str) -> int:
     for place, line in enumerate(invoice.lines):
         if line.id == line_id:
             return place
     raise NotFound(f"invoice {invoice.id} has no line {line_id!r}")
-
-
-def _check(days_until_due: int | None, due_at: int | None) -> None:
-    if days_until_due is not None and due_at is not None:
-        raise Invalid("due_date: give either it or days_until_due, not both", field="due_date")

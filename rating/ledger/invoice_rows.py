@@ -58,11 +58,20 @@ _line_details = msgspec.json.Decoder(LineDetails)
 
 def invoice_of(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
     """With its lines. Raises NotFound. Locked, nobody else changes it until the transaction ends."""
-    this = sa.select(invoices).where(invoices.c.id == invoice_id, invoices.c.account_id == account)
-    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
-    if row is None:
-        raise NotFound(f"there is no invoice {invoice_id!r} in this account")
-    return with_lines(connection, [row])[0]
+    return invoices_of(connection, account, [invoice_id], lock=lock)[0]
+
+
+def invoices_of(
+    connection: sa.Connection, account: AccountId, invoice_ids: Sequence[str], *, lock: bool = False
+) -> list[Invoice]:
+    """The same of many, in the order of the ids; locked in one order whoever asks."""
+    these = sa.select(invoices).where(invoices.c.id.in_(invoice_ids), invoices.c.account_id == account)
+    these = these.order_by(invoices.c.id)
+    rows = {row.id: row for row in connection.execute(these.with_for_update() if lock else these)}
+    for invoice_id in invoice_ids:
+        if invoice_id not in rows:
+            raise NotFound(f"there is no invoice {invoice_id!r} in this account")
+    return with_lines(connection, [rows[invoice_id] for invoice_id in invoice_ids])
 
 
 def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:

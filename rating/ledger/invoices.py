@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
-from rating.ledger.drafts import add_line, delete_invoice, delete_line, draft_invoice, update_invoice, update_line
+from rating.ledger.drafting import draft_invoice
+from rating.ledger.drafts import add_line, delete_invoice, delete_line, update_invoice, update_line
 from rating.ledger.finalizing import finalize_invoice
 from rating.ledger.invoice_rows import invoice_of, with_lines
 from rating.ledger.invoice_tables import invoices
@@ -62,7 +63,7 @@ class SqlInvoices:
         return await self._works.change(act, Paid, lambda work: pay_invoice(work, invoice_id, new))
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
-        """Oldest first. Raises NotFound for the invoice."""
+        """In their order. Raises NotFound for the invoice."""
         return await payments_of(self._database, account, invoice_id)
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:

@@ -68,11 +68,13 @@ def kept(work: Work, before: Invoice, changed: Invoice, action: str) -> Invoice:
 
 
 async def payments_of(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
-    """Oldest first. Raises NotFound for the invoice."""
+    """In the order of their payment. Raises NotFound for the invoice."""
 
     def read(connection: sa.Connection) -> tuple[Payment, ...]:
         invoice_of(connection, account, invoice_id)
-        rows = sa.select(payments).where(payments.c.invoice_id == invoice_id).order_by(payments.c.id)
+        rows = (
+            sa.select(payments).where(payments.c.invoice_id == invoice_id).order_by(payments.c.paid_at, payments.c.id)
+        )
         return tuple(_to_payment(row) for row in connection.execute(rows))
 
     return await database.read(read)

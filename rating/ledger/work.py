@@ -1,6 +1,6 @@
 """One change of the ledger, as its functions see it: the transaction, who asks, when, and what is noted about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +11,14 @@ from rating.ledger.database import Database
 from rating.ledger.once import claim, keep
 from schemas.act import Act, Answer, Done
 from schemas.ids import AccountId
+
+
+class Change(NamedTuple):
+    """What was done to one thing, as it is noted."""
+
+    subject: str
+    before: Any = None
+    after: Any = None
 
 
 class Work(NamedTuple):
@@ -27,19 +35,26 @@ class Work(NamedTuple):
 
     def note(self, action: str, subject: str, before: Any = None, after: Any = None) -> None:
         """Put into the audit log what was done to what; records are kept as JSON."""
-        self.connection.execute(
-            sa.insert(audit_log).values(
-                id=self.new_id(),
-                account_id=self.account,
-                at=self.now,
-                actor=self.act.actor,
-                request_id=self.act.request_id,
-                action=action,
-                subject=subject,
-                before=_text(before),
-                after=_text(after),
-            )
-        )
+        self.note_all(action, [Change(subject, before, after)])
+
+    def note_all(self, action: str, changes: Sequence[Change]) -> None:
+        """The same of many at once."""
+        rows = [
+            {
+                "id": self.new_id(),
+                "account_id": self.account,
+                "at": self.now,
+                "actor": self.act.actor,
+                "request_id": self.act.request_id,
+                "action": action,
+                "subject": change.subject,
+                "before": _text(change.before),
+                "after": _text(change.after),
+            }
+            for change in changes
+        ]
+        if rows:
+            self.connection.execute(sa.insert(audit_log), rows)
 
 
 class Works:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rating.ledger.drafts import draft_invoice
+from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalizing import finalize_invoice
 from rating.ledger.opening import Ledger, open_ledger
 from rating.ledger.work import Work

@@ -1,0 +1,163 @@
+"""Invoices as a rating run makes them: rated lines with their decimals, many in one transaction, once each."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rating.core.charge import charge
+from rating.core.lines import charge_lines
+from rating.core.prorate import WHOLE
+from rating.core.rated_lines import to_new_line
+from rating.core.service import Service
+from rating.ledger.drafting import draft_invoice, draft_invoices
+from rating.ledger.finalizing import finalize_invoices
+from rating.ledger.opening import Ledger, open_ledger
+from rating.ledger.subscription_tables import plans, subscriptions
+from rating.ledger.work import Work
+from schemas.act import Act
+from schemas.customer import NewCustomer
+from schemas.errors import Conflict
+from schemas.invoice import Invoice, InvoiceStatus, NewInvoice, NewLine
+from schemas.plan import UsagePrice
+from schemas.price import PerUnit
+from schemas.timestamps import DAY, Micros
+from tests.contracts.api_keys import Clock
+
+START, END = Micros(1_790_000_000_000_000), Micros(1_790_000_000_000_000 + 30 * DAY)
+CALLS = UsagePrice(code="calls", name="Calls", meter="calls", price=PerUnit(unit_price=Decimal("0.0025")))
+
+
+class Run:
+    """A ledger with a customer who has subscribed, and a job that bills it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        made = asyncio.run(ledger.accounts.bootstrap(None))
+        assert made is not None
+        self.ledger = ledger
+        self.act = Act(account=made[0].account, actor="rating", request_id="run")
+        self.customer = asyncio.run(ledger.customers.create(self.act, NewCustomer())).answer.id
+        self.change(_subscribe(self.customer))
+
+    def change(self, change: Callable[[Work], Any]) -> Any:
+        return asyncio.run(self.ledger.invoices._works.change(self.act, object, change)).answer
+
+    def new(self, *lines: NewLine, subscription_id: str = "subscription") -> NewInvoice:
+        return NewInvoice(
+            customer_id=self.customer,
+            subscription_id=subscription_id,
+            period_start=START,
+            period_end=END,
+            lines=lines or (NewLine(unit_amount=100),),
+        )
+
+
+def _subscribe(customer: str) -> Callable[[Work], None]:
+    def change(work: Work) -> None:
+        times = {"created_at": 1, "updated_at": 1}
+        plan = {"id": "plan", "account_id": work.account, "code": "pro", "name": "Pro", "newest_version": 1, **times}
+        work.connection.execute(sa.insert(plans).values(plan))
+        work.connection.execute(
+            sa.insert(subscriptions).values(
+                id="subscription",
+                account_id=work.account,
+                customer_id=customer,
+                plan_id="plan",
+                plan_version=1,
+                status="active",
+                billing_anchor_day=1,
+                timezone="UTC",
+                start_at=START,
+                period_start=START,
+                period_end=END,
+                details="{}",
+                **times,
+            )
+        )
+
+    return change
+
+
+@pytest.fixture
+def run(ledger_url: str, clock: Clock) -> Iterator[Run]:
+    with open_ledger(ledger_url, clock) as ledger:
+        yield Run(ledger)
+
+
+def _rated(quantity: str) -> list[NewLine]:
+    charged = charge(CALLS, {(): Decimal(quantity)}, "USD")
+    service = Service(start=START, end=END, portion=WHOLE)
+    return [to_new_line(line) for line in charge_lines(CALLS, charged, "USD", service)]
+
+
+def test_exact_decimals_come_back_as_they_were_rated(run: Run) -> None:
+    """Quantity, terms and reference, to the last digit; the line shows what it was rounded to."""
+    made = run.change(lambda work: draft_invoice(work, run.new(*_rated("1234.000000000001"))))
+    kept = asyncio.run(run.ledger.invoices.get(run.act.account, made.id))
+    assert kept == made
+    (line,) = kept.lines
+    assert (line.reference, line.amount, line.period_start, line.period_end) == ("usage:calls", 309, START, END)
+    assert line.usage["quantity"] == "1234.000000000001"
+    assert line.usage["terms"]["unit_price"] == "0.0025"
+    assert Decimal(line.usage["amount_exact"]) == Decimal("3.0850000000000025")
+
+
+def test_many_are_made_and_finalized_in_one_transaction(run: Run) -> None:
+    """Numbered in the order in which they were finalized."""
+
+    def bill(work: Work) -> list[Invoice]:
+        drafts = draft_invoices(work, [run.new(*_rated("4000"))] * 20)
+        # Named twice, an invoice is still finalized once.
+        return finalize_invoices(work, [draft.id for draft in (*drafts, drafts[3])])
+
+    invoices = run.change(bill)
+    assert [invoice.number for invoice in invoices] == [f"INV-{number:04}" for number in range(1, 21)]
+    kept = asyncio.run(run.ledger.invoices.get(run.act.account, invoices[7].id))
+    assert kept == invoices[7]
+    assert (kept.status, kept.total, kept.period_start) == (InvoiceStatus.OPEN, 1000, START)
+
+
+def test_one_reference_is_billed_once_in_an_invoice(run: Run) -> None:
+    """The database itself sees to that."""
+    lines = (NewLine(unit_amount=1, reference="a"), NewLine(unit_amount=2, reference="a"))
+    with pytest.raises(Conflict):
+        run.change(lambda work: draft_invoice(work, run.new(*lines)))
+
+
+def test_a_draft_of_a_period_is_voided_not_deleted(run: Run) -> None:
+    """Its period stays billed; it never had a number, and stays as it is from then on."""
+    invoices, account = run.ledger.invoices, run.act.account
+    draft = run.change(lambda work: draft_invoice(work, run.new()))
+    with pytest.raises(Conflict, match="void it instead") as refused:
+        asyncio.run(invoices.delete(run.act, draft.id))
+    assert refused.value.code == "INVOICE_BILLS_SUBSCRIPTION"
+    void = asyncio.run(invoices.void(run.act, draft.id)).answer
+    assert (void.status, void.number, void.due) == (InvoiceStatus.VOID, None, 0)
+    with pytest.raises(Conflict, match="is void and cannot be finalized"):
+        asyncio.run(invoices.finalize(run.act, draft.id))
+    assert asyncio.run(invoices.get(account, draft.id)) == void
+
+
+def test_amounts_of_a_run_may_be_larger_than_a_request_s(run: Run) -> None:
+    """Up to what the columns hold, and not beyond."""
+    largest = NewLine(quantity=2**62, unit_amount=1)
+    made = run.change(lambda work: draft_invoice(work, run.new(largest)))
+    assert asyncio.run(run.ledger.invoices.get(run.act.account, made.id)).total == 2**62
+
+
+def test_one_that_cannot_be_stops_all(run: Run) -> None:
+    """Nothing of a batch is finalized, and no number is gone, where any of it is refused."""
+    drafts = run.change(lambda work: draft_invoices(work, [run.new(), run.new(NewLine(unit_amount=-1)), run.new()]))
+    with pytest.raises(Conflict, match="less than nothing"):
+        run.change(lambda work: finalize_invoices(work, [draft.id for draft in drafts]))
+    (only,) = run.change(lambda work: finalize_invoices(work, [drafts[2].id]))
+    assert only.number == "INV-0001"
+
+
+def test_no_invoices_are_no_mistake(run: Run) -> None:
+    """A period in which nobody is billed."""
+    assert run.change(lambda work: draft_invoices(work, [])) == []
+    assert run.change(lambda work: finalize_invoices(work, [])) == []
