@@ -61,11 +61,12 @@ def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
     return BillingPorts(
         customers=ledger.customers,
         plans=ledger.plans,
-        audit=ledger.audit,
+        subscriptions=ledger.subscriptions,
         invoices=ledger.invoices,
-        public_url=public_url,
         credit_notes=ledger.credit_notes,
         settings=ledger.billing_settings,
+        audit=ledger.audit,
+        public_url=public_url,
     )
 
 

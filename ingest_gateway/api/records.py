@@ -67,6 +67,9 @@ def _find_unknown(value: Any, kind: inspect.Type, at: str, mistakes: Mistakes) -
         case inspect.ListType() | inspect.VarTupleType() if isinstance(value, list):
             for place, inner in enumerate(value):
                 _find_unknown(inner, kind.item_type, f"{at}[{place}]", mistakes)
+        case inspect.DictType() if isinstance(value, dict):
+            for key, inner in value.items():
+                _find_unknown(inner, kind.value_type, _joined(at, key[:_SHOWN]), mistakes)
 
 
 def _find_unknown_in(document: dict[str, Any], kind: inspect.StructType, at: str, mistakes: Mistakes) -> None:

@@ -28,9 +28,12 @@ def answer(call: Call, done: Done[Any], *, status: int = 200, location: str | No
     headers: Headers = []
     if location is not None:
         headers.append((b"location", location.encode()))
-    if done.is_replay:
-        headers.append(_REPLAYED)
-    return call.success(http_status=status, headers=headers, **resources)
+    return call.success(http_status=status, headers=headers + replayed(done), **resources)
+
+
+def replayed(done: Done[Any]) -> Headers:
+    """Says that it is a repeated answer, where it is."""
+    return [_REPLAYED] if done.is_replay else []
 
 
 def _checked(key: bytes) -> str:

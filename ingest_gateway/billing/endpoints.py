@@ -14,6 +14,8 @@ from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 from ingest_gateway.billing.routes_plans import PlanRoutes
 from ingest_gateway.billing.routes_settings import Settings, SettingsRoutes
+from ingest_gateway.billing.routes_subscriptions import SubscriptionRoutes
+from ingest_gateway.billing.subscription_ports import Subscriptions
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,7 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
 
     customers: Customers
     plans: Plans
+    subscriptions: Subscriptions
     audit: Audit
     invoices: Invoices
     credit_notes: CreditNotes
@@ -35,6 +38,7 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
     return [
         *CustomerRoutes(ports.customers).endpoints(),
         *PlanRoutes(ports.plans).endpoints(),
+        *SubscriptionRoutes(ports.subscriptions).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
         *InvoiceStepRoutes(ports.invoices, documents).endpoints(),

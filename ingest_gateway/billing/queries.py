@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.api.query import LARGEST_LIMIT, LIMIT
+from schemas.subscription import Status
 from schemas.texts import Email, Id, Name
 
 Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="How many at most.")]
@@ -23,6 +24,13 @@ class AuditParameters(Paging, frozen=True, kw_only=True):
     """Which entries of the audit log."""
 
     subject: Annotated[Id, Meta(description="The id of what was changed.")] | None = None
+
+
+class SubscriptionParameters(Paging, frozen=True, kw_only=True):
+    """Which subscriptions."""
+
+    customer_id: Id | None = None
+    status: Status | None = None
 
 
 class CustomerParameters(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
 from rating.ledger.migrate import migrate
 from rating.ledger.plans import SqlPlans
+from rating.ledger.subscriptions import SqlSubscriptions
 from rating.ledger.work import Works
 from schemas.ids import new_cuid
 from schemas.timestamps import SECOND
@@ -34,6 +35,7 @@ class Ledger(NamedTuple):
     credit_notes: SqlCreditNotes
     billing_settings: SqlBillingSettings
     plans: SqlPlans
+    subscriptions: SqlSubscriptions
     audit: SqlAudit
 
 
@@ -68,6 +70,7 @@ def open_ledger(
                 credit_notes=SqlCreditNotes(database, works),
                 billing_settings=SqlBillingSettings(database, works),
                 plans=SqlPlans(database, works),
+                subscriptions=SqlSubscriptions(database, works),
                 audit=SqlAudit(database),
             )
     finally:

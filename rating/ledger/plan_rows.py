@@ -45,6 +45,14 @@ def version_of(connection: sa.Connection, plan: Plan, version: int) -> KeptVersi
     return to_version(plan, row)
 
 
+def versions_of(connection: sa.Connection, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], KeptVersion]:
+    """Each by its plan's id and its number."""
+    rows = sa.select(plan_versions, plans.c.code, plans.c.name).join(plans, plans.c.id == plan_versions.c.plan_id)
+    these = sa.tuple_(plan_versions.c.plan_id, plan_versions.c.version).in_(set(wanted))
+    found = connection.execute(rows.where(these))
+    return {(row.plan_id, row.version): to_version(row, row) for row in found}
+
+
 def to_version(plan: Any, row: Any) -> KeptVersion:
     """`plan` has the code and the name: those of the plan as it is now."""
     definition = msgspec.structs.asdict(_decoder.decode(row.definition))

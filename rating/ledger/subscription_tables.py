@@ -31,6 +31,7 @@ plan_versions = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
+# A run asks by `due_at`: whose fees, or whose period's end, are to be billed?
 subscriptions = sa.Table(
     "subscriptions",
     metadata,
@@ -50,12 +51,11 @@ subscriptions = sa.Table(
     sa.Column("canceled_at", sa.BigInteger),
     sa.Column("ended_at", sa.BigInteger),
     sa.Column("previous_id", sa.String(25)),
+    sa.Column("due_at", sa.BigInteger, index=True),
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Index("ix_subscriptions_account_id_id", "account_id", "id"),
-    # What a run asks: whose period has ended?
-    sa.Index("ix_subscriptions_status_period_end", "status", "period_end"),
 )
 
 credit_grants = sa.Table(

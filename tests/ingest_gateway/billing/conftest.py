@@ -39,7 +39,7 @@ class Office:
         return _checked(await self.client.post(path, json=body, headers=headers), status)
 
     async def get(self, path: str, /, *, status: int = 200, **params: Any) -> dict[str, Any]:
-        return _checked(await self.client.get(path, params=params), status)
+        return _checked(await self.client.get(path, params=params or None), status)
 
     async def patch(self, path: str, body: Any, *, status: int = 200) -> dict[str, Any]:
         return _checked(await self.client.patch(path, json=body), status)
@@ -63,6 +63,14 @@ class Office:
         made = await self.post("/v1/meters", body | {"group_by": {"region": "$.region"}} | fields)
         meter: dict[str, Any] = made["meter"]
         return meter
+
+    async def subscription(self, **fields: Any) -> dict[str, Any]:
+        """A new one, active, to plan `pro`, of a customer of its own unless one is named."""
+        if "customer_id" not in fields:
+            fields["customer_id"] = (await self.customer())["id"]
+        body = {"plan_code": "pro", "initial_status": "active"} | fields
+        made: dict[str, Any] = (await self.post("/v1/subscriptions", body))["subscription"]
+        return made
 
     async def customer(self, **fields: Any) -> dict[str, Any]:
         """A new one."""

@@ -148,6 +148,7 @@ def _create_subscriptions() -> None:
         sa.Column("canceled_at", sa.BigInteger),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("previous_id", sa.String(25)),
+        sa.Column("due_at", sa.BigInteger),
         sa.Column("details", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("updated_at", sa.BigInteger, nullable=False),
@@ -158,7 +159,7 @@ def _create_subscriptions() -> None:
     )
     op.create_index("ix_subscriptions_account_id_id", "subscriptions", ["account_id", "id"])
     op.create_index("ix_subscriptions_customer_id", "subscriptions", ["customer_id"])
-    op.create_index("ix_subscriptions_status_period_end", "subscriptions", ["status", "period_end"])
+    op.create_index("ix_subscriptions_due_at", "subscriptions", ["due_at"])
 
 
 def _create_credit_grants() -> None:

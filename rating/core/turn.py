@@ -1,0 +1,94 @@
+"""A subscription's turn: what a boundary asks to be billed, and what the subscription is after it.
+
+Whatever has happened meanwhile, turns come one by one, as if every run had come on time: the opening of the first
+period, each renewal, and the end. So it never matters how late a run is.
+"""
+
+from datetime import datetime, time
+
+import msgspec
+
+from rating.core.begun import next_period, with_due
+from rating.core.calendar import Period
+from rating.core.lifecycle import Verb, after
+from rating.core.local_time import local_date, to_instant
+from rating.core.prorate import Portion
+from rating.core.service import Service, service_in
+from schemas.plan import PlanVersion, overridden
+from schemas.subscription import Status, Subscription
+from schemas.timestamps import Micros
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What to bill, in the terms of `bill` and `refund`; all three are None where that is nothing."""
+
+    before: Subscription
+    after: Subscription
+    plan: PlanVersion
+    """With the subscription's overrides applied."""
+    ended: Service | None = None
+    """Fees in arrears and usage are billed for it."""
+    begins: Service | None = None
+    """Fees in advance are billed for it."""
+    unused: Service | None = None
+    """Fees in advance are given back for it."""
+
+
+def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+    """The next turn of a subscription that is due; `zone` is the customer's now."""
+    paid = overridden(plan, subscription.overrides)
+    last = subscription.last_moment
+    if subscription.prepaid_until is None and not subscription.in_trial:
+        return _opening(subscription, paid)
+    if last is not None and last <= subscription.period_end:
+        return _end(subscription, paid, last)
+    return _renewal(subscription, paid, zone)
+
+
+def _opening(subscription: Subscription, plan: PlanVersion) -> Turn:
+    opened = msgspec.structs.replace(subscription, prepaid_until=subscription.period_end)
+    begins = _service(subscription, subscription.period_end)
+    return Turn(before=subscription, after=with_due(opened), plan=plan, begins=begins)
+
+
+def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+    renewed = next_period(subscription, plan, subscription.period_end, zone)
+    status = renewed.status if renewed.status is Status.CANCELED else after(renewed.status, Verb.RENEWED)
+    renewed = msgspec.structs.replace(renewed, status=status, prepaid_until=renewed.period_end)
+    return Turn(
+        before=subscription,
+        after=with_due(renewed),
+        plan=plan,
+        ended=None if subscription.in_trial else _service(subscription, subscription.period_end),
+        begins=_service(renewed, renewed.period_end),
+        unused=_unused(subscription, _service(subscription, subscription.period_end)),
+    )
+
+
+def _end(subscription: Subscription, plan: PlanVersion, last: int) -> Turn:
+    status = subscription.status if subscription.ended_at is not None else after(subscription.status, Verb.ENDED)
+    ended = msgspec.structs.replace(subscription, status=status, ended_at=last, due_at=None)
+    if subscription.in_trial:
+        return Turn(before=subscription, after=ended, plan=plan)
+    used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
+    kept = used if subscription.refunds else _service(subscription, subscription.period_end)
+    return Turn(before=subscription, after=ended, plan=plan, ended=used, unused=_unused(subscription, kept))
+
+
+def _unused(subscription: Subscription, kept: Service) -> Service | None:
+    """What is paid in advance beyond what is kept."""
+    until = subscription.prepaid_until
+    if until is None or until <= kept.end:
+        return None
+    paid = _service(subscription, until)
+    days = paid.portion.days - kept.portion.days
+    return Service(start=kept.end, end=paid.end, portion=Portion(days=days, period_days=paid.portion.period_days))
+
+
+def _service(subscription: Subscription, end: int, *, to_the_last_day: bool = False) -> Service:
+    """From the start of the current period to `end`. The day of the end belongs to what comes after, if anything."""
+    zone = subscription.timezone
+    full = Period(start=Micros(subscription.full_start), end=Micros(subscription.full_end))
+    counted = end if to_the_last_day else to_instant(datetime.combine(local_date(end, zone), time()), zone)
+    portion = service_in(full, zone, subscription.period_start, counted).portion
+    return Service(start=Micros(subscription.period_start), end=Micros(end), portion=portion)

@@ -1,0 +1,96 @@
+"""Subscriptions, from rows to records and back."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.core.local_time import zone
+from rating.ledger.customer_tables import billing_settings
+from rating.ledger.subscription_tables import plans, subscriptions
+from rating.ledger.work import Work
+from schemas.customer import Customer
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+from schemas.subscription import Progress, Status, Subscription
+
+# What has a column of its own; the rest is JSON text.
+_ELSEWHERE = (*Progress.__struct_fields__, "account", "plan_code")
+_COLUMNS = tuple(name for name in Subscription.__struct_fields__ if name not in _ELSEWHERE)
+DEFAULT_ZONE = "UTC"
+
+_details = msgspec.json.Decoder(Progress)
+
+selected = sa.select(subscriptions, plans.c.code.label("plan_code")).join(plans, plans.c.id == subscriptions.c.plan_id)
+
+
+def subscription_of(
+    connection: sa.Connection, account: AccountId, subscription_id: str, *, lock: bool = False
+) -> Subscription:
+    """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    this = selected.where(subscriptions.c.id == subscription_id, subscriptions.c.account_id == account)
+    row = connection.execute(this.with_for_update(of=subscriptions) if lock else this).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no subscription {subscription_id!r} in this account")
+    return to_subscription(row)
+
+
+def live_of(connection: sa.Connection, customer_id: str, plan_id: str) -> Sequence[Subscription]:
+    """Those of one customer to one plan that are not over."""
+    live = subscriptions.c.status != Status.CANCELED.value
+    this = selected.where(subscriptions.c.customer_id == customer_id, subscriptions.c.plan_id == plan_id, live)
+    return [to_subscription(row) for row in connection.execute(this.order_by(subscriptions.c.id))]
+
+
+def insert(work: Work, made: Subscription) -> Subscription:
+    work.connection.execute(sa.insert(subscriptions).values(_values(made)))
+    work.note("subscription.create", made.id, after=made)
+    return made
+
+
+def rewrite(work: Work, action: str, before: Subscription, now: Subscription) -> Subscription:
+    """Kept and noted; the time of the change is put in."""
+    after = touched(work, now)
+    store(work.connection, [after])
+    work.note(action, after.id, before, after)
+    return after
+
+
+def touched(work: Work, subscription: Subscription) -> Subscription:
+    return msgspec.structs.replace(subscription, updated_at=max(work.now, subscription.updated_at))
+
+
+def store(connection: sa.Connection, changed: Iterable[Subscription]) -> None:
+    """Many in one go."""
+    values = [{f"new_{name}": value for name, value in _values(one).items()} for one in changed]
+    if values:
+        columns: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in (*_COLUMNS, "details")}
+        this = subscriptions.c.id == sa.bindparam("new_id")
+        connection.execute(sa.update(subscriptions).where(this).values(columns), values)
+
+
+def zone_of(connection: sa.Connection, customer: Customer) -> str:
+    """The customer's, else the account's, else UTC."""
+    name = customer.timezone
+    if name is None:
+        ours = sa.select(billing_settings.c.timezone).where(billing_settings.c.account_id == customer.account)
+        name = connection.scalar(ours) or DEFAULT_ZONE
+    zone(name)
+    return name
+
+
+def _values(subscription: Subscription) -> dict[str, Any]:
+    details = Progress(**{name: getattr(subscription, name) for name in Progress.__struct_fields__})
+    return {
+        "account_id": subscription.account,
+        "details": msgspec.json.encode(details).decode(),
+        **{name: getattr(subscription, name) for name in _COLUMNS},
+        "status": subscription.status.value,
+    }
+
+
+def to_subscription(row: Any) -> Subscription:
+    fields = {name: getattr(row, name) for name in _COLUMNS}
+    fields |= {"account": AccountId(row.account_id), "plan_code": row.plan_code, "status": Status(row.status)}
+    return Subscription(**msgspec.structs.asdict(_details.decode(row.details)), **fields)

@@ -1,0 +1,228 @@
+"""Whatever is done to subscriptions, in whatever order and however late the runs: no state is wrong, no day is lost."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count, pairwise
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy.pool import StaticPool
+
+from rating.core.lifecycle import TRANSITIONS
+from rating.core.turn import Turn
+from rating.ledger.changing_plan import change_plan
+from rating.ledger.customers import create_customer, update_customer
+from rating.ledger.plan_changes import create_plan
+from rating.ledger.renewals import due_subscriptions, next_turns, roll_forward
+from rating.ledger.schema import metadata
+from rating.ledger.subscribing import create_subscription
+from rating.ledger.subscription_changes import cancel_subscription, update_subscription
+from rating.ledger.subscription_rows import selected, to_subscription
+from rating.ledger.work import Work
+from schemas.act import Act, Answer
+from schemas.customer import CustomerChanges, NewCustomer
+from schemas.errors import Conflict, Invalid
+from schemas.ids import AccountId
+from schemas.plan import Interval
+from schemas.plan_catalog import NewPlan
+from schemas.subscribing import Cancellation, Mode, NewSubscription, PlanChange, Refund, SubscriptionChanges
+from schemas.subscription import Status, Subscription
+from schemas.timestamps import MINUTE, to_datetime
+
+START = 1_800_000_000_000_000
+STEPS = {(row.before, row.after) for row in TRANSITIONS} | {(status, status) for status in Status}
+PLANS = {
+    "monthly": (Interval.MONTH, 1, 0),
+    "tried": (Interval.MONTH, 1, 10),
+    "weekly": (Interval.WEEK, 2, 0),
+    "quarterly": (Interval.QUARTER, 1, 0),
+}
+plan_codes = st.sampled_from(sorted(PLANS))
+modes = st.sampled_from(Mode)
+refunds = st.sampled_from((None, *Refund))
+days = st.integers(1, 31)
+zones = st.sampled_from(("UTC", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati"))
+picks = st.integers(0, 50)
+
+
+class Walk(RuleBasedStateMachine):
+    """One customer's subscriptions, and a run that comes when it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+        metadata.create_all(self.engine)
+        self.ids = map("c{:024}".format, count())
+        self.turns = defaultdict[str, list[Turn]](list)
+        self.seen = dict[str, Subscription]()
+        self.customer = self.work(lambda work: create_customer(work, NewCustomer(name="Acme"))).id
+        for code, (interval, length, trial) in PLANS.items():
+            self._sell(
+                NewPlan(
+                    code=code, name=code, currency="USD", interval=interval, interval_count=length, trial_days=trial
+                )
+            )
+
+    def teardown(self) -> None:
+        self.engine.dispose()
+
+    def work(self, change: Callable[[Work], Answer]) -> Answer:
+        """In a transaction; every state that changed by it is looked at."""
+        act = Act(account=AccountId("a"), actor="walk", request_id="r")
+        with self.engine.begin() as connection:
+            answer = change(Work(connection, act, self.now, lambda: next(self.ids)))
+        with self.engine.connect() as connection:
+            found = [to_subscription(row) for row in connection.execute(selected)]
+        for one in found:
+            before = self.seen.get(one.id, one).status
+            assert (before, one.status) in STEPS
+        self.seen = {one.id: one for one in found}
+        return answer
+
+    def _sell(self, plan: NewPlan) -> None:
+        self.work(lambda work: create_plan(work, plan))
+
+    def _pick(self, pick: int) -> str:
+        return sorted(self.seen)[pick % len(self.seen)]
+
+    @rule(minutes=st.one_of(st.integers(1, 600), st.integers(1, 60 * 24 * 45)))
+    def pass_time(self, minutes: int) -> None:
+        self.now += minutes * MINUTE
+
+    @rule(code=plan_codes, initial=st.sampled_from(("pending", "active")), shift=st.integers(-40, 20), day=days)
+    def subscribe(self, code: str, initial: str, shift: int, day: int) -> None:
+        new = NewSubscription(
+            customer_id=self.customer,
+            plan_code=code,
+            start_date=to_datetime(self.now) + timedelta(days=shift),
+            billing_anchor_day=day,
+            initial_status="active" if initial == "active" else "pending",
+        )
+        with suppress(Conflict):
+            self.work(lambda work: create_subscription(work, new))
+
+    @precondition(lambda self: self.seen)
+    @rule(pick=picks, status=st.sampled_from(Status))
+    def set_status(self, pick: int, status: Status) -> None:
+        chosen = self._pick(pick)
+        with suppress(Conflict):
+            self.work(lambda work: update_subscription(work, chosen, SubscriptionChanges(status=status)))
+
+    @precondition(lambda self: self.seen)
+    @rule(pick=picks, day=days)
+    def set_day(self, pick: int, day: int) -> None:
+        chosen = self._pick(pick)
+        with suppress(Conflict):
+            self.work(lambda work: update_subscription(work, chosen, SubscriptionChanges(billing_anchor_day=day)))
+
+    @precondition(lambda self: self.seen)
+    @rule(pick=picks, ahead=st.one_of(st.none(), st.integers(1, 60 * 24 * 20)))
+    def set_renewal(self, pick: int, ahead: int | None) -> None:
+        chosen = self._pick(pick)
+        moment = None if ahead is None else to_datetime(self.now + ahead * MINUTE)
+        with suppress(Conflict, Invalid):
+            self.work(lambda work: update_subscription(work, chosen, SubscriptionChanges(next_renewal_date=moment)))
+
+    @rule(zone=zones)
+    def move(self, zone: str) -> None:
+        self.work(lambda work: update_customer(work, self.customer, CustomerChanges(timezone=zone)))
+
+    @precondition(lambda self: self.seen)
+    @rule(pick=picks, mode=modes, policy=refunds)
+    def cancel(self, pick: int, mode: Mode, policy: Refund | None) -> None:
+        chosen, asked = self._pick(pick), Cancellation(cancel_mode=mode, cancel_now_prepaid_refund_policy=policy)
+        with suppress(Conflict):
+            self.work(lambda work: cancel_subscription(work, chosen, asked))
+
+    @precondition(lambda self: self.seen)
+    @rule(pick=picks, code=plan_codes, mode=modes)
+    def change(self, pick: int, code: str, mode: Mode) -> None:
+        chosen, asked = self._pick(pick), PlanChange(target_plan_code=code, change_mode=mode)
+        with suppress(Conflict):
+            self.work(lambda work: change_plan(work, chosen, asked))
+
+    @rule()
+    def run(self) -> None:
+        """To its end: nothing is due then, and every period holds the present moment."""
+        for _ in range(1000):
+            with self.engine.connect() as connection:
+                due = due_subscriptions(connection, AccountId("a"), self.now, None, 2)
+                turns = next_turns(connection, due)
+            if not turns:
+                break
+            taken = self.work(lambda work, turns=turns: roll_forward(work, turns))  # type: ignore[misc]
+            assert taken == turns
+            assert self.work(lambda work, turns=turns: roll_forward(work, turns)) == []  # type: ignore[misc]
+            for each in taken:
+                self.turns[each.before.id].append(each)
+        for one in self.seen.values():
+            assert one.due_at is None or (one.due_at > self.now and one.status.is_live)
+            if one.status in (Status.TRIALING, Status.ACTIVE):
+                assert one.period_start > self.now or one.period_start <= self.now < one.period_end
+
+    @invariant()
+    def every_state_makes_sense(self) -> None:
+        for one in self.seen.values():
+            has_period = one.period_start < one.period_end
+            assert one.full_start <= one.full_end
+            match one.status:
+                case Status.PENDING:
+                    assert (has_period, one.due_at, one.ended_at, one.cancel_at) == (False, None, None, None)
+                case Status.TRIALING | Status.ACTIVE:
+                    assert has_period
+                    assert one.due_at is not None
+                    assert one.ended_at is None
+                    assert one.cancel_at in (None, one.period_end)
+                case Status.CANCELED:
+                    assert one.canceled_at is not None
+                    assert one.ended_at is not None
+
+    @invariant()
+    def who_takes_over_begins_where_the_other_ended(self) -> None:
+        for one in self.seen.values():
+            if one.previous_id is None or one.anchor_at is None:
+                continue
+            before = self.seen[one.previous_id]
+            if before.anchor_at is not None:
+                assert one.start_at == max(before.ended_at or 0, before.start_at)
+
+    @invariant()
+    def nobody_has_the_same_plan_twice(self) -> None:
+        live = [one.plan_code for one in self.seen.values() if one.status.is_live and not self._waits(one)]
+        assert len(live) == len(set(live))
+
+    def _waits(self, one: Subscription) -> bool:
+        before = None if one.previous_id is None else self.seen[one.previous_id]
+        return before is not None and before.status.is_live and before.next_id == one.id
+
+    @invariant()
+    def periods_tile(self) -> None:
+        """What was billed in arrears joins without a gap, and so does what was billed in advance."""
+        for turns in self.turns.values():
+            ended = [one.ended for one in turns if one.ended is not None]
+            begins = [one.begins for one in turns if one.begins is not None]
+            assert all(before.end == after.start for before, after in pairwise(ended))
+            assert [one.start for one in begins] == sorted({one.start for one in begins})
+            assert all(service.start == began.start for service, began in zip(ended, begins, strict=False))
+
+    @invariant()
+    def every_day_in_advance_is_used_or_given_back(self) -> None:
+        """Unless it was asked to be kept."""
+        for subscription, turns in self.turns.items():
+            used = [one for one in turns if one.ended is not None]
+            opened = [one.begins for one in turns if one.begins is not None]
+            for one, began in zip(used, opened, strict=False):
+                assert one.ended is not None
+                back = 0 if one.unused is None else one.unused.portion.days
+                kept = began.portion.days - back - one.ended.portion.days
+                is_end = one.after.ended_at is not None and one.after.due_at is None
+                assert kept == 0 or (is_end and not self.seen[subscription].refunds and kept > 0)
+
+
+Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestWalk = Walk.TestCase
