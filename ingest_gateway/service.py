@@ -65,6 +65,7 @@ def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
         invoices=ledger.invoices,
         credit_notes=ledger.credit_notes,
         settings=ledger.billing_settings,
+        credits=ledger.credits,
         audit=ledger.audit,
         public_url=public_url,
     )

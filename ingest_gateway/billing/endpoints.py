@@ -3,12 +3,14 @@
 import msgspec
 
 from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
 from ingest_gateway.billing.invoice_ports import CreditNotes, Invoices
 from ingest_gateway.billing.plan_ports import Plans
 from ingest_gateway.billing.ports import Audit, Customers
 from ingest_gateway.billing.routes_audit import AuditRoutes
 from ingest_gateway.billing.routes_credit_notes import CreditNoteRoutes
+from ingest_gateway.billing.routes_credits import CreditRoutes
 from ingest_gateway.billing.routes_customers import CustomerRoutes
 from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
@@ -24,6 +26,7 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     customers: Customers
     plans: Plans
     subscriptions: Subscriptions
+    credits: Credits
     audit: Audit
     invoices: Invoices
     credit_notes: CreditNotes
@@ -39,6 +42,7 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
         *CustomerRoutes(ports.customers).endpoints(),
         *PlanRoutes(ports.plans).endpoints(),
         *SubscriptionRoutes(ports.subscriptions).endpoints(),
+        *CreditRoutes(ports.credits).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
         *InvoiceStepRoutes(ports.invoices, documents).endpoints(),

@@ -10,6 +10,7 @@ from rating.ledger.accounts import SqlAccounts
 from rating.ledger.audit import SqlAudit
 from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.credit_notes import SqlCreditNotes
+from rating.ledger.credits import SqlCredits
 from rating.ledger.customers import SqlCustomers
 from rating.ledger.database import THREADS, Database, create_engine
 from rating.ledger.invoices import SqlInvoices
@@ -36,6 +37,7 @@ class Ledger(NamedTuple):
     billing_settings: SqlBillingSettings
     plans: SqlPlans
     subscriptions: SqlSubscriptions
+    credits: SqlCredits
     audit: SqlAudit
 
 
@@ -71,6 +73,7 @@ def open_ledger(
                 billing_settings=SqlBillingSettings(database, works),
                 plans=SqlPlans(database, works),
                 subscriptions=SqlSubscriptions(database, works),
+                credits=SqlCredits(database, works, clock),
                 audit=SqlAudit(database),
             )
     finally:

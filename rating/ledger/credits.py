@@ -1,0 +1,85 @@
+"""Credit grants in the ledger, and what they come to."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from rating.ledger.customers import customer_of
+from rating.ledger.database import Database
+from rating.ledger.subscription_rows import subscription_of
+from rating.ledger.subscription_tables import credit_grants
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Done
+from schemas.credit import CreditGrant, NewCreditGrant
+from schemas.customer import Balance
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+from schemas.money import EXACT
+from schemas.quantity import to_text
+from schemas.timestamps import to_micros
+
+
+class SqlCredits:
+    """The grants of all accounts, each seen by its own."""
+
+    def __init__(self, database: Database, works: Works, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._works = works
+        self._clock = clock
+
+    async def grant(self, act: Act, subscription_id: str, new: NewCreditGrant) -> Done[CreditGrant]:
+        """Raises NotFound, or Invalid where it would have expired."""
+        return await self._works.change(act, CreditGrant, lambda work: grant_credit(work, subscription_id, new))
+
+    async def balances(self, account: AccountId, customer_id: str) -> Sequence[Balance]:
+        """By denomination, currencies first. Raises NotFound."""
+        now = self._clock()
+
+        def select(connection: sa.Connection) -> Sequence[Balance]:
+            customer_of(connection, account, customer_id)
+            return balances_of(connection, customer_id, now)
+
+        return await self._database.read(select)
+
+
+def grant_credit(work: Work, subscription_id: str, new: NewCreditGrant) -> CreditGrant:
+    subscription = subscription_of(work.connection, work.account, subscription_id)
+    expires_at = None if new.expires_at is None else to_micros(new.expires_at)
+    if expires_at is not None and expires_at <= work.now:
+        raise Invalid("expires_at: this time is past; give one to come, or null", field="expires_at")
+    grant = CreditGrant(
+        id=work.new_id(),
+        account=work.account,
+        customer_id=subscription.customer_id,
+        subscription_id=subscription_id,
+        name=new.name,
+        denomination=new.denomination,
+        is_currency=new.currency_code is not None,
+        amount=new.amount,
+        expires_at=expires_at,
+        created_at=work.now,
+    )
+    work.connection.execute(sa.insert(credit_grants).values(_values(grant)))
+    work.note("credit_grant.create", grant.id, after=grant)
+    return grant
+
+
+def balances_of(connection: sa.Connection, customer_id: str, now: int) -> Sequence[Balance]:
+    """Nothing is drawn from grants yet: what is left is what was given."""
+    lasting = credit_grants.c.expires_at.is_(None) | (credit_grants.c.expires_at > now)
+    found = sa.select(credit_grants).where(credit_grants.c.customer_id == customer_id, lasting)
+    sums = dict[tuple[bool, str], Decimal]()
+    for row in connection.execute(found):
+        key = not row.is_currency, row.denomination
+        sums[key] = EXACT.add(sums.get(key, Decimal(0)), Decimal(row.amount))
+    return [
+        Balance(denomination=denomination, is_currency=not is_unit, amount=amount)
+        for (is_unit, denomination), amount in sorted(sums.items())
+    ]
+
+
+def _values(grant: CreditGrant) -> dict[str, Any]:
+    values = {name: getattr(grant, name) for name in CreditGrant.__struct_fields__ if name != "account"}
+    return {**values, "account_id": grant.account, "amount": to_text(grant.amount)}

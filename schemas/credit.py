@@ -1,0 +1,63 @@
+"""Credit: what a customer may use up before it pays, in money or in units of its own."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from schemas.ids import AccountId
+from schemas.money import CURRENCIES
+from schemas.price_rules import Mistake
+from schemas.subscribing import Instant
+from schemas.texts import Code, Name
+
+PLACES = 12
+LARGEST = Decimal(10) ** 15
+
+CurrencyCode = Annotated[str, Meta(pattern="^[A-Za-z]{3}$", description="ISO 4217, such as usd.")]
+
+
+class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Credit to be granted: in a currency, or in a pricing unit."""
+
+    name: Name
+    amount: Annotated[Decimal, Meta(description="Above zero; a number, or a string of one.")]
+    """In major units where it is money."""
+    pricing_unit_code: Code | None = None
+    currency_code: CurrencyCode | None = None
+    expires_at: Instant | None = None
+    """Never, where it is not given."""
+
+    @property
+    def denomination(self) -> str:
+        return (self.currency_code or "").lower() or self.pricing_unit_code or ""
+
+
+class CreditGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """A grant as kept."""
+
+    id: str
+    account: AccountId
+    customer_id: str
+    subscription_id: str
+    name: str
+    denomination: str
+    """A currency code in lower case, or a pricing unit's code."""
+    is_currency: bool
+    amount: Decimal
+    expires_at: int | None
+    created_at: int
+
+
+def check_credit(new: NewCreditGrant) -> Iterator[Mistake]:
+    """Everything that is wrong with a grant, besides what its types say."""
+    if (new.currency_code is None) == (new.pricing_unit_code is None):
+        yield "currency_code", "give this or pricing_unit_code, and only one of them"
+    if new.currency_code is not None and new.currency_code.upper() not in CURRENCIES:
+        yield "currency_code", f"{new.currency_code!r} is no ISO 4217 currency code; give one such as usd"
+    if not new.amount.is_finite() or not 0 < new.amount < LARGEST:
+        yield "amount", f"must be a number above zero and below {LARGEST:f}"
+    elif new.amount != round(new.amount, PLACES):
+        yield "amount", f"may have at most {PLACES} decimal places"
