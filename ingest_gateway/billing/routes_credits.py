@@ -43,13 +43,11 @@ class OneCreditGrant(Success, kw_only=True):
 class CreditRoutes:
     """Administrators grant credit, readers see what there is."""
 
-    def __init__(self, credits: Credits) -> None:
-        self._credits = credits
+    def __init__(self, credit: Credits) -> None:
+        self._credits = credit
 
     def endpoints(self) -> list[Endpoint]:
-        grants = About(
-            "Grant credit to a subscription's customer", takes=NewCreditGrant, gives=OneCreditGrant, status=201
-        )
+        grants = About("Grant a customer credit", takes=NewCreditGrant, gives=OneCreditGrant, status=201)
         balances = About("List what is left of a customer's credit", gives=Balances)
         return [
             Endpoint("POST", "/v1/subscriptions/{id}/credit-grants", Scope.ADMIN, self.grant, grants),
