@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from ingest_gateway.api import app
 from ingest_gateway.api.health import Check
-from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints
+from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints, billing_pages
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.judge import Ages
@@ -37,6 +37,7 @@ def app_ports(
 ) -> app.Ports:
     """`checks` are those besides the log's, the ledger's and the store's."""
     reader = SqlUsageReader(threads, settings.partitions)
+    billing = billing_ports(ledger, settings.public_url)
     return app.Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
@@ -54,6 +55,8 @@ def app_ports(
             **checks,
         },
         more=billing_endpoints(billing_ports(ledger, settings.public_url)),
+        more=billing_endpoints(billing),
+        pages=billing_pages(billing),
     )
 
 
@@ -66,6 +69,8 @@ def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
         credit_notes=ledger.credit_notes,
         settings=ledger.billing_settings,
         credits=ledger.credits,
+        signup_links=ledger.signup_links,
+        public_url=public_url,
         audit=ledger.audit,
         public_url=public_url,
     )

@@ -71,6 +71,8 @@ class PlanChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which plan to change to, when, and what is given back of the old one's fees."""
 
     target_plan_code: Code
+    target_plan_version: VersionNumber | None = None
+    """The newest published one where it is not given."""
     change_mode: Mode
     cancel_now_prepaid_refund_policy: Refund | None = None
     """`prorate` where it is not given: nobody pays the same days twice."""

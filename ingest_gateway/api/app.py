@@ -49,6 +49,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What must work for the service to be ready, by name."""
     more: Sequence[Endpoint] = ()
     """Endpoints that other packages bring along."""
+    pages: Sequence[Route] = ()
+    """What they show to people without a key."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
         Route(path, Methods({endpoint.method: guard(endpoint) for endpoint in group}))
         for path, group in groupby(table, key=lambda endpoint: endpoint.path)
     ]
-    return _edged([*routes, *_open_routes(ports.checks, around)], rates[False], around)
+    return _edged([*routes, *ports.pages, *_open_routes(ports.checks, around)], rates[False], around)
 
 
 def create_health_app(checks: Mapping[str, Check], around: Surroundings) -> ASGIApp:

@@ -3,6 +3,7 @@
 import msgspec
 
 from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.api.public_page import Page
 from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
 from ingest_gateway.billing.invoice_ports import CreditNotes, Invoices
@@ -16,7 +17,10 @@ from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 from ingest_gateway.billing.routes_plans import PlanRoutes
 from ingest_gateway.billing.routes_settings import Settings, SettingsRoutes
+from ingest_gateway.billing.routes_signup_links import SignupLinkRoutes
 from ingest_gateway.billing.routes_subscriptions import SubscriptionRoutes
+from ingest_gateway.billing.signup_page import SignupPage
+from ingest_gateway.billing.signup_ports import SignupLinks
 from ingest_gateway.billing.subscription_ports import Subscriptions
 
 
@@ -27,12 +31,20 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     plans: Plans
     subscriptions: Subscriptions
     credits: Credits
+    signup_links: SignupLinks
+    public_url: str
+    """Where customers reach the pages that are meant for them."""
     audit: Audit
     invoices: Invoices
     credit_notes: CreditNotes
     settings: Settings
     public_url: str
     """Where customers reach the pages that are meant for them."""
+
+
+def billing_pages(ports: BillingPorts) -> list[Page]:
+    """What customers see without a key."""
+    return [SignupPage(ports.signup_links).route()]
 
 
 def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
@@ -43,6 +55,7 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
         *PlanRoutes(ports.plans).endpoints(),
         *SubscriptionRoutes(ports.subscriptions).endpoints(),
         *CreditRoutes(ports.credits).endpoints(),
+        *SignupLinkRoutes(ports.signup_links, ports.public_url).endpoints(),
         *AuditRoutes(ports.audit).endpoints(),
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
         *InvoiceStepRoutes(ports.invoices, documents).endpoints(),

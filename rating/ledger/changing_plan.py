@@ -28,7 +28,7 @@ def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChan
     customer = customer_of(work.connection, work.account, seen.customer_id, lock=True)
     before = locked(work, subscription_id)
     plan = plan_of(work.connection, work.account, asked.target_plan_code)
-    version = offered_version(work, plan)
+    version = offered_version(work, plan, asked.target_plan_version)
     check_currency(customer, version)
     _check_differs(before, plan, version)
     is_scheduled = asked.change_mode is Mode.END_OF_PERIOD
@@ -69,7 +69,7 @@ def _check_differs(old: Subscription, plan: Plan, version: KeptVersion) -> None:
     """A newer version of the same plan is a change."""
     if (old.plan_id, old.plan_version) == (plan.id, version.version):
         raise Conflict(
-            f"the subscription is on version {version.version} of plan {plan.code!r} already, which is the newest",
+            f"the subscription is on version {version.version} of plan {plan.code!r} already",
             code="SAME_PLAN",
             field="target_plan_code",
         )

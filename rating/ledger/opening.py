@@ -19,6 +19,7 @@ from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
 from rating.ledger.migrate import migrate
 from rating.ledger.plans import SqlPlans
+from rating.ledger.signup_links import SqlSignupLinks
 from rating.ledger.subscriptions import SqlSubscriptions
 from rating.ledger.work import Works
 from schemas.ids import new_cuid
@@ -38,6 +39,7 @@ class Ledger(NamedTuple):
     plans: SqlPlans
     subscriptions: SqlSubscriptions
     credits: SqlCredits
+    signup_links: SqlSignupLinks
     audit: SqlAudit
 
 
@@ -74,6 +76,7 @@ def open_ledger(
                 plans=SqlPlans(database, works),
                 subscriptions=SqlSubscriptions(database, works),
                 credits=SqlCredits(database, works, clock),
+                signup_links=SqlSignupLinks(database, works, clock, new_secret),
                 audit=SqlAudit(database),
             )
     finally:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
-from ingest_gateway.billing.endpoints import billing_endpoints
+from ingest_gateway.billing.endpoints import billing_endpoints, billing_pages
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.service import billing_ports
 from rating.ledger.migrate import migrate
@@ -87,6 +87,7 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
 
 def _app(ledger: Ledger, clock: Clock) -> Any:
     reader = FakeReader()
+    billing = billing_ports(ledger, "https://bill.example/")
     ports = Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
@@ -98,6 +99,8 @@ def _app(ledger: Ledger, clock: Clock) -> Any:
         status=reader,
         budget=Budget(10**8, NoMetrics()),
         more=billing_endpoints(billing_ports(ledger, "https://bill.example/")),
+        more=billing_endpoints(billing),
+        pages=billing_pages(billing),
     )
     policy = Policy(partitions=2, api_per_minute=0)
     return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))

@@ -1,0 +1,185 @@
+"""Signup links in the ledger: found by the hash of their token, used once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.changing_plan import change_plan
+from rating.ledger.customers import customer_of
+from rating.ledger.database import Database
+from rating.ledger.key_tokens import NewSecret, hash_of
+from rating.ledger.plan_rows import plan_of, versions_of
+from rating.ledger.subscribing import begin, check_currency, create_subscription, offered_version
+from rating.ledger.subscription_rows import live_of, rewrite, subscription_of
+from rating.ledger.subscription_tables import signup_links
+from rating.ledger.work import Work, Works
+from schemas.act import Act
+from schemas.errors import Conflict, Invalid, NotFound
+from schemas.ids import AccountId
+from schemas.plan import PlanVersion, overridden
+from schemas.signup import GOOD_FOR, MadeLink, NewSignupLink, Offer, Offered, SignupLink
+from schemas.subscribing import NewSubscription, PlanChange
+from schemas.subscription import Status, Subscription
+
+_details = msgspec.json.Decoder(Offered)
+
+
+class SqlSignupLinks:
+    """The links of all accounts; whoever knows a token is who it was made for."""
+
+    def __init__(self, database: Database, works: Works, clock: Callable[[], int], new_secret: NewSecret) -> None:
+        self._database = database
+        self._works = works
+        self._clock = clock
+        self._new_secret = new_secret
+
+    async def create(self, act: Act, new: NewSignupLink) -> MadeLink:
+        """Raises NotFound, or Conflict where the plan cannot be subscribed to.
+
+        Never a repeated answer: that would have to keep the token.
+        """
+        token = self._new_secret()
+        act = msgspec.structs.replace(act, once=None)
+        done = await self._works.change(act, SignupLink, lambda work: create_link(work, new, token))
+        return MadeLink(link=done.answer, token=token)
+
+    async def offer(self, token: str) -> Offer:
+        """Raises NotFound, or Conflict where it is used or has expired."""
+        now = self._clock()
+
+        def select(connection: sa.Connection) -> Offer:
+            link = usable(_link_of(connection, token), now)
+            customer = customer_of(connection, link.account, link.customer_id)
+            return Offer(link=link, customer=customer, plan=_plan_of(connection, link))
+
+        return await self._database.read(select)
+
+    async def accept(self, token: str, request_id: str) -> SignupLink:
+        """Raises as `offer` does, or Conflict where the state of things forbids it by now."""
+        link = await self._database.read(lambda connection: _link_of(connection, token))
+        act = Act(account=link.account, actor=f"signup_link:{link.id}", request_id=request_id)
+        return (await self._works.change(act, SignupLink, lambda work: accept_link(work, token))).answer
+
+
+def create_link(work: Work, new: NewSignupLink, token: str) -> SignupLink:
+    customer = customer_of(work.connection, work.account, new.customer_id)
+    plan = plan_of(work.connection, work.account, new.plan_code)
+    version = offered_version(work, plan)
+    check_currency(customer, version)
+    if new.previous_subscription_id is not None:
+        _check_is_theirs(work, new.previous_subscription_id, customer.id)
+    asked = msgspec.structs.asdict(new)
+    link = SignupLink(
+        id=work.new_id(),
+        account=work.account,
+        plan_id=plan.id,
+        plan_version=version.version,
+        expires_at=work.now + GOOD_FOR,
+        used_at=None,
+        subscription_id=None,
+        created_at=work.now,
+        **asked,
+    )
+    work.connection.execute(sa.insert(signup_links).values({**_values(link), "token_hash": hash_of(token)}))
+    work.note("signup_link.create", link.id, after=link)
+    return link
+
+
+def accept_link(work: Work, token: str) -> SignupLink:
+    # The customer first, as everyone else who locks more than one row.
+    customer_of(work.connection, work.account, _link_of(work.connection, token).customer_id, lock=True)
+    link = usable(_link_of(work.connection, token, lock=True), work.now)
+    subscribed = _subscribed(work, link) if link.previous_subscription_id is None else _changed(work, link)
+    used = msgspec.structs.replace(link, used_at=work.now, subscription_id=subscribed.id)
+    this = signup_links.c.id == link.id
+    work.connection.execute(sa.update(signup_links).where(this).values(used_at=work.now, subscription_id=subscribed.id))
+    work.note("signup_link.use", link.id, link, used)
+    return used
+
+
+def usable(link: SignupLink, now: int) -> SignupLink:
+    """Raises Conflict."""
+    if link.used_at is not None:
+        raise Conflict("this link was used already", code="LINK_USED")
+    if link.expires_at <= now:
+        raise Conflict("this link has expired; it was good for 24 hours", code="LINK_EXPIRED")
+    return link
+
+
+def _subscribed(work: Work, link: SignupLink) -> Subscription:
+    """What was made as pending is begun; else another one is made."""
+    pending = _pending_for(work.connection, link)
+    if pending is not None:
+        pending = subscription_of(work.connection, work.account, pending.id, lock=True)
+        return rewrite(work, "subscription.begin", pending, begin(work, pending))
+    new = NewSubscription(
+        customer_id=link.customer_id, plan_code=link.plan_code, plan_version=link.plan_version, initial_status="active"
+    )
+    return create_subscription(work, new)
+
+
+def _pending_for(connection: sa.Connection, link: SignupLink) -> Subscription | None:
+    for one in live_of(connection, link.customer_id, link.plan_id):
+        if one.status is Status.PENDING and one.plan_version == link.plan_version:
+            return one
+    return None
+
+
+def _plan_of(connection: sa.Connection, link: SignupLink) -> PlanVersion:
+    """As it will be paid."""
+    key = link.plan_id, link.plan_version
+    version = versions_of(connection, [key])[key]
+    pending = None if link.previous_subscription_id is not None else _pending_for(connection, link)
+    if pending is None:
+        return version
+    return msgspec.structs.replace(overridden(version, pending.overrides), trial_days=pending.trial_days)
+
+
+def _changed(work: Work, link: SignupLink) -> Subscription:
+    if link.previous_subscription_id is None or link.change_timing_mode is None:
+        raise ValueError("a link to change a plan says which subscription, and when")
+    asked = PlanChange(
+        target_plan_code=link.plan_code,
+        target_plan_version=link.plan_version,
+        change_mode=link.change_timing_mode,
+        cancel_now_prepaid_refund_policy=link.cancel_now_prepaid_refund_policy,
+    )
+    return change_plan(work, link.previous_subscription_id, asked).new
+
+
+def _check_is_theirs(work: Work, subscription_id: str, customer_id: str) -> None:
+    if subscription_of(work.connection, work.account, subscription_id).customer_id != customer_id:
+        raise Invalid(
+            f"previous_subscription_id: subscription {subscription_id} is another customer's",
+            field="previous_subscription_id",
+        )
+
+
+def _link_of(connection: sa.Connection, token: str, *, lock: bool = False) -> SignupLink:
+    this = sa.select(signup_links).where(signup_links.c.token_hash == hash_of(token))
+    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
+    if row is None:
+        raise NotFound("there is no such link")
+    return SignupLink(
+        id=row.id,
+        account=AccountId(row.account_id),
+        customer_id=row.customer_id,
+        plan_id=row.plan_id,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+        subscription_id=row.subscription_id,
+        created_at=row.created_at,
+        **msgspec.structs.asdict(_details.decode(row.details)),
+    )
+
+
+def _values(link: SignupLink) -> dict[str, Any]:
+    details = Offered(**{name: getattr(link, name) for name in Offered.__struct_fields__})
+    columns = ("id", "customer_id", "plan_id", "expires_at", "used_at", "subscription_id", "created_at")
+    return {
+        "account_id": link.account,
+        "details": msgspec.json.encode(details).decode(),
+        **{name: getattr(link, name) for name in columns},
+    }
