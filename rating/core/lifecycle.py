@@ -10,8 +10,7 @@ from schemas.subscription import Status
 class Verb(StrEnum):
     """What can happen to a subscription; the word completes "it cannot be …"."""
 
-    TRIED = "tried"
-    """It begins with a trial."""
+    TRIED = "begun with a trial"
     ACTIVATED = "activated"
     """It begins without one."""
     RENEWED = "renewed"

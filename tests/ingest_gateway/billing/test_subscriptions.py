@@ -220,7 +220,7 @@ async def test_a_refused_transition_says_what_is_possible(office: Office) -> Non
     error = (await office.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "end_of_period"}, status=409))[
         "error"
     ]
-    assert error["details"] == {"status": "pending", "possible": ["tried", "activated", "canceled"]}
+    assert error["details"] == {"status": "pending", "possible": ["begun with a trial", "activated", "canceled"]}
     error = (await office.patch(f"/v1/subscriptions/{made['id']}", {"status": "trialing"}, status=409))["error"]
     assert "is pending, so it cannot be made trialing" in error["message"]
 
