@@ -6,6 +6,7 @@ from ingest_gateway.api.endpoint import Endpoint
 from ingest_gateway.api.public_page import Page
 from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
+from ingest_gateway.billing.invoice_page import InvoicePage, PublicInvoices
 from ingest_gateway.billing.invoice_ports import CreditNotes, Invoices
 from ingest_gateway.billing.plan_ports import Plans
 from ingest_gateway.billing.ports import Audit, Customers
@@ -32,10 +33,9 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: Subscriptions
     credits: Credits
     signup_links: SignupLinks
-    public_url: str
-    """Where customers reach the pages that are meant for them."""
     audit: Audit
     invoices: Invoices
+    public_invoices: PublicInvoices
     credit_notes: CreditNotes
     settings: Settings
     public_url: str
@@ -44,7 +44,7 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
 
 def billing_pages(ports: BillingPorts) -> list[Page]:
     """What customers see without a key."""
-    return [SignupPage(ports.signup_links).route()]
+    return [SignupPage(ports.signup_links).route(), InvoicePage(ports.public_invoices).route()]
 
 
 def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:

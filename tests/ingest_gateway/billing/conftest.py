@@ -98,7 +98,6 @@ def _app(ledger: Ledger, clock: Clock) -> Any:
         events=reader,
         status=reader,
         budget=Budget(10**8, NoMetrics()),
-        more=billing_endpoints(billing_ports(ledger, "https://bill.example/")),
         more=billing_endpoints(billing),
         pages=billing_pages(billing),
     )

@@ -1,0 +1,139 @@
+"""Random lives of real invoices: whatever is tried, in whatever order, the ledger keeps every promise."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.core.invoice_lifecycle import TABLE
+from rating.ledger.opening import Ledger, open_ledger
+from schemas.act import Act
+from schemas.credit_note import NewCreditNote
+from schemas.customer import NewCustomer
+from schemas.errors import Conflict, NotFound
+from schemas.invoice import (
+    FixedDiscount,
+    Invoice,
+    InvoiceChanges,
+    InvoiceStatus,
+    LineChanges,
+    NewInvoice,
+    NewLine,
+    PercentDiscount,
+)
+from schemas.payment import NewPayment
+from schemas.tax import TaxRate
+from tests.contracts.api_keys import Clock
+
+VAT = TaxRate(name="VAT", percent=Decimal(19))
+LOW = TaxRate(name="low", percent=Decimal("7.7"))
+AMOUNTS = st.integers(-2_000, 5_000)
+PARTS = st.integers(1, 4_000)
+
+Try = Callable[["Life"], Any]
+
+
+class Life:
+    """One invoice in the ledger, and what may be tried on it."""
+
+    def __init__(self, ledger: Ledger, act: Act, customer: str) -> None:
+        self.ledger, self.act = ledger, act
+        new = NewInvoice(customer_id=customer, lines=(NewLine(quantity=3, unit_amount=333),))
+        self.invoice: Invoice = asyncio.run(ledger.invoices.create(act, new)).answer
+
+    def read(self) -> Invoice:
+        return asyncio.run(self.ledger.invoices.get(self.act.account, self.invoice.id))
+
+    def line(self, place: int) -> str:
+        lines = self.invoice.lines
+        return lines[place % len(lines)].id if lines else "none"
+
+
+def _invoices(method: str, *args: Any) -> Try:
+    return lambda life: getattr(life.ledger.invoices, method)(life.act, life.invoice.id, *args)
+
+
+def _line(method: str, place: int, *args: Any) -> Try:
+    return lambda life: getattr(life.ledger.invoices, method)(life.act, life.invoice.id, life.line(place), *args)
+
+
+def _credit(amount: int | None) -> Try:
+    return lambda life: life.ledger.credit_notes.create(life.act, life.invoice.id, NewCreditNote(amount=amount))
+
+
+RATES = st.sampled_from([None, (), (VAT,), (VAT, LOW)])
+DISCOUNTS = st.sampled_from([None, PercentDiscount(percent=Decimal("12.5")), FixedDiscount(amount_cents=700)])
+TRIES = st.one_of(
+    st.builds(
+        lambda amount, rates: _invoices("add_line", NewLine(unit_amount=amount, tax_rates=rates)), AMOUNTS, RATES
+    ),
+    st.builds(
+        lambda place, n: _line("update_line", place, LineChanges(quantity=n)), st.integers(0, 5), st.integers(0, 9)
+    ),
+    st.builds(lambda place: _line("delete_line", place), st.integers(0, 5)),
+    st.builds(lambda discount: _invoices("update", InvoiceChanges(discount=discount)), DISCOUNTS),
+    st.builds(lambda amount: _invoices("pay", NewPayment(amount=amount)), st.one_of(st.none(), PARTS)),
+    st.builds(_credit, st.one_of(st.none(), PARTS)),
+    st.just(_invoices("finalize")),
+    st.sampled_from([_invoices("void"), _invoices("give_up")]),
+)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Act, str]]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('walks') / 'ledger.db'}"
+    with open_ledger(url, Clock()) as ledger:
+        made = asyncio.run(ledger.accounts.bootstrap(None))
+        assert made is not None
+        act = Act(account=made[0].account, actor="test", request_id="test")
+        customer = asyncio.run(ledger.customers.create(act, NewCustomer(tax_rates=(VAT,)))).answer
+        yield ledger, act, customer.id
+
+
+@settings(max_examples=60)
+@given(tries=st.lists(TRIES, min_size=5, max_size=25))
+def test_random_lives_keep_every_promise(office: tuple[Ledger, Act, str], tries: list[Try]) -> None:
+    """Figures add up, statuses follow the table, a refusal changes nothing, and what is final stays."""
+    life = Life(*office)
+    for tried in tries:
+        before = life.invoice
+        try:
+            asyncio.run(tried(life))
+        except (Conflict, NotFound):
+            assert life.read() == before
+            continue
+        life.invoice = life.read()
+        _check_step(before, life.invoice)
+        _check_figures(life.invoice)
+
+
+def _check_step(before: Invoice, after: Invoice) -> None:
+    reachable = {then for (status, _), then in TABLE.items() if status is before.status}
+    # What asks for nothing is paid in the same step that finalized it.
+    assert after.status in reachable or (after.status, after.total) == (InvoiceStatus.PAID, 0)
+    if before.status is not InvoiceStatus.DRAFT:
+        frozen = ("number", "lines", "subtotal", "discount", "tax", "total", "taxes", "due_at", "public_token")
+        assert [getattr(after, name) for name in frozen] == [getattr(before, name) for name in frozen]
+        assert after.paid >= before.paid
+        assert after.credited >= before.credited
+
+
+def _check_figures(invoice: Invoice) -> None:
+    assert sum(line.amount for line in invoice.lines) == invoice.subtotal
+    assert sum(line.tax for line in invoice.lines) == invoice.tax
+    assert invoice.subtotal - invoice.discount + invoice.tax == invoice.total
+    is_final = invoice.status is not InvoiceStatus.DRAFT
+    assert is_final == (invoice.number is not None) == (invoice.finalized_at is not None)
+    if is_final:
+        assert invoice.total >= 0
+        assert invoice.credited <= invoice.total
+        assert invoice.paid <= invoice.total
+    if invoice.status is InvoiceStatus.OPEN:
+        assert invoice.due > 0
+    if invoice.status is InvoiceStatus.PAID:
+        assert invoice.paid + invoice.credited >= invoice.total
+        assert invoice.paid_at is not None
