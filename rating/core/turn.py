@@ -71,8 +71,13 @@ def _end(subscription: Subscription, plan: PlanVersion, last: int) -> Turn:
     if subscription.in_trial:
         return Turn(before=subscription, after=ended, plan=plan)
     used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
-    kept = used if subscription.refunds else _service(subscription, subscription.period_end)
+    # A period that was cut short may end on the day that is used, and not count it.
+    kept = used if subscription.refunds else max(used, _service(subscription, subscription.period_end), key=_days)
     return Turn(before=subscription, after=ended, plan=plan, ended=used, unused=_unused(subscription, kept))
+
+
+def _days(service: Service) -> int:
+    return service.portion.days
 
 
 def _unused(subscription: Subscription, kept: Service) -> Service | None:
