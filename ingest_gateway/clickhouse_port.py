@@ -1,7 +1,7 @@
 """The usage store of the embedded process for ClickHouse clients and Grafana: read-only, on the loopback interface."""
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
@@ -46,7 +46,7 @@ def clickhouse_listening(settings: Settings) -> Iterator[socket.socket | None]:
 
 @asynccontextmanager
 async def open_clickhouse_port(
-    listener: socket.socket | None, settings: Settings, api_keys: ApiKeys
+    listener: socket.socket | None, settings: Settings, api_keys: ApiKeys, clock: Callable[[], int]
 ) -> AsyncIterator[None]:
     """Answers until the end; nothing where the port is off. The usage store is open already, and stays so."""
     if listener is None:
@@ -59,7 +59,7 @@ async def open_clickhouse_port(
         version, timezone = engine.run(Statement(text="SELECT version(), timezone()")).body.decode().split()
         served = Served(
             access=ReadOnly(engine, read_catalogue(engine)),
-            admit=admins_of(api_keys),
+            admit=admins_of(api_keys, clock),
             database=DATABASE,
             threads=threads,
             spool=settings.data_dir,
@@ -72,12 +72,12 @@ async def open_clickhouse_port(
         yield
 
 
-def admins_of(api_keys: ApiKeys) -> Admission:
+def admins_of(api_keys: ApiKeys, clock: Callable[[], int]) -> Admission:
     """The password is a live key with the admin scope: what can be read here are the rows of all accounts."""
 
     async def admit(caller: Caller) -> None:
         key = await api_keys.find(require_password(caller))
-        if key is None or key.revoked_at is not None or key.mode is not Mode.LIVE or not key.may(Scope.ADMIN):
+        if key is None or not key.is_good(clock()) or key.mode is not Mode.LIVE or not key.may(Scope.ADMIN):
             raise refuse_password()
 
     return admit

@@ -5,12 +5,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas.account import ApiKey, Mode, Scope
+from schemas.account import ApiKey, Mode, NewKey
+from schemas.act import Act, Done
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.hashing import BodyHashes, KeyHashes
 from schemas.ids import AccountId
-from schemas.listing import Counted, EventQuery, Page, RejectQuery, StoredEvent
+from schemas.listing import Counted, EventQuery, Page, RejectQuery, Retried, StoredEvent
 from schemas.meter import Meter
 from schemas.usage import Backfill, UsageAnswer, UsageQuery
 
@@ -39,16 +40,16 @@ class ApiKeys(Protocol):
     """The keys of all accounts."""
 
     async def find(self, token: str) -> ApiKey | None:
-        """The key with this secret, revoked or not; None if there is none."""
+        """The key with this secret, still good or not; None if there is none."""
         ...
 
-    async def create(self, account: AccountId, name: str, scopes: frozenset[Scope]) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is shown this once."""
+    async def create(self, act: Act, new: NewKey) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
         ...
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]: ...
 
-    async def revoke(self, account: AccountId, key_id: str) -> ApiKey:
+    async def revoke(self, act: Act, key_id: str) -> Done[ApiKey]:
         """Raises NotFound. Revoking twice changes nothing."""
         ...
 
@@ -81,7 +82,7 @@ class NewMeter(msgspec.Struct, frozen=True, kw_only=True):
 class Meters(Protocol):
     """The meters of one account."""
 
-    async def create(self, account: AccountId, meter: NewMeter) -> Meter:
+    async def create(self, act: Act, meter: NewMeter) -> Done[Meter]:
         """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
         ...
 
@@ -91,11 +92,11 @@ class Meters(Protocol):
         """Raises NotFound."""
         ...
 
-    async def rename(self, account: AccountId, code: str, changes: Mapping[str, str | None]) -> Meter:
+    async def rename(self, act: Act, code: str, changes: Mapping[str, str | None]) -> Done[Meter]:
         """Change `name`, `unit`, or both."""
         ...
 
-    async def archive(self, account: AccountId, code: str) -> Meter:
+    async def archive(self, act: Act, code: str) -> Done[Meter]:
         """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
         ...
 
@@ -120,6 +121,18 @@ class EventReader(Protocol):
         ...
 
     async def rejects(self, query: RejectQuery) -> Page: ...
+
+
+class Retries(Protocol):
+    """Requests to try rejects again, each of which may come again under its Idempotency-Key."""
+
+    async def before(self, act: Act) -> Retried | None:
+        """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
+        ...
+
+    async def keep(self, act: Act, retried: Retried) -> Done[Retried]:
+        """Of requests that were at work at once under one key, the first to come here is the one that counts."""
+        ...
 
 
 class Status(Protocol):

@@ -41,7 +41,7 @@ async def _serve(
 ) -> None:
     async with (
         open_embedded(settings, around) as embedded,
-        open_clickhouse_port(for_clients, settings, embedded.ledger.api_keys),
+        open_clickhouse_port(for_clients, settings, embedded.ledger.api_keys, around.clock),
     ):
         first_key = await _install_key(settings, embedded)
         server = Server(embedded.app, settings.shutdown_grace)

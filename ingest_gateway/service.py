@@ -47,6 +47,7 @@ def app_ports(
         usage=reader,
         events=SqlEventReader(threads, Replayed(seen, settings.partitions), around.clock),
         status=status,
+        retries=ledger.retries,
         budget=Budget(settings.body_budget, around.metrics),
         checks={
             "log": lambda: log.first_offset(0),

@@ -24,6 +24,15 @@ class Mode(StrEnum):
     TEST = "test"
 
 
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to be made."""
+
+    account: AccountId
+    name: str
+    scopes: frozenset[Scope]
+    expires_at: int | None = None
+
+
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key as kept: its secret is known only by hash."""
 
@@ -35,9 +44,17 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """The first characters, so that a person can tell keys apart."""
     scopes: frozenset[Scope]
     created_at: int
+    expires_at: int | None = None
+    """From then on it is no longer good; None: never."""
     revoked_at: int | None = None
     last_used_at: int | None = None
     """To the minute or so."""
+
+    def is_good(self, now: int) -> bool:
+        return self.revoked_at is None and not self.has_expired(now)
+
+    def has_expired(self, now: int) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
     def may(self, scope: Scope) -> bool:
         """`admin` may do everything; but `backfill` must be given by name: it changes what is accepted."""

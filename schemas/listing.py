@@ -103,6 +103,22 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool
 
 
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A reject that was not tried again, and why."""
+
+    id: str
+    reason: str
+
+
+class Retried(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rejects were tried again."""
+
+    replayed: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    more: bool
+    """The same request, a moment later, would find others."""
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a listing."""
 

@@ -17,6 +17,16 @@ Email = Annotated[str, Meta(max_length=255, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*$")]
 """Lower-case words joined by underscores."""
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+Moment = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="ISO 8601 with an offset, such as 2026-11-21T10:30:00Z.",
+        examples=["2026-11-21T10:30:00Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+"""Read by whoever asks for it."""
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 """ISO 4217."""
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]

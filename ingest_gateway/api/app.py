@@ -25,7 +25,7 @@ from ingest_gateway.api.routes_rejects import RejectRoutes
 from ingest_gateway.api.routes_status import StatusRoutes
 from ingest_gateway.api.routes_usage import UsageRoutes
 from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ports import Accounts, ApiKeys, EventReader, FrameSink, Meters, Status, UsageReader
+from ingest_gateway.ports import Accounts, ApiKeys, EventReader, FrameSink, Meters, Retries, Status, UsageReader
 from schemas.errors import NotFound
 from schemas.event import BODY_BYTES
 from schemas.ids import Randomness
@@ -44,6 +44,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     usage: UsageReader
     events: EventReader
     status: Status
+    retries: Retries
     budget: Budget
     checks: Mapping[str, Check] = {}
     """What must work for the service to be ready, by name."""
@@ -86,7 +87,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
     """The whole app. Everything in it belongs to the event loop that serves it."""
-    authenticator = Authenticator(ports.api_keys, around.timer)
+    authenticator = Authenticator(ports.api_keys, around.timer, around.clock)
     rates = {
         True: RateLimit(policy.ingest_per_minute, around.clock),
         False: RateLimit(policy.api_per_minute, around.clock),
@@ -130,8 +131,8 @@ def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator:
         *UsageRoutes(ports.usage, ports.meters, around.clock).endpoints(),
         *EventRoutes(ports.events, ports.meters).endpoints(),
         *MeterRoutes(ports.meters, ports.usage).endpoints(),
-        *RejectRoutes(ports.events, ports.meters, replays).endpoints(),
-        *KeyRoutes(ports.api_keys, ports.accounts, authenticator).endpoints(),
+        *RejectRoutes(ports.events, ports.meters, replays, ports.retries).endpoints(),
+        *KeyRoutes(ports.api_keys, ports.accounts, authenticator, around.clock).endpoints(),
         *StatusRoutes(ports.status, ports.usage, ports.events, rates).endpoints(),
         *ports.more,
     ]

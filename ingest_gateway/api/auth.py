@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ingest_gateway.ports import ApiKeys
 from schemas.account import ApiKey
 from schemas.errors import Unauthenticated
+from schemas.timestamps import to_iso
 
 REMEMBERED_SECONDS = 3.0
 REMEMBERED_KEYS = 10_000
@@ -27,12 +28,14 @@ class Authenticator:
         self,
         keys: ApiKeys,
         timer: Callable[[], float],
+        clock: Callable[[], int],
         *,
         seconds: float = REMEMBERED_SECONDS,
         capacity: int = REMEMBERED_KEYS,
     ) -> None:
         self._keys = keys
         self._timer = timer
+        self._clock = clock
         self._seconds = seconds
         self._capacity = capacity
         self._known: dict[bytes, tuple[ApiKey, float]] = {}
@@ -46,7 +49,7 @@ class Authenticator:
         digest = hashlib.sha256(authorization).digest()
         known = self._known.get(digest)
         if known is not None and self._timer() < known[1]:
-            return known[0]
+            return self._unexpired(known[0])
         return await self._ask_once(digest, _token(authorization))
 
     def forget(self, key_id: str) -> None:
@@ -69,8 +72,18 @@ class Authenticator:
             raise Unauthenticated("Invalid API key", code="INVALID_API_KEY")
         if key.revoked_at is not None:
             raise Unauthenticated("API key has been revoked", code="API_KEY_REVOKED")
+        self._unexpired(key)
         if revocations == self._revocations:  # else this answer may be older than a revocation
             self._remember(digest, key)
+        return key
+
+    def _unexpired(self, key: ApiKey) -> ApiKey:
+        if key.expires_at is not None and key.has_expired(self._clock()):
+            raise Unauthenticated(
+                f"API key has expired at {to_iso(key.expires_at)}; make another with POST /v1/keys, by an admin key "
+                "that is still good, and use that",
+                code="API_KEY_EXPIRED",
+            )
         return key
 
     def _remember(self, digest: bytes, key: ApiKey) -> None:

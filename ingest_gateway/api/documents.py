@@ -35,6 +35,7 @@ def key_document(key: ApiKey) -> Document:
         "prefix": key.prefix,
         "scopes": sorted(key.scopes),
         "created_at": to_iso(key.created_at),
+        "expires_at": _time_or_null(key.expires_at),
         "last_used_at": _time_or_null(key.last_used_at),
         "revoked_at": _time_or_null(key.revoked_at),
     }

@@ -1,6 +1,6 @@
 """An endpoint: method, path, the scope it asks for, and the function that answers; and the call it is handed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -30,12 +30,22 @@ class About(NamedTuple):
 
     summary: str = ""
     takes: Any = None
-    """The record that the body must be; None where there is none."""
+    """The record that the body must be; None where there is none, a tuple where there are several to choose from."""
     asks: Any = None
     """The record that the query parameters must be."""
     gives: Any = None
-    """The record of the whole answer."""
+    """The record of the whole answer; a tuple where it depends on the request."""
     status: int = 200
+    more: str = ""
+    """What the summary has no room for."""
+    operation: str = ""
+    """Its name in clients; else made from method and path."""
+    also_takes: Mapping[str, Any] = {}
+    """Other media types of the body, and what they hold."""
+    also_gives: Mapping[str, Any] = {}
+    """Other media types of the answer, and what they hold."""
+    fails: tuple[int, ...] = ()
+    """Statuses of refusals besides those that follow from the method, the path and the records."""
 
 
 class Call:
@@ -84,9 +94,9 @@ class Call:
     def has_query(self) -> bool:
         return bool(self._scope["query_string"])
 
-    def query(self, *known: str) -> Query:
-        """The query parameters; any other than those `known` is refused."""
-        return Query.parse(self._scope["query_string"], known)
+    def query(self, kind: type[msgspec.Struct]) -> Query:
+        """The query parameters, to be read one by one; any other than those `kind` describes is refused."""
+        return Query.asked(self._scope["query_string"], kind)
 
     def asked(self, kind: type[Record]) -> Record:
         """The query parameters, as the record that they must be."""

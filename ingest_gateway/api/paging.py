@@ -1,11 +1,26 @@
-"""Pages of listings that are short enough to be read whole: the cursor is the key of the last item shown."""
+"""Pages of listings; and of those that are short enough to be read whole, where the cursor is the last item's key."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import msgspec
+from msgspec import Meta
+
+from ingest_gateway.api.query import LARGEST_LIMIT, LIMIT
 from schemas.errors import Invalid
+from schemas.texts import Id
 
 Item = TypeVar("Item")
+
+Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="How many at most.")]
+Cursor = Annotated[Id, Meta(description="`next_cursor` of the page before.")]
+
+
+class Paging(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page."""
+
+    limit: Limit = LIMIT
+    cursor: Cursor | None = None
 
 
 def cut(

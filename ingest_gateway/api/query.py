@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from ingest_gateway.ingest.moments import read_moment
 from ingest_gateway.nearest import unknown_name
@@ -35,6 +37,12 @@ class Query:
                 raise unknown_name("query parameter", name, known)
             values.setdefault(name, []).append(value)
         return cls(values)
+
+    @classmethod
+    def asked(cls, text: bytes, kind: type[msgspec.Struct]) -> Self:
+        """What `kind` describes, and nothing else; a field that is a dict stands for `name[key]=value`."""
+        fields = msgspec.structs.fields(kind)
+        return cls.parse(text, [f"{field.encode_name}{'[]' * _is_dict(field.type)}" for field in fields])
 
     def text(self, name: str) -> str | None:
         """The one value; an empty one counts as absent."""
@@ -93,6 +101,12 @@ class Query:
         """An ISO 8601 time with offset, as microseconds."""
         value = self.text(name)
         return None if value is None else to_moment(value, name)
+
+
+def _is_dict(kind: Any) -> bool:
+    described = msgspec.inspect.type_info(kind)
+    bare = described.type if isinstance(described, msgspec.inspect.Metadata) else described
+    return isinstance(bare, msgspec.inspect.DictType)
 
 
 def to_moment(text: str, field: str) -> int:

@@ -1,7 +1,6 @@
 """Rejects tried again: each becomes a frame row for its one meter, under a key that lets it count at most once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -9,18 +8,12 @@ from ingest_gateway.ports import FrameSink
 from schemas.event import EventFlag
 from schemas.frame import COLUMNS, NewFrame, encode
 from schemas.hashing import as_halves, body_digest, key_hash, partition_of
-from schemas.listing import Reject
+from schemas.listing import Reject, Skipped
 from schemas.meter import Meter
 from schemas.tables import replay_key
 from schemas.timestamps import DAY, to_iso
 
-
-class Skipped(NamedTuple):
-    """A reject that was not tried again, and why."""
-
-    id: str
-    reason: str
-
+REPLAYED_AT_ONCE = 1000
 
 REPLAYED_WITHIN = 35 * DAY
 """For how long after its arrival a reject may be tried again.
@@ -64,7 +57,7 @@ class Replays:
         now = self._arrival()
         reasons = [reason_to_skip(reject, meters, now) for reject in rejects]
         judged = list(zip(rejects, reasons, strict=True))
-        skipped = [Skipped(reject.id, reason) for reject, reason in judged if reason is not None]
+        skipped = [Skipped(id=reject.id, reason=reason) for reject, reason in judged if reason is not None]
         return [reject for reject, reason in judged if reason is None], skipped
 
     async def put(self, rejects: Sequence[Reject], request_id: str) -> None:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from ingest_gateway.api.documents import counted_document, event_document
-from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply, page
+from ingest_gateway.api.event_records import EventPage, EventParameters
 from ingest_gateway.ports import EventReader, Meters
 from schemas.account import Scope
 from schemas.ids import AccountId
@@ -19,11 +20,12 @@ class EventRoutes:
         self._meters = meters
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("GET", "/v1/events", Scope.READ, self.index)]
+        about = About("List raw events, and how one of them was counted", asks=EventParameters, gives=EventPage)
+        return [Endpoint("GET", "/v1/events", Scope.READ, self.index, about)]
 
     async def index(self, call: Call) -> Reply:
         """Newest arrival first; asked for one idempotency key, also how each meter counted it."""
-        query = call.query("idempotency_key", "event_name", "customer_id", "from", "to", "limit", "cursor")
+        query = call.query(EventParameters)
         asked = EventQuery(
             account=call.account,
             idempotency_key=query.text("idempotency_key"),

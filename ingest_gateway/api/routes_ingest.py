@@ -5,8 +5,18 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ingest_gateway.api.documents import rejection_document
-from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.event_records import (
+    BatchReply,
+    CloudEvent,
+    CloudEvents,
+    Event,
+    EventBatch,
+    IngestParameters,
+    Lines,
+    SingleReply,
+)
 from ingest_gateway.api.rates import Rates
 from ingest_gateway.ingest.bodies import decompress
 from ingest_gateway.ingest.budget import Share
@@ -33,6 +43,16 @@ _THREADS = 2
 _Answer = TypeVar("_Answer")
 
 
+_DURABLE = (
+    "Accepted events are durable when the answer comes. Events need no Idempotency-Key header, for each has a key of "
+    "its own: post them again after any failure, what is known is answered as a duplicate and counts once."
+)
+_OTHER_FORMS: dict[str, Any] = {
+    "application/cloudevents+json": CloudEvent,
+    "application/cloudevents-batch+json": CloudEvents,
+}
+
+
 class Submits(Protocol):
     """The intake."""
 
@@ -49,13 +69,30 @@ class IngestRoutes:
         self._apart = asyncio.Semaphore(_THREADS)
 
     def endpoints(self) -> list[Endpoint]:
+        takes_events = About(
+            "Post events",
+            takes=(EventBatch, Event, CloudEvent, CloudEvents),
+            asks=IngestParameters,
+            gives=(BatchReply, SingleReply),
+            more=_DURABLE,
+            operation="ingest_events",
+            also_takes=_OTHER_FORMS | {"application/x-ndjson": Lines},
+        )
+        takes_cloudevents = About(
+            "Post CloudEvents",
+            takes=(CloudEvent, CloudEvents),
+            status=204,
+            more="All or nothing: one bad event, and none is stored. The address that OpenMeter's clients know.",
+            operation="ingest_cloudevents",
+            also_takes=_OTHER_FORMS,
+        )
         return [
-            Endpoint("POST", INGEST, Scope.INGEST, self.ingest),
-            Endpoint("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents),
+            Endpoint("POST", INGEST, Scope.INGEST, self.ingest, takes_events),
+            Endpoint("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents, takes_cloudevents),
         ]
 
     async def ingest(self, call: Call) -> Reply:
-        strict = call.has_query and call.query("strict").flag("strict")
+        strict = call.has_query and call.query(IngestParameters).flag("strict")
         with call.budget.share() as share:
             posted, outcome = await self._take(call, share, strict=strict)
         if outcome.nothing_stands or (strict and outcome.rejections):

@@ -1,40 +1,47 @@
 """`/v1/rejects`: what was accepted and could not be counted, why, and trying again."""
 
-from typing import Any
+import msgspec
 
+from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.documents import reject_document
-from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply, page
-from ingest_gateway.api.replays import Replays, Skipped
-from ingest_gateway.nearest import unknown_name
-from ingest_gateway.ports import EventReader, Meters
+from ingest_gateway.api.event_records import RejectPage, RejectParameters, ReplayReply, ReplayRequest
+from ingest_gateway.api.records import read_record
+from ingest_gateway.api.replays import REPLAYED_AT_ONCE, Replays
+from ingest_gateway.ports import EventReader, Meters, Retries
 from schemas.account import Scope
+from schemas.act import Act, Done
 from schemas.errors import Invalid
-from schemas.event import NAME_LENGTH
 from schemas.ids import AccountId
-from schemas.listing import RejectQuery
-
-REPLAYED_AT_ONCE = 1000
-FIELDS = ("ids", "meter", "code")
+from schemas.listing import RejectQuery, Retried, Skipped
 
 
 class RejectRoutes:
     """Rejects are shown to readers and replayed by administrators."""
 
-    def __init__(self, events: EventReader, meters: Meters, replays: Replays) -> None:
+    def __init__(self, events: EventReader, meters: Meters, replays: Replays, retries: Retries) -> None:
         self._events = events
         self._meters = meters
         self._replays = replays
+        self._retries = retries
 
     def endpoints(self) -> list[Endpoint]:
+        lists = About("List what could not be counted, and why", asks=RejectParameters, gives=RejectPage)
+        replays = About(
+            "Try rejects again",
+            takes=ReplayRequest,
+            gives=ReplayReply,
+            more=f"Up to {REPLAYED_AT_ONCE} in one request. A reject counts at most once, however often it is tried.",
+        )
         return [
-            Endpoint("GET", "/v1/rejects", Scope.READ, self.index),
-            Endpoint("POST", "/v1/rejects/replay", Scope.ADMIN, self.replay),
+            Endpoint("GET", "/v1/rejects", Scope.READ, self.index, lists),
+            Endpoint("POST", "/v1/rejects/replay", Scope.ADMIN, self.replay, replays),
         ]
 
     async def index(self, call: Call) -> Reply:
         """Newest arrival first; `open=true` leaves out those that were tried again."""
-        query = call.query("code", "meter", "open", "limit", "cursor")
+        query = call.query(RejectParameters)
         found = await self._events.rejects(
             RejectQuery(
                 account=call.account,
@@ -50,54 +57,37 @@ class RejectRoutes:
 
     async def replay(self, call: Call) -> Reply:
         """Up to a thousand in one call; `more` says that the same call, a moment later, would find others."""
-        asked = read_replay(await call.document(), call.account)
+        document = await call.document()
+        asked = to_query(read_record(document, ReplayRequest), call.account)
+        act = act_of(call, document)
+        before = await self._retries.before(act)
+        done = await self._try(act, asked) if before is None else Done(answer=before, is_replay=True)
+        return answer(call, done, replay=msgspec.to_builtins(done.answer))
+
+    async def _try(self, act: Act, asked: RejectQuery) -> Done[Retried]:
+        """First into the log, then into the books: tried twice, a reject still counts once."""
         found = await self._events.rejects(asked)
-        meters = {meter.code: meter for meter in await self._meters.list(call.account)}
+        meters = {meter.code: meter for meter in await self._meters.list(act.account)}
         tried, skipped = self._replays.sort_out(found.items, meters)
-        await self._replays.put(tried, call.request_id)
+        await self._replays.put(tried, act.request_id)
         there = {reject.id for reject in found.items}
-        strangers = [Skipped(named, "there is no such reject") for named in asked.ids if named not in there]
-        return call.success(
-            replay={
-                "replayed": [reject.id for reject in tried],
-                "skipped": [skip._asdict() for skip in (*skipped, *strangers)],
-                # Where none was tried, the same call would find the same ones for ever.
-                "more": bool(tried) and found.next_cursor is not None,
-            }
+        strangers = [Skipped(id=named, reason="there is no such reject") for named in asked.ids if named not in there]
+        retried = Retried(
+            replayed=tuple(reject.id for reject in tried),
+            skipped=(*skipped, *strangers),
+            # Where none was tried, the same call would find the same ones for ever.
+            more=bool(tried) and found.next_cursor is not None,
         )
+        return await self._retries.keep(act, retried)
 
 
-def read_replay(document: dict[str, Any], account: AccountId) -> RejectQuery:
+def to_query(asked: ReplayRequest, account: AccountId) -> RejectQuery:
     """Which rejects to try again: those named by `ids`, or all open ones of a meter, a code, or both."""
-    for field in document.keys() - set(FIELDS):
-        raise unknown_name("field", field[:NAME_LENGTH], FIELDS)
-    if "ids" in document:
-        if len(document) > 1:
+    meter, code = asked.meter or None, asked.code or None
+    if asked.ids:
+        if meter or code:
             raise Invalid("ids: give either ids, or meter and code, not both", field="ids")
-        return RejectQuery(account=account, ids=_ids(document["ids"]), limit=REPLAYED_AT_ONCE)
-    if not document:
+        return RejectQuery(account=account, ids=tuple(dict.fromkeys(asked.ids)), limit=REPLAYED_AT_ONCE)
+    if not (meter or code):
         raise Invalid('ids: say which rejects: {"ids": ["rej_…"]}, {"meter": "tokens"} or {"code": "…"}', field="ids")
-    return RejectQuery(
-        account=account,
-        meter=_text(document, "meter"),
-        code=_text(document, "code"),
-        open_only=True,
-        limit=REPLAYED_AT_ONCE,
-    )
-
-
-def _ids(value: Any) -> tuple[str, ...]:
-    if (
-        not isinstance(value, list)
-        or not 1 <= len(value) <= REPLAYED_AT_ONCE
-        or not all(isinstance(item, str) and 0 < len(item) <= NAME_LENGTH for item in value)
-    ):
-        raise Invalid(f"ids: expected a list of 1 to {REPLAYED_AT_ONCE} reject ids, such as rej_…", field="ids")
-    return tuple(dict.fromkeys(value))
-
-
-def _text(document: dict[str, Any], field: str) -> str | None:
-    value = document.get(field)
-    if field in document and (not isinstance(value, str) or not 0 < len(value) <= NAME_LENGTH):
-        raise Invalid(f"{field}: expected a text of 1 to {NAME_LENGTH} characters", field=field)
-    return value
+    return RejectQuery(account=account, meter=meter, code=code, open_only=True, limit=REPLAYED_AT_ONCE)

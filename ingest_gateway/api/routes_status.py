@@ -1,9 +1,10 @@
 """`GET /v1/status`: how far counting is, how fast events come, and what waits for a person."""
 
 from ingest_gateway.api.documents import watermark_document
-from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.rates import WINDOW, Rates
+from ingest_gateway.api.status_records import StatusReply
 from ingest_gateway.ports import EventReader, Status, UsageReader
 from schemas.account import Scope
 from schemas.flush import PartitionStatus
@@ -24,7 +25,8 @@ class StatusRoutes:
         self._rates = rates
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("GET", "/v1/status", Scope.READ, self.show)]
+        about = About("See how far counting is", gives=StatusReply, operation="get_status")
+        return [Endpoint("GET", "/v1/status", Scope.READ, self.show, about)]
 
     async def show(self, call: Call) -> Reply:
         partitions = await self._status.partitions()

@@ -5,10 +5,20 @@ from zoneinfo import ZoneInfo
 
 from ingest_gateway.api.accept import best_of
 from ingest_gateway.api.documents import usage_document, watermark_document
-from ingest_gateway.api.endpoint import Call, Endpoint
+from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import JSON, Reply, page
 from ingest_gateway.api.query import Query
 from ingest_gateway.api.usage_formats import render_csv, render_parquet
+from ingest_gateway.api.usage_records import (
+    CUSTOMERS,
+    LARGEST_PAGE,
+    LARGEST_TOP,
+    PAGE,
+    Csv,
+    Parquet,
+    UsagePage,
+    UsageParameters,
+)
 from ingest_gateway.nearest import hint
 from ingest_gateway.ports import Meters, UsageReader
 from schemas.account import Scope
@@ -18,17 +28,8 @@ from schemas.meter import Meter
 from schemas.timestamps import MINUTE, to_iso
 from schemas.usage import UsageAnswer, UsageQuery, Window
 
-PAGE = 1000
-LARGEST_PAGE = 10_000
-LARGEST_TOP = 10_000
-CUSTOMERS = 1000
-
 CSV = b"text/csv"
 PARQUET = b"application/vnd.apache.parquet"
-
-PARAMETERS = (
-    "meter", "customer_id", "from", "to", "window", "timezone", "group_by", "filter[]", "top", "limit", "cursor",
-)  # fmt: skip
 
 
 class UsageRoutes:
@@ -40,10 +41,19 @@ class UsageRoutes:
         self._clock = clock
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("GET", "/v1/usage", Scope.READ, self.usage)]
+        about = About(
+            "Ask for usage, exact at the watermark it states",
+            asks=UsageParameters,
+            gives=UsagePage,
+            more="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
+            operation="get_usage",
+            also_gives={CSV.decode(): Csv, PARQUET.decode(): Parquet},
+            fails=(404, 406),
+        )
+        return [Endpoint("GET", "/v1/usage", Scope.READ, self.usage, about)]
 
     async def usage(self, call: Call) -> Reply:
-        query = call.query(*PARAMETERS)
+        query = call.query(UsageParameters)
         media_type = best_of(call.header.get(b"accept"), (JSON, CSV, PARQUET))
         meter = await self._meters.get(call.account, query.required("meter", "tokens"))
         asked = read_usage_query(query, call.account, meter)

@@ -5,19 +5,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.query import LARGEST_LIMIT, LIMIT
+from ingest_gateway.api.paging import Cursor, Limit, Paging
 from schemas.subscription import Status
 from schemas.texts import Email, Id, Name
 
-Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="How many at most.")]
-Cursor = Annotated[Id, Meta(description="`next_cursor` of the page before.")]
-
-
-class Paging(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page."""
-
-    limit: Limit = LIMIT
-    cursor: Cursor | None = None
+__all__ = ["AuditParameters", "Cursor", "CustomerParameters", "Limit", "Paging"]
 
 
 class AuditParameters(Paging, frozen=True, kw_only=True):

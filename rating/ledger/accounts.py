@@ -8,7 +8,7 @@ from rating.ledger.database import Database
 from rating.ledger.key_tokens import NewSecret, mode_of, new_token
 from rating.ledger.keys import key_values, new_key
 from rating.ledger.tables import accounts, api_keys, companies, meter_sets
-from schemas.account import ApiKey, Mode, Scope
+from schemas.account import ApiKey, Mode, NewKey, Scope
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 
@@ -41,7 +41,8 @@ class SqlAccounts:
             return None
         now = self._clock()
         siblings = self._add_company(connection, now)
-        key = new_key(siblings[mode], mode, token, name=FIRST_KEY, scopes=FIRST_SCOPES, key_id=self._new_id(), now=now)
+        first = NewKey(account=siblings[mode], name=FIRST_KEY, scopes=FIRST_SCOPES)
+        key = new_key(first, token, key_id=self._new_id(), now=now)
         connection.execute(sa.insert(api_keys).values(key_values(key, token)))
         return key, token
 

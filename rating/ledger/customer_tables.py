@@ -56,7 +56,7 @@ audit_log = sa.Table(
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("actor", sa.String(64), nullable=False),
-    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("request_id", sa.String(128), nullable=False),
     sa.Column("action", sa.String(64), nullable=False),
     sa.Column("subject", sa.String(64), nullable=False),
     sa.Column("before", sa.Text),

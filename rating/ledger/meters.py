@@ -1,6 +1,6 @@
 """Meters in the ledger: each new or archived one makes a new meter set, numbered without gaps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from rating.ledger.database import Database
 from rating.ledger.tables import meter_sets, meters
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Done
 from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Filter, Meter, MeterSet
@@ -53,22 +55,13 @@ _decoder = msgspec.json.Decoder(Definition, float_hook=Decimal)
 class SqlMeters:
     """The meters of each account, and of all of them by version."""
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, works: Works) -> None:
         self._database = database
-        self._clock = clock
+        self._works = works
 
-    async def create(self, account: AccountId, meter: NewMeter) -> Meter:
+    async def create(self, act: Act, meter: NewMeter) -> Done[Meter]:
         """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
-
-        def insert(connection: sa.Connection) -> Meter:
-            # The version first: its lock makes the look for the code and the insert one step to rivals.
-            made = to_meter(account, meter, version=_next_version(connection), created_at=self._clock())
-            if find_meter(connection, account, meter.code) is not None:
-                raise taken(meter.code)
-            connection.execute(sa.insert(meters).values(_values(made)))
-            return made
-
-        return await self._database.write(insert)
+        return await self._works.change(act, Meter, lambda work: create_meter(work, meter))
 
     async def list(self, account: AccountId) -> Sequence[Meter]:
         """Oldest first, archived ones too."""
@@ -80,29 +73,13 @@ class SqlMeters:
         """Raises NotFound."""
         return await self._database.read(lambda connection: _one(connection, account, code))
 
-    async def rename(self, account: AccountId, code: str, changes: Mapping[str, str | None]) -> Meter:
+    async def rename(self, act: Act, code: str, changes: Mapping[str, str | None]) -> Done[Meter]:
         """Change `name`, `unit`, or both."""
-        this = (meters.c.account_id == account) & (meters.c.code == code)
+        return await self._works.change(act, Meter, lambda work: rename_meter(work, code, changes))
 
-        def change(connection: sa.Connection) -> Meter:
-            if changes:
-                connection.execute(sa.update(meters).where(this).values(dict(changes)))
-            return _one(connection, account, code)
-
-        return await self._database.write(change)
-
-    async def archive(self, account: AccountId, code: str) -> Meter:
+    async def archive(self, act: Act, code: str) -> Done[Meter]:
         """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
-        this = (meters.c.account_id == account) & (meters.c.code == code)
-
-        def end(connection: sa.Connection) -> Meter:
-            # The lock first: two that archive at once must not both find the meter alive.
-            connection.execute(sa.select(meter_sets.c.version).with_for_update())
-            if _one(connection, account, code).archived_version is None:
-                connection.execute(sa.update(meters).where(this).values(archived_version=_next_version(connection)))
-            return _one(connection, account, code)
-
-        return await self._database.write(end)
+        return await self._works.change(act, Meter, lambda work: archive_meter(work, code))
 
     async def newest_version(self) -> int:
         return await self._database.read(_newest_version)
@@ -119,6 +96,38 @@ class SqlMeters:
         return meter_set(version, newest, [from_row(row) for row in rows])
 
 
+def create_meter(work: Work, meter: NewMeter) -> Meter:
+    # The version first: its lock makes the look for the code and the insert one step to rivals.
+    made = to_meter(work.account, meter, version=_next_version(work.connection), created_at=work.now)
+    if find_meter(work.connection, work.account, meter.code) is not None:
+        raise taken(meter.code)
+    work.connection.execute(sa.insert(meters).values(_values(made)))
+    work.note("meter.create", made.code, after=_exactly(made))
+    return made
+
+
+def rename_meter(work: Work, code: str, changes: Mapping[str, str | None]) -> Meter:
+    before = _one(work.connection, work.account, code, lock=True)
+    after = msgspec.structs.replace(before, **changes)
+    if after != before:
+        work.connection.execute(sa.update(meters).where(_this(work.account, code)).values(dict(changes)))
+        work.note("meter.update", code, _exactly(before), _exactly(after))
+    return after
+
+
+def archive_meter(work: Work, code: str) -> Meter:
+    # The lock first: two that archive at once must not both find the meter alive.
+    work.connection.execute(sa.select(meter_sets.c.version).with_for_update())
+    before = _one(work.connection, work.account, code)
+    if before.archived_version is not None:
+        return before
+    after = msgspec.structs.replace(before, archived_version=_next_version(work.connection))
+    archived = sa.update(meters).where(_this(work.account, code)).values(archived_version=after.archived_version)
+    work.connection.execute(archived)
+    work.note("meter.archive", code, _exactly(before), _exactly(after))
+    return after
+
+
 def _newest_version(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(meter_sets.c.version)).scalar_one())
 
@@ -129,14 +138,18 @@ def _next_version(connection: sa.Connection) -> int:
     return int(connection.execute(step).scalar_one())
 
 
-def find_meter(connection: sa.Connection, account: AccountId, code: str) -> Meter | None:
-    this = sa.select(meters).where(meters.c.account_id == account, meters.c.code == code)
-    row = connection.execute(this).one_or_none()
+def _this(account: AccountId, code: str) -> sa.ColumnElement[bool]:
+    return (meters.c.account_id == account) & (meters.c.code == code)
+
+
+def find_meter(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Meter | None:
+    this = sa.select(meters).where(_this(account, code))
+    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
     return None if row is None else from_row(row)
 
 
-def _one(connection: sa.Connection, account: AccountId, code: str) -> Meter:
-    meter = find_meter(connection, account, code)
+def _one(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Meter:
+    meter = find_meter(connection, account, code, lock=lock)
     if meter is None:
         raise missing(code)
     return meter
@@ -175,6 +188,11 @@ def _values(meter: Meter) -> dict[str, Any]:
         "version": meter.version,
         "created_at": meter.created_at,
     }
+
+
+def _exactly(meter: Meter) -> msgspec.Raw:
+    """As the audit log keeps it."""
+    return msgspec.Raw(_encoder.encode(meter))
 
 
 def from_row(row: Any) -> Meter:

@@ -1,5 +1,7 @@
 """Repeated requests: the answer of the first one, kept in the same transaction as what it did."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -25,15 +27,29 @@ def claim(connection: sa.Connection, account: AccountId, once: Once, now: int) -
     ours = insert(idempotency_keys).values(values).on_conflict_do_nothing().returning(idempotency_keys.c.key)
     if connection.execute(ours).first() is not None:
         return None
-    row = connection.execute(sa.select(idempotency_keys).where(_this(account, once))).one()
+    return _answer(connection.execute(sa.select(idempotency_keys).where(_this(account, once))).one(), once)
+
+
+def recall(connection: sa.Connection, account: AccountId, once: Once, now: int) -> str | None:
+    """The answer of the first request under the key; None where there was none. Claims nothing."""
+    fresh = idempotency_keys.c.created_at > now - KEPT
+    row = connection.execute(sa.select(idempotency_keys).where(_this(account, once), fresh)).one_or_none()
+    return None if row is None else _answer(row, once)
+
+
+def _answer(row: Any, once: Once) -> str:
     if row.fingerprint != once.fingerprint:
-        raise Conflict(
-            f"Idempotency-Key: {once.key!r} was used for another request within the last 24 hours; "
-            "use a new key for a new request, and the same body for the same one",
-            code="IDEMPOTENCY_KEY_REUSED",
-            field="Idempotency-Key",
-        )
+        raise reused(once)
     return str(row.answer)
+
+
+def reused(once: Once) -> Conflict:
+    return Conflict(
+        f"Idempotency-Key: {once.key!r} was used for another request within the last 24 hours; "
+        "use a new key for a new request, and the same body for the same one",
+        code="IDEMPOTENCY_KEY_REUSED",
+        field="Idempotency-Key",
+    )
 
 
 def keep(connection: sa.Connection, account: AccountId, once: Once, answer: str) -> None:

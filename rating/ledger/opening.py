@@ -19,6 +19,7 @@ from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
 from rating.ledger.migrate import migrate
 from rating.ledger.plans import SqlPlans
+from rating.ledger.retries import SqlRetries
 from rating.ledger.signup_links import SqlSignupLinks
 from rating.ledger.subscriptions import SqlSubscriptions
 from rating.ledger.work import Works
@@ -32,6 +33,7 @@ class Ledger(NamedTuple):
     accounts: SqlAccounts
     api_keys: SqlApiKeys
     meters: SqlMeters
+    retries: SqlRetries
     customers: SqlCustomers
     invoices: SqlInvoices
     credit_notes: SqlCreditNotes
@@ -67,8 +69,9 @@ def open_ledger(
             works = Works(database, clock, new_id)
             yield Ledger(
                 accounts=SqlAccounts(database, clock, new_id, new_secret),
-                api_keys=SqlApiKeys(database, clock, new_id, new_secret),
-                meters=SqlMeters(database, clock),
+                api_keys=SqlApiKeys(database, works, clock, new_secret),
+                meters=SqlMeters(database, works),
+                retries=SqlRetries(works),
                 customers=SqlCustomers(database, works),
                 invoices=SqlInvoices(database, works),
                 credit_notes=SqlCreditNotes(database, works),

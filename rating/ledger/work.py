@@ -1,16 +1,21 @@
 """One change of the ledger, as its functions see it: the transaction, who asks, when, and what is noted about it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from rating.ledger.customer_tables import audit_log
 from rating.ledger.database import Database
-from rating.ledger.once import claim, keep
+from rating.ledger.once import claim, keep, recall
 from schemas.act import Act, Answer, Done
 from schemas.ids import AccountId
+
+# Numbers keep every digit: what is answered again is what was answered before.
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Change(NamedTuple):
@@ -32,6 +37,10 @@ class Work(NamedTuple):
     @property
     def account(self) -> AccountId:
         return self.act.account
+
+    def on(self, account: AccountId) -> Self:
+        """The same work, as far as it concerns another account of the company."""
+        return self._replace(act=replace(self.act, account=account))
 
     def note(self, action: str, subject: str, before: Any = None, after: Any = None) -> None:
         """Put into the audit log what was done to what; records are kept as JSON."""
@@ -74,12 +83,24 @@ class Works:
                 return Done(answer=change(work))
             before = claim(connection, act.account, act.once, work.now)
             if before is not None:
-                return Done(answer=msgspec.json.decode(before, type=kind), is_replay=True)
+                return Done(answer=_read(before, kind), is_replay=True)
             answer = change(work)
-            keep(connection, act.account, act.once, msgspec.json.encode(answer).decode())
+            keep(connection, act.account, act.once, _encoder.encode(answer).decode())
             return Done(answer=answer)
 
         return await self._database.write(run)
+
+    async def answered(self, act: Act, kind: type[Answer]) -> Answer | None:
+        """What a request of this act's key was answered before; None if it is the first one."""
+        once = act.once
+        if once is None:
+            return None
+        before = await self._database.read(lambda connection: recall(connection, act.account, once, self._clock()))
+        return None if before is None else _read(before, kind)
+
+
+def _read(text: str, kind: type[Answer]) -> Answer:
+    return msgspec.json.Decoder(kind, float_hook=Decimal).decode(text)
 
 
 def _text(record: Any) -> str | None:

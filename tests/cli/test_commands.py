@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ KEY = {
     "prefix": "ak_live_abcd",
     "scopes": ["ingest", "read"],
     "created_at": "2026-11-21T12:00:00Z",
+    "expires_at": None,
     "last_used_at": None,
     "revoked_at": None,
 }
@@ -124,6 +126,19 @@ def test_a_new_key_is_all_that_is_printed(server: tuple[str, list[Any]]) -> None
     assert made.stdout == "ak_live_new\n"
     assert asked[0][2] == {"name": "ci", "scopes": ["ingest", "read"]}
     assert tallyhouse("keys", "revoke", "ckey", URL=url, API_KEY="ak_live_mine").returncode == 0
+
+
+def test_a_key_may_have_an_end(server: tuple[str, list[Any]]) -> None:
+    """Said as a duration, asked for as a time."""
+    url, asked = server
+    options = ["--scope", "read", "--expires-in"]
+    before = datetime.now(UTC)
+    assert tallyhouse("keys", "create", "ci", *options, "90d", URL=url, API_KEY="ak_live_mine").returncode == 0
+    ends = datetime.fromisoformat(asked[0][2]["expires_at"])
+    assert before + timedelta(days=90) <= ends <= datetime.now(UTC) + timedelta(days=90)
+    for wrong in ("soon", "999999999d"):
+        refused = tallyhouse("keys", "create", "ci", *options, wrong, URL=url, API_KEY="ak_live_mine")
+        assert (refused.returncode, "such as 90d" in refused.stderr) == (1, True)
 
 
 def test_a_meter_is_described_by_options(server: tuple[str, list[Any]]) -> None:

@@ -16,6 +16,7 @@ from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode, Scope
 from schemas.metrics import NoMetrics
+from tests.contracts.acts import by, key_for
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.http.fakes import FakeIntake, FakeReader, FakeSink
 
@@ -97,6 +98,7 @@ def _app(ledger: Ledger, clock: Clock) -> Any:
         usage=reader,
         events=reader,
         status=reader,
+        retries=ledger.retries,
         budget=Budget(10**8, NoMetrics()),
         more=billing_endpoints(billing),
         pages=billing_pages(billing),
@@ -142,7 +144,7 @@ async def office(ledger_url: str, anyio_backend: str) -> AsyncIterator[Office]:
 async def stranger(office: Office) -> AsyncIterator[Office]:
     """Our own test key: it has its own data, and must see nothing of the live account's."""
     account = await office.ledger.accounts.account_for(office.key.account, Mode.TEST)
-    key, token = await office.ledger.api_keys.create(account, "stranger", frozenset(Scope))
+    key, token = await office.ledger.api_keys.create(by(account), key_for(account, "stranger", *Scope))
     other = Office(office.ledger, office.clock, key, token)
     yield other
     await other.client.aclose()

@@ -9,10 +9,11 @@ import pytest
 
 from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
 from ingest_gateway.ingest.budget import Budget
-from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters
+from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
 from schemas.account import Mode, Scope
 from schemas.ids import AccountId
 from schemas.metrics import NoMetrics
+from tests.contracts.acts import by, key_for
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.http.fakes import FakeIntake, FakeReader, FakeSink
 
@@ -30,6 +31,7 @@ class World:
         self.accounts = MemoryAccounts(self.books)
         self.api_keys = MemoryApiKeys(self.books)
         self.meters = MemoryMeters(self.books)
+        self.retries = MemoryRetries(self.books)
         self.reader = FakeReader()
         self.intake = FakeIntake()
         self.sink = FakeSink()
@@ -50,6 +52,7 @@ class World:
             "usage": self.reader,
             "events": self.reader,
             "status": self.reader,
+            "retries": self.retries,
             "budget": Budget(10**8, NoMetrics()),
         }
         surroundings = Surroundings(
@@ -61,7 +64,7 @@ class World:
     async def key(self, account: AccountId | None = None, *scopes: Scope) -> dict[str, str]:
         """The headers of a new key: of our live account and with all scopes, unless said otherwise."""
         owner = account or self.ours[Mode.LIVE]
-        _, token = await self.api_keys.create(owner, "test", frozenset(scopes) or ALL_SCOPES)
+        _, token = await self.api_keys.create(by(owner), key_for(owner, "test", *(scopes or ALL_SCOPES)))
         return {"authorization": f"Bearer {token}"}
 
 

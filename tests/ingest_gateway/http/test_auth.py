@@ -7,6 +7,8 @@ import pytest
 from ingest_gateway.api.auth import Authenticator
 from schemas.account import ApiKey, Mode, Scope
 from schemas.errors import StoreFailed
+from schemas.timestamps import DAY
+from tests.contracts.acts import by, key_for
 from tests.ingest_gateway.http.conftest import World
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +47,7 @@ async def test_the_refusals_are_the_contract_s(world: World, header: str | None,
 
 async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, str]) -> None:
     """Revoked over the API, a key that was good a moment ago is refused by the very next request."""
-    key, token = await world.api_keys.create(world.ours[Mode.LIVE], "k", frozenset({Scope.READ}))
+    key, token = await world.api_keys.create(by(world.ours[Mode.LIVE]), key_for(world.ours[Mode.LIVE]))
     victim = {"authorization": f"Bearer {token}"}
     assert (await world.client.get("/v1/meters", headers=victim)).status_code == 200
     assert (await world.client.post(f"/v1/keys/{key.id}/revoke", headers=auth)).status_code == 200
@@ -58,12 +60,27 @@ async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, st
     }
 
 
+async def test_an_expired_key_is_told_so(world: World) -> None:
+    """To the microsecond, even where the key was good a moment ago, and with what to do."""
+    account, ends = world.ours[Mode.LIVE], world.clock.now + DAY
+    _, token = await world.api_keys.create(by(account), key_for(account, expires_at=ends))
+    headers = {"authorization": f"Bearer {token}"}
+    world.clock.now = ends - 1
+    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
+    world.clock.now = ends
+    for _ in range(2):
+        reply = await world.client.get("/v1/meters", headers=headers)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (401, "API_KEY_EXPIRED")
+        assert "POST /v1/keys" in reply.json()["error"]["message"]
+        world.seconds += 10.0
+
+
 async def test_a_revocation_elsewhere_counts_within_seconds(world: World) -> None:
     """A key revoked by another process is refused once what was remembered of it is too old."""
-    key, token = await world.api_keys.create(world.ours[Mode.LIVE], "k", frozenset({Scope.READ}))
+    key, token = await world.api_keys.create(by(world.ours[Mode.LIVE]), key_for(world.ours[Mode.LIVE]))
     headers = {"authorization": f"Bearer {token}"}
     assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
-    await world.api_keys.revoke(key.account, key.id)
+    await world.api_keys.revoke(by(key.account), key.id)
     assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
     world.seconds += 3.0
     assert (await world.client.get("/v1/meters", headers=headers)).status_code == 401
@@ -133,7 +150,7 @@ def _key(revoked_at: int | None = None) -> ApiKey:
 async def test_many_requests_ask_the_ledger_once() -> None:
     """A hundred simultaneous requests with one unknown key cost one look-up, and the next ones none."""
     keys = Keys(_key())
-    authenticator = Authenticator(keys, lambda: 0.0)  # type: ignore[arg-type]  # only `find` is used
+    authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = [asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x")) for _ in range(100)]
     await keys.reached.wait()
     keys.open.set()
@@ -145,7 +162,7 @@ async def test_many_requests_ask_the_ledger_once() -> None:
 async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
     """A look-up that was under way when the key was revoked does not keep it alive."""
     keys = Keys(_key())
-    authenticator = Authenticator(keys, lambda: 0.0)  # type: ignore[arg-type]  # only `find` is used
+    authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x"))
     await keys.reached.wait()
     authenticator.forget("c1")
@@ -159,7 +176,7 @@ async def test_what_is_remembered_is_bounded() -> None:
     """More good keys than fit push others out; all are still let in."""
     keys = Keys(_key())
     keys.open.set()
-    authenticator = Authenticator(keys, lambda: 0.0, capacity=4)  # type: ignore[arg-type]  # only `find` is used
+    authenticator = Authenticator(keys, lambda: 0.0, lambda: 0, capacity=4)  # type: ignore[arg-type]  # only `find` is used
     for number in range(20):
         await authenticator.key_of(b"Bearer ak_live_%d" % number)
         assert len(authenticator._known) <= 4

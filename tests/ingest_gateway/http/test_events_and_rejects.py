@@ -153,7 +153,7 @@ async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: di
         ({}, "ids"),
         ({"ids": []}, "ids"),
         ({"ids": "rej_1"}, "ids"),
-        ({"ids": [1]}, "ids"),
+        ({"ids": [1]}, "ids[0]"),
         ({"ids": ["r"] * 1001}, "ids"),
         ({"ids": ["r"], "meter": "tokens"}, "ids"),
         ({"meter": 5}, "meter"),
@@ -164,8 +164,24 @@ async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: di
 async def test_replay_wants_to_know_which(kept: World, auth: dict[str, str], body: object, field: str) -> None:
     """A request that does not clearly say which rejects it means replays none."""
     reply = await kept.client.post("/v1/rejects/replay", headers=auth, json=body)
-    assert (reply.status_code, reply.json()["error"]["details"]["field"]) == (400, field)
+    details = reply.json()["error"]["details"]
+    told = details[0] if isinstance(details, list) else details
+    assert (reply.status_code, told["field"]) == (400, field)
     assert kept.sink.frames == []
+
+
+async def test_a_repeated_replay_is_answered_as_before(kept: World, auth: dict[str, str]) -> None:
+    """And puts nothing into the log again, even where it would find other rejects by now."""
+    headers = auth | {"idempotency-key": "k1"}
+    first = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    kept.reader.kept.append(kept_reject(kept.ours[Mode.LIVE], 77))
+    frames = len(kept.sink.frames)
+    again = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    assert again.json()["replay"] == first.json()["replay"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(kept.sink.frames) == frames
+    other = await kept.client.post("/v1/rejects/replay", headers=headers, json={"code": "VALUE_MISSING"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_status_tells_lag_and_rejects(kept: World, auth: dict[str, str]) -> None:

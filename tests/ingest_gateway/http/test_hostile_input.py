@@ -2,13 +2,15 @@
 
 from contextlib import suppress
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.api.accept import best_of
 from ingest_gateway.api.problems import NotAcceptable
 from ingest_gateway.api.query import Query
-from ingest_gateway.api.routes_usage import PARAMETERS, read_usage_query
+from ingest_gateway.api.routes_usage import read_usage_query
+from ingest_gateway.api.usage_records import UsageParameters
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter
@@ -27,7 +29,8 @@ METER = Meter(
 VALUES = st.sampled_from(
     ["2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "day", "Europe/Berlin", "model", "5", "", "%2B", "%00", "%ff"]
 ) | st.text(max_size=20)
-FIELDS = st.tuples(st.sampled_from([*PARAMETERS, "filter[model]", "filter[x]", "other"]), VALUES)
+NAMES = [field.encode_name for field in msgspec.structs.fields(UsageParameters)]
+FIELDS = st.tuples(st.sampled_from([*NAMES, "filter[model]", "filter[x]", "other"]), VALUES)
 URLS = st.lists(FIELDS, max_size=8).map(lambda fields: "&".join(f"{name}={value}" for name, value in fields))
 
 
@@ -35,7 +38,7 @@ URLS = st.lists(FIELDS, max_size=8).map(lambda fields: "&".join(f"{name}={value}
 def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
     """What passes is a question about whole minutes, of a sane size; all else is Invalid."""
     with suppress(Invalid):
-        question = read_usage_query(Query.parse(text, PARAMETERS), AccountId("a"), METER)
+        question = read_usage_query(Query.asked(text, UsageParameters), AccountId("a"), METER)
         assert question.start < question.end
         assert question.start % MINUTE == question.end % MINUTE == 0
         assert 1 <= question.limit <= 10_000

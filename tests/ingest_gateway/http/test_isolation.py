@@ -18,6 +18,7 @@ from schemas.ids import AccountId
 from schemas.listing import EventQuery, RejectQuery
 from schemas.metrics import NoMetrics
 from schemas.usage import UsageQuery
+from tests.contracts.acts import by, key_for
 from tests.ingest_gateway.http.conftest import ALL_SCOPES, TOKENS, World
 from tests.ingest_gateway.http.fakes import kept_reject, stored_event
 
@@ -68,10 +69,11 @@ def every_endpoint(world: World) -> list[Endpoint]:
         usage=world.reader,
         events=world.reader,
         status=world.reader,
+        retries=world.retries,
         budget=Budget(1, NoMetrics()),
     )
     around = Surroundings(clock=world.clock, arrival=world.clock, timer=lambda: 0.0)
-    return endpoints(ports, Policy(partitions=2), around, Authenticator(world.api_keys, around.timer))
+    return endpoints(ports, Policy(partitions=2), around, Authenticator(world.api_keys, around.timer, around.clock))
 
 
 class Victim:
@@ -85,7 +87,7 @@ class Victim:
 
 
 async def furnish(world: World, account: AccountId) -> Victim:
-    key, token = await world.api_keys.create(account, f"{SECRET}-key", ALL_SCOPES)
+    key, token = await world.api_keys.create(by(account), key_for(account, f"{SECRET}-key", *ALL_SCOPES))
     headers = {"authorization": f"Bearer {token}"}
     for code in ("tokens", SECRET):
         await world.client.post("/v1/meters", headers=headers, json=TOKENS | {"code": code, "name": SECRET})

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters
+from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode
 from schemas.ids import AccountId
 from tests.contracts.api_keys import Clock
 from tests.rating.ledger.postgresql import Server
 
-MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters]
+MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRetries]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger | MemoryLedger]:
     if request.param == "memory":
         books = MemoryBooks(clock, _counted("c{:024}"), _counted("{:032}"))
-        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books)
+        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books), MemoryRetries(books)
         return
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
@@ -69,6 +69,11 @@ def api_keys(ledger: Ledger | MemoryLedger) -> object:
 @pytest.fixture
 def meters(ledger: Ledger | MemoryLedger) -> object:
     return ledger[2]
+
+
+@pytest.fixture
+def retries(ledger: Ledger | MemoryLedger) -> object:
+    return ledger[3]
 
 
 @pytest.fixture

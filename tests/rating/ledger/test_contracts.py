@@ -3,6 +3,7 @@
 from tests.contracts.accounts import AccountsContract
 from tests.contracts.api_keys import ApiKeysContract
 from tests.contracts.meters import MetersContract
+from tests.contracts.retries import RetriesContract
 
 
 class TestAccounts(AccountsContract):
@@ -10,6 +11,10 @@ class TestAccounts(AccountsContract):
 
 
 class TestApiKeys(ApiKeysContract):
+    """On each ledger."""
+
+
+class TestRetries(RetriesContract):
     """On each ledger."""
 
 

@@ -85,7 +85,7 @@ def _create_audit_log() -> None:
         sa.Column("account_id", sa.String(25), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.String(64), nullable=False),
-        sa.Column("request_id", sa.String(64), nullable=False),
+        sa.Column("request_id", sa.String(128), nullable=False),
         sa.Column("action", sa.String(64), nullable=False),
         sa.Column("subject", sa.String(64), nullable=False),
         sa.Column("before", sa.Text),
