@@ -10,10 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest_gateway.api.auth import Authenticator
 from ingest_gateway.api.edge import Edge
-from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.api.endpoint import Endpoint, OpenEndpoint
 from ingest_gateway.api.guard import Guard, Methods
-from ingest_gateway.api.health import Check, Health, MetricsPage, Page
+from ingest_gateway.api.health import Check, Health, MetricsPage
 from ingest_gateway.api.limits import RateLimit
+from ingest_gateway.api.openapi.pages import reference
 from ingest_gateway.api.rates import Rates
 from ingest_gateway.api.replays import Replays
 from ingest_gateway.api.request_id import RequestIds
@@ -50,8 +51,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What must work for the service to be ready, by name."""
     more: Sequence[Endpoint] = ()
     """Endpoints that other packages bring along."""
-    pages: Sequence[Route] = ()
-    """What they show to people without a key."""
+    pages: Sequence[OpenEndpoint] = ()
+    """What they show to people without a key; one page may answer several methods."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,12 +103,13 @@ def create_app(ports: Ports, policy: Policy, around: Surroundings) -> ASGIApp:
         Route(path, Methods({endpoint.method: guard(endpoint) for endpoint in group}))
         for path, group in groupby(table, key=lambda endpoint: endpoint.path)
     ]
-    return _edged([*routes, *ports.pages, *_open_routes(ports.checks, around)], rates[False], around)
+    pages = [*ports.pages, *health_pages(ports.checks, around)]
+    return _edged([*routes, *_opened([*pages, *reference(table, pages)])], rates[False], around)
 
 
 def create_health_app(checks: Mapping[str, Check], around: Surroundings) -> ASGIApp:
     """Health and numbers alone: of a process that answers nobody else, or that shares its port with others."""
-    return _edged(_open_routes(checks, around), RateLimit(0, around.clock), around)
+    return _edged(_opened(health_pages(checks, around)), RateLimit(0, around.clock), around)
 
 
 def _edged(routes: Sequence[Route], rate: RateLimit, around: Surroundings) -> ASGIApp:
@@ -138,14 +140,13 @@ def endpoints(ports: Ports, policy: Policy, around: Surroundings, authenticator:
     ]
 
 
-def _open_routes(checks: Mapping[str, Check], around: Surroundings) -> list[Route]:
-    health = Health(checks, around.logger)
+def health_pages(checks: Mapping[str, Check], around: Surroundings) -> list[OpenEndpoint]:
     metrics = MetricsPage(around.render_metrics, around.metrics_type)
-    return [
-        Route("/healthz", Page(health.alive)),
-        Route("/readyz", Page(health.ready)),
-        Route("/metrics", Page(metrics.show)),
-    ]
+    return [*Health(checks, around.logger).endpoints(), *metrics.endpoints()]
+
+
+def _opened(pages: Sequence[OpenEndpoint]) -> list[Route]:
+    return [Route(page.path, page.page) for page in {page.path: page for page in pages}.values()]
 
 
 async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:

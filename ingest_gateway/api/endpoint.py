@@ -127,6 +127,14 @@ class Call:
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
+class OpenEndpoint(NamedTuple):
+    """What is answered to everyone, without a key, by GET; it is told the request's id."""
+
+    path: str
+    answer: Callable[[str], Awaitable[Reply]]
+    about: About
+
+
 class Endpoint(NamedTuple):
     """One line of the table of all endpoints."""
 

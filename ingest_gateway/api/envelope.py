@@ -10,6 +10,7 @@ from ingest_gateway.api.problems import Headers, Problem
 from schemas.quantity import to_text
 
 JSON = b"application/json"
+_NO_CONTENT = 204
 
 
 class Reply:
@@ -25,7 +26,7 @@ class Reply:
 
     async def send(self, send: Send) -> None:
         headers: Headers = [(b"content-length", b"%d" % len(self.body))]
-        if self.body:
+        if self.status != _NO_CONTENT:
             headers.append((b"content-type", self.media_type))
         if self.headers:
             headers += self.headers

@@ -46,7 +46,11 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CloudEvents = Annotated[list[CloudEvent], Meta(min_length=1, max_length=BATCH_EVENTS)]
-Lines = Annotated[str, Meta(description="One JSON event a line.", examples=["{…}\n{…}\n"])]
+_LINE = (
+    '{"event_name":"api.request","idempotency_key":"req_45c48cce","customer_id":"cm5x9z8nv0000h85r7l9p2k1m",'
+    '"timestamp":"2026-11-21T10:30:00Z","properties":{"tokens":1500}}\n'
+)
+Lines = Annotated[str, Meta(description="One JSON event a line.", examples=[_LINE])]
 
 
 class IngestParameters(msgspec.Struct, frozen=True, kw_only=True):

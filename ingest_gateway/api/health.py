@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated
 
+from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
+from ingest_gateway.api.endpoint import About, OpenEndpoint
 from ingest_gateway.api.envelope import Reply, success
 from ingest_gateway.api.problems import MethodNotAllowed, NotReady
+from ingest_gateway.api.status_records import Alive, Ready
 from schemas.logs import Logger
 
 CHECK_SECONDS = 2.0
@@ -37,6 +41,11 @@ class Health:
         self._logger = logger
         self._seconds = seconds
 
+    def endpoints(self) -> list[OpenEndpoint]:
+        alive = About("Is the process there?", gives=Alive, operation="get_health")
+        ready = About("Does every part work?", gives=Ready, operation="get_readiness", fails=(503,))
+        return [OpenEndpoint("/healthz", self.alive, alive), OpenEndpoint("/readyz", self.ready, ready)]
+
     async def alive(self, request_id: str) -> Reply:
         return success(request_id, {"status": "ok"})
 
@@ -62,12 +71,20 @@ class Health:
         return "ok"
 
 
+Numbers = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.7e+08\n"])]
+
+
 class MetricsPage:
     """The numbers, as `render` gives them."""
 
     def __init__(self, render: Callable[[], bytes], media_type: str) -> None:
         self._render = render
         self._media_type = media_type.encode()
+
+    def endpoints(self) -> list[OpenEndpoint]:
+        media_type = self._media_type.partition(b";")[0].decode()
+        about = About("Numbers for Prometheus", operation="get_metrics", also_gives={media_type: Numbers})
+        return [OpenEndpoint("/metrics", self.show, about)]
 
     async def show(self, _request_id: str) -> Reply:
         return Reply(200, self._render(), self._media_type)

@@ -39,10 +39,10 @@ class MeterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         PropertyPath | None, Meta(description="What of an event is counted; `count` takes none, all others need it.")
     ] = None
     group_by: Annotated[
-        dict[GroupKey, PropertyPath] | None,
-        Meta(max_length=GROUPS, description="Group key to property: usage can be asked for by these."),
+        Annotated[dict[GroupKey, PropertyPath], Meta(max_length=GROUPS)] | None,
+        Meta(description="Group key to property: usage can be asked for by these."),
     ] = None
-    filters: Annotated[list[FilterRequest] | None, Meta(max_length=FILTERS)] = None
+    filters: Annotated[list[FilterRequest], Meta(max_length=FILTERS)] | None = None
     unit: Unit | None = None
 
 

@@ -1,6 +1,6 @@
 """How the service is, and what a refusal looks like, as answers tell it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -71,9 +71,7 @@ class ErrorResponseError(msgspec.Struct, kw_only=True):
 
     code: Annotated[str, Meta(description="For machines.")]
     message: Annotated[str, Meta(description="For people.")]
-    details: Annotated[
-        object, Meta(description="More about it, such as `{field}`, or a list of all mistakes; or null.")
-    ]
+    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes; or null.")]
 
 
 class ErrorResponse(msgspec.Struct, kw_only=True):

@@ -15,8 +15,13 @@ LARGEST_TOP = 10_000
 CUSTOMERS = 1000
 
 Minute = Annotated[Moment, Meta(examples=["2026-11-01T00:00:00Z"])]
-Csv = Annotated[str, Meta(description="A line for each row, a column for each group.")]
-Parquet = Annotated[bytes, Meta(description="The rows as columns, values as decimals.")]
+_ROWS = (
+    "meter,customer_id,window_start,window_end,group.model,value\r\n"
+    "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
+)
+Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
+Parquet = bytes
+"""The same rows as columns, times and decimals as such."""
 
 
 class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):

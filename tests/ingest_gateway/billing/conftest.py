@@ -28,8 +28,9 @@ class Office:
         self.ledger = ledger
         self.clock = clock
         self.key = key
+        self.app = _app(ledger, clock)
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(_app(ledger, clock)),
+            transport=httpx.ASGITransport(self.app),
             base_url="http://tallyhouse",
             headers={"authorization": f"Bearer {token}"},
         )

@@ -1,0 +1,1 @@
+"""The API described: from the table of endpoints to a document for machines and a page for people."""

@@ -1,0 +1,67 @@
+"""What the operations are called, and the areas they are listed under: made from method and path."""
+
+from collections.abc import Sequence
+
+_VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}
+_SERVICE = "Service"
+
+
+def operation_id(method: str, path: str) -> str:
+    """`GET /v1/customers` is `list_customers`, `POST /v1/keys/{id}/revoke` is `revoke_key`."""
+    parts = _parts(path)
+    *before, last = parts
+    owner = _singular(before[-2]) if len(before) > 1 and _is_variable(before[-1]) else ""
+    if _is_variable(last):
+        return _joined(_VERBS[method], _chain(before))
+    if method == "GET" and owner:
+        return _joined("list" if last.endswith("s") else "get", owner, last)
+    if method == "GET":
+        verb = "list" if not before and last.endswith("s") else "get" if not before else last
+        return _joined(verb, last if not before else before[-1])
+    if owner and not last.endswith("s"):
+        verb, _, what = last.partition("-")
+        return _joined(verb, owner, what)
+    if owner or not before:
+        return _joined(_VERBS[method], owner, _singular(last))
+    return _joined(last, before[-1])
+
+
+def area(path: str) -> str:
+    """The tag."""
+    if not path.startswith(("/v1/", "/api/v1/")):
+        return _SERVICE
+    return _parts(path)[0].replace("-", " ").capitalize()
+
+
+def resource(path: str, variable: str) -> str:
+    """What a variable part of a path stands for: `{id}` of `/v1/customers/{id}` for one of the customers."""
+    parts = path.strip("/").split("/")
+    return parts[parts.index(f"{{{variable}}}") - 1]
+
+
+def singular(words: str) -> str:
+    return _singular(words)
+
+
+def variables(path: str) -> list[str]:
+    return [part.strip("{}") for part in path.split("/") if _is_variable(part)]
+
+
+def _parts(path: str) -> list[str]:
+    return path.removeprefix("/api").removeprefix("/v1").strip("/").split("/")
+
+
+def _chain(parts: Sequence[str]) -> str:
+    return "_".join(_singular(part) for part in parts if not _is_variable(part))
+
+
+def _is_variable(part: str) -> bool:
+    return part.startswith("{")
+
+
+def _singular(words: str) -> str:
+    return words[:-1] if words.endswith("s") and not words.endswith("ss") else words
+
+
+def _joined(*words: str) -> str:
+    return "_".join(word for word in words if word).replace("-", "_").replace(".", "_")

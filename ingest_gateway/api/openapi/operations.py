@@ -1,0 +1,86 @@
+"""One endpoint as an OpenAPI operation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ingest_gateway.api.endpoint import About, Endpoint, OpenEndpoint
+from ingest_gateway.api.openapi import refusals
+from ingest_gateway.api.openapi.examples import example_of
+from ingest_gateway.api.openapi.names import area, operation_id
+from ingest_gateway.api.openapi.parameters import IDEMPOTENCY_KEY, path_parameters, query_parameters
+from ingest_gateway.api.openapi.schemas import schema_of
+from schemas.account import Scope
+
+Described = dict[str, Any]
+
+JSON = "application/json"
+HEADERS: Described = {
+    name: {"$ref": f"#/components/headers/{name}"}
+    for name in ("X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+}
+_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell"}
+
+
+def operation(endpoint: Endpoint) -> Described:
+    about = endpoint.about
+    may_repeat = endpoint.method == "POST" and endpoint.scope is not Scope.INGEST
+    parameters = [
+        *path_parameters(endpoint.path),
+        *query_parameters(about),
+        *([IDEMPOTENCY_KEY] if may_repeat else []),
+    ]
+    described = _head(about, endpoint.method, endpoint.path) | {
+        "description": " ".join(filter(None, (about.more, refusals.scope_of(endpoint.scope)))),
+        "security": [{"bearerAuth": [endpoint.scope.value]}],
+    }
+    if parameters:
+        described["parameters"] = parameters
+    if about.takes is not None:
+        described["requestBody"] = {"required": True, "content": _content(about.takes, about.also_takes)}
+    answered = {str(about.status): _answer(about, may_repeat=may_repeat)}
+    return described | {"responses": answered | refusals.responses(refusals.statuses_of(endpoint))}
+
+
+def open_operation(endpoint: OpenEndpoint) -> Described:
+    about = endpoint.about
+    answered = {str(about.status): _answer(about, may_repeat=False)}
+    described = _head(about, "GET", endpoint.path) | {"description": about.more or "No key is needed.", "security": []}
+    return described | {"responses": answered | refusals.responses(refusals.statuses_of_open(endpoint))}
+
+
+def kinds_of(about: About) -> Iterator[Any]:
+    """Every type that the operation speaks of."""
+    for kind in (about.takes, about.gives, *about.also_takes.values(), *about.also_gives.values(), about.asks):
+        yield from kind if isinstance(kind, tuple) else () if kind is None else (kind,)
+
+
+def _head(about: About, method: str, path: str) -> Described:
+    name = about.operation or operation_id(method, path)
+    return {"operationId": name, "summary": about.summary, "tags": [area(path)]}
+
+
+def _answer(about: About, *, may_repeat: bool) -> Described:
+    headers = dict(HEADERS)
+    if may_repeat:
+        headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
+    answered: Described = {"description": _REASONS[about.status], "headers": headers}
+    if about.gives is not None or about.also_gives:
+        answered["content"] = _content(about.gives, about.also_gives)
+    return answered
+
+
+def _content(kind: Any, others: Any) -> Described:
+    given = {} if kind is None else {JSON: kind}
+    return {media_type: _media(each) for media_type, each in (given | dict(others)).items()}
+
+
+def _media(kind: Any) -> Described:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if kind is bytes:
+        return {}
+    examples = {_name(each): {"value": example_of(each)} for each in kinds}
+    return {"schema": schema_of(kind), "examples": examples}
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", "several") if isinstance(kind, type) else "several"

@@ -1,0 +1,37 @@
+"""The whole app over a ledger on SQLite, and the document that it describes itself by."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rating.ledger.opening import open_ledger
+from tests.contracts.api_keys import Clock
+from tests.ingest_gateway.billing.conftest import Office
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def office(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Office]:
+    clock = Clock()
+    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock) as ledger:
+        made = await ledger.accounts.bootstrap(None)
+        assert made is not None
+        own = Office(ledger, clock, *made)
+        yield own
+        await own.client.aclose()
+
+
+@pytest.fixture
+async def document(office: Office) -> Document:
+    reply = await office.client.get("/openapi.json", headers={"authorization": ""})
+    assert reply.headers["content-type"] == "application/json"
+    described: Document = reply.json()
+    return described

@@ -1,0 +1,133 @@
+"""The document tells every route and nothing else, and its examples are what it says they are."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from starlette.routing import Router
+
+from ingest_gateway.api.edge import Edge
+from ingest_gateway.api.endpoint import Endpoint
+from ingest_gateway.api.guard import Methods
+from tests.ingest_gateway.billing.conftest import Office
+from tests.ingest_gateway.openapi.conftest import Document
+
+pytestmark = pytest.mark.anyio
+
+
+def operations_of(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def guarded(office: Office) -> Iterator[Endpoint]:
+    """What the app itself routes to, with a key."""
+    assert isinstance(office.app, Edge)
+    assert isinstance(office.app._app, Router)
+    for route in office.app._app.routes:
+        methods = route.app  # type: ignore[attr-defined]  # all of ours are routes to an app
+        if isinstance(methods, Methods):
+            yield from (guard._endpoint for guard in methods._guards.values())
+
+
+async def test_every_route_is_told_and_nothing_else(office: Office, document: Document) -> None:
+    """Method by method, open pages too."""
+    assert isinstance(office.app, Edge)
+    assert isinstance(office.app._app, Router)
+    keyed = {(endpoint.method, endpoint.path) for endpoint in guarded(office)}
+    paths = {route.path for route in office.app._app.routes}  # type: ignore[attr-defined]  # all of ours have one
+    opened = {("GET", path) for path in paths - {path for _, path in keyed}}
+    assert {(method, path) for method, path, _ in operations_of(document)} == keyed | opened
+
+
+async def test_nothing_is_left_untold(office: Office, document: Document) -> None:
+    """Each endpoint has a summary and an answer; one that changes something by POST or PATCH says what it takes."""
+    for endpoint in guarded(office):
+        about = endpoint.about
+        assert about.summary, endpoint
+        assert about.gives is not None or about.status == 204, endpoint
+        bodiless = endpoint.method in ("GET", "DELETE") or endpoint.path.rpartition("/")[2] in BODILESS
+        assert bodiless or about.takes is not None, endpoint
+
+
+BODILESS = ("revoke", "finalize", "void", "mark-uncollectible", "publish", "portal-link", "portal-links")
+"""What is said by the path alone."""
+
+
+async def test_operations_have_names_of_their_own(document: Document) -> None:
+    """Which clients are generated from."""
+    names = [operation["operationId"] for _, _, operation in operations_of(document)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names)
+
+
+async def test_every_reference_leads_somewhere(document: Document) -> None:
+    """And a record's name is its own."""
+    for reference in _references(document):
+        place: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+    assert all(re.fullmatch("[A-Za-z]+", name) for name in document["components"]["schemas"])
+
+
+async def test_every_example_is_what_it_is_an_example_of(document: Document) -> None:
+    """Of parameters, bodies and answers: each is there, whole, and valid against its schema."""
+    tried = 0
+    for where, schema, examples in _exemplified(document):
+        assert examples, where
+        for example in examples:
+            errors = [str(error) for error in _validator(document, schema).iter_errors(example)]
+            assert errors == [], (where, example)
+            tried += 1
+    assert tried > 60
+
+
+async def test_ids_of_posts_may_be_repeated(document: Document) -> None:
+    """Every POST but those of events takes an Idempotency-Key, and says so."""
+    for method, path, operation in operations_of(document):
+        named = {each["name"] for each in operation.get("parameters", [])}
+        expected = method == "POST" and operation["security"] != [{"bearerAuth": ["ingest"]}]
+        assert ("Idempotency-Key" in named) == expected, path
+
+
+async def test_it_is_built_once(office: Office) -> None:
+    """The same bytes each time, for everyone."""
+    for path in ("/openapi.json", "/docs"):
+        first, second = [await office.client.get(path, headers={"authorization": ""}) for _ in range(2)]
+        assert first.status_code == 200
+        assert first.content == second.content
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _exemplified(document: Document) -> Iterator[tuple[str, Any, list[Any]]]:
+    for _, path, operation in operations_of(document):
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for told in (*bodies, *operation["responses"].values()):
+            for media_type, media in told.get("content", {}).items():
+                if media:  # of what is no text there is nothing to show
+                    examples = [example["value"] for example in media["examples"].values()]
+                    yield f"{path} {media_type}", media["schema"], examples
+        for parameter in operation.get("parameters", []):
+            if "example" in parameter:
+                yield f"{path} {parameter['name']}", parameter["schema"], [parameter["example"]]
+    for name, told in document["components"]["responses"].items():
+        media = told["content"]["application/json"]
+        yield name, media["schema"], [example["value"] for example in media["examples"].values()]
+
+
+def _validator(document: Document, schema: Any) -> Any:
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "components": document["components"]}
+    return jsonschema_rs.validator_for(whole | {"allOf": [schema]})

@@ -1,0 +1,95 @@
+"""No route shows or changes another account's things, whatever is asked: generated from the API's document."""
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rating.ledger.database import Database
+from rating.ledger.tables import metadata
+from schemas.account import ApiKey, Mode, Scope
+from schemas.ids import AccountId
+from tests.contracts.acts import by, key_for
+from tests.ingest_gateway.billing.conftest import Office
+from tests.ingest_gateway.openapi.conftest import Document
+from tests.ingest_gateway.openapi.test_document import operations_of
+from tests.ingest_gateway.openapi.victim import MARK, Things, example_body, fail_of_unknown, furnish
+
+pytestmark = pytest.mark.anyio
+
+USED = "last_used_at"
+
+
+@pytest.fixture(params=["another company", "our test key"])
+async def stranger(request: pytest.FixtureRequest, office: Office) -> Office:
+    accounts = office.ledger.accounts
+    if request.param == "our test key":
+        account = await accounts.account_for(office.key.account, Mode.TEST)
+    else:
+        company = await accounts._database.write(lambda connection: accounts._add_company(connection, office.clock()))
+        account = company[Mode.LIVE]
+    key, token = await office.ledger.api_keys.create(by(account), key_for(account, "stranger", *Scope))
+    return Office(office.ledger, office.clock, key, token)
+
+
+async def test_no_route_crosses_accounts(office: Office, stranger: Office, document: Document) -> None:
+    """With the victim's ids in path, query and body, a stranger sees nothing of it and changes nothing of it."""
+    things = await furnish(office, document)
+    fail_of_unknown(things, document)
+    before = await _rows_of(office.ledger.accounts._database, office.key)
+    tried = 0
+    guarded = [each for each in operations_of(document) if each[2]["security"]]
+    # The victim's things first: later the stranger makes its own, of which some may have the same code.
+    for method, path, operation in sorted(guarded, key=lambda each: "{" not in each[1]):
+        reply_text, status, named = await _ask(stranger, things, method, path, operation)
+        assert status < 500, (method, path, reply_text)
+        if "{" in path:
+            assert status == 404, (method, path, reply_text)
+        assert [secret for secret in things.secrets() - named if secret in reply_text] == [], (method, path)
+        tried += 1
+    assert tried > 15
+    assert await _rows_of(office.ledger.accounts._database, office.key) == before
+
+
+async def test_the_victim_itself_is_let_in(office: Office, document: Document) -> None:
+    """Else the test above would prove nothing: with its own key, every thing is there."""
+    things = await furnish(office, document)
+    for method, path, operation in operations_of(document):
+        if method == "GET" and "{" in path and operation["security"]:
+            text, status, _ = await _ask(office, things, method, path, operation)
+            assert status == 200, (path, text)
+    assert MARK in (await office.client.get("/v1/customers")).text
+
+
+async def _ask(
+    office: Office, things: Things, method: str, path: str, operation: dict[str, Any]
+) -> tuple[str, int, set[str]]:
+    """The answer, its status, and which secrets the question itself named: an answer may repeat those."""
+    filled = things.filled(path)
+    assert filled is not None
+    query = {
+        each["name"]: things.body({each["name"]: each["example"]})[each["name"]]
+        for each in operation.get("parameters", [])
+        if each["in"] == "query" and "example" in each
+    }
+    body = json.dumps(things.body(example_body(operation)))
+    content = None if method == "GET" or body == "null" else body
+    reply = await office.client.request(method, filled, params=query, content=content)
+    asked = f"{filled} {query} {body}"
+    return reply.text, reply.status_code, {secret for secret in things.secrets() if secret in asked}
+
+
+async def _rows_of(database: Database, key: ApiKey) -> dict[str, list[Any]]:
+    """All that the ledger holds of an account: in tables that name it, its rows; in the others, rows of its things."""
+    return await database.read(lambda connection: _read(connection, key.account))
+
+
+def _read(connection: sa.Connection, account: AccountId) -> dict[str, list[Any]]:
+    found = {}
+    for table in metadata.sorted_tables:
+        columns = [column for column in table.c if column.name != USED]
+        rows = sa.select(*columns).order_by(*table.primary_key.columns)
+        if "account_id" in table.c:
+            found[table.name] = list(connection.execute(rows.where(table.c.account_id == account)))
+    return found

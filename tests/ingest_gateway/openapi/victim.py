@@ -1,0 +1,126 @@
+"""An account with something of everything, made by the API's own document: so new routes need no new lines here."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ingest_gateway.api.openapi.curl import variable
+from ingest_gateway.api.openapi.names import resource, variables
+from tests.ingest_gateway.billing.conftest import Office
+
+MARK = "hush"
+"""Stands in every text of the victim that a stranger could recognize."""
+
+SAME = {"subscribe": "subscription-signup-links", "i": "invoices"}
+"""Paths that name a thing by another word than the one it is made under."""
+
+REFERENCES = {
+    "customer_id": "customers",
+    "plan_code": "plans",
+    "target_plan_code": "plans",
+    "subscription_id": "subscriptions",
+    "invoice_id": "invoices",
+    "meter": "meters",
+}
+"""Fields of bodies that name another thing."""
+
+_MARKED = ("name", "description", "customer_memo", "footer", "first_name", "last_name")
+
+
+class Things:
+    """What was made, by the word of its path: whole documents."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+
+    def value(self, path: str, name: str) -> str | None:
+        """What the variable `name` of `path` is, of the thing of ours that it names."""
+        word = resource(path, name)
+        thing = self.made.get(SAME.get(word, word), {})
+        for field in (name, name.rpartition("_")[2], "id"):
+            if isinstance(thing.get(field), str):
+                return str(thing[field])
+        return None
+
+    def filled(self, path: str) -> str | None:
+        """The path of our own thing; None where some part of it is not made (yet)."""
+        for name in variables(path):
+            value = self.value(path, name)
+            if value is None:
+                return None
+            path = path.replace(f"{{{name}}}", value)
+        return path
+
+    def variables(self) -> dict[str, str]:
+        """For the shell."""
+        places = {"customers": "id", "subscriptions": "id", "invoices": "id", "keys": "id"}
+        found = {variable(f"/v1/{word}/{{{name}}}", name): self.made.get(word, {}) for word, name in places.items()}
+        return {name: thing.get("id", "none") for name, thing in found.items()}
+
+    def body(self, example: Any) -> Any:
+        """The example, speaking of our things."""
+        if isinstance(example, list):
+            return [self.body(item) for item in example]
+        if not isinstance(example, dict):
+            return example
+        return {name: self._meant(name, value) for name, value in example.items()}
+
+    def _meant(self, name: str, value: Any) -> Any:
+        thing = self.made.get(REFERENCES.get(name, ""), {})
+        if isinstance(value, str) and thing:
+            return thing["code"] if name.endswith("code") or name == "meter" else thing["id"]
+        return self.body(value)
+
+    def secrets(self) -> set[str]:
+        """What nobody else may see."""
+        found = {thing[field] for thing in self.made.values() for field in ("id", "token") if thing.get(field)}
+        return found | {MARK}
+
+
+async def furnish(office: Office, document: dict[str, Any]) -> Things:
+    """Makes one of each thing that can be made, in whatever order works."""
+    things = Things()
+    wanted = _makers(document)
+    while wanted:
+        left = [maker for maker in wanted if not await _make(office, things, *maker)]
+        if len(left) == len(wanted):
+            pytest.fail(f"these examples make nothing: {[path for path, _ in left]}; mend samples.py or victim.py")
+        wanted = left
+    return things
+
+
+def fail_of_unknown(things: Things, document: dict[str, Any]) -> None:
+    """A path that cannot be filled would be a path that is not tried."""
+    for path in document["paths"]:
+        if things.filled(path) is None:
+            pytest.fail(f"{path}: nothing is known to fill it with; say in victim.py what makes such a thing")
+
+
+def _makers(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for path, methods in document["paths"].items():
+        post = methods.get("post", {})
+        if "201" in post.get("responses", {}):
+            found.append((path, example_body(post)))
+    return found
+
+
+def example_body(operation: dict[str, Any]) -> Any:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    return None if content is None else next(iter(content["examples"].values()))["value"]
+
+
+async def _make(office: Office, things: Things, path: str, example: Any) -> bool:
+    filled = things.filled(path)
+    if filled is None:
+        return False
+    body = things.body(example)
+    marked = {name: value if name not in _MARKED else f"{MARK} {value}" for name, value in (body or {}).items()}
+    office.clock.now += 1_000
+    reply = await office.client.post(filled, content=json.dumps(marked))
+    if reply.status_code != 201:
+        return False
+    resources = [value for value in reply.json().values() if isinstance(value, dict)]
+    things.made[path.rpartition("/")[2]] = resources[0]
+    return True
