@@ -15,7 +15,7 @@ from ingest_gateway.api.records import Record, read_query
 from ingest_gateway.ingest.budget import Budget, Share
 from schemas.account import ApiKey
 from schemas.account import Scope as KeyScope
-from schemas.errors import Invalid
+from schemas.errors import Invalid, NotFound
 from schemas.ids import AccountId
 
 DOCUMENT_BYTES = 256 * 1024
@@ -78,6 +78,8 @@ class Call:
     def path(self) -> dict[str, str]:
         """The variable parts of the path."""
         parts: dict[str, str] = self._scope["path_params"]
+        if any("\x00" in part for part in parts.values()):
+            raise NotFound("there is nothing at a path that holds a NUL character")
         return parts
 
     @property

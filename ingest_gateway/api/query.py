@@ -31,7 +31,7 @@ class Query:
     def parse(cls, text: bytes, known: Sequence[str]) -> Self:
         """`known` names may end in `[]`: then they are asked for as `name[key]=value`."""
         values: dict[str, list[str]] = {}
-        for name, value in _pairs(text):
+        for name, value in pairs_of(text):
             indexed = _INDEXED.fullmatch(name)
             if (f"{indexed[1]}[]" if indexed else name) not in known:
                 raise unknown_name("query parameter", name, known)
@@ -120,7 +120,8 @@ def to_moment(text: str, field: str) -> int:
     return moment
 
 
-def _pairs(text: bytes) -> list[tuple[str, str]]:
+def pairs_of(text: bytes) -> list[tuple[str, str]]:
+    """Names and values of a query string. Raises Invalid where it is none."""
     try:
         pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
     except (ValueError, UnicodeDecodeError) as error:

@@ -1,14 +1,13 @@
 """Requests as records, read by the type that also describes them: all mistakes told, unknown names with the nearest."""
 
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
 
 from ingest_gateway.api.mistakes import Mistakes
+from ingest_gateway.api.query import pairs_of
 from ingest_gateway.nearest import hint
-from schemas.errors import Invalid
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -38,7 +37,7 @@ def read_query(text: bytes, kind: type[Record]) -> Record:
     mistakes = Mistakes()
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
-    for name, value in _pairs(text):
+    for name, value in pairs_of(text):
         if name not in fields:
             mistakes.add(name[:_SHOWN], hint("query parameter", name[:_SHOWN], list(fields)))
         elif name in values:
@@ -96,10 +95,3 @@ def _told(field: str, message: str) -> tuple[str, str]:
     path = place.strip("`").removeprefix("$").removeprefix(".")
     where = field if not path else f"{field}{path}" if path.startswith("[") else f"{field}.{path}"
     return where, words[:1].lower() + words[1:].replace("`", "")
-
-
-def _pairs(text: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Invalid(f"the query string cannot be read: {error}") from error

@@ -13,12 +13,11 @@ def operation_id(method: str, path: str) -> str:
     owner = _singular(before[-2]) if len(before) > 1 and _is_variable(before[-1]) else ""
     if _is_variable(last):
         return _joined(_VERBS[method], _chain(before))
-    if method == "GET" and owner:
-        return _joined("list" if last.endswith("s") else "get", owner, last)
+    if method == "GET" and (owner or not before):
+        return _joined("list" if _is_plural(last) else "get", owner, last)
     if method == "GET":
-        verb = "list" if not before and last.endswith("s") else "get" if not before else last
-        return _joined(verb, last if not before else before[-1])
-    if owner and not last.endswith("s"):
+        return _joined(last, before[-1])
+    if owner and not _is_plural(last):
         verb, _, what = last.partition("-")
         return _joined(verb, owner, what)
     if owner or not before:
@@ -59,8 +58,12 @@ def _is_variable(part: str) -> bool:
     return part.startswith("{")
 
 
+def _is_plural(words: str) -> bool:
+    return words.endswith("s") and not words.endswith(("ss", "status", "settings"))
+
+
 def _singular(words: str) -> str:
-    return words[:-1] if words.endswith("s") and not words.endswith("ss") else words
+    return words[:-1] if _is_plural(words) else words
 
 
 def _joined(*words: str) -> str:

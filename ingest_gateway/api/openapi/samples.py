@@ -131,5 +131,5 @@ FIELDS: dict[str, Any] = {
     "window_start": _START,
 }
 
-CODES = {"meters": "tokens", "plans": "pro_monthly"}
-"""Things that are named by their maker."""
+CODES = {"meters": "tokens", "plans": "pro_monthly", "versions": "1"}
+"""Things that are named by their maker, or by their number."""

@@ -28,7 +28,8 @@ class Office:
         self.ledger = ledger
         self.clock = clock
         self.key = key
-        self.app = _app(ledger, clock)
+        self.reader = FakeReader()
+        self.app = _app(ledger, clock, self.reader)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url="http://tallyhouse",
@@ -87,8 +88,7 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     return envelope
 
 
-def _app(ledger: Ledger, clock: Clock) -> Any:
-    reader = FakeReader()
+def _app(ledger: Ledger, clock: Clock, reader: FakeReader) -> Any:
     billing = billing_ports(ledger, "https://bill.example/")
     ports = Ports(
         api_keys=ledger.api_keys,

@@ -79,6 +79,13 @@ async def test_a_long_request_id_fits_the_log(office: Office) -> None:
     assert (await office.get("/v1/audit"))["entries"][0]["request_id"] == "r" * 128
 
 
+@pytest.mark.parametrize("path", ["/v1/customers/%00", "/v1/meters/a%00", "/v1/keys/%00/revoke"])
+async def test_a_path_with_a_nul_is_not_there(office: Office, path: str) -> None:
+    """No database is asked for what it could not even hold."""
+    method = "POST" if path.endswith("revoke") else "GET"
+    assert (await office.client.request(method, path)).status_code == 404
+
+
 async def _key(office: Office) -> str:
     made: str = (await office.post("/v1/keys", {"name": "k", "scopes": ["read"]}))["api_key"]["id"]
     return made

@@ -41,9 +41,9 @@ async def test_every_operation_and_record_is_on_it(page: str, document: Document
 
 async def test_the_commands_work_as_printed(office: Office, page: str, document: Document) -> None:
     """In an account that has something of everything, none of them is misunderstood."""
-    ids = await furnish(office, document)
+    things = await furnish(office, document)
     shell = {"TALLYHOUSE_API_KEY": office.client.headers["authorization"].removeprefix("Bearer ")}
-    shell |= ids.variables()
+    shell |= things.variables(document["paths"])
     commands = [html.unescape(text) for text in _COMMAND.findall(page)]
     assert len(commands) == len(list(operations_of(document)))
     for command in commands:

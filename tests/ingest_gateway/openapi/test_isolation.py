@@ -1,7 +1,7 @@
 """No route shows or changes another account's things, whatever is asked: generated from the API's document."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +19,8 @@ from tests.ingest_gateway.openapi.victim import MARK, Things, example_body, fail
 pytestmark = pytest.mark.anyio
 
 USED = "last_used_at"
+COUNTER = "meter_sets"
+"""Counts the meter sets of all accounts, so everyone's meters move it."""
 
 
 @pytest.fixture(params=["another company", "our test key"])
@@ -49,7 +51,10 @@ async def test_no_route_crosses_accounts(office: Office, stranger: Office, docum
         assert [secret for secret in things.secrets() - named if secret in reply_text] == [], (method, path)
         tried += 1
     assert tried > 15
-    assert await _rows_of(office.ledger.accounts._database, office.key) == before
+    after = await _rows_of(office.ledger.accounts._database, office.key)
+    assert after.own == before.own
+    lost = {name: rows - after.shared[name] for name, rows in before.shared.items()}
+    assert {name: rows for name, rows in lost.items() if rows} == {}
 
 
 async def test_the_victim_itself_is_let_in(office: Office, document: Document) -> None:
@@ -80,16 +85,25 @@ async def _ask(
     return reply.text, reply.status_code, {secret for secret in things.secrets() if secret in asked}
 
 
-async def _rows_of(database: Database, key: ApiKey) -> dict[str, list[Any]]:
-    """All that the ledger holds of an account: in tables that name it, its rows; in the others, rows of its things."""
+class Rows(NamedTuple):
+    """What the ledger holds, by table."""
+
+    own: dict[str, set[Any]]
+    """Of tables that name the account: its rows."""
+    shared: dict[str, set[Any]]
+    """Of the others: all rows, of which some belong to its things."""
+
+
+async def _rows_of(database: Database, key: ApiKey) -> Rows:
     return await database.read(lambda connection: _read(connection, key.account))
 
 
-def _read(connection: sa.Connection, account: AccountId) -> dict[str, list[Any]]:
-    found = {}
+def _read(connection: sa.Connection, account: AccountId) -> Rows:
+    rows = Rows({}, {})
     for table in metadata.sorted_tables:
-        columns = [column for column in table.c if column.name != USED]
-        rows = sa.select(*columns).order_by(*table.primary_key.columns)
+        every = sa.select(*(column for column in table.c if column.name != USED))
         if "account_id" in table.c:
-            found[table.name] = list(connection.execute(rows.where(table.c.account_id == account)))
-    return found
+            rows.own[table.name] = set(connection.execute(every.where(table.c.account_id == account)))
+        elif table.name != COUNTER:
+            rows.shared[table.name] = set(connection.execute(every))
+    return rows

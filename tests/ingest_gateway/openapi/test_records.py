@@ -1,0 +1,109 @@
+"""Records that only describe a request say what its reader takes: no more, and no less."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_gateway.api.event_records import CloudEvent, Event, EventBatch
+from ingest_gateway.api.meter_records import MeterChanges, MeterRequest
+from ingest_gateway.api.new_meter import read_changes, read_new_meter
+from ingest_gateway.ingest import posted_event
+from ingest_gateway.ingest.wire import parse_body
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+from tests.ingest_gateway.http.conftest import TOKENS
+
+PATHS = st.sampled_from(["$.x", "$['x']", "$", "x", "$.", "", "$.a.b", "$x", 5, None])
+TEXTS = st.sampled_from(["tokens", "A b", "", "a\n", "x" * 64, "x" * 65, "x" * 256, 5, None])
+VALUES: st.SearchStrategy[Any] = st.sampled_from(["a", 5, 1.5, True, None, [], ["a", 1], [None], {}, [["a"]]])
+FILTERS = st.fixed_dictionaries(
+    {"property": PATHS, "op": st.sampled_from(["eq", "in", "gt", "exists", "like"])},
+    optional={"value": VALUES, "other": VALUES},
+)
+METERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": TEXTS,
+        "name": TEXTS,
+        "event_name": TEXTS,
+        "aggregation": st.sampled_from(["sum", "count", "median", None, 1]),
+        "value_property": PATHS,
+        "group_by": st.none() | st.dictionaries(st.sampled_from(["a", "a b", "", "x" * 65]), PATHS, max_size=2),
+        "filters": st.none() | st.lists(FILTERS, max_size=2),
+        "unit": TEXTS,
+        "other": TEXTS,
+    },
+)
+
+
+def allows(kind: Any) -> Callable[[Any], bool]:
+    """Does the schema?"""
+    validator = jsonschema_rs.validator_for(msgspec.json.schema(kind))
+    return lambda document: bool(validator.is_valid(document))
+
+
+@given(METERS.map(lambda changed: {**TOKENS, **changed}))
+def test_every_meter_that_is_read_is_described(document: dict[str, Any]) -> None:
+    """What the schema forbids is refused by the reader too."""
+    with suppress(Invalid):
+        read_new_meter(document)
+        assert MAY_BE_A_METER(document)
+
+
+@given(METERS)
+def test_every_change_that_is_read_is_described(document: dict[str, Any]) -> None:
+    """So is a change."""
+    with suppress(Invalid):
+        read_changes(document)
+        assert MAY_BE_CHANGES(document)
+
+
+MAY_BE_A_METER, MAY_BE_CHANGES = allows(MeterRequest), allows(MeterChanges)
+
+
+@pytest.mark.parametrize(
+    ("described", "read"),
+    [(Event, posted_event.OwnEvent), (EventBatch, posted_event.OwnBatch), (CloudEvent, posted_event.CloudEvent)],
+)
+def test_events_have_the_fields_that_are_read(described: Any, read: Any) -> None:
+    """The same names, and the same ones required."""
+
+    def fields(kind: Any) -> dict[str, bool]:
+        found = {field.encode_name: field.required for field in msgspec.structs.fields(kind)}
+        return {name: required for name, required in found.items() if name != "data_base64"}
+
+    assert fields(described) == fields(read)
+
+
+EVENT = {"event_name": "e", "idempotency_key": "k", "customer_id": "c", "timestamp": "2026-11-21T10:30:00Z"}
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "event_name": TEXTS,
+        "idempotency_key": TEXTS,
+        "customer_id": TEXTS,
+        "properties": st.none() | st.dictionaries(st.text(max_size=3), VALUES, max_size=2) | VALUES,
+        "other": TEXTS,
+    },
+)
+MAY_BE_AN_EVENT = allows(Event)
+
+
+@given(EVENTS.map(lambda changed: {**EVENT, **changed}))
+def test_an_event_is_read_exactly_where_it_is_described(document: dict[str, Any]) -> None:
+    """Both ways."""
+    posted = parse_body(
+        msgspec.json.encode(document),
+        "application/json",
+        account=AccountId("a"),
+        request_id="r",
+        strict=False,
+        backfill=False,
+    )
+    assert (len(posted.good) == 1) == MAY_BE_AN_EVENT(document)
