@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Receive, Scope
 
 from ingest_gateway.api.envelope import Reply, success
 from ingest_gateway.api.problems import Headers
@@ -130,11 +130,12 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class OpenEndpoint(NamedTuple):
-    """What is answered to everyone, without a key, by GET; it is told the request's id."""
+    """What is answered to everyone, without a key."""
 
     path: str
-    answer: Callable[[str], Awaitable[Reply]]
+    page: ASGIApp
     about: About
+    method: str = "GET"
 
 
 class Endpoint(NamedTuple):

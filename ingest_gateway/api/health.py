@@ -44,7 +44,7 @@ class Health:
     def endpoints(self) -> list[OpenEndpoint]:
         alive = About("Is the process there?", gives=Alive, operation="get_health")
         ready = About("Does every part work?", gives=Ready, operation="get_readiness", fails=(503,))
-        return [OpenEndpoint("/healthz", self.alive, alive), OpenEndpoint("/readyz", self.ready, ready)]
+        return [OpenEndpoint("/healthz", Page(self.alive), alive), OpenEndpoint("/readyz", Page(self.ready), ready)]
 
     async def alive(self, request_id: str) -> Reply:
         return success(request_id, {"status": "ok"})
@@ -84,7 +84,7 @@ class MetricsPage:
     def endpoints(self) -> list[OpenEndpoint]:
         media_type = self._media_type.partition(b";")[0].decode()
         about = About("Numbers for Prometheus", operation="get_metrics", also_gives={media_type: Numbers})
-        return [OpenEndpoint("/metrics", self.show, about)]
+        return [OpenEndpoint("/metrics", Page(self.show), about)]
 
     async def show(self, _request_id: str) -> Reply:
         return Reply(200, self._render(), self._media_type)

@@ -37,7 +37,7 @@ def describe(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> dict[s
     for endpoint in table:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation(endpoint)
     for page in pages:
-        paths[page.path] = {"get": open_operation(page)}
+        paths.setdefault(page.path, {})[page.method.lower()] = open_operation(page)
     abouts = [*(endpoint.about for endpoint in table), *(page.about for page in pages)]
     kinds = [ErrorResponse, *(kind for about in abouts for kind in kinds_of(about))]
     tags = dict.fromkeys(tag for path in paths.values() for each in path.values() for tag in each["tags"])

@@ -44,7 +44,14 @@ def operation(endpoint: Endpoint) -> Described:
 def open_operation(endpoint: OpenEndpoint) -> Described:
     about = endpoint.about
     answered = {str(about.status): _answer(about, may_repeat=False)}
-    described = _head(about, "GET", endpoint.path) | {"description": about.more or "No key is needed.", "security": []}
+    described = _head(about, endpoint.method, endpoint.path) | {
+        "description": about.more or "No key is needed.",
+        "security": [],
+    }
+    if parameters := path_parameters(endpoint.path):
+        described["parameters"] = parameters
+    if about.takes is not None or about.also_takes:
+        described["requestBody"] = {"required": True, "content": _content(about.takes, about.also_takes)}
     return described | {"responses": answered | refusals.responses(refusals.statuses_of_open(endpoint))}
 
 

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ingest_gateway.api.endpoint import About, Endpoint, OpenEndpoint
 from ingest_gateway.api.envelope import JSON, Reply
+from ingest_gateway.api.health import Page
 from ingest_gateway.api.openapi.document import describe
 from ingest_gateway.api.openapi.rendering import render
 
@@ -28,7 +29,7 @@ def reference(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> list[
 
     for_machines = About("This description", gives=Description, operation="get_openapi")
     for_people = About("The reference, to be read", operation="get_docs", also_gives={"text/html": Html})
-    own = [OpenEndpoint("/openapi.json", document, for_machines), OpenEndpoint("/docs", docs, for_people)]
+    own = [OpenEndpoint("/openapi.json", Page(document), for_machines), OpenEndpoint("/docs", Page(docs), for_people)]
     described = describe(table, [*pages, *own])
     ready["/openapi.json"] = Reply(200, orjson.dumps(described), JSON)
     ready["/docs"] = Reply(200, render(described).encode(), HTML)

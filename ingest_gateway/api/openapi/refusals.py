@@ -41,7 +41,7 @@ def statuses_of(endpoint: Endpoint) -> list[int]:
 
 
 def statuses_of_open(endpoint: OpenEndpoint) -> list[int]:
-    return sorted({500, *endpoint.about.fails})
+    return sorted({500, *endpoint.about.fails, *({404} if "{" in endpoint.path else ())})
 
 
 def responses(statuses: list[int]) -> dict[str, Any]:
