@@ -41,7 +41,7 @@ class AuditRoutes:
         self._audit = audit
 
     def endpoints(self) -> list[Endpoint]:
-        about = About("List changes, newest first", asks=AuditParameters, gives=AuditPage)
+        about = About("List changes, newest first", asks=AuditParameters, gives=AuditPage, operation="list_changes")
         return [Endpoint("GET", "/v1/audit", Scope.ADMIN, self.index, about)]
 
     async def index(self, call: Call) -> Reply:

@@ -58,6 +58,7 @@ def _fits(sample: Any, kind: Any) -> bool:
 
 _PLAIN: dict[type[inspect.Type], Any] = {
     inspect.StrType: "2026-11-21T10:30:00Z",
+    inspect.DateTimeType: "2026-11-21T10:30:00Z",
     inspect.IntType: 1,
     inspect.FloatType: 0.5,
     inspect.BoolType: True,
