@@ -13,12 +13,12 @@ from schemas.account import Scope
 
 Described = dict[str, Any]
 
-JSON = "application/json"
+JSON, HTML = "application/json", "text/html"
 HEADERS: Described = {
     name: {"$ref": f"#/components/headers/{name}"}
     for name in ("X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 }
-_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell"}
+_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell", 303: "Done; what follows is there"}
 
 
 def operation(endpoint: Endpoint) -> Described:
@@ -52,13 +52,23 @@ def open_operation(endpoint: OpenEndpoint) -> Described:
         described["parameters"] = parameters
     if about.takes is not None or about.also_takes:
         described["requestBody"] = {"required": True, "content": _content(about.takes, about.also_takes)}
-    return described | {"responses": answered | refusals.responses(refusals.statuses_of_open(endpoint))}
+    refused = refusals.responses(refusals.statuses_of_open(endpoint))
+    if HTML in about.also_gives:
+        refused |= {status: _told_as_page(status) for status in refused}
+    return described | {"responses": answered | refused}
 
 
 def kinds_of(about: About) -> Iterator[Any]:
     """Every type that the operation speaks of."""
     for kind in (about.takes, about.gives, *about.also_takes.values(), *about.also_gives.values(), about.asks):
         yield from kind if isinstance(kind, tuple) else () if kind is None else (kind,)
+
+
+def _told_as_page(status: str) -> Described:
+    """Who reads a page is told on a page; what fails before it comes to that is told as everywhere."""
+    page = {"schema": {"type": "string"}, "examples": {"Page": {"value": "<!doctype html>"}}}
+    told = refusals.response(int(status), HEADERS)
+    return told | {"content": {HTML: page, **told["content"]}}
 
 
 def _head(about: About, method: str, path: str) -> Described:

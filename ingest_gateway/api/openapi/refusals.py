@@ -50,14 +50,16 @@ def responses(statuses: list[int]) -> dict[str, Any]:
 
 def components(headers: dict[str, Any]) -> dict[str, Any]:
     """Every refusal, by name."""
-    return {name: _response(status, code, words, headers) for status, (name, code, words) in _TOLD.items()}
+    return {name: response(status, headers) for status, (name, _, _) in _TOLD.items()}
 
 
 def scope_of(scope: Scope) -> str:
     return f"Asks for a key with the scope `{scope.value}`."
 
 
-def _response(status: int, code: str, words: str, headers: dict[str, Any]) -> dict[str, Any]:
+def response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
+    """One refusal, whole."""
+    _, code, words = _TOLD[status]
     example = example_of(ErrorResponse)
     example["error"] = {"code": code, "message": words, "details": None}
     later = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in (429, 503) else {}
