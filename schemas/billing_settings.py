@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.texts import Currency, NetTerms, ZoneName
+from schemas.texts import END, Currency, NetTerms, ZoneName
 
 
 class LateUsage(StrEnum):
@@ -24,7 +24,7 @@ InvoicePrefix = Annotated[
     str,
     Meta(
         max_length=16,
-        pattern=r"^(?:[A-Za-z0-9 ._/\-]*[A-Za-z ._/\-])?$",
+        pattern=r"^(?:[A-Za-z0-9 ._/\-]*[A-Za-z ._/\-])?" + END,
         description="What every invoice number begins with; it must not end in a digit.",
     ),
 ]

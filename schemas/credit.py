@@ -11,12 +11,12 @@ from schemas.ids import AccountId
 from schemas.money import CURRENCIES
 from schemas.price_rules import Mistake
 from schemas.subscribing import Instant
-from schemas.texts import Code, Name
+from schemas.texts import END, Code, Name
 
 PLACES = 12
 LARGEST = Decimal(10) ** 15
 
-CurrencyCode = Annotated[str, Meta(pattern="^[A-Za-z]{3}$", description="ISO 4217, such as usd.")]
+CurrencyCode = Annotated[str, Meta(pattern="^[A-Za-z]{3}" + END, description="ISO 4217, such as usd.")]
 
 
 class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

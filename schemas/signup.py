@@ -8,7 +8,7 @@ from schemas.customer import Customer
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion
 from schemas.price_rules import Mistake
-from schemas.subscribing import Mode, Refund
+from schemas.subscribing import ChangeTiming, Refund
 from schemas.texts import Code, Id, Url
 from schemas.timestamps import DAY
 
@@ -25,7 +25,7 @@ class NewSignupLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     back_url: Url | None = None
     previous_subscription_id: Id | None = None
     """The subscription that the new one takes over from."""
-    change_timing_mode: Mode | None = None
+    change_timing_mode: ChangeTiming | None = None
     cancel_now_prepaid_refund_policy: Refund | None = None
 
 
@@ -37,7 +37,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     success_url: str | None
     back_url: str | None
     previous_subscription_id: str | None
-    change_timing_mode: Mode | None
+    change_timing_mode: ChangeTiming | None
     cancel_now_prepaid_refund_policy: Refund | None
 
 
@@ -74,5 +74,5 @@ def check_signup(new: NewSignupLink) -> Iterator[Mistake]:
     """What is wrong with a link, besides what its types say."""
     if (new.previous_subscription_id is None) != (new.change_timing_mode is None):
         yield "change_timing_mode", "belongs to previous_subscription_id: give both, or neither"
-    if new.cancel_now_prepaid_refund_policy is not None and new.change_timing_mode is not Mode.NOW:
+    if new.cancel_now_prepaid_refund_policy is not None and new.change_timing_mode is not ChangeTiming.NOW:
         yield "cancel_now_prepaid_refund_policy", "only a change now leaves paid days unused; leave it out"

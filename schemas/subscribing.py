@@ -17,7 +17,7 @@ AnchorDay = Annotated[int, Meta(ge=1, le=31, description="A day that a month lac
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class Mode(StrEnum):
+class ChangeTiming(StrEnum):
     """When an end or a change takes effect."""
 
     NOW = "now"
@@ -62,7 +62,7 @@ class SubscriptionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When to end, and what is given back; only an end now can leave something to give back."""
 
-    cancel_mode: Mode
+    cancel_mode: ChangeTiming
     cancel_now_prepaid_refund_policy: Refund | None = None
     """`none` where it is not given."""
 
@@ -73,7 +73,7 @@ class PlanChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     target_plan_code: Code
     target_plan_version: VersionNumber | None = None
     """The newest published one where it is not given."""
-    change_mode: Mode
+    change_mode: ChangeTiming
     cancel_now_prepaid_refund_policy: Refund | None = None
     """`prorate` where it is not given: nobody pays the same days twice."""
 

@@ -4,17 +4,20 @@ from typing import Annotated
 
 from msgspec import Meta
 
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+END = r"$(?!\n)"
+"""A bare `$` would let a line break through at the end, and the validators of other languages would not."""
+PRINTABLE = r"^[^\x00-\x1f\x7f]*" + END
 """No control characters: no store, log or invoice wants them."""
 _LINES = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+_WORD = r"[^@\x00-\x20\x7f-\xa0\u2000-\u200b\u2028-\u202f\u205f\u3000\ufeff]+"
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
 LongText = Annotated[str, Meta(max_length=2000, pattern=_LINES)]
 """Of several lines."""
-Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f]+$")]
-Email = Annotated[str, Meta(max_length=255, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
-Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*$")]
+Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f]+" + END)]
+Email = Annotated[str, Meta(max_length=255, pattern=f"^{_WORD}@{_WORD}{END}")]
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*" + END)]
 """Lower-case words joined by underscores."""
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
 Moment = Annotated[
@@ -27,12 +30,12 @@ Moment = Annotated[
     ),
 ]
 """Read by whoever asks for it."""
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}" + END)]
 """ISO 4217."""
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+Country = Annotated[str, Meta(pattern="^[A-Z]{2}" + END)]
 """ISO 3166, two letters."""
-Locale = Annotated[str, Meta(max_length=35, pattern="^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$")]
-ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+\-/]+$")]
+Locale = Annotated[str, Meta(max_length=35, pattern="^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*" + END)]
+ZoneName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+\-/]+" + END)]
 """IANA, such as Europe/Berlin."""
 NetTerms = Annotated[int, Meta(ge=0, le=365)]
 """Days."""

@@ -40,10 +40,14 @@ class About(NamedTuple):
     """What the summary has no room for."""
     operation: str = ""
     """Its name in clients; else made from method and path."""
+    may_be_bodiless: bool = False
+    """The body may be left out."""
     also_takes: Mapping[str, Any] = {}
     """Other media types of the body, and what they hold."""
     also_gives: Mapping[str, Any] = {}
     """Other media types of the answer, and what they hold."""
+    may_lead_on: bool = False
+    """The answer may also be 303 and an address."""
     fails: tuple[int, ...] = ()
     """Statuses of refusals besides those that follow from the method, the path and the records."""
 

@@ -1,14 +1,16 @@
 """A page with one button for people without a key: shown by GET, pressed by POST, and by nothing else."""
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 from urllib.parse import parse_qs, quote
 
-from starlette.routing import Route
+import msgspec
 from starlette.types import Receive, Scope, Send
 
+from ingest_gateway.api.endpoint import About, OpenEndpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.problems import MethodNotAllowed
-from ingest_gateway.api.public_page import Page, Show
+from ingest_gateway.api.public_page import Show, parts_of
 from ingest_gateway.api.reading import read_body
 from ingest_gateway.ingest.budget import Budget
 from schemas.errors import Invalid
@@ -17,7 +19,16 @@ from schemas.metrics import NoMetrics
 BUTTON = '<form method="post"><input type="hidden" name="pressed" value="yes"><button>{}</button></form>'
 """What presses it; `{}` is its escaped text."""
 
+
+class PressedForm(msgspec.Struct, kw_only=True):
+    """What the button sends."""
+
+    pressed: Literal["yes"]
+
+
 FORM = b"application/x-www-form-urlencoded"
+TAKES_PRESS = {FORM.decode(): PressedForm}
+"""For what an About also takes."""
 _FORM_BYTES = 4096
 _FORMS_BYTES = 10**6
 _SECONDS = 10.0
@@ -27,9 +38,10 @@ Press = Callable[[dict[str, str], str], Awaitable[Reply]]
 """From the variable parts of the path and the request's id to the page that follows."""
 
 
-def form_page(path: str, show: Show, press: Press) -> Page:
+def form_page(path: str, show: Show, press: Press, *, shows: About, presses: About) -> list[OpenEndpoint]:
     """Nothing changes by GET or HEAD, whoever looks: mail scanners and previews follow every link."""
-    return Route(path, _FormPage(show, press))
+    page = _FormPage(show, press)
+    return [OpenEndpoint(path, page, shows), OpenEndpoint(path, page, presses, "POST")]
 
 
 def see(url: str) -> Reply:
@@ -44,7 +56,7 @@ class _FormPage:
         self._budget = Budget(_FORMS_BYTES, NoMetrics())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: dict[str, str] = scope["path_params"]
+        path = parts_of(scope)
         match scope["method"]:
             case "GET" | "HEAD":
                 reply = await self._show(path)

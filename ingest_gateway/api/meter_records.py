@@ -8,12 +8,12 @@ from msgspec import UNSET, Meta, UnsetType
 from ingest_gateway.api.answers import Listed, Success
 from ingest_gateway.api.new_meter import CODE_LENGTH, FILTERS, GROUPS, IN_VALUES, PATH_LENGTH, UNIT_LENGTH
 from schemas.meter import Aggregation, FilterOp
-from schemas.texts import PRINTABLE, Code, Name
+from schemas.texts import END, PRINTABLE, Code, Name
 
 _LONGEST_PATH = Meta(min_length=2, max_length=PATH_LENGTH, pattern=r"^\$[.\[]", examples=["$.tokens"])
 PropertyPath = Annotated[str, _LONGEST_PATH]
 Unit = Annotated[str, Meta(min_length=1, max_length=UNIT_LENGTH, pattern=PRINTABLE, examples=["token"])]
-GroupKey = Annotated[str, Meta(max_length=CODE_LENGTH, pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+GroupKey = Annotated[str, Meta(max_length=CODE_LENGTH, pattern="^[A-Za-z_][A-Za-z0-9_]*" + END)]
 Values = Annotated[list[str | bool | int | float], Meta(min_length=1, max_length=IN_VALUES)]
 
 

@@ -1,14 +1,19 @@
 """Pages for people without a key: whoever knows the address may see what it names."""
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from starlette.routing import Route
+from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
+from ingest_gateway.api.endpoint import About, OpenEndpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.problems import Headers, MethodNotAllowed
 
 HTML = b"text/html; charset=utf-8"
+HtmlText = Annotated[str, Meta(examples=["<!doctype html>"])]
+GIVES_HTML = {"text/html": HtmlText}
+"""For what an About also gives."""
 
 _HEADERS: Headers = [
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
@@ -23,16 +28,19 @@ Show = Callable[[dict[str, str]], Awaitable[Reply]]
 """From the variable parts of the path to the page."""
 
 
-Page = Route
-
-
 def html(text: str, status: int = 200) -> Reply:
     return Reply(status, text.encode(), HTML, list(_HEADERS))
 
 
-def public_page(path: str, show: Show) -> Page:
+def parts_of(scope: Scope) -> dict[str, str]:
+    """The variable parts of the path. No store can look for a NUL, so it stands for what is no part of any token."""
+    parts: dict[str, str] = scope["path_params"]
+    return {name: part.replace("\x00", "\ufffd") for name, part in parts.items()}
+
+
+def public_page(path: str, show: Show, about: About) -> OpenEndpoint:
     """By GET or HEAD."""
-    return Route(path, _PublicPage(show))
+    return OpenEndpoint(path, _PublicPage(show), about)
 
 
 class _PublicPage:
@@ -44,4 +52,4 @@ class _PublicPage:
             raise MethodNotAllowed(
                 f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
             )
-        await (await self._show(scope["path_params"])).send(send)
+        await (await self._show(parts_of(scope))).send(send)

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from ingest_gateway.api.endpoint import Endpoint
-from ingest_gateway.api.public_page import Page
+from ingest_gateway.api.endpoint import Endpoint, OpenEndpoint
 from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
 from ingest_gateway.billing.invoice_page import InvoicePage, PublicInvoices
@@ -42,9 +41,9 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     """Where customers reach the pages that are meant for them."""
 
 
-def billing_pages(ports: BillingPorts) -> list[Page]:
+def billing_pages(ports: BillingPorts) -> list[OpenEndpoint]:
     """What customers see without a key."""
-    return [SignupPage(ports.signup_links).route(), InvoicePage(ports.public_invoices).route()]
+    return [*SignupPage(ports.signup_links).endpoints(), *InvoicePage(ports.public_invoices).endpoints()]
 
 
 def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import Protocol
 
+from ingest_gateway.api.endpoint import About, OpenEndpoint
 from ingest_gateway.api.envelope import Reply
-from ingest_gateway.api.public_page import Page, html, public_page
+from ingest_gateway.api.public_page import GIVES_HTML, html, public_page
 from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus
@@ -35,8 +36,9 @@ class InvoicePage:
     def __init__(self, invoices: PublicInvoices) -> None:
         self._invoices = invoices
 
-    def route(self) -> Page:
-        return public_page("/inv/{token}", self.show)
+    def endpoints(self) -> list[OpenEndpoint]:
+        about = About("Look at an invoice, as its customer", operation="get_public_invoice", also_gives=GIVES_HTML)
+        return [public_page("/inv/{token}", self.show, about)]
 
     async def show(self, path: dict[str, str]) -> Reply:
         try:

@@ -20,9 +20,8 @@ from schemas.invoice import (
     PercentDiscount,
 )
 from schemas.tax import TaxRate
-from schemas.texts import Cents, Currency, Id, LongText, Metadata, Name, NetTerms
+from schemas.texts import Cents, Currency, Id, LongText, Metadata, Moment, Name, NetTerms
 
-Moment = Annotated[str, Meta(max_length=40, description="ISO 8601 with an offset, such as 2026-11-01T00:00:00Z.")]
 Quantity = Annotated[int, Meta(ge=0, le=10**12)]
 Rates = Annotated[tuple[TaxRate, ...], Meta(max_length=10, description="Instead of the customer's.")]
 

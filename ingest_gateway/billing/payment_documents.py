@@ -5,9 +5,8 @@ import msgspec
 from ingest_gateway.api.query import to_moment
 from ingest_gateway.billing.answers import Success
 from ingest_gateway.billing.invoice_documents import OneInvoice
-from ingest_gateway.billing.invoice_requests import Moment
 from schemas.payment import NewPayment, Payment, PaymentMethod
-from schemas.texts import Name, PositiveCents
+from schemas.texts import Moment, Name, PositiveCents
 from schemas.timestamps import to_iso
 
 

@@ -27,7 +27,9 @@ class CreditNoteRoutes:
         self._show = documents.show
 
     def endpoints(self) -> list[Endpoint]:
-        creates = About("Credit an invoice", takes=CreditNoteRequest, gives=CreditedInvoice, status=201)
+        creates = About(
+            "Credit an invoice", takes=CreditNoteRequest, may_be_bodiless=True, gives=CreditedInvoice, status=201
+        )
         lists = About("List an invoice's credit notes", gives=SomeCreditNotes)
         return [
             Endpoint("POST", NOTES, Scope.ADMIN, self.create, creates),

@@ -31,7 +31,12 @@ class InvoiceStepRoutes:
         finalizes = About("Finalize a draft: it gets its number, and never changes again", gives=OneInvoice)
         voids = About("Void an invoice that nobody has to pay", gives=OneInvoice)
         gives_up = About("Mark an invoice as uncollectible", gives=OneInvoice)
-        pays = About("Record a payment, of all that is due or of a part", takes=PaymentRequest, gives=PaidInvoice)
+        pays = About(
+            "Record a payment, of all that is due or of a part",
+            takes=PaymentRequest,
+            may_be_bodiless=True,
+            gives=PaidInvoice,
+        )
         payments = About("List an invoice's payments", gives=SomePayments)
         return [
             Endpoint("POST", f"{ONE}/finalize", admin, self.finalize, finalizes),

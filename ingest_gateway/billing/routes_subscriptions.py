@@ -22,7 +22,7 @@ from schemas.errors import Invalid
 from schemas.plan_rules import check_overrides
 from schemas.subscribing import (
     Cancellation,
-    Mode,
+    ChangeTiming,
     NewSubscription,
     PlanChange,
     Refund,
@@ -105,9 +105,9 @@ class SubscriptionRoutes:
         )
 
 
-def check_refund(mode: Mode | None, policy: Refund | None) -> None:
+def check_refund(mode: ChangeTiming | None, policy: Refund | None) -> None:
     """Raises Invalid."""
-    if policy is not None and mode is not Mode.NOW:
+    if policy is not None and mode is not ChangeTiming.NOW:
         raise Invalid(
             "cancel_now_prepaid_refund_policy: only an end now leaves paid days unused; leave it out, or use mode now",
             field="cancel_now_prepaid_refund_policy",

@@ -2,14 +2,15 @@
 
 from html import escape
 
+from ingest_gateway.api.endpoint import About, OpenEndpoint
 from ingest_gateway.api.envelope import Reply
-from ingest_gateway.api.form_page import BUTTON, form_page, see
-from ingest_gateway.api.public_page import Page, html
+from ingest_gateway.api.form_page import BUTTON, TAKES_PRESS, form_page, see
+from ingest_gateway.api.public_page import GIVES_HTML, html
 from ingest_gateway.billing.price_text import every, price_lines
 from ingest_gateway.billing.signup_ports import SignupLinks
 from schemas.errors import Conflict, NotFound
 from schemas.signup import Offer, SignupLink
-from schemas.subscribing import Mode
+from schemas.subscribing import ChangeTiming
 
 PATH = "/subscribe/{token}"
 
@@ -27,8 +28,19 @@ class SignupPage:
     def __init__(self, links: SignupLinks) -> None:
         self._links = links
 
-    def route(self) -> Page:
-        return form_page(PATH, self.show, self.press)
+    def endpoints(self) -> list[OpenEndpoint]:
+        gone = (409, 410)
+        shows = About("Look at what a signup link offers", operation="get_offer", also_gives=GIVES_HTML, fails=gone)
+        presses = About(
+            "Subscribe by a signup link",
+            operation="accept_offer",
+            more="What the button on the page sends. No key is needed.",
+            also_takes=TAKES_PRESS,
+            also_gives=GIVES_HTML,
+            may_lead_on=True,
+            fails=gone,
+        )
+        return form_page(PATH, self.show, self.press, shows=shows, presses=presses)
 
     async def show(self, path: dict[str, str]) -> Reply:
         try:
@@ -88,7 +100,7 @@ def _terms(offer: Offer) -> str:
     plan, link = offer.plan, offer.link
     terms = [f"It renews {every(plan)} until it is canceled."]
     if link.change_timing_mode is not None:
-        when = "now" if link.change_timing_mode is Mode.NOW else "when your current period ends"
+        when = "now" if link.change_timing_mode is ChangeTiming.NOW else "when your current period ends"
         terms.insert(0, f"It takes the place of your current plan {when}.")
     elif plan.trial_days:
         terms.insert(0, f"The first {plan.trial_days} days are free.")
@@ -96,6 +108,6 @@ def _terms(offer: Offer) -> str:
 
 
 def _done(link: SignupLink) -> str:
-    if link.change_timing_mode is Mode.END_OF_PERIOD:
+    if link.change_timing_mode is ChangeTiming.END_OF_PERIOD:
         return "Your plan changes when the current period ends."
     return "You are subscribed."

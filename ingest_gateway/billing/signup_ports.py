@@ -10,7 +10,7 @@ class SignupLinks(Protocol):
     """Plans offered to customers, each under a token of its own."""
 
     async def create(self, act: Act, new: NewSignupLink) -> MadeLink:
-        """Raises NotFound, or Conflict where the plan cannot be subscribed to."""
+        """Raises NotFound, or Conflict where the plan cannot be subscribed to, or where it is repeated."""
         ...
 
     async def offer(self, token: str) -> Offer:

@@ -18,7 +18,7 @@ from rating.ledger.subscription_rows import insert, rewrite, subscription_of
 from rating.ledger.work import Work
 from schemas.errors import Conflict
 from schemas.plan_catalog import KeptVersion, Plan
-from schemas.subscribing import Mode, PlanChange, Refund
+from schemas.subscribing import ChangeTiming, PlanChange, Refund
 from schemas.subscription import PlanChanged, Status, Subscription
 
 
@@ -31,7 +31,7 @@ def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChan
     version = offered_version(work, plan, asked.target_plan_version)
     check_currency(customer, version)
     _check_differs(before, plan, version)
-    is_scheduled = asked.change_mode is Mode.END_OF_PERIOD
+    is_scheduled = asked.change_mode is ChangeTiming.END_OF_PERIOD
     old = ending(work, before) if is_scheduled else _given_up(work, before, asked)
     check_not_subscribed(work, customer, plan, but=before.id)
     start = old.period_end if is_scheduled else max(work.now, before.start_at)

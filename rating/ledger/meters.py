@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
+from rating.ledger.priced_meters import check_unpriced
 from rating.ledger.tables import meter_sets, meters
 from rating.ledger.work import Work, Works
 from schemas.act import Act, Done
@@ -78,7 +79,10 @@ class SqlMeters:
         return await self._works.change(act, Meter, lambda work: rename_meter(work, code, changes))
 
     async def archive(self, act: Act, code: str) -> Done[Meter]:
-        """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
+        """It stops counting from the next meter set on; what it counted stays. Twice changes nothing.
+
+        Raises Conflict where a plan in force prices it.
+        """
         return await self._works.change(act, Meter, lambda work: archive_meter(work, code))
 
     async def newest_version(self) -> int:
@@ -118,9 +122,10 @@ def rename_meter(work: Work, code: str, changes: Mapping[str, str | None]) -> Me
 def archive_meter(work: Work, code: str) -> Meter:
     # The lock first: two that archive at once must not both find the meter alive.
     work.connection.execute(sa.select(meter_sets.c.version).with_for_update())
-    before = _one(work.connection, work.account, code)
+    before = _one(work.connection, work.account, code, lock=True)
     if before.archived_version is not None:
         return before
+    check_unpriced(work.connection, work.account, code)
     after = msgspec.structs.replace(before, archived_version=_next_version(work.connection))
     archived = sa.update(meters).where(_this(work.account, code)).values(archived_version=after.archived_version)
     work.connection.execute(archived)

@@ -132,10 +132,15 @@ def _touch(work: Work, plan: Plan, values: dict[str, Any]) -> None:
 
 
 def _check_meters(work: Work, version: PlanDefinition) -> None:
-    """Raises Invalid where a price asks for what is not counted."""
+    """Raises Invalid where a price asks for what is not counted.
+
+    The locks keep the meters from being archived meanwhile; all take them in one order.
+    """
+    codes = sorted({usage.meter for usage in version.usage_prices})
+    found = {code: find_meter(work.connection, work.account, code, lock=True) for code in codes}
     for place, usage in enumerate(version.usage_prices):
         field = f"usage_prices[{place}]"
-        meter = find_meter(work.connection, work.account, usage.meter)
+        meter = found[usage.meter]
         if meter is None or meter.archived_version is not None:
             wrong = f"there is no meter {usage.meter!r}" if meter is None else f"the meter {usage.meter!r} is archived"
             raise Invalid(f"{field}.meter: {wrong}; create one with POST /v1/meters", field=f"{field}.meter")

@@ -38,11 +38,12 @@ class SqlSignupLinks:
     async def create(self, act: Act, new: NewSignupLink) -> MadeLink:
         """Raises NotFound, or Conflict where the plan cannot be subscribed to.
 
-        Never a repeated answer: that would have to keep the token.
+        The token is kept nowhere: a repeated request is a Conflict that names the link.
         """
         token = self._new_secret()
-        act = msgspec.structs.replace(act, once=None)
         done = await self._works.change(act, SignupLink, lambda work: create_link(work, new, token))
+        if done.is_replay:
+            raise shown_before(done.answer)
         return MadeLink(link=done.answer, token=token)
 
     async def offer(self, token: str) -> Offer:
@@ -97,6 +98,15 @@ def accept_link(work: Work, token: str) -> SignupLink:
     work.connection.execute(sa.update(signup_links).where(this).values(used_at=work.now, subscription_id=subscribed.id))
     work.note("signup_link.use", link.id, link, used)
     return used
+
+
+def shown_before(link: SignupLink) -> Conflict:
+    return Conflict(
+        f"Idempotency-Key: it made the link {link.id} before, whose address was shown in that answer and is kept "
+        "nowhere; if it was lost, make another under a new Idempotency-Key",
+        code="SECRET_SHOWN_ONCE",
+        field="Idempotency-Key",
+    )
 
 
 def usable(link: SignupLink, now: int) -> SignupLink:

@@ -10,7 +10,7 @@ from rating.ledger.subscribing import begin, check_overrides_of, definition_for,
 from rating.ledger.subscription_rows import rewrite, subscription_of
 from rating.ledger.work import Work
 from schemas.errors import Conflict, Invalid
-from schemas.subscribing import Cancellation, Mode, Refund, SubscriptionChanges
+from schemas.subscribing import Cancellation, ChangeTiming, Refund, SubscriptionChanges
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import to_iso, to_micros
 
@@ -34,7 +34,7 @@ def update_subscription(work: Work, subscription_id: str, changes: SubscriptionC
 
 def cancel_subscription(work: Work, subscription_id: str, asked: Cancellation) -> Subscription:
     before = locked(work, subscription_id)
-    if asked.cancel_mode is Mode.END_OF_PERIOD:
+    if asked.cancel_mode is ChangeTiming.END_OF_PERIOD:
         return rewrite(work, "subscription.cancel", before, ending(work, before))
     refunds = asked.cancel_now_prepaid_refund_policy is Refund.PRORATE
     return rewrite(work, "subscription.cancel", before, canceled(work, before, refunds=refunds))

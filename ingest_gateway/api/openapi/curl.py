@@ -1,15 +1,20 @@
 """An operation as a command for the shell: with the examples of the document, it works as printed."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ingest_gateway.api.openapi.names import resource, singular
-from ingest_gateway.api.openapi.samples import CODES
+from ingest_gateway.api.openapi.samples import CODES, NOW
 
 KEY = "TALLYHOUSE_API_KEY"
+FORM = "application/x-www-form-urlencoded"
+
+_EVENT_TIME = re.compile(f'("(?:time|timestamp)": "){NOW}"')
+_NOW = "'$(date -u +%Y-%m-%dT%H:%M:%SZ)'"
 
 
 def command(server: str, path: str, method: str, operation: dict[str, Any]) -> str:
@@ -42,9 +47,16 @@ def _options(method: str, operation: dict[str, Any]) -> Iterator[str]:
         media_type, media = next(iter(body["content"].items()))
         example = next(iter(media["examples"].values()))["value"]
         yield f"-H {shlex.quote(f'Content-Type: {media_type}')}"
-        yield f"-d {shlex.quote(json.dumps(example, indent=2, ensure_ascii=False))}"
+        yield f"-d {_sent(media_type, example)}"
     elif method == "post":
         yield "-X POST"
+
+
+def _sent(media_type: str, example: Any) -> str:
+    """As one word for the shell. Events happen now, whenever that is: old ones are refused."""
+    if media_type == FORM:
+        return shlex.quote(urlencode(example))
+    return _EVENT_TIME.sub(rf'\1{_NOW}"', shlex.quote(json.dumps(example, indent=2, ensure_ascii=False)))
 
 
 def _parameters(operation: dict[str, Any], place: str) -> list[dict[str, Any]]:

@@ -26,9 +26,11 @@ _HEADERS = {
     "X-RateLimit-Remaining": ("How many are left in this minute.", _WHOLE),
     "X-RateLimit-Reset": ("The second, since 1970, at which the next minute begins.", _WHOLE),
     "Retry-After": ("Seconds to wait.", _WHOLE),
+    "Location": ("Where to go next.", {"type": "string"}),
     "Idempotent-Replayed": ("`true` where the answer is that of an earlier request.", {"enum": ["true"]}),
 }
-_ON_EVERY_ANSWER = frozenset(HEADERS)
+_ALWAYS_THERE = frozenset(HEADERS) | {"Location"}
+"""On every answer that names them."""
 
 
 def describe(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> dict[str, Any]:
@@ -60,4 +62,4 @@ def describe(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> dict[s
 
 def _header(name: str) -> dict[str, Any]:
     description, schema = _HEADERS[name]
-    return {"description": description, "required": name in _ON_EVERY_ANSWER, "schema": schema}
+    return {"description": description, "required": name in _ALWAYS_THERE, "schema": schema}

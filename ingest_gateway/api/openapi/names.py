@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}
 _SERVICE = "Service"
+_LED_TO = {"subscribe": "subscription-signup-links", "inv": "invoices"}
+"""Pages name a thing by a shorter word than the one that it is made under."""
 
 
 def operation_id(method: str, path: str) -> str:
@@ -35,7 +37,8 @@ def area(path: str) -> str:
 def resource(path: str, variable: str) -> str:
     """What a variable part of a path stands for: `{id}` of `/v1/customers/{id}` for one of the customers."""
     parts = path.strip("/").split("/")
-    return parts[parts.index(f"{{{variable}}}") - 1]
+    word = parts[parts.index(f"{{{variable}}}") - 1]
+    return _LED_TO.get(word, word)
 
 
 def singular(words: str) -> str:

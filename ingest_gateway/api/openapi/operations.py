@@ -18,12 +18,18 @@ HEADERS: Described = {
     name: {"$ref": f"#/components/headers/{name}"}
     for name in ("X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 }
-_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell", 303: "Done; what follows is there"}
+_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell"}
+_LED_ON = {
+    "303": {
+        "description": "Done; what follows is there",
+        "headers": HEADERS | {"Location": {"$ref": "#/components/headers/Location"}},
+    }
+}
 
 
 def operation(endpoint: Endpoint) -> Described:
     about = endpoint.about
-    may_repeat = endpoint.method == "POST" and endpoint.scope is not Scope.INGEST
+    may_repeat = endpoint.method != "GET" and endpoint.scope is not Scope.INGEST
     parameters = [
         *path_parameters(endpoint.path),
         *query_parameters(about),
@@ -36,22 +42,22 @@ def operation(endpoint: Endpoint) -> Described:
     if parameters:
         described["parameters"] = parameters
     if about.takes is not None:
-        described["requestBody"] = {"required": True, "content": _content(about.takes, about.also_takes)}
+        described["requestBody"] = _body(about)
     answered = {str(about.status): _answer(about, may_repeat=may_repeat)}
     return described | {"responses": answered | refusals.responses(refusals.statuses_of(endpoint))}
 
 
 def open_operation(endpoint: OpenEndpoint) -> Described:
     about = endpoint.about
-    answered = {str(about.status): _answer(about, may_repeat=False)}
+    answered = {str(about.status): _answer(about, may_repeat=False), **(_LED_ON if about.may_lead_on else {})}
     described = _head(about, endpoint.method, endpoint.path) | {
         "description": about.more or "No key is needed.",
         "security": [],
     }
     if parameters := path_parameters(endpoint.path):
         described["parameters"] = parameters
-    if about.takes is not None or about.also_takes:
-        described["requestBody"] = {"required": True, "content": _content(about.takes, about.also_takes)}
+    if about.also_takes:
+        described["requestBody"] = _body(about)
     refused = refusals.responses(refusals.statuses_of_open(endpoint))
     if HTML in about.also_gives:
         refused |= {status: _told_as_page(status) for status in refused}
@@ -74,6 +80,10 @@ def _told_as_page(status: str) -> Described:
 def _head(about: About, method: str, path: str) -> Described:
     name = about.operation or operation_id(method, path)
     return {"operationId": name, "summary": about.summary, "tags": [area(path)]}
+
+
+def _body(about: About) -> Described:
+    return {"required": not about.may_be_bodiless, "content": _content(about.takes, about.also_takes)}
 
 
 def _answer(about: About, *, may_repeat: bool) -> Described:

@@ -11,10 +11,9 @@ from ingest_gateway.api.envelope import JSON, Reply
 from ingest_gateway.api.health import Page
 from ingest_gateway.api.openapi.document import describe
 from ingest_gateway.api.openapi.rendering import render
+from ingest_gateway.api.public_page import GIVES_HTML, HTML
 
 Description = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}])]
-Html = Annotated[str, Meta(examples=["<!doctype html>"])]
-HTML = b"text/html; charset=utf-8"
 
 
 def reference(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> list[OpenEndpoint]:
@@ -28,7 +27,7 @@ def reference(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> list[
         return ready["/docs"]
 
     for_machines = About("This description", gives=Description, operation="get_openapi")
-    for_people = About("The reference, to be read", operation="get_docs", also_gives={"text/html": Html})
+    for_people = About("The reference, to be read", operation="get_docs", also_gives=GIVES_HTML)
     own = [OpenEndpoint("/openapi.json", Page(document), for_machines), OpenEndpoint("/docs", Page(docs), for_people)]
     described = describe(table, [*pages, *own])
     ready["/openapi.json"] = Reply(200, orjson.dumps(described), JSON)

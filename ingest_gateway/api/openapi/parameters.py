@@ -10,6 +10,7 @@ from ingest_gateway.api.endpoint import About
 from ingest_gateway.api.openapi.names import resource, singular, variables
 from ingest_gateway.api.openapi.samples import CODES, ID, RECORDS
 from ingest_gateway.api.openapi.schemas import schema_of
+from schemas.texts import END
 
 Parameter = dict[str, Any]
 
@@ -19,7 +20,7 @@ IDEMPOTENCY_KEY: Parameter = {
     "required": False,
     "description": "A request that is repeated under the same key within 24 hours is done once and answered as before, "
     "with `Idempotent-Replayed: true`. Another request under the same key is refused.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+" + END},
     "example": "7d9f2c1e-5a0b-4f7e-9f3e-2f6f6c1d8a11",
 }
 

@@ -18,6 +18,7 @@ _TOLD = {
     406: ("NotAcceptable", "NOT_ACCEPTABLE", "None of the media types in `Accept` can be made."),
     408: ("RequestTimeout", "REQUEST_TIMEOUT", "The body did not come in time."),
     409: ("Conflict", "CONFLICT", "The state of things forbids it, or the Idempotency-Key is another request's."),
+    410: ("Gone", "LINK_EXPIRED", "It was good once, and is not any more."),
     413: ("PayloadTooLarge", "PAYLOAD_TOO_LARGE", "The body has more bytes than the limit."),
     429: ("TooManyRequests", "RATE_LIMIT_EXCEEDED", "More requests than the account's limit; come again later."),
     500: ("InternalError", "INTERNAL_ERROR", "Something went wrong on our side."),
@@ -41,7 +42,11 @@ def statuses_of(endpoint: Endpoint) -> list[int]:
 
 
 def statuses_of_open(endpoint: OpenEndpoint) -> list[int]:
-    return sorted({500, *endpoint.about.fails, *({404} if "{" in endpoint.path else ())})
+    has_body = bool(endpoint.about.also_takes)
+    found = {500, *endpoint.about.fails}
+    found |= {400, 408, 413, 503} if has_body else set()
+    found |= {404} if "{" in endpoint.path else set()
+    return sorted(found)
 
 
 def responses(statuses: list[int]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 ID = "cm5x9z8nv0000h85r7l9p2k1m"
-_START, _END, _NOW = "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "2026-11-21T10:30:00Z"
+_START, _END, NOW = "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z", "2026-11-21T10:30:00Z"
 _ADDRESS = {
     "country": "DE",
     "line1": "Invalidenstraße 1",
@@ -16,10 +16,12 @@ _EVENT: dict[str, Any] = {
     "event_name": "api.request",
     "idempotency_key": "req_8f14e45f",
     "customer_id": ID,
-    "timestamp": _NOW,
+    "timestamp": NOW,
     "properties": {"tokens": 1500, "model": "gpt-4", "region": "eu"},
 }
 _FILTER = {"property": "$.region", "op": "eq", "value": "eu"}
+_LINE = {"description": "Set-up", "quantity": 2, "unit_amount_cents": 45_000}
+_DISCOUNT = {"type": "percent", "percent": "10"}
 
 RECORDS: dict[str, Any] = {
     "Event": _EVENT,
@@ -29,7 +31,7 @@ RECORDS: dict[str, Any] = {
         "type": _EVENT["event_name"],
         "id": _EVENT["idempotency_key"],
         "subject": ID,
-        "time": _NOW,
+        "time": NOW,
         "data": _EVENT["properties"],
     },
     "FilterRequest": _FILTER,
@@ -45,6 +47,17 @@ RECORDS: dict[str, Any] = {
         "success_url": "https://acme.example/thanks",
         "back_url": "https://acme.example/plans",
     },
+    "InvoiceRequest": {"customer_id": ID, "days_until_due": 14, "line_items": [_LINE], "discount": _DISCOUNT},
+    "InvoiceChangesRequest": {"days_until_due": 30, "customer_memo": "Thank you!"},
+    "LineRequest": _LINE,
+    "LineChangesRequest": {"quantity": 3},
+    "PercentDiscount": _DISCOUNT,
+    "PaymentRequest": {"amount_cents": 1000, "method": "bank_transfer", "reference": "2026-11-0042"},
+    "CreditNoteRequest": {"amount_cents": 500, "reason": "The set-up took a day longer."},
+    "SettingsChanges": {"currency": "EUR", "timezone": "Europe/Berlin", "net_terms": 14},
+    "SubscriptionChanges": {"metadata": {"tier": "gold"}},
+    "Cancellation": {"cancel_mode": "end_of_period"},
+    "PlanChange": {"target_plan_code": "pro_yearly", "change_mode": "end_of_period"},
     "CustomerParameters": {"external_id": "acme"},
     "UsageParameters": {"meter": "tokens", "from": _START, "to": _END},
 }
@@ -136,7 +149,7 @@ FIELDS: dict[str, Any] = {
     "state": "counting",
     "subject": ID,
     "tax_rates": [{"name": "VAT", "percent": "19"}],
-    "timestamp": _NOW,
+    "timestamp": NOW,
     "timezone": "Europe/Berlin",
     "to": _END,
     "token": "ak_live_9fK3xT7mQ2vB8nR4wY6zL1cD5hJ0pS-g",

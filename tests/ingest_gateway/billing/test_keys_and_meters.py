@@ -52,6 +52,23 @@ async def test_changes_of_meters_are_in_the_log(office: Office) -> None:
     assert b"0.10000000000000000001" in (await office.client.get("/v1/audit", params={"subject": "n"})).content
 
 
+async def test_a_meter_that_a_plan_prices_stays(office: Office) -> None:
+    """Until no version in force asks for it: neither what is offered, nor what somebody still pays."""
+    await office.meter("calls")
+    price = {"code": "calls", "name": "Calls", "meter": "calls", "price": {"model": "per_unit", "unit_price": "1"}}
+    await office.plan(usage_prices=[price])
+    refused = (await office.delete("/v1/meters/calls", status=409))["error"]
+    assert (refused["code"], "version 1 of plan 'pro'" in refused["message"]) == ("METER_PRICED", True)
+    subscription = await office.subscription(initial_status="pending")
+    without = {"currency": "USD", "interval": "month"}
+    await office.post("/v1/plans/pro/versions", without)
+    await office.delete("/v1/meters/calls", status=409)
+    await office.post(f"/v1/subscriptions/{subscription['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    await office.post("/v1/plans/pro/versions", without | {"usage_prices": [price], "draft": True})
+    assert (await office.delete("/v1/meters/calls"))["meter"]["archived"] is True
+    await office.post("/v1/plans/pro/versions/3/publish", status=400)
+
+
 async def test_changes_of_keys_are_in_the_log(office: Office) -> None:
     """Whose end is part of it; a secret never is."""
     ends = to_iso(office.clock.now + DAY)

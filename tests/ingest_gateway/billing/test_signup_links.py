@@ -44,8 +44,8 @@ async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, 
             rows = connection.execute(sa.text(f"SELECT * FROM {table}")).all()
             assert link["token"] not in repr(rows)
     engine.dispose()
-    again = (await office.post(LINKS, body, once="k1"))["subscription_signup_link"]
-    assert again["token"] != link["token"]
+    again = await office.post(LINKS, body, once="k1", status=409)
+    assert (again["error"]["code"], link["id"] in again["error"]["message"]) == ("SECRET_SHOWN_ONCE", True)
 
 
 async def test_looking_changes_nothing_and_pressing_subscribes(office: Office) -> None:

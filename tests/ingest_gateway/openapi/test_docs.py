@@ -1,9 +1,10 @@
 """The page to be read: whole without any other page, and its commands work as they are printed."""
 
 import html
+import os
 import re
-import shlex
-from collections.abc import Iterator
+import subprocess
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -44,22 +45,46 @@ async def test_the_commands_work_as_printed(office: Office, page: str, document:
     things = await furnish(office, document)
     shell = {"TALLYHOUSE_API_KEY": office.client.headers["authorization"].removeprefix("Bearer ")}
     shell |= things.variables(document["paths"])
-    commands = [html.unescape(text) for text in _COMMAND.findall(page)]
-    assert len(commands) == len(list(operations_of(document)))
-    for command in commands:
-        request = _request(command, shell)
+    requests = [_request(words) for words in _words_of(_commands(page), shell)]
+    assert len(requests) == len(list(operations_of(document)))
+    for request in requests:
         reply = await office.client.send(request)
-        assert reply.status_code in (200, 201, 204, 404, 409), (command, reply.text)
+        assert reply.status_code in (200, 201, 204, 404, 409, 410), (request, reply.text)
 
 
-def _request(command: str, shell: dict[str, str]) -> httpx.Request:
+async def test_printed_events_happen_now(page: str) -> None:
+    """Whenever that is: those of a fixed time would be refused as too old some day."""
+    commands = [command for command in _commands(page) if "/v1/events" in command and " -d " in command]
+    bodies = [_request(words).content.decode() for words in _words_of(commands, {"TALLYHOUSE_API_KEY": "none"})]
+    times = [time for body in bodies for time in re.findall('"(?:time|timestamp)": "(.*)"', body)]
+    assert len(times) == len(bodies) == 2
+    for time in times:
+        assert abs(datetime.fromisoformat(time) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def _commands(page: str) -> list[str]:
+    return [html.unescape(text) for text in _COMMAND.findall(page)]
+
+
+def _words_of(commands: list[str], variables: dict[str, str]) -> list[list[str]]:
+    """What a shell hands to curl, command by command."""
+    curl = """curl() { printf '%s\\0' "$@" $'\\n'; }"""
+    done = subprocess.run(  # our own page's commands, to a curl that is none
+        ["/bin/bash", "-euc", "\n".join([curl, *commands])],
+        env={"PATH": os.environ["PATH"]} | variables,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return [words.split("\0")[:-1] for words in done.stdout.split("\n\0")[:-1]]
+
+
+def _request(words: list[str]) -> httpx.Request:
     """What curl would send."""
-    words = iter(shlex.split(re.sub(r"\$([A-Z_]+)", lambda found: shell[found[1]], _safe(command))))
-    assert next(words) == "curl"
-    url = next(words)
+    url, *options = words
     assert url.startswith("http://localhost:8787/")
     method, headers, body = "GET", {}, None
-    for option, value in _pairs(words):
+    for option, value in zip(options[::2], options[1::2], strict=True):
         match option:
             case "-X":
                 method = value
@@ -71,14 +96,3 @@ def _request(command: str, shell: dict[str, str]) -> httpx.Request:
             case _:
                 raise AssertionError(option)
     return httpx.Request(method, url, headers=headers, content=None if body is None else body.encode())
-
-
-def _safe(command: str) -> str:
-    """Within single quotes the shell leaves a dollar alone; none of ours is followed by capitals there."""
-    assert not re.search(r"'[^']*\$[A-Z][^']*'", command.rsplit(" -d ", maxsplit=1)[-1] if " -d " in command else "")
-    return command.replace("\\\n", " ")
-
-
-def _pairs(words: Iterator[str]) -> Iterator[tuple[str, str]]:
-    for option in words:
-        yield option, next(words)

@@ -13,9 +13,6 @@ from tests.ingest_gateway.billing.conftest import Office
 MARK = "hush"
 """Stands in every text of the victim that a stranger could recognize."""
 
-SAME = {"subscribe": "subscription-signup-links", "i": "invoices"}
-"""Paths that name a thing by another word than the one it is made under."""
-
 REFERENCES = {
     "customer_id": "customers",
     "plan_code": "plans",
@@ -41,7 +38,7 @@ class Things:
     def value(self, path: str, name: str) -> str | None:
         """What the variable `name` of `path` is, of the thing of ours that it names."""
         word = resource(path, name)
-        thing = self.made.get(SAME.get(word, word), {})
+        thing = self.made.get(word, {})
         for field in (name, name.rpartition("_")[2], "id"):
             if isinstance(thing.get(field), str | int):
                 return str(thing[field])

@@ -29,7 +29,7 @@ from schemas.errors import Conflict, Invalid
 from schemas.ids import AccountId
 from schemas.plan import Interval
 from schemas.plan_catalog import NewPlan
-from schemas.subscribing import Cancellation, Mode, NewSubscription, PlanChange, Refund, SubscriptionChanges
+from schemas.subscribing import Cancellation, ChangeTiming, NewSubscription, PlanChange, Refund, SubscriptionChanges
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import MINUTE, to_datetime
 
@@ -42,7 +42,7 @@ PLANS = {
     "quarterly": (Interval.QUARTER, 1, 0),
 }
 plan_codes = st.sampled_from(sorted(PLANS))
-modes = st.sampled_from(Mode)
+modes = st.sampled_from(ChangeTiming)
 refunds = st.sampled_from((None, *Refund))
 days = st.integers(1, 31)
 zones = st.sampled_from(("UTC", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati"))
@@ -134,14 +134,14 @@ class Walk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.seen)
     @rule(pick=picks, mode=modes, policy=refunds)
-    def cancel(self, pick: int, mode: Mode, policy: Refund | None) -> None:
+    def cancel(self, pick: int, mode: ChangeTiming, policy: Refund | None) -> None:
         chosen, asked = self._pick(pick), Cancellation(cancel_mode=mode, cancel_now_prepaid_refund_policy=policy)
         with suppress(Conflict):
             self.work(lambda work: cancel_subscription(work, chosen, asked))
 
     @precondition(lambda self: self.seen)
     @rule(pick=picks, code=plan_codes, mode=modes)
-    def change(self, pick: int, code: str, mode: Mode) -> None:
+    def change(self, pick: int, code: str, mode: ChangeTiming) -> None:
         chosen, asked = self._pick(pick), PlanChange(target_plan_code=code, change_mode=mode)
         with suppress(Conflict):
             self.work(lambda work: change_plan(work, chosen, asked))
