@@ -1,0 +1,78 @@
+"""Which questions about usage a batch of periods comes down to: one for all customers that share meter and time."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from schemas.ids import AccountId
+from schemas.meter import Meter
+from schemas.plan import UsagePrice
+from schemas.timestamps import MINUTE
+from schemas.usage import UsageQuery
+
+CUSTOMERS_AT_ONCE = 1_000
+"""What one statement names."""
+
+ROWS_AT_ONCE = 1_000_000
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The usage behind one price of one subscription's period."""
+
+    subscription: str
+    account: AccountId
+    customer: str
+    price: UsagePrice
+    start: int
+    end: int
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of one meter, and on whose behalf."""
+
+    account: AccountId
+    meter: str
+    group_by: tuple[str, ...]
+    start: int
+    end: int
+    wanted: tuple[Wanted, ...]
+
+    def query(self, meter: Meter) -> UsageQuery:
+        return UsageQuery(
+            account=self.account,
+            meter=meter,
+            start=self.start,
+            end=self.end,
+            customers=tuple(dict.fromkeys(one.customer for one in self.wanted)),
+            group_by=self.group_by,
+            limit=ROWS_AT_ONCE,
+        )
+
+    def halves(self) -> tuple["Question", ...]:
+        """The same for half of them each; none where there is only one."""
+        middle = len(self.wanted) // 2
+        parts = (self.wanted[:middle], self.wanted[middle:]) if middle else ()
+        return tuple(msgspec.structs.replace(self, wanted=part) for part in parts)
+
+
+def questions(wanted: Sequence[Wanted]) -> Iterator[Question]:
+    """As few as there can be. An empty time needs none: nothing was used in it."""
+    together: dict[tuple[AccountId, str, tuple[str, ...], int, int], list[Wanted]] = defaultdict(list)
+    for one in wanted:
+        start, end = whole_minute(one.start), whole_minute(one.end)
+        if start < end:
+            together[one.account, one.price.meter, one.price.group_by, start, end].append(one)
+    for (account, meter, group_by, start, end), asking in together.items():
+        for place in range(0, len(asking), CUSTOMERS_AT_ONCE):
+            some = tuple(asking[place : place + CUSTOMERS_AT_ONCE])
+            yield Question(account=account, meter=meter, group_by=group_by, start=start, end=end, wanted=some)
+
+
+def whole_minute(at: int) -> int:
+    """Usage is kept by the minute, and boundaries at midnight are whole ones.
+
+    One in the middle of a minute (a start, a change of plan) counts from the beginning of that minute, on both its
+    sides, so that no event is in two periods or in none.
+    """
+    return at // MINUTE * MINUTE

@@ -1,0 +1,112 @@
+"""Usage of many periods is read in few questions, and every period gets exactly its own."""
+
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.runs.measuring import PastIncomplete, measure
+from rating.runs.questions import CUSTOMERS_AT_ONCE, Wanted, questions, whole_minute
+from schemas.errors import Overloaded
+from schemas.ids import AccountId
+from schemas.plan import UsagePrice
+from schemas.price import PerUnit
+from schemas.timestamps import MINUTE
+from tests.rating.runs.counted_usage import CountedUsage, Used
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = AccountId("account")
+PRICE = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal(1)))
+GROUPED = UsagePrice(
+    code="by_model", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal(1)), group_by=("model",)
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def wanted(number: int, start: int = 0, end: int = 10, price: UsagePrice = PRICE) -> Wanted:
+    """Of one customer, between two minutes."""
+    return Wanted(
+        subscription=f"s{number}",
+        account=ACCOUNT,
+        customer=f"c{number}",
+        price=price,
+        start=start * MINUTE,
+        end=end * MINUTE,
+    )
+
+
+def used(number: int, minute: float, value: int = 1, model: str | None = None) -> Used:
+    return Used(customer=f"c{number}", at=int(minute * MINUTE), value=Decimal(value), group={"model": model})
+
+
+async def test_customers_that_share_a_period_share_a_question() -> None:
+    """A thousand of them at a time; another period, meter or grouping is another question."""
+    usage = CountedUsage(group_by=("model",))
+    usage.events = [used(number, 5, number) for number in range(2500)]
+    found = await measure([wanted(number) for number in range(2500)], usage, usage)
+    assert len(usage.queries) == -(-2500 // CUSTOMERS_AT_ONCE)
+    assert [found[f"s{number}", "tokens"].quantities.get((), 0) for number in range(2500)] == list(range(2500))
+    assert len(list(questions([wanted(1), wanted(2, end=9), wanted(3, price=GROUPED), wanted(4)]))) == 3
+
+
+async def test_no_usage_is_measured_as_nothing() -> None:
+    """With a watermark: that nothing was there is a statement too."""
+    usage = CountedUsage()
+    found = await measure([wanted(1)], usage, usage)
+    assert found["s1", "tokens"].quantities == {}
+    assert found["s1", "tokens"].watermark.flushes == {0: -1}
+
+
+async def test_groups_are_kept_apart() -> None:
+    """An event without the property is in a group of its own."""
+    usage = CountedUsage(group_by=("model",))
+    usage.events = [used(1, 1, 2, "a"), used(1, 2, 3, "b"), used(1, 3, 4, "a"), used(1, 4, 5)]
+    found = await measure([wanted(1, price=GROUPED)], usage, usage)
+    assert found["s1", "by_model"].quantities == {("a",): 6, ("b",): 3, (None,): 5}
+
+
+async def test_a_meter_that_still_counts_its_past_is_waited_for() -> None:
+    """What it says of a past period is too little."""
+    usage = CountedUsage()
+    usage.past_is_done = False
+    with pytest.raises(PastIncomplete, match="meter tokens"):
+        await measure([wanted(1)], usage, usage)
+
+
+async def test_an_answer_that_is_too_long_is_asked_for_in_halves() -> None:
+    """Until it fits; each half has its own watermark. What one customer alone makes too long cannot be billed."""
+    usage = CountedUsage(group_by=("model",), rows_at_once=3)
+    usage.events = [used(number, 1, 1, model) for number in range(5) for model in ("a", "b", "c")]
+    found = await measure([wanted(number, price=GROUPED) for number in range(5)], usage, usage)
+    assert {len(one.quantities) for one in found.values()} == {3}
+    usage.events.append(used(0, 1, 1, "d"))
+    with pytest.raises(Overloaded, match="customer c0"):
+        await measure([wanted(0, price=GROUPED)], usage, usage)
+
+
+@settings(max_examples=50)
+@given(
+    cuts=st.lists(st.integers(1, 20 * MINUTE), max_size=6),
+    times=st.lists(st.integers(0, 20 * MINUTE - 1), max_size=30),
+)
+async def test_periods_that_tile_time_share_every_event(cuts: list[int], times: list[int]) -> None:
+    """However a boundary lies in its minute, each event is in one period, and only one."""
+    usage = CountedUsage()
+    usage.events = [Used(customer="c", at=at, value=Decimal(1)) for at in times]
+    edges = sorted({0, *cuts, 20 * MINUTE})
+    tiles = [
+        Wanted(subscription=f"s{start}", account=ACCOUNT, customer="c", price=PRICE, start=start, end=end)
+        for start, end in pairwise(edges)
+    ]
+    found = await measure(tiles, usage, usage)
+    assert sum(sum(one.quantities.values()) for one in found.values()) == len(times)
+    assert all(
+        whole_minute(tile.start) < whole_minute(tile.end) for tile in tiles if (tile.subscription, "tokens") in found
+    )
