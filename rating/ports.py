@@ -1,9 +1,15 @@
 """What billing needs from whoever counts. Adapters fit structurally."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from rating.core.keeping import Bill, Kept
+from rating.core.turn import Turn
 from schemas.flush import Watermark
 from schemas.ids import AccountId
+from schemas.invoice import Invoice, NewInvoice
+from schemas.invoice_run import InvoiceRunRecord
+from schemas.listing import Page
 from schemas.meter import Meter
 from schemas.usage import Backfill, UsageAnswer, UsageQuery
 
@@ -30,5 +36,49 @@ class Meters(Protocol):
     """What is counted."""
 
     async def get(self, account: AccountId, code: str) -> Meter:
+        """Raises NotFound."""
+        ...
+
+
+class BillingLedger(Protocol):
+    """Where subscriptions and invoices are kept."""
+
+    async def count_due(self, account: AccountId | None, as_of: int) -> int: ...
+
+    async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[Turn]:
+        """The next turns of subscriptions that are due, by subscription, `after` the last one seen."""
+        ...
+
+    async def keep(self, run_id: str, bills: Sequence[Bill]) -> Kept:
+        """Take these turns of one account, and keep what they are billed: all of it or nothing."""
+        ...
+
+    async def next_turn(self, account: AccountId, subscription_id: str) -> Turn:
+        """Due or not. Raises NotFound, or Conflict where nothing more will be billed."""
+        ...
+
+    async def preview(self, account: AccountId, new: NewInvoice) -> Invoice:
+        """With its figures; it is kept nowhere."""
+        ...
+
+
+class InvoiceRuns(Protocol):
+    """How far runs are."""
+
+    async def put(self, record: InvoiceRunRecord) -> InvoiceRunRecord:
+        """As it is now; a new one is added."""
+        ...
+
+    async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
+        """Raises NotFound."""
+        ...
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
+
+
+class Invoices(Protocol):
+    """Invoices as kept."""
+
+    async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""
         ...

@@ -5,6 +5,7 @@ period, each renewal, and the end. So it never matters how late a run is.
 """
 
 from datetime import datetime, time
+from enum import StrEnum
 
 import msgspec
 
@@ -17,6 +18,14 @@ from rating.core.service import Service, service_in
 from schemas.plan import PlanVersion, overridden
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import Micros
+
+
+class TurnKind(StrEnum):
+    """What a boundary is to a subscription."""
+
+    OPENING = "opening"
+    PERIOD = "period"
+    """A period ends there, the trial or the last one included."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +41,17 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """Fees in advance are billed for it."""
     unused: Service | None = None
     """Fees in advance are given back for it."""
+
+    @property
+    def boundary(self) -> int:
+        """The moment that it bills at, however much later that is done."""
+        return self.before.period_start if self.before.due_at is None else self.before.due_at
+
+    @property
+    def kind(self) -> TurnKind:
+        """Tells a first period's opening from its end, which may be the same moment."""
+        is_opening = self.ended is None and self.unused is None and self.begins is not None and not self.before.in_trial
+        return TurnKind.OPENING if is_opening else TurnKind.PERIOD
 
 
 def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:

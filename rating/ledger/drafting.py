@@ -35,6 +35,12 @@ def draft_invoices(work: Work, new: Sequence[NewInvoice]) -> list[Invoice]:
     return drafts
 
 
+def preview_invoice(work: Work, new: NewInvoice) -> Invoice:
+    """As it would be drafted; nothing is written."""
+    customers = customers_of(work.connection, work.account, [new.customer_id])
+    return _draft(work, new, customers[new.customer_id], settings_of(work.connection, work.account).currency)
+
+
 def insert_lines(work: Work, lines: Sequence[tuple[str, InvoiceLine]]) -> None:
     """Each with its invoice's id."""
     if lines:

@@ -67,16 +67,31 @@ invoice_sequences = sa.Table(
     sa.Column("last", sa.BigInteger, nullable=False),
 )
 
-# That there is one row a subscription and period is what makes each of them billed once.
+# That there can be one row for a subscription and boundary is what makes each of them billed once, whatever else fails.
 billed_periods = sa.Table(
     "billed_periods",
     metadata,
     sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), primary_key=True),
-    sa.Column("period_start", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("period_end", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(8), primary_key=True),
+    sa.Column("boundary", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("invoice_id", sa.ForeignKey("invoices.id")),
-    sa.Column("watermark", sa.Text, nullable=False),
+    sa.Column("watermark", sa.Text),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+)
+
+# For whoever waits for a run, wherever it is; billing itself never reads it.
+invoice_runs = sa.Table(
+    "invoice_runs",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("due", sa.Integer, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Index("ix_invoice_runs_account_id_id", "account_id", "id"),
 )
 
 payments = sa.Table(

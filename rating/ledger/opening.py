@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 from rating.ledger.accounts import SqlAccounts
 from rating.ledger.audit import SqlAudit
+from rating.ledger.billing import SqlBilling
 from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.credit_notes import SqlCreditNotes
 from rating.ledger.credits import SqlCredits
 from rating.ledger.customers import SqlCustomers
 from rating.ledger.database import THREADS, Database, create_engine
+from rating.ledger.invoice_runs import SqlInvoiceRuns
 from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret
 from rating.ledger.keys import SqlApiKeys
@@ -42,6 +44,8 @@ class Ledger(NamedTuple):
     subscriptions: SqlSubscriptions
     credits: SqlCredits
     signup_links: SqlSignupLinks
+    billing: SqlBilling
+    invoice_runs: SqlInvoiceRuns
     audit: SqlAudit
 
 
@@ -80,6 +84,8 @@ def open_ledger(
                 subscriptions=SqlSubscriptions(database, works),
                 credits=SqlCredits(database, works, clock),
                 signup_links=SqlSignupLinks(database, works, clock, new_secret),
+                billing=SqlBilling(database, works, clock),
+                invoice_runs=SqlInvoiceRuns(database, clock),
                 audit=SqlAudit(database),
             )
     finally:

@@ -24,12 +24,16 @@ def due_subscriptions(
 
     One that is far behind is due again after its turn: ask until there is none.
     """
-    due = selected.where(subscriptions.c.due_at <= as_of)
-    if account is not None:
-        due = due.where(subscriptions.c.account_id == account)
+    due = selected.where(_is_due(account, as_of))
     if after is not None:
         due = due.where(subscriptions.c.id > after)
     return [to_subscription(row) for row in connection.execute(due.order_by(subscriptions.c.id).limit(limit))]
+
+
+def count_due(connection: sa.Connection, account: AccountId | None, as_of: int) -> int:
+    """How many there are."""
+    counted = sa.select(sa.func.count()).select_from(subscriptions).where(_is_due(account, as_of))
+    return int(connection.execute(counted).scalar_one())
 
 
 def next_turns(connection: sa.Connection, due: Iterable[Subscription]) -> list[Turn]:
@@ -70,3 +74,8 @@ def _zones(connection: sa.Connection, ids: set[str]) -> dict[str, str]:
     rows = sa.select(customers, billing_settings.c.timezone.label("ours")).outerjoin(billing_settings, ours)
     found = connection.execute(rows.where(customers.c.id.in_(ids)))
     return {row.id: to_customer(row).timezone or row.ours or DEFAULT_ZONE for row in found}
+
+
+def _is_due(account: AccountId | None, as_of: int) -> sa.ColumnElement[bool]:
+    due = subscriptions.c.due_at <= as_of
+    return due if account is None else due & (subscriptions.c.account_id == account)

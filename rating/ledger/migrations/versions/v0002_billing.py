@@ -22,6 +22,7 @@ def upgrade() -> None:
     _create_invoice_lines()
     _create_invoice_sequences()
     _create_billed_periods()
+    _create_invoice_runs()
     _create_payments()
     _create_credit_notes()
 
@@ -283,15 +284,32 @@ def _create_billed_periods() -> None:
     op.create_table(
         "billed_periods",
         sa.Column("subscription_id", sa.String(25), nullable=False),
-        sa.Column("period_start", sa.BigInteger, autoincrement=False, nullable=False),
-        sa.Column("period_end", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.String(8), nullable=False),
+        sa.Column("boundary", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("invoice_id", sa.String(25)),
-        sa.Column("watermark", sa.Text, nullable=False),
+        sa.Column("watermark", sa.Text),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"], name="fk_billed_periods_invoice_id"),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name="fk_billed_periods_subscription_id"),
-        sa.PrimaryKeyConstraint("subscription_id", "period_start", name="pk_billed_periods"),
+        sa.PrimaryKeyConstraint("subscription_id", "kind", "boundary", name="pk_billed_periods"),
     )
+
+
+def _create_invoice_runs() -> None:
+    op.create_table(
+        "invoice_runs",
+        sa.Column("id", sa.String(25), nullable=False),
+        sa.Column("account_id", sa.String(25), nullable=False),
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("due", sa.Integer, nullable=False),
+        sa.Column("summary", sa.Text, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_invoice_runs_account_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_invoice_runs"),
+    )
+    op.create_index("ix_invoice_runs_account_id_id", "invoice_runs", ["account_id", "id"])
 
 
 def _create_payments() -> None:

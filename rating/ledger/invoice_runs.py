@@ -1,0 +1,72 @@
+"""Runs in the ledger: how far each one is, for whoever waits for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from rating.ledger.database import Database
+from rating.ledger.invoice_tables import invoice_runs
+from rating.ledger.pages import newest_first
+from schemas.errors import NotFound
+from schemas.ids import AccountId
+from schemas.invoice_run import InvoiceRunRecord, RunState, Summary
+from schemas.listing import Page
+
+
+class SqlInvoiceRuns:
+    """The runs of all accounts, each seen by its own."""
+
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def put(self, record: InvoiceRunRecord) -> InvoiceRunRecord:
+        """As it is now; a new one is added."""
+        kept = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
+        await self._database.write(lambda connection: _put(connection, kept))
+        return kept
+
+    async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
+        """Raises NotFound."""
+        this = _of(account).where(invoice_runs.c.id == run_id)
+        row = await self._database.read(lambda connection: connection.execute(this).one_or_none())
+        if row is None:
+            raise NotFound(f"there is no invoice run {run_id!r} in this account")
+        return _to_record(row)
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
+        """Newest first."""
+        rows, key = _of(account), invoice_runs.c.id
+        return await self._database.read(lambda c: newest_first(c, rows, key, (limit, cursor), _to_record))
+
+
+def _of(account: AccountId) -> sa.Select[Any]:
+    return sa.select(invoice_runs).where(invoice_runs.c.account_id == account)
+
+
+def _put(connection: sa.Connection, record: InvoiceRunRecord) -> None:
+    values = {
+        "state": record.state.value,
+        "due": record.due,
+        "summary": msgspec.json.encode(record.summary).decode(),
+        "error": record.error,
+        "updated_at": record.updated_at,
+    }
+    if not connection.execute(sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(values)).rowcount:
+        new = {"id": record.id, "account_id": record.account, "created_at": record.created_at}
+        connection.execute(sa.insert(invoice_runs).values(values | new))
+
+
+def _to_record(row: Any) -> InvoiceRunRecord:
+    return InvoiceRunRecord(
+        id=row.id,
+        account=AccountId(row.account_id),
+        state=RunState(row.state),
+        due=row.due,
+        summary=msgspec.json.decode(row.summary, type=Summary),
+        error=row.error,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

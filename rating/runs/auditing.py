@@ -1,0 +1,66 @@
+"""Holds an invoice against the raw events: each usage line counted anew, up to the watermark that it was billed at."""
+
+from decimal import Decimal
+
+from rating.core.price import rate
+from rating.ports import Meters, Recount
+from rating.runs.billed_usage import BilledUsage, from_document
+from rating.runs.questions import whole_minute
+from schemas.errors import StoreFailed
+from schemas.invoice import Invoice, InvoiceLine
+from schemas.invoice_audit import InvoiceAudit, LineAudit
+from schemas.usage import UsageQuery
+
+_NONE = Decimal(0)
+
+
+async def audit(invoice: Invoice, recount: Recount, meters: Meters) -> InvoiceAudit:
+    """Nothing of what was billed is believed but the line's own terms, period and watermark."""
+    lines = [await _line(invoice, line, recount, meters) for line in invoice.lines if line.usage is not None]
+    return InvoiceAudit(
+        invoice_id=invoice.id,
+        number=invoice.number,
+        currency=invoice.currency,
+        lines=tuple(lines),
+        sum_of_lines=sum(line.amount for line in invoice.lines),
+        subtotal=invoice.subtotal,
+    )
+
+
+async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: Meters) -> LineAudit:
+    billed = from_document(line.usage)
+    counted = await _count(invoice, line, billed, recount, meters)
+    rated = rate(billed.terms, counted, invoice.currency, billed.portion)
+    before = _NONE if billed.rated_before is None else billed.rated_before
+    earlier = 0 if not before else rate(billed.terms, before, invoice.currency, billed.portion).amount
+    return LineAudit(
+        line_id=line.id,
+        reference=line.reference,
+        description=line.description,
+        meter=billed.meter,
+        group=billed.group,
+        billed_quantity=billed.quantity,
+        counted_quantity=counted,
+        billed_amount=line.amount,
+        counted_amount=rated.amount - billed.cut - earlier,
+        watermark=billed.counted_to,
+    )
+
+
+async def _count(invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recount: Recount, meters: Meters) -> Decimal:
+    if line.period_start is None or line.period_end is None:
+        raise StoreFailed(f"line {line.id} has usage and no period: the ledger was changed from outside")
+    start, end = whole_minute(line.period_start), whole_minute(line.period_end)
+    if start >= end:
+        return _NONE
+    query = UsageQuery(
+        account=invoice.account,
+        meter=await meters.get(invoice.account, billed.meter),
+        start=start,
+        end=end,
+        customers=(invoice.customer_id,),
+        group_by=tuple(billed.group),
+        groups={key: (value,) for key, value in billed.group.items()},
+    )
+    answer = await recount.usage_at(query, billed.counted_to)
+    return sum((row.value for row in answer.rows), _NONE)

@@ -1,0 +1,130 @@
+"""Where runs are asked for, and where invoices are looked at ahead and in hindsight."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from rating.ports import BillingLedger, InvoiceRuns, Invoices, Meters, Recount, UsageReader
+from rating.runs.auditing import audit
+from rating.runs.run import InvoiceRun, Order
+from rating.runs.summary import Tally
+from rating.runs.upcoming import upcoming
+from schemas.errors import Conflict, StoreFailed
+from schemas.ids import AccountId
+from schemas.invoice_audit import InvoiceAudit
+from schemas.invoice_run import InvoiceRunRecord, RunOrder, RunState, Summary, Upcoming
+from schemas.listing import Page
+from schemas.logs import Logger, NoLogger
+
+_REASON_LENGTH = 500
+_TELL_SECONDS = 0.5
+
+
+class Desk:
+    """Runs go on here until they are done or it closes; what they did until then is done."""
+
+    def __init__(
+        self,
+        ledger: BillingLedger,
+        runs: InvoiceRuns,
+        invoices: Invoices,
+        *,
+        usage: UsageReader,
+        recount: Recount,
+        meters: Meters,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        logger: Logger | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._runs = runs
+        self._invoices = invoices
+        self._usage = usage
+        self._recount = recount
+        self._meters = meters
+        self._clock = clock
+        self._new_id = new_id
+        self._logger = logger or NoLogger()
+        self._tasks: dict[AccountId, asyncio.Task[None]] = {}
+
+    async def begin(self, order: RunOrder) -> InvoiceRunRecord:
+        """It goes on by itself. Raises Conflict where one of the account's is going on here already."""
+        running = self._tasks.get(order.account)
+        if running is not None and not running.done():
+            raise Conflict(
+                "a run of this account is going on; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
+            )
+        now, run_id = self._clock(), self._new_id()
+        record = await self._runs.put(
+            InvoiceRunRecord(
+                id=run_id,
+                account=order.account,
+                state=RunState.RUNNING,
+                due=await self._ledger.count_due(order.account, order.as_of),
+                summary=Tally(run_id, order.as_of, is_dry=order.is_dry).summary(),
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        self._tasks[order.account] = asyncio.create_task(self._go_on(record, order))
+        return record
+
+    async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
+        """Raises NotFound."""
+        return await self._runs.get(account, run_id)
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
+        """Newest first."""
+        return await self._runs.list(account, limit, cursor)
+
+    async def upcoming(self, account: AccountId, subscription_id: str) -> Upcoming:
+        """Raises NotFound, or Conflict where nothing more will be billed."""
+        return await upcoming(account, subscription_id, self._ledger, self._usage, self._meters)
+
+    async def audit(self, account: AccountId, invoice_id: str) -> InvoiceAudit:
+        """Raises NotFound."""
+        return await audit(await self._invoices.get(account, invoice_id), self._recount, self._meters)
+
+    async def run_all(self, as_of: int) -> Summary:
+        """Everybody's, by the clock's schedule and not on request."""
+        order = Order(as_of=as_of, run_id=self._new_id())
+        return await InvoiceRun(self._ledger, self._usage, self._meters, self._logger).run(order)
+
+    async def close(self) -> None:
+        """Runs are broken off between two steps, or in the middle of one that is then undone."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _go_on(self, record: InvoiceRunRecord, order: RunOrder) -> None:
+        latest = record.summary
+
+        def tell(summary: Summary, _due: int) -> None:
+            nonlocal latest
+            latest = summary
+
+        ended = asyncio.Event()
+        telling = asyncio.create_task(self._tell(record, lambda: latest, ended))
+        run = InvoiceRun(self._ledger, self._usage, self._meters, self._logger)
+        wanted = Order(as_of=order.as_of, run_id=record.id, account=order.account, is_dry=order.is_dry)
+        state, error = RunState.FAILED, None
+        try:
+            latest = await run.run(wanted, tell)
+            state = RunState.DONE
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"[:_REASON_LENGTH]
+            self._logger.exception("an invoice run failed; what it did is done", run=record.id)
+        finally:
+            ended.set()
+            await asyncio.wait([telling])  # What it is writing must not come after the last word.
+            await self._runs.put(replace(record, state=state, summary=latest, error=error))
+
+    async def _tell(self, record: InvoiceRunRecord, latest: Callable[[], Summary], ended: asyncio.Event) -> None:
+        """Now and then, for whoever waits. A ledger that is too busy to be told is told the next time."""
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _TELL_SECONDS)
+            with suppress(StoreFailed, Conflict):
+                await self._runs.put(replace(record, summary=latest()))

@@ -1,0 +1,92 @@
+"""The invoice run: whatever is due is billed, each turn of each subscription once, however often this runs.
+
+Three things make it once. A turn is taken only if its subscription is exactly as it was when the turn was reckoned,
+under a lock. What the subscription becomes and what it is billed are one transaction. And of each boundary there can
+be one row. So runs may overlap, be killed anywhere, and be started again: what is done is done, what is not is due.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from rating.core.keeping import Bill
+from rating.core.turn import Turn
+from rating.ports import BillingLedger, Meters, UsageReader
+from rating.runs.bills import billed, wanted
+from rating.runs.measuring import PastIncomplete, measure
+from rating.runs.summary import Tally
+from schemas.ids import AccountId
+from schemas.invoice_run import Summary
+from schemas.logs import Logger, NoLogger
+
+TURNS_AT_ONCE = 500
+"""Read, measured and kept together: as much as a killed run has to do again."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to bill."""
+
+    as_of: int
+    """Everything that is due by then."""
+    run_id: str
+    account: AccountId | None = None
+    """Only this one's; None is everybody."""
+    is_dry: bool = False
+    """Reckon, and keep nothing: only the first turn of each subscription is seen then."""
+
+
+class InvoiceRun:
+    """Bills over the ports it is given."""
+
+    def __init__(self, ledger: BillingLedger, usage: UsageReader, meters: Meters, logger: Logger | None = None) -> None:
+        self._ledger = ledger
+        self._usage = usage
+        self._meters = meters
+        self._logger = logger or NoLogger()
+
+    async def run(self, order: Order, tell: Callable[[Summary, int], None] = lambda _summary, _due: None) -> Summary:
+        """Until nothing is due. `tell` hears after each step how far it is, and how many were due at the start."""
+        due = await self._ledger.count_due(order.account, order.as_of)
+        tally = Tally(order.run_id, order.as_of, is_dry=order.is_dry)
+        tell(tally.summary(), due)
+        while await self._pass(order, tally, lambda: tell(tally.summary(), due)) and not order.is_dry:
+            pass  # Those that are far behind are due again.
+        return tally.summary()
+
+    async def _pass(self, order: Order, tally: Tally, tell: Callable[[], None]) -> bool:
+        """Once over all that is due; whether anything was billed."""
+        after: str | None = None
+        before = tally.turns
+        while turns := await self._ledger.due(order.account, order.as_of, after, TURNS_AT_ONCE):
+            after = turns[-1].before.id
+            for some in _by_account(turns):
+                await self._bill(order, some, tally)
+                tell()
+        return tally.turns > before
+
+    async def _bill(self, order: Order, turns: Sequence[Turn], tally: Tally) -> None:
+        bills = await self._reckoned(turns, tally)
+        if order.is_dry:
+            tally.reckoned(bills)
+        elif bills:
+            tally.kept(bills, await self._ledger.keep(order.run_id, bills))
+
+    async def _reckoned(self, turns: Sequence[Turn], tally: Tally) -> list[Bill]:
+        """All of them at once; where some meter is not ready, those that do not need it."""
+        try:
+            measured = await measure([one for turn in turns for one in wanted(turn)], self._usage, self._meters)
+        except PastIncomplete as error:
+            if len(turns) == 1:
+                self._logger.info("a subscription waits to be billed", subscription=turns[0].before.id, why=str(error))
+                tally.waits(turns[0], str(error))
+                return []
+            middle = len(turns) // 2
+            return [*await self._reckoned(turns[:middle], tally), *await self._reckoned(turns[middle:], tally)]
+        return [billed(turn, measured) for turn in turns]
+
+
+def _by_account(turns: Sequence[Turn]) -> list[list[Turn]]:
+    found: dict[AccountId, list[Turn]] = {}
+    for turn in turns:
+        found.setdefault(turn.before.account, []).append(turn)
+    return list(found.values())
