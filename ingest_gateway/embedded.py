@@ -8,6 +8,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
+from ingest_gateway.billing_desk import open_desk
 from ingest_gateway.data_directory import DataDirectory
 from ingest_gateway.embedded_processors import open_processors
 from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
@@ -82,10 +83,14 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
         intake = await opened.enter_async_context(
             Intake(log, known, recent, arrivals.stamp, intake_policy(settings), around.metrics)
         )
+        desk = await opened.enter_async_context(
+            open_desk(settings, around, ledger=ledger, threads=store.threads, seen=store.flushes)
+        )
         ports = app_ports(
             settings,
             around,
             ledger=ledger,
+            desk=desk,
             log=log,
             sink=log,
             intake=intake,

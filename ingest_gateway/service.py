@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from ingest_gateway.api import app
 from ingest_gateway.api.health import Check
 from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints, billing_pages
+from ingest_gateway.billing.run_ports import Runs
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.judge import Ages
@@ -15,6 +16,7 @@ from ingest_gateway.prometheus import CONTENT_TYPE
 from ingest_gateway.settings import ServiceSettings
 from ingest_gateway.surroundings import Surroundings
 from rating.ledger.opening import Ledger
+from rating.runs.desk import Desk
 from stream_processors.backends.reading.replayed import Replayed
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.listing import SqlEventReader
@@ -27,6 +29,7 @@ def app_ports(
     around: Surroundings,
     *,
     ledger: Ledger,
+    desk: Desk,
     log: FrameLog,
     sink: FrameSink,
     intake: Intake,
@@ -37,7 +40,7 @@ def app_ports(
 ) -> app.Ports:
     """`checks` are those besides the log's, the ledger's and the store's."""
     reader = SqlUsageReader(threads, settings.partitions)
-    billing = billing_ports(ledger, settings.public_url)
+    billing = billing_ports(ledger, desk, around.clock, settings.public_url)
     return app.Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
@@ -60,7 +63,7 @@ def app_ports(
     )
 
 
-def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
+def billing_ports(ledger: Ledger, desk: Runs, clock: Callable[[], int], public_url: str) -> BillingPorts:
     return BillingPorts(
         customers=ledger.customers,
         plans=ledger.plans,
@@ -71,6 +74,8 @@ def billing_ports(ledger: Ledger, public_url: str) -> BillingPorts:
         public_invoices=ledger.invoices,
         credit_notes=ledger.credit_notes,
         settings=ledger.billing_settings,
+        runs=desk,
+        clock=clock,
         audit=ledger.audit,
         public_url=public_url,
     )

@@ -97,6 +97,16 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     flush_linger: Annotated[
         int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
     ] = 300 * SECOND // 1000
+    billing_every: Annotated[
+        int,
+        Setting(duration(0, 7 * DAY), "How often this process bills what is due; 0 leaves that to `invoices run`."),
+    ] = 60 * MINUTE
+    billing_grace: Annotated[
+        int,
+        Setting(
+            duration(0, 30 * DAY), "How long after a period's end it is billed on schedule, for events that come late."
+        ),
+    ] = 60 * MINUTE
     shutdown_grace: Annotated[
         int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
     ] = 10 * SECOND

@@ -14,6 +14,7 @@ FUNCTION_LINES = 50
 BANNED_NAMES = {"util", "utils", "common", "helpers", "misc", "kit", "base", "shared", "lib"}
 
 COMPOSITION_ROOTS = (
+    "ingest_gateway/billing_desk",
     "ingest_gateway/clickhouse_port",
     "ingest_gateway/embedded",
     "ingest_gateway/serve",

@@ -1,5 +1,7 @@
 """The table of the billing API."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from ingest_gateway.api.endpoint import Endpoint, OpenEndpoint
@@ -16,9 +18,11 @@ from ingest_gateway.billing.routes_customers import CustomerRoutes
 from ingest_gateway.billing.routes_invoice_steps import InvoiceStepRoutes
 from ingest_gateway.billing.routes_invoices import InvoiceRoutes
 from ingest_gateway.billing.routes_plans import PlanRoutes
+from ingest_gateway.billing.routes_runs import RunRoutes
 from ingest_gateway.billing.routes_settings import Settings, SettingsRoutes
 from ingest_gateway.billing.routes_signup_links import SignupLinkRoutes
 from ingest_gateway.billing.routes_subscriptions import SubscriptionRoutes
+from ingest_gateway.billing.run_ports import Runs
 from ingest_gateway.billing.signup_page import SignupPage
 from ingest_gateway.billing.signup_ports import SignupLinks
 from ingest_gateway.billing.subscription_ports import Subscriptions
@@ -37,6 +41,8 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     public_invoices: PublicInvoices
     credit_notes: CreditNotes
     settings: Settings
+    runs: Runs
+    clock: Callable[[], int]
     public_url: str
     """Where customers reach the pages that are meant for them."""
 
@@ -59,5 +65,6 @@ def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
         *InvoiceRoutes(ports.invoices, documents).endpoints(),
         *InvoiceStepRoutes(ports.invoices, documents).endpoints(),
         *CreditNoteRoutes(ports.credit_notes, documents).endpoints(),
+        *RunRoutes(ports.runs, documents, ports.clock).endpoints(),
         *SettingsRoutes(ports.settings).endpoints(),
     ]

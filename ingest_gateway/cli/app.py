@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ingest_gateway.cli import cluster, cluster_demo, keys, load, local_cluster, meters
+from ingest_gateway.cli import (
+    cluster,
+    cluster_demo,
+    customers,
+    invoice_runs,
+    keys,
+    load,
+    local_cluster,
+    meters,
+    plans,
+    subscriptions,
+)
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cli.settings import settings
 from ingest_gateway.cli.status import status
@@ -19,7 +30,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="tallyhouse",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         help="Count every usage event exactly once, price it to the cent, prove both.",
     )
@@ -27,6 +38,11 @@ def build() -> typer.Typer:
     app.command("settings")(settings)
     app.add_typer(keys.commands(), name="keys")
     app.add_typer(meters.commands(), name="meters")
+    app.add_typer(customers.commands(), name="customers")
+    app.add_typer(plans.commands(), name="plans")
+    app.add_typer(subscriptions.commands(), name="subscriptions")
+    app.add_typer(invoice_runs.commands(), name="invoices")
+    app.command("audit")(invoice_runs.audit)
     app.command("usage")(usage)
     app.command("status")(status)
     app.command("load")(load.load)

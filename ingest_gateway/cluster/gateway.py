@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
+from ingest_gateway.billing_desk import open_desk
 from ingest_gateway.cluster.addresses import brokers_of
 from ingest_gateway.cluster.clocks import check_clock, follow_others
 from ingest_gateway.cluster.known import open_known_keys
@@ -56,10 +57,14 @@ async def open_gateway(settings: ClusterSettings, around: Surroundings) -> Async
         )
         intake = await _open_intake(opened, sink, parts, settings, arrivals, around)
         log, store, ledger = parts
+        desk = await opened.enter_async_context(
+            open_desk(settings, around, ledger=ledger, threads=store.threads, seen=store.flushes)
+        )
         ports = app_ports(
             settings,
             around,
             ledger=ledger,
+            desk=desk,
             log=log,
             sink=sink,
             intake=intake,

@@ -14,11 +14,14 @@ from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.service import billing_ports
 from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
+from rating.runs.desk import Desk
 from schemas.account import ApiKey, Mode, Scope
+from schemas.ids import new_cuid
 from schemas.metrics import NoMetrics
 from tests.contracts.acts import by, key_for
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.http.fakes import FakeIntake, FakeReader, FakeSink
+from tests.rating.runs.counted_usage import CountedUsage
 
 
 class Office:
@@ -29,7 +32,9 @@ class Office:
         self.clock = clock
         self.key = key
         self.reader = FakeReader()
-        self.app = _app(ledger, clock, self.reader)
+        self.usage = CountedUsage()
+        """What runs and audits count."""
+        self.app = _app(ledger, clock, self.reader, self.usage)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url="http://tallyhouse",
@@ -88,8 +93,21 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     return envelope
 
 
-def _app(ledger: Ledger, clock: Clock, reader: FakeReader) -> Any:
-    billing = billing_ports(ledger, "https://bill.example/")
+def _desk(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
+    return Desk(
+        ledger.billing,
+        ledger.invoice_runs,
+        ledger.invoices,
+        usage=usage,
+        recount=usage,
+        meters=ledger.meters,
+        clock=clock,
+        new_id=lambda: new_cuid(clock() // 1000),
+    )
+
+
+def _app(ledger: Ledger, clock: Clock, reader: FakeReader, usage: CountedUsage) -> Any:
+    billing = billing_ports(ledger, _desk(ledger, clock, usage), clock, "https://bill.example/")
     ports = Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,

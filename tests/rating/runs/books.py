@@ -20,6 +20,7 @@ from schemas.price import Graduated, PerUnit, Tier
 from schemas.subscribing import NewSubscription
 from schemas.subscription import Subscription
 from schemas.timestamps import to_micros
+from tests.contracts.acts import by
 from tests.contracts.api_keys import Clock
 from tests.rating.runs.counted_usage import CountedUsage, Used
 
@@ -69,7 +70,7 @@ class Books:
             made = await self.ledger.accounts.bootstrap(None)
             assert made is not None
             self._account = made[0].account
-            await self.ledger.meters.create(self._account, _tokens())
+            await self.ledger.meters.create(by(self._account), _tokens())
         return self._account
 
     async def act(self) -> Act:

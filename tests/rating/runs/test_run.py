@@ -11,7 +11,7 @@ from rating.runs.run import InvoiceRun, Order
 from schemas.act import Act
 from schemas.invoice import Invoice, InvoiceStatus
 from schemas.invoice_run import Summary
-from schemas.subscribing import Cancellation, Mode, Refund
+from schemas.subscribing import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
 from tests.rating.runs.books import PRO, Books, at
 
@@ -112,7 +112,7 @@ async def test_an_account_may_have_them_finalized(books: Books) -> None:
     await books.run(START)
     books.clock.now += 1
     act = Act(account=leaving.account, actor="test", request_id="r")
-    now = Cancellation(cancel_mode=Mode.NOW, cancel_now_prepaid_refund_policy=Refund.PRORATE)
+    now = Cancellation(cancel_mode=ChangeTiming.NOW, cancel_now_prepaid_refund_policy=Refund.PRORATE)
     await books.ledger.subscriptions.cancel(act, leaving.id, now)
     summary = await books.run(FIRST)
     assert (summary.invoices, summary.finalized, summary.below_zero) == (2, 1, 1)

@@ -1,0 +1,58 @@
+"""`tallyhouse customers`: who is billed."""
+
+from typing import Annotated, Any
+
+import typer
+
+from ingest_gateway.cli.connecting import AsJson, Key, Url, open_api
+from ingest_gateway.cli.paging import every_row
+from ingest_gateway.cli.printing import print_json, print_rows
+
+ALL = "/v1/customers"
+_COLUMNS = ("id", "name", "email", "external_id", "currency", "timezone", "created_at")
+
+Id = Annotated[str, typer.Argument(help="The id that `tallyhouse customers list` shows.")]
+
+
+def create(
+    name: Annotated[str | None, typer.Option("--name", help="Business or display name.")] = None,
+    email: Annotated[str | None, typer.Option("--email", help="Where invoices go.")] = None,
+    external_id: Annotated[str | None, typer.Option("--external-id", help="Your own id; one customer's only.")] = None,
+    currency: Annotated[str | None, typer.Option("--currency", help="ISO 4217, such as EUR.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="IANA, such as Europe/Berlin.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a customer."""
+    given: dict[str, Any] = {
+        "name": name,
+        "email": email,
+        "external_id": external_id,
+        "currency": currency,
+        "timezone": timezone,
+    }
+    with open_api(url, key) as api:
+        made = api.post(ALL, {field: value for field, value in given.items() if value is not None})["customer"]
+        print_rows([made], _COLUMNS, as_json=as_json)
+
+
+def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """All customers, newest first."""
+    with open_api(url, key) as api:
+        print_rows(list(every_row(api, ALL, "customers")), _COLUMNS, as_json=as_json, nothing="no customers yet")
+
+
+def show(customer_id: Id, url: Url = None, key: Key = None) -> None:
+    """All that is known of one customer, as JSON."""
+    with open_api(url, key) as api:
+        print_json(api.get(f"{ALL}/{customer_id}")["customer"])
+
+
+def commands() -> typer.Typer:
+    """The group."""
+    group = typer.Typer(no_args_is_help=True, help="Make, list and show customers.")
+    group.command("create")(create)
+    group.command("list")(list_)
+    group.command("show")(show)
+    return group

@@ -1,0 +1,146 @@
+"""Runs over the API: begun, followed to their end, and never in each other's way; the invoice ahead; the audit."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from schemas.timestamps import DAY, MINUTE, to_iso
+from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.runs.counted_usage import Used
+
+pytestmark = pytest.mark.anyio
+
+METER = {
+    "code": "tokens",
+    "name": "Tokens",
+    "event_name": "tokens",
+    "aggregation": "sum",
+    "value_property": "$.value",
+}
+PLAN = {
+    "code": "daily",
+    "name": "Daily",
+    "currency": "USD",
+    "interval": "day",
+    "fixed_fees": [{"code": "base", "name": "Base", "amount_cents": 100, "timing": "advance"}],
+    "usage_prices": [
+        {"code": "tokens", "name": "Tokens", "meter": "tokens", "price": {"model": "per_unit", "unit_price": "0.5"}}
+    ],
+}
+
+
+async def subscribed(office: Office) -> dict[str, Any]:
+    """From the start of today's minute on."""
+    await office.post("/v1/meters", METER)
+    await office.post("/v1/plans", PLAN)
+    customer = await office.customer()
+    new = {
+        "customer_id": customer["id"],
+        "plan_code": "daily",
+        "start_date": to_iso(office.clock.now),
+        "initial_status": "active",
+    }
+    made: dict[str, Any] = (await office.post("/v1/subscriptions", new))["subscription"]
+    return made
+
+
+async def finished(office: Office, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A run from its beginning to its end."""
+    begun = (await office.post("/v1/invoice-runs", body or {}, status=202))["invoice_run"]
+    async with asyncio.timeout(30):
+        while True:
+            told: dict[str, Any] = (await office.get(f"/v1/invoice-runs/{begun['id']}"))["invoice_run"]
+            if told["state"] != "running":
+                return told
+            await asyncio.sleep(0.01)
+
+
+async def test_a_run_is_followed_to_its_end(office: Office) -> None:
+    """It tells what it did; the next one has nothing to do."""
+    subscription = await subscribed(office)
+    office.clock.now += DAY
+    told = await finished(office)
+    assert (told["state"], told["turns"], told["invoices"], told["totals"]) == ("done", 2, 2, {"USD": 200})
+    assert (await finished(office))["turns"] == 0
+    invoices = (await office.get("/v1/invoices", subscription_id=subscription["id"]))["invoices"]
+    assert len(invoices) == 2
+    runs = (await office.get("/v1/invoice-runs"))["invoice_runs"]
+    assert {run["id"] for run in runs} >= {told["id"]}
+
+
+async def test_the_upcoming_invoice_is_what_the_run_will_make(office: Office) -> None:
+    """Figure by figure, as long as nothing else is counted; and looking keeps nothing."""
+    subscription = await subscribed(office)
+    await finished(office)
+    used = Used(customer=subscription["customer_id"], at=office.clock.now + MINUTE, value=Decimal("2.5"))
+    office.usage.events.append(used)
+    ahead = (await office.get(f"/v1/subscriptions/{subscription['id']}/upcoming-invoice"))["upcoming_invoice"]
+    assert (ahead["id"], ahead["total_cents"]) == (None, 100 + 125)
+    assert len((await office.get("/v1/invoices"))["invoices"]) == 1
+    office.clock.now += 2 * DAY
+    await finished(office, {"as_of": ahead["bills_at"]})
+    made = (await office.get("/v1/invoices"))["invoices"][0]
+    changing = {"id", "created_at", "updated_at", "bills_at"}
+    lines = [{name: line[name] for name in line.keys() - changing} for line in made.pop("line_items")]
+    assert lines == [{name: line[name] for name in line.keys() - changing} for line in ahead.pop("line_items")]
+    assert {n: made[n] for n in made.keys() - changing} == {n: ahead[n] for n in ahead.keys() - changing}
+
+
+async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
+    """It tells both quantities of each line, and whether all is right."""
+    subscription = await subscribed(office)
+    used = Used(customer=subscription["customer_id"], at=office.clock.now + MINUTE, value=Decimal(4))
+    office.usage.events.append(used)
+    office.clock.now += DAY
+    await finished(office)
+    invoices = (await office.get("/v1/invoices"))["invoices"]
+    invoice = next(one for one in invoices if any(line["usage"] for line in one["line_items"]))
+    audit = (await office.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
+    line = audit["lines"][0]
+    assert (audit["right"], line["billed_quantity"], line["counted_quantity"], line["difference"]) == (
+        True,
+        "4",
+        "4",
+        "0",
+    )
+    office.usage.events[0] = Used(customer="nobody", at=0, value=Decimal(0))
+    audit = (await office.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
+    assert (audit["right"], audit["lines"][0]["difference"]) == (False, "-4")
+
+
+async def test_what_is_not_due_yet_cannot_be_billed(office: Office) -> None:
+    """A moment that has not come, or none at all."""
+    later = to_iso(office.clock.now + 1)
+    assert "not due yet" in (await office.post("/v1/invoice-runs", {"as_of": later}, status=400))["error"]["message"]
+    await office.post("/v1/invoice-runs", {"as_of": "tomorrow"}, status=400)
+    error = (await office.post("/v1/invoice-runs", {"dry": True}, status=400))["error"]
+    assert "did you mean dry_run?" in error["message"]
+
+
+async def test_nothing_lies_ahead_of_what_is_over(office: Office) -> None:
+    """It says so, and a subscription that is not there is not found."""
+    subscription = await subscribed(office)
+    path = f"/v1/subscriptions/{subscription['id']}"
+    await office.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
+    office.clock.now += DAY
+    await finished(office)
+    error = (await office.get(f"{path}/upcoming-invoice", status=409))["error"]
+    assert error["code"] == "NOTHING_TO_BILL"
+    await office.get("/v1/subscriptions/nobody/upcoming-invoice", status=404)
+
+
+async def test_a_stranger_sees_none_of_it(office: Office, stranger: Office) -> None:
+    """Neither runs, nor what lies ahead, nor audits."""
+    subscription = await subscribed(office)
+    run = await finished(office)
+    invoice = (await office.get("/v1/invoices"))["invoices"][0]
+    for path in (
+        f"/v1/invoice-runs/{run['id']}",
+        f"/v1/subscriptions/{subscription['id']}/upcoming-invoice",
+        f"/v1/invoices/{invoice['id']}/audit",
+    ):
+        await stranger.get(path, status=404)
+    assert (await stranger.get("/v1/invoice-runs"))["invoice_runs"] == []
+    assert (await finished(stranger))["turns"] == 0
