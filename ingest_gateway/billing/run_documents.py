@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.billing.answers import Listed, Success
-from ingest_gateway.billing.invoice_documents import InvoiceDocument, InvoiceDocuments
+from ingest_gateway.billing.invoice_documents import InvoiceDocument, InvoiceDocuments, LineDocument
 from schemas.invoice_audit import InvoiceAudit, LineAudit
 from schemas.invoice_run import InvoiceRunRecord, RunState, Upcoming
 from schemas.quantity import to_text
@@ -44,10 +44,17 @@ class RunPage(Listed, kw_only=True):
     invoice_runs: list[RunDocument]
 
 
+class UpcomingLineDocument(LineDocument, kw_only=True):
+    """A line that is not there yet."""
+
+    id: str | None  # type: ignore[assignment] # it has none
+
+
 class UpcomingDocument(InvoiceDocument, kw_only=True):
     """An invoice that is not there yet: its id is null, and its usage is what has been counted so far."""
 
     id: str | None  # type: ignore[assignment] # it has none
+    line_items: list[UpcomingLineDocument]  # type: ignore[assignment] # nor have they
     bills_at: str
 
 

@@ -18,7 +18,7 @@ HEADERS: Described = {
     name: {"$ref": f"#/components/headers/{name}"}
     for name in ("X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 }
-_REASONS = {200: "Done", 201: "Made", 204: "Done; there is nothing to tell"}
+_REASONS = {200: "Done", 201: "Made", 202: "Begun; it goes on by itself", 204: "Done; there is nothing to tell"}
 _LED_ON = {
     "303": {
         "description": "Done; what follows is there",
