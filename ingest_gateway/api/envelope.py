@@ -40,7 +40,9 @@ def success(request_id: str, resources: dict[str, Any], *, status: int = 200, he
 
 
 def failure(request_id: str, problem: Problem) -> Reply:
-    error = {"code": problem.code, "message": problem.message, "details": problem.details}
+    error: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if problem.details is not None:  # The published schema takes anything there but null.
+        error["details"] = problem.details
     body = orjson.dumps({"success": False, "error": error, "request_id": request_id}, default=_plain)
     return Reply(problem.status, body, headers=problem.headers)
 

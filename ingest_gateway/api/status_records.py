@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from ingest_gateway.api.answers import Success
 
@@ -71,7 +71,7 @@ class ErrorResponseError(msgspec.Struct, kw_only=True):
 
     code: Annotated[str, Meta(description="For machines.")]
     message: Annotated[str, Meta(description="For people.")]
-    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes; or null.")]
+    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes.")] = UNSET
 
 
 class ErrorResponse(msgspec.Struct, kw_only=True):

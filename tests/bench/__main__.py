@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ingest_gateway.load.workload import Shape, Workload
-from tests.bench import engine_alone, gateway_alone, machine, whole
+from tests.bench import billing, engine_alone, gateway_alone, machine, whole
 from tests.bench.figures import TotalsDiffer, documents
 
 
@@ -27,6 +27,7 @@ def main() -> int:
             alone = engine_alone.measure(Path(data), int(seconds) * engine_alone.EVENTS_A_SECOND)
             figures = whole.measure(Path(data) / "whole", seconds, alone)
             figures += gateway_alone.measure(Path(data), seconds / 3)
+            figures += billing.measure(Path(data) / "billing", seconds / 3)
         except TotalsDiffer as different:
             print(f"THE TOTALS DIFFER: {different}", file=sys.stderr)
             return 1

@@ -56,7 +56,6 @@ async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, st
     assert reply.json()["error"] == {
         "code": "API_KEY_REVOKED",
         "message": "API key has been revoked",
-        "details": None,
     }
 
 

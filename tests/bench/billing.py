@@ -1,0 +1,101 @@
+"""The billing API beside full ingestion: how long single objects take to be read and written by fifty clients."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ingest_gateway.load.latency import Latencies
+from tests.bench.figures import Figure, TotalsDiffer
+from tests.bench.generator import finish, start
+from tests.e2e.server import KEY, Server
+
+CLIENTS = 50
+THINK_SECONDS = 0.1
+"""Between two requests of a client: together they ask some four hundred times a second."""
+
+EVENTS_A_SECOND = 50_000
+READ_MS, WRITE_MS = 10.0, 25.0
+
+
+def measure(data: Path, seconds: float) -> list[Figure]:
+    """Customers and invoices, one at a time, while events flow in at a fixed rate and are counted."""
+    with Server(data, log_level="warning") as server:
+        things = _furnish(server)
+        words = (f"--rate={EVENTS_A_SECOND}", f"--seconds={seconds + 5}", f"--events={90_000_000}", "--only-send")
+        loading = start(server.url, *words)
+        told = {"GET": Latencies(), "PATCH": Latencies()}
+        written = asyncio.run(_ask(server.port, things, seconds, told))
+        load = finish(loading)
+        for (customer, _), last in zip(things, written, strict=True):
+            kept = server.get(f"/v1/customers/{customer}")["customer"]["metadata"]
+            if kept != {"n": str(last)}:
+                raise TotalsDiffer(f"customer {customer} was last written as {last} and is {kept}")
+        server.stop()
+    return [
+        _figure("billing API: reads p99 at 50 clients, 50 k events/s", told["GET"], READ_MS, load),
+        _figure("billing API: writes p99 at 50 clients, 50 k events/s", told["PATCH"], WRITE_MS, load),
+    ]
+
+
+def _figure(name: str, latencies: Latencies, target: float, load: dict[str, Any]) -> Figure:
+    return Figure(
+        name=name,
+        value=latencies.percentile(99) * 1000,
+        unit="ms",
+        target=target,
+        less_is_better=True,
+        details={"p50_ms": latencies.percentile(50) * 1000, "load": load},
+    )
+
+
+def _furnish(server: Server) -> list[tuple[str, str]]:
+    """A customer and an invoice for each client."""
+    things = []
+    for number in range(CLIENTS):
+        customer = server.post("/v1/customers", {"name": f"Customer {number}"}, expect=201)["customer"]["id"]
+        line = {"description": "Fee", "quantity": 1, "unit_amount_cents": 100}
+        body = {"customer_id": customer, "line_items": [line]}
+        things.append((customer, server.post("/v1/invoices", body, expect=201)["invoice"]["id"]))
+    return things
+
+
+async def _ask(port: int, things: list[tuple[str, str]], seconds: float, told: dict[str, Latencies]) -> list[int]:
+    until = time.monotonic() + seconds
+    return await asyncio.gather(*(_client(port, thing, until, told) for thing in things))
+
+
+async def _client(port: int, thing: tuple[str, str], until: float, told: dict[str, Latencies]) -> int:
+    """Three reads, then a write, over one connection; what it wrote last."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    customer, invoice = thing
+    number = written = 0
+    while time.monotonic() < until:
+        number += 1
+        wanted: tuple[str, str, Any] = ("GET", f"/v1/customers/{customer}", None)
+        if number % 4 == 0:
+            wanted = ("PATCH", f"/v1/customers/{customer}", {"metadata": {"n": str(number)}})
+            written = number
+        elif number % 2 == 0:
+            wanted = ("GET", f"/v1/invoices/{invoice}", None)
+        began = time.perf_counter()
+        status = await _exchange(reader, writer, *wanted)
+        told[wanted[0]].add(time.perf_counter() - began)
+        if status != 200:
+            raise TotalsDiffer(f"{wanted[0]} {wanted[1]} was answered {status}")
+        await asyncio.sleep(THINK_SECONDS)
+    writer.close()
+    return written
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: Any
+) -> int:
+    content = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(content)}"
+    writer.write(head.encode() + b"\r\n\r\n" + content)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(length.partition(b":")[2]))
+    return int(answer.split(b" ", 2)[1])

@@ -1,0 +1,63 @@
+"""Billing by command alone, as somebody types it: from a customer to an invoice that an audit finds right."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.billing_story import METER, PLAN
+from tests.e2e.server import KEY, ROOT, Server
+
+
+class Shell:
+    """`tallyhouse …` against one server."""
+
+    def __init__(self, url: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
+        self._environ = kept | {"TALLYHOUSE_URL": url, "TALLYHOUSE_API_KEY": KEY}
+
+    def told(self, *words: str, stdin: str = "", code: int = 0) -> str:
+        """What it prints for people."""
+        command = [sys.executable, "-m", "ingest_gateway", *words]
+        done = subprocess.run(
+            command, env=self._environ, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def found(self, *words: str) -> Any:
+        """What it prints for programs."""
+        return json.loads(self.told(*words, "--json"))
+
+
+def test_a_customer_is_billed_by_command(tmp_path: Path) -> None:
+    """Every command on the way, in both forms where it has two."""
+    with Server(tmp_path / "data") as server:
+        server.post("/v1/meters", METER, expect=201)
+        shell = Shell(server.url)
+        (customer,) = shell.found("customers", "create", "--name", "Acme", "--email", "a@acme.example")
+        assert customer["name"] in shell.told("customers", "list")
+        assert json.loads(shell.told("customers", "show", customer["id"])) == customer
+        assert json.loads(shell.told("plans", "create", "-", stdin=json.dumps(PLAN)))["code"] == "weekly"
+        assert "weekly" in shell.told("plans", "list")
+        start = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+        (made,) = shell.found("subscriptions", "create", customer["id"], "weekly", "--start", start)
+        assert made["status"] == "active"
+        assert "Base fee" in shell.told("subscriptions", "upcoming", made["id"])
+        assert shell.found("invoices", "run", "--dry-run")["invoices"] == 1
+        run = shell.found("invoices", "run")
+        assert (run["state"], run["turns"]) == ("done", 2)
+        assert "done" in shell.told("invoices", "run")
+        invoice = shell.found("invoices", "list", "--customer", customer["id"])[0]
+        assert "draft" in shell.told("invoices", "list", "--status", "draft")
+        assert "INV-0001" in shell.told("invoices", "finalize", invoice["id"])
+        assert "Base fee" in shell.told("invoices", "show", invoice["id"])
+        assert "is right" in shell.told("audit", invoice["id"])
+        assert "paid" in shell.told("invoices", "pay", invoice["id"])
+        assert "INVOICE_IS_PAID" in shell.told("invoices", "void", invoice["id"], code=1)
+        (ended,) = shell.found("subscriptions", "cancel", made["id"], "--now", "--refund")
+        assert ended["status"] == "canceled"
+        assert shell.found("subscriptions", "list")[0]["id"] == made["id"]
