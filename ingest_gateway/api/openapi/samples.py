@@ -83,6 +83,7 @@ FIELDS: dict[str, Any] = {
     "FixedFee.code": "base",
     "UsagePrice.code": "tokens",
     "UsagePrice.group_by": ["model"],
+    "NewVersion.draft": True,
     "NewSubscription.plan_version": None,
     "NewSubscription.start_date": None,
     "RunDocument.state": "done",

@@ -1,5 +1,6 @@
 """Good answers hold every field that their record has, and none that it has not."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,9 +11,18 @@ from tests.ingest_gateway.billing.conftest import Office
 from tests.ingest_gateway.http.fakes import kept_reject, stored_event
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.test_document import guarded
-from tests.ingest_gateway.openapi.victim import Things, example_body, furnish
+from tests.ingest_gateway.openapi.victim import Things, example_body, furnish, prepare
 
 pytestmark = pytest.mark.anyio
+
+
+REFUSED = {
+    ("DELETE", "/v1/meters/{code}"),
+    ("DELETE", "/v1/customers/{id}"),
+    ("POST", "/v1/subscriptions/{id}/change-plan"),
+    ("POST", "/api/v1/events"),
+}
+"""What is in use stays, a canceled subscription changes no more, and a CloudEvent is answered with nothing."""
 
 
 async def test_answers_are_their_records(office: Office, document: Document) -> None:
@@ -20,13 +30,25 @@ async def test_answers_are_their_records(office: Office, document: Document) -> 
     things = await furnish(office, document)
     office.reader.stored.append(stored_event(office.key.account))
     office.reader.kept.append(kept_reject(office.key.account, 1))
-    tried = 0
-    for endpoint in sorted(guarded(office), key=lambda endpoint: endpoint.method in ("DELETE", "POST")):
+    left = set()
+    for endpoint in _in_order(guarded(office)):
+        at = endpoint.method, endpoint.path
+        await prepare(office, things, document, endpoint.path)
         reply = await _ask(office, things, document, endpoint)
-        if reply is not None:
+        if reply is None and endpoint.method == "POST":
+            reply = things.answers.get(endpoint.path)
+        if reply is None:
+            left.add(at)
+        else:
             _compare(endpoint, reply)
-            tried += 1
-    assert tried > 15
+    assert left == REFUSED
+
+
+def _in_order(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """What ends things comes last, and the parts of a thing before it."""
+    table = list(endpoints)
+    ends = [each for each in table if each.method == "DELETE"]
+    return [*(each for each in table if each not in ends), *reversed(ends)]
 
 
 async def _ask(office: Office, things: Things, document: Document, endpoint: Endpoint) -> Any:

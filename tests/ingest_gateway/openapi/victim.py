@@ -24,17 +24,30 @@ REFERENCES = {
 }
 """Fields of bodies that name another thing."""
 
-INSIDE = {"lines": "line_items"}
+INSIDE = {"line-items": "line_items"}
 """Things that are answered as a part of another one: under which name they are listed there, the newest last."""
+
+_DRAFT, _FINAL = ("/v1/invoices",), ("/v1/invoices", "/v1/invoices/{id}/finalize")
+BEFORE = {
+    "/v1/invoices/{id}": _DRAFT,
+    "/v1/invoices/{id}/line-items/{line_id}": (*_DRAFT, "/v1/invoices/{id}/line-items"),
+    "/v1/invoices/{id}/finalize": _DRAFT,
+    "/v1/invoices/{id}/void": _FINAL,
+    "/v1/invoices/{id}/mark-uncollectible": _FINAL,
+    "/v1/invoices/{id}/pay": _FINAL,
+    "/v1/invoices/{id}/credit-notes": _FINAL,
+}
+"""Steps that need a thing of their own, in a state that other steps lead to."""
 
 _MARKED = ("name", "description", "customer_memo", "footer", "first_name", "last_name")
 
 
 class Things:
-    """What was made, by the word of its path: whole documents."""
+    """What was made, by the word of its path: whole documents; and what was answered then."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, Any] = {}
 
     def value(self, path: str, name: str) -> str | None:
         """What the variable `name` of `path` is, of the thing of ours that it names."""
@@ -103,6 +116,16 @@ async def _wait_for_runs(office: Office) -> None:
             await asyncio.sleep(0.01)
 
 
+async def prepare(office: Office, things: Things, document: dict[str, Any], path: str) -> None:
+    """What must have happened before a step."""
+    for step in BEFORE.get(path, ()):
+        operation = document["paths"][step]["post"]
+        if "201" in operation["responses"]:
+            assert await _make(office, things, step, example_body(operation)) == ""
+        else:
+            await office.post(things.filled(step) or "", status=200)
+
+
 def _check_left(refusals: dict[str, str]) -> None:
     """A part of a thing may have to wait for a state that ours is not in; a thing itself must be there."""
     told = {path: why for path, why in refusals.items() if "{" not in path}
@@ -144,6 +167,7 @@ async def _make(office: Office, things: Things, path: str, example: Any) -> str:
     if reply.status_code not in (201, 202):
         return reply.text
     word = path.rpartition("/")[2]
+    things.answers[path] = reply.json()
     whole = next(value for value in reply.json().values() if isinstance(value, dict))
     things.made[word] = whole[INSIDE[word]][-1] if word in INSIDE else whole
     return ""
