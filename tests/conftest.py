@@ -22,7 +22,7 @@ from tests.rating.ledger.postgresql import Server
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
-pytest_plugins = ["tests.broker.fixtures"]
+pytest_plugins = ["tests.broker.fixtures", "tests.rating.ledger.migrated"]
 
 HANDLES = 3
 

@@ -1,8 +1,6 @@
 """The billing API over real ledgers: a company, its administrator, and a client that speaks for it."""
 
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +10,6 @@ from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
 from ingest_gateway.billing.endpoints import billing_endpoints, billing_pages
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.service import billing_ports
-from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from rating.runs.desk import Desk
 from schemas.account import ApiKey, Mode, Scope
@@ -131,27 +128,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path, empty_ledger: Path) -> str:
-    """A migrated ledger without anything in it, on each engine."""
-    if request.param == "sqlite":
-        return f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
-    url: str = request.getfixturevalue("postgresql").new_ledger()
-    return url
-
-
 @pytest.fixture
-async def office(ledger_url: str, anyio_backend: str) -> AsyncIterator[Office]:
+async def office(migrated_url: str, anyio_backend: str) -> AsyncIterator[Office]:
     clock = Clock()
-    with open_ledger(ledger_url, clock, prepare=lambda _url: None) as ledger:
+    with open_ledger(migrated_url, clock, prepare=lambda _url: None) as ledger:
         made = await ledger.accounts.bootstrap(None)
         assert made is not None
         own = Office(ledger, clock, *made)

@@ -33,10 +33,10 @@ async def test_a_stranger_s_log_is_its_own(office: Office, stranger: Office) -> 
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log"])
-async def test_the_log_cannot_be_rewritten(office: Office, ledger_url: str, statement: str) -> None:
+async def test_the_log_cannot_be_rewritten(office: Office, migrated_url: str, statement: str) -> None:
     """Not even by whoever has the database."""
     await office.customer()
-    engine = create_engine(ledger_url)
+    engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="audit log cannot be changed"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()

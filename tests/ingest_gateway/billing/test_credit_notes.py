@@ -120,10 +120,10 @@ async def test_a_stranger_credits_nothing(office: Office, stranger: Office) -> N
 
 
 @pytest.mark.parametrize("statement", ["UPDATE credit_notes SET total = 1", "DELETE FROM credit_notes"])
-async def test_the_database_keeps_credit_notes(office: Office, ledger_url: str, statement: str) -> None:
+async def test_the_database_keeps_credit_notes(office: Office, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
     await credited(office, await finalized(office))
-    engine = create_engine(ledger_url)
+    engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="credit note cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()

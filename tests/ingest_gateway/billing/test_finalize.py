@@ -145,10 +145,10 @@ async def test_what_the_customer_s_taxes_become_later_changes_no_final_invoice(o
         "INSERT INTO invoice_lines SELECT 'c2', invoice_id, 9, '', '', 1, 1, 1, 0, 0, 1, '{}', 1, 1 FROM invoice_lines",
     ],
 )
-async def test_the_database_itself_refuses(office: Office, ledger_url: str, statement: str) -> None:
+async def test_the_database_itself_refuses(office: Office, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
     invoice = await finalized(office)
-    engine = create_engine(ledger_url)
+    engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="finalized invoice cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()

@@ -38,8 +38,8 @@ class Runs:
 
 
 @pytest.fixture
-def runs(office: Office, ledger_url: str) -> Iterator[Runs]:
-    engine = create_engine(ledger_url)
+def runs(office: Office, migrated_url: str) -> Iterator[Runs]:
+    engine = create_engine(migrated_url)
     yield Runs(engine, office)
     engine.dispose()
 

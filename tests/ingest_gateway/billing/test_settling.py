@@ -149,10 +149,10 @@ async def test_a_change_and_a_finalization_at_once_never_mix(office: Office) -> 
 
 
 @pytest.mark.parametrize("statement", ["UPDATE payments SET amount = 1", "DELETE FROM payments"])
-async def test_the_database_keeps_payments(office: Office, ledger_url: str, statement: str) -> None:
+async def test_the_database_keeps_payments(office: Office, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
     await step(office, await finalized(office), "pay")
-    engine = create_engine(ledger_url)
+    engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="payment cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()

@@ -29,7 +29,7 @@ async def _press(office: Office, link: dict[str, Any]) -> httpx.Response:
     return await office.client.post(f"/subscribe/{link['token']}", data=PRESSED, headers={"authorization": ""})
 
 
-async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, ledger_url: str) -> None:
+async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, migrated_url: str) -> None:
     """The ledger knows its hash, and no answer that is kept holds it."""
     await office.plan()
     customer = await office.customer()
@@ -38,7 +38,7 @@ async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, 
     assert link["url"] == f"https://bill.example/subscribe/{link['token']}"
     assert (link["plan_version"], link["expires_at"]) == (1, "2027-01-16T08:00:00Z")
     assert len(link["token"]) >= 32
-    engine = create_engine(ledger_url)
+    engine = create_engine(migrated_url)
     with engine.connect() as connection:
         for table in sa.inspect(engine).get_table_names():
             rows = connection.execute(sa.text(f"SELECT * FROM {table}")).all()

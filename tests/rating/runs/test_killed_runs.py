@@ -21,14 +21,14 @@ SUBSCRIPTIONS, PERIODS = 300, 6
 """Openings included."""
 
 
-async def test_every_period_is_billed_once_whenever_runs_are_killed(books: Books, ledger_url: str) -> None:
+async def test_every_period_is_billed_once_whenever_runs_are_killed(books: Books, migrated_url: str) -> None:
     """Two at a time, killed at random moments, until one finds nothing left; the numbers have no gap."""
     await books.offer()
     await books.decide(auto_finalize=True)
     for _ in range(SUBSCRIPTIONS):
         await books.subscribe(start=START)
-    await asyncio.to_thread(_kill_and_begin_again, ledger_url)
-    _check(ledger_url)
+    await asyncio.to_thread(_kill_and_begin_again, migrated_url)
+    _check(migrated_url)
 
 
 def _kill_and_begin_again(url: str) -> None:
