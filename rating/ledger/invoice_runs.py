@@ -13,6 +13,10 @@ from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice_run import InvoiceRunRecord, RunState, Summary
 from schemas.listing import Page
+from schemas.timestamps import MINUTE
+
+SILENT = MINUTE
+_SILENT = "the process that ran it has ended; what it did is done, and another run does the rest"
 
 
 class SqlInvoiceRuns:
@@ -34,12 +38,19 @@ class SqlInvoiceRuns:
         row = await self._database.read(lambda connection: connection.execute(this).one_or_none())
         if row is None:
             raise NotFound(f"there is no invoice run {run_id!r} in this account")
-        return _to_record(row)
+        return self._as_of_now(row)
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
         """Newest first."""
         rows, key = _of(account), invoice_runs.c.id
-        return await self._database.read(lambda c: newest_first(c, rows, key, (limit, cursor), _to_record))
+        return await self._database.read(lambda c: newest_first(c, rows, key, (limit, cursor), self._as_of_now))
+
+    def _as_of_now(self, row: Any) -> InvoiceRunRecord:
+        """A run tells how far it is twice a second. One that has been silent for a minute has nobody who would."""
+        record = _to_record(row)
+        if record.state is RunState.RUNNING and record.updated_at < self._clock() - SILENT:
+            return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT)
+        return record
 
 
 def _of(account: AccountId) -> sa.Select[Any]:

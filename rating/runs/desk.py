@@ -48,9 +48,14 @@ class Desk:
         self._new_id = new_id
         self._logger = logger or NoLogger()
         self._tasks: dict[AccountId, asyncio.Task[None]] = {}
+        self._beginning = asyncio.Lock()
 
     async def begin(self, order: RunOrder) -> InvoiceRunRecord:
         """It goes on by itself. Raises Conflict where one of the account's is going on here already."""
+        async with self._beginning:
+            return await self._begin(order)
+
+    async def _begin(self, order: RunOrder) -> InvoiceRunRecord:
         running = self._tasks.get(order.account)
         if running is not None and not running.done():
             raise Conflict(

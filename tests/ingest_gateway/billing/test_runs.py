@@ -5,7 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from rating.ledger.invoice_runs import SILENT
+from schemas.invoice_run import RunState
 from schemas.timestamps import DAY, MINUTE, to_iso
 from tests.ingest_gateway.billing.conftest import Office
 from tests.rating.runs.counted_usage import Used
@@ -117,6 +120,39 @@ async def test_what_is_not_due_yet_cannot_be_billed(office: Office) -> None:
     await office.post("/v1/invoice-runs", {"as_of": "tomorrow"}, status=400)
     error = (await office.post("/v1/invoice-runs", {"dry": True}, status=400))["error"]
     assert "did you mean dry_run?" in error["message"]
+
+
+async def test_a_run_whose_process_ended_does_not_seem_to_go_on(office: Office) -> None:
+    """Nobody would wait for it in vain."""
+    told = await finished(office)
+    record = await office.ledger.invoice_runs.get(office.key.account, told["id"])
+    await office.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
+    assert (await office.get(f"/v1/invoice-runs/{told['id']}"))["invoice_run"]["state"] == "running"
+    office.clock.now += SILENT + 1
+    for shown in (
+        (await office.get(f"/v1/invoice-runs/{told['id']}"))["invoice_run"],
+        (await office.get("/v1/invoice-runs"))["invoice_runs"][0],
+    ):
+        assert (shown["state"], "has ended" in shown["error"]) == ("failed", True)
+
+
+async def test_one_run_of_an_account_at_a_time(office: Office) -> None:
+    """Whoever asks for another meanwhile is told; none of them does anything twice."""
+    await subscribed(office)
+    replies = await asyncio.gather(*(office.client.post("/v1/invoice-runs") for _ in range(5)))
+    codes = sorted(reply.status_code for reply in replies)
+    assert codes[0] == 202
+    assert set(codes[1:]) <= {202, 409}
+    await finished_all(office)
+    assert len((await office.get("/v1/invoices"))["invoices"]) == 1
+
+
+async def finished_all(office: Office) -> None:
+    async with asyncio.timeout(30):
+        while any(  # noqa: ASYNC110 - they are watched from outside
+            run["state"] == "running" for run in (await office.get("/v1/invoice-runs"))["invoice_runs"]
+        ):
+            await asyncio.sleep(0.01)
 
 
 async def test_nothing_lies_ahead_of_what_is_over(office: Office) -> None:
