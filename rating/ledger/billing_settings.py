@@ -26,7 +26,7 @@ class SqlBillingSettings:
 
     async def get(self, account: AccountId) -> BillingSettings:
         """What holds: defaults where nothing was decided."""
-        return await self._database.read(lambda connection: settings_of(connection, account))
+        return await self._database.glance(lambda connection: settings_of(connection, account))
 
     async def update(self, act: Act, changes: SettingsChanges) -> Done[BillingSettings]:
         """Raises Invalid where there is no such currency or time zone."""

@@ -60,7 +60,7 @@ class SqlCustomers:
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
         """Raises NotFound."""
-        return await self._database.read(lambda connection: customer_of(connection, account, customer_id))
+        return await self._database.glance(lambda connection: customer_of(connection, account, customer_id))
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
         """Newest first."""

@@ -29,8 +29,8 @@ def create_engine(url: str) -> sa.Engine:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
         patience = {"connect_timeout": BUSY_SECONDS}
-        return sa.create_engine(address, connect_args=patience, pool_pre_ping=True, pool_size=THREADS)
-    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=THREADS)
+        return sa.create_engine(address, connect_args=patience, pool_pre_ping=True, pool_size=2 * THREADS)
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=2 * THREADS)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -49,20 +49,40 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-class Database:
-    """Runs functions of a connection, each in a transaction of its own, off the event loop."""
+def writers_of(engine: sa.Engine) -> int:
+    """How many may write at a time. SQLite lets one, and the others would only sleep and look again."""
+    return 1 if engine.dialect.name == "sqlite" else THREADS
 
-    def __init__(self, engine: sa.Engine, executor: Executor) -> None:
+
+class Database:
+    """Runs functions of a connection, each in a transaction of its own, off the event loop.
+
+    Readers and writers have threads of their own, so that nobody who only looks waits behind those who write.
+    """
+
+    def __init__(self, engine: sa.Engine, readers: Executor, writers: Executor) -> None:
         self._reader = engine.execution_options(**_ONE_MOMENT.get(engine.dialect.name, {}))
         self._writer = engine.execution_options(**{_WRITE: True})
-        self._executor = executor
+        self._is_at_hand = engine.dialect.name == "sqlite"
+        self._readers = readers
+        self._writers = writers
 
     async def read(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _run, self._reader, ask)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._reader, ask)
+
+    async def glance(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
+        """The same for a few rows found by their key.
+
+        In a SQLite file they are at hand: the way to a thread and back takes many times as long as looking, and beside
+        a busy processor each step of it waits for the interpreter.
+        """
+        if self._is_at_hand:
+            return _run(self._reader, ask)
+        return await self.read(ask)
 
     async def write(self, change: Callable[[sa.Connection], Answer]) -> Answer:
         """All of `change` is committed when this returns, and none of it when this raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _run, self._writer, change)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._writer, change)
 
 
 def _run(engine: sa.Engine, work: Callable[[sa.Connection], Answer]) -> Answer:

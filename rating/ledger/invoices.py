@@ -71,7 +71,7 @@ class SqlInvoices:
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""
-        return await self._database.read(lambda connection: invoice_of(connection, account, invoice_id))
+        return await self._database.glance(lambda connection: invoice_of(connection, account, invoice_id))
 
     async def by_token(self, token: str) -> tuple[Invoice, Customer]:
         """A final invoice, whosever it is, for whoever knows its address. Raises NotFound."""

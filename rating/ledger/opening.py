@@ -13,7 +13,7 @@ from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.credit_notes import SqlCreditNotes
 from rating.ledger.credits import SqlCredits
 from rating.ledger.customers import SqlCustomers
-from rating.ledger.database import THREADS, Database, create_engine
+from rating.ledger.database import THREADS, Database, create_engine, writers_of
 from rating.ledger.invoice_runs import SqlInvoiceRuns
 from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret
@@ -68,8 +68,11 @@ def open_ledger(
     prepare(url)
     engine = create_engine(url)
     try:
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as executor:
-            database = Database(engine, executor)
+        with (
+            ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as readers,
+            ThreadPoolExecutor(writers_of(engine), thread_name_prefix="ledger-writer") as writers,
+        ):
+            database = Database(engine, readers, writers)
             works = Works(database, clock, new_id)
             yield Ledger(
                 accounts=SqlAccounts(database, clock, new_id, new_secret),

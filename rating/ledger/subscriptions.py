@@ -46,7 +46,7 @@ class SqlSubscriptions:
 
     async def get(self, account: AccountId, subscription_id: str) -> Subscription:
         """Raises NotFound."""
-        return await self._database.read(lambda connection: subscription_of(connection, account, subscription_id))
+        return await self._database.glance(lambda connection: subscription_of(connection, account, subscription_id))
 
     async def list(self, account: AccountId, query: SubscriptionQuery) -> Page:
         """Newest first."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.e2e.server import KEY, Server
 
 CLIENTS = 50
 THINK_SECONDS = 0.1
-"""Between two requests of a client: together they ask some four hundred times a second."""
+"""Between two requests of a client, on average: together they ask some four hundred times a second."""
 
 EVENTS_A_SECOND = 50_000
 READ_MS, WRITE_MS = 10.0, 25.0
@@ -70,7 +71,9 @@ async def _client(port: int, thing: tuple[str, str], until: float, told: dict[st
     """Three reads, then a write, over one connection; what it wrote last."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     customer, invoice = thing
+    chance = random.Random(customer)  # Fifty that ask at the same moment, over and over, are one client.
     number = written = 0
+    await asyncio.sleep(chance.uniform(0, THINK_SECONDS))
     while time.monotonic() < until:
         number += 1
         wanted: tuple[str, str, Any] = ("GET", f"/v1/customers/{customer}", None)
@@ -84,7 +87,7 @@ async def _client(port: int, thing: tuple[str, str], until: float, told: dict[st
         told[wanted[0]].add(time.perf_counter() - began)
         if status != 200:
             raise TotalsDiffer(f"{wanted[0]} {wanted[1]} was answered {status}")
-        await asyncio.sleep(THINK_SECONDS)
+        await asyncio.sleep(chance.uniform(0, 2 * THINK_SECONDS))
     writer.close()
     return written
 
