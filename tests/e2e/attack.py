@@ -106,7 +106,7 @@ class Attack:
 def code_of(body: bytes) -> str:
     """The code in an error's envelope; nothing where something of the envelope is missing."""
     match json.loads(body or b"{}"):
-        case {"success": False, "error": {"code": str(code), "message": str(), "details": _}, "request_id": str()}:
+        case {"success": False, "error": {"code": str(code), "message": str()}, "request_id": str()}:
             return code
         case _:
             return ""
