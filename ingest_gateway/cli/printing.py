@@ -18,7 +18,12 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, no
     if not rows:
         Console(stderr=True).print(nothing)
         return
-    table = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, column in enumerate(columns):
+        cells = [cell(row.get(column)) for row in rows]
+        # The first one names the row, and is what other commands are given: it is never cut, however narrow the screen.
+        least = max(map(len, cells)) if place == 0 else None
+        table.add_column(column.replace("_", " "), min_width=least, overflow="fold")
     for row in rows:
         table.add_row(*(cell(row.get(column)) for column in columns))
     Console(soft_wrap=True).print(table)

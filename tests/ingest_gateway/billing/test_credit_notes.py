@@ -117,6 +117,8 @@ async def test_a_stranger_credits_nothing(office: Office, stranger: Office) -> N
     invoice = await finalized(office)
     await credited(stranger, invoice, 404)
     await stranger.get(f"/v1/invoices/{invoice['id']}/credit-notes", status=404)
+    assert (await office.get(f"/v1/invoices/{invoice['id']}"))["invoice"] == invoice
+    assert (await office.get(f"/v1/invoices/{invoice['id']}/credit-notes"))["credit_notes"] == []
 
 
 @pytest.mark.parametrize("statement", ["UPDATE credit_notes SET total = 1", "DELETE FROM credit_notes"])

@@ -88,3 +88,4 @@ async def test_another_account_s_credit_is_not_there(office: Office, stranger: O
     await stranger.post(grants, {"name": "Mine", "amount": 1, "currency_code": "usd"}, status=404)
     await stranger.get(balances, status=404)
     await office.get("/v1/customers/cnobody/balances", status=404)
+    assert (await office.get(balances))["balances"] == []

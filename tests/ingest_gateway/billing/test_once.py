@@ -49,7 +49,8 @@ async def test_a_refused_request_leaves_its_key_free(office: Office) -> None:
     taken = await office.customer(external_id="one")
     await office.post("/v1/customers", {"external_id": "one"}, once="k1", status=409)
     await office.delete(f"/v1/customers/{taken['id']}")
-    await office.post("/v1/customers", {"external_id": "one"}, once="k1")
+    made = (await office.post("/v1/customers", {"external_id": "one"}, once="k1"))["customer"]
+    assert (await office.get("/v1/customers"))["customers"] == [made]
 
 
 async def test_a_key_is_kept_for_a_day(office: Office) -> None:

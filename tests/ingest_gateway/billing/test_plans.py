@@ -137,7 +137,9 @@ async def test_a_meter_archived_meanwhile_keeps_a_draft_from_being_published(off
     await office.meter()
     await office.plan(draft=True, usage_prices=[PER_CALL])
     await office.delete("/v1/meters/calls")
-    await office.post("/v1/plans/pro/versions/1/publish", status=400)
+    error = (await office.post("/v1/plans/pro/versions/1/publish", status=400))["error"]
+    assert "calls" in error["message"]
+    assert (await office.get("/v1/plans/pro/versions/1"))["plan_version"]["published_at"] is None
 
 
 async def test_only_name_and_description_change(office: Office) -> None:
@@ -165,13 +167,14 @@ async def test_an_archived_plan_stays_to_be_seen(office: Office) -> None:
 
 async def test_another_account_s_plan_is_not_there(office: Office, stranger: Office) -> None:
     """Not to be seen nor changed."""
-    await office.plan()
+    before = await office.plan()
     await stranger.get("/v1/plans/pro", status=404)
     await stranger.get("/v1/plans/pro/versions", status=404)
     await stranger.patch("/v1/plans/pro", {"name": "Mine"}, status=404)
     await stranger.post("/v1/plans/pro/versions", MONTHLY, status=404)
     await office.get("/v1/plans/pro/versions/2", status=404)
     await office.get("/v1/plans/pro/versions/one", status=404)
+    assert (await office.get("/v1/plans/pro"))["plan"] == before
 
 
 async def test_pages_of_plans_are_newest_first(office: Office) -> None:

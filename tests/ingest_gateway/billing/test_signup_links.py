@@ -198,7 +198,10 @@ async def test_a_wrong_link_is_not_made(office: Office, fields: dict[str, Any], 
     """With why."""
     await office.plan()
     customer = await office.customer()
-    await office.post(LINKS, {"customer_id": customer["id"], "plan_code": "pro"} | fields, status=status)
+    body = {"customer_id": customer["id"], "plan_code": "pro"} | fields
+    error = (await office.post(LINKS, body, status=status))["error"]
+    named = [*fields, *map(str, fields.values())]
+    assert any(name in error["message"] for name in named), error
 
 
 async def test_a_link_is_of_one_customer_and_account(office: Office, stranger: Office) -> None:

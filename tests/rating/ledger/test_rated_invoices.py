@@ -90,7 +90,7 @@ def run(ledger_url: str, clock: Clock) -> Iterator[Run]:
 def _rated(quantity: str) -> list[NewLine]:
     charged = charge(CALLS, {(): Decimal(quantity)}, "USD")
     service = Service(start=START, end=END, portion=WHOLE)
-    return [to_new_line(line) for line in charge_lines(CALLS, charged, "USD", service)]
+    return [to_new_line(line, line.usage) for line in charge_lines(CALLS, charged, "USD", service)]
 
 
 def test_exact_decimals_come_back_as_they_were_rated(run: Run) -> None:
