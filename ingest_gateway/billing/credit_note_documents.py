@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.billing.answers import Success
+from ingest_gateway.api.answers import Success
 from ingest_gateway.billing.invoice_documents import OneInvoice
 from schemas.credit_note import CreditedLine, CreditNote, NewCreditNote
 from schemas.errors import Invalid

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.billing.answers import Listed, Success
+from ingest_gateway.api.answers import Listed, Success
 from schemas.customer import Address, Customer
 from schemas.tax import TaxRate
 from schemas.timestamps import to_iso

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ingest_gateway.api.paging import Paging
 from ingest_gateway.api.query import to_moment
-from ingest_gateway.billing.queries import Paging
 from schemas.customer import is_percent
 from schemas.errors import Invalid
 from schemas.invoice import (

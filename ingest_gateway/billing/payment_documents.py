@@ -2,8 +2,8 @@
 
 import msgspec
 
+from ingest_gateway.api.answers import Success
 from ingest_gateway.api.query import to_moment
-from ingest_gateway.billing.answers import Success
 from ingest_gateway.billing.invoice_documents import OneInvoice
 from schemas.payment import NewPayment, Payment, PaymentMethod
 from schemas.texts import Moment, Name, PositiveCents

@@ -5,11 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.paging import Cursor, Limit, Paging
+from ingest_gateway.api.paging import Paging
 from schemas.subscription import Status
 from schemas.texts import Email, Id, Name
-
-__all__ = ["AuditParameters", "Cursor", "CustomerParameters", "Limit", "Paging"]
 
 
 class AuditParameters(Paging, frozen=True, kw_only=True):

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import orjson
 
+from ingest_gateway.api.answers import Listed, listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
-from ingest_gateway.billing.answers import Listed, listed
 from ingest_gateway.billing.ports import Audit
 from ingest_gateway.billing.queries import AuditParameters
 from schemas.account import Scope

@@ -1,9 +1,9 @@
 """`/v1/invoices/{id}/credit-notes`: what is taken back of an invoice that is final."""
 
+from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
 from ingest_gateway.billing.credit_note_documents import (
     CreditedInvoice,
     CreditNoteRequest,

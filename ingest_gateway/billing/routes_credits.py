@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
+from ingest_gateway.api.acting import act_of, answer
+from ingest_gateway.api.answers import Success
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
-from ingest_gateway.billing.answers import Success
 from ingest_gateway.billing.checking import check_instant, refuse
 from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.customer_documents import Balances

@@ -4,11 +4,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import UNSET
 
+from ingest_gateway.api.acting import act_of, answer
+from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.paging import Paging
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
-from ingest_gateway.billing.answers import listed
 from ingest_gateway.billing.customer_documents import (
     CustomerPage,
     Deleted,
@@ -17,7 +18,7 @@ from ingest_gateway.billing.customer_documents import (
     customer_document,
 )
 from ingest_gateway.billing.ports import Customers
-from ingest_gateway.billing.queries import CustomerParameters, Paging
+from ingest_gateway.billing.queries import CustomerParameters
 from schemas.account import Scope
 from schemas.customer import CustomerChanges, CustomerSearch, NewCustomer, is_percent
 from schemas.errors import Invalid

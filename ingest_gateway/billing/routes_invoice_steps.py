@@ -1,9 +1,9 @@
 """`/v1/invoices/{id}/…`: what is done to an invoice as a whole."""
 
+from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments, OneInvoice
 from ingest_gateway.billing.invoice_ports import Invoices
 from ingest_gateway.billing.payment_documents import (

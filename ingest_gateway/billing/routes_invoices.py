@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from ingest_gateway.api.acting import act_of, answer
+from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.query import to_moment
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
-from ingest_gateway.billing.answers import listed
 from ingest_gateway.billing.customer_documents import Deleted
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments, InvoicePage, OneInvoice
 from ingest_gateway.billing.invoice_ports import Invoices

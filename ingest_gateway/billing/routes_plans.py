@@ -2,11 +2,12 @@
 
 from typing import TypeVar
 
+from ingest_gateway.api.acting import act_of, answer
+from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.paging import Paging
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
-from ingest_gateway.billing.answers import listed
 from ingest_gateway.billing.checking import refuse
 from ingest_gateway.billing.plan_documents import (
     OnePlan,
@@ -17,7 +18,6 @@ from ingest_gateway.billing.plan_documents import (
     version_document,
 )
 from ingest_gateway.billing.plan_ports import Plans
-from ingest_gateway.billing.queries import Paging
 from schemas.account import Scope
 from schemas.errors import NotFound
 from schemas.plan import PlanDefinition

@@ -6,13 +6,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
+from ingest_gateway.api.paging import Paging
 from ingest_gateway.api.query import to_moment
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.answers import listed
 from ingest_gateway.billing.invoice_documents import InvoiceDocuments
-from ingest_gateway.billing.queries import Paging
 from ingest_gateway.billing.run_documents import (
     OneInvoiceAudit,
     OneRun,

@@ -4,11 +4,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ingest_gateway.api.acting import act_of, answer
+from ingest_gateway.api.answers import Success
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer
-from ingest_gateway.billing.answers import Success
 from schemas.account import Scope
 from schemas.act import Act, Done
 from schemas.billing_settings import BillingSettings, SettingsChanges

@@ -2,11 +2,11 @@
 
 import msgspec
 
+from ingest_gateway.api.acting import act_of
+from ingest_gateway.api.answers import Success
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of
-from ingest_gateway.billing.answers import Success
 from ingest_gateway.billing.checking import refuse
 from ingest_gateway.billing.signup_page import PATH
 from ingest_gateway.billing.signup_ports import SignupLinks

@@ -2,11 +2,11 @@
 
 from msgspec import UNSET
 
+from ingest_gateway.api.acting import act_of, answer, replayed
+from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
 from ingest_gateway.api.records import read_record
-from ingest_gateway.billing.acting import act_of, answer, replayed
-from ingest_gateway.billing.answers import listed
 from ingest_gateway.billing.checking import check_instant, refuse
 from ingest_gateway.billing.queries import SubscriptionParameters
 from ingest_gateway.billing.subscription_documents import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.billing.answers import Listed, Success
+from ingest_gateway.api.answers import Listed, Success
 from ingest_gateway.billing.invoice_documents import InvoiceDocument, InvoiceDocuments, LineDocument
 from schemas.invoice_audit import InvoiceAudit, LineAudit
 from schemas.invoice_run import InvoiceRunRecord, RunState, Upcoming

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.billing.answers import Listed, Success
+from ingest_gateway.api.answers import Listed, Success
 from ingest_gateway.billing.plan_documents import iso
 from schemas.plan import Overrides
 from schemas.subscription import Status, Subscription

@@ -7,12 +7,13 @@ from rating.core.bill import bill, refund
 from rating.core.charge import Quantities
 from rating.core.keeping import Bill
 from rating.core.prorate import WHOLE
+from rating.core.rated_lines import to_new_line
 from rating.core.turn import Turn
 from rating.runs.billed_usage import to_document
 from rating.runs.measuring import Key, Measured
 from rating.runs.questions import Wanted
 from schemas.flush import Watermark
-from schemas.invoice import NewInvoice, NewLine
+from schemas.invoice import NewInvoice
 from schemas.lines import DraftLine
 
 
@@ -53,19 +54,7 @@ def _invoice(turn: Turn, lines: list[DraftLine], measured: Mapping[str, Measured
         currency=turn.plan.currency,
         period_start=None if service is None else service.start,
         period_end=None if service is None else service.end,
-        lines=tuple(_line(turn, line, measured) for line in lines),
-    )
-
-
-def _line(turn: Turn, line: DraftLine, measured: Mapping[str, Measured | None]) -> NewLine:
-    return NewLine(
-        description=line.description,
-        quantity=line.quantity,
-        unit_amount=line.unit_amount,
-        period_start=line.period_start,
-        period_end=line.period_end,
-        reference=line.reference,
-        usage=_usage(turn, line, measured),
+        lines=tuple(to_new_line(line, _usage(turn, line, measured)) for line in lines),
     )
 
 
