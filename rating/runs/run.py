@@ -13,8 +13,9 @@ from rating.core.keeping import Bill
 from rating.core.turn import Turn
 from rating.ports import BillingLedger, Meters, UsageReader
 from rating.runs.bills import billed, wanted
-from rating.runs.measuring import PastIncomplete, measure
+from rating.runs.measuring import measure
 from rating.runs.summary import Tally
+from schemas.errors import Busy, Refused
 from schemas.ids import AccountId
 from schemas.invoice_run import Summary
 from schemas.logs import Logger, NoLogger
@@ -65,23 +66,28 @@ class InvoiceRun:
         return tally.turns > before
 
     async def _bill(self, order: Order, turns: Sequence[Turn], tally: Tally) -> None:
-        bills = await self._reckoned(turns, tally)
-        if order.is_dry:
-            tally.reckoned(bills)
-        elif bills:
-            tally.kept(bills, await self._ledger.keep(order.run_id, bills))
-
-    async def _reckoned(self, turns: Sequence[Turn], tally: Tally) -> list[Bill]:
-        """All of them at once; where some meter is not ready, those that do not need it."""
+        """All of them at once. Where one cannot be billed, all others are, and it is told who waits and why."""
         try:
-            measured = await measure([one for turn in turns for one in wanted(turn)], self._usage, self._meters)
-        except PastIncomplete as error:
+            bills = await self._reckoned(turns)
+            kept = None if order.is_dry else await self._ledger.keep(order.run_id, bills)
+        except (Refused, Busy) as error:
             if len(turns) == 1:
-                self._logger.info("a subscription waits to be billed", subscription=turns[0].before.id, why=str(error))
+                self._logger.warning(
+                    "a subscription waits to be billed", subscription=turns[0].before.id, why=str(error)
+                )
                 tally.waits(turns[0], str(error))
-                return []
+                return
             middle = len(turns) // 2
-            return [*await self._reckoned(turns[:middle], tally), *await self._reckoned(turns[middle:], tally)]
+            for some in (turns[:middle], turns[middle:]):
+                await self._bill(order, some, tally)
+        else:
+            if kept is None:
+                tally.reckoned(bills)
+            else:
+                tally.kept(bills, kept)
+
+    async def _reckoned(self, turns: Sequence[Turn]) -> list[Bill]:
+        measured = await measure([one for turn in turns for one in wanted(turn)], self._usage, self._meters)
         return [billed(turn, measured) for turn in turns]
 
 

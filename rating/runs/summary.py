@@ -29,6 +29,8 @@ class Tally:
 
     def kept(self, bills: Sequence[Bill], kept: Kept) -> None:
         """Bills that were put into the ledger."""
+        for bill in bills:
+            self._waiting.pop(bill.turn.before.id, None)
         self.turns += kept.taken
         self._passed_by += len(bills) - kept.taken
         self._invoices += len(kept.invoices)

@@ -11,6 +11,8 @@ from rating.runs.run import InvoiceRun, Order
 from schemas.act import Act
 from schemas.invoice import Invoice, InvoiceStatus
 from schemas.invoice_run import Summary
+from schemas.plan import UsagePrice
+from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
 from tests.rating.runs.books import PRO, Books, at
@@ -137,6 +139,20 @@ async def test_what_a_meter_is_not_ready_for_waits_and_nothing_else(books: Books
     books.usage.past_is_done = True
     assert (await books.run(FIRST)).turns == 1
     assert len(await books.invoices(metered)) == 2
+
+
+async def test_one_that_cannot_be_billed_keeps_nobody_else_from_it(books: Books) -> None:
+    """An amount that no ledger holds: it is told whose it is, and everybody else is billed."""
+    dear = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal(900_000_000)))
+    await books.offer(replace(PRO, usage_prices=(dear,)))
+    many = [await books.subscribe(start=START) for _ in range(7)]
+    await books.run(START)
+    books.use(many[3], START, 10**14)
+    summary = await books.run(FIRST)
+    assert (summary.turns, len(summary.waiting)) == (6, 1)
+    assert many[3].id in summary.waiting[0]
+    assert "more than a ledger holds" in summary.waiting[0]
+    assert [len(await books.invoices(one)) for one in many] == [2, 2, 2, 1, 2, 2, 2]
 
 
 async def test_a_run_tells_how_far_it_is(books: Books) -> None:
