@@ -29,6 +29,11 @@ def to_iso(micros: int) -> str:
     return to_datetime(micros).isoformat().replace("+00:00", "Z")
 
 
+def iso_or_none(micros: int | None) -> str | None:
+    """The same of a time that may not have come."""
+    return None if micros is None else to_iso(micros)
+
+
 def month_of(micros: int) -> int:
     """The UTC month as 202611: the table partition of every row of a flush."""
     moment = to_datetime(micros)

@@ -11,7 +11,7 @@ from schemas.flush import Watermark
 from schemas.listing import Counted, Reject, StoredEvent
 from schemas.meter import Filter, Meter
 from schemas.quantity import to_text
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 from schemas.usage import Backfill, UsageRow
 
 Document = dict[str, Any]
@@ -35,9 +35,9 @@ def key_document(key: ApiKey) -> Document:
         "prefix": key.prefix,
         "scopes": sorted(key.scopes),
         "created_at": to_iso(key.created_at),
-        "expires_at": _time_or_null(key.expires_at),
-        "last_used_at": _time_or_null(key.last_used_at),
-        "revoked_at": _time_or_null(key.revoked_at),
+        "expires_at": iso_or_none(key.expires_at),
+        "last_used_at": iso_or_none(key.last_used_at),
+        "revoked_at": iso_or_none(key.revoked_at),
     }
 
 
@@ -137,7 +137,3 @@ def reject_document(reject: Reject) -> Document:
 def _properties(text: str) -> orjson.Fragment:
     """Exactly as posted: the text was checked when it came in."""
     return orjson.Fragment(text or "{}")
-
-
-def _time_or_null(micros: int | None) -> str | None:
-    return None if micros is None else to_iso(micros)

@@ -8,7 +8,7 @@ import msgspec
 from ingest_gateway.api.answers import Listed, Success
 from schemas.invoice import CollectionMethod, Discount, Invoice, InvoiceLine, InvoiceStatus
 from schemas.tax import TaxRate
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 
 
 class LineDocument(msgspec.Struct, kw_only=True):
@@ -133,10 +133,6 @@ class InvoiceDocuments:
 
     def _url(self, token: str | None) -> str | None:
         return None if token is None else f"{self._public_url}/inv/{token}"
-
-
-def iso_or_none(at: int | None) -> str | None:
-    return None if at is None else to_iso(at)
 
 
 def _taxes(invoice: Invoice) -> list[InvoiceTaxDocument]:

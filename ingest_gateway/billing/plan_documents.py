@@ -8,7 +8,7 @@ import msgspec
 from ingest_gateway.api.answers import Listed, Success
 from schemas.plan import FixedFee, Interval, UsagePrice
 from schemas.plan_catalog import KeptVersion, Plan
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 
 
 class VersionDocument(msgspec.Struct, kw_only=True):
@@ -72,7 +72,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "description": plan.description,
         "newest_version": None if plan.newest_version is None else version_document(plan.newest_version),
         "draft_version": None if plan.draft_version is None else version_document(plan.draft_version),
-        "archived_at": iso(plan.archived_at),
+        "archived_at": iso_or_none(plan.archived_at),
         "created_at": to_iso(plan.created_at),
         "updated_at": to_iso(plan.updated_at),
     }
@@ -83,9 +83,5 @@ def version_document(version: KeptVersion) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(version, builtin_types=(Decimal,))
     del fields["name"]
     code = fields.pop("code")
-    times = {"published_at": iso(version.published_at), "created_at": to_iso(version.created_at)}
+    times = {"published_at": iso_or_none(version.published_at), "created_at": to_iso(version.created_at)}
     return {"plan_code": code, **fields, **times}
-
-
-def iso(at: int | None) -> str | None:
-    return None if at is None else to_iso(at)

@@ -13,11 +13,10 @@ from ingest_gateway.api.records import read_record
 from ingest_gateway.billing.checking import check_instant, refuse
 from ingest_gateway.billing.credit_ports import Credits
 from ingest_gateway.billing.customer_documents import Balances
-from ingest_gateway.billing.plan_documents import iso
 from schemas.account import Scope
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit
 from schemas.customer import Balance
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 
 
 class CreditGrantDocument(msgspec.Struct, kw_only=True):
@@ -75,7 +74,7 @@ def _grant_document(grant: CreditGrant) -> dict[str, Any]:
         "name": grant.name,
         "amount": grant.amount,
         **_denomination(grant),
-        "expires_at": iso(grant.expires_at),
+        "expires_at": iso_or_none(grant.expires_at),
         "created_at": to_iso(grant.created_at),
     }
 

@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.api.answers import Listed, Success
-from ingest_gateway.billing.plan_documents import iso
 from schemas.plan import Overrides
 from schemas.subscription import Status, Subscription
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 
 
 class SubscriptionDocument(msgspec.Struct, kw_only=True):
@@ -77,13 +76,13 @@ def subscription_document(subscription: Subscription) -> dict[str, Any]:
         "billing_anchor_day": subscription.billing_anchor_day,
         "timezone": subscription.timezone,
         "start_date": to_iso(subscription.start_at),
-        "trial_end": iso(subscription.trial_end),
-        "current_period_start": iso(subscription.period_start) if has_begun else None,
-        "current_period_end": iso(subscription.period_end) if has_begun else None,
-        "next_renewal_date": iso(subscription.period_end) if renews else None,
-        "cancel_at": iso(subscription.cancel_at),
-        "canceled_at": iso(subscription.canceled_at),
-        "ended_at": iso(subscription.ended_at),
+        "trial_end": iso_or_none(subscription.trial_end),
+        "current_period_start": iso_or_none(subscription.period_start) if has_begun else None,
+        "current_period_end": iso_or_none(subscription.period_end) if has_begun else None,
+        "next_renewal_date": iso_or_none(subscription.period_end) if renews else None,
+        "cancel_at": iso_or_none(subscription.cancel_at),
+        "canceled_at": iso_or_none(subscription.canceled_at),
+        "ended_at": iso_or_none(subscription.ended_at),
         "previous_subscription_id": subscription.previous_id,
         "overrides": msgspec.to_builtins(subscription.overrides, builtin_types=(Decimal,)),
         "metadata": subscription.metadata,
