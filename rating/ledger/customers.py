@@ -11,6 +11,7 @@ from rating.ledger.customer_tables import customers
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
+from rating.ledger.rows import ById
 from rating.ledger.subscription_tables import signup_links, subscriptions
 from rating.ledger.work import Work, Works
 from schemas.act import Act, Done
@@ -21,6 +22,14 @@ from schemas.listing import Page
 
 _SEARCHED = ("name", "first_name", "last_name", "external_id", "email")
 FOUND_AT_MOST = 1000
+
+_by_id = ById(sa.select(customers), customers)
+_update = sa.update(customers).where(customers.c.id == sa.bindparam("this"))
+_same_external_id = sa.select(customers.c.id).where(
+    customers.c.account_id == sa.bindparam("account"),
+    customers.c.external_id == sa.bindparam("external_id"),
+    customers.c.id != sa.bindparam("but"),
+)
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +88,7 @@ class SqlCustomers:
 
 def customer_of(connection: sa.Connection, account: AccountId, customer_id: str, *, lock: bool = False) -> Customer:
     """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
-    this = sa.select(customers).where(customers.c.id == customer_id, customers.c.account_id == account)
-    row = connection.execute(this.with_for_update() if lock else this).one_or_none()
+    row = _by_id.find(connection, account, customer_id, lock=lock)
     if row is None:
         raise NotFound(f"there is no customer {customer_id!r} in this account")
     return to_customer(row)
@@ -100,7 +108,7 @@ def create_customer(work: Work, new: NewCustomer) -> Customer:
     fields = {name: getattr(new, name) for name in new.__struct_fields__}
     customer = Customer(id=work.new_id(), account=work.account, created_at=work.now, updated_at=work.now, **fields)
     _check_external_id(work, customer)
-    work.connection.execute(sa.insert(customers).values(_values(customer)))
+    work.connection.execute(sa.insert(customers), _values(customer))
     work.note("customer.create", customer.id, after=customer)
     return customer
 
@@ -109,7 +117,7 @@ def update_customer(work: Work, customer_id: str, changes: CustomerChanges) -> C
     before = customer_of(work.connection, work.account, customer_id, lock=True)
     after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **given(changes))
     _check_external_id(work, after)
-    work.connection.execute(sa.update(customers).where(customers.c.id == customer_id).values(_values(after)))
+    work.connection.execute(_update, {**_values(after), "this": customer_id})
     work.note("customer.update", customer_id, before, after)
     return after
 
@@ -130,12 +138,10 @@ def delete_customer(work: Work, customer_id: str) -> Customer:
 
 
 def _check_external_id(work: Work, customer: Customer) -> None:
-    same = sa.select(customers.c.id).where(
-        customers.c.account_id == work.account,
-        customers.c.external_id == customer.external_id,
-        customers.c.id != customer.id,
-    )
-    if customer.external_id is not None and (other := work.connection.scalar(same)) is not None:
+    if customer.external_id is None:
+        return
+    same = {"account": work.account, "external_id": customer.external_id, "but": customer.id}
+    if (other := work.connection.scalar(_same_external_id, same)) is not None:
         raise Conflict(
             f"external_id: {customer.external_id!r} is customer {other}'s already; update that one, or choose another",
             code="EXTERNAL_ID_TAKEN",

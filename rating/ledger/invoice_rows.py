@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.invoice_tables import invoice_lines, invoices
+from rating.ledger.rows import ById
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice import (
@@ -55,10 +56,20 @@ class LineDetails(msgspec.Struct, frozen=True, kw_only=True):
 _details = msgspec.json.Decoder(Details)
 _line_details = msgspec.json.Decoder(LineDetails)
 
+_by_id = ById(sa.select(invoices), invoices)
+_lines_of = (
+    sa.select(invoice_lines)
+    .where(invoice_lines.c.invoice_id.in_(sa.bindparam("invoices", expanding=True)))
+    .order_by(invoice_lines.c.invoice_id, invoice_lines.c.position)
+)
+
 
 def invoice_of(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
     """With its lines. Raises NotFound. Locked, nobody else changes it until the transaction ends."""
-    return invoices_of(connection, account, [invoice_id], lock=lock)[0]
+    row = _by_id.find(connection, account, invoice_id, lock=lock)
+    if row is None:
+        raise _unknown(invoice_id)
+    return with_lines(connection, [row])[0]
 
 
 def invoices_of(
@@ -70,15 +81,14 @@ def invoices_of(
     rows = {row.id: row for row in connection.execute(these.with_for_update() if lock else these)}
     for invoice_id in invoice_ids:
         if invoice_id not in rows:
-            raise NotFound(f"there is no invoice {invoice_id!r} in this account")
+            raise _unknown(invoice_id)
     return with_lines(connection, [rows[invoice_id] for invoice_id in invoice_ids])
 
 
 def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
     """Invoices of these rows, in their order; all lines are read at once."""
     lines: dict[str, list[InvoiceLine]] = {row.id: [] for row in rows}
-    of_these = sa.select(invoice_lines).where(invoice_lines.c.invoice_id.in_(lines))
-    for line in connection.execute(of_these.order_by(invoice_lines.c.invoice_id, invoice_lines.c.position)):
+    for line in connection.execute(_lines_of, {"invoices": list(lines)}):
         lines[line.invoice_id].append(_to_line(line))
     return [_to_invoice(row, tuple(lines[row.id])) for row in rows]
 
@@ -109,6 +119,10 @@ def invoice_values(invoice: Invoice) -> dict[str, Any]:
 def line_values(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
     same = {name: getattr(line, name) for name in _SAME_OF_LINE}
     return {**same, "invoice_id": invoice_id, "details": _text(line, LineDetails)}
+
+
+def _unknown(invoice_id: str) -> NotFound:
+    return NotFound(f"there is no invoice {invoice_id!r} in this account")
 
 
 def _text(record: msgspec.Struct, kind: type[msgspec.Struct]) -> str:

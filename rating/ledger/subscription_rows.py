@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from rating.core.local_time import zone
 from rating.ledger.customer_tables import billing_settings
+from rating.ledger.rows import ById
 from rating.ledger.subscription_tables import plans, subscriptions
 from rating.ledger.work import Work
 from schemas.customer import Customer
@@ -23,14 +24,14 @@ DEFAULT_ZONE = "UTC"
 _details = msgspec.json.Decoder(Progress)
 
 selected = sa.select(subscriptions, plans.c.code.label("plan_code")).join(plans, plans.c.id == subscriptions.c.plan_id)
+_by_id = ById(selected, subscriptions)
 
 
 def subscription_of(
     connection: sa.Connection, account: AccountId, subscription_id: str, *, lock: bool = False
 ) -> Subscription:
     """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
-    this = selected.where(subscriptions.c.id == subscription_id, subscriptions.c.account_id == account)
-    row = connection.execute(this.with_for_update(of=subscriptions) if lock else this).one_or_none()
+    row = _by_id.find(connection, account, subscription_id, lock=lock)
     if row is None:
         raise NotFound(f"there is no subscription {subscription_id!r} in this account")
     return to_subscription(row)
@@ -44,7 +45,7 @@ def live_of(connection: sa.Connection, customer_id: str, plan_id: str) -> Sequen
 
 
 def insert(work: Work, made: Subscription) -> Subscription:
-    work.connection.execute(sa.insert(subscriptions).values(_values(made)))
+    work.connection.execute(sa.insert(subscriptions), _values(made))
     work.note("subscription.create", made.id, after=made)
     return made
 
