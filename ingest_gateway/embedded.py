@@ -16,6 +16,7 @@ from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.known_keys import FilteredKeys
 from ingest_gateway.ingest.recall import recall
 from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.priorities import engine_stands_back
 from ingest_gateway.service import app_policy, app_ports, app_surroundings, intake_policy
 from ingest_gateway.settings import Settings
 from ingest_gateway.surroundings import Surroundings
@@ -72,6 +73,7 @@ async def open_over(log: SqliteFrameLog, settings: Settings, around: Surrounding
     async with AsyncExitStack() as opened:
         ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock))
         store = _open_store(opened, directory, _identity(settings, log))
+        await opened.enter_async_context(engine_stands_back())
         months = SqlSeenMonths(store.threads)
         processors = opened.enter_context(open_processors(settings, log, store.flushes, months, ledger.meters, around))
         known = FilteredKeys(processors.filter_of, store.flushes, settings.partitions, WINDOW)

@@ -1,0 +1,61 @@
+"""Who goes first where processors are few: the store's engine stands back, so that no request waits for its merges.
+
+The engine's threads never hold the interpreter. Without this, one of them takes the processor from a thread that does,
+and everybody who waits for that one waits for the merge.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+NICENESS = 10
+"""A tenth of the weight of the others. Where nothing else is to be done the engine still has the whole machine."""
+_LOOK_SECONDS = 5.0
+"""The engine starts threads as it needs them."""
+_THREADS = Path("/proc/self/task")
+
+
+@asynccontextmanager
+async def engine_stands_back(seconds: float = _LOOK_SECONDS) -> AsyncIterator[None]:
+    """While it is open. Where a system does not show its threads, nothing is done."""
+    looking = asyncio.create_task(_keep_looking(seconds))
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _keep_looking(seconds: float) -> None:
+    known: set[int] = set()
+    while True:
+        threads = _threads()
+        _let_stand_back(threads - known)
+        known = threads
+        await asyncio.sleep(seconds)
+
+
+def _threads() -> set[int]:
+    return {int(entry.name) for entry in _THREADS.iterdir()} if _THREADS.is_dir() else set()
+
+
+def _let_stand_back(threads: set[int]) -> None:
+    for thread in _of_the_engine(threads):
+        with suppress(ProcessLookupError):  # It may have ended meanwhile.
+            os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
+
+
+def _of_the_engine(threads: set[int]) -> Iterator[int]:
+    """Those that Python did not start, nor a library for which Python waits: those have the process's own name."""
+    others = threads - {thread.native_id for thread in threading.enumerate()}
+    name = _name(os.getpid())
+    return (thread for thread in others if _name(thread) not in ("", name))
+
+
+def _name(thread: int) -> str:
+    """Empty where it has ended."""
+    with suppress(OSError):
+        return (_THREADS / str(thread) / "comm").read_text().strip()
+    return ""
