@@ -12,7 +12,7 @@ from ingest_gateway.cluster.process import begin
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.cluster.store import open_store, servers_of
 from ingest_gateway.surroundings import Surroundings
-from rating.ledger.database import create_engine, transaction
+from rating.ledger.engine import create_engine, transaction
 from rating.ledger.migrate import require_newest
 from schemas.errors import Misconfigured, TallyhouseError
 from schemas.timestamps import SECOND

@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from rating.ledger.database import create_engine, transaction
+from rating.ledger.engine import create_engine, transaction
 from schemas.errors import Conflict, IdentityChanged
 
 SCRIPTS = Path(__file__).parent / "migrations"

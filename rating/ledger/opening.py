@@ -13,7 +13,8 @@ from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.credit_notes import SqlCreditNotes
 from rating.ledger.credits import SqlCredits
 from rating.ledger.customers import SqlCustomers
-from rating.ledger.database import THREADS, Database, create_engine, writers_of
+from rating.ledger.database import THREADS, Database, writers_of
+from rating.ledger.engine import create_engine
 from rating.ledger.invoice_runs import SqlInvoiceRuns
 from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret

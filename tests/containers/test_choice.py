@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from stream_processors.backends.sql.http import HttpServer, ServerAddress
 from stream_processors.backends.sql.settings import EngineLimits
 from tests.containers import clickhouse, postgresql

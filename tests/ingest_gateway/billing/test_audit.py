@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from tests.ingest_gateway.billing.conftest import Office
 
 pytestmark = pytest.mark.anyio

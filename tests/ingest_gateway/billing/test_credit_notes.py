@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from tests.ingest_gateway.billing.conftest import Office
 from tests.ingest_gateway.billing.contract import assert_fits
 from tests.ingest_gateway.billing.test_finalize import finalized

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from rating.core.turn import Turn
-from rating.ledger.database import create_engine, transaction
+from rating.ledger.engine import create_engine, transaction
 from rating.ledger.renewals import due_subscriptions, next_turns, roll_forward
 from rating.ledger.work import Work
 from schemas.act import Act

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from schemas.signup import GOOD_FOR
 from tests.ingest_gateway.billing.conftest import Office
 

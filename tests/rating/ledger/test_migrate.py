@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from rating.ledger.database import create_engine, transaction
+from rating.ledger.engine import create_engine, transaction
 from rating.ledger.migrate import migrate, require_newest
 from rating.ledger.opening import open_ledger
 from rating.ledger.schema import metadata

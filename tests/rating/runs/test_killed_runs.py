@@ -10,7 +10,7 @@ from random import SystemRandom
 import pytest
 import sqlalchemy as sa
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods, invoice_lines, invoices
 from tests.rating.runs.books import Books, at
 

@@ -1,0 +1,67 @@
+"""The relational engine, set up so that SQLite and PostgreSQL keep the same promises, and its transactions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from schemas.errors import Conflict, StoreFailed
+
+BUSY_SECONDS = 5
+CONNECTIONS = 8
+
+WRITES = "ledger_write"
+"""The execution option of an engine whose transactions change something."""
+
+
+def create_engine(url: str) -> sa.Engine:
+    """For a `sqlite:///…` or `postgresql…://` URL."""
+    address = sa.make_url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() != "sqlite":
+        patience = {"connect_timeout": BUSY_SECONDS}
+        return sa.create_engine(address, connect_args=patience, pool_pre_ping=True, pool_size=CONNECTIONS)
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=CONNECTIONS)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    """Durable commits, enforced references, readers beside one writer."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes its lock at once: one that first reads could find the ground moved under it."""
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
+    """All that is done in it is committed on leaving; on an error, nothing."""
+    if write:
+        engine = engine.execution_options(**{WRITES: True})
+    with told(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Failures of the database itself are StoreFailed.
+
+    Changes look before they write; where two looked at the same moment and both wrote, the second is a Conflict.
+    """
+    try:
+        yield
+    except exc.IntegrityError as error:
+        raise Conflict("another request changed the same thing at the same moment; ask again to see how") from error
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreFailed(f"the ledger did not answer: {cause}") from error
