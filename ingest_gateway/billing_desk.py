@@ -31,6 +31,8 @@ async def open_desk(
         meters=ledger.meters,
         clock=around.clock,
         new_id=lambda: new_cuid(around.clock() * 1000 // SECOND),
+        # What a period's last event can need: to be accepted, and to be counted.
+        late_window=settings.event_max_age + settings.billing_grace,
         logger=around.logger,
     )
     schedule = asyncio.create_task(_bill_by_the_clock(desk, settings, around))
@@ -57,5 +59,7 @@ async def _bill_by_the_clock(desk: Desk, settings: ServiceSettings, around: Surr
                     run=summary.run_id,
                     turns=summary.turns,
                     invoices=summary.invoices,
+                    held=summary.held,
+                    dropped=summary.dropped,
                     waiting=len(summary.waiting),
                 )

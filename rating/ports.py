@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rating.core.keeping import Bill, Kept
+from rating.core.rated import Acceptance
 from rating.core.turn import Turn
 from schemas.flush import Watermark
 from schemas.ids import AccountId
@@ -49,7 +50,7 @@ class BillingLedger(Protocol):
         """The next turns of subscriptions that are due, by subscription, `after` the last one seen."""
         ...
 
-    async def keep(self, run_id: str, bills: Sequence[Bill]) -> Kept:
+    async def keep(self, run_id: str, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
         """Take these turns of one account, and keep what they are billed: all of it or nothing."""
         ...
 

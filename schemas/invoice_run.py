@@ -22,8 +22,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     finalized: int
     below_zero: int
     """Drafts that come to less than nothing: a person must look."""
+    held: int = 0
+    """Drafts of late usage alone, for somebody to decide on."""
     totals: dict[str, int]
     """Currency → minor units, tax included; of a dry run without tax."""
+    dropped: dict[str, int] = {}
+    """Late usage that is not billed, as the account wants it: currency → minor units that it would have come to."""
     waiting: tuple[str, ...]
     """Subscriptions that could not be billed yet, each with why."""
 

@@ -38,6 +38,8 @@ class UsageDetail(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[TierPart, ...]
     rated_before: Decimal | None = None
     """On a line for what came late: the quantity that is billed already."""
+    cut_before: int = 0
+    """What the maximum took off its amount."""
 
 
 class DraftLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,6 +81,11 @@ class Subscription(Progress, frozen=True, kw_only=True):
         return self.trial_end is not None and self.period_start < self.trial_end
 
     @property
+    def awaits_late_usage(self) -> bool:
+        """Is its end billed, and is it due only for usage that may have come late?"""
+        return self.ended_at is not None and self.due_at is not None and self.due_at > self.ended_at
+
+    @property
     def last_moment(self) -> int | None:
         """When it ends or ended; None where nobody has asked for that."""
         return self.cancel_at if self.ended_at is None else self.ended_at

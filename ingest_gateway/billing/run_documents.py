@@ -25,7 +25,9 @@ class RunDocument(msgspec.Struct, kw_only=True):
     invoices: int
     finalized: int
     below_zero: int
+    held: int
     totals: dict[str, int]
+    dropped: dict[str, int]
     waiting: tuple[str, ...]
     error: str | None
     created_at: str
@@ -112,7 +114,9 @@ def run_document(record: InvoiceRunRecord) -> dict[str, Any]:
         invoices=summary.invoices,
         finalized=summary.finalized,
         below_zero=summary.below_zero,
+        held=summary.held,
         totals=summary.totals,
+        dropped=summary.dropped,
         waiting=summary.waiting,
         error=record.error,
         created_at=to_iso(record.created_at),

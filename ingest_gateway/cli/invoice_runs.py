@@ -14,7 +14,19 @@ from ingest_gateway.cli.printing import print_json, print_rows
 
 RUNS = "/v1/invoice-runs"
 _LOOK_SECONDS = 0.3
-_SUMMARY = ("id", "state", "as_of", "turns", "invoices", "finalized", "below_zero", "passed_by", "totals")
+_SUMMARY = (
+    "id",
+    "state",
+    "as_of",
+    "turns",
+    "invoices",
+    "finalized",
+    "held",
+    "below_zero",
+    "passed_by",
+    "totals",
+    "dropped",
+)
 _AUDIT = ("reference", "meter", "billed_quantity", "counted_quantity", "difference", "billed_amount_cents", "right")
 
 

@@ -43,16 +43,14 @@ def refund(plan: PlanVersion, unused: Service) -> list[DraftLine]:
     return [line for line in lines if line is not None]
 
 
-def difference(
-    price: UsagePrice, now: Charge, before: Charge | None, *, currency: str, service: Service
-) -> list[DraftLine]:
+def difference(price: UsagePrice, now: Charge, before: Charge, *, currency: str, service: Service) -> list[DraftLine]:
     """What a period's charge comes to now, less what was billed of it: one line for each that changed.
 
     Both are rounded before they are subtracted, so the parts of a period add up to the whole to the cent. Below zero
     is a credit.
     """
-    newer = _by_reference(charge_lines(price, now, currency, service))
-    older = _by_reference([] if before is None else charge_lines(price, before, currency, service))
+    newer = _by_reference(charge_lines(price, now, currency, service, every_group=True))
+    older = _by_reference(charge_lines(price, before, currency, service, every_group=True))
     gone = {reference: _emptied(line) for reference, line in older.items() if reference not in newer}
     lines = (_changed(line, older.get(reference)) for reference, line in {**newer, **gone}.items())
     return [line for line in lines if line.amount]
@@ -66,7 +64,7 @@ def _changed(now: DraftLine, before: DraftLine | None) -> DraftLine:
     amount = now.amount - (before.amount if before else 0)
     usage = now.usage
     if usage is not None and before is not None and before.usage is not None:
-        usage = msgspec.structs.replace(usage, rated_before=before.usage.quantity)
+        usage = msgspec.structs.replace(usage, rated_before=before.usage.quantity, cut_before=before.usage.cut)
     return msgspec.structs.replace(
         now,
         reference=f"{now.reference}@{to_iso(now.period_start)}",

@@ -23,12 +23,14 @@ def refund_line(fee: FixedFee, unused: Service) -> DraftLine | None:
     return _plain(f"refund:{fee.code}", f"{fee.name}, unused{_days(unused)}", amount, unused)
 
 
-def charge_lines(usage: UsagePrice, charged: Charge, currency: str, service: Service) -> list[DraftLine]:
-    """One line for each group with usage or an amount, and one for what is missing to the minimum."""
+def charge_lines(
+    usage: UsagePrice, charged: Charge, currency: str, service: Service, *, every_group: bool = False
+) -> list[DraftLine]:
+    """One line for each group with usage or an amount, or for all, and one for what is missing to the minimum."""
     lines = [
         _usage_line(usage, group, currency, service)
         for group in charged.groups
-        if group.rated.quantity > 0 or group.amount
+        if every_group or group.rated.quantity > 0 or group.amount
     ]
     minimum = _plain(f"minimum:{usage.code}", f"{usage.name}, up to the minimum", charged.true_up, service)
     return lines if minimum is None else [*lines, minimum]

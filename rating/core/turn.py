@@ -1,7 +1,8 @@
 """A subscription's turn: what a boundary asks to be billed, and what the subscription is after it.
 
 Whatever has happened meanwhile, turns come one by one, as if every run had come on time: the opening of the first
-period, each renewal, and the end. So it never matters how late a run is.
+period, each renewal, and the end. So it never matters how late a run is. After the end there is one more, if usage may
+have come late.
 """
 
 from datetime import datetime, time
@@ -14,7 +15,9 @@ from rating.core.calendar import Period
 from rating.core.lifecycle import Verb, after
 from rating.core.local_time import local_date, to_instant
 from rating.core.prorate import Portion
+from rating.core.rated import RatedPeriod
 from rating.core.service import Service, service_in
+from schemas.billing_settings import LateUsage
 from schemas.plan import PlanVersion, overridden
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import Micros
@@ -26,10 +29,12 @@ class TurnKind(StrEnum):
     OPENING = "opening"
     PERIOD = "period"
     """A period ends there, the trial or the last one included."""
+    LATE = "late"
+    """It has ended, and nothing more can come late."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What to bill, in the terms of `bill` and `refund`; all three are None where that is nothing."""
+    """What to bill, in the terms of `bill` and `refund`, all three None where that is nothing; and what may be late."""
 
     before: Subscription
     after: Subscription
@@ -41,6 +46,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """Fees in advance are billed for it."""
     unused: Service | None = None
     """Fees in advance are given back for it."""
+    open_periods: tuple[RatedPeriod, ...] = ()
+    """Earlier ones that usage may have come late for."""
+    late_usage: LateUsage = LateUsage.BILL_NEXT
+    """What the account wants done with that."""
 
     @property
     def boundary(self) -> int:
@@ -50,6 +59,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kind(self) -> TurnKind:
         """Tells a first period's opening from its end, which may be the same moment."""
+        if self.before.awaits_late_usage:
+            return TurnKind.LATE
         is_opening = self.ended is None and self.unused is None and self.begins is not None and not self.before.in_trial
         return TurnKind.OPENING if is_opening else TurnKind.PERIOD
 
@@ -58,6 +69,8 @@ def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
     """The next turn of a subscription that is due; `zone` is the customer's now."""
     paid = overridden(plan, subscription.overrides)
     last = subscription.last_moment
+    if subscription.awaits_late_usage:
+        return Turn(before=subscription, after=msgspec.structs.replace(subscription, due_at=None), plan=paid)
     if subscription.prepaid_until is None and not subscription.in_trial:
         return _opening(subscription, paid)
     if last is not None and last <= subscription.period_end:

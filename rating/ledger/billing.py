@@ -6,15 +6,17 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.core.keeping import Bill, Kept
+from rating.core.rated import Acceptance
 from rating.core.turn import Turn
 from rating.ledger.billing_settings import settings_of
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoices, preview_invoice
 from rating.ledger.finalizing import finalize_invoices
 from rating.ledger.invoice_tables import billed_periods
+from rating.ledger.rated_periods import remember
 from rating.ledger.renewals import count_due, due_subscriptions, next_turns, roll_forward
 from rating.ledger.subscription_rows import subscription_of
-from rating.ledger.work import Work, Works
+from rating.ledger.work import Change, Work, Works
 from schemas.act import Act
 from schemas.errors import Conflict
 from schemas.ids import AccountId
@@ -66,23 +68,28 @@ class SqlBilling:
 
         return await self._database.read(ask)
 
-    async def keep(self, run_id: str, bills: Sequence[Bill]) -> Kept:
+    async def keep(self, run_id: str, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
         """Take these turns of one account, and keep what they are billed: all of it or nothing."""
         act = Act(account=bills[0].turn.before.account, actor=ACTOR, request_id=run_id)
-        done = await self._works.change(act, Kept, lambda work: keep_bills(work, bills))
+        done = await self._works.change(act, Kept, lambda work: keep_bills(work, bills, acceptance))
         return done.answer
 
 
-def keep_bills(work: Work, bills: Sequence[Bill]) -> Kept:
+def keep_bills(work: Work, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
     """The same within a transaction."""
-    taken = {turn.before.id for turn in roll_forward(work, [bill.turn for bill in bills])}
-    kept = [bill for bill in bills if bill.turn.before.id in taken]
-    made = draft_invoices(work, [bill.invoice for bill in kept if bill.invoice is not None])
+    rolled = {turn.before.id for turn in roll_forward(work, [bill.turn_to_take(acceptance) for bill in bills])}
+    taken = tuple(bill for bill in bills if bill.turn.before.id in rolled)
+    asked = [bill.invoice for bill in taken if bill.invoice is not None]
+    held = [bill.held for bill in taken if bill.held is not None]
+    made = draft_invoices(work, asked + held)
     drafts = iter(made)
-    rows = [_row(work, bill, None if bill.invoice is None else next(drafts).id) for bill in kept]
+    rows = [_row(work, bill, None if bill.invoice is None else next(drafts).id) for bill in taken]
     if rows:
         work.connection.execute(sa.insert(billed_periods), rows)
-    return Kept(taken=len(kept), invoices=tuple(_finished(work, made)))
+    remember(work, taken, acceptance)
+    dropped = [Change(bill.turn.before.id, after=bill.dropped) for bill in taken if bill.dropped is not None]
+    work.note_all("usage.drop", dropped)
+    return Kept(taken=taken, invoices=(*_finished(work, made[: len(asked)]), *made[len(asked) :]))
 
 
 def _finished(work: Work, drafts: Sequence[Invoice]) -> Iterator[Invoice]:

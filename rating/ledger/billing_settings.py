@@ -1,5 +1,6 @@
 """What each account decides for its billing."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,14 @@ class SqlBillingSettings:
 def settings_of(connection: sa.Connection, account: AccountId) -> BillingSettings:
     row = connection.execute(sa.select(billing_settings).where(billing_settings.c.account_id == account)).one_or_none()
     return BillingSettings() if row is None else _to_settings(row)
+
+
+def late_usage_of(connection: sa.Connection, accounts_asked: Collection[AccountId]) -> dict[AccountId, LateUsage]:
+    """What each wants done with usage that comes late."""
+    row = billing_settings.c
+    found = connection.execute(sa.select(row.account_id, row.late_usage).where(row.account_id.in_(accounts_asked)))
+    decided = {AccountId(account): LateUsage(late_usage) for account, late_usage in found}
+    return dict.fromkeys(accounts_asked, BillingSettings().late_usage) | decided
 
 
 def update_settings(work: Work, changes: SettingsChanges) -> BillingSettings:

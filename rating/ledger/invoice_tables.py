@@ -79,6 +79,22 @@ billed_periods = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
+# What was billed of a period's usage, a row for each price. The transaction that bills what came late moves it forward;
+# whether something has come is asked by every turn until one takes place at `open_until` or later.
+rated_periods = sa.Table(
+    "rated_periods",
+    metadata,
+    sa.Column("subscription_id", sa.ForeignKey("subscriptions.id"), primary_key=True),
+    sa.Column("period_start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("price_code", sa.String(64), primary_key=True),
+    sa.Column("period_end", sa.BigInteger, nullable=False),
+    sa.Column("open_until", sa.BigInteger, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Index("ix_rated_periods_subscription_id_open_until", "subscription_id", "open_until"),
+)
+
 # For whoever waits for a run, wherever it is; billing itself never reads it.
 invoice_runs = sa.Table(
     "invoice_runs",

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from rating.core.lifecycle import Verb
-from rating.core.turn import Turn, turn
+from rating.core.turn import Turn, TurnKind, turn
+from rating.ledger.billing_settings import late_usage_of
 from rating.ledger.customer_tables import billing_settings, customers
 from rating.ledger.customers import to_customer
 from rating.ledger.plan_rows import versions_of
+from rating.ledger.rated_periods import open_periods_of
 from rating.ledger.subscribing import take_over
 from rating.ledger.subscription_rows import DEFAULT_ZONE, selected, store, to_subscription, touched
 from rating.ledger.subscription_tables import subscriptions
@@ -41,7 +44,16 @@ def next_turns(connection: sa.Connection, due: Iterable[Subscription]) -> list[T
     due = list(due)
     plans = versions_of(connection, {(one.plan_id, one.plan_version) for one in due})
     zones = _zones(connection, {one.customer_id for one in due})
-    return [turn(one, plans[one.plan_id, one.plan_version], zones[one.customer_id]) for one in due]
+    late_usage = late_usage_of(connection, {one.account for one in due})
+    open_periods = open_periods_of(connection, [one.id for one in due])
+    return [
+        msgspec.structs.replace(
+            turn(one, plans[one.plan_id, one.plan_version], zones[one.customer_id]),
+            open_periods=open_periods.get(one.id, ()),
+            late_usage=late_usage[one.account],
+        )
+        for one in due
+    ]
 
 
 def roll_forward(work: Work, turns: Iterable[Turn]) -> list[Turn]:
@@ -59,7 +71,7 @@ def roll_forward(work: Work, turns: Iterable[Turn]) -> list[Turn]:
     for one in taken:
         if one.before.status is not one.after.status:
             work.note(f"subscription.{_word(one)}", one.after.id, one.before, one.after)
-        if one.after.next_id is not None and one.after.ended_at is not None:
+        if one.kind is not TurnKind.LATE and one.after.next_id is not None and one.after.ended_at is not None:
             take_over(work, one.after.next_id, one.after.ended_at)
     return taken
 

@@ -30,9 +30,8 @@ async def audit(invoice: Invoice, recount: Recount, meters: Meters) -> InvoiceAu
 async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: Meters) -> LineAudit:
     billed = from_document(line.usage)
     counted = await _count(invoice, line, billed, recount, meters)
-    rated = rate(billed.terms, counted, invoice.currency, billed.portion)
-    before = _NONE if billed.rated_before is None else billed.rated_before
-    earlier = 0 if not before else rate(billed.terms, before, invoice.currency, billed.portion).amount
+    owed = _amount(billed, counted, invoice.currency) - billed.cut
+    earlier = _amount(billed, billed.rated_before, invoice.currency) - billed.cut_before
     return LineAudit(
         line_id=line.id,
         reference=line.reference,
@@ -40,14 +39,21 @@ async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: M
         meter=billed.meter,
         group=billed.group,
         billed_quantity=billed.quantity,
-        counted_quantity=counted,
+        counted_quantity=_NONE if counted is None else counted,
         billed_amount=line.amount,
-        counted_amount=rated.amount - billed.cut - earlier,
+        counted_amount=owed - earlier,
         watermark=billed.counted_to,
     )
 
 
-async def _count(invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recount: Recount, meters: Meters) -> Decimal:
+def _amount(billed: BilledUsage, quantity: Decimal | None, currency: str) -> int:
+    """Of a group that was not there nothing is owed, not even what is owed for no usage."""
+    return 0 if quantity is None else rate(billed.terms, quantity, currency, billed.portion).amount
+
+
+async def _count(
+    invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recount: Recount, meters: Meters
+) -> Decimal | None:
     if line.period_start is None or line.period_end is None:
         raise StoreFailed(f"line {line.id} has usage and no period: the ledger was changed from outside")
     start, end = whole_minute(line.period_start), whole_minute(line.period_end)
@@ -63,4 +69,4 @@ async def _count(invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recou
         groups={key: (value,) for key, value in billed.group.items()},
     )
     answer = await recount.usage_at(query, billed.counted_to)
-    return sum((row.value for row in answer.rows), _NONE)
+    return None if billed.group and not answer.rows else sum((row.value for row in answer.rows), _NONE)

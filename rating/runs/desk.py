@@ -36,6 +36,7 @@ class Desk:
         meters: Meters,
         clock: Callable[[], int],
         new_id: Callable[[], str],
+        late_window: int,
         logger: Logger | None = None,
     ) -> None:
         self._ledger = ledger
@@ -46,6 +47,7 @@ class Desk:
         self._meters = meters
         self._clock = clock
         self._new_id = new_id
+        self._late_window = late_window
         self._logger = logger or NoLogger()
         self._tasks: dict[AccountId, asyncio.Task[None]] = {}
         self._beginning = asyncio.Lock()
@@ -95,13 +97,16 @@ class Desk:
     async def run_all(self, as_of: int) -> Summary:
         """Everybody's, by the clock's schedule and not on request."""
         order = Order(as_of=as_of, run_id=self._new_id())
-        return await InvoiceRun(self._ledger, self._usage, self._meters, self._logger).run(order)
+        return await self._run().run(order)
 
     async def close(self) -> None:
         """Runs are broken off between two steps, or in the middle of one that is then undone."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _run(self) -> InvoiceRun:
+        return InvoiceRun(self._ledger, self._usage, self._meters, late_window=self._late_window, logger=self._logger)
 
     async def _go_on(self, record: InvoiceRunRecord, order: RunOrder) -> None:
         latest = record.summary
@@ -112,7 +117,7 @@ class Desk:
 
         ended = asyncio.Event()
         telling = asyncio.create_task(self._tell(record, lambda: latest, ended))
-        run = InvoiceRun(self._ledger, self._usage, self._meters, self._logger)
+        run = self._run()
         wanted = Order(as_of=order.as_of, run_id=record.id, account=order.account, is_dry=order.is_dry)
         state, error = RunState.FAILED, None
         try:

@@ -10,6 +10,7 @@ from rating.ports import Meters, UsageReader
 from rating.runs.questions import Question, Wanted, questions
 from schemas.errors import Busy, Overloaded
 from schemas.flush import Watermark
+from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.usage import UsageRow
 
@@ -25,20 +26,27 @@ class PastIncomplete(Busy):
     """The meter still counts events that are older than itself; what it says of a past period is too little."""
 
 
-Key = tuple[str, str]
-"""Subscription and price code."""
+Key = tuple[str, str, int]
+"""Subscription, price code, and the start of the period."""
 
 
 async def measure(wanted: Sequence[Wanted], usage: UsageReader, meters: Meters) -> Mapping[Key, Measured]:
     """Everything that lasts a minute. What has no usage is measured too: as nothing. Raises PastIncomplete."""
     measured: dict[Key, Measured] = {}
+    ready: dict[tuple[AccountId, str], Meter] = {}
     for question in questions(wanted):
-        meter = await meters.get(question.account, question.meter)
-        backfill = await usage.backfill(meter)
-        if not backfill.done:
-            raise PastIncomplete(f"meter {meter.code} still counts its past; its periods are billed when that is done")
-        measured |= await _answered(question, meter, usage)
+        key = question.account, question.meter
+        if key not in ready:
+            ready[key] = await _ready(await meters.get(*key), usage)
+        measured |= await _answered(question, ready[key], usage)
     return measured
+
+
+async def _ready(meter: Meter, usage: UsageReader) -> Meter:
+    backfill = await usage.backfill(meter)
+    if not backfill.done:
+        raise PastIncomplete(f"meter {meter.code} still counts its past; its periods are billed when that is done")
+    return meter
 
 
 async def _answered(question: Question, meter: Meter, usage: UsageReader) -> dict[Key, Measured]:
@@ -60,6 +68,8 @@ def _shares(question: Question, rows: Sequence[UsageRow], watermark: Watermark) 
         group = tuple(row.group.get(key) for key in question.group_by)
         by_customer.setdefault(row.customer_id, {})[group] = row.value
     return {
-        (one.subscription, one.price.code): Measured(quantities=by_customer.get(one.customer, {}), watermark=watermark)
+        (one.subscription, one.price.code, one.start): Measured(
+            quantities=by_customer.get(one.customer, {}), watermark=watermark
+        )
         for one in question.wanted
     }

@@ -1,15 +1,17 @@
 """The invoice run: whatever is due is billed, each turn of each subscription once, however often this runs.
 
 Three things make it once. A turn is taken only if its subscription is exactly as it was when the turn was reckoned,
-under a lock. What the subscription becomes and what it is billed are one transaction. And of each boundary there can
-be one row. So runs may overlap, be killed anywhere, and be started again: what is done is done, what is not is due.
+under a lock. What the subscription becomes, what it is billed and what of its usage that was are one transaction. And
+of each boundary there can be one row. So runs may overlap, be killed anywhere, and be started again: what is done is
+done, what is not is due.
 """
 
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from rating.core.keeping import Bill
+from rating.core.keeping import Bill, Kept
+from rating.core.rated import Acceptance
 from rating.core.turn import Turn
 from rating.ports import BillingLedger, Meters, UsageReader
 from rating.runs.bills import billed, wanted
@@ -39,10 +41,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class InvoiceRun:
     """Bills over the ports it is given."""
 
-    def __init__(self, ledger: BillingLedger, usage: UsageReader, meters: Meters, logger: Logger | None = None) -> None:
+    def __init__(
+        self,
+        ledger: BillingLedger,
+        usage: UsageReader,
+        meters: Meters,
+        *,
+        late_window: int,
+        logger: Logger | None = None,
+    ) -> None:
+        """`late_window`: for how long after it ended a period may still get usage."""
         self._ledger = ledger
         self._usage = usage
         self._meters = meters
+        self._late_window = late_window
         self._logger = logger or NoLogger()
 
     async def run(self, order: Order, tell: Callable[[Summary, int], None] = lambda _summary, _due: None) -> Summary:
@@ -69,7 +81,7 @@ class InvoiceRun:
         """All of them at once. Where one cannot be billed, all others are, and it is told who waits and why."""
         try:
             bills = await self._reckoned(turns)
-            kept = None if order.is_dry else await self._ledger.keep(order.run_id, bills)
+            kept = None if order.is_dry else await self._kept(order, bills)
         except (Refused, Busy) as error:
             if len(turns) == 1:
                 self._logger.warning(
@@ -89,6 +101,10 @@ class InvoiceRun:
     async def _reckoned(self, turns: Sequence[Turn]) -> list[Bill]:
         measured = await measure([one for turn in turns for one in wanted(turn)], self._usage, self._meters)
         return [billed(turn, measured) for turn in turns]
+
+    async def _kept(self, order: Order, bills: Sequence[Bill]) -> Kept:
+        acceptance = Acceptance(window=self._late_window, as_of=order.as_of)
+        return await self._ledger.keep(order.run_id, bills, acceptance)
 
 
 def _by_account(turns: Sequence[Turn]) -> list[list[Turn]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rating.core.keeping import Bill, Kept
 from rating.core.turn import Turn
-from schemas.invoice import InvoiceStatus
+from schemas.invoice import InvoiceStatus, NewInvoice
 from schemas.invoice_run import Summary
 
 WAITING_NAMED = 100
@@ -24,15 +24,17 @@ class Tally:
         self._invoices = 0
         self._finalized = 0
         self._below_zero = 0
+        self._held = 0
         self._totals: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
         self._waiting: dict[str, str] = {}
 
     def kept(self, bills: Sequence[Bill], kept: Kept) -> None:
         """Bills that were put into the ledger."""
         for bill in bills:
             self._waiting.pop(bill.turn.before.id, None)
-        self.turns += kept.taken
-        self._passed_by += len(bills) - kept.taken
+        self._took(kept.taken)
+        self._passed_by += len(bills) - len(kept.taken)
         self._invoices += len(kept.invoices)
         self._finalized += sum(invoice.status is not InvoiceStatus.DRAFT for invoice in kept.invoices)
         self._below_zero += sum(invoice.total < 0 for invoice in kept.invoices)
@@ -41,17 +43,25 @@ class Tally:
 
     def reckoned(self, bills: Sequence[Bill]) -> None:
         """Bills that were only reckoned."""
-        self.turns += len(bills)
+        self._took(bills)
         for bill in bills:
-            if bill.invoice is not None:
-                total = sum(line.quantity * line.unit_amount for line in bill.invoice.lines)
-                self._invoices += 1
-                self._below_zero += total < 0
-                self._totals[bill.turn.plan.currency] += total
+            for invoice in (bill.invoice, bill.held):
+                if invoice is not None:
+                    total = _total(invoice)
+                    self._invoices += 1
+                    self._below_zero += total < 0
+                    self._totals[bill.turn.plan.currency] += total
 
     def waits(self, turn: Turn, why: str) -> None:
         """A turn that has to wait."""
         self._waiting[turn.before.id] = why
+
+    def _took(self, bills: Sequence[Bill]) -> None:
+        self.turns += len(bills)
+        for bill in bills:
+            self._held += bill.held is not None
+            if bill.dropped is not None:
+                self._dropped[bill.turn.plan.currency] += _total(bill.dropped)
 
     def summary(self) -> Summary:
         return Summary(
@@ -63,6 +73,13 @@ class Tally:
             invoices=self._invoices,
             finalized=self._finalized,
             below_zero=self._below_zero,
+            held=self._held,
             totals=dict(sorted(self._totals.items())),
+            dropped=dict(sorted(self._dropped.items())),
             waiting=tuple(f"{one}: {why}" for one, why in list(self._waiting.items())[:WAITING_NAMED]),
         )
+
+
+def _total(invoice: NewInvoice) -> int:
+    """Without tax."""
+    return sum(line.quantity * line.unit_amount for line in invoice.lines)

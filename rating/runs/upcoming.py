@@ -11,7 +11,10 @@ from schemas.invoice_run import Upcoming
 async def upcoming(
     account: AccountId, subscription_id: str, ledger: BillingLedger, usage: UsageReader, meters: Meters
 ) -> Upcoming:
-    """Nothing of it is kept. Of a period that has not ended, its usage is what has been counted of it so far."""
+    """Nothing of it is kept. Of a period that has not ended, its usage is what has been counted of it so far.
+
+    What came late is in it where the account bills that with the next invoice.
+    """
     turn = await ledger.next_turn(account, subscription_id)
     bill = billed(turn, await measure(list(wanted(turn)), usage, meters))
     empty = NewInvoice(

@@ -15,6 +15,7 @@ from rating.runs.desk import Desk
 from schemas.account import ApiKey, Mode, Scope
 from schemas.ids import new_cuid
 from schemas.metrics import NoMetrics
+from schemas.timestamps import DAY
 from tests.contracts.acts import by, key_for
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.http.fakes import FakeIntake, FakeReader, FakeSink
@@ -100,6 +101,7 @@ def _desk(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
         meters=ledger.meters,
         clock=clock,
         new_id=lambda: new_cuid(clock() // 1000),
+        late_window=35 * DAY,
     )
 
 

@@ -19,12 +19,13 @@ from schemas.plan_catalog import NewPlan
 from schemas.price import Graduated, PerUnit, Tier
 from schemas.subscribing import NewSubscription
 from schemas.subscription import Subscription
-from schemas.timestamps import to_micros
+from schemas.timestamps import DAY, to_micros
 from tests.contracts.acts import by
 from tests.contracts.api_keys import Clock
 from tests.rating.runs.counted_usage import CountedUsage, Used
 
 GROUPS = ("model",)
+WINDOW = 35 * DAY
 TIERS = (Tier(up_to=Decimal(100), unit_price=Decimal("0.02")), Tier(unit_price=Decimal("0.01")))
 PRO = NewPlan(
     code="pro",
@@ -101,7 +102,8 @@ class Books:
         """With the clock at `as_of`."""
         self.clock.now = max(self.clock.now, as_of)
         order = Order(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
-        return await InvoiceRun(self.ledger.billing, self.usage, self.ledger.meters).run(order)
+        run = InvoiceRun(self.ledger.billing, self.usage, self.ledger.meters, late_window=WINDOW)
+        return await run.run(order)
 
     async def invoices(self, subscription: Subscription | None = None) -> list[Invoice]:
         """Oldest period first, and of each its opening before its end, which bills more."""

@@ -15,7 +15,7 @@ from schemas.plan import UsagePrice
 from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
-from tests.rating.runs.books import PRO, Books, at
+from tests.rating.runs.books import PRO, WINDOW, Books, at
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +165,6 @@ async def test_a_run_tells_how_far_it_is(books: Books) -> None:
     def tell(summary: Summary, due: int) -> None:
         told.append((summary.turns, due))
 
-    run = InvoiceRun(books.ledger.billing, books.usage, books.ledger.meters)
+    run = InvoiceRun(books.ledger.billing, books.usage, books.ledger.meters, late_window=WINDOW)
     await run.run(Order(as_of=START, run_id="run_1"), tell)
     assert told == [(0, 3), (3, 3)]
