@@ -1,0 +1,348 @@
+"""Usage in any order, billed by runs at any time: in the end a period has cost what all of its usage costs at once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.core.begun import begun, with_due
+from rating.core.charge import Group, charge
+from rating.core.keeping import Bill
+from rating.core.rated import Acceptance, RatedPeriod
+from rating.core.turn import TurnKind, turn
+from rating.runs.auditing import audit
+from rating.runs.bills import billed, wanted
+from rating.runs.late import UsageBehind
+from rating.runs.measuring import measure
+from schemas.billing_settings import LateUsage
+from schemas.ids import AccountId
+from schemas.invoice import CollectionMethod, Invoice, InvoiceLine, NewInvoice
+from schemas.plan import Interval, PlanVersion, UsagePrice
+from schemas.price import Graduated, PerUnit, Price, Tier
+from schemas.subscription import Status, Subscription
+from schemas.timestamps import DAY, MINUTE
+from tests.rating.core.strategies import USD, prices
+from tests.rating.runs.counted_usage import CountedUsage, Used
+
+pytestmark = pytest.mark.anyio
+
+NEW_YEAR = 1_798_761_600_000_000  # 2027-01-01T00:00:00Z
+START = NEW_YEAR + 10 * DAY + 90 * MINUTE
+WINDOW = 9 * DAY
+"""Many days, and more than a week: several periods are open at a time."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _plan(price: Price, group_by: tuple[str, ...], interval: Interval = Interval.DAY) -> PlanVersion:
+    priced = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=price, group_by=group_by)
+    return PlanVersion(code="pro", version=1, name="Pro", currency=USD, interval=interval, usage_prices=(priced,))
+
+
+WEEKLY = _plan(PerUnit(unit_price=Decimal(1)), (), Interval.WEEK)
+
+
+def _subscription(plan: PlanVersion, end: int) -> Subscription:
+    """From `START` to `end`."""
+    pending = Subscription(
+        id="s",
+        account=AccountId("a"),
+        customer_id="c",
+        plan_id="p",
+        plan_code=plan.code,
+        plan_version=1,
+        status=Status.PENDING,
+        billing_anchor_day=1,
+        timezone="UTC",
+        start_at=START,
+        trial_end=None,
+        period_start=START,
+        period_end=START,
+        cancel_at=None,
+        canceled_at=None,
+        ended_at=None,
+        previous_id=None,
+        due_at=None,
+        created_at=START,
+        updated_at=START,
+    )
+    active = begun(pending, plan, START, START)
+    over = {"status": Status.CANCELED, "canceled_at": end, "ended_at": end}
+    return with_due(msgspec.structs.replace(active, **over))
+
+
+class Billing:
+    """One subscription with its books in memory: what the ledger keeps of it, kept by the same rules."""
+
+    def __init__(self, plan: PlanVersion, end: int, late_usage: LateUsage, window: int = WINDOW) -> None:
+        self.plan = plan
+        self.usage = CountedUsage(group_by=("model",))
+        self.subscription = _subscription(plan, end)
+        self.bills: list[Bill] = []
+        self._late_usage = late_usage
+        self._window = window
+        self._rated: dict[int, tuple[RatedPeriod, int]] = {}
+        """By their start; each with the moment until which it is open."""
+
+    async def run(self, as_of: int) -> None:
+        """Every turn that is due."""
+        while self.subscription.due_at is not None and self.subscription.due_at <= as_of:
+            await self._bill(Acceptance(window=self._window, as_of=as_of))
+
+    async def _bill(self, acceptance: Acceptance) -> None:
+        began = self.subscription.period_start
+        due = msgspec.structs.replace(
+            turn(self.subscription, self.plan, "UTC"),
+            open_periods=tuple(period for period, until in self._rated.values() if until > began),
+            late_usage=self._late_usage,
+        )
+        made = billed(due, await measure(list(wanted(due)), self.usage, self.usage))
+        self.subscription = made.turn_to_take(acceptance).after
+        for period in made.rated:
+            self._rated[period.service.start] = period, acceptance.open_until(period.service.end)
+        for period in made.moved:
+            self._rated[period.service.start] = period, self._rated[period.service.start][1]
+        self.bills.append(made)
+
+    def asked(self, *names: str) -> list[NewInvoice]:
+        """What bills asked for under these names."""
+        found = [getattr(bill, name) for bill in self.bills for name in names]
+        return [one for one in found if one is not None]
+
+    def whole(self) -> dict[int, int]:
+        """Start of each period → what all of its usage costs, rated once."""
+        return {period.service.start: self._cost(period, self.usage.events) for period in self.rated()}
+
+    def first(self) -> dict[int, int]:
+        """The same of what had been counted when it was rated first."""
+        return {
+            period.service.start: self._cost(period, self.usage.events[: period.watermark.flushes[0] + 1])
+            for period in self.rated()
+        }
+
+    def rated(self) -> list[RatedPeriod]:
+        return [period for bill in self.bills for period in bill.rated]
+
+    def _cost(self, period: RatedPeriod, events: Sequence[Used]) -> int:
+        service = period.service
+        start, end = (at // MINUTE * MINUTE for at in (service.start, service.end))
+        sums = defaultdict[Group, Decimal](Decimal)
+        for event in events:
+            if start <= event.at < end:
+                sums[tuple(event.group[key] for key in period.price.group_by)] += event.value
+        return charge(period.price, sums, USD, service.portion).amount
+
+
+def _costs(invoices: Sequence[NewInvoice]) -> dict[int, int]:
+    """Start of each period → the sum of its lines."""
+    sums = defaultdict[int, int](int)
+    for invoice in invoices:
+        for line in invoice.lines:
+            assert line.period_start is not None
+            sums[line.period_start] += line.quantity * line.unit_amount
+    return dict(sums)
+
+
+def _without_nothing(costs: dict[int, int]) -> dict[int, int]:
+    return {start: cents for start, cents in costs.items() if cents}
+
+
+values = st.one_of(st.integers(-6, 12).map(Decimal), st.integers(1, 48).map(lambda n: Decimal(n) / 4))
+delays = st.one_of(st.just(0), st.integers(0, WINDOW // DAY - 1).map(lambda days: days * DAY))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, Used | None]]]:
+    """When the subscription ends; and events and runs (None), by when they come."""
+    end = START + draw(st.integers(1, 5 * 24 * 60)) * MINUTE
+    happens: list[tuple[int, Used | None]] = []
+    for _ in range(draw(st.integers(0, 14))):
+        at = START + draw(st.integers(-60, (end - START) // MINUTE)) * MINUTE
+        group = {"model": draw(st.sampled_from(("a", "b", None)))}
+        happens.append((at + draw(delays), Used(customer="c", at=at, value=draw(values), group=group)))
+    runs = draw(st.sets(st.integers(0, 30)))
+    happens += [(START + run * DAY // 2, None) for run in runs]
+    return end, sorted(happens, key=lambda one: one[0])
+
+
+async def _lived(billing: Billing, end: int, happens: Sequence[tuple[int, Used | None]]) -> None:
+    """All of it, and a run after nothing more can come."""
+    for when, used in happens:
+        if used is None:
+            await billing.run(when)
+        else:
+            billing.usage.events.append(used)
+    await billing.run(end + WINDOW)
+    assert billing.subscription.due_at is None
+
+
+groupings = st.sampled_from(((), ("model",)))
+
+
+@settings(max_examples=300)
+@given(prices(), groupings, histories())
+async def test_what_is_billed_adds_up_to_the_whole(price: Price, group_by: tuple[str, ...], history: Any) -> None:
+    """Whatever came when, of every model, with minimum and maximum: to the cent; and every audit finds nothing."""
+    billing = Billing(_plan(price, group_by), history[0], LateUsage.BILL_NEXT)
+    await _lived(billing, *history)
+    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.whole())
+    assert billing.asked("held", "dropped") == []
+    for invoice in billing.asked("invoice"):
+        assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
+
+
+@settings(max_examples=150)
+@given(prices(), groupings, histories())
+async def test_what_is_held_is_the_rest(price: Price, group_by: tuple[str, ...], history: Any) -> None:
+    """Invoices bill what was counted when a period ended; those that are held, all that came since."""
+    billing = Billing(_plan(price, group_by), history[0], LateUsage.HOLD)
+    await _lived(billing, *history)
+    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.first())
+    assert _without_nothing(_costs(billing.asked("invoice", "held"))) == _without_nothing(billing.whole())
+    for invoice in billing.asked("held"):
+        assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
+
+
+@settings(max_examples=150)
+@given(prices(), groupings, histories())
+async def test_what_is_dropped_is_told(price: Price, group_by: tuple[str, ...], history: Any) -> None:
+    """Nothing of it is billed, and what was told is exactly what would have been."""
+    billing = Billing(_plan(price, group_by), history[0], LateUsage.DROP)
+    await _lived(billing, *history)
+    assert billing.asked("held") == []
+    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.first())
+    assert _without_nothing(_costs(billing.asked("invoice", "dropped"))) == _without_nothing(billing.whole())
+
+
+async def test_a_run_that_is_far_behind_looks_at_each_period_once() -> None:
+    """Nothing can come any more for what ended longer ago than the window."""
+    billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
+    await billing.run(START + 100 * DAY + WINDOW)
+    assert len(billing.usage.queries) == len(billing.rated()) == 15
+    assert TurnKind.LATE not in {bill.turn.kind for bill in billing.bills}
+
+
+async def test_a_period_is_asked_for_until_nothing_more_can_come() -> None:
+    """On time: with each of the turns until then, and with one more after the end."""
+    billing = Billing(WEEKLY, START + 30 * DAY, LateUsage.BILL_NEXT)
+    for day in range(60):
+        await billing.run(START + day * DAY)
+    asked = [(query.start, query.end) for query in billing.usage.queries]
+    # Nine days after a week's end, two more turns have come; the end on a Wednesday is one more.
+    assert [asked.count(one) for one in sorted(set(asked))] == [3, 3, 4, 3, 2]
+    assert [bill.turn.kind for bill in billing.bills] == ["opening", *["period"] * 5, "late"]
+    assert billing.bills[-1].invoice is None
+
+
+async def test_a_late_line_says_what_it_is() -> None:
+    """Of which period, what of it was billed, and what is counted now; the first tier's fee is billed once."""
+    tiers = (Tier(up_to=Decimal(40), unit_price=Decimal("0.9"), flat_fee=Decimal(3)), Tier(unit_price=Decimal("0.7")))
+    billing = Billing(_plan(Graduated(tiers=tiers), (), Interval.WEEK), START + 100 * DAY, LateUsage.BILL_NEXT)
+    await billing.run(START + 7 * DAY)
+    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(5)))
+    await billing.run(START + 14 * DAY)
+    first, second = billing.asked("invoice")
+    assert [(line.reference, line.unit_amount) for line in first.lines] == [("usage:tokens", 300)]
+    _, late = second.lines
+    assert (late.reference, late.unit_amount) == ("usage:tokens@2027-01-11T01:30:00Z", 450)
+    assert late.description == "Tokens, counted late for 2027-01-11 to 2027-01-17"
+    assert (late.usage["rated_before"], late.usage["quantity"]) == ("0", "5")
+    (told,) = (await audit(_made(msgspec.structs.replace(second, lines=(late,))), billing.usage, billing.usage)).lines
+    assert (told.is_right, told.counted_amount) == (True, 450)
+
+
+async def test_what_a_maximum_took_off_before_is_known_to_the_audit() -> None:
+    """A group that was cut away is cut less when another falls."""
+    billing = Billing(
+        _plan(PerUnit(unit_price=Decimal(1), maximum=Decimal(10)), ("model",), Interval.WEEK),
+        START + 100 * DAY,
+        LateUsage.BILL_NEXT,
+    )
+    for model, value in (("a", 8), ("b", 6)):
+        billing.usage.events.append(Used(customer="c", at=START, value=Decimal(value), group={"model": model}))
+    await billing.run(START + 7 * DAY)
+    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(-3), group={"model": "a"}))
+    await billing.run(START + 14 * DAY)
+    first, second = billing.asked("invoice")
+    assert [line.quantity * line.unit_amount for line in first.lines] == [800, 200]
+    assert [line.quantity * line.unit_amount for line in second.lines] == [-300, 300]
+    assert (await audit(_made(second), billing.usage, billing.usage)).is_right
+
+
+async def test_a_group_that_is_there_no_more_is_credited_whole() -> None:
+    """Its first tier's fee included; and the audit agrees that nothing is owed."""
+    tiers = (Tier(unit_price=Decimal(1), flat_fee=Decimal(3)),)
+    plan = _plan(Graduated(tiers=tiers), ("model",), Interval.WEEK)
+    billing = Billing(plan, START + 100 * DAY, LateUsage.BILL_NEXT)
+    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(2), group={"model": "a"}))
+    await billing.run(START + 7 * DAY)
+    billing.usage.events[0] = Used(customer="nobody", at=START, value=Decimal(2))
+    await billing.run(START + 14 * DAY)
+    second = billing.asked("invoice")[1]
+    assert [line.unit_amount for line in second.lines] == [-500]
+    assert (await audit(_made(second), billing.usage, billing.usage)).is_right
+
+
+async def test_a_store_that_has_forgotten_is_waited_for() -> None:
+    """What it counts is less than what was billed, and no credit is due for that."""
+    billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
+    billing.usage.events += [Used(customer="c", at=START, value=Decimal(5))] * 2
+    await billing.run(START + 7 * DAY)
+    kept = list(billing.usage.events)
+    del billing.usage.events[1:]
+    with pytest.raises(UsageBehind, match="meter tokens: less is counted than was billed"):
+        await billing.run(START + 14 * DAY)
+    billing.usage.events[:] = kept
+    await billing.run(START + 14 * DAY)
+    assert _costs(billing.asked("invoice")) == {START: 1000}
+
+
+def _made(new: NewInvoice) -> Invoice:
+    """As the ledger would keep it, without tax."""
+    lines = tuple(
+        InvoiceLine(
+            id=str(position),
+            position=position,
+            reference=line.reference,
+            description=line.description,
+            quantity=line.quantity,
+            unit_amount=line.unit_amount,
+            amount=line.quantity * line.unit_amount,
+            own_tax_rates=None,
+            usage=line.usage,
+            period_start=line.period_start,
+            period_end=line.period_end,
+            created_at=0,
+            updated_at=0,
+        )
+        for position, line in enumerate(new.lines)
+    )
+    return Invoice(
+        id="i",
+        account=AccountId("a"),
+        customer_id=new.customer_id,
+        subscription_id=new.subscription_id,
+        currency=USD,
+        collection_method=CollectionMethod.SEND_INVOICE,
+        days_until_due=None,
+        due_at=None,
+        description=new.description,
+        customer_memo=None,
+        footer=None,
+        metadata=new.metadata,
+        discount_asked=None,
+        subtotal=sum(line.amount for line in lines),
+        period_start=new.period_start,
+        period_end=new.period_end,
+        lines=lines,
+        created_at=0,
+        updated_at=0,
+    )
