@@ -10,14 +10,14 @@ from schemas.texts import END, Currency, NetTerms, ZoneName
 
 
 class LateUsage(StrEnum):
-    """What becomes of usage that arrives when its period is already billed."""
+    """What becomes of usage that is counted after its period was billed."""
 
     BILL_NEXT = "bill_next"
-    """A line of its own on the next invoice."""
+    """Lines of its own on the next invoice."""
     HOLD = "hold"
-    """Kept aside until somebody decides."""
+    """A draft of its own, until somebody decides."""
     DROP = "drop"
-    """Not billed, but reported."""
+    """Not billed, but told by the run and in the audit log."""
 
 
 InvoicePrefix = Annotated[
@@ -51,4 +51,14 @@ class SettingsChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     net_terms: NetTerms | UnsetType = UNSET
     invoice_prefix: InvoicePrefix | UnsetType = UNSET
     auto_finalize: bool | UnsetType = UNSET
-    late_usage: LateUsage | UnsetType = UNSET
+    late_usage: (
+        Annotated[
+            LateUsage,
+            Meta(
+                description="What becomes of usage that is counted after its period was billed. bill_next: lines of "
+                "its own on the next invoice. hold: an invoice of its own that stays a draft; finalize it to bill it, "
+                "void it to let it go. drop: not billed, and told by the run and in the audit log."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

@@ -36,10 +36,10 @@ METER = {
 
 
 def bill_and_audit(api: Api) -> None:
-    """Events (every one twice, all of them late) → run → invoices → finalized → audited, to the last digit."""
+    """Events (every one twice) → run → invoices → finalized → audited; more of them → billed at the end → audited."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight - timedelta(days=PERIODS * DAYS + 1)
-    customer = _sold(api, start)
+    customer, subscription = _sold(api, start)
     events = [_event(customer, number, start) for number in range(EVENTS)]
     for _ in range(2):
         api.post("/v1/events/ingest", {"events": events})
@@ -52,14 +52,19 @@ def bill_and_audit(api: Api) -> None:
         final = api.post(f"/v1/invoices/{invoice['id']}/finalize", {})["invoice"]
         assert final["total_cents"] == final["subtotal_cents"] + final["tax_cents"]
     _audited(api, invoices)
-    late = [_event(customer, EVENTS + number, start) for number in range(50)]
+    late = [_event(customer, EVENTS + number, start) for number in range(0, EVENTS, 11)]
     api.post("/v1/events/ingest", {"events": late})
     api.wait_until_counted()
     _audited(api, invoices)
+    api.post(f"/v1/subscriptions/{subscription}/cancel", {"cancel_mode": "now"})
+    assert _run(api)["turns"] == 1
+    invoices = api.get("/v1/invoices", customer_id=customer)["invoices"]
+    _audited(api, invoices)
+    assert _billed(invoices, start) == _expected(events + late, start)
 
 
-def _sold(api: Api, start: datetime) -> str:
-    """A customer with the plan, since `start`."""
+def _sold(api: Api, start: datetime) -> tuple[str, str]:
+    """A customer with the plan, since `start`, and the subscription."""
     api.post("/v1/meters", METER, expect=201)
     api.post("/v1/plans", PLAN, expect=201)
     rates = [{"name": "VAT", "percent": "19"}]
@@ -70,8 +75,7 @@ def _sold(api: Api, start: datetime) -> str:
         "start_date": start.isoformat(),
         "initial_status": "active",
     }
-    api.post("/v1/subscriptions", new, expect=201)
-    return customer
+    return customer, api.post("/v1/subscriptions", new, expect=201)["subscription"]["id"]
 
 
 def _event(customer: str, number: int, start: datetime) -> dict[str, Any]:
@@ -105,6 +109,16 @@ def _usage(invoice: dict[str, Any]) -> dict[str, int]:
     return {line["usage"]["group"]["model"]: line["quantity"] * line["unit_amount_cents"] for line in lines}
 
 
+def _billed(invoices: list[dict[str, Any]], start: datetime) -> list[dict[str, int]]:
+    """Of each period: model → cents, on whichever invoices they are."""
+    sums: list[dict[str, int]] = [{} for _ in range(PERIODS)]
+    for line in (line for invoice in invoices for line in invoice["line_items"] if line["usage"] is not None):
+        place = (datetime.fromisoformat(line["period_start"]) - start) // timedelta(days=DAYS)
+        model = line["usage"]["group"]["model"]
+        sums[place][model] = sums[place].get(model, 0) + line["amount_cents"]
+    return sums
+
+
 def _run(api: Api) -> dict[str, Any]:
     """To its end."""
     found: dict[str, Any] = api.post("/v1/invoice-runs", {}, expect=202)["invoice_run"]
@@ -124,4 +138,4 @@ def _audited(api: Api, invoices: list[dict[str, Any]]) -> None:
         told = api.get(f"/v1/invoices/{invoice['id']}/audit")["audit"]
         assert told["right"], told
         assert {line["difference"] for line in told["lines"]} <= {"0"}
-        assert len(told["lines"]) == len(_usage(invoice))
+        assert len(told["lines"]) == sum(line["usage"] is not None for line in invoice["line_items"])

@@ -167,6 +167,48 @@ async def test_nothing_lies_ahead_of_what_is_over(office: Office) -> None:
     await office.get("/v1/subscriptions/nobody/upcoming-invoice", status=404)
 
 
+@pytest.mark.parametrize(
+    ("late_usage", "invoices", "held", "dropped"),
+    [("bill_next", 1, 0, {}), ("hold", 2, 1, {}), ("drop", 1, 0, {"USD": 125})],
+)
+async def test_a_run_tells_what_became_of_late_usage(
+    office: Office, late_usage: str, invoices: int, held: int, dropped: dict[str, int]
+) -> None:
+    """As the account wants it: billed, on a draft that is found by its status, or told and in the audit log."""
+    await office.patch("/v1/settings", {"late_usage": late_usage, "auto_finalize": True})
+    subscription = await subscribed(office)
+    first, office.clock.now = office.clock.now, office.clock.now + DAY
+    await finished(office)
+    used = Used(customer=subscription["customer_id"], at=first + MINUTE, value=Decimal("2.5"))
+    office.usage.events.append(used)
+    office.clock.now += DAY
+    told = await finished(office)
+    assert (told["invoices"], told["held"], told["dropped"]) == (invoices, held, dropped)
+    wanted = f"/v1/invoices?status=draft&subscription_id={subscription['id']}"
+    drafts = (await office.get(wanted))["invoices"]
+    assert [(draft["total_cents"], draft["metadata"]) for draft in drafts] == [(125, {"late_usage": "hold"})] * held
+    noted = (await office.get("/v1/audit", subject=subscription["id"]))["entries"]
+    drops = [entry for entry in noted if entry["action"] == "usage.drop"]
+    assert [(entry["request_id"], entry["after"]["lines"][0]["unit_amount"]) for entry in drops] == [
+        (told["id"], cents) for cents in dropped.values()
+    ]
+
+
+async def test_what_is_over_is_looked_at_until_nothing_more_can_come(office: Office) -> None:
+    """Its last invoice is that of what comes late, if anything does."""
+    subscription = await subscribed(office)
+    path = f"/v1/subscriptions/{subscription['id']}"
+    office.clock.now += DAY // 2
+    await finished(office)
+    await office.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
+    await finished(office)
+    ahead = (await office.get(f"{path}/upcoming-invoice"))["upcoming_invoice"]
+    assert (ahead["bills_at"], ahead["line_items"]) == (to_iso(office.clock.now + 35 * DAY), [])
+    office.clock.now += 35 * DAY
+    assert (await finished(office))["turns"] == 1
+    assert (await office.get(f"{path}/upcoming-invoice", status=409))["error"]["code"] == "NOTHING_TO_BILL"
+
+
 async def test_a_stranger_sees_none_of_it(office: Office, stranger: Office) -> None:
     """Neither runs, nor what lies ahead, nor audits."""
     subscription = await subscribed(office)

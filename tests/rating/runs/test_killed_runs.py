@@ -2,10 +2,7 @@
 
 import asyncio
 import subprocess
-import sys
-import time
 from collections import Counter
-from random import SystemRandom
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +10,7 @@ import sqlalchemy as sa
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods, invoice_lines, invoices
 from tests.rating.runs.books import Books, at
+from tests.rating.runs.killing import command, count_billed, kill_a_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -32,28 +30,11 @@ async def test_every_period_is_billed_once_whenever_runs_are_killed(books: Books
 
 
 def _kill_and_begin_again(url: str) -> None:
-    chance, kills = SystemRandom(), 0
-    command = [sys.executable, "-m", "tests.rating.runs.killed_run", url, str(UNTIL)]
-    while kills < 60 and _count(url) < SUBSCRIPTIONS * PERIODS:
-        pair = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-        for one in pair:
-            assert one.stdout is not None
-            assert one.stdout.readline() == "running\n"
-        time.sleep(chance.uniform(0.2, 1.5))  # Not for luck: this is when they die.
-        for one in pair:
-            kills += one.poll() is None
-            one.kill()
-            one.communicate()
+    kills = 0
+    while kills < 60 and count_billed(url) < SUBSCRIPTIONS * PERIODS:
+        kills += kill_a_pair(command(url, UNTIL), longest=1.5)
     assert kills > 0
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def _count(url: str) -> int:
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        found = connection.execute(sa.select(sa.func.count()).select_from(billed_periods)).scalar_one()
-    engine.dispose()
-    return int(found)
+    subprocess.run(command(url, UNTIL), check=True, capture_output=True)
 
 
 def _check(url: str) -> None:

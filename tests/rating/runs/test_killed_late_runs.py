@@ -1,0 +1,100 @@
+"""Runs that are killed with -9 while usage of all periods keeps coming: in the end each event is billed, once."""
+
+import asyncio
+import subprocess
+from collections import Counter, defaultdict
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from rating.core.charge import Group, charge
+from rating.ledger.database import create_engine
+from rating.ledger.invoice_tables import invoice_lines, invoices
+from rating.ledger.rated_periods import open_periods_of
+from schemas.subscription import Subscription
+from tests.rating.runs.books import PRO, Books, at
+from tests.rating.runs.counted_usage import Used
+from tests.rating.runs.killing import command, count_billed, kill_a_pair
+
+pytestmark = pytest.mark.anyio
+
+START, UNTIL, LAST = at(2027, 1, 15, 10, 30), at(2027, 5, 1), at(2027, 6, 1)
+SUBSCRIPTIONS, PERIODS = 200, 5
+"""Openings included, up to `UNTIL`."""
+
+Costs = dict[tuple[str, int, str], int]
+"""Customer, start of the period, price code → minor units."""
+
+
+async def test_what_comes_late_is_billed_once_whenever_runs_are_killed(
+    books: Books, migrated_url: str, tmp_path: Path
+) -> None:
+    """Two at a time, killed at random moments, each pair with more usage; the last, alone, sees all of it."""
+    await books.offer()
+    many = [await books.subscribe(start=START) for _ in range(SUBSCRIPTIONS)]
+    events = _events(many)
+    path = tmp_path / "events.json"
+    await asyncio.to_thread(_kill_and_begin_again, migrated_url, events, path)
+    path.write_bytes(msgspec.json.encode(events))
+    await asyncio.to_thread(subprocess.run, command(migrated_url, LAST, str(path)), check=True, capture_output=True)
+    engine = create_engine(migrated_url)
+    with engine.connect() as connection:
+        assert _billed(connection) == _owed(connection, many, events)
+    engine.dispose()
+
+
+def _events(many: list[Subscription]) -> list[Used]:
+    """Of all periods, in no order."""
+    chance = Random(7)
+    return [
+        Used(
+            customer=chance.choice(many).customer_id,
+            at=chance.randrange(START, UNTIL),
+            value=Decimal(chance.randrange(-20, 400)) / 4,
+            group={"model": chance.choice(("small", "large", None))},
+        )
+        for _ in range(20 * SUBSCRIPTIONS)
+    ]
+
+
+def _kill_and_begin_again(url: str, events: list[Used], path: Path) -> None:
+    kills = come = 0
+    while kills < 24 and count_billed(url) < SUBSCRIPTIONS * PERIODS:
+        come = min(len(events), come + 100)
+        path.write_bytes(msgspec.json.encode(events[:come]))
+        kills += kill_a_pair(command(url, UNTIL, str(path)), longest=0.6)
+    assert kills > 0
+
+
+def _billed(connection: sa.Connection) -> Costs:
+    """By all lines for usage, late or not."""
+    lines = sa.select(invoice_lines, invoices.c.customer_id).join(invoices, invoices.c.id == invoice_lines.c.invoice_id)
+    costs, late = Counter[tuple[str, int, str]](), 0
+    for row in connection.execute(lines):
+        kind, _, price = row.reference.partition(":")
+        late += "@" in price
+        if kind == "usage":
+            code = price.partition(":")[0].partition("@")[0]
+            costs[row.customer_id, row.period_start, code] += row.amount
+    assert late > 0
+    return {key: cents for key, cents in costs.items() if cents}
+
+
+def _owed(connection: sa.Connection, many: list[Subscription], events: list[Used]) -> Costs:
+    """By a plain loop over all events, each period rated once."""
+    periods = open_periods_of(connection, [one.id for one in many])
+    costs: Costs = {}
+    for one in many:
+        own = [event for event in events if event.customer == one.customer_id]
+        for period in periods[one.id]:
+            sums = defaultdict[Group, Decimal](Decimal)
+            for event in own:
+                if period.service.start <= event.at < period.service.end:
+                    sums[tuple(event.group[key] for key in period.price.group_by)] += event.value
+            cents = charge(period.price, sums, PRO.currency, period.service.portion).amount
+            costs[one.customer_id, period.service.start, period.price.code] = cents
+    return {key: cents for key, cents in costs.items() if cents}
