@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from itertools import count, pairwise
 
 import sqlalchemy as sa
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy.pool import StaticPool
 
+from rating.core.keeping import Bill
 from rating.core.lifecycle import TRANSITIONS
-from rating.core.turn import Turn
+from rating.core.rated import Acceptance, RatedPeriod
+from rating.core.turn import Turn, TurnKind
+from rating.ledger.billing import keep_bills
 from rating.ledger.changing_plan import change_plan
 from rating.ledger.customers import create_customer, update_customer
 from rating.ledger.plan_changes import create_plan
-from rating.ledger.renewals import due_subscriptions, next_turns, roll_forward
+from rating.ledger.renewals import due_subscriptions, next_turns
 from rating.ledger.schema import metadata
 from rating.ledger.subscribing import create_subscription
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
@@ -26,14 +30,18 @@ from rating.ledger.work import Work
 from schemas.act import Act, Answer
 from schemas.customer import CustomerChanges, NewCustomer
 from schemas.errors import Conflict, Invalid
+from schemas.flush import Watermark
 from schemas.ids import AccountId
-from schemas.plan import Interval
+from schemas.plan import Interval, UsagePrice
 from schemas.plan_catalog import NewPlan
+from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, NewSubscription, PlanChange, Refund, SubscriptionChanges
 from schemas.subscription import Status, Subscription
-from schemas.timestamps import MINUTE, to_datetime
+from schemas.timestamps import DAY, MINUTE, to_datetime
 
 START = 1_800_000_000_000_000
+WINDOW = 20 * DAY
+PRICE = UsagePrice(code="calls", name="Calls", meter="calls", price=PerUnit(unit_price=Decimal(1)))
 STEPS = {(row.before, row.after) for row in TRANSITIONS} | {(status, status) for status in Status}
 PLANS = {
     "monthly": (Interval.MONTH, 1, 0),
@@ -152,18 +160,22 @@ class Walk(RuleBasedStateMachine):
         for _ in range(1000):
             with self.engine.connect() as connection:
                 due = due_subscriptions(connection, AccountId("a"), self.now, None, 2)
-                turns = next_turns(connection, due)
-            if not turns:
+                bills = tuple(map(_billed, next_turns(connection, due)))
+            if not bills:
                 break
-            taken = self.work(lambda work, turns=turns: roll_forward(work, turns))  # type: ignore[misc]
-            assert taken == turns
-            assert self.work(lambda work, turns=turns: roll_forward(work, turns)) == []  # type: ignore[misc]
-            for each in taken:
-                self.turns[each.before.id].append(each)
+            assert self._keep(bills) == bills
+            assert self._keep(bills) == ()
+            for each in bills:
+                self.turns[each.turn.before.id].append(each.turn)
         for one in self.seen.values():
-            assert one.due_at is None or (one.due_at > self.now and one.status.is_live)
+            assert one.due_at is None or (one.due_at > self.now and (one.status.is_live or one.awaits_late_usage))
             if one.status in (Status.TRIALING, Status.ACTIVE):
                 assert one.period_start > self.now or one.period_start <= self.now < one.period_end
+
+    def _keep(self, bills: tuple[Bill, ...]) -> tuple[Bill, ...]:
+        """Those that were taken."""
+        acceptance = Acceptance(window=WINDOW, as_of=self.now)
+        return self.work(lambda work: keep_bills(work, bills, acceptance)).taken
 
     @invariant()
     def every_state_makes_sense(self) -> None:
@@ -201,6 +213,18 @@ class Walk(RuleBasedStateMachine):
         return before is not None and before.status.is_live and before.next_id == one.id
 
     @invariant()
+    def only_what_was_billed_is_looked_at_again(self) -> None:
+        """What a turn looks at again was billed before it; the one after the end is the last."""
+        for turns in self.turns.values():
+            assert all(one.kind is not TurnKind.LATE for one in turns[:-1])
+            for place, one in enumerate(turns):
+                if one.kind is TurnKind.LATE:
+                    assert one.open_periods
+                for period in one.open_periods:
+                    assert period.service in [before.ended for before in turns[:place]]
+                    assert one.boundary >= period.service.end
+
+    @invariant()
     def periods_tile(self) -> None:
         """What was billed in arrears joins without a gap, and so does what was billed in advance."""
         for turns in self.turns.values():
@@ -222,6 +246,16 @@ class Walk(RuleBasedStateMachine):
                 kept = began.portion.days - back - one.ended.portion.days
                 is_end = one.after.ended_at is not None and one.after.due_at is None
                 assert kept == 0 or (is_end and not self.seen[subscription].refunds and kept > 0)
+
+
+def _billed(turn: Turn) -> Bill:
+    """For nothing, so far; what was used in its period may still come."""
+    ended = turn.ended
+    if ended is None or ended.start == ended.end:
+        return Bill(turn=turn, invoice=None)
+    counted = Watermark(flushes={})
+    rated = RatedPeriod(price=PRICE, service=ended, timezone="UTC", quantities={}, watermark=counted)
+    return Bill(turn=turn, invoice=None, rated=(rated,))
 
 
 Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -28,6 +28,7 @@ class CountedUsage:
     def __init__(self, *codes: str, group_by: tuple[str, ...] = (), rows_at_once: int = 10**9) -> None:
         self.events: list[Used] = []
         self.queries: list[UsageQuery] = []
+        self.pasts_asked: list[str] = []
         self.past_is_done = True
         self._rows_at_once = rows_at_once
         self._meters = {code: _meter(code, group_by) for code in codes or ("tokens",)}
@@ -38,6 +39,7 @@ class CountedUsage:
         return msgspec.structs.replace(self._meters[code], account=account)
 
     async def backfill(self, meter: Meter) -> Backfill:
+        self.pasts_asked.append(meter.code)
         return Backfill(done=self.past_is_done, chunks_done=0, chunks_total=1)
 
     async def usage(self, query: UsageQuery) -> UsageAnswer:

@@ -56,6 +56,13 @@ async def test_customers_that_share_a_period_share_a_question() -> None:
     assert len(list(questions([wanted(1), wanted(2, end=9), wanted(3, price=GROUPED), wanted(4)]))) == 3
 
 
+async def test_a_meter_is_asked_for_its_past_once() -> None:
+    """However many periods there are questions about."""
+    usage = CountedUsage(group_by=("model",))
+    await measure([wanted(1), wanted(1, start=1), wanted(1, start=2), wanted(1, price=GROUPED)], usage, usage)
+    assert (len(usage.queries), usage.pasts_asked) == (4, ["tokens"])
+
+
 async def test_no_usage_is_measured_as_nothing() -> None:
     """With a watermark: that nothing was there is a statement too."""
     usage = CountedUsage()
