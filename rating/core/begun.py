@@ -30,19 +30,22 @@ def begun(subscription: Subscription, plan: PlanDefinition, start: int, now: int
 
 
 def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone: str) -> Subscription:
-    """In the period that begins at `at`: to the next boundary, by the calendar of `zone`."""
+    """In the period that begins at `at`: to the next boundary, by the calendar of `zone`.
+
+    A boundary by the calendar of another zone is the same boundary; any other moment lies within a period of this one.
+    """
     cycle = cycle_of(subscription, plan, zone)
-    if zone == subscription.timezone:
-        full = period_at(cycle, at)
-        period = Period(start=Micros(at), end=full.end)
-    else:
+    if zone != subscription.timezone and _is_boundary(cycle_of(subscription, plan, subscription.timezone), at):
         period = resumed(cycle, at)
         full = period_at(cycle, period.end - 1)
+    else:
+        full = period_at(cycle, at)
+        period = Period(start=Micros(at), end=full.end)
     return _in_period(msgspec.structs.replace(subscription, timezone=zone), period, full)
 
 
 def cycle_of(subscription: Subscription, plan: PlanDefinition, zone: str) -> Cycle:
-    """Reckoned from where it was begun; a later change of the day moves boundaries, not the months they are in."""
+    """Reckoned from where it was begun, by the day of the month that it has now."""
     rhythm = Rhythm(interval=plan.interval, count=plan.interval_count, zone=zone)
     anchor = subscription.start_at if subscription.anchor_at is None else subscription.anchor_at
     return anchored(rhythm, anchor, subscription.billing_anchor_day)
@@ -60,6 +63,17 @@ def with_due(subscription: Subscription) -> Subscription:
     else:
         due = subscription.period_end if ended is None else min(ended, subscription.period_end)
     return msgspec.structs.replace(subscription, due_at=due)
+
+
+def caught_up(subscription: Subscription, plan: PlanDefinition, now: int, zone: str) -> Subscription:
+    """In the period that holds `now`, as it will be once the runs that are late have come."""
+    while subscription.period_end <= now:
+        subscription = next_period(subscription, plan, subscription.period_end, zone)
+    return subscription
+
+
+def _is_boundary(cycle: Cycle, at: int) -> bool:
+    return period_at(cycle, at).start == at
 
 
 def _in_period(subscription: Subscription, period: Period, full: Period) -> Subscription:

@@ -9,9 +9,11 @@ import msgspec
 
 from rating.core.local_time import local_date, to_instant, to_local
 from schemas.plan import Interval
-from schemas.timestamps import Micros
+from schemas.timestamps import MINUTE, Micros
 
 _DAY = timedelta(days=1)
+_APART = 27 * 60 * MINUTE
+"""No two zones' midnights of one date are further apart."""
 
 
 class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,10 +107,10 @@ def periods(cycle: Cycle, start: int, end: int) -> Iterator[Period]:
 def resumed(cycle: Cycle, at: int) -> Period:
     """The period after a change of zone: it starts where the last one ended, and ends on the new zone's boundary.
 
-    Zones are at most a day or so apart, so the boundary nearest to `at` is the one the last period ended for.
+    The boundary nearest to `at` is the one the last period ended for, if it is no further away than zones are apart.
     """
     number = _last_boundary(cycle, at)
-    if cycle.boundary(number + 1) - at < at - cycle.boundary(number):
+    if cycle.boundary(number + 1) - at < min(at - cycle.boundary(number), _APART):
         number += 1
     return Period(start=Micros(at), end=cycle.boundary(number + 1))
 

@@ -180,6 +180,17 @@ def test_a_change_of_zone_leaves_no_gap() -> None:
         assert to_local(period.end, after).isoformat() == "2026-06-01T00:00:00"
 
 
+def test_a_change_of_zone_may_move_the_month_and_skips_no_days() -> None:
+    """Where the anchor's date is the last of the month before, months are counted from that: no boundary is near."""
+    start = local("2027-03-01", "UTC")
+    before, after = (
+        anchored(Rhythm(interval=Interval.MONTH, count=2, zone=zone), start, 28) for zone in ("UTC", NEW_YORK)
+    )
+    end = before.boundary(3)
+    assert to_iso(end) == "2027-09-28T00:00:00Z"
+    assert resumed(after, end).end == local("2027-10-28", NEW_YORK)
+
+
 def test_a_trial_ends_at_the_same_wall_time() -> None:
     """Though the clock changed meanwhile."""
     start = local("2027-03-10T09:00", NEW_YORK)
