@@ -39,6 +39,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The whole calendar period of which the current one is all or a part."""
     prepaid_until: int | None = None
     """Fees in advance are billed up to here; None until the first of them are."""
+    prepaid_under: Overrides | None = None
+    """What those fees were billed by, whatever the overrides have become since."""
     refunds: bool = False
     """What was paid for days after the end is given back."""
     ends_by_change: bool = False
@@ -66,7 +68,7 @@ class Subscription(Progress, frozen=True, kw_only=True):
     period_end: int
     """The current period, half-open; empty while pending."""
     cancel_at: int | None
-    """The end of the current period, where it is not renewed."""
+    """The end of its last period: the current one, or one that follows it where a run is late."""
     canceled_at: int | None
     ended_at: int | None
     previous_id: str | None

@@ -40,6 +40,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     after: Subscription
     plan: PlanVersion
     """With the subscription's overrides applied."""
+    prepaid: PlanVersion
+    """With those that fees in advance were billed by: nothing else is given back."""
     ended: Service | None = None
     """Fees in arrears and usage are billed for it."""
     begins: Service | None = None
@@ -67,31 +69,30 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
     """The next turn of a subscription that is due; `zone` is the customer's now."""
-    paid = overridden(plan, subscription.overrides)
     last = subscription.last_moment
     if subscription.awaits_late_usage:
-        return Turn(before=subscription, after=msgspec.structs.replace(subscription, due_at=None), plan=paid)
+        return _turn(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
     if subscription.prepaid_until is None and not subscription.in_trial:
-        return _opening(subscription, paid)
+        return _opening(subscription, plan)
     if last is not None and last <= subscription.period_end:
-        return _end(subscription, paid, last)
-    return _renewal(subscription, paid, zone)
+        return _end(subscription, plan, last)
+    return _renewal(subscription, plan, zone)
 
 
 def _opening(subscription: Subscription, plan: PlanVersion) -> Turn:
-    opened = msgspec.structs.replace(subscription, prepaid_until=subscription.period_end)
+    opened = _prepaid(subscription)
     begins = _service(subscription, subscription.period_end)
-    return Turn(before=subscription, after=with_due(opened), plan=plan, begins=begins)
+    return _turn(plan, before=subscription, after=with_due(opened), begins=begins)
 
 
 def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
     renewed = next_period(subscription, plan, subscription.period_end, zone)
     status = renewed.status if renewed.status is Status.CANCELED else after(renewed.status, Verb.RENEWED)
-    renewed = msgspec.structs.replace(renewed, status=status, prepaid_until=renewed.period_end)
-    return Turn(
+    renewed = _prepaid(msgspec.structs.replace(renewed, status=status))
+    return _turn(
+        plan,
         before=subscription,
         after=with_due(renewed),
-        plan=plan,
         ended=None if subscription.in_trial else _service(subscription, subscription.period_end),
         begins=_service(renewed, renewed.period_end),
         unused=_unused(subscription, _service(subscription, subscription.period_end)),
@@ -102,11 +103,32 @@ def _end(subscription: Subscription, plan: PlanVersion, last: int) -> Turn:
     status = subscription.status if subscription.ended_at is not None else after(subscription.status, Verb.ENDED)
     ended = msgspec.structs.replace(subscription, status=status, ended_at=last, due_at=None)
     if subscription.in_trial:
-        return Turn(before=subscription, after=ended, plan=plan)
+        return _turn(plan, before=subscription, after=ended)
     used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
     # A period that was cut short may end on the day that is used, and not count it.
     kept = used if subscription.refunds else max(used, _service(subscription, subscription.period_end), key=_days)
-    return Turn(before=subscription, after=ended, plan=plan, ended=used, unused=_unused(subscription, kept))
+    return _turn(plan, before=subscription, after=ended, ended=used, unused=_unused(subscription, kept))
+
+
+def _turn(
+    plan: PlanVersion,
+    *,
+    before: Subscription,
+    after: Subscription,
+    ended: Service | None = None,
+    begins: Service | None = None,
+    unused: Service | None = None,
+) -> Turn:
+    now = overridden(plan, before.overrides)
+    then = now if before.prepaid_under is None else overridden(plan, before.prepaid_under)
+    return Turn(before=before, after=after, plan=now, prepaid=then, ended=ended, begins=begins, unused=unused)
+
+
+def _prepaid(subscription: Subscription) -> Subscription:
+    """Its fees in advance are billed for all of its period."""
+    return msgspec.structs.replace(
+        subscription, prepaid_until=subscription.period_end, prepaid_under=subscription.overrides
+    )
 
 
 def _days(service: Service) -> int:

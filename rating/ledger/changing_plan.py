@@ -34,7 +34,7 @@ def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChan
     is_scheduled = asked.change_mode is ChangeTiming.END_OF_PERIOD
     old = ending(work, before) if is_scheduled else _given_up(work, before, asked)
     check_not_subscribed(work, customer, plan, but=before.id)
-    start = old.period_end if is_scheduled else max(work.now, before.start_at)
+    start = max(work.now, before.start_at) if old.cancel_at is None else old.cancel_at
     new = _successor(work, before, new_subscription(work, customer, plan, version, start), version)
     old = msgspec.structs.replace(old, ends_by_change=True, next_id=new.id)
     old = rewrite(work, "subscription.change_plan", before, old)

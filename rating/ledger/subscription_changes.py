@@ -4,10 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from rating.core.begun import with_due
+from rating.core.begun import caught_up, with_due
 from rating.core.lifecycle import Verb, after, refused
+from rating.ledger.customers import customer_of
 from rating.ledger.subscribing import begin, check_overrides_of, definition_for, waiting
-from rating.ledger.subscription_rows import rewrite, subscription_of
+from rating.ledger.subscription_rows import rewrite, subscription_of, zone_of
 from rating.ledger.work import Work
 from schemas.errors import Conflict, Invalid
 from schemas.subscribing import Cancellation, ChangeTiming, Refund, SubscriptionChanges
@@ -63,10 +64,13 @@ def canceled(work: Work, subscription: Subscription, *, refunds: bool) -> Subscr
 
 
 def ending(work: Work, subscription: Subscription) -> Subscription:
-    """At the end of its period."""
+    """At the end of its period: of the one that it is in by now, where a run is late."""
     status = after(subscription.status, Verb.SCHEDULED)
     check_goes_on(subscription)
-    return msgspec.structs.replace(subscription, status=status, cancel_at=subscription.period_end, canceled_at=work.now)
+    customer = customer_of(work.connection, work.account, subscription.customer_id)
+    zone = zone_of(work.connection, customer)
+    end = caught_up(subscription, definition_for(work, subscription), work.now, zone).period_end
+    return msgspec.structs.replace(subscription, status=status, cancel_at=end, canceled_at=work.now)
 
 
 def _in_status(work: Work, subscription: Subscription, wanted: Status) -> Subscription:
@@ -107,14 +111,27 @@ def _renewing(work: Work, subscription: Subscription, moment: datetime | None) -
     if subscription.status is not Status.ACTIVE:
         raise refused(subscription.status, "renewed on another date")
     check_goes_on(subscription)
-    end = subscription.full_end if moment is None else to_micros(moment)
-    if not max(work.now, subscription.period_start) < end <= subscription.full_end:
+    latest = _latest_end(subscription)
+    if latest <= work.now:
+        raise Conflict(
+            f"the subscription is {subscription.status.value}, and its period ended on {to_iso(latest)}; the next one "
+            "can be moved once that is billed: see POST /v1/invoice-runs",
+            code="PERIOD_NOT_BILLED",
+            details={"status": subscription.status.value},
+        )
+    end = latest if moment is None else to_micros(moment)
+    if not max(work.now, subscription.period_start) < end <= latest:
         raise Invalid(
-            f"next_renewal_date: expected a time to come, at most {to_iso(subscription.full_end)}, where the calendar "
-            "ends the current period",
+            f"next_renewal_date: expected a time to come, at most {to_iso(latest)}, where the current period ends",
             field="next_renewal_date",
         )
     return with_due(msgspec.structs.replace(subscription, period_end=end))
+
+
+def _latest_end(subscription: Subscription) -> int:
+    """The calendar's, but not beyond what is billed in advance: nobody would pay for the days between."""
+    paid = subscription.prepaid_until
+    return subscription.full_end if paid is None else min(subscription.full_end, paid)
 
 
 def _changeable(subscription: Subscription) -> Subscription:

@@ -43,7 +43,7 @@ def billed(turn: Turn, measured: Mapping[Key, Measured]) -> Bill:
     usage = {code: one.quantities for code, one in rated.items()}
     lines = bill(turn.plan, ended=turn.ended, begins=turn.begins, usage=usage)
     if turn.unused is not None:
-        lines += refund(turn.plan, turn.unused)
+        lines += refund(turn.prepaid, turn.unused)
     own = tuple(to_new_line(line, _usage(turn, line, rated)) for line in lines)
     came = late(turn, measured)
     watermarks = [one.watermark for one in (*rated.values(), *came.moved)]

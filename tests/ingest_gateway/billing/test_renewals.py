@@ -122,3 +122,48 @@ async def test_the_customer_s_zone_counts_from_the_next_boundary(office: Office,
         "2027-02-28T23:00:00Z",
         "Europe/Berlin",
     )
+
+
+async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(office: Office, runs: Runs) -> None:
+    """The period is the one that the customer is in, though the one before is not billed yet."""
+    await office.plan()
+    await office.plan("team")
+    ending, changing = await office.subscription(), await office.subscription()
+    office.clock.now += 20 * DAY
+    asked = {"cancel_mode": "end_of_period"}
+    ended = (await office.post(f"/v1/subscriptions/{ending['id']}/cancel", asked, status=200))["subscription"]
+    change = {"target_plan_code": "team", "change_mode": "end_of_period"}
+    changed = await office.post(f"/v1/subscriptions/{changing['id']}/change-plan", change, status=200)
+    assert ended["cancel_at"] == changed["new_subscription"]["start_date"] == "2027-03-01T00:00:00Z"
+    while turns := runs.look():
+        runs.take(turns)
+    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    assert (shown["status"], shown["current_period_end"]) == ("active", "2027-03-01T00:00:00Z")
+    office.clock.now += 30 * DAY
+    while turns := runs.look():
+        runs.take(turns)
+    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    assert (shown["status"], shown["ended_at"]) == ("canceled", "2027-03-01T00:00:00Z")
+    new = (await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
+    assert (new["status"], new["current_period_start"]) == ("active", "2027-03-01T00:00:00Z")
+
+
+async def test_a_period_does_not_grow_beyond_what_was_billed_for_it(office: Office, runs: Runs) -> None:
+    """Else nobody would pay its last days."""
+    await office.plan()
+    made = await office.subscription()
+    path = f"/v1/subscriptions/{made['id']}"
+    await office.patch(path, {"next_renewal_date": "2027-01-20T00:00:00Z"})
+    [opening] = runs.take(runs.look())
+    assert opening.begins is not None
+    error = (await office.patch(path, {"next_renewal_date": "2027-01-21T00:00:00Z"}, status=400))["error"]
+    assert "at most 2027-01-20T00:00:00Z" in error["message"]
+    back = (await office.patch(path, {"next_renewal_date": None}))["subscription"]
+    assert back["next_renewal_date"] == "2027-01-20T00:00:00Z"
+    office.clock.now += 5 * DAY
+    [renewal] = runs.take(runs.look())
+    assert renewal.begins is not None
+    assert opening.begins.portion.days + renewal.begins.portion.days == 17
+    office.clock.now += 20 * DAY
+    error = (await office.patch(path, {"next_renewal_date": None}, status=409))["error"]
+    assert (error["code"], "is active" in error["message"]) == ("PERIOD_NOT_BILLED", True)

@@ -12,7 +12,7 @@ from rating.core.service import Service
 from rating.core.turn import Turn, turn
 from schemas.errors import Conflict
 from schemas.ids import AccountId
-from schemas.plan import FixedFee, Interval, PlanVersion, Timing
+from schemas.plan import FixedFee, Interval, Overrides, PlanVersion, Timing
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import DAY, MINUTE, to_iso
 
@@ -76,7 +76,7 @@ def run(subscription: Subscription, as_of: int, zone: str = "UTC") -> tuple[list
 def amounts(taken: Turn) -> list[int]:
     lines = bill(taken.plan, ended=taken.ended, begins=taken.begins)
     if taken.unused is not None:
-        lines += refund(taken.plan, taken.unused)
+        lines += refund(taken.prepaid, taken.unused)
     return [line.amount for line in lines]
 
 
@@ -146,6 +146,37 @@ def test_after_a_change_of_zone_no_hour_is_lost() -> None:
     assert renewal.begins is not None
     assert renewal.ended.end == renewal.begins.start == NEW_YEAR + 31 * DAY
     assert (to_iso(moved.period_end), moved.timezone) == ("2027-03-01T05:00:00Z", "America/New_York")
+
+
+def test_a_trial_that_ends_after_a_change_of_zone_is_followed_by_the_days_to_the_boundary() -> None:
+    """Not by the whole period after it, with the days between for nothing."""
+    trialing = begun(pending(trial_days=20), PLAN, NEW_YEAR, NEW_YEAR)
+    [first], moved = run(trialing, NEW_YEAR + 20 * DAY, "Europe/Berlin")
+    assert (shown(first.begins), amounts(first)) == ("2027-01-21 2027-01-31 11/31", [1100])
+    assert to_iso(moved.period_end) == "2027-01-31T23:00:00Z"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Tokyo"])
+def test_a_period_cut_short_or_moved_is_paid_by_its_days_in_any_zone(zone: str) -> None:
+    """A moment that was no boundary before is none of another zone's."""
+    _, active = run(begun(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    cut = with_due(msgspec.structs.replace(active, period_end=NEW_YEAR + 25 * DAY))
+    [renewal], _ = run(cut, NEW_YEAR + 25 * DAY, zone)
+    assert amounts(renewal) == [600, 250, -600]
+    moved = msgspec.structs.replace(active, billing_anchor_day=10)
+    [renewal], _ = run(moved, NEW_YEAR + 31 * DAY, zone)
+    assert amounts(renewal) == [900, 310]
+
+
+def test_what_is_given_back_is_what_was_paid() -> None:
+    """Whatever a fee became after it was billed in advance."""
+    dearer, cheaper = Overrides(fees={"base": 31000}), Overrides(fees={"base": 31})
+    _, active = run(begun(pending(overrides=cheaper), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    raised = msgspec.structs.replace(active, overrides=dearer)
+    [last], _ = run(canceled(raised, NEW_YEAR + 9 * DAY, refunds=True), NEW_YEAR + 9 * DAY)
+    assert amounts(last) == [90, -22]
+    [renewal, last], _ = run(canceled(raised, NEW_YEAR + 40 * DAY, refunds=True), NEW_YEAR + 60 * DAY)
+    assert (amounts(renewal), amounts(last)) == ([31000, 310], [100, -21036])
 
 
 def test_who_cancels_before_the_start_owes_nothing() -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from rating.core.keeping import Bill
 from rating.core.lifecycle import TRANSITIONS
+from rating.core.local_time import local_date
 from rating.core.rated import Acceptance, RatedPeriod
 from rating.core.turn import Turn, TurnKind
 from rating.ledger.billing import keep_bills
@@ -189,7 +190,7 @@ class Walk(RuleBasedStateMachine):
                     assert has_period
                     assert one.due_at is not None
                     assert one.ended_at is None
-                    assert one.cancel_at in (None, one.period_end)
+                    assert one.cancel_at is None or one.cancel_at > max(one.period_start, one.canceled_at or 0)
                 case Status.CANCELED:
                     assert one.canceled_at is not None
                     assert one.ended_at is not None
@@ -233,6 +234,17 @@ class Walk(RuleBasedStateMachine):
             assert all(before.end == after.start for before, after in pairwise(ended))
             assert [one.start for one in begins] == sorted({one.start for one in begins})
             assert all(service.start == began.start for service, began in zip(ended, begins, strict=False))
+
+    @invariant()
+    def every_day_of_a_period_is_paid_in_advance(self) -> None:
+        """A boundary of another zone may lie on the evening before: then its date counts in the period before."""
+        for turns in self.turns.values():
+            for one in turns:
+                if one.begins is not None:
+                    zone = one.after.timezone
+                    dates = (local_date(one.begins.end, zone) - local_date(one.begins.start, zone)).days
+                    is_moved = zone != one.before.timezone
+                    assert one.begins.portion.days in ((dates, dates - 1) if is_moved else (dates,))
 
     @invariant()
     def every_day_in_advance_is_used_or_given_back(self) -> None:

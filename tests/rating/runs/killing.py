@@ -7,7 +7,7 @@ from random import SystemRandom
 
 import sqlalchemy as sa
 
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods
 
 _CHANCE = SystemRandom()

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from rating.core.charge import Group, charge
-from rating.ledger.database import create_engine
+from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.rated_periods import open_periods_of
 from schemas.subscription import Subscription
