@@ -6,6 +6,7 @@ from typing import Protocol
 from rating.core.keeping import Bill, Kept
 from rating.core.rated import Acceptance
 from rating.core.turn import Turn
+from schemas.act import Act, Done
 from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice
@@ -66,8 +67,16 @@ class BillingLedger(Protocol):
 class InvoiceRuns(Protocol):
     """How far runs are."""
 
-    async def put(self, record: InvoiceRunRecord) -> InvoiceRunRecord:
-        """As it is now; a new one is added."""
+    async def begun(self, act: Act) -> InvoiceRunRecord | None:
+        """What the same request began before; None if it is the first one. Raises Conflict for another one."""
+        ...
+
+    async def begin(self, act: Act, record: InvoiceRunRecord) -> Done[InvoiceRunRecord]:
+        """A new one. Of requests at once under one key, the first is the one that counts."""
+        ...
+
+    async def put(self, record: InvoiceRunRecord) -> None:
+        """As it is now."""
         ...
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:

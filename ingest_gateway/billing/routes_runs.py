@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.answers import listed
 from ingest_gateway.api.endpoint import About, Call, Endpoint
 from ingest_gateway.api.envelope import Reply
@@ -44,7 +45,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class RunRoutes:
-    """A run needs no Idempotency-Key: whatever it finds due is billed once, however often it is asked for."""
+    """Whatever a run finds due is billed once, however often it is asked for; a key tells the run that was begun."""
 
     def __init__(self, runs: Runs, documents: InvoiceDocuments, clock: Callable[[], int]) -> None:
         self._runs = runs
@@ -65,14 +66,16 @@ class RunRoutes:
         ]
 
     async def begin(self, call: Call) -> Reply:
-        asked = read_record(await call.document(optional=True), NewRun)
+        document = await call.document(optional=True)
+        asked = read_record(document, NewRun)
         now = self._clock()
         as_of = now if asked.as_of is None else to_moment(asked.as_of, "as_of")
         if as_of > now:
             raise Invalid("as_of: what is not due yet cannot be billed; give a moment that has come", field="as_of")
-        record = await self._runs.begin(RunOrder(account=call.account, as_of=as_of, is_dry=asked.dry_run))
-        location = [(b"location", f"{RUNS}/{record.id}".encode())]
-        return call.success(http_status=202, headers=location, invoice_run=run_document(record))
+        order = RunOrder(account=call.account, as_of=as_of, is_dry=asked.dry_run)
+        done = await self._runs.begin(act_of(call, document), order)
+        location = f"{RUNS}/{done.answer.id}"
+        return answer(call, done, status=202, location=location, invoice_run=run_document(done.answer))
 
     async def index(self, call: Call) -> Reply:
         asked = call.asked(Paging)

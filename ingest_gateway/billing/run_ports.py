@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from schemas.act import Act, Done
 from schemas.ids import AccountId
 from schemas.invoice_audit import InvoiceAudit
 from schemas.invoice_run import InvoiceRunRecord, RunOrder, Upcoming
@@ -11,7 +12,7 @@ from schemas.listing import Page
 class Runs(Protocol):
     """Runs are begun here and go on by themselves."""
 
-    async def begin(self, order: RunOrder) -> InvoiceRunRecord:
+    async def begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
         """Raises Conflict where one of the account's is going on."""
         ...
 

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoice_runs
 from rating.ledger.pages import newest_first
+from rating.ledger.work import Work, Works
+from schemas.act import Act, Done
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice_run import InvoiceRunRecord, RunState, Summary
@@ -22,15 +24,24 @@ _SILENT = "the process that ran it has ended; what it did is done, and another r
 class SqlInvoiceRuns:
     """The runs of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, works: Works, clock: Callable[[], int]) -> None:
         self._database = database
+        self._works = works
         self._clock = clock
 
-    async def put(self, record: InvoiceRunRecord) -> InvoiceRunRecord:
-        """As it is now; a new one is added."""
+    async def begun(self, act: Act) -> InvoiceRunRecord | None:
+        """What the same request began before; None if it is the first one. Raises Conflict for another one."""
+        return await self._works.answered(act, InvoiceRunRecord)
+
+    async def begin(self, act: Act, record: InvoiceRunRecord) -> Done[InvoiceRunRecord]:
+        """A new one. Of requests at once under one key, the first is the one that counts."""
+        return await self._works.change(act, InvoiceRunRecord, lambda work: begin_run(work, record))
+
+    async def put(self, record: InvoiceRunRecord) -> None:
+        """As it is now."""
         kept = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
-        await self._database.write(lambda connection: _put(connection, kept))
-        return kept
+        this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(_progress(kept))
+        await self._database.write(lambda connection: connection.execute(this))
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
         """Raises NotFound."""
@@ -53,21 +64,25 @@ class SqlInvoiceRuns:
         return record
 
 
+def begin_run(work: Work, record: InvoiceRunRecord) -> InvoiceRunRecord:
+    new = {"id": record.id, "account_id": record.account, "created_at": record.created_at}
+    work.connection.execute(sa.insert(invoice_runs).values(new | _progress(record)))
+    work.note("invoice_run.begin", record.id, after=record)
+    return record
+
+
 def _of(account: AccountId) -> sa.Select[Any]:
     return sa.select(invoice_runs).where(invoice_runs.c.account_id == account)
 
 
-def _put(connection: sa.Connection, record: InvoiceRunRecord) -> None:
-    values = {
+def _progress(record: InvoiceRunRecord) -> dict[str, Any]:
+    return {
         "state": record.state.value,
         "due": record.due,
         "summary": msgspec.json.encode(record.summary).decode(),
         "error": record.error,
         "updated_at": record.updated_at,
     }
-    if not connection.execute(sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(values)).rowcount:
-        new = {"id": record.id, "account_id": record.account, "created_at": record.created_at}
-        connection.execute(sa.insert(invoice_runs).values(values | new))
 
 
 def _to_record(row: Any) -> InvoiceRunRecord:

@@ -89,7 +89,7 @@ def open_ledger(
                 credits=SqlCredits(database, works, clock),
                 signup_links=SqlSignupLinks(database, works, clock, new_secret),
                 billing=SqlBilling(database, works, clock),
-                invoice_runs=SqlInvoiceRuns(database, clock),
+                invoice_runs=SqlInvoiceRuns(database, works, clock),
                 audit=SqlAudit(database),
             )
     finally:

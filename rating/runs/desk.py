@@ -11,6 +11,7 @@ from rating.runs.auditing import audit
 from rating.runs.run import InvoiceRun, Order
 from rating.runs.summary import Tally
 from rating.runs.upcoming import upcoming
+from schemas.act import Act, Done
 from schemas.errors import Conflict, StoreFailed
 from schemas.ids import AccountId
 from schemas.invoice_audit import InvoiceAudit
@@ -52,31 +53,32 @@ class Desk:
         self._tasks: dict[AccountId, asyncio.Task[None]] = {}
         self._beginning = asyncio.Lock()
 
-    async def begin(self, order: RunOrder) -> InvoiceRunRecord:
+    async def begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
         """It goes on by itself. Raises Conflict where one of the account's is going on here already."""
         async with self._beginning:
-            return await self._begin(order)
+            before = await self._runs.begun(act)
+            return await self._begin(act, order) if before is None else Done(answer=before, is_replay=True)
 
-    async def _begin(self, order: RunOrder) -> InvoiceRunRecord:
+    async def _begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
         running = self._tasks.get(order.account)
         if running is not None and not running.done():
             raise Conflict(
                 "a run of this account is going on; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
             )
         now, run_id = self._clock(), self._new_id()
-        record = await self._runs.put(
-            InvoiceRunRecord(
-                id=run_id,
-                account=order.account,
-                state=RunState.RUNNING,
-                due=await self._ledger.count_due(order.account, order.as_of),
-                summary=Tally(run_id, order.as_of, is_dry=order.is_dry).summary(),
-                created_at=now,
-                updated_at=now,
-            )
+        record = InvoiceRunRecord(
+            id=run_id,
+            account=order.account,
+            state=RunState.RUNNING,
+            due=await self._ledger.count_due(order.account, order.as_of),
+            summary=Tally(run_id, order.as_of, is_dry=order.is_dry).summary(),
+            created_at=now,
+            updated_at=now,
         )
-        self._tasks[order.account] = asyncio.create_task(self._go_on(record, order))
-        return record
+        done = await self._runs.begin(act, record)
+        if not done.is_replay:
+            self._tasks[order.account] = asyncio.create_task(self._go_on(record, order))
+        return done
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
         """Raises NotFound."""
