@@ -107,8 +107,9 @@ def _joined(at: str, name: str) -> str:
 
 
 def _told(field: str, message: str) -> tuple[str, str]:
-    """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it."""
+    """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it; or `… - at `key` in `$.x``."""
     words, _, place = message.partition(" - at ")
-    path = place.strip("`").removeprefix("$").removeprefix(".")
+    of, _, path = place.strip("`").rpartition("$")
+    path = path.removeprefix(".")
     where = field if not path else f"{field}{path}" if path.startswith("[") else f"{field}.{path}"
-    return where, words[:1].lower() + words[1:].replace("`", "")
+    return where, ("a key: " if of else "") + words[:1].lower() + words[1:].replace("`", "")

@@ -22,6 +22,7 @@ from ingest_gateway.billing.queries import CustomerParameters
 from schemas.account import Scope
 from schemas.customer import CustomerChanges, CustomerSearch, NewCustomer, is_percent
 from schemas.errors import Invalid
+from schemas.money import exponent
 
 ALL, ONE = "/v1/customers", "/v1/customers/{id}"
 
@@ -88,6 +89,8 @@ class CustomerRoutes:
 
 def _check(asked: NewCustomer | CustomerChanges) -> None:
     """What no type can say. Raises Invalid."""
+    if isinstance(asked.currency, str):
+        exponent(asked.currency)
     if isinstance(asked.timezone, str):
         check_zone(asked.timezone, "timezone")
     for place, rate in enumerate(() if asked.tax_rates is UNSET else asked.tax_rates):

@@ -72,6 +72,13 @@ def check_terms(days_until_due: int | None, due_at: int | None) -> None:
         raise Invalid("due_date: give either it or days_until_due, not both", field="due_date")
 
 
+def check_period(billed: Invoice | InvoiceLine) -> None:
+    """Raises Invalid."""
+    start, end = billed.period_start, billed.period_end
+    if start is not None and end is not None and end < start:
+        raise Invalid("period_end: the period ends before it begins", field="period_end")
+
+
 def _draft(work: Work, new: NewInvoice, customer: Customer, account_currency: str) -> Invoice:
     check_terms(new.days_until_due, new.due_at)
     currency = new.currency or customer.currency or account_currency

@@ -10,7 +10,7 @@ from rating.core.invoice_lifecycle import Step, after
 from rating.core.invoice_totals import totaled
 from rating.ledger.changes import given
 from rating.ledger.customers import customer_of
-from rating.ledger.drafting import check_terms, insert_lines, new_line
+from rating.ledger.drafting import check_period, check_terms, insert_lines, new_line
 from rating.ledger.invoice_rows import invoice_of, line_values, rewrite, without_lines
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.work import Work
@@ -40,6 +40,7 @@ def update_invoice(work: Work, invoice_id: str, changes: InvoiceChanges) -> Invo
         fields.setdefault("days_until_due", None)
     changed = replace(before, **fields)
     check_terms(changed.days_until_due, changed.due_at)
+    check_period(changed)
     changed = _kept(work, before, changed)
     work.note("invoice.update", invoice_id, without_lines(before), without_lines(changed))
     return changed
@@ -68,6 +69,7 @@ def update_line(work: Work, invoice_id: str, line_id: str, changes: LineChanges)
         fields["own_tax_rates"] = fields.pop("tax_rates")
     lines = list(before.lines)
     lines[place] = replace(lines[place], **fields)
+    check_period(lines[place])
     changed = _kept(work, before, replace(before, lines=tuple(lines)))
     work.note("invoice.line.update", invoice_id, before.lines[place], changed.lines[place])
     return changed

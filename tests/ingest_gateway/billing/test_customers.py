@@ -77,7 +77,11 @@ async def test_only_what_is_given_changes(office: Office) -> None:
         ({"tax_rates": [{"name": "VAT"}]}, "tax_rates[0]", "missing required field"),
         ({"tax_rates": [{"name": "VAT", "percent": "101"}]}, "tax_rates[0].percent", "expected 0 to 100"),
         ({"timezone": "Mars/Olympus"}, "timezone", "there is no time zone 'Mars/Olympus'"),
+        ({"currency": "ZZZ"}, "currency", "is no ISO 4217 currency code"),
         ({"metadata": {"a": 1}}, "metadata[...]", "expected str, got int"),
+        ({"metadata": {"k" * 41: ""}}, "metadata", "a key: expected str of length <= 40"),
+        ({"metadata": {"k": "v" * 501}}, "metadata[...]", "expected str of length <= 500"),
+        ({"metadata": {str(number): "" for number in range(51)}}, "metadata", "expected object of length <= 50"),
         ({"email": "nobody"}, "email", "matching regex"),
     ],
 )

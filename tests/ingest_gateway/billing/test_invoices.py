@@ -115,6 +115,17 @@ async def test_only_what_is_given_of_a_draft_changes(office: Office) -> None:
     assert changed["total_cents"] == 5000
 
 
+async def test_a_period_does_not_end_before_it_begins(office: Office) -> None:
+    """Whichever of the two is changed, of the invoice and of its lines."""
+    invoice = await drafted(office)
+    path = f"/v1/invoices/{invoice['id']}"
+    for thing in (path, f"{path}/line-items/{invoice['line_items'][0]['id']}"):
+        await office.patch(thing, {"period_end": "2026-11-01T00:00:00Z"})
+        error = (await office.patch(thing, {"period_start": "2026-11-02T00:00:00Z"}, status=400))["error"]
+        assert error["details"] == {"field": "period_end"}
+        await office.patch(thing, {"period_start": "2026-11-02T00:00:00Z", "period_end": None})
+
+
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [

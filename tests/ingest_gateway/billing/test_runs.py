@@ -11,6 +11,7 @@ from rating.ledger.invoice_runs import SILENT
 from schemas.invoice_run import RunState
 from schemas.timestamps import DAY, MINUTE, to_iso
 from tests.ingest_gateway.billing.conftest import Office
+from tests.ingest_gateway.billing.contract import assert_fits
 from tests.rating.runs.counted_usage import Used
 
 pytestmark = pytest.mark.anyio
@@ -92,14 +93,17 @@ async def test_the_upcoming_invoice_is_what_the_run_will_make(office: Office) ->
 
 
 async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
-    """It tells both quantities of each line, and whether all is right."""
+    """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
     subscription = await subscribed(office)
     used = Used(customer=subscription["customer_id"], at=office.clock.now + MINUTE, value=Decimal(4))
     office.usage.events.append(used)
     office.clock.now += DAY
     await finished(office)
-    invoices = (await office.get("/v1/invoices"))["invoices"]
+    listed = await office.get("/v1/invoices", subscription_id=subscription["id"])
+    assert_fits(listed, "InvoiceListResponse")
+    invoices = listed["invoices"]
     invoice = next(one for one in invoices if any(line["usage"] for line in one["line_items"]))
+    assert_fits(await office.get(f"/v1/invoices/{invoice['id']}"), "InvoiceResponse")
     audit = (await office.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
     line = audit["lines"][0]
     assert (audit["right"], line["billed_quantity"], line["counted_quantity"], line["difference"]) == (
