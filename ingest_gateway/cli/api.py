@@ -49,6 +49,10 @@ class Api:
         """The answer's envelope."""
         return self._ask("POST", path, json=body)
 
+    def delete(self, path: str) -> dict[str, Any]:
+        """The answer's envelope."""
+        return self._ask("DELETE", path)
+
     def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         for _ in range(_TRIES):
             answer = self._send(method, path, **request)

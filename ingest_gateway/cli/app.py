@@ -18,6 +18,7 @@ from ingest_gateway.cli import (
     plans,
     subscriptions,
 )
+from ingest_gateway.cli.changes import changes
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cli.settings import settings
 from ingest_gateway.cli.status import status
@@ -43,6 +44,7 @@ def build() -> typer.Typer:
     app.add_typer(subscriptions.commands(), name="subscriptions")
     app.add_typer(invoice_runs.commands(), name="invoices")
     app.command("audit")(invoice_runs.audit)
+    app.command("changes")(changes)
     app.command("usage")(usage)
     app.command("status")(status)
     app.command("load")(load.load)

@@ -91,5 +91,7 @@ def commands() -> typer.Typer:
     group.command("finalize")(invoices.finalize)
     group.command("void")(invoices.void)
     group.command("pay")(invoices.pay)
+    group.command("credit")(invoices.credit)
+    group.command("uncollectible")(invoices.uncollectible)
     group.command("run")(run)
     return group

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ingest_gateway.cli.connecting import AsJson, Key, Url, open_api
 from ingest_gateway.cli.paging import every_row
-from ingest_gateway.cli.printing import print_json, print_rows
+from ingest_gateway.cli.printing import print_fields, print_json, print_rows
 
 ALL = "/v1/invoices"
 _COLUMNS = ("id", "invoice_number", "customer_id", "status", "currency", "total_cents", "due_date", "created_at")
@@ -54,6 +54,26 @@ def void(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = Fal
 def pay(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Record that all that is due was paid."""
     _step(invoice_id, "pay", url, key, as_json=as_json)
+
+
+def uncollectible(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Give it up: nobody will pay it, as far as one knows."""
+    _step(invoice_id, "mark-uncollectible", url, key, as_json=as_json)
+
+
+def credit(
+    invoice_id: Id,
+    amount: Annotated[int | None, typer.Option("--cents", help="Before tax, in minor units; else all of it.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Stands on the credit note.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a final invoice back, or a part of it, by a credit note."""
+    given = {"amount_cents": amount, "reason": reason}
+    body = {field: value for field, value in given.items() if value is not None}
+    with open_api(url, key) as api:
+        print_fields(api.post(f"{ALL}/{invoice_id}/credit-notes", body)["credit_note"], as_json=as_json)
 
 
 def print_invoice(invoice: dict[str, Any]) -> None:

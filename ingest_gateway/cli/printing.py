@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
 
@@ -26,6 +27,19 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, no
         table.add_column(column.replace("_", " "), min_width=least, overflow="fold")
     for row in rows:
         table.add_row(*(cell(row.get(column)) for column in columns))
+    Console(soft_wrap=True).print(table)
+
+
+def print_fields(document: Row, *, as_json: bool) -> None:
+    """One thing, a field a line; as JSON, as it came."""
+    if as_json:
+        print_json(document)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in document.items():
+        table.add_row(name.replace("_", " "), Text(cell(value)))
     Console(soft_wrap=True).print(table)
 
 
