@@ -40,7 +40,7 @@ def app_ports(
 ) -> app.Ports:
     """`checks` are those besides the log's, the ledger's and the store's."""
     reader = SqlUsageReader(threads, settings.partitions)
-    billing = billing_ports(ledger, desk, around.clock, settings.public_url)
+    billing = billing_ports(ledger, desk, around.clock, settings.public_url or settings.url)
     return app.Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,

@@ -41,8 +41,12 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
     public_url: Annotated[
-        str, Setting(WEB_ADDRESS, "Address under which customers reach the pages meant for them, such as an invoice's.")
-    ] = "http://localhost:8787"
+        str | None,
+        Setting(
+            WEB_ADDRESS,
+            "Address under which customers reach the pages meant for them, such as an invoice's; else this process's.",
+        ),
+    ] = None
     bootstrap_api_key: Annotated[
         str | None,
         Setting(

@@ -15,3 +15,27 @@ QUICKSTART = """{
     ]
   }"""
 """The body of its quickstart's second step."""
+
+QUICKSTART_CUSTOMER = """{
+    "name": "Acme Corp",
+    "email": "billing@acme.com",
+    "external_id": "cust_123"
+  }"""
+"""Of its first step."""
+
+QUICKSTART_INVOICE = """{
+    "customer_id": "cm5x9z8nv0000h85r7l9p2k1m",
+    "collection_method": "send_invoice",
+    "days_until_due": 30,
+    "line_items": [
+      {
+        "description": "API calls — Jan 2024",
+        "quantity": 1,
+        "unit_amount_cents": 5000
+      }
+    ]
+  }"""
+"""Of its third step. The fourth, which finalizes what this made, has none."""
+
+QUICKSTART_ID = "cm5x9z8nv0000h85r7l9p2k1m"
+"""Whose place the id that the first step answers with is to take: "you'll need it in the next steps"."""

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.server import PATIENCE, free_port, wait_until
-from tests.published import QUICKSTART
+from tests.published import QUICKSTART, QUICKSTART_CUSTOMER, QUICKSTART_ID, QUICKSTART_INVOICE
 from tests.skips import skip_without
 
 COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
@@ -126,3 +126,30 @@ def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
             wait_until("the event to be counted", lambda: bool(client.get("/v1/usage", params=asked).json()["usage"]))
             (row,) = client.get("/v1/usage", params=asked).json()["usage"]
             assert (row["customer_id"], row["value"]) == ("cm5x9z8nv0000h85r7l9p2k1m", "150")
+
+
+def test_the_published_way_to_an_invoice_works_to_the_letter(tmp_path: Path) -> None:
+    """All four steps in their order, each with its own id put in, as the page says."""
+    with started(tmp_path / "data", tmp_path / "screen") as terminal:
+        headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
+        with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
+
+            def posted(path: str, body: str | None = None) -> dict[str, Any]:
+                reply = client.post(path, content=body)
+                told: dict[str, Any] = reply.json()
+                assert reply.is_success, told
+                assert told["success"] is True
+                assert re.fullmatch(r"req_[A-Za-z0-9]+", told["request_id"])
+                return told
+
+            customer = posted("/v1/customers", QUICKSTART_CUSTOMER)["customer"]
+            assert re.fullmatch("c[a-z0-9]{24}", customer["id"])
+            assert {name: customer[name] for name in json.loads(QUICKSTART_CUSTOMER)} == json.loads(QUICKSTART_CUSTOMER)
+            assert posted("/v1/events/ingest", QUICKSTART.replace(QUICKSTART_ID, customer["id"]))["accepted"] == 1
+            draft = posted("/v1/invoices", QUICKSTART_INVOICE.replace(QUICKSTART_ID, customer["id"]))["invoice"]
+            assert (draft["status"], draft["total_cents"], draft["customer_id"]) == ("draft", 5000, customer["id"])
+            assert [line["description"] for line in draft["line_items"]] == ["API calls — Jan 2024"]
+            final = posted(f"/v1/invoices/{draft['id']}/finalize")["invoice"]
+            assert (final["id"], final["status"], final["invoice_number"]) == (draft["id"], "open", "INV-0001")
+            page = httpx.get(final["public_invoice_url"])
+            assert (page.status_code, "INV-0001" in page.text) == (200, True)
