@@ -91,7 +91,8 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     return envelope
 
 
-def _desk(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
+def desk_of(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
+    """Where runs go on."""
     return Desk(
         ledger.billing,
         ledger.invoice_runs,
@@ -106,7 +107,7 @@ def _desk(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
 
 
 def _app(ledger: Ledger, clock: Clock, reader: FakeReader, usage: CountedUsage) -> Any:
-    billing = billing_ports(ledger, _desk(ledger, clock, usage), clock, "https://bill.example/")
+    billing = billing_ports(ledger, desk_of(ledger, clock, usage), clock, "https://bill.example/")
     ports = Ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
