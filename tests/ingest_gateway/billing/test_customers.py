@@ -155,6 +155,20 @@ async def test_a_customer_that_was_never_billed_can_go(office: Office) -> None:
     await office.customer(external_id="gone")
 
 
+async def test_who_was_billed_or_has_subscribed_stays(office: Office) -> None:
+    """It is told why; what was void or is over is still in the books."""
+    await office.plan()
+    billed, subscribed = await office.customer(), await office.customer()
+    invoice = (await office.post("/v1/invoices", {"customer_id": billed["id"], "line_items": []}))["invoice"]
+    made = await office.subscription(customer_id=subscribed["id"])
+    await office.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    for customer, what in ((billed, "invoices"), (subscribed, "subscriptions")):
+        error = (await office.delete(f"/v1/customers/{customer['id']}", status=409))["error"]
+        assert (error["code"], f"has {what}: books are kept" in error["message"]) == ("CUSTOMER_IN_USE", True)
+    await office.delete(f"/v1/invoices/{invoice['id']}")
+    await office.delete(f"/v1/customers/{billed['id']}")
+
+
 async def test_another_account_s_customer_is_not_there(office: Office, stranger: Office) -> None:
     """Not to be seen, changed or deleted."""
     made = await office.customer(name="secret")

@@ -37,6 +37,20 @@ async def test_a_repeated_revocation_is_answered_as_before(office: Office) -> No
     assert revoked == {ids[0]}
 
 
+async def test_a_key_tells_when_it_was_used_last(office: Office) -> None:
+    """One that was never used tells nothing."""
+    made = (await office.post("/v1/keys", {"name": "ci", "scopes": ["read"]}))["api_key"]
+
+    async def told() -> Any:
+        return {key["id"]: key["last_used_at"] for key in (await office.get("/v1/keys"))["api_keys"]}
+
+    used = to_iso(office.clock.now)
+    assert await told() == {office.key.id: used, made["id"]: None}
+    office.clock.now += DAY
+    await office.client.get("/v1/customers", headers={"authorization": f"Bearer {made['token']}"})
+    assert await told() == {office.key.id: used, made["id"]: to_iso(office.clock.now)}
+
+
 async def test_changes_of_meters_are_in_the_log(office: Office) -> None:
     """With both sides; what changed nothing left nothing."""
     await office.client.post("/v1/meters", content=BORDER)
