@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from schemas.ids import AccountId
-from schemas.plan import Overrides
+from schemas.plan import FixedFee, Overrides
 
 
 class Status(StrEnum):
@@ -25,6 +25,17 @@ class Status(StrEnum):
         return self is not Status.CANCELED
 
 
+class Unused(msgspec.Struct, frozen=True, kw_only=True):
+    """What was paid in advance to the subscription before, for days that this one charges too."""
+
+    fees: tuple[FixedFee, ...]
+    """As they were billed."""
+    start: int
+    end: int
+    days: int
+    period_days: int
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a subscription besides what is asked for: kept as JSON text."""
 
@@ -41,6 +52,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Fees in advance are billed up to here; None until the first of them are."""
     prepaid_under: Overrides | None = None
     """What those fees were billed by, whatever the overrides have become since."""
+    brought: Unused | None = None
+    """Given back with the first fees: a change of plan is one invoice."""
     refunds: bool = False
     """What was paid for days after the end is given back."""
     ends_by_change: bool = False

@@ -54,12 +54,13 @@ def cycle_of(subscription: Subscription, plan: PlanDefinition, zone: str) -> Cyc
 def with_due(subscription: Subscription) -> Subscription:
     """With the moment at which a run has something to do: fees in advance, a period's end, or its own end.
 
-    One that ended before its first period began owes nothing.
+    One that ended before its first period began owes nothing, but may have something to give back.
     """
     ended, opened = subscription.ended_at, subscription.in_trial or subscription.prepaid_until is not None
     due: int | None
     if not opened:
-        due = None if ended is not None and ended <= subscription.period_start else subscription.period_start
+        is_nothing = ended is not None and ended <= subscription.period_start and subscription.brought is None
+        due = None if is_nothing else subscription.period_start
     else:
         due = subscription.period_end if ended is None else min(ended, subscription.period_end)
     return msgspec.structs.replace(subscription, due_at=due)

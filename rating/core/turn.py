@@ -18,8 +18,8 @@ from rating.core.prorate import Portion
 from rating.core.rated import RatedPeriod
 from rating.core.service import Service, service_in
 from schemas.billing_settings import LateUsage
-from schemas.plan import PlanVersion, overridden
-from schemas.subscription import Status, Subscription
+from schemas.plan import PlanVersion, Timing, overridden
+from schemas.subscription import Status, Subscription, Unused
 from schemas.timestamps import Micros
 
 
@@ -63,8 +63,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """Tells a first period's opening from its end, which may be the same moment."""
         if self.before.awaits_late_usage:
             return TurnKind.LATE
-        is_opening = self.ended is None and self.unused is None and self.begins is not None and not self.before.in_trial
-        return TurnKind.OPENING if is_opening else TurnKind.PERIOD
+        return TurnKind.OPENING if _is_unopened(self.before) else TurnKind.PERIOD
 
 
 def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
@@ -72,17 +71,45 @@ def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
     last = subscription.last_moment
     if subscription.awaits_late_usage:
         return _turn(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
-    if subscription.prepaid_until is None and not subscription.in_trial:
+    if _is_unopened(subscription):
         return _opening(subscription, plan)
     if last is not None and last <= subscription.period_end:
         return _end(subscription, plan, last)
     return _renewal(subscription, plan, zone)
 
 
+def given_back(subscription: Subscription, plan: PlanVersion) -> Unused | None:
+    """What one that has just ended by a change of plan was paid in advance for days that the next one charges."""
+    asked = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
+    last = turn(asked, plan, subscription.timezone)
+    if last.begins is not None or last.unused is None:
+        return None
+    fees = tuple(fee for fee in last.prepaid.fixed_fees if fee.timing is Timing.ADVANCE)
+    portion = last.unused.portion
+    return Unused(
+        fees=fees,
+        start=last.unused.start,
+        end=last.unused.end,
+        days=portion.days,
+        period_days=portion.period_days,
+    )
+
+
+def _is_unopened(subscription: Subscription) -> bool:
+    return subscription.prepaid_until is None and not subscription.in_trial
+
+
 def _opening(subscription: Subscription, plan: PlanVersion) -> Turn:
     opened = _prepaid(subscription)
     begins = _service(subscription, subscription.period_end)
-    return _turn(plan, before=subscription, after=with_due(opened), begins=begins)
+    made = _turn(plan, before=subscription, after=with_due(opened), begins=begins)
+    brought = subscription.brought
+    if brought is None:
+        return made
+    portion = Portion(days=brought.days, period_days=brought.period_days)
+    unused = Service(start=Micros(brought.start), end=Micros(brought.end), portion=portion)
+    prepaid = msgspec.structs.replace(made.prepaid, fixed_fees=brought.fees)
+    return msgspec.structs.replace(made, unused=unused, prepaid=prepaid)
 
 
 def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:

@@ -4,6 +4,7 @@ import msgspec
 
 from rating.core.begun import begun
 from rating.core.local_time import local_date
+from rating.core.turn import given_back
 from rating.ledger.customers import customer_of
 from rating.ledger.plan_rows import plan_of
 from rating.ledger.subscribing import (
@@ -19,7 +20,7 @@ from rating.ledger.work import Work
 from schemas.errors import Conflict
 from schemas.plan_catalog import KeptVersion, Plan
 from schemas.subscribing import ChangeTiming, PlanChange, Refund
-from schemas.subscription import PlanChanged, Status, Subscription
+from schemas.subscription import PlanChanged, Status, Subscription, Unused
 
 
 def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChanged:
@@ -36,11 +37,20 @@ def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChan
     check_not_subscribed(work, customer, plan, but=before.id)
     start = max(work.now, before.start_at) if old.cancel_at is None else old.cancel_at
     new = _successor(work, before, new_subscription(work, customer, plan, version, start), version)
+    if old.refunds and (brought := _brought(work, before, old, version)) is not None:
+        old, new = msgspec.structs.replace(old, refunds=False), msgspec.structs.replace(new, brought=brought)
     old = msgspec.structs.replace(old, ends_by_change=True, next_id=new.id)
     old = rewrite(work, "subscription.change_plan", before, old)
     if not is_scheduled and before.status is not Status.PENDING:
         new = begun(new, version, start, work.now)
     return PlanChanged(is_scheduled=is_scheduled, old=old, new=insert(work, new))
+
+
+def _brought(work: Work, before: Subscription, old: Subscription, version: KeptVersion) -> Unused | None:
+    """What the new one gives back with its charge. Where a run is late, or the currency another, the old one does."""
+    is_up_to_date = before.due_at is not None and before.due_at > work.now and before.prepaid_until is not None
+    plan = definition_for(work, before)
+    return given_back(old, plan) if is_up_to_date and plan.currency == version.currency else None
 
 
 def _given_up(work: Work, old: Subscription, asked: PlanChange) -> Subscription:

@@ -92,6 +92,31 @@ async def test_the_upcoming_invoice_is_what_the_run_will_make(office: Office) ->
     assert {n: made[n] for n in made.keys() - changing} == {n: ahead[n] for n in ahead.keys() - changing}
 
 
+async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(office: Office) -> None:
+    """What is left of the old fee and the new one's share, each rounded alone; nobody pays for a day twice."""
+    await office.plan()
+    await office.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
+    await office.patch("/v1/settings", {"auto_finalize": True})
+    made = await office.subscription()
+    office.clock.now += 20 * DAY
+    await finished(office)
+    asked = {"target_plan_code": "team", "change_mode": "now"}
+    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    new = changed["new_subscription"]["id"]
+    ahead = (await office.get(f"/v1/subscriptions/{new}/upcoming-invoice"))["upcoming_invoice"]
+    before = {invoice["id"] for invoice in (await office.get("/v1/invoices"))["invoices"]}
+    await finished(office)
+    found = (await office.get("/v1/invoices"))["invoices"]
+    [invoice] = [each for each in found if each["id"] not in before]
+    assert (invoice["subscription_id"], invoice["status"], invoice["total_cents"]) == (new, "open", 4464 - 1786)
+    assert ahead["total_cents"] == invoice["total_cents"]
+    assert [(line["reference"], line["amount_cents"], line["description"]) for line in invoice["line_items"]] == [
+        ("fixed:seats", 4464, "Seats (25 of 28 days)"),
+        ("refund:platform", -1786, "Platform, unused (25 of 28 days)"),
+    ]
+    assert invoice["line_items"][1]["period_start"] == changed["old_subscription"]["ended_at"]
+
+
 async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
     """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
     subscription = await subscribed(office)

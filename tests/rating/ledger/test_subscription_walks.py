@@ -248,16 +248,34 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def every_day_in_advance_is_used_or_given_back(self) -> None:
-        """Unless it was asked to be kept."""
+        """Unless it was asked to be kept: at the end itself, or by the one that took over."""
         for subscription, turns in self.turns.items():
             used = [one for one in turns if one.ended is not None]
             opened = [one.begins for one in turns if one.begins is not None]
             for one, began in zip(used, opened, strict=False):
                 assert one.ended is not None
                 back = 0 if one.unused is None else one.unused.portion.days
-                kept = began.portion.days - back - one.ended.portion.days
                 is_end = one.after.ended_at is not None and one.after.due_at is None
-                assert kept == 0 or (is_end and not self.seen[subscription].refunds and kept > 0)
+                following = self.seen.get(one.after.next_id or "") if is_end else None
+                brought = None if following is None else following.brought
+                given = back + (0 if brought is None else brought.days)
+                kept = began.portion.days - given - one.ended.portion.days
+                is_asked = is_end and brought is None and not self.seen[subscription].refunds
+                assert kept == 0 or (is_asked and kept > 0)
+
+    @invariant()
+    def what_was_brought_is_given_back_once(self) -> None:
+        """With the first fees, and never by the one that it was paid to."""
+        for subscription, turns in self.turns.items():
+            brought = self.seen[subscription].brought
+            first = turns[0]
+            if brought is not None:
+                assert first.kind is TurnKind.OPENING
+                assert first.unused is not None
+                assert (first.unused.start, first.unused.portion.days) == (brought.start, brought.days)
+            following = self.seen.get(self.seen[subscription].next_id or "")
+            if following is not None and following.brought is not None:
+                assert all(one.unused is None for one in turns if one.after.ended_at is not None)
 
 
 def _billed(turn: Turn) -> Bill:
