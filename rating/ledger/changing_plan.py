@@ -38,7 +38,9 @@ def change_plan(work: Work, subscription_id: str, asked: PlanChange) -> PlanChan
     start = max(work.now, before.start_at) if old.cancel_at is None else old.cancel_at
     new = _successor(work, before, new_subscription(work, customer, plan, version, start), version)
     if old.refunds and (brought := _brought(work, before, old, version)) is not None:
-        old, new = msgspec.structs.replace(old, refunds=False), msgspec.structs.replace(new, brought=brought)
+        # What is left of what was paid is the new one's now: also where the period was cut short after it was paid.
+        old = msgspec.structs.replace(old, refunds=False, prepaid_until=brought.start)
+        new = msgspec.structs.replace(new, brought=brought)
     old = msgspec.structs.replace(old, ends_by_change=True, next_id=new.id)
     old = rewrite(work, "subscription.change_plan", before, old)
     if not is_scheduled and before.status is not Status.PENDING:

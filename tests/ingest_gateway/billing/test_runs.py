@@ -117,6 +117,23 @@ async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(office: Office) 
     assert invoice["line_items"][1]["period_start"] == changed["old_subscription"]["ended_at"]
 
 
+async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_change(office: Office) -> None:
+    """By the one that takes over, with the rest of the old fee: the old one has nothing left to give back."""
+    await office.plan()
+    await office.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
+    made = await office.subscription()
+    office.clock.now += 20 * DAY
+    await finished(office)
+    shorter = {"next_renewal_date": to_iso(office.clock.now + 5 * DAY)}
+    await office.patch(f"/v1/subscriptions/{made['id']}", shorter)
+    asked = {"target_plan_code": "team", "change_mode": "now"}
+    await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    office.clock.now += 10 * DAY
+    await finished(office)
+    lines = [line for invoice in (await office.get("/v1/invoices"))["invoices"] for line in invoice["line_items"]]
+    assert [line["amount_cents"] for line in lines if line["reference"] == "refund:platform"] == [-1786]
+
+
 async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
     """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
     subscription = await subscribed(office)
