@@ -9,12 +9,15 @@ from ingest_gateway.surroundings import Surroundings
 from rating.ledger.opening import Ledger
 from rating.runs.desk import Desk
 from schemas.ids import new_cuid
-from schemas.timestamps import SECOND
+from schemas.timestamps import MINUTE, SECOND
 from stream_processors.backends.reading.replayed import Replayed
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.recount import SqlRecount
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import SeenKeys
+
+_FIRST = MINUTE
+"""After the start: what the log still holds from before is counted by then, or is billed as late usage."""
 
 
 @asynccontextmanager
@@ -45,9 +48,14 @@ async def open_desk(
 
 
 async def _bill_by_the_clock(desk: Desk, settings: ServiceSettings, around: Surroundings) -> None:
-    """Several processes may do this at once: each period is billed once all the same."""
+    """Several processes may do this at once: each period is billed once all the same.
+
+    The first time comes soon: a process that never lives as long as an interval bills too.
+    """
+    rest = min(_FIRST, settings.billing_every)
     while settings.billing_every:
-        await asyncio.sleep(settings.billing_every / SECOND)
+        await asyncio.sleep(rest / SECOND)
+        rest = settings.billing_every
         try:
             summary = await desk.run_all(around.clock() - settings.billing_grace)
         except Exception:

@@ -1,5 +1,7 @@
 """Draft lines: what an invoice says of each fee and each charge, under a reference that never changes."""
 
+from hashlib import blake2b
+
 import msgspec
 
 from rating.core.charge import Charge, Group, GroupCharge
@@ -9,6 +11,9 @@ from schemas.lines import DraftLine, UsageDetail
 from schemas.money import LARGEST_MINOR, exponent
 from schemas.plan import FixedFee, UsagePrice
 from schemas.price import PerUnit, Price
+
+_LONGEST_REFERENCE = 480
+"""The ledger keeps 512; a line for what came late adds the start of its period."""
 
 
 def fee_line(fee: FixedFee, service: Service) -> DraftLine | None:
@@ -94,9 +99,13 @@ def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[i
 
 
 def _reference(usage: UsagePrice, group: Group) -> str:
-    """`usage:calls`, or with groups `usage:calls:["eu",null]`: any value can be told from any other."""
+    """`usage:calls`, or with groups `usage:calls:["eu",null]`: any value can be told from any other, however long."""
     suffix = f":{msgspec.json.encode(group).decode()}" if usage.group_by else ""
-    return f"usage:{usage.code}{suffix}"
+    whole = f"usage:{usage.code}{suffix}"
+    if len(whole) <= _LONGEST_REFERENCE:
+        return whole
+    rest = blake2b(whole.encode(), digest_size=16).hexdigest()
+    return f"{whole[: _LONGEST_REFERENCE - len(rest) - 1]}#{rest}"
 
 
 def _named(usage: UsagePrice, group: Group) -> str:

@@ -176,6 +176,19 @@ def test_late_usage_says_what_was_billed_already() -> None:
     assert (gone.usage.quantity, gone.usage.rated_before) == (D(0), D(2))
 
 
+def test_references_of_long_groups_fit_the_ledger_and_differ() -> None:
+    """Values that only differ at their ends too, and with the start of a late period; short ones stay as they are."""
+    usage = priced(PerUnit(unit_price=D(1)), "region")
+    long = [f"{'é' * 2000}{number}" for number in range(50)]
+    now = charge(usage, {(value,): D(1) for value in long}, USD)
+    for lines in (
+        bill(plan(usage), ended=JANUARY, usage={"calls": {(value,): D(1) for value in long}})[1:],
+        difference(usage, now, charge(usage, {}, USD), currency=USD, service=JANUARY),
+    ):
+        assert len({line.reference for line in lines}) == len(long)
+        assert max(len(line.reference) for line in lines) <= 512
+
+
 @given(prices(), measurements())
 def test_rating_twice_writes_the_same_lines(price: Price, measured: Measured) -> None:
     """In whatever order the store gives the groups; references are unique, amounts the charge's, and JSON keeps all."""
