@@ -10,6 +10,8 @@ _AMOUNT = re.compile(r"(?P<number>[0-9]{1,12})\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 
 def _parse(text: str, units: dict[str, int]) -> int:
+    if text.strip() == "0":
+        return 0  # Nothing is nothing in any unit.
     amount = _AMOUNT.fullmatch(text.strip())
     if amount is None or amount["unit"] not in units:
         raise ValueError(text)
@@ -26,7 +28,7 @@ def _show(amount: int, units: dict[str, int]) -> str:
 
 
 def parse_duration(text: str) -> Micros:
-    """`300ms`, `10s`, `5m`, `1h` or `35d`; ValueError for anything else."""
+    """`300ms`, `10s`, `5m`, `1h`, `35d` or `0`; ValueError for anything else."""
     return Micros(_parse(text, _DURATIONS))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ingest_gateway.load.workload import Shape, Workload
-from tests.bench import billing, engine_alone, gateway_alone, machine, whole
+from tests.bench import billing, engine_alone, gateway_alone, invoice_run, machine, whole
 from tests.bench.figures import TotalsDiffer, documents
 
 
@@ -21,6 +21,7 @@ def main() -> int:
     arguments.add_argument("--seconds", type=float, help="of sustained load; 60, or 15 where short")
     given = arguments.parse_args()
     seconds = given.seconds or (15 if given.short else 60)
+    subscriptions = 2_000 if given.short else 20_000
     with tempfile.TemporaryDirectory(dir=given.data, prefix="tallyhouse-bench-") as data:
         report: dict[str, object] = {"machine": machine.facts(Path(data)), "workload": _workload(seconds)}
         try:
@@ -28,6 +29,7 @@ def main() -> int:
             figures = whole.measure(Path(data) / "whole", seconds, alone)
             figures += gateway_alone.measure(Path(data), seconds / 3)
             figures += billing.measure(Path(data) / "billing", seconds / 3)
+            figures.append(invoice_run.measure(Path(data) / "run", subscriptions))
         except TotalsDiffer as different:
             print(f"THE TOTALS DIFFER: {different}", file=sys.stderr)
             return 1

@@ -1,16 +1,16 @@
 """The billing API beside full ingestion: how long single objects take to be read and written by fifty clients."""
 
 import asyncio
-import json
 import random
 import time
 from pathlib import Path
 from typing import Any
 
 from ingest_gateway.load.latency import Latencies
+from tests.bench.connection import Connection
 from tests.bench.figures import Figure, TotalsDiffer
 from tests.bench.generator import finish, start
-from tests.e2e.server import KEY, Server
+from tests.e2e.server import Server
 
 CLIENTS = 50
 THINK_SECONDS = 0.1
@@ -69,7 +69,7 @@ async def _ask(port: int, things: list[tuple[str, str]], seconds: float, told: d
 
 async def _client(port: int, thing: tuple[str, str], until: float, told: dict[str, Latencies]) -> int:
     """Three reads, then a write, over one connection; what it wrote last."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    connection = await Connection.open(port)
     customer, invoice = thing
     chance = random.Random(customer)  # Fifty that ask at the same moment, over and over, are one client.
     number = written = 0
@@ -83,22 +83,8 @@ async def _client(port: int, thing: tuple[str, str], until: float, told: dict[st
         elif number % 2 == 0:
             wanted = ("GET", f"/v1/invoices/{invoice}", None)
         began = time.perf_counter()
-        status = await _exchange(reader, writer, *wanted)
+        await connection.ask(*wanted)
         told[wanted[0]].add(time.perf_counter() - began)
-        if status != 200:
-            raise TotalsDiffer(f"{wanted[0]} {wanted[1]} was answered {status}")
         await asyncio.sleep(chance.uniform(0, 2 * THINK_SECONDS))
-    writer.close()
+    connection.close()
     return written
-
-
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, method: str, path: str, body: Any
-) -> int:
-    content = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(content)}"
-    writer.write(head.encode() + b"\r\n\r\n" + content)
-    answer = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    await reader.readexactly(int(length.partition(b":")[2]))
-    return int(answer.split(b" ", 2)[1])
