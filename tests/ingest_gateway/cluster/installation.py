@@ -12,6 +12,10 @@ import httpx
 
 from tests.e2e.server import KEY, PATIENCE, ROOT, free_port, wait_until
 
+# One for all questions, for a client takes longer to make than a question to answer; each has a connection of its own,
+# for whoever answered the last one may be killed by now.
+_CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+
 
 class Program:
     """One `tallyhouse` process, with a log file and an address that tells its health."""
@@ -148,13 +152,13 @@ class Installation:
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+        return _CLIENT.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 
 
 def numbers(url: str, name: str, label: str = "") -> float:
     """The sum of a metric over its labels, or over those with this value."""
-    lines = httpx.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
+    lines = _CLIENT.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
     found = [line for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}"]
     return sum(float(line.split()[-1]) for line in found if not label or f'"{label}"' in line)
