@@ -65,11 +65,19 @@ def runtime(tell_aloud: Tell) -> Runtime:
         skip_without(missing.what, missing.remedy)
 
 
-@pytest.fixture
-def mortal_broker(tmp_path: Path, runtime: Runtime) -> Iterator[KafkaBroker]:
-    """A running broker of the test's own, to be killed, paused and restarted."""
-    with KafkaBroker(tmp_path / "kafka", runtime, SystemRandom()) as own:
+@pytest.fixture(scope="module")
+def broker_of_the_module(tmp_path_factory: pytest.TempPathFactory, runtime: Runtime) -> Iterator[KafkaBroker]:
+    """Whatever one test did to it, the next one may ask for it as `mortal_broker`."""
+    with KafkaBroker(tmp_path_factory.mktemp("mortal"), runtime, SystemRandom()) as own:
         yield own
+
+
+@pytest.fixture
+def mortal_broker(broker_of_the_module: KafkaBroker) -> KafkaBroker:
+    """A running broker that no other test uses meanwhile, to be killed, paused and restarted."""
+    broker_of_the_module.resume()
+    broker_of_the_module.start()
+    return broker_of_the_module
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 
@@ -30,13 +30,6 @@ with local_broker(Path(sys.argv[1]), os.environ, print) as broker:
     print(broker.pid, flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory, runtime: Runtime) -> Iterator[KafkaBroker]:
-    """A broker these tests may do anything to, as long as it runs again afterwards."""
-    with KafkaBroker(tmp_path_factory.mktemp("own"), runtime, SystemRandom()) as broker:
-        yield broker
 
 
 async def make_topic(bootstrap: str, topic: str) -> None:
@@ -84,26 +77,26 @@ def test_what_is_shared_serves(real_broker: str, topic_name: Callable[[], str]) 
     assert asyncio.run(there_and_back()) == MESSAGES
 
 
-def test_acknowledged_messages_survive_a_crash(own: KafkaBroker) -> None:
+def test_acknowledged_messages_survive_a_crash(mortal_broker: KafkaBroker) -> None:
     """Killed with -9 and started again, the broker is at the same address and has every message it acknowledged."""
-    address = own.bootstrap
+    address = mortal_broker.bootstrap
     asyncio.run(make_topic(address, "kept"))
     asyncio.run(send(address, "kept", MESSAGES))
-    own.kill()
-    assert own.pid is None
-    own.start()
-    assert own.bootstrap == address
+    mortal_broker.kill()
+    assert mortal_broker.pid is None
+    mortal_broker.start()
+    assert mortal_broker.bootstrap == address
     asyncio.run(send(address, "kept", MESSAGES))
     assert asyncio.run(received(address, "kept", 2 * len(MESSAGES))) == MESSAGES * 2
 
 
-def test_a_paused_broker_is_silent_until_it_resumes(own: KafkaBroker) -> None:
+def test_a_paused_broker_is_silent_until_it_resumes(mortal_broker: KafkaBroker) -> None:
     """Paused, the broker answers nothing, and resumed, it goes on."""
-    own.pause()
-    assert not answers(own)
-    own.resume()
+    mortal_broker.pause()
+    assert not answers(mortal_broker)
+    mortal_broker.resume()
     deadline = time.monotonic() + 30
-    while not answers(own):
+    while not answers(mortal_broker):
         assert time.monotonic() < deadline
 
 
@@ -124,20 +117,20 @@ def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, 
     wait_until_gone(pid)
 
 
-def test_no_broker_outlives_its_keeper(own: KafkaBroker) -> None:
+def test_no_broker_outlives_its_keeper(mortal_broker: KafkaBroker) -> None:
     """When the keeper is killed, its broker goes with it; the next start finds nothing in its way."""
-    pid = own.pid
+    pid = mortal_broker.pid
     assert pid is not None
-    keeper = int((own.log.parent / "running").read_text().split()[0])
+    keeper = int((mortal_broker.log.parent / "running").read_text().split()[0])
     os.kill(keeper, signal.SIGKILL)
     wait_until_gone(pid)
-    own.start()
-    assert own.pid not in {None, pid}
+    mortal_broker.start()
+    assert mortal_broker.pid not in {None, pid}
 
 
-def test_a_taken_port_is_named(own: KafkaBroker, tmp_path: Path, runtime: Runtime) -> None:
+def test_a_taken_port_is_named(mortal_broker: KafkaBroker, tmp_path: Path, runtime: Runtime) -> None:
     """A broker that is to have a port that is taken says so, and where its whole log is."""
-    port = int(own.bootstrap.split(":")[1])
+    port = int(mortal_broker.bootstrap.split(":")[1])
     second = KafkaBroker(tmp_path / "second", runtime, SystemRandom(), port=port)
     with pytest.raises(ProgramFailed, match=f"(?s){port}.*Address already in use.*{second.log}"), second:
         pass
