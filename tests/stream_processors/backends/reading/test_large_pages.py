@@ -1,5 +1,6 @@
 """Large answers, page by page: an engine sorts and cuts them in other ways than small ones."""
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 CUSTOMERS = 12_000
 MODELS = ("alpha", "bravo", "delta", "gamma", "omega")
-START = 1_795_000_020
-MINUTES = 3
+STARTS = [1_795_000_020 + 60 * number for number in range(3)]
+"""Of the minutes there are."""
 
 
 @pytest.fixture
@@ -51,32 +52,45 @@ def rows_of(meter: str, minute: int) -> pa.Table:
     return pa.table([columns[name] for name in USAGE.names], schema=USAGE)
 
 
-@pytest.mark.parametrize("limit", [1_000, 1_500, 10_000])
+Asked = tuple[SqlThreads, str]
+
+
+@pytest.fixture(scope="module")
+def filled(usage_store: SqlThreads, fresh_code: Callable[[], str]) -> Asked:
+    """A store, and a meter with a row for each customer and model in each of some minutes."""
+    code = fresh_code()
+
+    async def fill() -> None:
+        for minute in STARTS:
+            await usage_store.insert("usage", rows_of(code, minute), f"{code}/{minute}")
+
+    asyncio.run(fill())
+    return usage_store, code
+
+
+@pytest.mark.parametrize("limit", [1_500, 10_000])
 @pytest.mark.parametrize(("window", "group_by"), [(Window.NONE, ("model",)), (Window.MINUTE, ()), (Window.NONE, ())])
 async def test_no_row_is_lost_between_pages(
-    usage_store: SqlThreads, fresh_code: Callable[[], str], window: Window, group_by: tuple[str, ...], limit: int
+    filled: Asked, window: Window, group_by: tuple[str, ...], limit: int
 ) -> None:
     """Every customer and group is there once, in order, whatever the size of the page."""
-    meter = make_meter(fresh_code(), "sum", account=ACCOUNT, group_by={"model": "$.model"})
-    minutes = [START + 60 * number for number in range(MINUTES)]
-    for minute in minutes:
-        await usage_store.insert("usage", rows_of(meter.code, minute), f"{meter.code}/{minute}")
+    store, code = filled
     query = UsageQuery(
         account=ACCOUNT,
-        meter=meter,
-        start=START * SECOND,
-        end=(START + 60 * MINUTES) * SECOND,
+        meter=make_meter(code, "sum", account=ACCOUNT, group_by={"model": "$.model"}),
+        start=STARTS[0] * SECOND,
+        end=(STARTS[-1] + 60) * SECOND,
         window=window,
         group_by=group_by,
         limit=limit,
     )
-    rows = await all_pages(SqlUsageReader(usage_store, 1), query)
+    rows = await all_pages(SqlUsageReader(store, 1), query)
     keys = [(row.customer_id, row.window_start, row.group.get("model", "")) for row in rows]
     models = MODELS if group_by else ("",)
-    starts = [minute * SECOND for minute in minutes] if window is Window.MINUTE else [START * SECOND]
+    starts = [minute * SECOND for minute in (STARTS if window is Window.MINUTE else STARTS[:1])]
     expected = [
         (f"customer_{number:05}", start, model) for number in range(CUSTOMERS) for start in starts for model in models
     ]
     assert keys == expected
-    worth = Decimal(MINUTES * len(MODELS) // (len(starts) * len(models)))
+    worth = Decimal(len(STARTS) * len(MODELS) // (len(starts) * len(models)))
     assert {row.value for row in rows} == {worth}
