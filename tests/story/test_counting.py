@@ -22,7 +22,7 @@ def test_any_story_in_memory(posts: Posts, meters: Sequence[Meter], told: Sequen
     tell(in_memory, posts, meters, told)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(posts=batches(), meters=meter_lists(), told=st.lists(chapters(), min_size=3, max_size=15))
 def test_any_story_on_disk(
     tmp_path: Path,
