@@ -1,8 +1,12 @@
 """What tests of several packages share: per test process one ClickHouse engine in it, and one behind HTTP."""
 
 import itertools
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -10,7 +14,7 @@ from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.http import HttpDatabase, HttpServer, ServerAddress
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.settings import EngineLimits
 from tests.cluster_of_two import limits_in_a_cluster
@@ -22,9 +26,15 @@ from tests.rating.ledger.postgresql import Server
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
+# A broker that lives for seconds never earns back what its best compiler costs at each start.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 pytest_plugins = ["tests.broker.fixtures", "tests.rating.ledger.migrated"]
 
 HANDLES = 3
+
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108 - a folder of random name in it
+"""Where files are kept in memory, and how many bytes of it must be free: several times what a run needs."""
 
 Databases = Callable[[], ChdbDatabase]
 """Each call gives a new, migrated, empty database."""
@@ -49,10 +59,18 @@ def migrated_databases(named: Callable[[str], _Database]) -> Callable[[], _Datab
 
 
 @pytest.fixture(scope="session")
-def chdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
+def no_disk() -> Iterator[Path]:
+    """A folder for what no test kills: in memory where there is room, for a disk would only make all of them wait."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    with tempfile.TemporaryDirectory(prefix="tallyhouse-test-", dir=MEMORY if has_room else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def chdb(no_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
     """A process can open only one data directory, ever: this is it."""
     limits = limits_in_a_cluster(tmp_path_factory.mktemp("cluster"))
-    with Chdb(tmp_path_factory.mktemp("chdb"), HANDLES, limits) as chdb:
+    with Chdb(no_disk / "chdb", HANDLES, limits) as chdb:
         yield chdb
 
 
@@ -74,12 +92,18 @@ def postgresql(docker: bool) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, docker: bool) -> Iterator[HttpServer]:
-    """A ClickHouse server where Docker answers, else the endpoint. Tests of the endpoint itself have their own."""
-    with (
-        best_store(tmp_path_factory.mktemp("store"), docker=docker) as address,
-        HttpServer(address, HANDLES, EngineLimits()) as server,
-    ):
+def store_address(no_disk: Path, docker: bool) -> Iterator[ServerAddress]:
+    """A store that no test may kill: a ClickHouse server where Docker answers, else the endpoint.
+
+    Tests of the endpoint itself have their own.
+    """
+    with best_store(no_disk / "store", docker=docker) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def server(store_address: ServerAddress) -> Iterator[HttpServer]:
+    with HttpServer(store_address, HANDLES, EngineLimits()) as server:
         yield server
 
 

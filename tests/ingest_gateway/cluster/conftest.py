@@ -1,21 +1,13 @@
-"""A store that all clusters of a test run share, and clusters on it."""
+"""Clusters, on the broker and the store that all tests share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stream_processors.backends.sql.http import ServerAddress
-from tests.containers.choice import best_store
 from tests.ingest_gateway.cluster.installation import Installation
 from tests.rating.ledger.postgresql import Server
-
-
-@pytest.fixture(scope="session")
-def store_address(tmp_path_factory: pytest.TempPathFactory, docker: bool) -> Iterator[ServerAddress]:
-    """A store that no test may kill."""
-    with best_store(tmp_path_factory.mktemp("cluster_store"), docker=docker) as address:
-        yield address
 
 
 @pytest.fixture
