@@ -1,5 +1,6 @@
 """Examples of any record, made of samples: complete, and true to the record's type."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -9,7 +10,9 @@ from ingest_gateway.api.openapi.samples import FIELDS, ID, RECORDS
 
 
 def example_of(kind: Any) -> Any:
-    """As JSON has it."""
+    """As JSON has it; not to be changed."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _of_record(kind)
     return _of(inspect.type_info(kind))
 
 
@@ -21,7 +24,7 @@ def _of(kind: inspect.Type) -> Any:
         case inspect.UnionType():
             return _of(next(each for each in kind.types if not isinstance(each, inspect.NoneType)))
         case inspect.StructType():
-            return RECORDS[kind.cls.__name__] if kind.cls.__name__ in RECORDS else _of_record(kind)
+            return _of_record(kind.cls)
         case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() | inspect.FrozenSetType():
             return [_of(kind.item_type)]
         case inspect.DictType():
@@ -34,9 +37,14 @@ def _of(kind: inspect.Type) -> Any:
             return _PLAIN[type(kind)]
 
 
-def _of_record(kind: inspect.StructType) -> dict[str, Any]:
-    tag = {} if kind.tag_field is None else {kind.tag_field: kind.tag}
-    return tag | {field.encode_name: _of_field(kind.cls, field) for field in msgspec.structs.fields(kind.cls)}
+@cache
+def _of_record(record: type[msgspec.Struct]) -> Any:
+    """Found once: records are made of each other, and answers of a few of them."""
+    if record.__name__ in RECORDS:
+        return RECORDS[record.__name__]
+    config = record.__struct_config__
+    tag = {} if config.tag_field is None else {config.tag_field: config.tag}
+    return tag | {field.encode_name: _of_field(record, field) for field in msgspec.structs.fields(record)}
 
 
 def _of_field(record: type, field: msgspec.structs.FieldInfo) -> Any:

@@ -65,8 +65,7 @@ def scope_of(scope: Scope) -> str:
 def response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
     """One refusal, whole."""
     _, code, words = _TOLD[status]
-    example = example_of(ErrorResponse)
-    example["error"] = {"code": code, "message": words}
+    example = example_of(ErrorResponse) | {"error": {"code": code, "message": words}}
     later = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in (429, 503) else {}
     content = {"schema": schema_of(ErrorResponse), "examples": {code: {"value": example}}}
     return {"description": words, "headers": headers | later, "content": {"application/json": content}}

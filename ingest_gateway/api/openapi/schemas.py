@@ -1,6 +1,7 @@
 """JSON Schemas of records: the very types that requests are read by and answers are made of."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,8 +13,18 @@ def schema_of(kind: Any) -> dict[str, Any]:
     """Refers to the components."""
     if isinstance(kind, tuple):
         return {"anyOf": [schema_of(each) for each in kind]}
+    return dict(_of_type(kind)) if isinstance(kind, type) else _of(kind)
+
+
+def _of(kind: Any) -> dict[str, Any]:
     (schema,), _ = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
     return schema
+
+
+@cache
+def _of_type(kind: type) -> dict[str, Any]:
+    """Found once: it looks into every record that this one is made of."""
+    return _of(kind)
 
 
 def components_of(kinds: Sequence[Any]) -> dict[str, Any]:
