@@ -6,6 +6,7 @@ import pytest
 
 from schemas.timestamps import DAY
 from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +47,7 @@ async def test_what_has_expired_is_no_balance(office: Office) -> None:
     await office.post(grants, body, status=400)
 
 
+@judged_before
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,7 @@ async def test_only_what_is_given_changes(office: Office) -> None:
     assert changed == made | {"name": "Acme Ltd", "email": None, "updated_at": changed["updated_at"]}
 
 
+@judged_before
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from tests.ingest_gateway.billing.conftest import Office
 from tests.ingest_gateway.billing.contract import assert_fits
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +127,7 @@ async def test_a_period_does_not_end_before_it_begins(office: Office) -> None:
         await office.patch(thing, {"period_start": "2026-11-02T00:00:00Z", "period_end": None})
 
 
+@judged_before
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from rating.ledger.once import KEPT
 from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +64,7 @@ async def test_a_key_is_kept_for_a_day(office: Office) -> None:
     assert len((await office.get("/v1/customers"))["customers"]) == 2
 
 
+@judged_before
 @pytest.mark.parametrize("key", ["", "k" * 256, "naïve"])
 async def test_a_key_that_is_none_is_refused(office: Office, key: str) -> None:
     """It says what one looks like."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +38,7 @@ async def test_a_plan_is_kept_as_it_was_given(office: Office) -> None:
     assert (await office.get("/v1/plans"))["plans"] == [made]
 
 
+@judged_before
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [

@@ -8,6 +8,7 @@ import pytest
 from tests.ingest_gateway.billing.conftest import Office
 from tests.ingest_gateway.billing.test_finalize import finalized
 from tests.ingest_gateway.billing.test_invoices import drafted
+from tests.rating.ledger.migrated import judged_before
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +36,7 @@ async def test_only_what_is_given_changes(office: Office, stranger: Office) -> N
     assert len(entries) == 2
 
 
+@judged_before
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -23,3 +23,7 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path, empty_ledger: P
         return f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
     url: str = request.getfixturevalue("postgresql").new_ledger()
     return url
+
+
+judged_before = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+"""For what is refused before a ledger is asked to keep it: which one that would have been makes no difference."""
