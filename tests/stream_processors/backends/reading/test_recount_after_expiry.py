@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from schemas.flush import Watermark
 from schemas.listing import Reject, RejectQuery
@@ -12,6 +13,9 @@ from schemas.timestamps import DAY, MINUTE
 from schemas.usage import UsageAnswer, UsageQuery, Window
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
 from tests.stream_processors.backends.reading.flushes import PARTITIONS, Flushes, home_of
+
+# How the answers travel makes no difference here.
+pytestmark = pytest.mark.parametrize("new_store", ["in_this_process", "of_shards"], indirect=True, scope="session")
 
 START = (NOW - DAY) // MINUTE * MINUTE
 METERS = [
