@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from random import SystemRandom
 
+import pytest
+
 from ingest_gateway.local.kafka_jars import Runtime
 from tests.broker.choice import Tell
 from tests.chaos.plan import KILLED, Kind
@@ -14,6 +16,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or SystemRandom().randrange(10**6))
 ORDERS = Orders(events=1_000_000, kills=20, zombies=1, seed=SEED, rate=8000)
 
 
+@pytest.mark.slow
 def test_every_event_counts_once_whatever_is_killed(tmp_path: Path, runtime: Runtime, tell_aloud: Tell) -> None:
     """Five kills -9 of each kind and a zombie: totals, each customer's sums, and the raw events equal what was sent."""
     tell_aloud(f"chaos: CHAOS_SEED={SEED} repeats it")

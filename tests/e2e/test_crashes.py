@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.server import KEY, Server, wait_until
 
@@ -112,6 +113,7 @@ def stored_events(server: Server) -> list[dict[str, Any]]:
             return events
 
 
+@pytest.mark.slow
 def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
     """20 kills while three producers send: usage, raw events and what was acked agree exactly."""
     chance = random.Random(7)

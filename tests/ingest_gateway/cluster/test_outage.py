@@ -54,6 +54,7 @@ def broker_address(mortal_broker: KafkaBroker) -> str:
     return mortal_broker.bootstrap
 
 
+@pytest.mark.slow
 def test_brokers_that_are_away_cost_refusals_and_nothing_else(
     installation: Installation, mortal_broker: KafkaBroker
 ) -> None:
