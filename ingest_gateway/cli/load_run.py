@@ -1,18 +1,16 @@
-"""`tallyhouse load`: sends a bounded load, shows how it goes, and proves that all of it was counted."""
+"""What `tallyhouse load` does: the load, its progress on the terminal, and the proof."""
 
 import asyncio
 import signal
 import time
-from typing import Annotated
 
-import typer
+import msgspec
 import uvloop
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from ingest_gateway.cli.api import Api
-from ingest_gateway.cli.connecting import AsJson, Key, Url, find_key, find_url
 from ingest_gateway.cli.printing import print_json
 from ingest_gateway.cli.proofs import print_proofs
 from ingest_gateway.load.client import Client, Plan
@@ -26,50 +24,48 @@ from schemas.ids import base36
 _REDRAW = 0.25
 
 
-def load(
-    events: Annotated[int, typer.Option("--events", min=1, max=90_000_000, help="Events to send at most.")] = 100_000,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after this long.")] = None,
-    batch: Annotated[
-        int, typer.Option("--batch", min=1, max=10_000, help="Events per post; 1 posts them bare.")
-    ] = 1000,
-    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Posts at a time.")] = 16,
-    rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second; else all it takes.")] = None,
-    customers: Annotated[int, typer.Option("--customers", min=1, max=10_000, help="The top one gets 35 %.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same events.")] = 1,
-    patience: Annotated[
-        float, typer.Option("--patience", help="Seconds to wait for one ack, and for the count.")
-    ] = 120,
-    only_send: Annotated[
-        bool, typer.Option("--only-send", help="Do not wait for the count, and prove nothing.")
-    ] = False,
-    url: Url = None,
-    key: Key = None,
-    as_json: AsJson = False,
-) -> None:
-    """Send load and prove that the usage equals what was sent; exit code 1 when it does not."""
-    target = parse_target(find_url(url), find_key(key))
-    shape = Shape(seed=seed, customers=customers)
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for."""
+
+    url: str
+    key: str
+    events: int
+    seconds: float | None
+    batch: int
+    connections: int
+    rate: float | None
+    customers: int
+    seed: int
+    patience: float
+    only_send: bool
+    as_json: bool
+
+
+def send_and_prove(order: Order) -> bool:
+    """Whether the usage equals what was sent."""
+    target = parse_target(order.url, order.key)
+    shape = Shape(seed=order.seed, customers=order.customers)
     run = base36(time.time_ns() // 1_000_000, 8)[-8:]
     truth = Truth(shape)
-    supply = Supply(Workload(shape, run), truth, batch=batch, now=_micros, events=events)
-    client = Client([target], supply, Plan(connections=connections, rate=rate, patience=patience), time.monotonic)
+    supply = Supply(Workload(shape, run), truth, batch=order.batch, now=_micros, events=order.events)
+    plan = Plan(connections=order.connections, rate=order.rate, patience=order.patience)
+    client = Client([target], supply, plan, time.monotonic)
     start = _micros()
-    with Api(find_url(url), target.api_key) as api:
+    with Api(order.url, target.api_key) as api:
         prepare_meters(api)
         sending = time.monotonic()
-        uvloop.run(_send(client, supply, seconds, quiet=as_json))
+        uvloop.run(_send(client, supply, order.seconds, quiet=order.as_json))
         summary = _summary(client, truth, time.monotonic() - sending) | {"run": run}
         proofs: tuple[MeterProof, ...] = ()
-        if not only_send:
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, patience=patience)
+        if not order.only_send:
+            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, patience=order.patience)
             summary["counted_per_second"] = client.tally.acked / (time.monotonic() - sending)
             proofs = prove(api, truth, run, start=start, end=_micros())
-    if as_json:
+    if order.as_json:
         print_json(summary | {"meters": [_proof_document(proof) for proof in proofs]})
     else:
         _print_proof(summary, proofs)
-    if any(proof.differences for proof in proofs):
-        raise typer.Exit(1)
+    return not any(proof.differences for proof in proofs)
 
 
 async def _send(client: Client, supply: Supply, seconds: float | None, *, quiet: bool) -> None:
