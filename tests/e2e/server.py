@@ -19,14 +19,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SERVE = ("ingest_gateway", "serve")
 KEY = "ak_live_endtoendtestendtoendtestendtoend00"
 PATIENCE = 60.0
+LONGEST_PAUSE = 0.2
 
 
 def wait_until(what: str, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
     """Wait for a condition, not for luck; say what did not come."""
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.02
     while not condition():
         assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        # Whoever is asked again and again has less time for what is waited for.
+        pause = min(1.2 * pause, LONGEST_PAUSE)
 
 
 def free_port() -> int:
