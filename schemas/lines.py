@@ -78,5 +78,5 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def to_balance(self) -> int:
-        """What goes to the customer's balance instead."""
+        """What finalizing puts on the customer's balance instead, for later invoices to use."""
         return max(0, -self.total)

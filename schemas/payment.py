@@ -8,8 +8,8 @@ from schemas.ids import AccountId
 from schemas.invoice import Invoice
 
 
-class PaymentMethod(StrEnum):
-    """By which way."""
+class GivenMethod(StrEnum):
+    """By which way money came in from outside."""
 
     BANK_TRANSFER = "bank_transfer"
     CARD = "card"
@@ -18,12 +18,24 @@ class PaymentMethod(StrEnum):
     OTHER = "other"
 
 
+class PaymentMethod(StrEnum):
+    """By which way an invoice was paid: one of those that are given, or out of the customer's own balance."""
+
+    BANK_TRANSFER = "bank_transfer"
+    CARD = "card"
+    CASH = "cash"
+    CHECK = "check"
+    OTHER = "other"
+    CUSTOMER_BALANCE = "customer_balance"
+    """Only finalizing pays so: a payment by hand would use what is not there."""
+
+
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
     """A payment to be recorded."""
 
     amount: int | None = None
     """None is what is due."""
-    method: PaymentMethod = PaymentMethod.OTHER
+    method: GivenMethod = GivenMethod.OTHER
     reference: str | None = None
     paid_at: int | None = None
     """None is now."""

@@ -11,6 +11,7 @@ from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus
 from schemas.money import to_major
+from schemas.public_invoice import PublicInvoice
 from schemas.quantity import to_text
 from schemas.timestamps import to_iso
 
@@ -25,7 +26,7 @@ _STYLE = (
 class PublicInvoices(Protocol):
     """Final invoices, for whoever knows their token."""
 
-    async def by_token(self, token: str) -> tuple[Invoice, Customer]:
+    async def by_token(self, token: str) -> PublicInvoice:
         """Raises NotFound."""
         ...
 
@@ -42,10 +43,10 @@ class InvoicePage:
 
     async def show(self, path: dict[str, str]) -> Reply:
         try:
-            invoice, customer = await self._invoices.by_token(path["token"])
+            found = await self._invoices.by_token(path["token"])
         except NotFound:
             return html(_page("No such invoice", "<p>There is no invoice at this address.</p>"), 404)
-        return html(_page(f"Invoice {invoice.number}", _body(invoice, customer)))
+        return html(_page(f"Invoice {found.invoice.number}", _body(found)))
 
 
 def _page(title: str, body: str) -> str:
@@ -56,18 +57,27 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _body(invoice: Invoice, customer: Customer) -> str:
+def _body(found: PublicInvoice) -> str:
+    invoice = found.invoice
     lines = "".join(_line(line, invoice.currency) for line in invoice.lines)
-    sums = "".join(_sum(name, amount, invoice.currency) for name, amount in _sums(invoice))
+    sums = "".join(_sum(name, amount, invoice.currency) for name, amount in _sums(invoice, found.balance_change))
     return (
         f'<p class="state">{escape(invoice.status.value)}</p>'
-        f"<p>{'<br>'.join(escape(text) for text in _addressed(customer))}</p>"
+        f"<p>{'<br>'.join(escape(text) for text in _addressed(found.customer))}</p>"
         f"<p>{'<br>'.join(escape(text) for text in _dates(invoice))}</p>"
-        f"{_text(invoice.description)}{_text(invoice.customer_memo)}"
+        f"{_text(_told(invoice))}{_text(invoice.description)}{_text(invoice.customer_memo)}"
         '<table><thead><tr><th>Description</th><th class="n">Quantity</th><th class="n">Unit price</th>'
         f'<th class="n">Amount</th></tr></thead><tbody>{lines}</tbody><tfoot>{sums}</tfoot></table>'
         f"{_text(invoice.footer)}"
     )
+
+
+def _told(invoice: Invoice) -> str | None:
+    """Whoever gets an invoice below zero asks what to do."""
+    if invoice.total >= 0:
+        return None
+    owed = _money(-invoice.total, invoice.currency)
+    return f"Nothing is to be paid. {owed} was put on the balance, which the next invoices are paid from."
 
 
 def _addressed(customer: Customer) -> list[str]:
@@ -81,7 +91,8 @@ def _addressed(customer: Customer) -> list[str]:
 
 
 def _dates(invoice: Invoice) -> Iterable[str]:
-    for name, at in (("Issued", invoice.finalized_at), ("Due", invoice.due_at), ("Paid", invoice.paid_at)):
+    ends = (("Due", invoice.due_at), ("Paid", invoice.paid_at)) if invoice.total >= 0 else ()
+    for name, at in (("Issued", invoice.finalized_at), *ends):
         if at is not None:
             yield f"{name}: {_day(at)}"
     if invoice.period_start is not None and invoice.period_end is not None:
@@ -92,15 +103,20 @@ def _day(at: int) -> str:
     return f"{to_iso(at)[:10]} (UTC)"
 
 
-def _sums(invoice: Invoice) -> Iterable[tuple[str, int]]:
+def _sums(invoice: Invoice, balance_change: int) -> Iterable[tuple[str, int]]:
     yield "Subtotal", invoice.subtotal
     if invoice.discount:
         yield "Discount", -invoice.discount
     for tax in invoice.taxes:
         yield f"{tax.name} {to_text(tax.percent)} % on {_money(tax.base, invoice.currency)}", tax.amount
     yield "Total", invoice.total
-    if invoice.paid:
-        yield "Paid", -invoice.paid
+    used = max(0, -balance_change)
+    if used:
+        yield "Paid from the balance", -used
+    if invoice.paid > used:
+        yield "Paid", used - invoice.paid
+    if balance_change > 0:
+        yield "Put on the balance", balance_change
     if invoice.credited:
         yield "Credited", -invoice.credited
     if invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE):

@@ -5,16 +5,16 @@ import msgspec
 from ingest_gateway.api.answers import Success
 from ingest_gateway.api.query import to_moment
 from ingest_gateway.billing.invoice_documents import OneInvoice
-from schemas.payment import NewPayment, Payment, PaymentMethod
+from schemas.payment import GivenMethod, NewPayment, Payment, PaymentMethod
 from schemas.texts import Moment, Name, PositiveCents
 from schemas.timestamps import to_iso
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A payment that came in; without an amount, of all that is due."""
+    """A payment that came in; without an amount, of all that is due. What the customer is owed is used by itself."""
 
     amount_cents: PositiveCents | None = None
-    method: PaymentMethod = PaymentMethod.OTHER
+    method: GivenMethod = GivenMethod.OTHER
     reference: Name | None = None
     paid_at: Moment | None = None
 

@@ -36,6 +36,12 @@ def credit(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -
     Tax is that of all credited so far less that of what was credited before: the notes of a whole invoice come to
     its tax to the cent.
     """
+    if invoice.total <= 0:
+        raise Conflict(
+            f"invoice {invoice.id} comes to {invoice.total} minor units: it asks for nothing, so there is nothing to "
+            "take back; what it got wrong is for another invoice, with lines of either sign",
+            code="NOTHING_TO_CREDIT",
+        )
     credited = _credited(before)
     sums = [credited.get(line.id, 0) for line in invoice.lines]
     left = [taxable(line) - gone for line, gone in zip(invoice.lines, sums, strict=True)]

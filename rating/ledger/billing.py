@@ -1,6 +1,6 @@
 """Billing in the ledger: which turns are due, and keeping what they ask for, each once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -92,14 +92,11 @@ def keep_bills(work: Work, bills: Sequence[Bill], acceptance: Acceptance) -> Kep
     return Kept(taken=taken, invoices=(*_finished(work, made[: len(asked)]), *made[len(asked) :]))
 
 
-def _finished(work: Work, drafts: Sequence[Invoice]) -> Iterator[Invoice]:
-    """Final, where the account wants that. One below nothing stays a draft, for somebody to decide on."""
-    ready = [draft.id for draft in drafts if draft.total >= 0]
-    if ready and settings_of(work.connection, work.account).auto_finalize:
-        final = {invoice.id: invoice for invoice in finalize_invoices(work, ready)}
-        yield from (final.get(draft.id, draft) for draft in drafts)
-    else:
-        yield from drafts
+def _finished(work: Work, drafts: Sequence[Invoice]) -> Sequence[Invoice]:
+    """Final, where the account wants that."""
+    if drafts and settings_of(work.connection, work.account).auto_finalize:
+        return finalize_invoices(work, [draft.id for draft in drafts])
+    return drafts
 
 
 def _row(work: Work, bill: Bill, invoice_id: str | None) -> dict[str, object]:

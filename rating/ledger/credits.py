@@ -1,4 +1,4 @@
-"""Credit grants in the ledger, and what they come to."""
+"""Credit grants in the ledger, and what a customer has together with what is owed to it."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rating.ledger.balances import purses_of
 from rating.ledger.customers import customer_of
 from rating.ledger.database import Database
 from rating.ledger.subscription_rows import subscription_of
@@ -16,7 +17,7 @@ from schemas.credit import CreditGrant, NewCreditGrant
 from schemas.customer import Balance
 from schemas.errors import Invalid
 from schemas.ids import AccountId
-from schemas.money import EXACT
+from schemas.money import EXACT, to_major
 from schemas.quantity import to_text
 from schemas.timestamps import to_micros
 
@@ -39,7 +40,7 @@ class SqlCredits:
 
         def select(connection: sa.Connection) -> Sequence[Balance]:
             customer_of(connection, account, customer_id)
-            return balances_of(connection, customer_id, now)
+            return balances_of(connection, account, customer_id, now)
 
         return await self._database.read(select)
 
@@ -66,11 +67,14 @@ def grant_credit(work: Work, subscription_id: str, new: NewCreditGrant) -> Credi
     return grant
 
 
-def balances_of(connection: sa.Connection, customer_id: str, now: int) -> Sequence[Balance]:
-    """Nothing is drawn from grants yet: what is left is what was given."""
+def balances_of(connection: sa.Connection, account: AccountId, customer_id: str, now: int) -> Sequence[Balance]:
+    """What is owed to the customer adds to its grants, of which nothing is drawn yet: all that was given is left."""
+    sums = dict[tuple[bool, str], Decimal]()
+    for (_, currency), minor in purses_of(connection, account, [customer_id]).items():
+        if minor:
+            sums[False, currency.lower()] = to_major(minor, currency)
     lasting = credit_grants.c.expires_at.is_(None) | (credit_grants.c.expires_at > now)
     found = sa.select(credit_grants).where(credit_grants.c.customer_id == customer_id, lasting)
-    sums = dict[tuple[bool, str], Decimal]()
     for row in connection.execute(found):
         key = not row.is_currency, row.denomination
         sums[key] = EXACT.add(sums.get(key, Decimal(0)), Decimal(row.amount))

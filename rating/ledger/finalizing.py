@@ -6,43 +6,57 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec.structs import replace
 
+from rating.core.balance import movements
 from rating.core.invoice_lifecycle import Step, after
 from rating.core.local_time import days_later
+from rating.ledger.balances import move, purses_of
 from rating.ledger.billing_settings import settings_of
 from rating.ledger.customers import customers_of
 from rating.ledger.invoice_rows import invoice_values, invoices_of, without_lines
 from rating.ledger.invoice_tables import invoices
-from rating.ledger.sequences import Numbers, hold
+from rating.ledger.sequences import hold
 from rating.ledger.work import Change, Work
 from schemas.billing_settings import BillingSettings
 from schemas.customer import Customer
 from schemas.errors import Conflict
 from schemas.invoice import Invoice
 
-_WRITTEN = ("status", "number", "public_token", "days_until_due", "due_at", "finalized_at", "paid_at", "updated_at")
+_WRITTEN = (
+    *("status", "number", "public_token", "days_until_due", "due_at", "paid"),
+    *("finalized_at", "paid_at", "updated_at"),
+)
 _TIME = 9
 """An id's first letters tell when it was made; the other sixteen cannot be guessed."""
 
 
 def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
-    """Its figures are those that the draft shows. One of nothing is paid at once: no payment will ever come.
+    """Its figures are those that the draft shows, and its customer's balance is used for it.
 
-    Raises NotFound, or Conflict where it is no draft, has no lines, or would ask for less than nothing.
+    What asks for nothing then is paid at once: no payment will ever come. Below zero, the rest is put on the balance.
+    Raises NotFound, or Conflict where it is no draft or has no lines.
     """
     return finalize_invoices(work, [invoice_id])[0]
 
 
 def finalize_invoices(work: Work, invoice_ids: Iterable[str]) -> list[Invoice]:
-    """The same of many, each once, numbered in their order; all or none."""
+    """The same of many, each once, numbered and paid from balances in their order; all or none."""
+    # Whoever finalizes for this account waits here until the one before has committed its entries. So the balances
+    # that are read below are all there is, and nobody uses them a second time.
     numbers = hold(work, "invoice")
     drafts = invoices_of(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
     for draft in drafts:
         _check(draft)
     settings = settings_of(work.connection, work.account)
     customers = customers_of(work.connection, work.account, (draft.customer_id for draft in drafts))
-    final = [_finalized(work, draft, customers[draft.customer_id], settings, numbers) for draft in drafts]
+    moved = movements(drafts, purses_of(work.connection, work.account, customers))
+    ready = [_with_due_date(work.now, draft, customers[draft.customer_id], settings) for draft in drafts]
+    final = [
+        _finalized(work, draft, numbers.next(settings.invoice_prefix), used=max(0, -amount))
+        for draft, amount in zip(ready, moved, strict=True)
+    ]
     numbers.keep(work)
     _write(work, final)
+    move(work, final, moved)
     pairs = zip(drafts, final, strict=True)
     noted = [Change(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
     work.note_all("invoice.finalize", noted)
@@ -55,23 +69,19 @@ def _check(draft: Invoice) -> None:
         raise Conflict(
             f"invoice {draft.id} has no lines: add what is to be paid, or delete it", code="INVOICE_HAS_NO_LINES"
         )
-    if draft.total < 0:
-        raise Conflict(
-            f"invoice {draft.id} comes to {draft.total} minor units, and an invoice never asks for less than nothing: "
-            "take off a line, or leave what is owed to the customer for the next one",
-            code="NEGATIVE_TOTAL",
-        )
 
 
-def _finalized(work: Work, draft: Invoice, customer: Customer, settings: BillingSettings, numbers: Numbers) -> Invoice:
+def _finalized(work: Work, draft: Invoice, number: str, *, used: int) -> Invoice:
     status = after(draft.status, Step.FINALIZE, draft.id)
+    is_settled = draft.total <= used
     return replace(
-        _with_due_date(work.now, draft, customer, settings),
-        number=numbers.next(settings.invoice_prefix),
+        draft,
+        number=number,
         public_token=work.new_id()[_TIME:] + work.new_id()[_TIME:],
-        status=status if draft.total else after(status, Step.PAY, draft.id),
+        status=after(status, Step.PAY, draft.id) if is_settled else status,
+        paid=used,
         finalized_at=work.now,
-        paid_at=None if draft.total else work.now,
+        paid_at=work.now if is_settled else None,
         updated_at=max(work.now, draft.updated_at),
     )
 

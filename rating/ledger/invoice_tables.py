@@ -138,3 +138,17 @@ credit_notes = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("account_id", "number"),
 )
+
+# What invoices below zero left for their customers, and what others used of it; the sum of a customer's is the balance.
+balance_entries = sa.Table(
+    "balance_entries",
+    metadata,
+    sa.Column("id", sa.String(25), primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("customer_id", sa.ForeignKey("customers.id"), nullable=False),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id"), nullable=False, unique=True),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("amount", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("ix_balance_entries_customer_id_currency", "customer_id", "currency"),
+)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from rating.ledger.balances import moved_by
 from rating.ledger.customers import customer_of
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoice
@@ -15,12 +16,12 @@ from rating.ledger.pages import newest_first
 from rating.ledger.settling import give_up_invoice, pay_invoice, payments_of, void_invoice
 from rating.ledger.work import Works
 from schemas.act import Act, Done
-from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
 from schemas.listing import Page
 from schemas.payment import NewPayment, Paid, Payment
+from schemas.public_invoice import PublicInvoice
 
 _EXACT = ("customer_id", "subscription_id", "status", "number")
 
@@ -73,7 +74,7 @@ class SqlInvoices:
         """Raises NotFound."""
         return await self._database.glance(lambda connection: invoice_of(connection, account, invoice_id))
 
-    async def by_token(self, token: str) -> tuple[Invoice, Customer]:
+    async def by_token(self, token: str) -> PublicInvoice:
         """A final invoice, whosever it is, for whoever knows its address. Raises NotFound."""
         return await self._database.read(lambda connection: _public(connection, token))
 
@@ -82,12 +83,16 @@ class SqlInvoices:
         return await self._database.read(lambda connection: _page(connection, query))
 
 
-def _public(connection: sa.Connection, token: str) -> tuple[Invoice, Customer]:
+def _public(connection: sa.Connection, token: str) -> PublicInvoice:
     row = connection.execute(sa.select(invoices).where(invoices.c.public_token == token)).one_or_none()
     if row is None:
         raise NotFound("there is no invoice at this address")
     (invoice,) = with_lines(connection, [row])
-    return invoice, customer_of(connection, invoice.account, invoice.customer_id)
+    return PublicInvoice(
+        invoice=invoice,
+        customer=customer_of(connection, invoice.account, invoice.customer_id),
+        balance_change=moved_by(connection, invoice.id),
+    )
 
 
 def _page(connection: sa.Connection, query: InvoiceQuery) -> Page:

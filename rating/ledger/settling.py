@@ -88,7 +88,7 @@ def _record(work: Work, invoice_id: str, amount: int, new: NewPayment) -> Paymen
         account=work.account,
         invoice_id=invoice_id,
         amount=amount,
-        method=new.method,
+        method=PaymentMethod(new.method),
         reference=new.reference,
         paid_at=work.now if new.paid_at is None else new.paid_at,
         created_at=work.now,

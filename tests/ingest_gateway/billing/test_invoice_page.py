@@ -68,3 +68,25 @@ async def test_other_addresses_show_nothing(office: Office) -> None:
         assert (reply.status_code, "There is no invoice" in reply.text) == (404, True)
     assert (await office.client.post(path)).status_code == 405
     assert (await office.client.head(path)).status_code == 200
+
+
+async def test_below_zero_nothing_is_to_be_paid(office: Office) -> None:
+    """It says where the amount is; no date by which to pay, and none of a payment."""
+    invoice = await finalized(office, {"unit_amount_cents": -1600})
+    page = (await office.client.get(_path(invoice["public_invoice_url"]))).text
+    assert "Nothing is to be paid. 16.00 USD was put on the balance" in page
+    assert 'Total</td><td class="n">-16.00 USD' in page
+    assert 'Put on the balance</td><td class="n">16.00 USD' in page
+    assert not any(word in page for word in ("Due:", "Paid:", "To be paid"))
+
+
+async def test_what_the_balance_paid_is_told_beside_other_payments(office: Office) -> None:
+    """Each with its own sum, and what is left."""
+    customer = (await finalized(office, {"unit_amount_cents": -1600}))["customer_id"]
+    invoice = await finalized(office, {"unit_amount_cents": 2000}, customer_id=customer)
+    await step(office, invoice, "pay", {"amount_cents": 100})
+    page = (await office.client.get(_path(invoice["public_invoice_url"]))).text
+    assert 'Paid from the balance</td><td class="n">-16.00 USD' in page
+    assert 'Paid</td><td class="n">-1.00 USD' in page
+    assert 'To be paid</td><td class="n">3.00 USD' in page
+    assert "Nothing is to be paid" not in page

@@ -106,8 +106,9 @@ def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, act: Act) -> No
     """A run that goes on after an invoice was refused still numbers without gap."""
 
     def run(work: Work) -> int:
-        for amount in (5, -5, 5, -5, 5):
-            draft = draft_invoice(work, NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=amount),)))
+        line = NewLine(unit_amount=5)
+        for lines in ((line,), (), (line,), (), (line,)):
+            draft = draft_invoice(work, NewInvoice(customer_id=customer.id, lines=lines))
             try:
                 finalize_invoice(work, draft.id)
             except Refused:

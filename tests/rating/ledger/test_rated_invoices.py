@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from rating.core.charge import charge
 from rating.core.lines import charge_lines
@@ -150,11 +151,26 @@ def test_amounts_of_a_run_may_be_larger_than_a_request_s(run: Run) -> None:
 
 def test_one_that_cannot_be_stops_all(run: Run) -> None:
     """Nothing of a batch is finalized, and no number is gone, where any of it is refused."""
-    drafts = run.change(lambda work: draft_invoices(work, [run.new(), run.new(NewLine(unit_amount=-1)), run.new()]))
-    with pytest.raises(Conflict, match="less than nothing"):
+    drafts = run.change(lambda work: draft_invoices(work, [run.new(), replace(run.new(), lines=()), run.new()]))
+    with pytest.raises(Conflict, match="has no lines"):
         run.change(lambda work: finalize_invoices(work, [draft.id for draft in drafts]))
     (only,) = run.change(lambda work: finalize_invoices(work, [drafts[2].id]))
     assert only.number == "INV-0001"
+
+
+def test_many_at_once_use_a_balance_in_their_order(run: Run) -> None:
+    """Never more than there is when their turn comes: what a later one leaves is for those after it."""
+
+    def bill(work: Work) -> list[Invoice]:
+        drafts = draft_invoices(work, [run.new(NewLine(unit_amount=amount)) for amount in (50, -120, 100, 30, 5)])
+        return finalize_invoices(work, [draft.id for draft in drafts])
+
+    final = run.change(bill)
+    assert [(invoice.paid, invoice.due) for invoice in final] == [(0, 50), (0, 0), (100, 0), (20, 10), (0, 5)]
+    assert [invoice.status is InvoiceStatus.PAID for invoice in final] == [False, True, True, False, False]
+    kept = asyncio.run(run.ledger.invoices.get(run.act.account, final[3].id))
+    assert kept == final[3]
+    assert asyncio.run(run.ledger.credits.balances(run.act.account, run.customer)) == []
 
 
 def test_no_invoices_are_no_mistake(run: Run) -> None:

@@ -10,6 +10,7 @@ from rating.runs.auditing import audit
 from rating.runs.upcoming import upcoming
 from schemas.audit import AuditQuery
 from schemas.billing_settings import LateUsage
+from schemas.customer import Balance
 from schemas.errors import Conflict
 from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus
 from schemas.invoice_run import Upcoming
@@ -98,7 +99,7 @@ async def test_it_costs_what_the_period_cost(books: Books) -> None:
 
 
 async def test_what_is_less_now_is_a_credit(books: Books) -> None:
-    """An invoice that comes to less than nothing by it stays a draft."""
+    """An invoice that comes to less than nothing by it is final like any other, and the next one is paid from it."""
     await books.offer(PLAIN)
     await books.decide(auto_finalize=True)
     one = await books.subscribe(start=START)
@@ -107,7 +108,14 @@ async def test_what_is_less_now_is_a_credit(books: Books) -> None:
     books.use(one, START, -400)
     assert (await books.run(SECOND)).below_zero == 1
     credit = (await books.invoices(one))[-1]
-    assert (credit.status, late_of(credit)) == (InvoiceStatus.DRAFT, {f"usage:tokens{LATE}": -60})
+    assert (credit.status, late_of(credit)) == (InvoiceStatus.PAID, {f"usage:tokens{LATE}": -60})
+    assert await books.ledger.credits.balances(one.account, one.customer_id) == [
+        Balance(denomination="usd", is_currency=True, amount=Decimal("0.60"))
+    ]
+    books.use(one, SECOND, 1000)
+    await books.run(THIRD)
+    using = (await books.invoices(one))[-1]
+    assert (using.status, using.total, using.paid, using.due) == (InvoiceStatus.OPEN, 150, 60, 90)
     await check_audits(books)
 
 

@@ -106,7 +106,7 @@ async def test_a_dry_run_keeps_nothing(books: Books) -> None:
 
 
 async def test_an_account_may_have_them_finalized(books: Books) -> None:
-    """Numbered without gap; one that comes to less than nothing stays a draft, for somebody to decide on."""
+    """Numbered without gap, and counted: those that come to less than nothing leave their rest to the customer."""
     await books.offer()
     await books.offer(replace(PRO, code="light", usage_prices=(), fixed_fees=PRO.fixed_fees[:1]))
     await books.decide(auto_finalize=True)
@@ -117,11 +117,13 @@ async def test_an_account_may_have_them_finalized(books: Books) -> None:
     now = Cancellation(cancel_mode=ChangeTiming.NOW, cancel_now_prepaid_refund_policy=Refund.PRORATE)
     await books.ledger.subscriptions.cancel(act, leaving.id, now)
     summary = await books.run(FIRST)
-    assert (summary.invoices, summary.finalized, summary.below_zero) == (2, 1, 1)
+    assert (summary.invoices, summary.finalized, summary.below_zero) == (2, 2, 1)
     numbers = sorted(invoice.number for invoice in await books.invoices() if invoice.number is not None)
-    assert numbers == ["INV-0001", "INV-0002", "INV-0003"]
+    assert numbers == ["INV-0001", "INV-0002", "INV-0003", "INV-0004"]
     told = {invoice.status: lines_of(invoice) for invoice in await books.invoices(leaving)}
-    assert told == {InvoiceStatus.OPEN: {"fixed:seat": 1700}, InvoiceStatus.DRAFT: {"refund:seat": -1600}}
+    assert told == {InvoiceStatus.OPEN: {"fixed:seat": 1700}, InvoiceStatus.PAID: {"refund:seat": -1600}}
+    (balance,) = await books.ledger.credits.balances(leaving.account, leaving.customer_id)
+    assert (balance.denomination, balance.amount) == ("usd", 16)
     assert all(invoice.status is InvoiceStatus.OPEN for invoice in await books.invoices(staying))
 
 

@@ -1,0 +1,80 @@
+"""What invoices put on balances and use of them: in order, and never more than there is."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.core.balance import Purse, movements, purse_of
+from schemas.errors import Invalid
+from schemas.ids import AccountId
+from schemas.invoice import CollectionMethod, Invoice
+from schemas.money import LARGEST_MINOR
+
+CUSTOMERS, CURRENCIES = ("ann", "bob"), ("EUR", "USD")
+PURSES = st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from(CURRENCIES))
+AMOUNTS = st.integers(-1_000, 1_000)
+
+
+def _invoice(purse: Purse, total: int) -> Invoice:
+    customer, currency = purse
+    return Invoice(
+        id="invoice",
+        account=AccountId("account"),
+        customer_id=customer,
+        subscription_id=None,
+        currency=currency,
+        collection_method=CollectionMethod.SEND_INVOICE,
+        days_until_due=None,
+        due_at=None,
+        description=None,
+        customer_memo=None,
+        footer=None,
+        metadata={},
+        discount_asked=None,
+        total=total,
+        period_start=None,
+        period_end=None,
+        lines=(),
+        created_at=0,
+        updated_at=0,
+    )
+
+
+INVOICES = st.lists(st.builds(_invoice, PURSES, AMOUNTS), max_size=30)
+BALANCES = st.dictionaries(PURSES, st.integers(0, 1_500))
+
+
+@given(INVOICES, BALANCES)
+def test_no_balance_is_ever_below_zero(invoices: Sequence[Invoice], balances: dict[Purse, int]) -> None:
+    """After each invoice: it uses all that it can, and adds all that it leaves; nothing is lost, nothing made."""
+    left = {purse: balances.get(purse, 0) for purse in map(purse_of, invoices)}
+    for invoice, moved in zip(invoices, movements(invoices, balances), strict=True):
+        before = left[purse_of(invoice)]
+        left[purse_of(invoice)] += moved
+        assert left[purse_of(invoice)] >= 0
+        if invoice.total <= 0:
+            assert moved == -invoice.total
+        else:
+            assert -moved == min(before, invoice.total)
+
+
+@given(INVOICES, BALANCES, PURSES)
+def test_each_balance_is_moved_by_its_own_invoices(
+    invoices: Sequence[Invoice], balances: dict[Purse, int], purse: Purse
+) -> None:
+    """Other customers, and other currencies of the same one, change nothing."""
+    of_all = movements(invoices, balances)
+    own = [invoice for invoice in invoices if purse_of(invoice) == purse]
+    alone = movements(own, {purse: balances.get(purse, 0)})
+    assert alone == [moved for invoice, moved in zip(invoices, of_all, strict=True) if purse_of(invoice) == purse]
+
+
+def test_a_balance_is_no_more_than_a_ledger_holds() -> None:
+    """To the last cent, and not beyond."""
+    purse = "ann", "USD"
+    full = {purse: LARGEST_MINOR - 1}
+    assert movements([_invoice(purse, -1)], full) == [1]
+    with pytest.raises(Invalid, match="more than a ledger holds"):
+        movements([_invoice(purse, -1), _invoice(purse, -1)], full)
