@@ -110,7 +110,7 @@ class CustomerSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of a customer's credit in one denomination."""
+    """What is left of a customer's credit in one denomination, with what is owed to the customer in it."""
 
     denomination: str
     """A currency code in lower case, or a pricing unit's code."""

@@ -21,7 +21,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     invoices: int
     finalized: int
     below_zero: int
-    """Invoices that come to less than nothing: final, the rest is on the customer's balance."""
+    """Invoices that come to less than nothing: once final, they leave their rest on the customer's balance."""
     held: int = 0
     """Drafts of late usage alone, for somebody to decide on."""
     totals: dict[str, int]

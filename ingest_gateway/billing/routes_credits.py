@@ -47,7 +47,7 @@ class CreditRoutes:
 
     def endpoints(self) -> list[Endpoint]:
         grants = About("Grant a customer credit", takes=NewCreditGrant, gives=OneCreditGrant, status=201)
-        balances = About("List what is left of a customer's credit", gives=Balances)
+        balances = About("List what is left of a customer's credit, with what is owed to the customer", gives=Balances)
         return [
             Endpoint("POST", "/v1/subscriptions/{id}/credit-grants", Scope.ADMIN, self.grant, grants),
             Endpoint("GET", "/v1/customers/{id}/balances", Scope.READ, self.balances, balances),

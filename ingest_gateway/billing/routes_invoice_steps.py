@@ -28,7 +28,10 @@ class InvoiceStepRoutes:
 
     def endpoints(self) -> list[Endpoint]:
         admin = Scope.ADMIN
-        finalizes = About("Finalize a draft: it gets its number, and never changes again", gives=OneInvoice)
+        finalizes = About(
+            "Finalize a draft: it gets its number, is paid from the customer's balance, and never changes again",
+            gives=OneInvoice,
+        )
         voids = About("Void an invoice that nobody has to pay", gives=OneInvoice)
         gives_up = About("Mark an invoice as uncollectible", gives=OneInvoice)
         pays = About(

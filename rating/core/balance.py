@@ -6,7 +6,7 @@ from schemas.invoice import Invoice
 from schemas.money import fitting
 
 Purse = tuple[str, str]
-"""A customer and a currency: one balance, which pays nothing in another."""
+"""A customer and a currency: one balance, which pays nothing in another currency."""
 
 
 def purse_of(invoice: Invoice) -> Purse:
