@@ -40,8 +40,8 @@ def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
 
 def finalize_invoices(work: Work, invoice_ids: Iterable[str]) -> list[Invoice]:
     """The same of many, each once, numbered and paid from balances in their order; all or none."""
-    # Whoever finalizes for this account waits here until the one before has committed its entries. So the balances
-    # that are read below are all there is, and nobody uses them a second time.
+    # Whoever finalizes for this account waits here until the one before has committed its entries: the balances
+    # that are read from here on are all there is, and nobody uses them a second time.
     numbers = hold(work, "invoice")
     drafts = invoices_of(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
     for draft in drafts:

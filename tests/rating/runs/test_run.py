@@ -123,7 +123,7 @@ async def test_an_account_may_have_them_finalized(books: Books) -> None:
     told = {invoice.status: lines_of(invoice) for invoice in await books.invoices(leaving)}
     assert told == {InvoiceStatus.OPEN: {"fixed:seat": 1700}, InvoiceStatus.PAID: {"refund:seat": -1600}}
     (balance,) = await books.ledger.credits.balances(leaving.account, leaving.customer_id)
-    assert (balance.denomination, balance.amount) == ("usd", 16)
+    assert (balance.denomination, balance.amount) == ("usd", Decimal(16))
     assert all(invoice.status is InvoiceStatus.OPEN for invoice in await books.invoices(staying))
 
 
