@@ -23,6 +23,10 @@ _NEVER = 7 * 24 * 3600.0
 """Partitions may stand full for as long as the store is down. A worker that gave up its membership over that would
 not come back: it rejoins only when it fetches."""
 
+_LOOK_MILLISECONDS = 5_000
+"""How often it asks which partitions there are. A broker that has just come back may not know them yet when it is asked
+to hand them out, and hands out none: the next look finds them. The client's own measure is five minutes."""
+
 _QUEUE = 4096
 """Frames between Faust's fetcher and us. We take each one at once, so it is all but empty."""
 
@@ -142,6 +146,7 @@ def _configuration(settings: StreamSettings) -> dict[str, Any]:
         "broker_max_poll_records": settings.fetch_frames,
         "consumer_max_fetch_size": settings.fetch_bytes,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": _LOOK_MILLISECONDS,
         "stream_buffer_maxsize": _QUEUE,
         # Waiting for acknowledgements before a revocation is ours to do, and bounded.
         "stream_wait_empty": False,

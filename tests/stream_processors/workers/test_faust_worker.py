@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from msgspec.structs import replace
 
 from ingest_gateway.local.kafka_broker import KafkaBroker
 from schemas.flush import Table
 from schemas.frame import NewFrame
+from stream_processors.backends.log.kafka_topic import Topic, create_topic
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.workers.faust_worker import FaustWorker
 from tests.factories import NOW, make_event, make_meter
@@ -165,6 +168,32 @@ async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, top
                 return (await worker.partitions())[0].next_offset == counting.kafka.end_offset(0)
 
             await until(other_is_counted)
+
+
+async def test_partitions_that_nobody_told_of_at_first_are_taken_soon(real_broker: str, topic_name: TopicNames) -> None:
+    """Brokers that have just come back may not know a topic yet: a worker that was given nothing looks again."""
+    async with kafka_counting(real_broker, topic_name()) as counting:
+        later = topic_name()
+        counting.stream = replace(counting.stream, topic=later)
+        async with counting.working() as worker:
+            await until(lambda: _has_members(counting))
+            assert await worker.partitions() == []
+            topic = Topic(name=later, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1)
+            await create_topic(counting.stream.cluster, topic)
+            await owning(worker, PARTITIONS)
+
+
+async def _has_members(counting: KafkaCounting) -> bool:
+    """Whether somebody has joined the group, and was given what there was."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=counting.stream.cluster.servers)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_consumer_groups([counting.stream.group])
+    except GroupCoordinatorNotAvailableError:
+        return False
+    finally:
+        await admin.close()
+    return bool(answer.groups[0][2] == "Stable")
 
 
 async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaBroker, topic_name: TopicNames) -> None:
