@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ingest_gateway.load.latency import Latencies
 from tests.bench.connection import Connection
 from tests.bench.figures import Figure, TotalsDiffer
@@ -13,31 +15,42 @@ from tests.bench.generator import finish, start
 from tests.e2e.server import Server
 
 CLIENTS = 50
-THINK_SECONDS = 0.1
-"""Between two requests of a client, on average: together they ask some four hundred times a second."""
+SELDOM, OFTEN = 1.0, 0.1
+"""Seconds between two requests of a client, on average: together they ask fifty times a second, or some 450 times."""
 
 EVENTS_A_SECOND = 50_000
 _TARGETS = {"GET": 10.0, "PATCH": 25.0}
 """Milliseconds."""
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How long, and how often."""
+
+    seconds: float
+    think: float
+
+
 def measure(data: Path, seconds: float) -> list[Figure]:
     """Customers and invoices, one at a time: by themselves, and while events flow in at a fixed rate."""
     with Server(data, log_level="warning") as server:
         things = _furnish(server)
-        alone = _told(server, things, seconds)
-        words = (f"--rate={EVENTS_A_SECOND}", f"--seconds={seconds + 5}", f"--events={90_000_000}", "--only-send")
+        alone = _told(server, things, seconds, OFTEN)
+        words = (f"--rate={EVENTS_A_SECOND}", f"--seconds={2 * seconds + 5}", f"--events={90_000_000}", "--only-send")
         loading = start(server.url, *words)
-        beside = _told(server, things, seconds)
+        seldom, often = (_told(server, things, seconds, think) for think in (SELDOM, OFTEN))
         load = finish(loading)
         server.stop()
-    return [*_figures("", alone, {}), *_figures(", 50 k events/s", beside, _TARGETS, load=load)]
+    return [
+        *_figures("450 requests/s", alone, {}),
+        *_figures("50 requests/s beside 50 k events/s", seldom, _TARGETS, load=load),
+        *_figures("450 requests/s beside 50 k events/s", often, _TARGETS, load=load),
+    ]
 
 
-def _told(server: Server, things: list[tuple[str, str]], seconds: float) -> dict[str, Latencies]:
+def _told(server: Server, things: list[tuple[str, str]], seconds: float, think: float) -> dict[str, Latencies]:
     """How long each took, by method. What was written last must be there."""
     told = {"GET": Latencies(), "PATCH": Latencies()}
-    written = asyncio.run(_ask(server.port, things, seconds, told))
+    written = asyncio.run(_ask(server.port, things, Pace(seconds=seconds, think=think), told))
     for (customer, _), last in zip(things, written, strict=True):
         kept = server.get(f"/v1/customers/{customer}")["customer"]["metadata"]
         if kept != {"n": str(last)}:
@@ -45,10 +58,10 @@ def _told(server: Server, things: list[tuple[str, str]], seconds: float) -> dict
     return told
 
 
-def _figures(beside: str, told: dict[str, Latencies], targets: dict[str, float], **details: Any) -> list[Figure]:
+def _figures(how: str, told: dict[str, Latencies], targets: dict[str, float], **details: Any) -> list[Figure]:
     return [
         Figure(
-            name=f"billing API: {what} p99 at 50 clients{beside}",
+            name=f"50 clients, {how}: {what} p99",
             value=told[method].percentile(99) * 1000,
             unit="ms",
             target=targets.get(method),
@@ -70,18 +83,18 @@ def _furnish(server: Server) -> list[tuple[str, str]]:
     return things
 
 
-async def _ask(port: int, things: list[tuple[str, str]], seconds: float, told: dict[str, Latencies]) -> list[int]:
-    until = time.monotonic() + seconds
-    return await asyncio.gather(*(_client(port, thing, until, told) for thing in things))
+async def _ask(port: int, things: list[tuple[str, str]], pace: Pace, told: dict[str, Latencies]) -> list[int]:
+    return await asyncio.gather(*(_client(port, thing, pace, told) for thing in things))
 
 
-async def _client(port: int, thing: tuple[str, str], until: float, told: dict[str, Latencies]) -> int:
+async def _client(port: int, thing: tuple[str, str], pace: Pace, told: dict[str, Latencies]) -> int:
     """Three reads, then a write, over one connection; what it wrote last."""
     connection = await Connection.open(port)
     customer, invoice = thing
     chance = random.Random(customer)  # Fifty that ask at the same moment, over and over, are one client.
     number = written = 0
-    await asyncio.sleep(chance.uniform(0, THINK_SECONDS))
+    until = time.monotonic() + pace.seconds
+    await asyncio.sleep(chance.uniform(0, pace.think))
     while time.monotonic() < until:
         number += 1
         wanted: tuple[str, str, Any] = ("GET", f"/v1/customers/{customer}", None)
@@ -93,6 +106,6 @@ async def _client(port: int, thing: tuple[str, str], until: float, told: dict[st
         began = time.perf_counter()
         await connection.ask(*wanted)
         told[wanted[0]].add(time.perf_counter() - began)
-        await asyncio.sleep(chance.uniform(0, 2 * THINK_SECONDS))
+        await asyncio.sleep(chance.uniform(0, 2 * pace.think))
     connection.close()
     return written
