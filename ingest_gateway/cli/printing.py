@@ -5,20 +5,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 Row = Mapping[str, Any]
 
+_WIDEST = 1_000_000
+
 
 def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, nothing: str = "nothing there") -> None:
-    """The given columns of all rows; as JSON, the rows whole."""
+    """The given columns of all rows; as JSON, the rows whole. One row that is wider than the screen stands upright."""
     if as_json:
         print_json(rows)
         return
     if not rows:
         Console(stderr=True).print(nothing)
         return
+    console = Console(soft_wrap=True)
+    table = _table(rows, columns)
+    unbounded = console.options.update(max_width=_WIDEST)
+    if len(rows) == 1 and Measurement.get(console, unbounded, table).maximum > console.width:
+        table = _upright({column: rows[0].get(column) for column in columns})
+    console.print(table)
+
+
+def print_fields(document: Row, *, as_json: bool) -> None:
+    """One thing, a field a line; as JSON, as it came."""
+    if as_json:
+        print_json(document)
+    else:
+        Console(soft_wrap=True).print(_upright(document))
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         cells = [cell(row.get(column)) for row in rows]
@@ -26,21 +46,17 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, no
         least = max(map(len, cells)) if place == 0 else None
         table.add_column(column.replace("_", " "), min_width=least, overflow="fold")
     for row in rows:
-        table.add_row(*(cell(row.get(column)) for column in columns))
-    Console(soft_wrap=True).print(table)
+        table.add_row(*(Text(cell(row.get(column))) for column in columns))
+    return table
 
 
-def print_fields(document: Row, *, as_json: bool) -> None:
-    """One thing, a field a line; as JSON, as it came."""
-    if as_json:
-        print_json(document)
-        return
+def _upright(document: Row) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in document.items():
         table.add_row(name.replace("_", " "), Text(cell(value)))
-    Console(soft_wrap=True).print(table)
+    return table
 
 
 def print_json(document: Any) -> None:
@@ -56,11 +72,22 @@ def cell(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(map(str, value)) or "-"
+            return ", ".join(map(_part, value)) or "-"
         case dict():
-            return ", ".join(f"{name}={cell(part)}" for name, part in value.items()) or "-"
+            return ", ".join(f"{name}={_part(part)}" for name, part in value.items()) or "-"
         case _:
             return str(value)
+
+
+def _part(value: Any) -> str:
+    """Within another value: brackets show where it ends."""
+    match value:
+        case list() if value:
+            return f"[{cell(value)}]"
+        case dict() if value:
+            return f"({cell(value)})"
+        case _:
+            return cell(value)
 
 
 def print_error(message: str) -> None:
