@@ -43,7 +43,7 @@ def _threads() -> set[int]:
 
 def _let_stand_back(threads: set[int]) -> None:
     for thread in _of_the_engine(threads):
-        with suppress(ProcessLookupError):  # It may have ended meanwhile.
+        with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
             os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
 
 

@@ -35,7 +35,7 @@ class Database:
         self._is_at_hand = _is_at_hand(engine)
         self._readers = readers
         self._writers = writers
-        self._together = Together(self._writer, writers)
+        self._together = Together(self._writer, writers) if self._is_at_hand else None
 
     async def read(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._reader, ask)
@@ -52,7 +52,7 @@ class Database:
 
     async def write(self, change: Callable[[sa.Connection], Answer]) -> Answer:
         """All of `change` is committed when this returns, and none of it when this raises."""
-        if self._is_at_hand:
+        if self._together is not None:
             return await self._together.write(change)
         return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._writer, change)
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rating.core.balance import Purse, movements, purse_of
 from schemas.errors import Invalid
-from schemas.ids import AccountId
-from schemas.invoice import CollectionMethod, Invoice
+from schemas.invoice import Invoice
 from schemas.money import LARGEST_MINOR
+from tests.rating.core.invoices import PLAIN
 
 CUSTOMERS, CURRENCIES = ("ann", "bob"), ("EUR", "USD")
 PURSES = st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from(CURRENCIES))
@@ -19,27 +20,7 @@ AMOUNTS = st.integers(-1_000, 1_000)
 
 def _invoice(purse: Purse, total: int) -> Invoice:
     customer, currency = purse
-    return Invoice(
-        id="invoice",
-        account=AccountId("account"),
-        customer_id=customer,
-        subscription_id=None,
-        currency=currency,
-        collection_method=CollectionMethod.SEND_INVOICE,
-        days_until_due=None,
-        due_at=None,
-        description=None,
-        customer_memo=None,
-        footer=None,
-        metadata={},
-        discount_asked=None,
-        total=total,
-        period_start=None,
-        period_end=None,
-        lines=(),
-        created_at=0,
-        updated_at=0,
-    )
+    return replace(PLAIN, customer_id=customer, currency=currency, total=total)
 
 
 INVOICES = st.lists(st.builds(_invoice, PURSES, AMOUNTS), max_size=30)

@@ -12,9 +12,7 @@ from rating.core.invoice_lifecycle import TABLE, Step, after
 from rating.core.invoice_totals import taxable, totaled
 from schemas.credit_note import CreditedLine, CreditNote, NewCreditNote
 from schemas.errors import Conflict
-from schemas.ids import AccountId
 from schemas.invoice import (
-    CollectionMethod,
     Discount,
     FixedDiscount,
     Invoice,
@@ -23,6 +21,7 @@ from schemas.invoice import (
     PercentDiscount,
 )
 from schemas.tax import TaxRate
+from tests.rating.core.invoices import PLAIN
 
 PERCENTS = st.decimals("0", "100", places=2)
 RATES = st.lists(st.builds(TaxRate, name=st.sampled_from(["a", "b", "c"]), percent=PERCENTS), max_size=3).map(tuple)
@@ -51,29 +50,6 @@ def line(number: int, quantity: int, unit_amount: int, rates: tuple[TaxRate, ...
     )
 
 
-def _plain() -> Invoice:
-    return Invoice(
-        id="invoice",
-        account=AccountId("account"),
-        customer_id="customer",
-        subscription_id=None,
-        currency="USD",
-        collection_method=CollectionMethod.SEND_INVOICE,
-        days_until_due=None,
-        due_at=None,
-        description=None,
-        customer_memo=None,
-        footer=None,
-        metadata={},
-        discount_asked=None,
-        period_start=None,
-        period_end=None,
-        lines=(),
-        created_at=0,
-        updated_at=0,
-    )
-
-
 @st.composite
 def drafts(draw: st.DrawFn, amounts: st.SearchStrategy[int] = AMOUNTS) -> Invoice:
     count = draw(st.integers(1, 6))
@@ -81,7 +57,7 @@ def drafts(draw: st.DrawFn, amounts: st.SearchStrategy[int] = AMOUNTS) -> Invoic
         line(number, draw(st.integers(0, 9)), draw(amounts), draw(st.one_of(st.none(), RATES)))
         for number in range(count)
     )
-    draft = replace(_plain(), discount_asked=draw(DISCOUNTS), lines=lines)
+    draft = replace(PLAIN, discount_asked=draw(DISCOUNTS), lines=lines)
     return totaled(draft, draw(RATES))
 
 
@@ -179,7 +155,7 @@ def test_a_line_is_credited_with_its_own_tax() -> None:
     """And no more of it than there is."""
     rates = (TaxRate(name="VAT", percent=Decimal(19)),)
     lines = (line(0, 1, 1000, rates), line(1, 1, 500, ()))
-    invoice = totaled(replace(_plain(), lines=lines), ())
+    invoice = totaled(replace(PLAIN, lines=lines), ())
     note = _noted(invoice, [], NewCreditNote(lines=(CreditedLine(line_id="line 0", amount=400),)))
     assert (note.amount, note.tax, note.total) == (400, 76, 476)
     with pytest.raises(Conflict, match="600 minor units before tax are left"):
