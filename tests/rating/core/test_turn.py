@@ -11,10 +11,10 @@ from rating.core.lifecycle import TRANSITIONS, Verb, after
 from rating.core.service import Service
 from rating.core.turn import Turn, turn
 from schemas.errors import Conflict
-from schemas.ids import AccountId
 from schemas.plan import FixedFee, Interval, Overrides, PlanVersion, Timing
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import DAY, MINUTE, to_iso
+from tests.rating.core.subscriptions import canceled, pending_from
 
 HOUR = 60 * MINUTE
 NEW_YEAR = 1_798_761_600_000_000  # 2027-01-01T00:00:00Z
@@ -33,35 +33,7 @@ PLAN = PlanVersion(
 
 def pending(**fields: object) -> Subscription:
     """From New Year on, on the first of each month."""
-    made = Subscription(
-        id="s",
-        account=AccountId("a"),
-        customer_id="c",
-        plan_id="p",
-        plan_code="pro",
-        plan_version=1,
-        status=Status.PENDING,
-        billing_anchor_day=1,
-        timezone="UTC",
-        start_at=NEW_YEAR,
-        trial_end=None,
-        period_start=NEW_YEAR,
-        period_end=NEW_YEAR,
-        cancel_at=None,
-        canceled_at=None,
-        ended_at=None,
-        previous_id=None,
-        due_at=None,
-        created_at=NEW_YEAR,
-        updated_at=NEW_YEAR,
-    )
-    return msgspec.structs.replace(made, **fields)
-
-
-def canceled(subscription: Subscription, at: int, **fields: object) -> Subscription:
-    """Now, at `at`."""
-    ended = {"status": Status.CANCELED, "canceled_at": at, "ended_at": at}
-    return with_due(msgspec.structs.replace(subscription, **(ended | fields)))
+    return pending_from(NEW_YEAR, **fields)
 
 
 def run(subscription: Subscription, as_of: int, zone: str = "UTC") -> tuple[list[Turn], Subscription]:

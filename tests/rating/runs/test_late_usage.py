@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.core.begun import begun, with_due
+from rating.core.begun import begun
 from rating.core.charge import Group, charge
 from rating.core.keeping import Bill
 from rating.core.rated import Acceptance, RatedPeriod
@@ -20,13 +20,14 @@ from rating.runs.bills import billed, wanted
 from rating.runs.late import UsageBehind
 from rating.runs.measuring import measure
 from schemas.billing_settings import LateUsage
-from schemas.ids import AccountId
-from schemas.invoice import CollectionMethod, Invoice, InvoiceLine, NewInvoice
+from schemas.invoice import Invoice, InvoiceLine, NewInvoice
 from schemas.plan import Interval, PlanVersion, UsagePrice
 from schemas.price import Graduated, PerUnit, Price, Tier
-from schemas.subscription import Status, Subscription
+from schemas.subscription import Subscription
 from schemas.timestamps import DAY, MINUTE
+from tests.rating.core.invoices import PLAIN
 from tests.rating.core.strategies import USD, prices
+from tests.rating.core.subscriptions import canceled, pending_from
 from tests.rating.runs.counted_usage import CountedUsage, Used
 
 pytestmark = pytest.mark.anyio
@@ -52,31 +53,7 @@ WEEKLY = _plan(PerUnit(unit_price=Decimal(1)), (), Interval.WEEK)
 
 def _subscription(plan: PlanVersion, end: int) -> Subscription:
     """From `START` to `end`."""
-    pending = Subscription(
-        id="s",
-        account=AccountId("a"),
-        customer_id="c",
-        plan_id="p",
-        plan_code=plan.code,
-        plan_version=1,
-        status=Status.PENDING,
-        billing_anchor_day=1,
-        timezone="UTC",
-        start_at=START,
-        trial_end=None,
-        period_start=START,
-        period_end=START,
-        cancel_at=None,
-        canceled_at=None,
-        ended_at=None,
-        previous_id=None,
-        due_at=None,
-        created_at=START,
-        updated_at=START,
-    )
-    active = begun(pending, plan, START, START)
-    over = {"status": Status.CANCELED, "canceled_at": end, "ended_at": end}
-    return with_due(msgspec.structs.replace(active, **over))
+    return canceled(begun(pending_from(START), plan, START, START), end)
 
 
 class Billing:
@@ -325,24 +302,14 @@ def _made(new: NewInvoice) -> Invoice:
         )
         for position, line in enumerate(new.lines)
     )
-    return Invoice(
-        id="i",
-        account=AccountId("a"),
+    return msgspec.structs.replace(
+        PLAIN,
         customer_id=new.customer_id,
         subscription_id=new.subscription_id,
-        currency=USD,
-        collection_method=CollectionMethod.SEND_INVOICE,
-        days_until_due=None,
-        due_at=None,
         description=new.description,
-        customer_memo=None,
-        footer=None,
         metadata=new.metadata,
-        discount_asked=None,
         subtotal=sum(line.amount for line in lines),
         period_start=new.period_start,
         period_end=new.period_end,
         lines=lines,
-        created_at=0,
-        updated_at=0,
     )
