@@ -40,6 +40,8 @@ class Health:
         self._checks = checks
         self._logger = logger
         self._seconds = seconds
+        self._asked: dict[str, asyncio.Future[object]] = {}
+        """Who has not answered yet is not asked again: what was sent to a store cannot be taken back."""
 
     def endpoints(self) -> list[OpenEndpoint]:
         alive = About("Is the process there?", gives=Alive, operation="get_health")
@@ -59,16 +61,17 @@ class Health:
 
     async def _state(self, name: str) -> str:
         """A word: why it failed is told to the logs, not to the world."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._checks[name]()
-        except TimeoutError:
+        asked = self._asked.get(name) or asyncio.ensure_future(self._checks[name]())
+        self._asked[name] = asked
+        await asyncio.wait((asked,), timeout=self._seconds)
+        if not asked.done():
             self._logger.warning("a readiness check did not answer in time", check=name)
             return "no answer"
-        except Exception as error:
+        self._asked.pop(name, None)
+        error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
+        if error is not None:
             self._logger.warning("a readiness check failed", check=name, reason=str(error))
-            return "failed"
-        return "ok"
+        return "ok" if error is None else "failed"
 
 
 Numbers = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.7e+08\n"])]

@@ -1,6 +1,7 @@
 """How the process tells how it is."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -45,9 +46,22 @@ async def test_one_broken_part_is_not_ready(world: World) -> None:
 
 
 async def test_a_part_that_hangs_is_not_ready() -> None:
-    """No part can keep the answer waiting."""
-    health = Health({"log": asyncio.Event().wait}, NoLogger(), seconds=0.01)
-    assert await health._state("log") == "no answer"
+    """No part can keep the answer waiting, not even one that does not let itself be called off."""
+    asked, may_answer = [], asyncio.Event()
+
+    async def stubborn() -> None:
+        asked.append("once")
+        while not may_answer.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_answer.wait()
+
+    health = Health({"log": stubborn}, NoLogger(), seconds=0.01)
+    assert [await health._state("log") for _ in range(3)] == ["no answer"] * 3
+    assert asked == ["once"]
+    may_answer.set()
+    assert await health._state("log") == "ok"
+    assert await health._state("log") == "ok"
+    assert asked == ["once", "once"]
 
 
 async def test_metrics_are_shown(world: World) -> None:
