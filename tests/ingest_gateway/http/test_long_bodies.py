@@ -49,6 +49,19 @@ async def test_the_answer_is_the_same(world: World, auth: dict[str, str]) -> Non
     assert reply_to_bomb.status_code == 413
 
 
+async def test_bodies_that_come_together_are_read_one_in_a_turn(world: World, auth: dict[str, str]) -> None:
+    """So that nobody else waits for all of them."""
+    bodies = [batch(*[event(f"{body}-{number}") for number in range(100)]) for body in range(8)]
+    posting = [asyncio.create_task(world.client.post(INGEST, headers=auth, content=body)) for body in bodies]
+    read, most = 0, 0
+    while not all(post.done() for post in posting):
+        await asyncio.sleep(0)
+        now = len(world.intake.posted)
+        most, read = max(most, now - read), now
+    assert [post.result().status_code for post in posting] == [200] * len(bodies)
+    assert (read, most) == (len(bodies), 1)
+
+
 def test_ordinary_bodies_do_not_take_long() -> None:
     """A thousand events are read faster than a thread is found; ten thousand of nothing are not."""
     assert not takes_long(json.dumps(event()).encode())
