@@ -13,6 +13,7 @@ from stream_processors.flushing.attempts import Attempts, Trouble
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.policy import Pause
 from stream_processors.ports import LogTail
+from stream_processors.workers.lag import lag_of
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
 BOOTING = "booting"
@@ -114,15 +115,14 @@ class PartitionDriver:
         """Where the partition stands; may be asked from any event loop."""
         self._last_position = self._partition.position or self._last_position
         position, number = self._last_position, self._partition.number
-        end = self._tail.end_offset(number)
-        oldest = await self._tail.oldest_arrival(number, position.offset)
+        lag = await lag_of(self._tail, number, position.offset, self._clock())
         return PartitionStatus(
             partition=number,
             flush=position.number - 1 if position.number else None,
             next_offset=position.offset,
-            end_offset=end,
-            lag_frames=max(end - position.offset, 0),
-            lag_seconds=0.0 if oldest is None else max(self._clock() - oldest, 0) / SECOND,
+            end_offset=lag.end_offset,
+            lag_frames=lag.frames,
+            lag_seconds=lag.seconds,
             state=self.state,
         )
 

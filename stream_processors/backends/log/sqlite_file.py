@@ -84,7 +84,7 @@ class LogFile:
             # Checkpoints are the writer's own business: between commits, never inside one.
             connection.execute("PRAGMA wal_autocheckpoint=0")
             self._lay_out(connection, partitions)
-            return connection, self._checked_identity(connection, partitions)
+            return connection, self.checked_identity(connection, partitions)
         except BaseException:
             connection.close()
             raise
@@ -107,7 +107,8 @@ class LogFile:
                 connection.execute("INSERT INTO identity VALUES (?, ?)", (self._new_id(), partitions))
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
 
-    def _checked_identity(self, connection: sqlite3.Connection, partitions: int) -> Identity:
+    def checked_identity(self, connection: sqlite3.Connection, partitions: int) -> Identity:
+        """Whose log it is. Raises IdentityChanged where it has another number of partitions."""
         log_id, stored = connection.execute("SELECT log_id, partitions FROM identity").fetchone()
         if stored != partitions:
             raise IdentityChanged(

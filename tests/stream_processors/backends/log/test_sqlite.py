@@ -5,21 +5,26 @@ import itertools
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from schemas.errors import Alarm, IdentityChanged, Overloaded, StoreFailed
+from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, NoMetrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.log.sqlite_reader import SqliteLogReader
 from tests.contracts.frame_log import (
     PARTITIONS,
+    AnyLogContract,
     FrameLogContract,
     Log,
+    Open,
     OpenLog,
+    eventually,
     everything,
     new_frame,
     numbered,
@@ -45,6 +50,80 @@ class TestSqliteFrameLog(FrameLogContract):
                 yield log
 
         return opened
+
+
+class ReadElsewhere(SqliteLogReader):
+    """A log as two processes have it: one appends, the other one reads and counts."""
+
+    def __init__(self, path: Path, log: SqliteFrameLog) -> None:
+        super().__init__(path, PARTITIONS, look_seconds=0.001)
+        self._log = log
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Returns when the reader has noticed too."""
+        await self._log.append(frames)
+        for partition in range(PARTITIONS):
+            if end := self._log.end_offset(partition):
+                await self.wait(partition, end - 1, timeout=10)
+
+
+class TestSqliteLogReader(AnyLogContract[ReadElsewhere]):
+    """Over a file that another one writes."""
+
+    @pytest.fixture
+    def open_log(self, tmp_path: Path) -> Open[ReadElsewhere]:
+        names = itertools.count()
+
+        @asynccontextmanager
+        async def opened(policy: LogPolicy) -> AsyncIterator[ReadElsewhere]:
+            path = tmp_path / f"{next(names)}.db"
+            async with SqliteFrameLog(path, PARTITIONS, policy) as log, ReadElsewhere(path, log) as reader:
+                yield reader
+
+        return opened
+
+
+@pytest.mark.anyio
+async def test_a_reader_tells_what_is_counted_and_deletes_nothing(tmp_path: Path) -> None:
+    """The writer does that, once it hears of it."""
+    path = tmp_path / "log.db"
+    async with SqliteFrameLog(path, PARTITIONS) as log:
+        await log.append(numbered(5))
+        async with SqliteLogReader(path, PARTITIONS) as reader:
+            assert reader.identity == log.identity
+            assert reader.counted == {}
+            await reader.acknowledge(0, 3)
+            await reader.acknowledge(0, 1)
+            assert reader.counted == {0: 3}
+            assert await reader.first_offset(0) == 0
+            await log.acknowledge(0, reader.counted[0])
+            await trimmed_to(log, 4)
+            assert await reader.first_offset(0) == 4
+            with pytest.raises(Alarm, match="frame 5 is said to be counted"):
+                await reader.acknowledge(0, 5)
+        with pytest.raises(IdentityChanged, match="set the number of partitions back"):
+            async with SqliteLogReader(path, PARTITIONS + 1):
+                pass
+
+
+@pytest.mark.anyio
+async def test_a_reader_that_cannot_look_says_so(tmp_path: Path) -> None:
+    """A file that is out of reach must not look like a log that ends there."""
+    path = tmp_path / "log.db"
+    async with SqliteFrameLog(path, PARTITIONS) as log:
+        await log.append(numbered(1))
+    async with SqliteLogReader(path, PARTITIONS, look_seconds=0.001) as reader:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE trimmed")
+
+        async def refused() -> bool:
+            try:
+                await reader.wait(0, 1, timeout=0.001)
+            except StoreFailed:
+                return True
+            return False
+
+        await eventually(refused)
 
 
 @pytest.mark.anyio
