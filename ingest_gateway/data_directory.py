@@ -2,13 +2,18 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
 from schemas.errors import Conflict, Misconfigured
+
+_ORPHANS_SECONDS = 30.0
+_LOOK_SECONDS = 0.02
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
@@ -44,24 +49,45 @@ class DataDirectory(msgspec.Struct, frozen=True):
         return self.path / "lock"
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
-        """Made if need be, and ours until the end; the system gives it back even if we are killed."""
+    def owned(self) -> Iterator[int]:
+        """Made if need be, and ours until the end; the system gives it back even if we are killed.
+
+        The descriptor is for whoever works in it for us: until he is gone too, nobody else gets it.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = self._lock.open("a+")
         except OSError as error:
             raise Misconfigured([f"the data directory {self.path} cannot be used: {error.strerror}"]) from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.seek(0)
-                owner = lock.read().strip() or "unknown"
-                raise Conflict(
-                    f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
-                    f"or name another directory with {self.setting}"
-                ) from None
+            self._take(lock)
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
-            yield
+            yield lock.fileno()
+
+    def _take(self, lock: TextIO) -> None:
+        """Waits for those who worked for an owner that is dead: they end by themselves, and soon."""
+        until = time.monotonic() + _ORPHANS_SECONDS
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.seek(0)
+                owner = lock.read().strip() or "unknown"
+            if _is_alive(owner) or time.monotonic() > until:
+                raise Conflict(
+                    f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
+                    f"or name another directory with {self.setting}"
+                )
+            time.sleep(_LOOK_SECONDS)
+
+
+def _is_alive(process: str) -> bool:
+    if not process.isdecimal():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    return int(process) != os.getpid()  # Where numbers begin anew, ours may have been its.

@@ -4,23 +4,25 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 import uvloop
 
 from ingest_gateway import memory
-from ingest_gateway.clickhouse_port import clickhouse_listening, open_clickhouse_port
 from ingest_gateway.data_directory import DataDirectory
-from ingest_gateway.embedded import Embedded, open_embedded
+from ingest_gateway.embedded.listeners import clickhouse_listening, listening_for_questions
+from ingest_gateway.embedded.worker_program import Handed, kept_running
 from ingest_gateway.environment import read_settings
 from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger, forward_stdlib
+from ingest_gateway.ports import Accounts
 from ingest_gateway.prometheus import PrometheusMetrics
 from ingest_gateway.settings import Settings
 from ingest_gateway.surroundings import Surroundings
 from ingest_gateway.welcome import welcome
 
 _SWITCH_SECONDS = 0.001
-"""How long the processors' thread may hold the interpreter while a request waits: a fifth of the default."""
+"""How long another thread may hold the interpreter while a request waits: a fifth of the default."""
 
 
 def serve(environ: Mapping[str, str]) -> int:
@@ -31,19 +33,25 @@ def serve(environ: Mapping[str, str]) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     memory.keep_freed_memory()
     around = Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())
-    with listening(settings.host, settings.port) as listener, clickhouse_listening(settings) as for_clients:
-        uvloop.run(_serve(settings, listener, for_clients, around))
+    with (
+        listening(settings.host, settings.port) as listener,
+        clickhouse_listening(settings) as for_clients,
+        listening_for_questions() as for_questions,
+        DataDirectory(settings.data_dir).owned() as lock,
+    ):
+        uvloop.run(_serve(settings, around, listener, Handed(environ, lock, for_questions, for_clients)))
     return 0
 
 
-async def _serve(
-    settings: Settings, listener: socket.socket, for_clients: socket.socket | None, around: Surroundings
-) -> None:
-    async with (
-        open_embedded(settings, around) as embedded,
-        open_clickhouse_port(for_clients, settings, embedded.ledger.api_keys, around.clock),
-    ):
-        first_key = await _install_key(settings, embedded)
+async def _serve(settings: Settings, around: Surroundings, listener: socket.socket, handed: Handed) -> None:
+    async with AsyncExitStack() as opened:
+        kept = await opened.enter_async_context(kept_running(handed, around.logger))
+        # Only here: loading it takes as long as the worker takes to load what it needs.
+        from ingest_gateway.embedded.gateway import open_embedded  # noqa: PLC0415
+
+        memory.load_what_is_late()
+        embedded = await opened.enter_async_context(open_embedded(settings, around, kept))
+        first_key = await _install_key(settings, embedded.ledger.accounts)
         server = Server(embedded.app, settings.shutdown_grace)
         port = listener.getsockname()[1]
         print(welcome(settings, port, first_key, _now()), flush=True)  # noqa: T201 - this is for the person who started it
@@ -53,9 +61,9 @@ async def _serve(
     around.logger.info("stopped")
 
 
-async def _install_key(settings: Settings, embedded: Embedded) -> str | None:
+async def _install_key(settings: Settings, accounts: Accounts) -> str | None:
     """At the first start, the admin key. One that we made is kept for the commands on this machine."""
-    made = await embedded.ledger.accounts.bootstrap(settings.bootstrap_api_key)
+    made = await accounts.bootstrap(settings.bootstrap_api_key)
     if made is None or settings.bootstrap_api_key is not None:
         return None
     _, token = made

@@ -47,6 +47,7 @@ class Gauge(Enum):
     CLOCK_BEHIND = Spec("clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right")
     SHARED_KEYS_DOWN = Spec("shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys")
     MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
+    WORKER_MEMORY = Spec("worker_memory_bytes", "Resident memory of the process that counts beside this one")
 
 
 class Histogram(Enum):

@@ -63,7 +63,7 @@ def serve(
         str | None, typer.Option(metavar="PORT", help="The same as TALLYHOUSE_CLICKHOUSE_PORT.")
     ] = None,
 ) -> None:
-    """Run everything in this one process; settings come from the environment."""
+    """Run everything on this machine; settings come from the environment."""
     environ = dict(os.environ) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
     if check:
         read_settings(environ)

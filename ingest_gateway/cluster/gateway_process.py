@@ -16,9 +16,9 @@ from ingest_gateway import memory
 from ingest_gateway.cli.outcome import exit_code_of
 from ingest_gateway.cluster.gateway import open_gateway
 from ingest_gateway.cluster.process import begin
-from ingest_gateway.cluster.processes import Child, Processes, end_with_parent, python_module
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.http_server import Server, SideServer, listening, listening_often
+from ingest_gateway.processes import Child, Processes, end_with_parent, python_module
 from ingest_gateway.surroundings import Surroundings
 from schemas.timestamps import SECOND
 
@@ -64,6 +64,7 @@ async def _serve(
         gateway = await opened.enter_async_context(open_gateway(settings, around))
         if own is not None:
             await opened.enter_async_context(SideServer(gateway.health).serving(own))
+        memory.load_what_is_late()
         memory.settle()
         around.logger.info("ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, own))
         await Server(gateway.app, settings.shutdown_grace).serve(sockets=[listener])

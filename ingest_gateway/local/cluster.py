@@ -8,7 +8,6 @@ from random import SystemRandom
 
 import msgspec
 
-from ingest_gateway.cluster.processes import python_module
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.environment import read_cluster_settings
 from ingest_gateway.local.folder import ClusterFolder
@@ -20,6 +19,7 @@ from ingest_gateway.local.ledger import Ledger
 from ingest_gateway.local.needed import find_needed
 from ingest_gateway.local.servers import choose_urls, gateway, worker
 from ingest_gateway.local.surroundings import settings_for_all
+from ingest_gateway.processes import python_module
 from schemas.timestamps import SECOND
 
 _WORKER_SECONDS = 25.0

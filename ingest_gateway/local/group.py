@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from ingest_gateway.cluster.processes import Processes
 from ingest_gateway.local.kafka_jars import Tell
 from ingest_gateway.local.kept import Kept
 from ingest_gateway.local.local_server import LocalServer
+from ingest_gateway.processes import Processes
 from schemas.logs import NoLogger
 
 

@@ -4,9 +4,9 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from ingest_gateway.cluster.processes import FAILED, MISCONFIGURED
 from ingest_gateway.local.kept_program import ProgramFailed
 from ingest_gateway.local.local_server import LocalServer
+from ingest_gateway.processes import FAILED, MISCONFIGURED
 
 _LOOK_SECONDS = 0.1
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from urllib.parse import urlsplit
 
-from ingest_gateway.cluster.processes import python_module
 from ingest_gateway.cluster.settings import ClusterSettings
 from ingest_gateway.http_server import listening
 from ingest_gateway.local.folder import ClusterFolder
 from ingest_gateway.local.kafka_node import HOST, free_port
 from ingest_gateway.local.service import Service
 from ingest_gateway.local.surroundings import settings_for_one
+from ingest_gateway.processes import python_module
 
 
 def usage_store(folder: ClusterFolder, port: int, environ: Mapping[str, str]) -> Service:

@@ -5,16 +5,14 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
 from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.endpoint.admission import by_password
 from stream_processors.endpoint.app import Served, create_app
-from stream_processors.endpoint.bodies import BodyLimits
+from stream_processors.endpoint.bodies import BodyLimits, open_spool
 from stream_processors.endpoint.serving import HOST, listening, serving
 from stream_processors.endpoint.whole import Whole
 
@@ -28,7 +26,7 @@ def main(limits: EngineLimits = _LIMITS) -> int:
     arguments.path.mkdir(parents=True, exist_ok=True)
     with (
         listening(arguments.port) as listener,
-        _spool(arguments.path) as spool,
+        open_spool(arguments.path) as spool,
         ChdbStatements(arguments.path / "store", limits) as engine,
         ThreadPoolExecutor(arguments.statements, thread_name_prefix="statement") as threads,
     ):
@@ -55,16 +53,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--statements", type=int, default=6, help="how many run at a time; others wait")
     parser.add_argument("--password-file", type=Path, help="file with the password; without it anyone here may ask")
     return parser.parse_args()
-
-
-@contextmanager
-def _spool(path: Path) -> Iterator[Path]:
-    """Where bodies wait. What a killed process left there is nobody's."""
-    spool = path / "spool"
-    spool.mkdir(exist_ok=True, mode=0o700)
-    for left in spool.iterdir():
-        left.unlink()
-    yield spool
 
 
 async def _serve(served: Served, listener: socket.socket) -> None:

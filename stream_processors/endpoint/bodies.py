@@ -81,3 +81,13 @@ def in_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
             file.write(piece)
         file.flush()
         yield file.name
+
+
+@contextmanager
+def open_spool(path: Path) -> Iterator[Path]:
+    """Where bodies wait. What a killed process left there is nobody's."""
+    spool = path / "spool"
+    spool.mkdir(exist_ok=True, mode=0o700)
+    for left in spool.iterdir():
+        left.unlink()
+    yield spool

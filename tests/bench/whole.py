@@ -19,7 +19,7 @@ def measure(data: Path, seconds: float, engine_per_second: float) -> list[Figure
         rate = whole["counted_per_second"]
         probes = wait_for_probes(server.url, seconds, rate / 2)
         metrics = server.client.get("/metrics").text
-        memory = peak_memory(server.pid)
+        memory = peak_memory(server.pid) + peak_memory(server.worker)
     return [
         Figure(
             name="embedded, POST to queryable, sustained",

@@ -1,6 +1,10 @@
 """One process owns a data directory."""
 
+import fcntl
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,33 @@ def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
         pytest.raises(Conflict, match=f"in use by process {os.getpid()}.*TALLYHOUSE_DATA_DIR"),
         DataDirectory(tmp_path).owned(),
     ):
+        pass
+
+
+def test_an_owner_that_is_dead_is_waited_for(tmp_path: Path) -> None:
+    """Who worked for it may live a moment longer, and has the engine open until then."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with (tmp_path / "lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"{dead.pid}\n")
+        lock.flush()
+        leaving = threading.Timer(0.2, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+        leaving.start()
+        with DataDirectory(tmp_path).owned():
+            assert not leaving.is_alive() or leaving.finished.is_set()
+        leaving.join()
+
+
+def test_who_works_for_an_owner_keeps_others_out(tmp_path: Path) -> None:
+    """Until its own copy of the descriptor is closed."""
+    directory = DataDirectory(tmp_path)
+    with directory.owned() as lock:
+        kept = os.dup(lock)
+    with pytest.raises(Conflict, match="in use by process"), directory.owned():
+        pass
+    os.close(kept)
+    with directory.owned():
         pass
 
 

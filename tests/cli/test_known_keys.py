@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ingest_gateway.ingest.known_keys import FilteredKeys
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
-from schemas.hashing import KeyHashes, as_halves, key_hash
+from schemas.hashing import KeyHashes, as_halves, key_hash, partition_of
 
 KEYS = [key_hash("acct", name) for name in "abc"]
 
@@ -22,6 +22,11 @@ class Knows:
 
     def may_contain(self, hashes: KeyHashes) -> npt.NDArray[np.bool_]:
         return np.array([tuple(row) in self._keys for row in hashes.tolist()])
+
+    def add(self, keys: KeyHashes, arrival: int) -> None:
+        """At their arrival nothing is asked."""
+        del arrival
+        self._keys |= {tuple(row) for row in keys.tolist()}
 
 
 class Store:
@@ -38,8 +43,8 @@ class Store:
         return SeenRows(key_hashes, [7] * len(key_hashes), [100] * len(key_hashes))
 
 
-def known(key_filter: Knows | None, store: Store, now: int = 100) -> Mapping[bytes, int]:
-    hint = FilteredKeys(lambda _partition: key_filter, store, partitions=1, window=50)
+def known(key_filter: Knows, store: Store, now: int = 100) -> Mapping[bytes, int]:
+    hint = FilteredKeys(key_filter, store, partitions=1, window=50)
     return asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), now))
 
 
@@ -63,11 +68,22 @@ def test_a_key_outside_the_window_is_unknown() -> None:
     assert len(known(Knows(*KEYS), Store(), now=150)) == 3
 
 
-def test_a_partition_that_boots_asks_the_store_for_every_key() -> None:
-    """A retry just after a start is told what it is."""
+def test_each_partition_is_asked_for_its_own() -> None:
+    """And one of which nothing is suspected, not at all."""
     store = Store()
-    assert len(known(None, store)) == 3
-    assert store.asked == [KEYS]
+    hint = FilteredKeys(Knows(*KEYS), store, partitions=64, window=50)
+    assert len(asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), 100))) == 3
+    assert sorted(key for asked in store.asked for key in asked) == sorted(KEYS)
+    assert len(store.asked) == len({int(partition_of(as_halves(key), 64)[0]) for key in KEYS})
+
+
+def test_what_was_made_durable_is_suspected() -> None:
+    """From then on."""
+    store = Store()
+    hint = FilteredKeys(Knows(), store, partitions=1, window=50)
+    keys = as_halves(b"".join(KEYS))
+    hint.remember(keys[:1], np.array([7], np.uint64), 100)
+    assert asyncio.run(hint.bodies(keys, 100)) == {KEYS[0]: 7}
 
 
 def test_a_store_that_fails_knows_nothing() -> None:

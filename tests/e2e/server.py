@@ -146,6 +146,14 @@ class Server(Api):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def worker(self) -> int:
+        """The process that counts beside it; raises LookupError while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        if not children:
+            raise LookupError("no worker")
+        return int(children[0])
+
     def output(self) -> str:
         return (self.data.parent / f"{self.data.name}.log").read_text()
 

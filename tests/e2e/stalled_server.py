@@ -11,7 +11,9 @@ import uvloop
 
 from ingest_gateway import memory
 from ingest_gateway.data_directory import DataDirectory
-from ingest_gateway.embedded import open_over
+from ingest_gateway.embedded.gateway import open_over
+from ingest_gateway.embedded.listeners import listening_for_questions
+from ingest_gateway.embedded.worker_program import Handed, kept_running
 from ingest_gateway.environment import read_settings
 from ingest_gateway.http_server import Server, listening
 from ingest_gateway.logs import build_logger
@@ -44,12 +46,17 @@ async def serve(settings: Settings) -> None:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
     around = Surroundings(clock=now, logger=logger, metrics=PrometheusMetrics())
     directory = DataDirectory(settings.data_dir)
-    with listening(settings.host, settings.port) as listener, directory.owned():
+    with (
+        listening(settings.host, settings.port) as listener,
+        listening_for_questions() as for_questions,
+        directory.owned() as lock,
+    ):
         async with (
+            kept_running(Handed(os.environ, lock, for_questions, None), logger) as kept,
             StallingLog(directory, settings.partitions, around.metrics) as log,
-            open_over(log, settings, around) as embedded,
+            open_over(log, settings, around, kept) as embedded,
         ):
-            await _install_key(settings, embedded)
+            await _install_key(settings, embedded.ledger.accounts)
             memory.settle()
             await Server(embedded.app, settings.shutdown_grace).serve(sockets=[listener])
 

@@ -1,7 +1,9 @@
 """kill -9 at random, many times, while producers send: every acked event is counted once."""
 
 import itertools
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -16,6 +18,7 @@ import pytest
 from tests.e2e.server import KEY, Server, wait_until
 
 KILLS = 20
+WORKER_KILLS = 6
 SENDERS = 3
 BATCH = 40
 
@@ -33,8 +36,9 @@ def event(key: str, customer: str, value: str, now: datetime) -> dict[str, Any]:
 class Sender(threading.Thread):
     """A producer that retries what was not acked, gives up a few batches, and sends some acked ones once more."""
 
-    def __init__(self, number: int, url: str, stop: threading.Event) -> None:
+    def __init__(self, number: int, url: str, stop: threading.Event, *, known_again: bool = True) -> None:
         super().__init__(daemon=True)
+        self._known_again = known_again
         self._number = number
         self._url = url
         self._stop_asked = stop
@@ -60,7 +64,7 @@ class Sender(threading.Thread):
         if self._random.random() < 0.2:
             again = self._send(client, events, patience=10_000)
             self.repeated += again is not None
-            if again is not None and again["duplicates"] != len(events):
+            if again is not None and self._known_again and again["duplicates"] != len(events):
                 self.failures.append(f"acked events were not known again: {again}")
 
     def _batch(self, batch: int) -> list[dict[str, Any]]:
@@ -135,15 +139,50 @@ def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) ->
         for sender in senders:
             sender.join()
         server.wait_until_counted()
+        # Else nothing was put to the test.
+        assert sum(sender.retried for sender in senders) >= KILLS // 2
+        assert sum(sender.repeated for sender in senders) >= KILLS
+        assert any(sender.abandoned for sender in senders)
         _check(server, senders)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its processes")
+def test_every_acked_event_is_counted_once_though_its_worker_is_killed(tmp_path: Path) -> None:
+    """The worker alone, again and again: producers never notice, but that a repeat may be told as new meanwhile."""
+    chance = random.Random(7)
+    stop = threading.Event()
+    with Server(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
+        server.make_meter("tokens", "$.tokens")
+        senders = [Sender(number, server.url, stop, known_again=False) for number in range(SENDERS)]
+        for sender in senders:
+            sender.start()
+        for kill in range(WORKER_KILLS):
+            wait_until("a worker", lambda: server.client.get("/readyz").status_code == 200)
+            time.sleep(chance.random() * 0.5)
+            killed = server.worker
+            os.kill(killed, signal.SIGKILL)
+            wait_until("the loss to be noticed", lambda: _other_worker(server, killed))  # noqa: B023
+            if kill == WORKER_KILLS // 2:
+                server.make_meter("requests")
+        stop.set()
+        for sender in senders:
+            sender.join()
+        server.wait_until_counted()
+        assert sum(sender.repeated for sender in senders) >= WORKER_KILLS
+        assert not any(sender.retried for sender in senders)
+        _check(server, senders)
+
+
+def _other_worker(server: Server, killed: int) -> bool:
+    try:
+        return server.worker != killed
+    except LookupError:
+        return False
 
 
 def _check(server: Server, senders: list[Sender]) -> None:
     assert [failure for sender in senders for failure in sender.failures] == []
-    # Else nothing was put to the test.
-    assert sum(sender.retried for sender in senders) >= KILLS
-    assert sum(sender.repeated for sender in senders) >= KILLS
-    assert any(sender.abandoned for sender in senders)
     acked = {key: event for sender in senders for key, event in sender.acked.items()}
     possible = acked | {key: event for sender in senders for key, event in sender.abandoned.items()}
     stored = stored_events(server)

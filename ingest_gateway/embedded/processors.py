@@ -4,50 +4,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-from ingest_gateway.ingest.known_keys import Filter
 from ingest_gateway.ports import Status
 from ingest_gateway.settings import Settings
 from schemas.logs import Logger
 from schemas.metrics import Metrics
-from stream_processors.backends.log.sqlite import SqliteFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
-from stream_processors.core.filter import KeyFilter
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.ports import MeterSets, SeenMonths
+from stream_processors.ports import FrameLog, LogTail, MeterSets, SeenMonths
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
 from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
-_NO_KEYS = KeyFilter.sized_for(1)
-
 
 class Processors(NamedTuple):
     """What the rest of the process wants of them."""
 
     worker: EmbeddedWorker
-    partitions: list[Partition]
     counting: bool
 
     @property
     def status(self) -> Status:
         return self.worker
 
-    def filter_of(self, partition: int) -> Filter | None:
-        """The partition's keys; None before its boot.
+    @property
+    def is_well(self) -> bool:
+        """No partition has stopped or is stuck. Who was told not to count is well."""
+        return not self.counting or self.worker.is_well
 
-        Where nothing is counted there will be no boot: every key looks new, and the processor judges later.
-        """
-        return self.partitions[partition].key_filter if self.counting else _NO_KEYS
 
-    async def check(self) -> None:
-        """Raises where a partition has stopped or is stuck."""
-        if self.counting and not self.worker.is_well:
-            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` tells which and why")
+class Log(FrameLog, LogTail, Protocol):
+    """The log, for those who count."""
 
 
 class Surroundings(Protocol):
@@ -64,7 +55,7 @@ class Surroundings(Protocol):
 @contextmanager
 def open_processors(
     settings: Settings,
-    log: SqliteFrameLog,
+    log: Log,
     store: EmbeddedStore,
     seen: SeenMonths,
     meters: MeterSets,
@@ -92,7 +83,7 @@ def open_processors(
         policy,
         around.logger,
     )
-    processors = Processors(worker, partitions, settings.process_events)
+    processors = Processors(worker, settings.process_events)
     if not settings.process_events:
         yield processors
         return

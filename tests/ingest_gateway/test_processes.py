@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest_gateway.cluster.processes import FAILED, MISCONFIGURED, Processes
+from ingest_gateway.processes import FAILED, MISCONFIGURED, Processes
 from schemas.logs import NoLogger
 
 pytestmark = pytest.mark.anyio

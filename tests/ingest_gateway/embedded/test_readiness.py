@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from ingest_gateway.api.health import Health
+from ingest_gateway.api.health import Check, Health
 from ingest_gateway.api.problems import NotReady
-from ingest_gateway.embedded_processors import Processors
+from ingest_gateway.embedded.processors import Processors
 from schemas.frame import NewFrame
 from schemas.logs import NoLogger
 from stream_processors.workers.backfill import BackfillDriver
@@ -38,18 +38,26 @@ def worker_of(counting: Counting) -> EmbeddedWorker:
     )
 
 
+def check_of(processors: Processors) -> Check:
+    async def check() -> None:
+        if not processors.is_well:
+            raise RuntimeError
+
+    return check
+
+
 async def test_one_stopped_partition_is_enough() -> None:
     """Ready while all of them count; not when one lacks frames, though the other goes on."""
     counting = Counting()
     worker = worker_of(counting)
-    health = Health({"processors": Processors(worker, [], counting=True).check}, NoLogger())
+    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
     worker.start()
     assert (await health.ready("req_1")).status == 200
     worker.stop()
     await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
     await counting.log.acknowledge(0, 0)
     worker = worker_of(counting)
-    health = Health({"processors": Processors(worker, [], counting=True).check}, NoLogger())
+    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
     worker.start()
     deadline = time.monotonic() + 20
     while worker.is_well:
@@ -63,5 +71,5 @@ async def test_one_stopped_partition_is_enough() -> None:
 
 async def test_who_was_told_not_to_count_is_ready() -> None:
     """A gateway alone takes events; others count them."""
-    processors = Processors(worker_of(Counting()), [], counting=False)
-    assert (await Health({"processors": processors.check}, NoLogger()).ready("req_1")).status == 200
+    processors = Processors(worker_of(Counting()), counting=False)
+    assert (await Health({"processors": check_of(processors)}, NoLogger()).ready("req_1")).status == 200

@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+WORKER_NICENESS = 5
+"""A third of the gateway's weight: who waits for an answer goes first, and then the counting."""
 NICENESS = 10
-"""A tenth of the weight of the others. Where nothing else is to be done the engine still has the whole machine."""
+"""A tenth. Where nothing else is to be done the engine still has the whole machine."""
 _LOOK_SECONDS = 5.0
 """The engine starts threads as it needs them."""
 _THREADS = Path("/proc/self/task")
@@ -37,14 +39,25 @@ async def _keep_looking(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
+def stand_back(by: int) -> None:
+    """All threads that there are so far, and with them all that they start."""
+    niceness = os.getpriority(os.PRIO_PROCESS, 0) + by
+    for thread in _threads() or {0}:
+        _set(thread, niceness)
+
+
 def _threads() -> set[int]:
     return {int(entry.name) for entry in _THREADS.iterdir()} if _THREADS.is_dir() else set()
 
 
 def _let_stand_back(threads: set[int]) -> None:
     for thread in _of_the_engine(threads):
-        with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
-            os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
+        _set(thread, NICENESS)
+
+
+def _set(thread: int, niceness: int) -> None:
+    with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def _of_the_engine(threads: set[int]) -> Iterator[int]:

@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from ingest_gateway.priorities import NICENESS
+from ingest_gateway.embedded.priorities import NICENESS, WORKER_NICENESS
 from tests.e2e.server import Server, wait_until
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its threads")
-def test_only_the_engines_threads_stand_back(tmp_path: Path) -> None:
-    """Of a server: those with a name of their own do, all others go first."""
+def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
+    """Of the worker's threads, those that the engine started stand back behind the counting."""
     with Server(tmp_path / "data") as server:
 
         def stand_back() -> set[str]:
-            return {name for name, niceness in _threads(server.pid) if niceness == NICENESS}
+            return {name for name, niceness in _threads(server.worker) if niceness == NICENESS}
 
         wait_until("the engine to stand back", lambda: "MergeMutate" in stand_back())
-        assert _name(server.pid, server.pid) not in stand_back()
-        assert {niceness for _, niceness in _threads(server.pid)} == {os.getpriority(os.PRIO_PROCESS, 0), NICENESS}
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert {niceness for _, niceness in _threads(server.pid)} == {own}
+        assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == own + WORKER_NICENESS
+        assert {niceness for _, niceness in _threads(server.worker)} == {own + WORKER_NICENESS, NICENESS}
         server.stop()
 
 

@@ -1,0 +1,1 @@
+"""Embedded mode: the gateway, its worker, and what they say to each other."""
