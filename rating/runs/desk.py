@@ -50,7 +50,8 @@ class Desk:
         self._new_id = new_id
         self._late_window = late_window
         self._logger = logger or NoLogger()
-        self._tasks: dict[AccountId, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[AccountId] = set()
         self._beginning = asyncio.Lock()
 
     async def begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
@@ -60,8 +61,7 @@ class Desk:
             return await self._begin(act, order) if before is None else Done(answer=before, is_replay=True)
 
     async def _begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
-        running = self._tasks.get(order.account)
-        if running is not None and not running.done():
+        if order.account in self._busy:
             raise Conflict(
                 "a run of this account is going on; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
             )
@@ -77,7 +77,10 @@ class Desk:
         )
         done = await self._runs.begin(act, record)
         if not done.is_replay:
-            self._tasks[order.account] = asyncio.create_task(self._go_on(record, order))
+            self._busy.add(order.account)
+            task = asyncio.create_task(self._go_on(record, order))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return done
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
@@ -103,9 +106,10 @@ class Desk:
 
     async def close(self) -> None:
         """Runs are broken off between two steps, or in the middle of one that is then undone."""
-        for task in self._tasks.values():
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _run(self) -> InvoiceRun:
         return InvoiceRun(self._ledger, self._usage, self._meters, late_window=self._late_window, logger=self._logger)
@@ -131,6 +135,7 @@ class Desk:
         finally:
             ended.set()
             await asyncio.wait([telling])  # What it is writing must not come after the last word.
+            self._busy.discard(order.account)  # Before that: who reads that it is done may ask for the next one.
             await self._runs.put(replace(record, state=state, summary=latest, error=error))
 
     async def _tell(self, record: InvoiceRunRecord, latest: Callable[[], Summary], ended: asyncio.Event) -> None:

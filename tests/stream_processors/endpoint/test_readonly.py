@@ -20,7 +20,7 @@ from stream_processors.endpoint.readonly import ReadOnly
 from tests.stream_processors.endpoint.attempts import ALLOWED, FILES, LIMITS, NETWORK, SECRETS, WRITES, Attempt
 
 DATABASE = "readonly_port"
-TABLE = f"CREATE TABLE IF NOT EXISTS {DATABASE}.t (a UInt32, s String) ENGINE = MergeTree ORDER BY a"
+TABLE = f"CREATE TABLE {DATABASE}.t (a UInt32, s String) ENGINE = MergeTree ORDER BY a"
 KEY = {"X-ClickHouse-Key": "right"}
 
 
@@ -28,6 +28,7 @@ KEY = {"X-ClickHouse-Key": "right"}
 def engine(chdb: Chdb) -> Iterator[ChdbStatements]:
     with ChdbStatements(chdb._path, EngineLimits(query_memory=200_000_000)) as engine:
         engine.run(Statement(text=f"CREATE DATABASE IF NOT EXISTS {DATABASE}"))
+        engine.run(Statement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC"))  # Of the same module, begun before.
         engine.run(Statement(text=TABLE))
         engine.run(Statement(text=f"INSERT INTO {DATABASE}.t VALUES (1, 'x')"))
         yield engine
