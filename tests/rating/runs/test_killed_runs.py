@@ -32,7 +32,8 @@ async def test_every_period_is_billed_once_whenever_runs_are_killed(books: Books
 def _kill_and_begin_again(url: str) -> None:
     kills = 0
     while kills < 60 and count_billed(url) < SUBSCRIPTIONS * PERIODS:
-        kills += kill_a_pair(command(url, UNTIL), longest=1.5)
+        # The first ones soon: a machine with nothing else to do is through in less than the longest.
+        kills += kill_a_pair(command(url, UNTIL), longest=1.5 if kills else 0.4)
     assert kills > 0
     subprocess.run(command(url, UNTIL), check=True, capture_output=True)
 
