@@ -39,10 +39,16 @@ def test_an_owner_that_is_dead_is_waited_for(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(f"{dead.pid}\n")
         lock.flush()
-        leaving = threading.Timer(0.2, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+        left = threading.Event()
+
+        def leave() -> None:
+            left.set()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+        leaving = threading.Timer(0.2, leave)
         leaving.start()
         with DataDirectory(tmp_path).owned():
-            assert not leaving.is_alive() or leaving.finished.is_set()
+            assert left.is_set()
         leaving.join()
 
 

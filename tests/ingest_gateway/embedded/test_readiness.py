@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ingest_gateway.api.health import Check, Health
+from ingest_gateway.api.health import Health
 from ingest_gateway.api.problems import NotReady
 from ingest_gateway.embedded.processors import Processors
 from schemas.frame import NewFrame
@@ -16,6 +16,7 @@ from stream_processors.workers.embedded import EmbeddedWorker
 from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy
 from tests.factories import NOW
+from tests.ingest_gateway.embedded.checking import check_of
 from tests.stream_processors.counting import PARTITIONS, Counting
 
 pytestmark = pytest.mark.anyio
@@ -36,14 +37,6 @@ def worker_of(counting: Counting) -> EmbeddedWorker:
     return EmbeddedWorker(
         drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
     )
-
-
-def check_of(processors: Processors) -> Check:
-    async def check() -> None:
-        if not processors.is_well:
-            raise RuntimeError
-
-    return check
 
 
 async def test_one_stopped_partition_is_enough() -> None:

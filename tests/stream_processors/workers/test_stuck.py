@@ -9,6 +9,9 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
+from ingest_gateway.api.health import Health
+from ingest_gateway.api.problems import NotReady
+from ingest_gateway.embedded.processors import Processors
 from ingest_gateway.prometheus import PrometheusMetrics
 from schemas.errors import StoreFailed
 from schemas.flush import Applied, PartitionStatus, Table
@@ -23,6 +26,7 @@ from stream_processors.workers.embedded import EmbeddedWorker
 from stream_processors.workers.expiry import ExpiryDriver
 from stream_processors.workers.policy import WorkerPolicy
 from tests.factories import NOW, make_event, make_meter
+from tests.ingest_gateway.embedded.checking import check_of
 from tests.stream_processors.counting import PARTITIONS, Counting
 
 pytestmark = pytest.mark.anyio
@@ -123,18 +127,21 @@ async def shown(metrics: PrometheusMetrics, line: str) -> None:
     ],
 )
 async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, told: str) -> None:
-    """Status, metrics and log name flush, frames and error; the retries go on; mended, all is counted."""
+    """Status, readiness, metrics and log name flush, frames and error; the retries go on; mended, all is counted."""
     counting, metrics, lines = Counting(), PrometheusMetrics(), Lines()
     counting.meters.add(make_meter("tokens", "sum"))
     store = Refusing(counting.engine, error)
     await counting.post([make_event(f"key_{number}", {"tokens": number}) for number in range(20)], NOW)
     with working(counting, store, metrics, lines) as worker:
+        ready = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
         status = await status_of(worker, lambda status: status.state.startswith("stuck: "))
         assert status.state.startswith("stuck: flush 0 (frames 0 to 0) has been failing")
         assert told in status.state
         assert "secret" not in status.state
         assert "A partition is stuck" in status.state
         assert not worker.is_well
+        with pytest.raises(NotReady, match="processors"):
+            await ready.ready("req_1")
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 1.0')
         await shown(metrics, 'tallyhouse_partition_stuck{partition="1"} 0.0')
         refused = store.refused
@@ -142,6 +149,7 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, told
         store.error = None
         await status_of(worker, lambda status: status.state == "counting" and status.lag_frames == 0)
         assert worker.is_well
+        assert (await ready.ready("req_2")).status == 200
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 0.0')
         await status_of(worker, lambda _: len(lines.told) > 1)
     assert [event for event, _ in lines.told] == [

@@ -124,6 +124,8 @@ async def test_a_reader_that_cannot_look_says_so(tmp_path: Path) -> None:
             return False
 
         await eventually(refused)
+        with pytest.raises(StoreFailed, match="cannot be looked at"):
+            await reader.wait(0, 1, timeout=0.001)
 
 
 @pytest.mark.anyio
