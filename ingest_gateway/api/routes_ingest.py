@@ -20,6 +20,7 @@ from ingest_gateway.api.event_records import (
 from ingest_gateway.api.rates import Rates
 from ingest_gateway.ingest.bodies import decompress
 from ingest_gateway.ingest.budget import Share
+from ingest_gateway.ingest.giving_way import give_way
 from ingest_gateway.ingest.outcome import Outcome, usage_id
 from ingest_gateway.ingest.posted import Posted
 from ingest_gateway.ingest.structure import count
@@ -157,7 +158,7 @@ class IngestRoutes:
 
     async def _in_turn(self, work: Callable[[], _Answer]) -> _Answer:
         async with self._turn:
-            await asyncio.sleep(0)
+            await give_way()
             return work()
 
     async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from ingest_gateway.ingest.frames import Cut, frames_of
+from ingest_gateway.ingest.giving_way import give_way
 from ingest_gateway.ingest.group import Group, gather
 from ingest_gateway.ingest.hints import Hints
 from ingest_gateway.ingest.judge import (
@@ -158,6 +159,7 @@ class Intake:
                 await self._wake.wait()
                 if self._policy.linger_seconds and not self._closing:
                     await asyncio.sleep(self._policy.linger_seconds)
+            await give_way()
             group = self._take()
             if group:
                 await self._take_in(group)
@@ -231,6 +233,7 @@ class Intake:
         rows = np.flatnonzero(marks == Mark.FRESH)
         if len(rows):
             await self._made_durable(group, marks)
+            await give_way()
             self._hints.remember(group, rows)
         return list(outcomes(group, marks, self._policy.ages))
 
@@ -250,6 +253,7 @@ class Intake:
         if sum(posted.size for posted in group.requests) > self._policy.thread_bytes:
             frames: list[NewFrame] = await loop.run_in_executor(None, frames_of, *arguments)
         else:
+            await give_way()
             frames = frames_of(*arguments)
         await self._sink.append(frames)
         tally_group(self._metrics, int(fresh.sum()), loop.time() - began)
