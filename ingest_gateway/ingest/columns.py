@@ -1,7 +1,8 @@
 """Decoded events as checked, hashed columns: whole batches at a time.
 
 A batch passes as a whole or not at all: where anything is doubtful the answer is None, and the events are looked at
-one by one (`diagnose`). What passes here is exactly what passes there, with identical columns.
+one by one (`diagnose`). What passes here is exactly what passes there, with identical columns. A thousand events are
+three pieces of half a millisecond each.
 """
 
 import re
@@ -13,6 +14,7 @@ import orjson
 
 from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
 from ingest_gateway.ingest.moments import read_moments
+from ingest_gateway.ingest.pieces import Pieces, at_once
 from ingest_gateway.ingest.posted import NO_TIME, GoodEvents
 from ingest_gateway.ingest.posted_event import CloudEvent, Events, OwnEvent, Shape, decode_batch
 from ingest_gateway.ingest.properties import Properties, read_properties
@@ -31,22 +33,22 @@ _DOUBTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError,
 """What the decoders raise at hostile input."""
 
 
-def read_batch(body: bytes, account: str) -> GoodEvents | None:
+def read_batch(body: bytes, account: str) -> Pieces[GoodEvents | None]:
     """The events of a body {"events": […]}, if all of it is beyond doubt."""
     try:
-        return _read(body, decode_batch(body).events, account, outer_strings=1)
+        return (yield from _read(body, decode_batch(body).events, account, outer_strings=1))
     except _DOUBTS:
         return None
 
 
-def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, account: str) -> GoodEvents | None:
+def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, account: str) -> Pieces[GoodEvents | None]:
     """The events of JSON texts, one each, if all of them are beyond doubt."""
     if shape.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
         return None
     text = b"\n".join(lines)
     try:
         events = shape.decode_lines(text)
-        return _read(text, events, account, indexes) if len(events) == len(lines) else None
+        return (yield from _read(text, events, account, indexes)) if len(events) == len(lines) else None
     except _DOUBTS:
         return None
 
@@ -54,7 +56,7 @@ def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, acc
 def read_diagnosed(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents | None:
     """One event that was looked at closely and found good."""
     try:
-        columns = _columns(shape.decode_lines(line), account, (index,))
+        columns = at_once(_columns(shape.decode_lines(line), account, (index,)))
     except _DOUBTS:
         return None
     return columns and columns[0]
@@ -70,8 +72,10 @@ def properties_text(line: bytes, shape: Shape) -> bytes | None:
 
 def _read(
     text: bytes, events: Events, account: str, indexes: Sequence[int] | None = None, outer_strings: int = 0
-) -> GoodEvents | None:
-    columns = _columns(events, account, range(len(events)) if indexes is None else indexes) if events else None
+) -> Pieces[GoodEvents | None]:
+    if not events:
+        return None
+    columns = yield from _columns(events, account, range(len(events)) if indexes is None else indexes)
     if columns is None:
         return None
     good, properties = columns
@@ -85,20 +89,23 @@ def _read(
 
 def _columns(
     events: Sequence[OwnEvent | CloudEvent], account: str, indexes: Sequence[int]
-) -> tuple[GoodEvents, Properties] | None:
+) -> Pieces[tuple[GoodEvents, Properties] | None]:
     moments = _moments([event.timestamp for event in events])
     if moments is None:
         return None
+    yield
     event_names = [event.event_name for event in events]
     customer_ids = [event.customer_id for event in events]
     idempotency_keys = [event.idempotency_key for event in events]
     properties = read_properties([event.properties for event in events])
+    texts = [join_texts(column) for column in (event_names, customer_ids, idempotency_keys)]
+    yield
     good = GoodEvents(
         indexes=indexes,
-        event_names=join_texts(event_names),
-        customer_ids=join_texts(customer_ids),
+        event_names=texts[0],
+        customer_ids=texts[1],
         timestamps=array("q", moments).tobytes(),
-        idempotency_keys=join_texts(idempotency_keys),
+        idempotency_keys=texts[2],
         properties=properties.texts,
         key_hashes=key_hashes(account, idempotency_keys),
         body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),

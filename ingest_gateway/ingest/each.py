@@ -6,6 +6,7 @@ from itertools import chain
 from ingest_gateway.ingest.columns import read_diagnosed, read_lines
 from ingest_gateway.ingest.diagnose import diagnose
 from ingest_gateway.ingest.exact_json import Fault
+from ingest_gateway.ingest.pieces import Pieces, at_once
 from ingest_gateway.ingest.posted import GoodEvents
 from ingest_gateway.ingest.posted_event import Shape
 from ingest_gateway.ingest.texts import join_parts
@@ -19,16 +20,16 @@ _UNREADABLE = Fault(RejectCode.MALFORMED, None, "the event cannot be read; is it
 Read = tuple[GoodEvents, tuple[Rejection, ...]]
 
 
-def read_each(lines: Sequence[bytes], shape: Shape, account: str) -> Read:
+def read_each(lines: Sequence[bytes], shape: Shape, account: str) -> Pieces[Read]:
     """Each line is the JSON text of one event."""
-    whole = read_lines(lines, range(len(lines)), shape, account)
+    whole = yield from read_lines(lines, range(len(lines)), shape, account)
     if whole is not None:
         return whole, ()
     good: list[GoodEvents] = []
     bad: list[Rejection] = []
     for start in range(0, len(lines), _RUN):
         indexes = range(start, min(start + _RUN, len(lines)))
-        run = read_lines(lines[start : start + _RUN], indexes, shape, account)
+        run = yield from read_lines(lines[start : start + _RUN], indexes, shape, account)
         if run is not None:
             good.append(run)
             continue
@@ -39,7 +40,7 @@ def read_each(lines: Sequence[bytes], shape: Shape, account: str) -> Read:
 
 
 def _read_one(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents | Rejection:
-    plain = read_lines([line], (index,), shape, account)
+    plain = at_once(read_lines([line], (index,), shape, account))
     if plain is not None:
         return plain
     fault, key = diagnose(line, shape)

@@ -7,6 +7,7 @@ import msgspec
 
 from ingest_gateway.ingest.columns import read_batch, read_lines
 from ingest_gateway.ingest.each import Read, read_each
+from ingest_gateway.ingest.pieces import Pieces
 from ingest_gateway.ingest.posted import Form, Posted
 from ingest_gateway.ingest.posted_event import CLOUD, OWN
 from ingest_gateway.ingest.structure import elements
@@ -26,12 +27,12 @@ _MEMBER = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re
 
 def parse_body(
     body: bytes, content_type: str, *, account: AccountId, request_id: str, strict: bool, backfill: bool
-) -> Posted:
+) -> Pieces[Posted]:
     """The events of a body, each checked on its own. Raises Invalid where the body as a whole is bad.
 
     The content type tells NDJSON and CloudEvents; everything else is JSON, whose first members tell the rest.
     """
-    form, (good, rejections) = _read(body.removeprefix(_BOM), content_type, account)
+    form, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
     if not good and not rejections:
         raise Invalid(f"there is no event in the body; post 1 to {BATCH_EVENTS} of them")
     return Posted(
@@ -46,53 +47,53 @@ def parse_body(
     )
 
 
-def _read(body: bytes, content_type: str, account: AccountId) -> tuple[Form, Read]:
+def _read(body: bytes, content_type: str, account: AccountId) -> Pieces[tuple[Form, Read]]:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type in _NDJSON:
-        return Form.NDJSON, read_each(list(_lines(body)), OWN, account)
+        return Form.NDJSON, (yield from read_each(list(_lines(body)), OWN, account))
     if media_type == _CLOUDEVENT:
-        return Form.CLOUDEVENT, read_each([_whole_object(body)], CLOUD, account)
+        return Form.CLOUDEVENT, (yield from read_each([_whole_object(body)], CLOUD, account))
     if media_type == _CLOUDEVENTS:
-        return Form.CLOUDEVENTS, read_each(_array(body, "the body"), CLOUD, account)
+        return Form.CLOUDEVENTS, (yield from read_each(_array(body, "the body"), CLOUD, account))
     if _BATCH_START.match(body):
-        good = read_batch(body, account)
+        good = yield from read_batch(body, account)
         if good is not None and len(good) <= BATCH_EVENTS:
             return Form.BATCH, (good, ())
-    return _read_json(body, account)
+    return (yield from _read_json(body, account))
 
 
-def _read_json(body: bytes, account: AccountId) -> tuple[Form, Read]:
+def _read_json(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
     match body.lstrip(b" \t\r\n")[:1]:
         case b"{":
-            return _read_object(body, account)
+            return (yield from _read_object(body, account))
         case b"[":
             lines = _array(body, "the body")
             if lines and b'"specversion"' not in lines[0]:
                 raise Invalid('a list of events is posted as {"events": […]}, or as a list of CloudEvents')
-            return Form.CLOUDEVENTS, read_each(lines, CLOUD, account)
+            return Form.CLOUDEVENTS, (yield from read_each(lines, CLOUD, account))
         case b"":
             raise Invalid(f'the body is empty; post {{"events": […]}} with 1 to {BATCH_EVENTS} events')
         case _:
             raise Invalid('the body is not a JSON object; post {"events": […]} or one event')
 
 
-def _read_object(body: bytes, account: AccountId) -> tuple[Form, Read]:
-    single = read_lines([body], (0,), OWN, account)
+def _read_object(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
+    single = yield from read_lines([body], (0,), OWN, account)
     if single is not None:
         return Form.SINGLE, (single, ())
     members = list(_members(body))
     names = [name for name, _ in members]
     if "events" not in names:
         if "specversion" in names:
-            return Form.CLOUDEVENT, read_each([body], CLOUD, account)
-        return Form.SINGLE, read_each([body], OWN, account)
+            return Form.CLOUDEVENT, (yield from read_each([body], CLOUD, account))
+        return Form.SINGLE, (yield from read_each([body], OWN, account))
     if names != ["events"]:
         other = next((name for name in names if name != "events"), "a second events")
         raise Invalid(f'a batch has the one field "events"; remove {other[:100]!a}')
     ((_, text),) = members
     if not text.startswith(b"["):
         raise Invalid('"events" must be a list of events', field="events")
-    return Form.BATCH, read_each(_array(text, '"events"'), OWN, account)
+    return Form.BATCH, (yield from read_each(_array(text, '"events"'), OWN, account))
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

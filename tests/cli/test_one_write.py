@@ -27,6 +27,9 @@ class Recorder(asyncio.Transport):
     def abort(self) -> None:
         self.said.append("aborted")
 
+    def is_closing(self) -> bool:
+        return "closed" in self.said
+
 
 async def test_what_is_written_in_one_turn_leaves_together() -> None:
     """Head and body are one write; what comes a turn later is another."""
@@ -59,6 +62,32 @@ async def test_aborting_sends_nothing_more() -> None:
     transport.abort()
     await asyncio.sleep(0)
     assert recorder.said == ["aborted"]
+
+
+async def test_a_complete_answer_leaves_in_the_same_turn() -> None:
+    """Whoever has said all does not wait for the next turn, which may be a long one."""
+    recorder = Recorder()
+    said: list[list[Any]] = []
+    answered = asyncio.Event()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        said.append([*recorder.said])
+        await send({"type": "http.response.body", "body": b"body"})
+        said.append([*recorder.said])
+        answered.set()
+
+    config = uvicorn.Config(app, http=HttpConnection, log_config=None, lifespan="off", ws="none")
+    config.load()
+    connection = HttpConnection(config, uvicorn.server.ServerState(), {})
+    connection.connection_made(recorder)
+    connection.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(answered.wait(), 10)
+    connection.connection_lost(None)
+    assert said[0] == []
+    (answer,) = said[1]
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\nbody")
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from ingest_gateway.ingest.intake import Intake, IntakePolicy
 from ingest_gateway.ingest.known_keys import NoKeys
+from ingest_gateway.ingest.pieces import at_once
 from ingest_gateway.ingest.recent import RecentKeys
 from ingest_gateway.ingest.wire import parse_body
 from rating.ledger.migrate import require_newest
@@ -25,13 +26,15 @@ def take_in(installation: Installation, body: bytes, arrival: int) -> int:
 
 
 async def _taken_in(settings: dict[str, str], body: bytes, arrival: int) -> int:
-    posted = parse_body(
-        body,
-        "application/json",
-        account=await _account(settings["LEDGER_URL"]),
-        request_id="req_past",
-        strict=False,
-        backfill=False,
+    posted = at_once(
+        parse_body(
+            body,
+            "application/json",
+            account=await _account(settings["LEDGER_URL"]),
+            request_id="req_past",
+            strict=False,
+            backfill=False,
+        )
     )
     policy = IntakePolicy(partitions=int(settings["PARTITIONS"]))
     recent = RecentKeys(REMEMBERED, WINDOW)

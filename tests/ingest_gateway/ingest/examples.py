@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from ingest_gateway.ingest.pieces import at_once
 from ingest_gateway.ingest.posted import GoodEvents, Posted
 from ingest_gateway.ingest.wire import parse_body
 from schemas.ids import AccountId
@@ -57,7 +58,9 @@ def raw_event(key: str = "k1", **changes: bytes) -> bytes:
 
 
 def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfill: bool = False) -> Posted:
-    return parse_body(body, content_type, account=ACCOUNT, request_id="req_1", strict=strict, backfill=backfill)
+    return at_once(
+        parse_body(body, content_type, account=ACCOUNT, request_id="req_1", strict=strict, backfill=backfill)
+    )
 
 
 def stored_properties(good: GoodEvents) -> list[bytes]:

@@ -14,6 +14,7 @@ from ingest_gateway.api.event_records import CloudEvent, Event, EventBatch
 from ingest_gateway.api.meter_records import MeterChanges, MeterRequest
 from ingest_gateway.api.new_meter import read_changes, read_new_meter
 from ingest_gateway.ingest import posted_event
+from ingest_gateway.ingest.pieces import at_once
 from ingest_gateway.ingest.wire import parse_body
 from schemas.errors import Invalid
 from schemas.ids import AccountId
@@ -98,12 +99,14 @@ MAY_BE_AN_EVENT = allows(Event)
 @given(EVENTS.map(lambda changed: {**EVENT, **changed}))
 def test_an_event_is_read_exactly_where_it_is_described(document: dict[str, Any]) -> None:
     """Both ways."""
-    posted = parse_body(
-        msgspec.json.encode(document),
-        "application/json",
-        account=AccountId("a"),
-        request_id="r",
-        strict=False,
-        backfill=False,
+    posted = at_once(
+        parse_body(
+            msgspec.json.encode(document),
+            "application/json",
+            account=AccountId("a"),
+            request_id="r",
+            strict=False,
+            backfill=False,
+        )
     )
     assert (len(posted.good) == 1) == MAY_BE_AN_EVENT(document)
