@@ -31,7 +31,7 @@ def serve(environ: Mapping[str, str]) -> int:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    memory.keep_freed_memory()
+    memory.prepare()
     around = Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())
     with (
         listening(settings.host, settings.port) as listener,
@@ -49,7 +49,6 @@ async def _serve(settings: Settings, around: Surroundings, listener: socket.sock
         # Only here: loading it takes as long as the worker takes to load what it needs.
         from ingest_gateway.embedded.gateway import open_embedded  # noqa: PLC0415
 
-        memory.load_what_is_late()
         embedded = await opened.enter_async_context(open_embedded(settings, around, kept))
         first_key = await _install_key(settings, embedded.ledger.accounts)
         server = Server(embedded.app, settings.shutdown_grace)

@@ -64,7 +64,6 @@ async def _serve(
         gateway = await opened.enter_async_context(open_gateway(settings, around))
         if own is not None:
             await opened.enter_async_context(SideServer(gateway.health).serving(own))
-        memory.load_what_is_late()
         memory.settle()
         around.logger.info("ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, own))
         await Server(gateway.app, settings.shutdown_grace).serve(sockets=[listener])

@@ -17,7 +17,7 @@ def begin() -> tuple[ClusterSettings, Surroundings]:
     settings = read_cluster_settings(os.environ)
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
     forward_stdlib(logger)
-    memory.keep_freed_memory()
+    memory.prepare()
     return settings, Surroundings(clock=now, logger=logger, metrics=PrometheusMetrics())
 
 

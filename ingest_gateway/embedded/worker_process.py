@@ -57,7 +57,7 @@ def _run(listener: int, clients: str) -> None:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    memory.keep_freed_memory()
+    memory.prepare()
     around = Surroundings(clock=_now, logger=logger.bind(process="worker"), metrics=GatheredNumbers())
     with ExitStack() as opened:
         own = opened.enter_context(socket.socket(fileno=listener))

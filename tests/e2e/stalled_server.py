@@ -66,5 +66,5 @@ def now() -> int:
 
 
 if __name__ == "__main__":
-    memory.keep_freed_memory()
+    memory.prepare()
     uvloop.run(serve(read_settings(os.environ)))

@@ -136,3 +136,17 @@ def test_its_numbers_are_on_the_gateways_page(tmp_path: Path) -> None:
         assert number("flush_total{") >= 1
         assert number("worker_memory_bytes ") > 10**7
         assert 'partition_lag_frames{partition="0"}' in server.client.get("/metrics").text
+
+
+def test_neither_loads_what_it_has_no_use_for(tmp_path: Path) -> None:
+    """A library that another one finds by itself would take 40 MB of each."""
+    with Server(tmp_path / "data") as server:
+        server.make_meter("calls")
+        assert post(server, 0) == EVENTS
+        server.wait_until_counted()
+        assert server.total("calls") == EVENTS
+        for process in (server.pid, server.worker):
+            libraries = Path(f"/proc/{process}/maps").read_text()
+            assert "/pyarrow/" in libraries
+            assert "/pandas/" not in libraries
+        assert server.stop() == 0
