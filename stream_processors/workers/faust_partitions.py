@@ -47,6 +47,8 @@ class OwnedPartitions:
         self._drivers: dict[int, PartitionDriver] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._at_duties: list[asyncio.Task[None]] = []
+        self._changing = asyncio.Lock()
+        """A stop, a revocation and an assignment may come at the same moment, and each of them waits for flushes."""
 
     @property
     def numbers(self) -> Sequence[int]:
@@ -65,31 +67,28 @@ class OwnedPartitions:
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None:
         """These, and no others, are ours: boot each and count it."""
         given = set(partitions)
-        await self.revoked({*self._drivers, *given})
-        for number in sorted(given):
-            self._frames.assign(number, stream)
-            self._drivers[number] = self._make_driver(number)
-            self._tasks[number] = asyncio.create_task(self._drivers[number].run())
-            self._metrics.set(Gauge.OWNED, 1, str(number))
-        if DUTIES_PARTITION in given:
-            self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
+        async with self._changing:
+            await self._let_go({*self._drivers, *given})
+            for number in sorted(given):
+                self._frames.assign(number, stream)
+                self._drivers[number] = self._make_driver(number)
+                self._tasks[number] = asyncio.create_task(self._drivers[number].run())
+                self._metrics.set(Gauge.OWNED, 1, str(number))
+            if DUTIES_PARTITION in given:
+                self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
         self._logger.info("partitions assigned", partitions=sorted(given))
 
     async def revoked(self, partitions: Iterable[int]) -> None:
         """Let go of everything of theirs. A running flush may end, within reason; the next owner redoes the others."""
-        lost = [number for number in partitions if number in self._drivers]
-        for number in lost:
-            self._drivers[number].stop()
-            self._frames.revoke(number)
-        await self._end(lost, self._give_up_seconds)
-        if lost:
-            self._logger.info("partitions revoked", partitions=lost)
+        async with self._changing:
+            await self._let_go(partitions)
 
     async def finish(self, seconds: float) -> None:
         """Let the running flushes end and be acknowledged, so that whoever is next has nothing to redo."""
-        for driver in self._drivers.values():
-            driver.stop()
-        await self._end(list(self._drivers), seconds)
+        async with self._changing:
+            for driver in self._drivers.values():
+                driver.stop()
+            await self._end(list(self._drivers), seconds)
 
     async def statuses(self) -> Sequence[PartitionStatus]:
         """How far each partition is counted; may be asked from any event loop."""
@@ -100,8 +99,17 @@ class OwnedPartitions:
         for driver in list(self._drivers.values()):
             await driver.report()
 
+    async def _let_go(self, partitions: Iterable[int]) -> None:
+        lost = [number for number in partitions if number in self._drivers]
+        for number in lost:
+            self._drivers[number].stop()
+            self._frames.revoke(number)
+        await self._end(lost, self._give_up_seconds)
+        if lost:
+            self._logger.info("partitions revoked", partitions=lost)
+
     async def _end(self, numbers: Sequence[int], seconds: float) -> None:
-        counting = {self._tasks.pop(number) for number in numbers}
+        counting = {self._tasks[number] for number in numbers}
         duties = set(self._at_duties) if DUTIES_PARTITION in numbers else set()
         for task in duties:
             task.cancel()
@@ -112,7 +120,7 @@ class OwnedPartitions:
             self._logger.warning("flushes were given up; whoever owns their partitions redoes them", flushes=len(late))
         await _unfinished(late | duties, seconds)
         for number in numbers:
-            del self._drivers[number]
+            del self._drivers[number], self._tasks[number]
             self._frames.revoke(number)
             for gauge in _OF_OWNERS:
                 self._metrics.set(gauge, 0, str(number))

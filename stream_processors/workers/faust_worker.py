@@ -81,8 +81,11 @@ class FaustWorker:
         except Exception:
             self._logger.exception("the stream did not start, it is tried again")
         finally:
-            await self._owned.finish(self._policy.stop_seconds)
-            await self._end(app)
+            try:
+                await self._owned.finish(self._policy.stop_seconds)
+            finally:
+                await self._end(app)
+                await self._owned.finish(self._settings.give_up_seconds)  # What it was given while it was leaving.
         return has_started
 
     async def _brokers_answer(self) -> bool:
