@@ -5,6 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
+EVERY_FLUSH = 2**62
+"""Below it is the number of every flush there will ever be."""
+
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """The stored statement "flush `number` of `partition` is frames first..last, counted with meter set `version`".

@@ -54,6 +54,10 @@ class LogTail(Protocol):
         ...
 
 
+class TailedLog(FrameLog, LogTail, Protocol):
+    """The log with its growing end: all that those who count ask of it."""
+
+
 class Claims(Protocol):
     """The table of flushes."""
 

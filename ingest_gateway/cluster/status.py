@@ -9,7 +9,7 @@ from typing import Protocol
 
 from schemas.flush import PartitionStatus, Progress
 from schemas.timestamps import SECOND
-from stream_processors.ports import Claims, FrameLog, LogTail
+from stream_processors.ports import Claims, TailedLog
 from stream_processors.workers.driver import COUNTING, STOPPED, STUCK
 
 STUCK_SECONDS = 60.0
@@ -18,7 +18,7 @@ STUCK_SECONDS = 60.0
 _BACKFILLS = "each meter tells how far its own is: GET /v1/meters/{code}"
 
 
-class Log(FrameLog, LogTail, Protocol):
+class Log(TailedLog, Protocol):
     """The log, whose end other processes move."""
 
     async def ask_ends(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from schemas.errors import StoreFailed
+from schemas.flush import EVERY_FLUSH
 from schemas.hashing import KeyHashes
 from schemas.logs import Logger
 from stream_processors.core.filter import KeyFilter, Mask
@@ -16,7 +17,6 @@ from stream_processors.ports import SeenKeys
 ROOM = 1_000_000
 """Keys, at the least, in each filter: 2 MB."""
 
-_EVERY_FLUSH = 2**62
 _REST_SECONDS = 1.0
 
 
@@ -64,11 +64,11 @@ class KeyFilters:
 
     async def fill(self, seen: SeenKeys, partitions: int, newest: int) -> None:
         """With all that is counted by now, the last of it at `newest`. The second time in place of the first."""
-        counts = [await seen.count(partition, _EVERY_FLUSH) for partition in range(partitions)]
+        counts = [await seen.count(partition, EVERY_FLUSH) for partition in range(partitions)]
         # Apart from the others, for it is done in a thread: two that add to one filter undo each other's work.
         before = _Dated(KeyFilter.sized_for(max(sum(counts), 1)), newest)
         for partition in range(partitions):
-            async for piece in seen.all_hashes(partition, _EVERY_FLUSH):
+            async for piece in seen.all_hashes(partition, EVERY_FLUSH):
                 await asyncio.to_thread(before.keys.add, piece)
         self._before = before
 

@@ -13,7 +13,7 @@ from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.ports import FrameLog, LogTail, MeterSets, SeenMonths
+from stream_processors.ports import MeterSets, SeenMonths, TailedLog
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.embedded import EmbeddedWorker
@@ -37,10 +37,6 @@ class Processors(NamedTuple):
         return not self.counting or self.worker.is_well
 
 
-class Log(FrameLog, LogTail, Protocol):
-    """The log, for those who count."""
-
-
 class Surroundings(Protocol):
     """Time, words and numbers."""
 
@@ -55,7 +51,7 @@ class Surroundings(Protocol):
 @contextmanager
 def open_processors(
     settings: Settings,
-    log: Log,
+    log: TailedLog,
     store: EmbeddedStore,
     seen: SeenMonths,
     meters: MeterSets,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -12,7 +11,7 @@ from ingest_gateway.surroundings import Surroundings
 from schemas.errors import Alarm, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
 from schemas.metrics import Gauge
-from stream_processors.ports import FrameLog, LogTail
+from stream_processors.ports import TailedLog
 from stream_processors.workers.driver import BOOTING, STUCK
 from stream_processors.workers.lag import lag_of
 
@@ -23,14 +22,10 @@ _PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 
 
-class Log(FrameLog, LogTail, Protocol):
-    """The log, with the right to delete what is counted."""
-
-
 class Worker:
     """`Status`, by the last report. What a report says is counted, the log may delete."""
 
-    def __init__(self, log: Log, partitions: int, around: Surroundings) -> None:
+    def __init__(self, log: TailedLog, partitions: int, around: Surroundings) -> None:
         self._log = log
         self._around = around
         self._heard = asyncio.Event()

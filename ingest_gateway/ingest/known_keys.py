@@ -7,10 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import StoreFailed
-from schemas.flush import SeenRows
+from schemas.flush import EVERY_FLUSH, SeenRows
 from schemas.hashing import BodyHashes, KeyHashes, as_digests, partition_of
-
-_EVERY_FLUSH = 2**62
 
 
 class Filter(Protocol):
@@ -62,7 +60,7 @@ class FilteredKeys:
 
     async def _counted(self, partition: int, suspects: Sequence[bytes], now: int) -> Mapping[bytes, int]:
         try:
-            rows = await self._seen.find(partition, _EVERY_FLUSH, suspects)
+            rows = await self._seen.find(partition, EVERY_FLUSH, suspects)
         except StoreFailed:
             return {}
         found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)

@@ -7,12 +7,21 @@ import msgspec
 
 from schemas.logs import Logger, NoLogger
 from schemas.metrics import Metrics, NoMetrics
-from stream_processors.backends.log.buffered import ROOM, BufferedFrames, Source
+from stream_processors.backends.log.buffered import ROOM, BufferedFrames
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy, Pause
-from stream_processors.ports import BackfillTables, Claims, EventHistory, MeterSets, SeenKeys, SeenMonths, Tables
+from stream_processors.ports import (
+    BackfillTables,
+    Claims,
+    EventHistory,
+    MeterSets,
+    SeenKeys,
+    SeenMonths,
+    Tables,
+    TailedLog,
+)
 from stream_processors.workers.backfill import BackfillDriver
 from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.expiry import ExpiryDriver
@@ -22,7 +31,7 @@ from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 
 
-class EndsAskedLog(Source, Protocol):
+class EndsAskedLog(TailedLog, Protocol):
     """The log itself, whose ends are those last heard of."""
 
     async def ask_ends(self) -> None:

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from schemas.errors import Alarm, Overloaded
 from schemas.frame import Frame, NewFrame
 from stream_processors.backends.log.policy import LogPolicy
-from stream_processors.ports import FrameLog, LogTail
+from stream_processors.ports import FrameLog, TailedLog
 
 PARTITIONS = 3
 DEADLINE = 10.0
 EVERYTHING = 2**30
 
 
-class AnyLog(FrameLog, LogTail, Protocol):
+class AnyLog(TailedLog, Protocol):
     """What serves its writer and its readers."""
 
     async def append(self, frames: Sequence[NewFrame]) -> None: ...

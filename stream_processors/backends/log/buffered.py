@@ -7,7 +7,7 @@ from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame
 from stream_processors.backends.log.held_frames import HandedFrame, HeldFrames
 from stream_processors.backends.log.policy import MEBIBYTE
-from stream_processors.ports import FrameLog, LogTail
+from stream_processors.ports import TailedLog
 
 ROOM = 8 * MEBIBYTE
 """Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
@@ -18,10 +18,6 @@ more than a flush takes would be found waiting, though not held, and every flush
 
 _LOOK_SECONDS = 1.0
 """How long to look for a frame that must be there: only a log older than the store lacks it."""
-
-
-class Source(FrameLog, LogTail, Protocol):
-    """The log itself."""
 
 
 class Stream(Protocol):
@@ -35,13 +31,13 @@ class Stream(Protocol):
 
 
 class BufferedFrames:
-    """`FrameLog` and `LogTail` of the partitions one worker owns.
+    """`TailedLog` of the partitions one worker owns.
 
     What a flush reads is whole whatever the stream does: only an unbroken run of offsets is given from the buffer. A
     frame that was left out, or came before the first one handed over, is read from the log.
     """
 
-    def __init__(self, log: Source, room: int = ROOM) -> None:
+    def __init__(self, log: TailedLog, room: int = ROOM) -> None:
         self._log = log
         self._room = room
         self._held: dict[int, HeldFrames] = {}
