@@ -21,7 +21,7 @@ class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
     window: int = WINDOW
     max_bytes: int = 24_000_000
     """How many bytes of frame payloads one flush may take: this bounds what is read at once."""
-    max_raw_bytes: int = 16_000_000
+    max_raw_bytes: int = 20_000_000
     """The same, decompressed: events that are all alike become a hundred times smaller, and must fit into memory.
     The store needs several times as much for the insert: above its limit for one statement the flush fails for ever."""
     filter_keys: int = 2_000_000
