@@ -15,8 +15,7 @@ from ingest_gateway.embedded.report import GatheredNumbers, Report
 from ingest_gateway.embedded.store import answering_the_gateway, own_store
 from ingest_gateway.prometheus import resident_bytes
 from ingest_gateway.settings import Settings
-from rating.ledger.migrate import require_newest
-from rating.ledger.opening import open_ledger
+from rating.ledger.opening import as_it_is, open_ledger
 from schemas.hashing import HASH_NAME
 from schemas.logs import Logger
 from stream_processors.backends.log.policy import LogPolicy
@@ -70,7 +69,7 @@ async def open_counting(settings: Settings, around: Surroundings, doors: Doors) 
     async with AsyncExitStack() as opened:
         policy = LogPolicy(held_bytes=settings.log_limit)
         log = await opened.enter_async_context(SqliteLogReader(directory.log, settings.partitions, policy))
-        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock, prepare=require_newest))
+        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock, prepare=as_it_is))
         identity = Identity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=log.identity.log_id)
         threads = opened.enter_context(own_store(directory, identity))
         await opened.enter_async_context(engine_stands_back())

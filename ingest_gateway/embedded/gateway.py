@@ -25,6 +25,7 @@ from ingest_gateway.ingest.recent import RecentKeys
 from ingest_gateway.service import app_policy, app_ports, app_surroundings, intake_policy
 from ingest_gateway.settings import Settings
 from ingest_gateway.surroundings import Surroundings
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite import SqliteFrameLog
@@ -57,7 +58,7 @@ async def open_over(
     """All that stands on an open log."""
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
-        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock))
+        ledger = opened.enter_context(open_ledger(directory.ledger_url, around.clock, prepare=migrate))
         worker = Worker(log, settings.partitions, around)
         password = secrets.token_urlsafe()
         kept.program.begin(password, worker.hear)

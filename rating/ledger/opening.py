@@ -20,7 +20,6 @@ from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret
 from rating.ledger.keys import SqlApiKeys
 from rating.ledger.meters import SqlMeters
-from rating.ledger.migrate import migrate
 from rating.ledger.plans import SqlPlans
 from rating.ledger.retries import SqlRetries
 from rating.ledger.signup_links import SqlSignupLinks
@@ -50,17 +49,22 @@ class Ledger(NamedTuple):
     audit: SqlAudit
 
 
+def as_it_is(url: str) -> None:
+    """For whoever knows that it is at the newest version."""
+
+
 @contextmanager
 def open_ledger(
     url: str,
     clock: Callable[[], int],
     new_secret: NewSecret = lambda: secrets.token_urlsafe(32),
     *,
-    prepare: Callable[[str], None] = migrate,
+    prepare: Callable[[str], None],
 ) -> Iterator[Ledger]:
     """The ledger at `url` (`sqlite:///path` or `postgresql://…`). `clock` gives microseconds.
 
-    `prepare` brings it to the newest version, or, where that is not for this process to do, sees that it is there.
+    `prepare` brings it to the newest version (`migrate`), or, where that is not for this process to do, sees that it
+    is there (`require_newest`).
     """
 
     def new_id() -> str:

@@ -10,7 +10,7 @@ from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
 from ingest_gateway.billing.endpoints import billing_endpoints, billing_pages
 from ingest_gateway.ingest.budget import Budget
 from ingest_gateway.service import billing_ports
-from rating.ledger.opening import Ledger, open_ledger
+from rating.ledger.opening import Ledger, as_it_is, open_ledger
 from rating.runs.desk import Desk
 from schemas.account import ApiKey, Mode, Scope
 from schemas.ids import new_cuid
@@ -134,7 +134,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def office(migrated_url: str, anyio_backend: str) -> AsyncIterator[Office]:
     clock = Clock()
-    with open_ledger(migrated_url, clock, prepare=lambda _url: None) as ledger:
+    with open_ledger(migrated_url, clock, prepare=as_it_is) as ledger:
         made = await ledger.accounts.bootstrap(None)
         assert made is not None
         own = Office(ledger, clock, *made)

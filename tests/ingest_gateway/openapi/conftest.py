@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import open_ledger
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.billing.conftest import Office
@@ -21,7 +22,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def office(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Office]:
     clock = Clock()
-    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock) as ledger:
+    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock, prepare=migrate) as ledger:
         made = await ledger.accounts.bootstrap(None)
         assert made is not None
         own = Office(ledger, clock, *made)

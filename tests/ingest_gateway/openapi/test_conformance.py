@@ -15,6 +15,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.core.result import Ok
 
 from ingest_gateway.api.openapi.names import variables
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import open_ledger
 from tests.contracts.api_keys import Clock
 from tests.ingest_gateway.billing.conftest import Office
@@ -50,7 +51,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     is_file = request.param == "sqlite"
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if is_file else request.getfixturevalue("postgresql").new_database()
     clock = Clock()
-    with open_ledger(url, clock) as ledger:
+    with open_ledger(url, clock, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
         office = Office(ledger, clock, *made)

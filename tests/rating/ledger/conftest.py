@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode
 from schemas.ids import AccountId
@@ -46,7 +47,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iter
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
         url = request.getfixturevalue("postgresql").new_database()
-    with open_ledger(url, clock) as opened:
+    with open_ledger(url, clock, prepare=migrate) as opened:
         yield opened
 
 

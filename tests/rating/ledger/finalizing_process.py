@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import open_ledger
 from schemas.act import Act
 from schemas.customer import NewCustomer
@@ -32,7 +33,7 @@ class FinalizingProcess(Killable):
 
 async def finalize_for_ever(url: str, account: AccountId) -> None:
     act = Act(account=account, actor="test", request_id="test")
-    with open_ledger(url, lambda: time.time_ns() // 1000) as ledger:
+    with open_ledger(url, lambda: time.time_ns() // 1000, prepare=migrate) as ledger:
         customer = (await ledger.customers.create(act, NewCustomer())).answer
 
         async def one_after_the_other() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.core.invoice_lifecycle import TABLE
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from schemas.act import Act
 from schemas.credit_note import NewCreditNote
@@ -94,7 +95,7 @@ TRIES = st.one_of(
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Act, str]]:
     url = f"sqlite:///{tmp_path_factory.mktemp('walks') / 'ledger.db'}"
-    with open_ledger(url, Clock()) as ledger:
+    with open_ledger(url, Clock(), prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
         act = Act(account=made[0].account, actor="test", request_id="test")

@@ -59,10 +59,10 @@ def test_a_ledger_of_a_newer_release_is_left_alone(ledger_url: str) -> None:
 
 def test_what_was_made_is_there_after_a_restart(ledger_url: str) -> None:
     """A ledger opened again knows its first key, and is not bootstrapped anew."""
-    with open_ledger(ledger_url, lambda: 1) as ledger:
+    with open_ledger(ledger_url, lambda: 1, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
     assert made is not None
-    with open_ledger(ledger_url, lambda: 2) as ledger:
+    with open_ledger(ledger_url, lambda: 2, prepare=migrate) as ledger:
         assert asyncio.run(ledger.accounts.bootstrap(None)) is None
         found = asyncio.run(ledger.api_keys.find(made[1]))
     assert found is not None
@@ -71,7 +71,7 @@ def test_what_was_made_is_there_after_a_restart(ledger_url: str) -> None:
 
 def test_no_secret_is_stored(tmp_path: Path) -> None:
     """Nowhere in the database's files is a key's secret to be read."""
-    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lambda: 1) as ledger:
+    with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lambda: 1, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
         secret = made[1].removeprefix("ak_live_").encode()

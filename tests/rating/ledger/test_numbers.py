@@ -8,6 +8,7 @@ import pytest
 
 from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalizing import finalize_invoice
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from rating.ledger.work import Work
 from schemas.act import Act
@@ -46,7 +47,7 @@ def _from_one(count: int) -> list[str]:
 
 def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
     """A process is killed at any moment of finalizing, again and again: all it answered is there, and nothing half."""
-    with open_ledger(ledger_url, Clock()) as ledger:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
         account = _first_account(ledger)
     answered = []
     moment = random.Random(5)
@@ -56,7 +57,7 @@ def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
             answered += process.answered(moment.randint(2, 6))
             # The kill falls between two answers, somewhere in the transaction that is under way.
             threading.Event().wait(moment.random() / 50)
-    with open_ledger(ledger_url, Clock()) as ledger:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
         invoices = _all(ledger, account)
     numbers = _numbers(invoices)
     assert numbers == _from_one(len(numbers))
@@ -70,7 +71,7 @@ def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
 
 @pytest.fixture
 def act(ledger_url: str) -> Act:
-    with open_ledger(ledger_url, Clock()) as ledger:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
         return Act(account=_first_account(ledger), actor="test", request_id="test")
 
 
@@ -88,7 +89,7 @@ def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, act: Act)
             raise Gone
         return count
 
-    with open_ledger(ledger_url, Clock()) as ledger:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
         works = ledger.invoices._works
         customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
         for fail in (False, True, False):
@@ -115,7 +116,7 @@ def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, act: Act) -> No
                 continue
         return 0
 
-    with open_ledger(ledger_url, Clock()) as ledger:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
         customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
         asyncio.run(ledger.invoices._works.change(act, int, run))
         invoices = _all(ledger, act.account)

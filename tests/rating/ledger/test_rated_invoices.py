@@ -16,6 +16,7 @@ from rating.core.rated_lines import to_new_line
 from rating.core.service import Service
 from rating.ledger.drafting import draft_invoice, draft_invoices
 from rating.ledger.finalizing import finalize_invoices
+from rating.ledger.migrate import migrate
 from rating.ledger.opening import Ledger, open_ledger
 from rating.ledger.subscription_tables import plans, subscriptions
 from rating.ledger.work import Work
@@ -84,7 +85,7 @@ def _subscribe(customer: str) -> Callable[[Work], None]:
 
 @pytest.fixture
 def run(ledger_url: str, clock: Clock) -> Iterator[Run]:
-    with open_ledger(ledger_url, clock) as ledger:
+    with open_ledger(ledger_url, clock, prepare=migrate) as ledger:
         yield Run(ledger)
 
 

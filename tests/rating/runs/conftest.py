@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rating.ledger.opening import open_ledger
+from rating.ledger.opening import as_it_is, open_ledger
 from tests.contracts.api_keys import Clock
 from tests.rating.runs.books import Books
 
@@ -17,5 +17,5 @@ def anyio_backend() -> str:
 @pytest.fixture
 def books(migrated_url: str) -> Iterator[Books]:
     clock = Clock()
-    with open_ledger(migrated_url, clock, prepare=lambda _url: None) as ledger:
+    with open_ledger(migrated_url, clock, prepare=as_it_is) as ledger:
         yield Books(ledger, clock)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from rating.ledger.opening import open_ledger
+from rating.ledger.opening import as_it_is, open_ledger
 from rating.runs.run import InvoiceRun, Order
 from schemas.timestamps import DAY
 from tests.rating.runs.counted_usage import CountedUsage, Used
@@ -22,7 +22,7 @@ async def bill(url: str, as_of: int, events: Sequence[Used]) -> int:
     """How many turns it took. Usage may come late for ever."""
     usage = CountedUsage("tokens", group_by=("model",))
     usage.events += events
-    with open_ledger(url, _now, prepare=lambda _url: None) as ledger:
+    with open_ledger(url, _now, prepare=as_it_is) as ledger:
         run = InvoiceRun(ledger.billing, usage, ledger.meters, late_window=10_000 * DAY)
         return (await run.run(Order(as_of=as_of, run_id="run_killed"))).turns
 
