@@ -8,7 +8,8 @@ from ingest_gateway.api.health import Check
 from ingest_gateway.billing.endpoints import BillingPorts, billing_endpoints, billing_pages
 from ingest_gateway.billing.run_ports import Runs
 from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.judge import Ages
 from ingest_gateway.logs import bind_request
 from ingest_gateway.ports import FrameSink, Status

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ingest_gateway.api.replays import Replays
 from ingest_gateway.ingest.arrivals import Arrivals, newest_arrival
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.outcome import Outcome
 from ingest_gateway.ingest.recent import RecentKeys
 from schemas.event import RejectCode

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.known_keys import NoKeys
 from ingest_gateway.ingest.pieces import at_once
 from ingest_gateway.ingest.recent import RecentKeys

@@ -12,7 +12,8 @@ import zstandard
 
 from ingest_gateway.api.app import Policy
 from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.outcome import Outcome
 from ingest_gateway.ingest.recent import RecentKeys
 from schemas.account import Scope

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_gateway.ingest.intake import IntakePolicy
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from schemas.event import BODY_BYTES, NAME_LENGTH
 from schemas.frame import raw_size
 from tests.ingest_gateway.ingest.examples import event, post

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from ingest_gateway.ingest.frames import Cut
-from ingest_gateway.ingest.intake import IntakePolicy
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.outcome import Outcome, usage_id
 from schemas.errors import Overloaded, StoreFailed
 from schemas.event import EventFlag, RejectCode, Verdict

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_gateway.ingest.budget import Budget
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.outcome import Outcome
 from ingest_gateway.ingest.posted import Posted
 from schemas.errors import Overloaded

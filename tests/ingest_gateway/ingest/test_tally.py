@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from ingest_gateway.ingest.intake import Intake, IntakePolicy
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.recent import RecentKeys
 from ingest_gateway.prometheus import PREFIX, PrometheusMetrics
 from schemas.metrics import Counter, Histogram
