@@ -20,7 +20,7 @@ from ingest_gateway.api.event_records import (
 from ingest_gateway.api.rates import Rates
 from ingest_gateway.ingest.bodies import decompress
 from ingest_gateway.ingest.budget import Share
-from ingest_gateway.ingest.giving_way import giving_way
+from ingest_gateway.ingest.giving_way import OneByOne
 from ingest_gateway.ingest.outcome import Outcome, usage_id
 from ingest_gateway.ingest.pieces import at_once
 from ingest_gateway.ingest.posted import Posted
@@ -73,7 +73,7 @@ class IngestRoutes:
         self._rates = rates
         self._body_bytes = body_bytes
         self._apart = asyncio.Semaphore(_THREADS)
-        self._turn = asyncio.Lock()
+        self._one_by_one = OneByOne()
 
     def endpoints(self) -> list[Endpoint]:
         takes_events = About(
@@ -153,10 +153,7 @@ class IngestRoutes:
         )
         if takes_long(body):
             return await self._in_thread(lambda: at_once(reading))
-        if len(body) <= _BULK_BYTES:
-            return at_once(reading)
-        async with self._turn:
-            return await giving_way(reading)
+        return at_once(reading) if len(body) <= _BULK_BYTES else await self._one_by_one.do(reading)
 
     async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
         async with self._apart:

@@ -1,6 +1,8 @@
-"""Work that holds the event loop for milliseconds lets others by: before each piece, whoever is ready goes first."""
+"""Work that holds the event loop for milliseconds lets others by: between its pieces, whoever is ready goes first."""
 
 import asyncio
+from collections.abc import Callable
+from time import perf_counter
 
 from ingest_gateway.ingest.pieces import Answer, Pieces
 
@@ -9,20 +11,40 @@ _TURNS = 4
 what it waits for, such as a commit, wakes it in two. With one turn between the pieces, each of these steps waited for
 a piece. Four turns of an idle loop are 50 µs.
 """
+_ENOUGH_SECONDS = 0.01
+"""Where hundreds are always ready a turn takes as long, and who waited for four of them would hardly get anywhere."""
+_HELD_SECONDS = 0.0005
+"""Work that is done sooner does not give way: a few small bodies are read like one large one."""
 
 
-async def give_way() -> None:
-    """Returns once everyone who was ready has had a few turns."""
+async def give_way(timer: Callable[[], float] = perf_counter) -> None:
+    """Returns once everyone who was ready has had a few turns, or enough time."""
+    until = timer() + _ENOUGH_SECONDS
     for _ in range(_TURNS):
         await asyncio.sleep(0)
+        if timer() > until:
+            return
 
 
-async def giving_way(work: Pieces[Answer]) -> Answer:
-    """All pieces; others go before each."""
-    while True:
-        await give_way()
-        try:
-            next(work)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
+class OneByOne:
+    """Does one work at a time, and gives way whenever it has held the loop for a while. One event loop."""
+
+    def __init__(self, timer: Callable[[], float] = perf_counter) -> None:
+        self._timer = timer
+        self._lock = asyncio.Lock()
+        self._held = 0.0
+
+    async def do(self, work: Pieces[Answer]) -> Answer:
+        async with self._lock:
+            while True:
+                if self._held > _HELD_SECONDS:
+                    await give_way(self._timer)
+                    self._held = 0.0
+                began = self._timer()
+                try:
+                    next(work)
+                except StopIteration as end:
+                    answer: Answer = end.value
+                    return answer
+                finally:
+                    self._held += self._timer() - began

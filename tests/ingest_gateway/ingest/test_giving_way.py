@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.ingest.giving_way import giving_way
+from ingest_gateway.ingest.giving_way import OneByOne, give_way
 from ingest_gateway.ingest.pieces import Pieces, at_once
 from ingest_gateway.ingest.wire import parse_body
 from schemas.errors import Invalid
@@ -36,35 +36,80 @@ def test_at_once() -> None:
         at_once(broken())
 
 
-async def test_who_becomes_ready_during_a_piece_goes_before_the_next() -> None:
-    """Even if it takes a thread's result, a task begun for it and a task that waits for that: a turn for each."""
+class Clock:
+    """Stands still unless told how long something took."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asking(said: list[str], clock: Clock, seconds: float) -> Pieces[str]:
+    """Two pieces that take so long. During the first someone comes who has three more turns to go."""
     loop = asyncio.get_running_loop()
-    said: list[str] = []
 
     async def answered(result: asyncio.Future[str]) -> None:
         said.append(await result)
 
     def asked() -> None:
         result: asyncio.Future[str] = loop.create_future()
-        waiting.append(loop.create_task(answered(result)))
+        tasks.append(loop.create_task(answered(result)))
         loop.call_soon(result.set_result, "another's answer")
 
-    def work() -> Pieces[str]:
-        said.append("first")
-        loop.call_soon(asked)
-        yield
-        said.append("second")
-        return "answer"
+    tasks: list[asyncio.Task[None]] = []
+    said.append("first")
+    loop.call_soon(asked)
+    clock.now += seconds
+    yield
+    said.append("second")
+    return "answer"
 
-    waiting: list[asyncio.Task[None]] = []
-    assert await giving_way(work()) == "answer"
+
+async def test_who_becomes_ready_during_a_piece_goes_before_the_next() -> None:
+    """Even if it takes a thread's result, a task begun for it and a task that waits for that: a turn for each."""
+    clock = Clock()
+    said: list[str] = []
+    assert await OneByOne(clock).do(asking(said, clock, 0.001)) == "answer"
     assert said == ["first", "another's answer", "second"]
-    assert waiting[0].done()
+
+
+async def test_short_pieces_do_not_give_way_until_they_are_a_long_one() -> None:
+    """Then the next one does, whosever it is."""
+    clock = Clock()
+    works = OneByOne(clock)
+    said: list[str] = []
+    await works.do(asking(said, clock, 0.0003))
+    assert said == ["first", "second"]
+    said.clear()
+    await works.do(asking(said, clock, 0.0003))
+    assert said == ["first", "another's answer", "another's answer", "second"]
+
+
+async def test_nobody_gives_way_for_ever() -> None:
+    """Others whose every turn is long have one of them."""
+    clock = Clock()
+    turns = 0
+
+    def busy() -> None:
+        nonlocal turns
+        turns += 1
+        clock.now += 0.02
+        loop.call_soon(busy)
+
+    loop = asyncio.get_running_loop()
+    loop.call_soon(busy)
+    await give_way(clock)
+    assert turns == 1
 
 
 async def test_what_goes_wrong_in_a_piece_is_told() -> None:
+    """And keeps nobody from going on."""
+    works = OneByOne()
     with pytest.raises(Invalid):
-        await giving_way(broken())
+        await works.do(broken())
+    assert await works.do(told([])) == "answer"
 
 
 @pytest.mark.parametrize("form", [JSON, "application/x-ndjson"])
