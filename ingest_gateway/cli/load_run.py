@@ -18,8 +18,7 @@ from ingest_gateway.load.proof import MeterProof, prepare_meters, prove, wait_un
 from ingest_gateway.load.supply import Supply
 from ingest_gateway.load.target import parse_target
 from ingest_gateway.load.truth import Truth
-from ingest_gateway.load.workload import Shape, Workload
-from schemas.ids import base36
+from ingest_gateway.load.workload import Shape, Workload, new_run
 
 _REDRAW = 0.25
 
@@ -45,7 +44,7 @@ def send_and_prove(order: Order) -> bool:
     """Whether the usage equals what was sent."""
     target = parse_target(order.url, order.key)
     shape = Shape(seed=order.seed, customers=order.customers)
-    run = base36(time.time_ns() // 1_000_000, 8)[-8:]
+    run = new_run()
     truth = Truth(shape)
     supply = Supply(Workload(shape, run), truth, batch=order.batch, now=_micros, events=order.events)
     plan = Plan(connections=order.connections, rate=order.rate, patience=order.patience)

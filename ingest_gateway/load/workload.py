@@ -4,12 +4,14 @@ Every event is as long as every other: a template with fixed-width holes, filled
 costs a fraction of a microsecond per event and leaves the machine to whoever is being measured.
 """
 
+import secrets
 from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from schemas.ids import base36
 from schemas.timestamps import to_iso
 
 Bytes = npt.NDArray[np.uint8]
@@ -31,6 +33,11 @@ _LARGEST_CUSTOMERS = 10_000
 _LARGEST_KEYS = 10**8
 _DIGITS = np.array([list(f"{number:04}".encode()) for number in range(10_000)], dtype=np.uint8)
 """Four digits at a time: a division per digit would be most of the cost."""
+
+
+def new_run() -> str:
+    """A name that no other run has, not even one that begins at the same moment: their keys must differ."""
+    return base36(secrets.randbelow(36 ** len(_RUN)), len(_RUN))
 
 
 def _hole(mark: str) -> slice:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ingest_gateway.load.truth import METERS, Truth, meter_body
-from ingest_gateway.load.workload import Shape, Workload, cumulative_shares
+from ingest_gateway.load.workload import Shape, Workload, cumulative_shares, new_run
 
 NOW = 1_795_262_400_000_000
 SHAPE = Shape(customers=50, duplicates=0.05)
@@ -115,3 +115,11 @@ def test_meters_are_whole_definitions() -> None:
     assert [body["aggregation"] for body in bodies] == ["count", "sum", "max", "sum", "unique"]
     assert {body["event_name"] for body in bodies} == {"load.request"}
     assert msgspec.json.encode(bodies)
+
+
+def test_runs_that_begin_at_the_same_moment_have_different_names() -> None:
+    """Else the events of one would be repeats of the other's, with other bodies."""
+    runs = {new_run() for _ in range(1_000)}
+    assert len(runs) == 1_000
+    for run in runs:
+        Workload(Shape(), run)
