@@ -141,8 +141,7 @@ class IngestRoutes:
         return plain
 
     async def _parsed(self, call: Call, body: bytes, *, strict: bool) -> Posted:
-        """The events of the body: a small one here and now, one that takes its time where nobody waits for it."""
-
+        """The events of a body: a small one here and now, a large one in pieces, one that may take long in a thread."""
         reading = parse_body(
             body,
             call.header.get(b"content-type", b"").decode("latin-1"),

@@ -98,14 +98,14 @@ def _columns(
     customer_ids = [event.customer_id for event in events]
     idempotency_keys = [event.idempotency_key for event in events]
     properties = read_properties([event.properties for event in events])
-    texts = [join_texts(column) for column in (event_names, customer_ids, idempotency_keys)]
+    names, customers, keys = map(join_texts, (event_names, customer_ids, idempotency_keys))
     yield
     good = GoodEvents(
         indexes=indexes,
-        event_names=texts[0],
-        customer_ids=texts[1],
+        event_names=names,
+        customer_ids=customers,
         timestamps=array("q", moments).tobytes(),
-        idempotency_keys=texts[2],
+        idempotency_keys=keys,
         properties=properties.texts,
         key_hashes=key_hashes(account, idempotency_keys),
         body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
