@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy import event, exc
 from schemas.errors import Conflict, StoreFailed
 
 BUSY_SECONDS = 5
+LOOK_AGAIN_SECONDS = 0.01
 CONNECTIONS = 8
 
 WRITES = "ledger_write"
@@ -33,8 +35,23 @@ def create_engine(url: str) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     """Durable commits, enforced references, readers beside one writer."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _keep_a_write_ahead_log(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _keep_a_write_ahead_log(connection: Any) -> None:
+    """Several who open a new file all try to change how it is kept, and SQLite has none of them wait for another."""
+    deadline = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except connection.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
+                raise
+            sleep(LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -35,6 +36,24 @@ def test_migrating_again_changes_nothing(ledger_url: str) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT id, version FROM meter_sets").all() == [(1, 0)]
     engine.dispose()
+
+
+def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    """Each would be the one to give the file its write-ahead log: all get in, whoever was first."""
+
+    def open_it(url: str) -> str:
+        engine = create_engine(url)
+        together.wait()
+        with engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        engine.dispose()
+        return str(mode)
+
+    together = Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(100):
+            modes = pool.map(open_it, [f"sqlite:///{tmp_path}/{number}.db"] * 8)
+            assert list(modes) == ["wal"] * 8
 
 
 def test_who_may_not_migrate_says_who_may(ledger_url: str) -> None:
