@@ -1,11 +1,13 @@
 """Who goes first where processors are few: the store's engine stands back, so that no request waits for its merges.
 
 The engine's threads never hold the interpreter. Without this, one of them takes the processor from a thread that does,
-and everybody who waits for that one waits for the merge.
+and everybody who waits for that one waits for the merge. Who stands back has a smaller share of a processor, and takes
+it from nobody: it waits until the one that runs has had its turn.
 """
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -58,6 +60,8 @@ def _let_stand_back(threads: set[int]) -> None:
 def _set(thread: int, niceness: int) -> None:
     with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        if sys.platform == "linux":
+            os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _of_the_engine(threads: set[int]) -> Iterator[int]:

@@ -1,13 +1,12 @@
 """The worker's process: counts until it is told to stop, and tells the gateway every moment how it stands.
 
 The gateway starts it with the settings of its own environment, and the ports open. Over the standard input come the
-password, once it may begin, and the word to stop; signals are for the gateway, even where all processes get them. When
-the input ends the gateway is gone, and the worker with it at once: no other process can be counting here then.
+password, once it may begin, and the word to stop; signals are for the gateway (`worker_main`). When the input ends the
+gateway is gone, and the worker with it at once: no other process can be counting here then.
 """
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import threading
@@ -49,8 +48,6 @@ def main() -> int:
 
 def _run(listener: int, clients: str) -> None:
     stand_back(WORKER_NICENESS)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     password = _read_line().decode()
     told = _take_output()
     settings = read_settings(os.environ)
@@ -121,7 +118,3 @@ def _read_line() -> bytes:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-if __name__ == "__main__":
-    sys.exit(main())

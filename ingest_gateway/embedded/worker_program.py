@@ -110,12 +110,11 @@ class WorkerProgram:
         clients: list[int] = [handed.clients.fileno()] if handed.clients else []
         words: list[object] = [handed.listener.fileno(), clients[0] if clients else _NO_PORT]
         self._process = process = await asyncio.create_subprocess_exec(
-            *python_module("ingest_gateway.embedded.worker_process", *words),
+            *python_module("ingest_gateway.embedded.worker_main", *words),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(handed.environ),
             pass_fds=[handed.listener.fileno(), handed.lock, *clients],
-            start_new_session=True,  # Ctrl-C is for the gateway, which has the worker finish what it is counting.
             limit=_LONGEST_LINE,
         )
         self._has_process.set()

@@ -165,6 +165,11 @@ class Server(Api):
         """As an operator would."""
         return self._end(signal.SIGTERM)
 
+    def interrupt(self) -> int:
+        """As Ctrl-C in a terminal would: it is for all processes."""
+        os.kill(self.worker, signal.SIGINT)
+        return self._end(signal.SIGINT)
+
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None
         self._process.send_signal(how)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,15 +91,17 @@ def test_a_killed_gateway_takes_its_worker_along(tmp_path: Path) -> None:
         assert server.total("calls") == 3 * EVENTS
 
 
-def test_a_stop_ends_both(tmp_path: Path) -> None:
-    """What was being counted is finished first."""
+@pytest.mark.parametrize("stop", [Server.stop, Server.interrupt])
+def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[Server], int]) -> None:
+    """What was being counted is finished first, whoever else hears of it."""
     with Server(tmp_path / "data", flush_linger="0s") as server:
         server.make_meter("calls")
         post(server, 0)
         worker = server.worker
-        assert server.stop() == 0
+        assert stop(server) == 0
         assert not is_alive(worker)
         assert "stopping: finishing what is being counted" in server.output()
+        assert "Traceback" not in server.output()
         server.start()
         server.wait_until_counted()
         assert server.total("calls") == EVENTS

@@ -13,7 +13,9 @@ from tests.e2e.server import Server, wait_until
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its threads")
 def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
-    """Of the worker's threads, those that the engine started stand back behind the counting."""
+    """Of the worker's threads, those that the engine started stand back behind the counting. None of it takes the
+    processor from the gateway; and niceness may only count within one session.
+    """
     with Server(tmp_path / "data") as server:
 
         def stand_back() -> set[str]:
@@ -24,6 +26,9 @@ def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
         assert {niceness for _, niceness in _threads(server.pid)} == {own}
         assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == own + WORKER_NICENESS
         assert {niceness for _, niceness in _threads(server.worker)} == {own + WORKER_NICENESS, NICENESS}
+        assert _schedulers(server.worker) == {os.SCHED_BATCH}
+        assert _schedulers(server.pid) == {os.sched_getscheduler(0)}
+        assert os.getsid(server.worker) == os.getsid(server.pid)
         server.stop()
 
 
@@ -32,6 +37,10 @@ def _threads(process: int) -> Iterator[tuple[str, int]]:
     for entry in Path(f"/proc/{process}/task").iterdir():
         with suppress(OSError):
             yield _name(process, int(entry.name)), os.getpriority(os.PRIO_PROCESS, int(entry.name))
+
+
+def _schedulers(process: int) -> set[int]:
+    return {os.sched_getscheduler(int(entry.name)) for entry in Path(f"/proc/{process}/task").iterdir()}
 
 
 def _name(process: int, thread: int) -> str:
