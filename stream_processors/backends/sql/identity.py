@@ -18,7 +18,7 @@ from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
 _IDENTITY = Template("""\
 CREATE TABLE IF NOT EXISTS $database.identity$on_cluster (partitions UInt32, hash_name String, log_id String)
 ENGINE = ${replicated}MergeTree$replica ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, $token_window""")
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, $token_window""")
 
 _SHARD = pa.schema([("shard", pa.uint32()), ("shards", pa.uint32())])
 

@@ -16,7 +16,7 @@ _DATABASE = Template("CREATE DATABASE IF NOT EXISTS $database$on_cluster")
 _MIGRATIONS = Template("""\
 CREATE TABLE IF NOT EXISTS $database.migrations$on_cluster (number UInt32, name String)
 ENGINE = ${replicated}MergeTree$replica ORDER BY number
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, $token_window""")
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, $token_window""")
 
 
 class Migration(NamedTuple):

@@ -77,6 +77,19 @@ async def test_databases_keep_apart(databases: Databases) -> None:
     assert first.query_rows("SELECT count() FROM migrations WHERE number = 77") != [(0,)]
 
 
+@pytest.mark.parametrize("table", ["events", "usage", "rejects", "seen", "flushes", "shard", "migrations"])
+async def test_what_a_merge_writes_is_on_disk_before_it_counts(databases: Databases, table: str) -> None:
+    """The rows that were merged are deleted soon after."""
+    database = databases()
+    synced = "SELECT sum(value) FROM system.events WHERE event = 'FileSync'"
+    for _ in range(2):
+        database.command(f"INSERT INTO {table} SELECT * FROM generateRandom() LIMIT 1 SETTINGS insert_deduplicate = 0")
+    (before,) = database.query_rows(synced)
+    database.command(f"OPTIMIZE TABLE {table} FINAL")
+    (after,) = database.query_rows(synced)
+    assert after[0] - before[0] >= 5
+
+
 async def test_queued_inserts_are_off(databases: Databases) -> None:
     """They would be acknowledged together and cut into other blocks."""
     settings = "SELECT value FROM system.settings WHERE name IN ('async_insert', 'deduplicate_insert') ORDER BY name"

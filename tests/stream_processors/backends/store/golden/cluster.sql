@@ -2,7 +2,7 @@ CREATE DATABASE IF NOT EXISTS tallyhouse ON CLUSTER tally;
 
 CREATE TABLE IF NOT EXISTS tallyhouse.migrations ON CLUSTER tally (number UInt32, name String)
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}') ORDER BY number
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS tallyhouse.events ON CLUSTER tally
 (
@@ -120,6 +120,24 @@ ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{
 ORDER BY tuple()
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
 
+ALTER TABLE tallyhouse.events ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.usage ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.rejects ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.seen ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.flushes ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.shard ON CLUSTER tally
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
 CREATE DATABASE IF NOT EXISTS tallyhouse_all ON CLUSTER tally;
 
 CREATE OR REPLACE TABLE tallyhouse_all.events ON CLUSTER tally AS tallyhouse.events
@@ -139,5 +157,5 @@ ENGINE = Distributed('tally', 'tallyhouse', 'flushes');
 
 CREATE TABLE IF NOT EXISTS tallyhouse.identity ON CLUSTER tally (partitions UInt32, hash_name String, log_id String)
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}') ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 604800;
 

@@ -2,7 +2,7 @@ CREATE DATABASE IF NOT EXISTS tallyhouse;
 
 CREATE TABLE IF NOT EXISTS tallyhouse.migrations (number UInt32, name String)
 ENGINE = MergeTree ORDER BY number
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS tallyhouse.events
 (
@@ -120,7 +120,25 @@ ENGINE = MergeTree
 ORDER BY tuple()
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
 
+ALTER TABLE tallyhouse.events
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.usage
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.rejects
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.seen
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.flushes
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
+ALTER TABLE tallyhouse.shard
+MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
+
 CREATE TABLE IF NOT EXISTS tallyhouse.identity (partitions UInt32, hash_name String, log_id String)
 ENGINE = MergeTree ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 100000;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, non_replicated_deduplication_window = 100000;
 
