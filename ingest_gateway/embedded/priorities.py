@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-WORKER_NICENESS = 5
-"""A third of the gateway's weight: who waits for an answer goes first, and then the counting."""
-NICENESS = 10
-"""A tenth. Where nothing else is to be done the engine still has the whole machine."""
+WORKER_NICENESS = 10
+"""A tenth of the gateway's weight: who waits for an answer goes first, and then the counting."""
+NICENESS = 15
+"""A thirtieth. Where nothing else is to be done the engine still has the whole machine."""
 _LOOK_SECONDS = 5.0
 """The engine starts threads as it needs them."""
 _THREADS = Path("/proc/self/task")
