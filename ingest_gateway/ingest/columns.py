@@ -2,7 +2,7 @@
 
 A batch passes as a whole or not at all: where anything is doubtful the answer is None, and the events are looked at
 one by one (`diagnose`). What passes here is exactly what passes there, with identical columns. A thousand events are
-three pieces of half a millisecond each.
+six pieces of a third of a millisecond each.
 """
 
 import re
@@ -90,15 +90,18 @@ def _read(
 def _columns(
     events: Sequence[OwnEvent | CloudEvent], account: str, indexes: Sequence[int]
 ) -> Pieces[tuple[GoodEvents, Properties] | None]:
+    yield
     moments = _moments([event.timestamp for event in events])
     if moments is None:
         return None
-    yield
     event_names = [event.event_name for event in events]
     customer_ids = [event.customer_id for event in events]
     idempotency_keys = [event.idempotency_key for event in events]
+    yield
     properties = read_properties([event.properties for event in events])
+    yield
     names, customers, keys = map(join_texts, (event_names, customer_ids, idempotency_keys))
+    hashes = key_hashes(account, idempotency_keys)
     yield
     good = GoodEvents(
         indexes=indexes,
@@ -107,9 +110,10 @@ def _columns(
         timestamps=array("q", moments).tobytes(),
         idempotency_keys=keys,
         properties=properties.texts,
-        key_hashes=key_hashes(account, idempotency_keys),
+        key_hashes=hashes,
         body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
     )
+    yield
     return good, properties
 
 
