@@ -15,8 +15,8 @@ from pathlib import Path
 
 WORKER_NICENESS = 10
 """A tenth of the gateway's weight: who waits for an answer goes first, and then the counting."""
-NICENESS = 15
-"""A thirtieth. Where nothing else is to be done the engine still has the whole machine."""
+ENGINE_NICENESS = 5
+"""On top of the worker's: a thirtieth. Where nothing else is to be done the engine still has the whole machine."""
 _LOOK_SECONDS = 5.0
 """The engine starts threads as it needs them."""
 _THREADS = Path("/proc/self/task")
@@ -34,9 +34,11 @@ async def engine_stands_back(seconds: float = _LOOK_SECONDS) -> AsyncIterator[No
 
 async def _keep_looking(seconds: float) -> None:
     known: set[int] = set()
+    niceness = os.getpriority(os.PRIO_PROCESS, 0) + ENGINE_NICENESS
     while True:
         threads = _threads()
-        _let_stand_back(threads - known)
+        for thread in _of_the_engine(threads - known):
+            _set(thread, niceness)
         known = threads
         await asyncio.sleep(seconds)
 
@@ -50,11 +52,6 @@ def stand_back(by: int) -> None:
 
 def _threads() -> set[int]:
     return {int(entry.name) for entry in _THREADS.iterdir()} if _THREADS.is_dir() else set()
-
-
-def _let_stand_back(threads: set[int]) -> None:
-    for thread in _of_the_engine(threads):
-        _set(thread, NICENESS)
 
 
 def _set(thread: int, niceness: int) -> None:

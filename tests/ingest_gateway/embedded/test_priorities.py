@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_gateway.embedded.priorities import NICENESS, WORKER_NICENESS
+from ingest_gateway.embedded.priorities import ENGINE_NICENESS, WORKER_NICENESS
 from tests.e2e.server import Server, wait_until
 
 
@@ -16,16 +16,18 @@ def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
     """Of the worker's threads, those that the engine started stand back behind the counting. None of it takes the
     processor from the gateway; and niceness may only count within one session.
     """
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    worker = own + WORKER_NICENESS
+    engine = worker + ENGINE_NICENESS
     with Server(tmp_path / "data") as server:
 
         def stand_back() -> set[str]:
-            return {name for name, niceness in _threads(server.worker) if niceness == NICENESS}
+            return {name for name, niceness in _threads(server.worker) if niceness == engine}
 
         wait_until("the engine to stand back", lambda: "MergeMutate" in stand_back())
-        own = os.getpriority(os.PRIO_PROCESS, 0)
         assert {niceness for _, niceness in _threads(server.pid)} == {own}
-        assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == own + WORKER_NICENESS
-        assert {niceness for _, niceness in _threads(server.worker)} == {own + WORKER_NICENESS, NICENESS}
+        assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == worker
+        assert {niceness for _, niceness in _threads(server.worker)} == {worker, engine}
         assert _schedulers(server.worker) == {os.SCHED_BATCH}
         assert _schedulers(server.pid) == {os.sched_getscheduler(0)}
         assert os.getsid(server.worker) == os.getsid(server.pid)
