@@ -101,6 +101,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 async def create_topic(cluster: Cluster, topic: Topic) -> bool:
     """False where there is one of this name already: then check it."""
     wanted = NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.settings()))
+    deleted = await _find(cluster, topic.name)
     async with _admin(cluster, topic.name) as admin:
         answer = await admin.create_topics([wanted], timeout_ms=int(_CALL_SECONDS * 1000))
     for _, code, message in answer.topic_errors:
@@ -110,14 +111,14 @@ async def create_topic(cluster: Cluster, topic: Topic) -> bool:
         if error is not NoError:
             said = message or error.__name__
             raise Misconfigured([f"topic {topic.name!r} cannot be made at {cluster.servers}: {said}"])
-    await _until_known(cluster, topic.name)
+    await _until_known(cluster, topic.name, deleted)
     return True
 
 
-async def _until_known(cluster: Cluster, name: str) -> None:
-    """The controller has made it; the brokers hear of it a little later."""
+async def _until_known(cluster: Cluster, name: str, deleted: Described | None) -> None:
+    """The controller has made it; the brokers hear of it a little later, as of the end of one that was there before."""
     async with _client(cluster, name) as client:
-        while await find_topic(client, name) is None:  # noqa: ASYNC110 - the news comes from another machine
+        while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the news comes from another machine
             await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -140,11 +141,15 @@ async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
 
 async def describe_topic(cluster: Cluster, name: str) -> Described:
     """What the brokers say of the topic. Raises Misconfigured where there is none."""
-    async with _client(cluster, name) as client:
-        found = await find_topic(client, name)
+    found = await _find(cluster, name)
     if found is None:
         raise Misconfigured([f"topic {name!r} is not there at {cluster.servers}: `tallyhouse topics create` makes it"])
     return found
+
+
+async def _find(cluster: Cluster, name: str) -> Described | None:
+    async with _client(cluster, name) as client:
+        return await find_topic(client, name)
 
 
 def _replication(cluster: Cluster, topic: Topic, found: Described) -> Iterator[Difference]:
