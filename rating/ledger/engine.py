@@ -11,7 +11,7 @@ from sqlalchemy import event, exc
 from schemas.errors import Conflict, StoreFailed
 
 BUSY_SECONDS = 5
-LOOK_AGAIN_SECONDS = 0.01
+_LOOK_SECONDS = 0.01
 CONNECTIONS = 8
 
 WRITES = "ledger_write"
@@ -49,7 +49,7 @@ def _keep_a_write_ahead_log(connection: Any) -> None:
         except connection.OperationalError as error:
             if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
                 raise
-            sleep(LOOK_AGAIN_SECONDS)
+            sleep(_LOOK_SECONDS)
         else:
             return
 

@@ -42,7 +42,11 @@ def _threads(process: int) -> Iterator[tuple[str, int]]:
 
 
 def _schedulers(process: int) -> set[int]:
-    return {os.sched_getscheduler(int(entry.name)) for entry in Path(f"/proc/{process}/task").iterdir()}
+    found = set()
+    for entry in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):
+            found.add(os.sched_getscheduler(int(entry.name)))
+    return found
 
 
 def _name(process: int, thread: int) -> str:
