@@ -17,7 +17,7 @@ Your first API key (scopes admin and backfill), shown this once and kept in $key
 
 _COMMANDS = Template(
     """
-Make a meter, post an event, and ask for the usage:
+Make a meter, post an event, and a second later, when it is counted, ask for the usage:
 
   curl -s $url/v1/meters -H "Authorization: Bearer $key" \\
     -d '{"code":"tokens","name":"Tokens","event_name":"api.request","aggregation":"sum","value_property":"$$.tokens"}'
