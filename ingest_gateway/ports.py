@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from schemas.account import ApiKey, Mode, NewKey
-from schemas.act import Act, Done
+from schemas.command import Act, Done
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.hashing import BodyHashes, KeyHashes

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from rating.core.cycle_step import Turn
 from rating.core.keeping import Bill, Kept
-from rating.core.rated import Acceptance
-from rating.core.turn import Turn
-from schemas.act import Act, Done
+from rating.core.rated_period import Acceptance
+from schemas.command import Act, Done
 from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from schemas.texts import END, Currency, NetTerms, ZoneName
+from schemas.field_types import END, Currency, NetTerms, ZoneName
 
 
 class LateUsage(StrEnum):

@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.field_types import END, Code, Name
 from schemas.ids import AccountId
 from schemas.money import CURRENCIES
 from schemas.price_rules import Mistake
 from schemas.subscribing import Instant
-from schemas.texts import END, Code, Name
 
 PLACES = 12
 LARGEST = Decimal(10) ** 15

@@ -6,9 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.field_types import Country, Currency, Email, Locale, Metadata, Name, NetTerms, ShortText, Url, ZoneName
 from schemas.ids import AccountId
 from schemas.tax import TaxRate
-from schemas.texts import Country, Currency, Email, Locale, Metadata, Name, NetTerms, ShortText, Url, ZoneName
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.field_types import PositiveCents
 from schemas.ids import AccountId
 from schemas.tax import TaxRate
-from schemas.texts import PositiveCents
 
 Rates = tuple[TaxRate, ...]
 

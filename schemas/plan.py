@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.field_types import Code, Currency, Name
 from schemas.price import Price
-from schemas.texts import Code, Currency, Name
 
 FeeCents = Annotated[int, Meta(ge=0, le=10**15)]
 TrialDays = Annotated[int, Meta(ge=0, le=730)]

@@ -3,9 +3,9 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from schemas.field_types import Code, LongText, Name
 from schemas.ids import AccountId
 from schemas.plan import PlanDefinition, PlanVersion
-from schemas.texts import Code, LongText, Name
 
 
 class NewPlan(PlanDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):

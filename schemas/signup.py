@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import msgspec
 
 from schemas.customer import Customer
+from schemas.field_types import Code, Id, Url
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion
 from schemas.price_rules import Mistake
 from schemas.subscribing import ChangeTiming, Refund
-from schemas.texts import Code, Id, Url
 from schemas.timestamps import DAY
 
 GOOD_FOR = DAY

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.field_types import Code, Id, Metadata
 from schemas.plan import Overrides, TrialDays
 from schemas.subscription import Status
-from schemas.texts import Code, Id, Metadata
 
 Instant = Annotated[datetime, Meta(tz=True)]
 """ISO 8601 with an offset."""

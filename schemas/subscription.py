@@ -10,7 +10,7 @@ from schemas.plan import FixedFee, Overrides
 
 
 class Status(StrEnum):
-    """What a subscription is; `rating.core.lifecycle` tells what it can become."""
+    """What a subscription is; `rating.core.subscription_lifecycle` tells what it can become."""
 
     PENDING = "pending"
     """Not begun: nothing is billed."""

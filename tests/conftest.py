@@ -13,14 +13,14 @@ import pytest
 from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
+from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer, ServerAddress
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.http import HttpDatabase, HttpServer, ServerAddress
+from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.migrate import migrate
-from stream_processors.backends.sql.settings import EngineLimits
-from tests.cluster_of_two import limits_in_a_cluster
-from tests.containers.choice import best_ledger_server, best_store
-from tests.containers.engine import docker_answers
-from tests.rating.ledger.postgresql import Server
+from tests.backing_services.choice import best_ledger_server, best_store
+from tests.backing_services.docker import docker_answers
+from tests.backing_services.postgresql import Server
+from tests.backing_services.two_shard_engine import limits_in_a_cluster
 
 # A machine that is busy with something else must not make a property fail.
 settings.register_profile("unhurried", deadline=None)
@@ -29,7 +29,7 @@ settings.load_profile("unhurried")
 # A broker that lives for seconds never earns back what its best compiler costs at each start.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-pytest_plugins = ["tests.broker.fixtures", "tests.rating.ledger.migrated"]
+pytest_plugins = ["tests.backing_services.kafka_fixtures", "tests.rating.ledger.fixtures"]
 
 HANDLES = 3
 

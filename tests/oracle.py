@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.meter import Aggregation, Filter, FilterOp, Meter
-from schemas.paths import parse_path
+from schemas.property_path import parse_path
 from schemas.quantity import from_text
 from schemas.timestamps import MINUTE, SECOND
 from tests.factories import WINDOW, Event

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest_gateway.api.problems import NotAcceptable
+from ingest_gateway.http.errors import NotAcceptable
 
 
 def best_of(accept: bytes | None, offered: Sequence[bytes]) -> bytes:

@@ -8,16 +8,7 @@ import msgspec
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ingest_gateway.api.auth import Authenticator
-from ingest_gateway.api.edge import Edge
-from ingest_gateway.api.endpoint import Endpoint, OpenEndpoint
-from ingest_gateway.api.guard import Guard, Methods
 from ingest_gateway.api.health import Check, Health, MetricsPage
-from ingest_gateway.api.limits import RateLimit
-from ingest_gateway.api.openapi.pages import reference
-from ingest_gateway.api.rates import Rates
-from ingest_gateway.api.replays import Replays
-from ingest_gateway.api.request_id import RequestIds
 from ingest_gateway.api.routes_events import EventRoutes
 from ingest_gateway.api.routes_ingest import CLOUDEVENTS, INGEST, IngestRoutes, Submits
 from ingest_gateway.api.routes_keys import KeyRoutes
@@ -25,12 +16,21 @@ from ingest_gateway.api.routes_meters import MeterRoutes
 from ingest_gateway.api.routes_rejects import RejectRoutes
 from ingest_gateway.api.routes_status import StatusRoutes
 from ingest_gateway.api.routes_usage import UsageRoutes
-from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.api.throughput import Rates
+from ingest_gateway.http.auth import Authenticator
+from ingest_gateway.http.guard import Guard, Methods
+from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.http.middleware import Edge
+from ingest_gateway.http.rate_limit import RateLimit
+from ingest_gateway.http.request import Endpoint, OpenEndpoint
+from ingest_gateway.http.request_id import RequestIds
+from ingest_gateway.ingest.replay import Replays
+from ingest_gateway.openapi.pages import reference
 from ingest_gateway.ports import Accounts, ApiKeys, EventReader, FrameSink, Meters, Retries, Status, UsageReader
 from schemas.errors import NotFound
 from schemas.event import BODY_BYTES
 from schemas.ids import Randomness
-from schemas.logs import Logger, NoLogger
+from schemas.logger import Logger, NoLogger
 from schemas.metrics import Metrics, NoMetrics
 
 

@@ -7,11 +7,11 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.api.endpoint import About, OpenEndpoint
-from ingest_gateway.api.envelope import Reply, success
-from ingest_gateway.api.problems import MethodNotAllowed, NotReady
 from ingest_gateway.api.status_records import Alive, Ready
-from schemas.logs import Logger
+from ingest_gateway.http.envelope import Reply, success
+from ingest_gateway.http.errors import MethodNotAllowed, NotReady
+from ingest_gateway.http.request import About, OpenEndpoint
+from schemas.logger import Logger
 
 CHECK_SECONDS = 2.0
 

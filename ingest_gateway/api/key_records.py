@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.answers import Listed, Success
+from ingest_gateway.http.answers import Listed, Success
 from schemas.account import Mode, Scope
-from schemas.texts import Moment, Name
+from schemas.field_types import Moment, Name
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.api.answers import Listed, Success
-from ingest_gateway.api.new_meter import CODE_LENGTH, FILTERS, GROUPS, IN_VALUES, PATH_LENGTH, UNIT_LENGTH
+from ingest_gateway.api.meter_validation import CODE_LENGTH, FILTERS, GROUPS, IN_VALUES, PATH_LENGTH, UNIT_LENGTH
+from ingest_gateway.http.answers import Listed, Success
+from schemas.field_types import END, PRINTABLE, Code, Name
 from schemas.meter import Aggregation, FilterOp
-from schemas.texts import END, PRINTABLE, Code, Name
 
 _LONGEST_PATH = Meta(min_length=2, max_length=PATH_LENGTH, pattern=r"^\$[.\[]", examples=["$.tokens"])
 PropertyPath = Annotated[str, _LONGEST_PATH]

@@ -3,9 +3,9 @@
 from typing import Any
 
 from ingest_gateway.api.documents import counted_document, event_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply, page
-from ingest_gateway.api.event_records import EventPage, EventParameters
+from ingest_gateway.api.ingest_documents import EventPage, EventParameters
+from ingest_gateway.http.envelope import Reply, page
+from ingest_gateway.http.request import About, Call, Endpoint
 from ingest_gateway.ports import EventReader, Meters
 from schemas.account import Scope
 from schemas.ids import AccountId

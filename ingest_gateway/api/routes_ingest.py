@@ -5,9 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ingest_gateway.api.documents import rejection_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply
-from ingest_gateway.api.event_records import (
+from ingest_gateway.api.ingest_documents import (
     BatchReply,
     CloudEvent,
     CloudEvents,
@@ -17,15 +15,17 @@ from ingest_gateway.api.event_records import (
     Lines,
     SingleReply,
 )
-from ingest_gateway.api.rates import Rates
-from ingest_gateway.ingest.bodies import decompress
-from ingest_gateway.ingest.budget import Share
-from ingest_gateway.ingest.giving_way import OneByOne
+from ingest_gateway.api.throughput import Rates
+from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.memory_budget import Share
+from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.ingest.cooperative import OneByOne
+from ingest_gateway.ingest.decompression import decompress
+from ingest_gateway.ingest.json_structure import count
 from ingest_gateway.ingest.outcome import Outcome, usage_id
+from ingest_gateway.ingest.parse import parse_body
 from ingest_gateway.ingest.pieces import at_once
-from ingest_gateway.ingest.posted import Posted
-from ingest_gateway.ingest.structure import count
-from ingest_gateway.ingest.wire import parse_body
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict

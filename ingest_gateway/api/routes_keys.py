@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from ingest_gateway.api.acting import act_of, answer
-from ingest_gateway.api.auth import Authenticator
 from ingest_gateway.api.documents import key_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply, page
 from ingest_gateway.api.key_records import CreatedKey, KeyPage, KeyRequest, OneKey
-from ingest_gateway.api.paging import Paging, cut
-from ingest_gateway.api.query import to_moment
-from ingest_gateway.api.records import read_record
+from ingest_gateway.http.auth import Authenticator
+from ingest_gateway.http.envelope import Reply, page
+from ingest_gateway.http.idempotency import act_of, answer
+from ingest_gateway.http.paging import Paging, cut
+from ingest_gateway.http.query import to_moment
+from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
 from schemas.account import Mode, NewKey, Scope
 from schemas.errors import Forbidden, Invalid

@@ -1,12 +1,12 @@
 """`/v1/meters`: what to count."""
 
-from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.documents import backfill_document, meter_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply, page
 from ingest_gateway.api.meter_records import CountingMeter, MeterChanges, MeterPage, MeterRequest, OneMeter
-from ingest_gateway.api.new_meter import read_changes, read_new_meter
-from ingest_gateway.api.paging import Paging, cut
+from ingest_gateway.api.meter_validation import read_changes, read_new_meter
+from ingest_gateway.http.envelope import Reply, page
+from ingest_gateway.http.idempotency import act_of, answer
+from ingest_gateway.http.paging import Paging, cut
+from ingest_gateway.http.request import About, Call, Endpoint
 from ingest_gateway.ports import Meters, UsageReader
 from schemas.account import Scope
 

@@ -2,16 +2,16 @@
 
 import msgspec
 
-from ingest_gateway.api.acting import act_of, answer
 from ingest_gateway.api.documents import reject_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply, page
-from ingest_gateway.api.event_records import RejectPage, RejectParameters, ReplayReply, ReplayRequest
-from ingest_gateway.api.records import read_record
-from ingest_gateway.api.replays import REPLAYED_AT_ONCE, Replays
+from ingest_gateway.api.ingest_documents import RejectPage, RejectParameters, ReplayReply, ReplayRequest
+from ingest_gateway.http.envelope import Reply, page
+from ingest_gateway.http.idempotency import act_of, answer
+from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.validation import read_record
+from ingest_gateway.ingest.replay import REPLAYED_AT_ONCE, Replays
 from ingest_gateway.ports import EventReader, Meters, Retries
 from schemas.account import Scope
-from schemas.act import Act, Done
+from schemas.command import Act, Done
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.listing import RejectQuery, Retried, Skipped

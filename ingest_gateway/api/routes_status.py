@@ -1,10 +1,10 @@
 """`GET /v1/status`: how far counting is, how fast events come, and what waits for a person."""
 
 from ingest_gateway.api.documents import watermark_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import Reply
-from ingest_gateway.api.rates import WINDOW, Rates
 from ingest_gateway.api.status_records import StatusReply
+from ingest_gateway.api.throughput import WINDOW, Rates
+from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.request import About, Call, Endpoint
 from ingest_gateway.ports import EventReader, Status, UsageReader
 from schemas.account import Scope
 from schemas.flush import PartitionStatus

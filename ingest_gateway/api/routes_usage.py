@@ -5,9 +5,6 @@ from zoneinfo import ZoneInfo
 
 from ingest_gateway.api.accept import best_of
 from ingest_gateway.api.documents import usage_document, watermark_document
-from ingest_gateway.api.endpoint import About, Call, Endpoint
-from ingest_gateway.api.envelope import JSON, Reply, page
-from ingest_gateway.api.query import Query
 from ingest_gateway.api.usage_formats import render_csv, render_parquet
 from ingest_gateway.api.usage_records import (
     CUSTOMERS,
@@ -19,7 +16,10 @@ from ingest_gateway.api.usage_records import (
     UsagePage,
     UsageParameters,
 )
-from ingest_gateway.nearest import hint
+from ingest_gateway.http.envelope import JSON, Reply, page
+from ingest_gateway.http.nearest import hint
+from ingest_gateway.http.query import Query
+from ingest_gateway.http.request import About, Call, Endpoint
 from ingest_gateway.ports import Meters, UsageReader
 from schemas.account import Scope
 from schemas.errors import Invalid

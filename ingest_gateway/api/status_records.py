@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta
 
-from ingest_gateway.api.answers import Success
+from ingest_gateway.http.answers import Success
 
 
 class PartitionDocument(msgspec.Struct, kw_only=True):

@@ -5,8 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.answers import Listed
-from schemas.texts import Moment, ZoneName
+from ingest_gateway.http.answers import Listed
+from schemas.field_types import Moment, ZoneName
 from schemas.usage import Window
 
 PAGE = 1000

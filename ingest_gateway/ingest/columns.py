@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import msgspec
 import orjson
 
+from ingest_gateway.ingest.batch import NO_TIME, GoodEvents
+from ingest_gateway.ingest.event_formats import CloudEvent, Events, OwnEvent, Shape, decode_batch
 from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
-from ingest_gateway.ingest.moments import read_moments
+from ingest_gateway.ingest.json_structure import READABLE_DEPTH, nests_deeper, quotes
+from ingest_gateway.ingest.packed_strings import join_texts
+from ingest_gateway.ingest.parse_timestamps import read_moments
 from ingest_gateway.ingest.pieces import Pieces, at_once
-from ingest_gateway.ingest.posted import NO_TIME, GoodEvents
-from ingest_gateway.ingest.posted_event import CloudEvent, Events, OwnEvent, Shape, decode_batch
 from ingest_gateway.ingest.properties import Properties, read_properties
-from ingest_gateway.ingest.structure import READABLE_DEPTH, nests_deeper, quotes
-from ingest_gateway.ingest.texts import join_texts
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BYTES = re.compile(b"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from itertools import chain
 
+from ingest_gateway.ingest.batch import GoodEvents
 from ingest_gateway.ingest.columns import read_diagnosed, read_lines
-from ingest_gateway.ingest.diagnose import diagnose
-from ingest_gateway.ingest.exact_json import Fault
+from ingest_gateway.ingest.diagnosis import diagnose
+from ingest_gateway.ingest.event_formats import Shape
+from ingest_gateway.ingest.packed_strings import join_parts
 from ingest_gateway.ingest.pieces import Pieces, at_once
-from ingest_gateway.ingest.posted import GoodEvents
-from ingest_gateway.ingest.posted_event import Shape
-from ingest_gateway.ingest.texts import join_parts
+from ingest_gateway.ingest.strict_json import Fault
 from schemas.event import RejectCode, Rejection
 
 _RUN = 64

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ingest_gateway.ingest.posted import NO_TIME
+from ingest_gateway.ingest.batch import NO_TIME
 from schemas.hashing import body_digest, key_digest
 
 

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest_gateway.ingest.group import Group, Numbers
-from ingest_gateway.ingest.recent import Mask
-from ingest_gateway.ingest.texts import Lengths, Texts, as_column, join_parts
+from ingest_gateway.ingest.event_group import Group, Numbers
+from ingest_gateway.ingest.packed_strings import Lengths, Texts, as_column, join_parts
+from ingest_gateway.ingest.recent_keys import Mask
 from schemas.event import EventFlag
 from schemas.frame import COLUMNS, NewFrame, encode
 from schemas.hashing import KEY_BYTES, partition_of

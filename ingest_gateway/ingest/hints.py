@@ -4,8 +4,8 @@ import asyncio
 
 import numpy as np
 
-from ingest_gateway.ingest.group import Group, Numbers
-from ingest_gateway.ingest.recent import Mask, RecentKeys
+from ingest_gateway.ingest.event_group import Group, Numbers
+from ingest_gateway.ingest.recent_keys import Mask, RecentKeys
 from ingest_gateway.ports import KnownKeys
 from schemas.errors import StoreFailed
 from schemas.hashing import BodyHashes, as_digests

@@ -10,16 +10,16 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from ingest_gateway.ingest.giving_way import give_way
+from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.ingest.cooperative import give_way
 from ingest_gateway.ingest.hints import Hints
 from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import Queue, Waiting
 from ingest_gateway.ingest.outcome import Outcome
-from ingest_gateway.ingest.posted import Posted
-from ingest_gateway.ingest.queue import Queue, Waiting
-from ingest_gateway.ingest.recent import RecentKeys
-from ingest_gateway.ingest.replies import refused_unread
+from ingest_gateway.ingest.recent_keys import RecentKeys
 from ingest_gateway.ingest.storing import Storing
 from ingest_gateway.ingest.tally import tally_outcomes, tally_posted
+from ingest_gateway.ingest.verdicts import refused_unread
 from ingest_gateway.ports import FrameSink, KnownKeys
 from schemas.errors import Overloaded, TallyhouseError
 from schemas.metrics import Counter, Metrics

@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ingest_gateway.ingest.group import Group, Numbers
-from ingest_gateway.ingest.recent import Mask
+from ingest_gateway.ingest.event_group import Group, Numbers
+from ingest_gateway.ingest.recent_keys import Mask
 from schemas.hashing import BodyHashes, KeyHashes
 from schemas.timestamps import DAY, MINUTE
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ingest_gateway.ingest.posted import Posted
+from ingest_gateway.ingest.batch import Posted
 from schemas.event import RejectCode, Rejection, Verdict
 from schemas.hashing import KEY_BYTES
 from schemas.ids import base36

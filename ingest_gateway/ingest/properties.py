@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ingest_gateway.ingest.structure import count
-from ingest_gateway.ingest.texts import Texts, join_encoded
+from ingest_gateway.ingest.json_structure import count
+from ingest_gateway.ingest.packed_strings import Texts, join_encoded
 from schemas.event import PROPERTIES_BYTES, PROPERTIES_DEPTH
 
 EMPTY = b"{}"

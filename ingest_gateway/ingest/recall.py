@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.errors import Alarm
 from schemas.frame import Frame, decode
 from schemas.hashing import as_halves

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.ingest.cooperative import give_way
+from ingest_gateway.ingest.event_group import Group, gather
 from ingest_gateway.ingest.frames import frames_of
-from ingest_gateway.ingest.giving_way import give_way
-from ingest_gateway.ingest.group import Group, gather
 from ingest_gateway.ingest.hints import Hints
 from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.judge import (
@@ -20,9 +21,8 @@ from ingest_gateway.ingest.judge import (
     past_limit,
 )
 from ingest_gateway.ingest.outcome import Outcome
-from ingest_gateway.ingest.posted import Posted
-from ingest_gateway.ingest.replies import outcomes
 from ingest_gateway.ingest.tally import tally_group
+from ingest_gateway.ingest.verdicts import outcomes
 from ingest_gateway.ports import FrameSink
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics

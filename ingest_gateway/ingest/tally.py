@@ -3,8 +3,8 @@
 from collections import Counter as Count
 from collections.abc import Sequence
 
+from ingest_gateway.ingest.batch import Posted
 from ingest_gateway.ingest.outcome import Outcome
-from ingest_gateway.ingest.posted import Posted
 from schemas.event import RejectCode, Verdict
 from schemas.metrics import Counter, Histogram, Metrics
 

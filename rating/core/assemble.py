@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rating.core.allocate import allocate
 from rating.core.tax import tax
-from schemas.lines import Totals
+from schemas.draft_lines import Totals
 from schemas.tax import TaxRate
 
 Rates = tuple[TaxRate, ...]

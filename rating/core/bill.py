@@ -7,8 +7,8 @@ import msgspec
 
 from rating.core.charge import Charge, Quantities, charge
 from rating.core.lines import charge_lines, fee_line, refund_line
-from rating.core.service import Service
-from schemas.lines import DraftLine
+from rating.core.service_period import Service
+from schemas.draft_lines import DraftLine
 from schemas.plan import PlanVersion, Timing, UsagePrice
 from schemas.timestamps import to_iso
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
-from rating.core.price import Rated, limits_of, rate
-from rating.core.prorate import WHOLE, Portion
+from rating.core.pricing import Rated, limits_of, rate
+from rating.core.proration import WHOLE, Portion
 from schemas.plan import UsagePrice
 
 Group = tuple[str | None, ...]

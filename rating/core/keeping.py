@@ -2,8 +2,8 @@
 
 import msgspec
 
-from rating.core.rated import Acceptance, RatedPeriod
-from rating.core.turn import Turn
+from rating.core.cycle_step import Turn
+from rating.core.rated_period import Acceptance, RatedPeriod
 from schemas.flush import Watermark
 from schemas.invoice import Invoice, NewInvoice
 

@@ -5,8 +5,8 @@ import msgspec
 from rating.core.bill import difference
 from rating.core.charge import Quantities, charge
 from rating.core.local_time import last_date, local_date
-from rating.core.rated import RatedPeriod
-from schemas.lines import DraftLine
+from rating.core.rated_period import RatedPeriod
+from schemas.draft_lines import DraftLine
 
 
 def late_lines(period: RatedPeriod, quantities: Quantities, currency: str) -> list[DraftLine]:

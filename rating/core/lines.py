@@ -5,9 +5,9 @@ from hashlib import blake2b
 import msgspec
 
 from rating.core.charge import Charge, Group, GroupCharge
-from rating.core.prorate import prorated
-from rating.core.service import Service
-from schemas.lines import DraftLine, UsageDetail
+from rating.core.proration import prorated
+from rating.core.service_period import Service
+from schemas.draft_lines import DraftLine, UsageDetail
 from schemas.money import LARGEST_MINOR, exponent
 from schemas.plan import FixedFee, UsagePrice
 from schemas.price import PerUnit, Price

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from schemas.draft_lines import DraftLine
 from schemas.invoice import NewLine
-from schemas.lines import DraftLine
 
 
 def to_new_line(line: DraftLine, usage: Any) -> NewLine:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from schemas.lines import TierPart
+from schemas.draft_lines import TierPart
 from schemas.money import EXACT
 from schemas.price import Tier
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from rating.ledger.api_keys import key_values, new_key
 from rating.ledger.database import Database
 from rating.ledger.key_tokens import NewSecret, mode_of, new_token
-from rating.ledger.keys import key_values, new_key
 from rating.ledger.tables import accounts, api_keys, companies, meter_sets
 from schemas.account import ApiKey, Mode, NewKey, Scope
 from schemas.errors import NotFound

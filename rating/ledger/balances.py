@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from rating.core.balance import Purse
 from rating.ledger.invoice_tables import balance_entries, payments
-from rating.ledger.work import Change, Work
+from rating.ledger.unit_of_work import Change, Work
 from schemas.balance import BalanceEntry
 from schemas.ids import AccountId
 from schemas.invoice import Invoice

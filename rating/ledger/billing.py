@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from rating.core.cycle_step import Turn
 from rating.core.keeping import Bill, Kept
-from rating.core.rated import Acceptance
-from rating.core.turn import Turn
+from rating.core.rated_period import Acceptance
 from rating.ledger.billing_settings import settings_of
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoices, preview_invoice
-from rating.ledger.finalizing import finalize_invoices
+from rating.ledger.finalization import finalize_invoices
 from rating.ledger.invoice_tables import billed_periods
 from rating.ledger.rated_periods import remember
 from rating.ledger.renewals import count_due, due_subscriptions, next_turns, roll_forward
 from rating.ledger.subscription_rows import subscription_of
-from rating.ledger.work import Change, Work, Works
-from schemas.act import Act
+from rating.ledger.unit_of_work import Change, Work, Works
+from schemas.command import Act
 from schemas.errors import Conflict
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice

@@ -11,9 +11,9 @@ from rating.ledger.changes import given
 from rating.ledger.customer_tables import billing_settings
 from rating.ledger.database import Database
 from rating.ledger.tables import accounts
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Work, Works
 from schemas.billing_settings import BillingSettings, LateUsage, SettingsChanges
+from schemas.command import Act, Done
 from schemas.ids import AccountId
 from schemas.money import exponent
 

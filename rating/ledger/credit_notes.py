@@ -6,15 +6,15 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from rating.core.crediting import credit
+from rating.core.credit_note import credit
 from rating.core.invoice_lifecycle import Step, after
 from rating.ledger.database import Database
 from rating.ledger.invoice_rows import invoice_of
 from rating.ledger.invoice_tables import credit_notes
-from rating.ledger.sequences import hold
-from rating.ledger.settling import kept
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.numbering import hold
+from rating.ledger.payments import kept
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Done
 from schemas.credit_note import Credited, CreditNote, CreditNoteLine, NewCreditNote
 from schemas.ids import AccountId
 

@@ -11,8 +11,8 @@ from rating.ledger.customers import customer_of
 from rating.ledger.database import Database
 from rating.ledger.subscription_rows import subscription_of
 from rating.ledger.subscription_tables import credit_grants
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Done
 from schemas.credit import CreditGrant, NewCreditGrant
 from schemas.customer import Balance
 from schemas.errors import Invalid

@@ -13,8 +13,8 @@ from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
 from rating.ledger.rows import ById
 from rating.ledger.subscription_tables import signup_links, subscriptions
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Done
 from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer
 from schemas.errors import Conflict, NotFound
 from schemas.ids import AccountId

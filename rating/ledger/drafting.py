@@ -6,12 +6,12 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
 
-from rating.core.invoice_totals import totaled
+from rating.core.totals import totaled
 from rating.ledger.billing_settings import settings_of
 from rating.ledger.customers import customers_of
 from rating.ledger.invoice_rows import invoice_values, line_values
 from rating.ledger.invoice_tables import invoice_lines, invoices
-from rating.ledger.work import Change, Work
+from rating.ledger.unit_of_work import Change, Work
 from schemas.customer import Customer
 from schemas.errors import Invalid
 from schemas.invoice import Invoice, InvoiceLine, NewInvoice, NewLine

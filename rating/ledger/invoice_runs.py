@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoice_runs
 from rating.ledger.pages import newest_first
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Done
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice_run import InvoiceRunRecord, RunState, Summary

@@ -8,14 +8,14 @@ from rating.ledger.balances import moved_by
 from rating.ledger.customers import customer_of
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoice
-from rating.ledger.drafts import add_line, delete_invoice, delete_line, update_invoice, update_line
-from rating.ledger.finalizing import finalize_invoice
+from rating.ledger.finalization import finalize_invoice
+from rating.ledger.invoice_drafts import add_line, delete_invoice, delete_line, update_invoice, update_line
 from rating.ledger.invoice_rows import invoice_of, with_lines
 from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
-from rating.ledger.settling import give_up_invoice, pay_invoice, payments_of, void_invoice
-from rating.ledger.work import Works
-from schemas.act import Act, Done
+from rating.ledger.payments import give_up_invoice, pay_invoice, payments_of, void_invoice
+from rating.ledger.unit_of_work import Works
+from schemas.command import Act, Done
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine

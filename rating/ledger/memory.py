@@ -8,12 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from rating.ledger.accounts import FIRST_KEY, FIRST_SCOPES
+from rating.ledger.api_keys import LAST_USED_STEP, new_key, no_key, shown_before
+from rating.ledger.idempotency_keys import KEPT, reused
 from rating.ledger.key_tokens import NewSecret, hash_of, mode_of, new_token
-from rating.ledger.keys import LAST_USED_STEP, new_key, no_key, shown_before
 from rating.ledger.meters import NewMeter, meter_set, missing, taken, to_meter
-from rating.ledger.once import KEPT, reused
 from schemas.account import ApiKey, Mode, NewKey
-from schemas.act import Act, Answer, Done, Once
+from schemas.command import Act, Answer, Done, Once
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.listing import Retried

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from rating.ledger.database import Database
 from rating.ledger.priced_meters import check_unpriced
 from rating.ledger.tables import meter_sets, meters
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Done
 from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Filter, Meter, MeterSet

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger import plan_changes
 from rating.ledger.database import Database
 from rating.ledger.pages import newest_first
 from rating.ledger.plan_rows import plan_of, to_version, version_of, with_versions
+from rating.ledger.plan_versions import add_version, archive_plan, create_plan, publish, replace_draft, update_plan
 from rating.ledger.subscription_tables import plan_versions, plans
-from rating.ledger.work import Work, Works
-from schemas.act import Act, Answer, Done
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act, Answer, Done
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.listing import Page
@@ -29,31 +29,31 @@ class SqlPlans:
 
     async def create(self, act: Act, new: NewPlan) -> Done[Plan]:
         """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
-        return await self._change(act, Plan, lambda work: plan_changes.create_plan(work, new))
+        return await self._change(act, Plan, lambda work: create_plan(work, new))
 
     async def update(self, act: Act, code: str, changes: PlanChanges) -> Done[Plan]:
         """Raises NotFound."""
-        return await self._change(act, Plan, lambda work: plan_changes.update_plan(work, code, changes))
+        return await self._change(act, Plan, lambda work: update_plan(work, code, changes))
 
     async def archive(self, act: Act, code: str) -> Done[Plan]:
         """No new subscriptions; those there are go on. Twice changes nothing. Raises NotFound."""
-        return await self._change(act, Plan, lambda work: plan_changes.archive_plan(work, code))
+        return await self._change(act, Plan, lambda work: archive_plan(work, code))
 
     async def add_version(self, act: Act, code: str, new: NewVersion) -> Done[KeptVersion]:
         """Raises NotFound, Conflict where there is a draft or the plan is archived, or Invalid as `create` does."""
-        return await self._change(act, KeptVersion, lambda work: plan_changes.add_version(work, code, new))
+        return await self._change(act, KeptVersion, lambda work: add_version(work, code, new))
 
     async def replace(self, act: Act, code: str, version: int, definition: PlanDefinition) -> Done[KeptVersion]:
         """Raises NotFound, Conflict where the version is published, or Invalid as `create` does."""
 
         def change(work: Work) -> KeptVersion:
-            return plan_changes.replace_draft(work, code, version, definition)
+            return replace_draft(work, code, version, definition)
 
         return await self._change(act, KeptVersion, change)
 
     async def publish(self, act: Act, code: str, version: int) -> Done[KeptVersion]:
         """Raises as `replace` does."""
-        return await self._change(act, KeptVersion, lambda work: plan_changes.publish(work, code, version))
+        return await self._change(act, KeptVersion, lambda work: publish(work, code, version))
 
     async def get(self, account: AccountId, code: str) -> Plan:
         """Raises NotFound."""

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from rating.core.charge import Group
 from rating.core.keeping import Bill
-from rating.core.rated import Acceptance, RatedPeriod
-from rating.core.service import Service
+from rating.core.rated_period import Acceptance, RatedPeriod
+from rating.core.service_period import Service
 from rating.ledger.invoice_tables import rated_periods
 from rating.ledger.subscription_tables import subscriptions
-from rating.ledger.work import Work
+from rating.ledger.unit_of_work import Work
 from schemas.flush import Watermark
 from schemas.plan import UsagePrice
 

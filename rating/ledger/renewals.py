@@ -5,17 +5,17 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from rating.core.lifecycle import Verb
-from rating.core.turn import Turn, TurnKind, turn
+from rating.core.cycle_step import Turn, TurnKind, turn
+from rating.core.subscription_lifecycle import Verb
 from rating.ledger.billing_settings import late_usage_of
 from rating.ledger.customer_tables import billing_settings, customers
 from rating.ledger.customers import to_customer
 from rating.ledger.plan_rows import versions_of
 from rating.ledger.rated_periods import open_periods_of
-from rating.ledger.subscribing import take_over
+from rating.ledger.subscription_creation import take_over
 from rating.ledger.subscription_rows import DEFAULT_ZONE, selected, store, to_subscription, touched
 from rating.ledger.subscription_tables import subscriptions
-from rating.ledger.work import Work
+from rating.ledger.unit_of_work import Work
 from schemas.ids import AccountId
 from schemas.subscription import Subscription
 

@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.changing_plan import change_plan
 from rating.ledger.customers import customer_of
 from rating.ledger.database import Database
 from rating.ledger.key_tokens import NewSecret, hash_of
 from rating.ledger.plan_rows import plan_of, versions_of
-from rating.ledger.subscribing import begin, check_currency, create_subscription, offered_version
+from rating.ledger.subscription_creation import begin, check_currency, create_subscription, offered_version
+from rating.ledger.subscription_plan_change import change_plan
 from rating.ledger.subscription_rows import live_of, rewrite, subscription_of
 from rating.ledger.subscription_tables import signup_links
-from rating.ledger.work import Work, Works
-from schemas.act import Act
+from rating.ledger.unit_of_work import Work, Works
+from schemas.command import Act
 from schemas.errors import Conflict, Invalid, NotFound
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion, overridden

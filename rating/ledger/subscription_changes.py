@@ -4,12 +4,12 @@ from datetime import datetime
 
 import msgspec
 
-from rating.core.begun import caught_up, with_due
-from rating.core.lifecycle import Verb, after, refused
+from rating.core.subscription_cycle import caught_up, with_due
+from rating.core.subscription_lifecycle import Verb, after, refused
 from rating.ledger.customers import customer_of
-from rating.ledger.subscribing import begin, check_overrides_of, definition_for, waiting
+from rating.ledger.subscription_creation import begin, check_overrides_of, definition_for, waiting
 from rating.ledger.subscription_rows import rewrite, subscription_of, zone_of
-from rating.ledger.work import Work
+from rating.ledger.unit_of_work import Work
 from schemas.errors import Conflict, Invalid
 from schemas.subscribing import Cancellation, ChangeTiming, Refund, SubscriptionChanges
 from schemas.subscription import Status, Subscription

@@ -10,7 +10,7 @@ from rating.core.local_time import zone
 from rating.ledger.customer_tables import billing_settings
 from rating.ledger.rows import ById
 from rating.ledger.subscription_tables import plans, subscriptions
-from rating.ledger.work import Work
+from rating.ledger.unit_of_work import Work
 from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.ids import AccountId

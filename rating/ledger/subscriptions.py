@@ -2,15 +2,15 @@
 
 import sqlalchemy as sa
 
-from rating.ledger.changing_plan import change_plan
 from rating.ledger.database import Database
 from rating.ledger.pages import newest_first
-from rating.ledger.subscribing import create_subscription
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
+from rating.ledger.subscription_creation import create_subscription
+from rating.ledger.subscription_plan_change import change_plan
 from rating.ledger.subscription_rows import selected, subscription_of, to_subscription
 from rating.ledger.subscription_tables import subscriptions
-from rating.ledger.work import Works
-from schemas.act import Act, Done
+from rating.ledger.unit_of_work import Works
+from schemas.command import Act, Done
 from schemas.ids import AccountId
 from schemas.listing import Page
 from schemas.subscribing import Cancellation, NewSubscription, PlanChange, SubscriptionChanges, SubscriptionQuery

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from rating.core.price import rate
+from rating.core.billed_usage import BilledUsage, from_document
+from rating.core.pricing import rate
+from rating.core.usage_needs import whole_minute
 from rating.ports import Meters, Recount
-from rating.runs.billed_usage import BilledUsage, from_document
-from rating.runs.questions import whole_minute
 from schemas.errors import StoreFailed
 from schemas.invoice import Invoice, InvoiceLine
 from schemas.invoice_audit import InvoiceAudit, LineAudit

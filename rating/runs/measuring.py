@@ -6,8 +6,8 @@ from decimal import Decimal
 import msgspec
 
 from rating.core.charge import Group
+from rating.core.usage_needs import Question, Wanted, questions
 from rating.ports import Meters, UsageReader
-from rating.runs.questions import Question, Wanted, questions
 from schemas.errors import Busy, Overloaded
 from schemas.flush import Watermark
 from schemas.ids import AccountId

@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from rating.core.cycle_step import Turn
 from rating.core.keeping import Bill, Kept
-from rating.core.rated import Acceptance
-from rating.core.turn import Turn
+from rating.core.planned_bill import billed, wanted
+from rating.core.rated_period import Acceptance
+from rating.core.run_summary import Tally
 from rating.ports import BillingLedger, Meters, UsageReader
-from rating.runs.bills import billed, wanted
 from rating.runs.measuring import measure
-from rating.runs.summary import Tally
 from schemas.errors import Busy, Refused
 from schemas.ids import AccountId
 from schemas.invoice_run import Summary
-from schemas.logs import Logger, NoLogger
+from schemas.logger import Logger, NoLogger
 
 TURNS_AT_ONCE = 500
 """Read, measured and kept together: as much as a killed run has to do again."""

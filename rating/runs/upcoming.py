@@ -1,7 +1,7 @@
 """What a subscription's next invoice will be, as things are: the same turn, measured and priced as a run would."""
 
+from rating.core.planned_bill import billed, wanted
 from rating.ports import BillingLedger, Meters, UsageReader
-from rating.runs.bills import billed, wanted
 from rating.runs.measuring import measure
 from schemas.ids import AccountId
 from schemas.invoice import NewInvoice

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from schemas.hashing import value_digest
 from schemas.meter import Aggregation, Meter
-from schemas.paths import Path, parse_path
+from schemas.property_path import Path, parse_path
 from schemas.tables import HASH, LATEST
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.core.columns import CHUNK, Reading
 from stream_processors.core.groups import Codes, Groups, count, distinct, group_rows, latest, rank, reduce
+from stream_processors.core.property_columns import CHUNK, Reading
 from stream_processors.core.usage_rows import Aggregates, usage_rows
 from stream_processors.core.values import identities, numbers, texts
 

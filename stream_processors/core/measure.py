@@ -13,9 +13,9 @@ from schemas.event import EventFlag
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.core.aggregate import Grouping, aggregate, group_events, group_readings, value_reading
-from stream_processors.core.columns import Columns, Reading, read_columns
-from stream_processors.core.conditions import passing, reading_of
 from stream_processors.core.groups import group_rows, rank
+from stream_processors.core.meter_filters import passing, reading_of
+from stream_processors.core.property_columns import Columns, Reading, read_columns
 from stream_processors.core.rejects import Reject, explain, out_of_time, reject_rows
 from stream_processors.core.ties import with_tie_places
 from stream_processors.core.usage_rows import stacked

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from schemas.event import RejectCode
 from schemas.meter import Meter
-from schemas.paths import parse_path
+from schemas.property_path import parse_path
 from schemas.quantity import LARGEST
 from schemas.tables import REJECTS
 from schemas.timestamps import to_iso
-from stream_processors.core.columns import CHUNK
-from stream_processors.core.decode import Value, decoder_for, is_readable
+from stream_processors.core.property_columns import CHUNK
+from stream_processors.core.property_decoder import Value, decoder_for, is_readable
 from stream_processors.core.values import canonical_json, exact_number
 
 _SHOWN = 60

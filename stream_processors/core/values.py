@@ -19,7 +19,7 @@ from schemas.event import PROPERTIES_BYTES
 from schemas.meter import FilterOp
 from schemas.quantity import LARGEST, from_text, to_quantity, to_text
 from schemas.tables import QUANTITY
-from stream_processors.core.decode import Value
+from stream_processors.core.property_decoder import Value
 
 _EXACT = Context(prec=PROPERTIES_BYTES, Emax=LARGEST_EXPONENT, Emin=SMALLEST_EXPONENT)
 _PLAIN_EXPONENTS = range(-100, 101)

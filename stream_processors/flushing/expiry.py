@@ -11,7 +11,7 @@ import msgspec
 from schemas.errors import LogGap
 from schemas.flush import Progress
 from schemas.metrics import Counter, Metrics, NoMetrics
-from stream_processors.core.expiry import expired_months
+from stream_processors.flushing.expiry_part import expired_months
 from stream_processors.flushing.policy import WINDOW
 from stream_processors.ports import Claims, FrameLog, LogTail, SeenMonths
 

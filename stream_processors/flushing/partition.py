@@ -19,12 +19,12 @@ from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
 from schemas.timestamps import month_of
 from stream_processors.core.assemble import assemble
+from stream_processors.core.bloom import KeyFilter
 from stream_processors.core.dedupe import Known, suspects
-from stream_processors.core.filter import KeyFilter
-from stream_processors.core.plan import FlushRows, plan_flush
-from stream_processors.flushing.attempts import Attempts
-from stream_processors.flushing.growth import GrowingFilter, filled_filter
+from stream_processors.core.flush_plan import FlushRows, plan_flush
+from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
+from stream_processors.flushing.retry import Attempts
 from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
 
 _Answer = TypeVar("_Answer")

@@ -12,11 +12,11 @@ from mode.services import Service
 from mode.threads import ServiceThread
 
 from schemas.errors import Alarm
-from schemas.logs import Logger
+from schemas.logger import Logger
 from stream_processors.backends.log.buffered import Stream
-from stream_processors.backends.log.held_frames import HandedFrame
-from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.log.kafka_records import frame_of
+from stream_processors.backends.log.frame_buffer import HandedFrame
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.records import frame_of
 from stream_processors.workers.faust_settings import StreamSettings
 
 _NEVER = 7 * 24 * 3600.0

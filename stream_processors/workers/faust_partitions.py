@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from schemas.flush import PartitionStatus
-from schemas.logs import Logger, NoLogger
+from schemas.logger import Logger, NoLogger
 from schemas.metrics import Gauge, Metrics, NoMetrics
 from stream_processors.backends.log.buffered import BufferedFrames, Stream
-from stream_processors.backends.log.held_frames import HandedFrame
-from stream_processors.workers.driver import PartitionDriver
+from stream_processors.backends.log.frame_buffer import HandedFrame
+from stream_processors.workers.partition_driver import PartitionDriver
 
 DUTIES_PARTITION = 0
 """Who owns this partition also does what is done once for all of them."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import Cluster
 from stream_processors.backends.log.policy import MEBIBYTE
 
 

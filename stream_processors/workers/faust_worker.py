@@ -7,7 +7,7 @@ import faust
 
 from schemas.errors import StoreFailed
 from schemas.flush import PartitionStatus
-from schemas.logs import Logger, NoLogger
+from schemas.logger import Logger, NoLogger
 from stream_processors.flushing.policy import Pause
 from stream_processors.workers.faust_app import build_app, cut_off
 from stream_processors.workers.faust_partitions import OwnedPartitions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.load.workload import Shape, Workload
-from tests.bench import billing, engine_alone, gateway_alone, invoice_run, machine, whole
+from tallyhouse.load.workload import Shape, Workload
+from tests.bench import billing_api, end_to_end, engine_alone, gateway_alone, invoice_run, machine
 from tests.bench.figures import TotalsDiffer, documents
 
 
@@ -26,9 +26,9 @@ def main() -> int:
         report: dict[str, object] = {"machine": machine.facts(Path(data)), "workload": _workload(seconds)}
         try:
             alone = engine_alone.measure(Path(data), int(seconds) * engine_alone.EVENTS_A_SECOND)
-            figures = whole.measure(Path(data) / "whole", seconds, alone)
+            figures = end_to_end.measure(Path(data) / "whole", seconds, alone)
             figures += gateway_alone.measure(Path(data), seconds / 3)
-            figures += billing.measure(Path(data) / "billing", seconds / 3)
+            figures += billing_api.measure(Path(data) / "billing", seconds / 3)
             figures.append(invoice_run.measure(Path(data) / "run", subscriptions))
         except TotalsDiffer as different:
             print(f"THE TOTALS DIFFER: {different}", file=sys.stderr)

@@ -5,7 +5,7 @@ import json
 from typing import Any, Self
 
 from tests.bench.figures import TotalsDiffer
-from tests.e2e.server import KEY
+from tests.server_process import KEY
 
 
 class Connection:

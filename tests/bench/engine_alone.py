@@ -8,7 +8,7 @@ from pathlib import Path
 
 import clickhouse_connect
 
-from ingest_gateway.load.workload import Shape, Workload
+from tallyhouse.load.workload import Shape, Workload
 from tests.bench.figures import TotalsDiffer
 
 EVENTS_A_SECOND = 70_000

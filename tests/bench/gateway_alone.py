@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from ingest_gateway.data_directory import DataDirectory
 from schemas.frame import decode
-from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.log.sqlite.log import SqliteFrameLog
+from tallyhouse.runtime.data_directory import DataDirectory
 from tests.bench.figures import Figure, TotalsDiffer
-from tests.bench.generator import only_send
-from tests.e2e.server import Server
+from tests.load_generator import only_send
+from tests.server_process import Server
 
 PARTITIONS = 2
 _SETTINGS = {"process_events": "no", "log_limit": "40GB", "log_level": "warning"}

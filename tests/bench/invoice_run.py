@@ -11,7 +11,7 @@ import msgspec
 
 from tests.bench.connection import Connection
 from tests.bench.figures import Figure, TotalsDiffer
-from tests.e2e.server import Server, wait_until
+from tests.server_process import Server, wait_until
 
 CONNECTIONS = 8
 EVENTS_OF_EACH = 3

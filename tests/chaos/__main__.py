@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ingest_gateway.local.kafka_jars import ToolMissing, kafka_runtime
+from tallyhouse.local.kafka_jars import ToolMissing, kafka_runtime
 from tests.bench import machine
-from tests.chaos.plan import Kind
+from tests.chaos.fault_plan import Kind
 from tests.chaos.report import markdown
 from tests.chaos.run import Orders, Outcome, Progress, run
 

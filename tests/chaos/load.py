@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ingest_gateway.load.client import Client, Plan
-from ingest_gateway.load.supply import Supply
-from ingest_gateway.load.target import parse_target
-from ingest_gateway.load.truth import Truth
-from ingest_gateway.load.workload import Bytes, Shape, Workload
-from tests.e2e.server import KEY
+from tallyhouse.load.client import Client, Plan
+from tallyhouse.load.expected_usage import Truth
+from tallyhouse.load.post_generator import Supply
+from tallyhouse.load.target import parse_target
+from tallyhouse.load.workload import Bytes, Shape, Workload
+from tests.server_process import KEY
 
 RUN = "chaosrun"
 BATCH = 1000

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ingest_gateway.load.workload import Bytes
 from stream_processors.backends.sql.client import SqlClient
+from tallyhouse.load.workload import Bytes
 from tests.chaos.load import gathered
 
 AT_A_TIME = 100_000

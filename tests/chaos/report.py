@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.chaos.plan import Kind
+from tests.chaos.fault_plan import Kind
+from tests.chaos.fault_targets import Deed
 from tests.chaos.run import Outcome
-from tests.chaos.victims import Deed
 
 _MACHINE = ("processors", "processor", "memory", "system", "python", "engine")
 

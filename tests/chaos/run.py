@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from ingest_gateway.cli.api import Api
-from ingest_gateway.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
-from ingest_gateway.local.kafka_jars import Runtime
-from tests.chaos.executioner import Executioner
+from tallyhouse.cli.client import Api
+from tallyhouse.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
+from tallyhouse.local.kafka_jars import Runtime
+from tests.chaos.cluster_under_test import UnderFire, cluster_under_fire
+from tests.chaos.fault_injector import Executioner
+from tests.chaos.fault_plan import draw_plan
+from tests.chaos.fault_targets import Deed, Victims
 from tests.chaos.load import RUN, Load
-from tests.chaos.plan import draw_plan
 from tests.chaos.raw_events import RawProof, prove_raw_events
-from tests.chaos.under_fire import UnderFire, cluster_under_fire
-from tests.chaos.victims import Deed, Victims
-from tests.e2e.server import KEY
+from tests.server_process import KEY
 
 LOOK_SECONDS = 0.05
 COUNT_PATIENCE = 600.0

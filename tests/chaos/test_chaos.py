@@ -7,9 +7,9 @@ from random import SystemRandom
 
 import pytest
 
-from ingest_gateway.local.kafka_jars import Runtime
-from tests.broker.choice import Tell
-from tests.chaos.plan import KILLED, Kind
+from tallyhouse.local.kafka_jars import Runtime
+from tests.backing_services.kafka import Tell
+from tests.chaos.fault_plan import KILLED, Kind
 from tests.chaos.run import Orders, run
 
 SEED = int(os.environ.get("CHAOS_SEED") or SystemRandom().randrange(10**6))

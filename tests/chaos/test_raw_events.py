@@ -8,9 +8,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from ingest_gateway.load.workload import Bytes, Shape, Workload
 from schemas.tables import EVENTS, REJECTS
 from stream_processors.backends.sql.client import SqlClient
+from tallyhouse.load.workload import Bytes, Shape, Workload
 from tests.chaos.raw_events import RawProof, prove_raw_events
 from tests.conftest import Databases
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.load.proof import MeterProof
+from tallyhouse.load.proof import MeterProof
 from tests.bench import machine
-from tests.chaos.plan import Fault, Kind
+from tests.chaos.fault_plan import Fault, Kind
+from tests.chaos.fault_targets import Deed
 from tests.chaos.raw_events import RawProof
 from tests.chaos.report import markdown
 from tests.chaos.run import Orders, Outcome
-from tests.chaos.victims import Deed
 
 METER = MeterProof(meter="load_requests", values=7, expected=Decimal(990), found=Decimal(990), differences=())
 OUTCOME = Outcome(

@@ -9,7 +9,7 @@ from schemas.account import ApiKey, Scope
 from schemas.errors import Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.timestamps import DAY, MINUTE
-from tests.contracts.acts import by, key_for
+from tests.contracts.commands import by, key_for
 
 
 class Clock:

@@ -11,7 +11,7 @@ from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Filter, FilterOp
 from stream_processors.ports import MeterSets
-from tests.contracts.acts import by
+from tests.contracts.commands import by
 
 
 class Ledger(Meters, MeterSets, Protocol):

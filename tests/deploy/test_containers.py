@@ -9,10 +9,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ingest_gateway.cli.app import build
-from ingest_gateway.cluster.settings import ClusterSettings
-from ingest_gateway.environment import read_cluster_settings
-from ingest_gateway.local.kafka_jars import VERSION
+from tallyhouse.cli.app import build
+from tallyhouse.local.kafka_jars import VERSION
+from tallyhouse.runtime.cluster_settings import ClusterSettings
+from tallyhouse.runtime.environment import read_cluster_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.server import KEY
+from tests.server_process import KEY
 
 Answer = dict[str, Any]
 

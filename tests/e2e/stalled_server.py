@@ -9,21 +9,21 @@ from pathlib import Path
 
 import uvloop
 
-from ingest_gateway import memory
-from ingest_gateway.data_directory import DataDirectory
-from ingest_gateway.embedded.gateway import open_over
-from ingest_gateway.embedded.listeners import listening_for_questions
-from ingest_gateway.embedded.worker_program import Handed, kept_running
-from ingest_gateway.environment import read_settings
-from ingest_gateway.http_server import Server, listening
-from ingest_gateway.logs import build_logger
-from ingest_gateway.prometheus import PrometheusMetrics
-from ingest_gateway.serve import _install_key
-from ingest_gateway.settings import Settings
-from ingest_gateway.surroundings import Surroundings
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
-from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.log.sqlite.log import SqliteFrameLog
+from tallyhouse.embedded.gateway import open_over
+from tallyhouse.embedded.listeners import listening_for_questions
+from tallyhouse.embedded.serve import _install_key
+from tallyhouse.embedded.worker_supervisor import Handed, kept_running
+from tallyhouse.runtime import memory
+from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.data_directory import DataDirectory
+from tallyhouse.runtime.environment import read_settings
+from tallyhouse.runtime.http_server import Server, listening
+from tallyhouse.runtime.logs import build_logger
+from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tallyhouse.runtime.settings import Settings
 
 STALLED = "stalled"
 LOOK_SECONDS = 0.02

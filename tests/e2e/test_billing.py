@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.e2e.billing_story import bill_and_audit
-from tests.e2e.server import Server
+from tests.e2e.billing_scenario import bill_and_audit
+from tests.server_process import Server
 
 
 def test_events_become_an_invoice_that_an_audit_finds_right(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.billing_story import METER, PLAN
-from tests.e2e.server import KEY, ROOT, Server
+from tests.e2e.billing_scenario import METER, PLAN
+from tests.server_process import KEY, ROOT, Server
 
 
 class Shell:
@@ -21,7 +21,7 @@ class Shell:
 
     def told(self, *words: str, stdin: str = "", code: int = 0) -> str:
         """What it prints for people."""
-        command = [sys.executable, "-m", "ingest_gateway", *words]
+        command = [sys.executable, "-m", "tallyhouse", *words]
         done = subprocess.run(
             command, env=self._environ, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False
         )

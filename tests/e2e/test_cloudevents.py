@@ -8,7 +8,7 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.e2e.server import Server
+from tests.server_process import Server
 
 DOOR = "/api/v1/events"
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import KEY, Server, wait_until
+from tests.server_process import KEY, Server, wait_until
 
 KILLS = 20
 WORKER_KILLS = 6

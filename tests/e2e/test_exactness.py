@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.e2e.posting import post_all
-from tests.e2e.server import Server
+from tests.server_process import Server
 
 EVENTS = 1_000_000
 BATCH = 10_000

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.server import PATIENCE, free_port, wait_until
-from tests.published import QUICKSTART, QUICKSTART_CUSTOMER, QUICKSTART_ID, QUICKSTART_INVOICE
+from tests.published_requests import QUICKSTART, QUICKSTART_CUSTOMER, QUICKSTART_ID, QUICKSTART_INVOICE
+from tests.server_process import PATIENCE, free_port, wait_until
 from tests.skips import skip_without
 
 COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.posting import post_all
-from tests.e2e.server import Server
+from tests.server_process import Server
 
 BATCHES = 60
 BATCH = 50

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.frame import NewFrame, encode
 from schemas.metrics import Histogram, NoMetrics
-from stream_processors.backends.log.sqlite import SqliteFrameLog
+from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
@@ -19,14 +19,14 @@ from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.workers.backfill import BackfillDriver
-from stream_processors.workers.driver import PartitionDriver
-from stream_processors.workers.embedded import EmbeddedWorker
-from stream_processors.workers.expiry import ExpiryDriver
+from stream_processors.workers.backfill_driver import BackfillDriver
+from stream_processors.workers.embedded_worker import EmbeddedWorker
+from stream_processors.workers.expiry_driver import ExpiryDriver
+from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
 from tests.conftest import Databases
 from tests.factories import NOW, Event, make_batch, make_event, make_meter
-from tests.stream_processors.counting import PARTITIONS, GrowingMeters, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, GrowingMeters, partition_of_event
 
 pytestmark = pytest.mark.anyio
 

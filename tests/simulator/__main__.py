@@ -6,10 +6,10 @@ import time
 
 import msgspec
 
-from tests.simulator.catalogue import EXHAUSTIVE, RANDOM
 from tests.simulator.holes import HOLES
+from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
 from tests.simulator.search import Report, exhaustive_search, random_search, replay
-from tests.simulator.world import Setup, world_of
+from tests.simulator.simulation import Setup, world_of
 
 SETUPS: dict[str, Setup] = {**RANDOM, **EXHAUSTIVE, **{hole.name: hole.setup for hole in HOLES}}
 MOST_RUNS = 10_000_000

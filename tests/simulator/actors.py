@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Hashable
 
 from schemas.errors import Alarm, StoreFailed
-from stream_processors.core.filter import KeyFilter
+from stream_processors.core.bloom import KeyFilter
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
 from tests.simulator.outcomes import Outcome

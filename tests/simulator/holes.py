@@ -6,7 +6,13 @@ from schemas.timestamps import DAY
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.simulator import mutants
-from tests.simulator.catalogue import (
+from tests.simulator.components import EMBEDDED, GUARDED, Parts
+from tests.simulator.engine import FaultyEngine
+from tests.simulator.memoized_partition import RememberingPartition
+from tests.simulator.outcomes import Outcome
+from tests.simulator.reader import Reader
+from tests.simulator.scenario import Scenario
+from tests.simulator.scenarios import (
     ENDS,
     EVERYTHING,
     EVERYTHING_GUARDED,
@@ -17,13 +23,7 @@ from tests.simulator.catalogue import (
     TRIED_AGAIN,
     TWO_FRAMES,
 )
-from tests.simulator.engine import FaultyEngine
-from tests.simulator.outcomes import Outcome
-from tests.simulator.parts import EMBEDDED, GUARDED, Parts
-from tests.simulator.pure import RememberingPartition
-from tests.simulator.reader import Reader
-from tests.simulator.scenario import Scenario
-from tests.simulator.world import Setup
+from tests.simulator.simulation import Setup
 
 
 class Hole(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from tests.simulator.checks import Broken
 from tests.simulator.choices import Choices, Drawn, Recorded
-from tests.simulator.world import World
+from tests.simulator.simulation import World
 
 MakeWorld = Callable[[Choices], World]
 

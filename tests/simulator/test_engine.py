@@ -12,12 +12,12 @@ from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.core.assemble import assemble
 from stream_processors.core.dedupe import Known
-from stream_processors.core.plan import FlushRows, plan_flush
+from stream_processors.core.flush_plan import FlushRows, plan_flush
 from stream_processors.flushing.policy import WINDOW
-from tests.simulator.catalogue import TWO_FRAMES
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.outcomes import Outcome
 from tests.simulator.scenario import PARTITION, meter_set
+from tests.simulator.scenarios import TWO_FRAMES
 
 NUMBERS = range(3)
 NOTHING = SeenRows([], [], [])

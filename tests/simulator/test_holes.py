@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from tests.simulator import mutants
-from tests.simulator.catalogue import EVERYTHING, TWO_FRAMES
 from tests.simulator.choices import Drawn, Recorded
+from tests.simulator.components import EMBEDDED
 from tests.simulator.holes import HOLES, Hole
-from tests.simulator.parts import EMBEDDED
+from tests.simulator.scenarios import EVERYTHING, TWO_FRAMES
 from tests.simulator.search import random_search, replay
-from tests.simulator.world import Setup, World, world_of
+from tests.simulator.simulation import Setup, World, world_of
 
 MOST_SEEDS = 400
 

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from tests.simulator.catalogue import EXHAUSTIVE, RANDOM
+from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
 from tests.simulator.search import exhaustive_search, random_search
-from tests.simulator.world import world_of
+from tests.simulator.simulation import world_of
 
 SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "25"))
 """Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame
-from stream_processors.backends.log.held_frames import HandedFrame, HeldFrames
+from stream_processors.backends.log.frame_buffer import HandedFrame, HeldFrames
 from stream_processors.backends.log.policy import MEBIBYTE
 from stream_processors.ports import TailedLog
 

@@ -9,7 +9,7 @@ from schemas.errors import Alarm
 from schemas.frame import Frame, NewFrame
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.reading import fitting
+from stream_processors.backends.log.read_limit import fitting
 from stream_processors.backends.log.tail import Tail
 
 

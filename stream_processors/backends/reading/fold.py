@@ -15,7 +15,7 @@ from schemas.meter import Aggregation
 from schemas.quantity import SCALE
 from schemas.usage import UsageQuery
 from stream_processors.backends.reading.cells import Cell, after_cursor, sort_key
-from stream_processors.backends.reading.groups import passes, place_of, read_groups, write_groups
+from stream_processors.backends.reading.group_values import passes, place_of, read_groups, write_groups
 from stream_processors.backends.reading.windows import Windows
 
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)

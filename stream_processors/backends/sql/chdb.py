@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.errors import StoreFailed
 from stream_processors.backends.sql.client import Parameters, Row
-from stream_processors.backends.sql.settings import EngineLimits, insert_settings, session_settings
+from stream_processors.backends.sql.engine_settings import EngineLimits, insert_settings, session_settings
 
 _Answer = TypeVar("_Answer")
 

@@ -13,7 +13,7 @@ import chdb
 import msgspec
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.sql.settings import EngineLimits, session_settings
+from stream_processors.backends.sql.engine_settings import EngineLimits, session_settings
 
 LOGICAL_ERROR = 49
 """What the engine calls an error of its own; for one that comes without a code."""

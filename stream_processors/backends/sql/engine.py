@@ -12,7 +12,7 @@ from schemas.tables import EVENTS, flush_receipt
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import Row, SqlThreads
 from stream_processors.backends.store.engine import Standing
-from stream_processors.backends.store.sections import Sections
+from stream_processors.backends.store.keyed_locks import Sections
 
 FLUSHES = pa.schema(
     [

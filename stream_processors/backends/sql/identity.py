@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from schemas.errors import Conflict, IdentityChanged
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
+from stream_processors.backends.sql.topology import ON_ONE_SERVER, Layout
 
 _IDENTITY = Template("""\
 CREATE TABLE IF NOT EXISTS $database.identity$on_cluster (partitions UInt32, hash_name String, log_id String)

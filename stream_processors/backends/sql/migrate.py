@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.errors import Conflict
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.layout import ON_ONE_SERVER, Layout
+from stream_processors.backends.sql.topology import ON_ONE_SERVER, Layout
 
 _DATABASE = Template("CREATE DATABASE IF NOT EXISTS $database$on_cluster")
 

@@ -23,7 +23,7 @@ from schemas.usage import UsageAnswer, UsageQuery
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.cursor import Key
 from stream_processors.backends.reading.fold import fold
-from stream_processors.backends.reading.replayed import Replayed
+from stream_processors.backends.reading.replays import Replayed
 from stream_processors.backends.reading.windows import windows_between
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.flush_table import FlushTable

@@ -13,7 +13,7 @@ import msgspec
 from schemas.meter import Aggregation
 from schemas.usage import UsageQuery
 from stream_processors.backends.reading.cells import key_after
-from stream_processors.backends.reading.groups import place_of
+from stream_processors.backends.reading.group_values import place_of
 from stream_processors.backends.reading.windows import Windows
 
 _LAST_SECOND = 2**32 - 1

@@ -30,8 +30,8 @@ from schemas.meter import Meter
 from schemas.tables import flush_receipt
 from schemas.timestamps import SECOND
 from schemas.usage import Backfill, UsageAnswer, UsageQuery
+from stream_processors.backends.reading.backfill_progress import past_of, receipts_prefix
 from stream_processors.backends.reading.cells import Cell, page_of
-from stream_processors.backends.reading.past import past_of, receipts_prefix
 from stream_processors.backends.reading.windows import windows_between
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.flush_table import FlushTable

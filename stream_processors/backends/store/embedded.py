@@ -12,9 +12,9 @@ import pyarrow as pa
 from schemas.errors import StoreFailed
 from schemas.flush import Applied, Claim, Progress, Table
 from stream_processors.backends.store.engine import Engine
+from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
 from stream_processors.backends.store.lookups import Lookups
 from stream_processors.backends.store.progress import the_only
-from stream_processors.backends.store.tokens import backfill_token, claim_token, done_token, rows_token
 
 ATTEMPTS = 20
 

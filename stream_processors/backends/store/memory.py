@@ -12,7 +12,7 @@ from schemas.flush import Claim, Progress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from schemas.tables import LAYOUTS, flush_receipt
 from stream_processors.backends.store.engine import Standing
-from stream_processors.backends.store.sections import Sections
+from stream_processors.backends.store.keyed_locks import Sections
 
 FLUSHES = "flushes"
 

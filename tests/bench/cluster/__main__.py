@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.bench import machine
-from tests.bench.cluster import faust_path, frames, seen, whole
+from tests.bench.cluster import end_to_end, faust_path, frames, seen_keys
 from tests.bench.cluster.pipeline import Size
 from tests.bench.figures import Figure, TotalsDiffer, documents
 
@@ -58,10 +58,10 @@ def _parts(given: argparse.Namespace) -> Mapping[str, Part]:
     seconds = given.seconds or (15 if given.short else 60)
     tell = partial(_tell, time.monotonic())
     return {
-        "whole": lambda folder: whole.measure(folder, seconds, _size(given), tell),
+        "whole": lambda folder: end_to_end.measure(folder, seconds, _size(given), tell),
         "frames": lambda folder: frames.measure(folder, seconds / 3, tell),
         "faust": lambda folder: faust_path.measure(folder, 2_000_000 if given.short else 8_000_000, tell),
-        "seen": lambda folder: seen.measure(folder, 2_000_000 if given.short else 50_000_000, tell),
+        "seen": lambda folder: seen_keys.measure(folder, 2_000_000 if given.short else 50_000_000, tell),
     }
 
 

@@ -13,16 +13,16 @@ from contextlib import ExitStack
 from itertools import count, islice
 from pathlib import Path
 
-from ingest_gateway.local.kafka_broker import local_broker
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.log.kafka_sink import KafkaSink
-from stream_processors.backends.log.kafka_topic import Topic, create_topic
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.sink import KafkaSink
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from tallyhouse.local.kafka_broker import local_broker
 from tests.bench.cluster.faust_process import FaustProcess, Task, Told
 from tests.bench.cluster.payloads import payloads
 from tests.bench.cluster.pipeline import Tell
 from tests.bench.figures import Figure, TotalsDiffer
-from tests.e2e.server import wait_until
+from tests.server_process import wait_until
 
 FRAME_EVENTS = 200
 PARTITIONS = 4

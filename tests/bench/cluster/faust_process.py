@@ -10,25 +10,25 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway import memory
-from ingest_gateway.load.truth import METERS, meter_body
 from schemas.flush import Table
 from schemas.meter import Meter
-from stream_processors.backends.log.kafka import KafkaFrameLog
-from stream_processors.backends.log.kafka_cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.flushing.partition import Partition, Ports
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.workers.driver import PartitionDriver
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
+from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, growing_pause
-from tests.bench.cluster.receipts import Receipts
-from tests.bench.cluster.taking import CountedFrames, HeldBack, Taken
+from tallyhouse.load.expected_usage import METERS, meter_body
+from tallyhouse.runtime import memory
+from tests.bench.cluster.controlled_steps import CountedFrames, HeldBack, Taken
+from tests.bench.cluster.null_store import Receipts
 from tests.bench.machine import peak_memory
 from tests.factories import ACCOUNT, NOW
-from tests.killable import Killable
-from tests.stream_processors.counting import GrowingMeters
+from tests.killable_process import Killable
+from tests.stream_processors.in_memory_pipeline import GrowingMeters
 
 _PATIENT_SECONDS = 60.0
 """A membership that ended in the middle would spoil the figure, and so would frames read past the stream: a partition

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.local.kafka_broker import local_broker
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka import KafkaFrameLog
-from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.log.kafka_sink import KafkaSink
-from stream_processors.backends.log.kafka_topic import Topic, create_topic
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
+from stream_processors.backends.log.kafka.sink import KafkaSink
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from tallyhouse.local.kafka_broker import local_broker
 from tests.bench.cluster.payloads import payloads
 from tests.bench.cluster.pipeline import Tell
 from tests.bench.figures import Figure, TotalsDiffer

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import pyarrow as pa
 
-from ingest_gateway.load.workload import Shape, Workload
 from schemas.frame import COLUMNS, encode
 from schemas.hashing import body_digest, key_hash
+from tallyhouse.load.workload import Shape, Workload
 from tests.factories import ACCOUNT
 
 _CHUNK = 10_000

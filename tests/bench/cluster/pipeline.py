@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from ingest_gateway.local.kafka_broker import local_broker
-from stream_processors.backends.sql.http import HttpServer, ServerAddress
-from stream_processors.backends.sql.settings import EngineLimits
-from tests.bench.cluster.spending import Spent, spent
-from tests.ingest_gateway.cluster.installation import Installation
-from tests.store_process import StoreProcess
+from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from tallyhouse.local.kafka_broker import local_broker
+from tests.backing_services.store_process import StoreProcess
+from tests.bench.cluster.resource_usage import Spent, spent
+from tests.tallyhouse.cluster.installation import Installation
 
 Tell = Callable[[str], None]
 """Where progress is told."""

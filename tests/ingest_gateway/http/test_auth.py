@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.api.auth import Authenticator
+from ingest_gateway.http.auth import Authenticator
 from schemas.account import ApiKey, Mode, Scope
 from schemas.errors import StoreFailed
 from schemas.timestamps import DAY
-from tests.contracts.acts import by, key_for
-from tests.ingest_gateway.http.conftest import World
+from tests.contracts.commands import by, key_for
+from tests.ingest_gateway.conftest import World
 
 pytestmark = pytest.mark.anyio
 

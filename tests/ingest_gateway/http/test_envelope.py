@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.edge import Edge
-from ingest_gateway.api.envelope import Reply
-from ingest_gateway.api.problems import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
-from ingest_gateway.api.request_id import RequestIds
+from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
+from ingest_gateway.http.middleware import Edge
+from ingest_gateway.http.request_id import RequestIds
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
-from schemas.logs import NoLogger
+from schemas.logger import NoLogger
 from schemas.metrics import NoMetrics
-from tests.ingest_gateway.http.conftest import World
+from tests.ingest_gateway.conftest import World
 
 pytestmark = pytest.mark.anyio
 

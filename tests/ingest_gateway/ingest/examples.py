@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from ingest_gateway.ingest.batch import GoodEvents, Posted
+from ingest_gateway.ingest.parse import parse_body
 from ingest_gateway.ingest.pieces import at_once
-from ingest_gateway.ingest.posted import GoodEvents, Posted
-from ingest_gateway.ingest.wire import parse_body
 from schemas.ids import AccountId
 
 ACCOUNT = AccountId("acme_live")

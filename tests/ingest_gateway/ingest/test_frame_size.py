@@ -10,8 +10,8 @@ import pytest
 from ingest_gateway.ingest.intake_policy import IntakePolicy
 from schemas.event import BODY_BYTES, NAME_LENGTH
 from schemas.frame import raw_size
+from tests.ingest_gateway.ingest.doubles import TestLog, intake_over
 from tests.ingest_gateway.ingest.examples import event, post
-from tests.ingest_gateway.ingest.inside import TestLog, intake_over
 
 RAW_BYTES = 18_000_000
 """What one group of requests holds, and what a row has beside its texts."""

@@ -15,9 +15,9 @@ from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.frame import decode
 from schemas.hashing import as_halves, partition_of
 from schemas.timestamps import to_micros
-from tests.ingest_gateway.ingest.clock import NOON
+from tests.clock import NOON
+from tests.ingest_gateway.ingest.doubles import PARTITIONS, TestKeys, TestLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, cloudevent, event, post
-from tests.ingest_gateway.ingest.inside import PARTITIONS, TestKeys, TestLog, intake_over
 
 Answer = TypeVar("Answer")
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.budget import Budget
+from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.ingest.batch import Posted
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.outcome import Outcome
-from ingest_gateway.ingest.posted import Posted
 from schemas.errors import Overloaded
 from schemas.event import RejectCode
 from schemas.metrics import NoMetrics
+from tests.ingest_gateway.ingest.doubles import PARTITIONS, TestLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, event, post
-from tests.ingest_gateway.ingest.inside import PARTITIONS, TestLog, intake_over
 
 POLICY = IntakePolicy(partitions=PARTITIONS)
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from ingest_gateway.ingest.recall import recall
-from ingest_gateway.ingest.recent import RecentKeys
+from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves
 from stream_processors.backends.log.memory import MemoryFrameLog

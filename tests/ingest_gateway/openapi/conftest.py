@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import open_ledger
 from tests.contracts.api_keys import Clock
-from tests.ingest_gateway.billing.conftest import Office
+from tests.rating.api.conftest import Office
 
 Document = dict[str, Any]
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
 from schemathesis.core.result import Ok
 
-from ingest_gateway.api.openapi.names import variables
+from ingest_gateway.openapi.names import variables
+from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import open_ledger
 from tests.contracts.api_keys import Clock
-from tests.ingest_gateway.billing.conftest import Office
-from tests.ingest_gateway.openapi.victim import Things, furnish
+from tests.ingest_gateway.openapi.furnished_account import Things, furnish
+from tests.rating.api.conftest import Office
 
 REQUESTS = 300
 """Of each mode and engine, shared by all operations: ten seconds each, however many operations there come to be."""

@@ -8,11 +8,11 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Router
 
-from ingest_gateway.api.edge import Edge
-from ingest_gateway.api.endpoint import Endpoint
-from ingest_gateway.api.guard import Methods
-from tests.ingest_gateway.billing.conftest import Office
+from ingest_gateway.http.guard import Methods
+from ingest_gateway.http.middleware import Edge
+from ingest_gateway.http.request import Endpoint
 from tests.ingest_gateway.openapi.conftest import Document
+from tests.rating.api.conftest import Office
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,11 @@ from rating.ledger.database import Database
 from rating.ledger.tables import metadata
 from schemas.account import ApiKey, Mode, Scope
 from schemas.ids import AccountId
-from tests.contracts.acts import by, key_for
-from tests.ingest_gateway.billing.conftest import Office
+from tests.contracts.commands import by, key_for
 from tests.ingest_gateway.openapi.conftest import Document
+from tests.ingest_gateway.openapi.furnished_account import MARK, Things, example_body, fail_of_unknown, furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.ingest_gateway.openapi.victim import MARK, Things, example_body, fail_of_unknown, furnish
+from tests.rating.api.conftest import Office
 
 pytestmark = pytest.mark.anyio
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.event_records import CloudEvent, Event, EventBatch
+from ingest_gateway.api.ingest_documents import CloudEvent, Event, EventBatch
 from ingest_gateway.api.meter_records import MeterChanges, MeterRequest
-from ingest_gateway.api.new_meter import read_changes, read_new_meter
-from ingest_gateway.ingest import posted_event
+from ingest_gateway.api.meter_validation import read_changes, read_new_meter
+from ingest_gateway.ingest import event_formats
+from ingest_gateway.ingest.parse import parse_body
 from ingest_gateway.ingest.pieces import at_once
-from ingest_gateway.ingest.wire import parse_body
 from schemas.errors import Invalid
 from schemas.ids import AccountId
-from tests.ingest_gateway.http.conftest import TOKENS
+from tests.ingest_gateway.conftest import TOKENS
 
 PATHS = st.sampled_from(["$.x", "$['x']", "$", "x", "$.", "", "$.a.b", "$x", 5, None])
 TEXTS = st.sampled_from(["tokens", "A b", "", "a\n", "x" * 64, "x" * 65, "x" * 256, 5, None])
@@ -70,7 +70,7 @@ MAY_BE_A_METER, MAY_BE_CHANGES = allows(MeterRequest), allows(MeterChanges)
 
 @pytest.mark.parametrize(
     ("described", "read"),
-    [(Event, posted_event.OwnEvent), (EventBatch, posted_event.OwnBatch), (CloudEvent, posted_event.CloudEvent)],
+    [(Event, event_formats.OwnEvent), (EventBatch, event_formats.OwnBatch), (CloudEvent, event_formats.CloudEvent)],
 )
 def test_events_have_the_fields_that_are_read(described: Any, read: Any) -> None:
     """The same names, and the same ones required."""

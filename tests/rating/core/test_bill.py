@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rating.core.bill import bill, difference, refund
 from rating.core.charge import Group, charge
-from rating.core.prorate import Portion
-from rating.core.service import Service
-from schemas.lines import DraftLine
+from rating.core.proration import Portion
+from rating.core.service_period import Service
+from schemas.draft_lines import DraftLine
 from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier
 from schemas.timestamps import DAY, Micros

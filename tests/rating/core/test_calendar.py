@@ -19,8 +19,8 @@ from rating.core.calendar import (
     resumed,
 )
 from rating.core.local_time import days_later, local_date, to_instant, to_local
-from rating.core.prorate import Portion
-from rating.core.service import service_in
+from rating.core.proration import Portion
+from rating.core.service_period import service_in
 from schemas.errors import Invalid
 from schemas.plan import Interval
 from schemas.timestamps import DAY, MINUTE, to_datetime, to_iso, to_micros

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.core.crediting import credit
+from rating.core.credit_note import credit
 from rating.core.invoice_lifecycle import TABLE, Step, after
-from rating.core.invoice_totals import taxable, totaled
+from rating.core.totals import taxable, totaled
 from schemas.credit_note import CreditedLine, CreditNote, NewCreditNote
 from schemas.errors import Conflict
 from schemas.invoice import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.price import price_quantity
+from rating.core.pricing import price_quantity
 from rating.core.tiers import graduated, total, volume
 from schemas.price import Graduated, PerUnit, Tier, Volume
 from tests.rating.core.strategies import USD, quantities, tiers, unit_prices

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import Ledger, open_ledger
 from schemas.account import ApiKey, Mode
 from schemas.ids import AccountId
+from tests.backing_services.postgresql import Server
 from tests.contracts.api_keys import Clock
-from tests.rating.ledger.postgresql import Server
 
 MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRetries]
 

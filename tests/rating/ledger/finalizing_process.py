@@ -5,13 +5,13 @@ import subprocess
 import sys
 import time
 
+from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import open_ledger
-from schemas.act import Act
+from schemas.command import Act
 from schemas.customer import NewCustomer
 from schemas.ids import AccountId
 from schemas.invoice import NewInvoice, NewLine
-from tests.killable import Killable
+from tests.killable_process import Killable
 
 
 class FinalizingProcess(Killable):

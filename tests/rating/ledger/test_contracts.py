@@ -3,7 +3,7 @@
 from tests.contracts.accounts import AccountsContract
 from tests.contracts.api_keys import ApiKeysContract
 from tests.contracts.meters import MetersContract
-from tests.contracts.retries import RetriesContract
+from tests.contracts.reject_replays import RetriesContract
 
 
 class TestAccounts(AccountsContract):

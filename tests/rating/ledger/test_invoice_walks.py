@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.core.invoice_lifecycle import TABLE
+from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import Ledger, open_ledger
-from schemas.act import Act
+from schemas.command import Act
 from schemas.credit_note import NewCreditNote
 from schemas.customer import NewCustomer
 from schemas.errors import Conflict, NotFound

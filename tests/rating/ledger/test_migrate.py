@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from rating.ledger.engine import create_engine, transaction
+from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate, require_newest
-from rating.ledger.opening import open_ledger
 from rating.ledger.schema import metadata
 from schemas.errors import Conflict, IdentityChanged, StoreFailed
 

@@ -11,16 +11,16 @@ from msgspec.structs import replace
 
 from rating.core.charge import charge
 from rating.core.lines import charge_lines
-from rating.core.prorate import WHOLE
+from rating.core.proration import WHOLE
 from rating.core.rated_lines import to_new_line
-from rating.core.service import Service
+from rating.core.service_period import Service
 from rating.ledger.drafting import draft_invoice, draft_invoices
-from rating.ledger.finalizing import finalize_invoices
+from rating.ledger.finalization import finalize_invoices
+from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.opening import Ledger, open_ledger
 from rating.ledger.subscription_tables import plans, subscriptions
-from rating.ledger.work import Work
-from schemas.act import Act
+from rating.ledger.unit_of_work import Work
+from schemas.command import Act
 from schemas.customer import NewCustomer
 from schemas.errors import Conflict
 from schemas.invoice import Invoice, InvoiceStatus, NewInvoice, NewLine

@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy.pool import StaticPool
 
+from rating.core.cycle_step import Turn, TurnKind
 from rating.core.keeping import Bill
-from rating.core.lifecycle import TRANSITIONS
 from rating.core.local_time import local_date
-from rating.core.rated import Acceptance, RatedPeriod
-from rating.core.turn import Turn, TurnKind
+from rating.core.rated_period import Acceptance, RatedPeriod
+from rating.core.subscription_lifecycle import TRANSITIONS
 from rating.ledger.billing import keep_bills
-from rating.ledger.changing_plan import change_plan
 from rating.ledger.customers import create_customer, update_customer
-from rating.ledger.plan_changes import create_plan
+from rating.ledger.plan_versions import create_plan
 from rating.ledger.renewals import due_subscriptions, next_turns
 from rating.ledger.schema import metadata
-from rating.ledger.subscribing import create_subscription
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
+from rating.ledger.subscription_creation import create_subscription
+from rating.ledger.subscription_plan_change import change_plan
 from rating.ledger.subscription_rows import selected, to_subscription
-from rating.ledger.work import Work
-from schemas.act import Act, Answer
+from rating.ledger.unit_of_work import Work
+from schemas.command import Act, Answer
 from schemas.customer import CustomerChanges, NewCustomer
 from schemas.errors import Conflict, Invalid
 from schemas.flush import Watermark

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rating.ledger.opening import as_it_is, open_ledger
+from rating.ledger.ledger import as_it_is, open_ledger
 from tests.contracts.api_keys import Clock
-from tests.rating.runs.books import Books
+from tests.rating.runs.billed_account import Books
 
 
 @pytest.fixture

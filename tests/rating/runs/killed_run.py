@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from rating.ledger.opening import as_it_is, open_ledger
+from rating.ledger.ledger import as_it_is, open_ledger
 from rating.runs.run import InvoiceRun, Order
 from schemas.timestamps import DAY
 from tests.rating.runs.counted_usage import CountedUsage, Used

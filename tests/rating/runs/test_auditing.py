@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from rating.runs.auditing import audit
-from tests.rating.runs.books import Books, at
+from tests.rating.runs.billed_account import Books, at
 from tests.rating.runs.counted_usage import Used
 
 pytestmark = pytest.mark.anyio

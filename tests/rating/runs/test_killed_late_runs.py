@@ -16,9 +16,9 @@ from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.rated_periods import open_periods_of
 from schemas.subscription import Subscription
-from tests.rating.runs.books import PRO, Books, at
+from tests.rating.runs.billed_account import PRO, Books, at
 from tests.rating.runs.counted_usage import Used
-from tests.rating.runs.killing import command, count_billed, kill_a_pair
+from tests.rating.runs.kill_runs import command, count_billed, kill_a_pair
 
 pytestmark = pytest.mark.anyio
 

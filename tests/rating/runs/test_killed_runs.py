@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods, invoice_lines, invoices
-from tests.rating.runs.books import Books, at
-from tests.rating.runs.killing import command, count_billed, kill_a_pair
+from tests.rating.runs.billed_account import Books, at
+from tests.rating.runs.kill_runs import command, count_billed, kill_a_pair
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from schemas.plan import Overrides
 from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, PlanChange, SubscriptionChanges
 from schemas.subscription import Status, Subscription
-from tests.rating.runs.books import PRO, WINDOW, Books, at
+from tests.rating.runs.billed_account import PRO, WINDOW, Books, at
 
 pytestmark = pytest.mark.anyio
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.core.begun import begun
 from rating.core.charge import Group, charge
+from rating.core.cycle_step import TurnKind, turn
 from rating.core.keeping import Bill
-from rating.core.rated import Acceptance, RatedPeriod
-from rating.core.turn import TurnKind, turn
+from rating.core.late_part import UsageBehind
+from rating.core.planned_bill import billed, wanted
+from rating.core.rated_period import Acceptance, RatedPeriod
+from rating.core.subscription_cycle import begun
 from rating.runs.auditing import audit
-from rating.runs.bills import billed, wanted
-from rating.runs.late import UsageBehind
 from rating.runs.measuring import measure
 from schemas.billing_settings import LateUsage
 from schemas.invoice import Invoice, InvoiceLine, NewInvoice
@@ -26,8 +26,8 @@ from schemas.price import Graduated, PerUnit, Price, Tier
 from schemas.subscription import Subscription
 from schemas.timestamps import DAY, MINUTE
 from tests.rating.core.invoices import PLAIN
+from tests.rating.core.records import canceled, pending_from
 from tests.rating.core.strategies import USD, prices
-from tests.rating.core.subscriptions import canceled, pending_from
 from tests.rating.runs.counted_usage import CountedUsage, Used
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rating.core.usage_needs import CUSTOMERS_AT_ONCE, Wanted, questions, whole_minute
 from rating.runs.measuring import PastIncomplete, measure
-from rating.runs.questions import CUSTOMERS_AT_ONCE, Wanted, questions, whole_minute
 from schemas.errors import Overloaded
 from schemas.ids import AccountId
 from schemas.plan import UsagePrice

@@ -6,16 +6,16 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from rating.runs.billed_usage import from_document
+from rating.core.billed_usage import from_document
 from rating.runs.run import InvoiceRun, Order
-from schemas.act import Act
+from schemas.command import Act
 from schemas.invoice import Invoice, InvoiceStatus
 from schemas.invoice_run import Summary
 from schemas.plan import UsagePrice
 from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
-from tests.rating.runs.books import PRO, WINDOW, Books, at
+from tests.rating.runs.billed_account import PRO, WINDOW, Books, at
 
 pytestmark = pytest.mark.anyio
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemas.event import EventFlag, Verdict
 from schemas.flush import SeenRows
 from stream_processors.core.assemble import assemble
+from stream_processors.core.bloom import KeyFilter
 from stream_processors.core.dedupe import (
     Claimants,
     Judgement,
@@ -18,11 +19,10 @@ from stream_processors.core.dedupe import (
     judge_one_by_one,
     suspects,
 )
-from stream_processors.core.filter import KeyFilter
 from tests import oracle
 from tests.factories import NOTHING_KNOWN, NOW, WINDOW, Event, make_event, make_frame
 from tests.strategies import batches
-from tests.stream_processors.core.flushing import as_frames
+from tests.stream_processors.core.flush_sequence import as_frames
 
 Posted = list[tuple[int, list[Event]]]
 

@@ -12,8 +12,8 @@ from schemas.meter import Meter
 from schemas.tables import EVENTS, NO_LATEST
 from schemas.timestamps import MINUTE
 from stream_processors.core.assemble import assemble
+from stream_processors.core.flush_plan import in_store_layout
 from stream_processors.core.measure import Measured, measure
-from stream_processors.core.plan import in_store_layout
 from tests.factories import NOW, Event, make_claim, make_event, make_filter, make_frame, make_meter
 
 

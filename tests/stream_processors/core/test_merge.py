@@ -12,7 +12,7 @@ from stream_processors.core.usage_rows import with_receipt
 from tests import oracle
 from tests.factories import Event
 from tests.strategies import batches, meter_lists
-from tests.stream_processors.core.flushing import Flushes, as_frames
+from tests.stream_processors.core.flush_sequence import Flushes, as_frames
 
 Posted = list[tuple[int, list[Event]]]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.paths import parse_path
-from stream_processors.core.columns import CHUNK, Reading, read_columns
-from stream_processors.core.decode import decoder_for, is_readable
+from schemas.property_path import parse_path
+from stream_processors.core.property_columns import CHUNK, Reading, read_columns
+from stream_processors.core.property_decoder import decoder_for, is_readable
 from stream_processors.core.values import (
     identities,
     identity_of,

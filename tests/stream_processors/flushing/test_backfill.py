@@ -16,7 +16,7 @@ from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.partition import Partition
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter
 from tests.strategies import batches, meter_lists
-from tests.stream_processors.counting import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from schemas.flush import Table
 from schemas.frame import NewFrame, encode
 from schemas.timestamps import DAY, MINUTE, to_micros
 from tests.factories import NOW, WINDOW, Event, make_batch, make_event, make_meter, make_replay
-from tests.stream_processors.counting import PARTITIONS, Counting, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, partition_of_event
 
 pytestmark = pytest.mark.anyio
 

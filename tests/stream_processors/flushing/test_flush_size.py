@@ -10,7 +10,7 @@ from schemas.timestamps import DAY, month_of
 from stream_processors.flushing.partition import Partition, Ports, fit_for_one_flush
 from stream_processors.flushing.policy import FlushPolicy
 from tests.factories import NOW, make_batch, make_event, make_meter
-from tests.stream_processors.counting import PARTITIONS, Counting, no_pause
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, no_pause
 
 PAYLOADS = [encode(make_batch([make_event("key", "x" * size)])) for size in (0, 10_000, 100_000)]
 

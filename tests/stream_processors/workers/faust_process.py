@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from schemas.logs import NoLogger
-from stream_processors.backends.log.kafka import KafkaFrameLog
-from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from schemas.logger import NoLogger
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
+from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
-from stream_processors.backends.sql.http import HttpServer, ServerAddress
+from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
-from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
-from stream_processors.workers.faust_wiring import Outside, Policies, build_worker
 from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.wiring import Outside, Policies, build_worker
 from tests.factories import make_meter
-from tests.killable import Killable
-from tests.stream_processors.counting import PARTITIONS, GrowingMeters
+from tests.killable_process import Killable
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, GrowingMeters
 
 STATEMENTS = 4
 

@@ -10,13 +10,13 @@ from decimal import Decimal
 import pytest
 
 from schemas.frame import NewFrame, encode
-from stream_processors.backends.log.kafka_cluster import Cluster
-from stream_processors.backends.log.kafka_sink import KafkaSink
-from stream_processors.backends.log.kafka_topic import Topic, create_topic
-from stream_processors.backends.sql.http import HttpDatabase, HttpServer
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.sink import KafkaSink
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer
 from tests.conftest import HttpDatabases
 from tests.factories import make_batch, make_event
-from tests.stream_processors.counting import PARTITIONS, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, partition_of_event
 from tests.stream_processors.workers.faust_process import Place, WorkerProcess
 
 pytestmark = pytest.mark.anyio

@@ -10,15 +10,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from msgspec.structs import replace
 
-from ingest_gateway.local.kafka_broker import KafkaBroker
 from schemas.flush import Table
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka_topic import Topic, create_topic
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.workers.faust_worker import FaustWorker
+from tallyhouse.local.kafka_broker import KafkaBroker
 from tests.factories import NOW, make_event, make_meter
-from tests.stream_processors.counting import PARTITIONS
-from tests.stream_processors.workers.kafka_counting import KafkaCounting, kafka_counting, until
+from tests.stream_processors.in_memory_pipeline import PARTITIONS
+from tests.stream_processors.workers.kafka_pipeline import KafkaCounting, kafka_counting, until
 
 pytestmark = pytest.mark.anyio
 

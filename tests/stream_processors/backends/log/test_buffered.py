@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame, NewFrame
 from stream_processors.backends.log.buffered import AHEAD_OF_THE_STREAM, BufferedFrames
-from stream_processors.backends.log.held_frames import HandedFrame
+from stream_processors.backends.log.frame_buffer import HandedFrame
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.log.policy import LogPolicy
 from tests.contracts.frame_log import EVERYTHING, PARTITIONS, FrameLogContract, Log, OpenLog, numbered

@@ -8,10 +8,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from schemas.flush import Applied, Table
-from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
-from stream_processors.backends.sql.http import HttpServer, ServerAddress
-from stream_processors.backends.sql.settings import EngineLimits
+from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.contracts.stores import claim_of, rows_of
 

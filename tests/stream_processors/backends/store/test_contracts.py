@@ -10,11 +10,11 @@ from hypothesis import given, settings
 
 from schemas.flush import Table
 from schemas.tables import LAYOUTS
+from stream_processors.backends.sql.clickhouse_http import HttpDatabase
 from stream_processors.backends.sql.client import SqlThreads
 from stream_processors.backends.sql.engine import SqlEngine, as_layout
-from stream_processors.backends.sql.guarded import SqlGuardedEngine
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
-from stream_processors.backends.sql.http import HttpDatabase
+from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine

@@ -14,16 +14,16 @@ import pytest
 from schemas.errors import StoreFailed
 from schemas.flush import Applied, Table
 from schemas.tables import backfill_receipt
-from stream_processors.backends.sql.guarded import SqlGuardedEngine
+from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
-from stream_processors.backends.sql.http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.migrate import migrate
-from stream_processors.backends.sql.settings import EngineLimits
 from stream_processors.backends.store.guarded import GuardedStore
+from tests.backing_services.store_process import StoreProcess
+from tests.backing_services.tcp_relay import Relay
 from tests.conftest import HttpDatabases
 from tests.contracts.stores import backfill_rows_of, claim_of, rows_of
-from tests.store_process import StoreProcess
-from tests.stream_processors.backends.store.relay import Relay
 from tests.stream_processors.backends.store.rival import NAMES, flush
 
 RIVALS, RACES = 3, 12

@@ -1,5 +1,0 @@
-"""`tallyhouse`: the commands. Those that need the running process ask it over HTTP."""
-
-from ingest_gateway.cli.app import main
-
-__all__ = ["main"]

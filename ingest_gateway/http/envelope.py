@@ -1,0 +1,58 @@
+"""The shape of every reply: `{"success": true, "<resource>": …, "request_id"}`, or `success: false` and `error`."""
+
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from starlette.types import Send
+
+from ingest_gateway.http.errors import Headers, Problem
+from schemas.quantity import to_text
+
+JSON = b"application/json"
+_NO_CONTENT = 204
+
+
+class Reply:
+    """A whole answer: one status, one body."""
+
+    __slots__ = ("body", "headers", "media_type", "status")
+
+    def __init__(self, status: int, body: bytes, media_type: bytes = JSON, headers: Headers | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.media_type = media_type
+        self.headers = headers
+
+    async def send(self, send: Send) -> None:
+        headers: Headers = [(b"content-length", b"%d" % len(self.body))]
+        if self.status != _NO_CONTENT:
+            headers.append((b"content-type", self.media_type))
+        if self.headers:
+            headers += self.headers
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def success(request_id: str, resources: dict[str, Any], *, status: int = 200, headers: Headers | None = None) -> Reply:
+    body = orjson.dumps({"success": True, **resources, "request_id": request_id}, default=_plain)
+    return Reply(status, body, headers=headers)
+
+
+def failure(request_id: str, problem: Problem) -> Reply:
+    error: dict[str, Any] = {"code": problem.code, "message": problem.message}
+    if problem.details is not None:  # The published schema takes anything there but null.
+        error["details"] = problem.details
+    body = orjson.dumps({"success": False, "error": error, "request_id": request_id}, default=_plain)
+    return Reply(problem.status, body, headers=problem.headers)
+
+
+def page(next_cursor: str | None) -> dict[str, Any]:
+    """The `pagination` of a listing."""
+    return {"has_more": next_cursor is not None, "next_cursor": next_cursor}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return to_text(value)
+    raise TypeError(f"{type(value).__name__} has no place in a reply")

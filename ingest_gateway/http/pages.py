@@ -1,0 +1,81 @@
+"""A page with one button for people without a key: shown by GET, pressed by POST, and by nothing else."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+from urllib.parse import parse_qs, quote
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.errors import MethodNotAllowed
+from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.http.public_page import Show, parts_of
+from ingest_gateway.http.request import About, OpenEndpoint
+from ingest_gateway.http.request_body import read_body
+from schemas.errors import Invalid
+from schemas.metrics import NoMetrics
+
+BUTTON = '<form method="post"><input type="hidden" name="pressed" value="yes"><button>{}</button></form>'
+"""What presses it; `{}` is its escaped text."""
+
+
+class PressedForm(msgspec.Struct, kw_only=True):
+    """What the button sends."""
+
+    pressed: Literal["yes"]
+
+
+FORM = b"application/x-www-form-urlencoded"
+TAKES_PRESS = {FORM.decode(): PressedForm}
+"""For what an About also takes."""
+_FORM_BYTES = 4096
+_FORMS_BYTES = 10**6
+_SECONDS = 10.0
+_ELSEWHERE = (b"cross-site", b"same-site")
+
+Press = Callable[[dict[str, str], str], Awaitable[Reply]]
+"""From the variable parts of the path and the request's id to the page that follows."""
+
+
+def form_page(path: str, show: Show, press: Press, *, shows: About, presses: About) -> list[OpenEndpoint]:
+    """Nothing changes by GET or HEAD, whoever looks: mail scanners and previews follow every link."""
+    page = _FormPage(show, press)
+    return [OpenEndpoint(path, page, shows), OpenEndpoint(path, page, presses, "POST")]
+
+
+def see(url: str) -> Reply:
+    """Go there; characters that no header may hold are escaped."""
+    return Reply(303, b"", headers=[(b"location", quote(url, safe="%/:?#[]@!$&'()*+,;=~").encode())])
+
+
+class _FormPage:
+    def __init__(self, show: Show, press: Press) -> None:
+        self._show = show
+        self._press = press
+        self._budget = Budget(_FORMS_BYTES, NoMetrics())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = parts_of(scope)
+        match scope["method"]:
+            case "GET" | "HEAD":
+                reply = await self._show(path)
+            case "POST":
+                await self._check_pressed(scope, receive)
+                reply = await self._press(path, scope["request_id"])
+            case other:
+                allowed = ["GET", "HEAD", "POST"]
+                raise MethodNotAllowed(f"{other} is not possible on {scope['path']}", details={"allowed": allowed})
+        await reply.send(send)
+
+    async def _check_pressed(self, scope: Scope, receive: Receive) -> None:
+        """Raises Invalid for what is no press on our own page's button."""
+        header: dict[bytes, bytes] = scope["header"]
+        if header.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
+            raise Invalid("this page takes only what its own form sends")
+        if header.get(b"sec-fetch-site") in _ELSEWHERE:
+            raise Invalid("this form was sent from another site; open the link, and use the button there")
+        with self._budget.share() as share:
+            body = await read_body(receive, header, scope["reply_headers"], share, limit=_FORM_BYTES, seconds=_SECONDS)
+        if parse_qs(body.decode("latin-1")).get("pressed") != ["yes"]:
+            raise Invalid("this form is not complete; open the link, and use the button there")

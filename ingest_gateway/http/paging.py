@@ -1,0 +1,37 @@
+"""Pages of listings; and of those that are short enough to be read whole, where the cursor is the last item's key."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ingest_gateway.http.query import LARGEST_LIMIT, LIMIT
+from schemas.errors import Invalid
+from schemas.field_types import Id
+
+Item = TypeVar("Item")
+
+Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="How many at most.")]
+Cursor = Annotated[Id, Meta(description="`next_cursor` of the page before.")]
+
+
+class Paging(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page."""
+
+    limit: Limit = LIMIT
+    cursor: Cursor | None = None
+
+
+def cut(
+    items: Sequence[Item], limit: int, cursor: str | None, key: Callable[[Item], str]
+) -> tuple[Sequence[Item], str | None]:
+    """The page after `cursor`, and the cursor of the one after it. Items are never taken away, so it stays good."""
+    start = 0
+    if cursor is not None:
+        places = [place for place, item in enumerate(items) if key(item) == cursor]
+        if not places:
+            raise Invalid("cursor: not one of this listing's; take next_cursor from the page before", field="cursor")
+        start = places[0] + 1
+    shown = items[start : start + limit]
+    return shown, key(shown[-1]) if start + limit < len(items) else None

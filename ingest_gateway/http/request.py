@@ -1,0 +1,152 @@
+"""An endpoint: method, path, the scope it asks for, and the function that answers; and the call it is handed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope
+
+from ingest_gateway.http.envelope import Reply, success
+from ingest_gateway.http.errors import Headers
+from ingest_gateway.http.memory_budget import Budget, Share
+from ingest_gateway.http.query import Query
+from ingest_gateway.http.request_body import read_body
+from ingest_gateway.http.validation import Record, read_query
+from schemas.account import ApiKey
+from schemas.account import Scope as KeyScope
+from schemas.errors import Invalid, NotFound
+from schemas.ids import AccountId
+
+DOCUMENT_BYTES = 256 * 1024
+"""Bodies other than events are small."""
+
+# Numbers keep every digit: what is read here may become a border that events are compared with.
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class About(NamedTuple):
+    """What the description of the API says of an endpoint, and what its request is read with."""
+
+    summary: str = ""
+    takes: Any = None
+    """The record that the body must be; None where there is none, a tuple where there are several to choose from."""
+    asks: Any = None
+    """The record that the query parameters must be."""
+    gives: Any = None
+    """The record of the whole answer; a tuple where it depends on the request."""
+    status: int = 200
+    more: str = ""
+    """What the summary has no room for."""
+    operation: str = ""
+    """Its name in clients; else made from method and path."""
+    may_be_bodiless: bool = False
+    """The body may be left out."""
+    also_takes: Mapping[str, Any] = {}
+    """Other media types of the body, and what they hold."""
+    also_gives: Mapping[str, Any] = {}
+    """Other media types of the answer, and what they hold."""
+    may_lead_on: bool = False
+    """The answer may also be 303 and an address."""
+    fails: tuple[int, ...] = ()
+    """Statuses of refusals besides those that follow from the method, the path and the records."""
+
+
+class Call:
+    """One authenticated request."""
+
+    __slots__ = ("_receive", "_scope", "body_seconds", "budget", "key")
+
+    def __init__(self, scope: Scope, receive: Receive, key: ApiKey, budget: Budget, body_seconds: float) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.key = key
+        self.budget = budget
+        self.body_seconds = body_seconds
+
+    @property
+    def account(self) -> AccountId:
+        return self.key.account
+
+    @property
+    def request_id(self) -> str:
+        request_id: str = self._scope["request_id"]
+        return request_id
+
+    @property
+    def header(self) -> dict[bytes, bytes]:
+        header: dict[bytes, bytes] = self._scope["header"]
+        return header
+
+    @property
+    def path(self) -> dict[str, str]:
+        """The variable parts of the path."""
+        parts: dict[str, str] = self._scope["path_params"]
+        if any("\x00" in part for part in parts.values()):
+            raise NotFound("there is nothing at a path that holds a NUL character")
+        return parts
+
+    @property
+    def method(self) -> str:
+        method: str = self._scope["method"]
+        return method
+
+    @property
+    def url_path(self) -> str:
+        path: str = self._scope["path"]
+        return path
+
+    @property
+    def has_query(self) -> bool:
+        return bool(self._scope["query_string"])
+
+    def query(self, kind: type[msgspec.Struct]) -> Query:
+        """The query parameters, to be read one by one; any other than those `kind` describes is refused."""
+        return Query.asked(self._scope["query_string"], kind)
+
+    def asked(self, kind: type[Record]) -> Record:
+        """The query parameters, as the record that they must be."""
+        return read_query(self._scope["query_string"], kind)
+
+    async def read(self, share: Share, limit: int) -> bytes:
+        reply_headers: Headers = self._scope["reply_headers"]
+        return await read_body(self._receive, self.header, reply_headers, share, limit=limit, seconds=self.body_seconds)
+
+    async def document(self, *, optional: bool = False) -> dict[str, Any]:
+        """The body as a JSON object; where it is optional, nothing means an empty one."""
+        with self.budget.share() as share:
+            body = await self.read(share, DOCUMENT_BYTES)
+        if optional and not body:
+            return {}
+        try:
+            document = _decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"the body is not JSON: {error}", code="MALFORMED_JSON") from error
+        if not isinstance(document, dict):
+            raise Invalid('the body must be a JSON object, such as {"name": "…"}')
+        return document
+
+    def success(self, *, http_status: int = 200, headers: Headers | None = None, **resources: Any) -> Reply:
+        return success(self.request_id, resources, status=http_status, headers=headers)
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class OpenEndpoint(NamedTuple):
+    """What is answered to everyone, without a key."""
+
+    path: str
+    page: ASGIApp
+    about: About
+    method: str = "GET"
+
+
+class Endpoint(NamedTuple):
+    """One line of the table of all endpoints."""
+
+    method: str
+    path: str
+    scope: KeyScope
+    handle: Handler
+    about: About = About()

@@ -1,0 +1,115 @@
+"""Requests as records, read by the type that also describes them: all mistakes told, unknown names with the nearest."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from ingest_gateway.http.mistakes import Mistakes
+from ingest_gateway.http.nearest import hint
+from ingest_gateway.http.query import pairs_of
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+_SHOWN = 64
+
+
+class _Form(NamedTuple):
+    """What a record looks like. Finding that out takes longer than all the rest of a request."""
+
+    info: inspect.Type
+    fields: Mapping[str, msgspec.structs.FieldInfo]
+    """By the name that a caller uses."""
+
+
+@cache
+def _form(kind: type[msgspec.Struct]) -> _Form:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return _Form(inspect.type_info(kind), fields)
+
+
+def read_record(document: dict[str, Any], kind: type[Record]) -> Record:
+    """Raises Invalid with every mistake."""
+    mistakes = Mistakes()
+    form = _form(kind)
+    _find_unknown(document, form.info, "", mistakes)
+    values = {}
+    for name, field in form.fields.items():
+        if name not in document:
+            if field.required:
+                mistakes.add(name, "is required")
+            continue
+        try:
+            values[field.name] = msgspec.convert(document[name], field.type)
+        except msgspec.ValidationError as error:
+            mistakes.add(*_told(name, str(error)))
+    mistakes.finish()
+    return kind(**values)
+
+
+def read_query(text: bytes, kind: type[Record]) -> Record:
+    """The same of query parameters, each of which may be given once; empty ones count as absent."""
+    mistakes = Mistakes()
+    fields = _form(kind).fields
+    values: dict[str, Any] = {}
+    for name, value in pairs_of(text):
+        if name not in fields:
+            mistakes.add(name[:_SHOWN], hint("query parameter", name[:_SHOWN], list(fields)))
+        elif name in values:
+            mistakes.add(name, "give it once")
+        elif value:
+            values[name] = value
+    for name, value in values.items():
+        try:
+            values[name] = msgspec.convert(value, fields[name].type, strict=False)
+        except msgspec.ValidationError as error:
+            mistakes.add(*_told(name, str(error)))
+    mistakes.finish()
+    return kind(**{fields[name].name: value for name, value in values.items()})
+
+
+def _find_unknown(value: Any, kind: inspect.Type, at: str, mistakes: Mistakes) -> None:
+    """Names that no record has, however deep."""
+    match kind:
+        case inspect.Metadata():
+            _find_unknown(value, kind.type, at, mistakes)
+        case inspect.UnionType():
+            for each in kind.types:
+                _find_unknown(value, each, at, mistakes)
+        case inspect.StructType() if _is_meant(value, kind):
+            _find_unknown_in(value, kind, at, mistakes)
+        case inspect.ListType() | inspect.VarTupleType() if isinstance(value, list):
+            for place, inner in enumerate(value):
+                _find_unknown(inner, kind.item_type, f"{at}[{place}]", mistakes)
+        case inspect.DictType() if isinstance(value, dict):
+            for key, inner in value.items():
+                _find_unknown(inner, kind.value_type, _joined(at, key[:_SHOWN]), mistakes)
+
+
+def _find_unknown_in(document: dict[str, Any], kind: inspect.StructType, at: str, mistakes: Mistakes) -> None:
+    known = {field.encode_name: field.type for field in kind.fields}
+    for name, inner in document.items():
+        if name in known:
+            _find_unknown(inner, known[name], _joined(at, name), mistakes)
+        elif name != kind.tag_field:
+            mistakes.add(_joined(at, name[:_SHOWN]), hint("field", name[:_SHOWN], [*known]))
+
+
+def _is_meant(value: Any, kind: inspect.StructType) -> bool:
+    """Of several records, the one that the tag names."""
+    return isinstance(value, dict) and (kind.tag_field is None or value.get(kind.tag_field) == kind.tag)
+
+
+def _joined(at: str, name: str) -> str:
+    return f"{at}.{name}" if at else name
+
+
+def _told(field: str, message: str) -> tuple[str, str]:
+    """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it; or `… - at `key` in `$.x``."""
+    words, _, place = message.partition(" - at ")
+    of, _, path = place.strip("`").rpartition("$")
+    path = path.removeprefix(".")
+    where = field if not path else f"{field}{path}" if path.startswith("[") else f"{field}.{path}"
+    return where, ("a key: " if of else "") + words[:1].lower() + words[1:].replace("`", "")

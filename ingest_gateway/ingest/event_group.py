@@ -1,0 +1,54 @@
+"""A group: the events of all requests that are judged and made durable together, as one set of columns."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ingest_gateway.ingest.batch import NO_TIME, Posted
+from schemas.hashing import BodyHashes, KeyHashes, as_halves
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests in order of their arrival, and one row for each of their good events."""
+
+    requests: Sequence[Posted]
+    arrival: int
+    """The one stamp of all its frames; every age is judged against it."""
+    starts: Numbers
+    """Where each request's rows begin; one more at the end."""
+    timestamps: Numbers
+    key_digests: bytes
+    keys: KeyHashes
+    bodies: BodyHashes
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    def per_row(self, values: Sequence[int] | Sequence[bool]) -> Numbers:
+        """A number of each request, on each of its rows."""
+        return np.repeat(np.array(values, np.int64), np.diff(self.starts))
+
+    def rows(self) -> Iterator[tuple[Posted, int, int]]:
+        """Each request, with the beginning and end of its rows."""
+        starts = self.starts.tolist()
+        return zip(self.requests, starts[:-1], starts[1:], strict=True)
+
+
+def gather(requests: Sequence[Posted], arrival: int) -> Group:
+    """The group of these requests; an event without a time of its own happens at its arrival."""
+    goods = [posted.good for posted in requests]
+    digests = b"".join([good.key_hashes for good in goods])
+    timestamps = np.frombuffer(b"".join([good.timestamps for good in goods]), np.int64)
+    return Group(
+        requests=requests,
+        arrival=arrival,
+        starts=np.cumsum([0, *map(len, goods)]),
+        timestamps=np.where(timestamps == NO_TIME, arrival, timestamps),
+        key_digests=digests,
+        keys=as_halves(digests),
+        bodies=np.frombuffer(b"".join([good.body_hashes for good in goods]), np.uint64),
+    )

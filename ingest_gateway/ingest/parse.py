@@ -1,0 +1,130 @@
+"""The forms a body may have: which one it is, and where each event in it begins and ends."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from ingest_gateway.ingest.batch import Form, Posted
+from ingest_gateway.ingest.columns import read_batch, read_lines
+from ingest_gateway.ingest.each import Read, read_each
+from ingest_gateway.ingest.event_formats import CLOUD, OWN
+from ingest_gateway.ingest.json_structure import elements
+from ingest_gateway.ingest.pieces import Pieces
+from schemas.errors import Invalid
+from schemas.event import BATCH_EVENTS
+from schemas.ids import AccountId
+
+_BOM = b"\xef\xbb\xbf"
+_NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+_CLOUDEVENT = "application/cloudevents+json"
+_CLOUDEVENTS = "application/cloudevents-batch+json"
+
+_BATCH_START = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"')
+_LINE = re.compile(rb"[^ \t\r\n][^\n]*")
+_MEMBER = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+
+
+def parse_body(
+    body: bytes, content_type: str, *, account: AccountId, request_id: str, strict: bool, backfill: bool
+) -> Pieces[Posted]:
+    """The events of a body, each checked on its own. Raises Invalid where the body as a whole is bad.
+
+    The content type tells NDJSON and CloudEvents; everything else is JSON, whose first members tell the rest.
+    """
+    form, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
+    if not good and not rejections:
+        raise Invalid(f"there is no event in the body; post 1 to {BATCH_EVENTS} of them")
+    return Posted(
+        form=form,
+        account=account,
+        request_id=request_id,
+        strict=strict,
+        backfill=backfill,
+        good=good,
+        rejections=rejections,
+        size=len(body),
+    )
+
+
+def _read(body: bytes, content_type: str, account: AccountId) -> Pieces[tuple[Form, Read]]:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in _NDJSON:
+        return Form.NDJSON, (yield from read_each(list(_lines(body)), OWN, account))
+    if media_type == _CLOUDEVENT:
+        return Form.CLOUDEVENT, (yield from read_each([_whole_object(body)], CLOUD, account))
+    if media_type == _CLOUDEVENTS:
+        return Form.CLOUDEVENTS, (yield from read_each(_array(body, "the body"), CLOUD, account))
+    if _BATCH_START.match(body):
+        good = yield from read_batch(body, account)
+        if good is not None and len(good) <= BATCH_EVENTS:
+            return Form.BATCH, (good, ())
+    return (yield from _read_json(body, account))
+
+
+def _read_json(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
+    match body.lstrip(b" \t\r\n")[:1]:
+        case b"{":
+            return (yield from _read_object(body, account))
+        case b"[":
+            lines = _array(body, "the body")
+            if lines and b'"specversion"' not in lines[0]:
+                raise Invalid('a list of events is posted as {"events": […]}, or as a list of CloudEvents')
+            return Form.CLOUDEVENTS, (yield from read_each(lines, CLOUD, account))
+        case b"":
+            raise Invalid(f'the body is empty; post {{"events": […]}} with 1 to {BATCH_EVENTS} events')
+        case _:
+            raise Invalid('the body is not a JSON object; post {"events": […]} or one event')
+
+
+def _read_object(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
+    single = yield from read_lines([body], (0,), OWN, account)
+    if single is not None:
+        return Form.SINGLE, (single, ())
+    members = list(_members(body))
+    names = [name for name, _ in members]
+    if "events" not in names:
+        if "specversion" in names:
+            return Form.CLOUDEVENT, (yield from read_each([body], CLOUD, account))
+        return Form.SINGLE, (yield from read_each([body], OWN, account))
+    if names != ["events"]:
+        other = next((name for name in names if name != "events"), "a second events")
+        raise Invalid(f'a batch has the one field "events"; remove {other[:100]!a}')
+    ((_, text),) = members
+    if not text.startswith(b"["):
+        raise Invalid('"events" must be a list of events', field="events")
+    return Form.BATCH, (yield from read_each(_array(text, '"events"'), OWN, account))
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    for number, line in enumerate(_LINE.finditer(body)):
+        if number == BATCH_EVENTS:
+            raise Invalid(f"the body has more than {BATCH_EVENTS} lines; split it over several requests")
+        yield line[0]
+
+
+def _array(text: bytes, what: str) -> list[bytes]:
+    if not text.lstrip(b" \t\r\n").startswith(b"["):
+        raise Invalid(f"{what} must be a list of events")
+    return [text[start:end] for start, end in elements(text, what, BATCH_EVENTS)]
+
+
+def _whole_object(body: bytes) -> bytes:
+    if not body.lstrip(b" \t\r\n").startswith(b"{"):
+        raise Invalid("the body must be one CloudEvent, a JSON object; a list of them is cloudevents-batch+json")
+    elements(body, "the body", BATCH_EVENTS)
+    return body
+
+
+def _members(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Name and value of each member of the outermost object; a nameless one has the name ''."""
+    for start, end in elements(body, "the body", BATCH_EVENTS):
+        name = _MEMBER.match(body, start, end)
+        yield (_text(name[1]), body[name.end() : end]) if name else ("", body[start:end])
+
+
+def _text(quoted: bytes) -> str:
+    try:
+        return msgspec.json.decode(quoted, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""

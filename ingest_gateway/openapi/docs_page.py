@@ -1,0 +1,143 @@
+"""The document as one page to be read: no outside assets, no script, light and dark."""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from ingest_gateway.openapi.curl import KEY, command
+from ingest_gateway.openapi.fields import fields_of, shown_type
+from ingest_gateway.openapi.style import STYLE
+
+Described = dict[str, Any]
+
+_START = f"""export {KEY}=$(cat data/api_key)"""
+
+
+def render(document: Described) -> str:
+    """The whole page."""
+    areas = "".join(_area(document, tag["name"]) for tag in document["tags"])
+    title = escape(document["info"]["title"])
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} API</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><nav><h2>{title}</h2>{_contents(document)}</nav><main><h1>{title} API</h1>"
+        f"<p>{_words(document['info']['description'])}</p>{_conventions()}{areas}{_records(document)}</main></body></html>"
+    )
+
+
+def _conventions() -> str:
+    return (
+        "<p>The commands below work as they are printed. Where <code>tallyhouse serve</code> runs, its first key "
+        "lies in the data directory; ids in the commands are shell variables, such as the id that creating a customer "
+        "answers, as <code>CUSTOMER_ID</code>.</p>"
+        f"<pre><code>{_START}</code></pre>"
+        '<p>The same for machines: <a href="/openapi.json">openapi.json</a>. Refusals are all of one form, '
+        '<a href="#ErrorResponse">ErrorResponse</a>.</p>'
+    )
+
+
+def _operations(document: Described, area: str) -> Iterator[tuple[str, str, Described]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if area in operation["tags"]:
+                yield path, method, operation
+
+
+def _contents(document: Described) -> str:
+    def links(area: str) -> str:
+        return "".join(
+            f'<li><a href="#{operation["operationId"]}">{escape(operation["summary"])}</a></li>'
+            for _, _, operation in _operations(document, area)
+        )
+
+    names = [tag["name"] for tag in document["tags"]]
+    return "".join(f"<h3>{escape(name)}</h3><ul>{links(name)}</ul>" for name in names)
+
+
+def _area(document: Described, area: str) -> str:
+    shown = (_operation(document, *each) for each in _operations(document, area))
+    return f"<section><h2>{escape(area)}</h2>{''.join(shown)}</section>"
+
+
+def _operation(document: Described, path: str, method: str, operation: Described) -> str:
+    server = document["servers"][0]["url"]
+    return (
+        f'<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>'
+        f'<p class="at"><b class="{method}">{method.upper()}</b> <code>{escape(path)}</code></p>'
+        f"<p>{_words(operation['description'])}</p>"
+        f"{_parameters(operation)}{_body(operation)}"
+        f"<pre><code>{escape(command(server, path, method, operation))}</code></pre>"
+        f"{_answers(document, operation)}</article>"
+    )
+
+
+def _parameters(operation: Described) -> str:
+    rows = (
+        f"<tr><td><code>{escape(each['name'])}</code>{_required(required=each['required'])}</td>"
+        f"<td>{each['in']}</td><td>{shown_type(each['schema'])}</td><td>{_words(each.get('description', ''))}</td></tr>"
+        for each in operation.get("parameters", [])
+    )
+    table = "".join(rows)
+    return f"<table><tr><th>parameter</th><th>in</th><th>type</th><th></th></tr>{table}</table>" if table else ""
+
+
+def _body(operation: Described) -> str:
+    content = operation.get("requestBody", {}).get("content", {})
+    forms = (
+        f"<li><code>{media_type}</code>: {shown_type(media.get('schema', {}))}</li>"
+        for media_type, media in content.items()
+    )
+    return f"<h4>Body</h4><ul>{''.join(forms)}</ul>" if content else ""
+
+
+def _answers(document: Described, operation: Described) -> str:
+    rows = "".join(_answer(document, status, answer) for status, answer in operation["responses"].items())
+    return f"<h4>Answers</h4><dl>{rows}</dl>"
+
+
+def _answer(document: Described, status: str, answer: Described) -> str:
+    name = answer.get("$ref", "").rpartition("/")[2]
+    if name:
+        answer = document["components"]["responses"][name]
+        return f"<dt>{status}</dt><dd>{escape(answer['description'])}</dd>"
+    forms = "".join(_form(media_type, media) for media_type, media in answer.get("content", {}).items())
+    return f"<dt>{status}</dt><dd>{escape(answer['description'])}{forms}</dd>"
+
+
+def _form(media_type: str, media: Described) -> str:
+    examples = "".join(
+        f"<pre><code>{escape(_text(example['value']))}</code></pre>" for example in media.get("examples", {}).values()
+    )
+    told = f" <code>{media_type}</code>: {shown_type(media.get('schema', {}))}"
+    return f"{told}<details><summary>example</summary>{examples}</details>" if examples else told
+
+
+def _records(document: Described) -> str:
+    shown = (_record(name, schema) for name, schema in document["components"]["schemas"].items())
+    return f"<section><h2>Records</h2>{''.join(shown)}</section>"
+
+
+def _record(name: str, schema: Described) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(field.name)}</code>{_required(required=field.required)}</td><td>{field.shown}</td>"
+        f"<td>{_words(field.description)}</td></tr>"
+        for field in fields_of(schema)
+    )
+    head = "<tr><th>field</th><th>type</th><th></th></tr>"
+    inside = f"<table>{head}{rows}</table>" if rows else f"<p>{shown_type(schema)}</p>"
+    return f'<article id="{name}"><h3>{name}</h3><p>{_words(schema.get("description", ""))}</p>{inside}</article>'
+
+
+def _required(*, required: bool) -> str:
+    return " <em>required</em>" if required else ""
+
+
+def _words(text: str) -> str:
+    """What stands between backticks is code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)

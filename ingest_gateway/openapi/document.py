@@ -1,0 +1,65 @@
+"""The OpenAPI document: everything that the table of endpoints says, and nothing else."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ingest_gateway.api.status_records import ErrorResponse
+from ingest_gateway.http.request import Endpoint, OpenEndpoint
+from ingest_gateway.openapi import error_responses
+from ingest_gateway.openapi.json_schema import components_of
+from ingest_gateway.openapi.operations import HEADERS, kinds_of, open_operation, operation
+
+SERVER = "http://localhost:8787"
+VERSION = "1.0.0"
+
+_INTRODUCTION = (
+    "Post usage events, ask for exact usage, and bill it. Every request but those of the service area carries a key: "
+    "`Authorization: Bearer ak_live_…`. Live and test data never mix: which one a request sees is decided by its key."
+)
+_WHOLE = {"type": "integer", "minimum": 0}
+_HEADERS = {
+    "X-Request-ID": (
+        "The caller's own where it is sane, else a new one; `request_id` too.",
+        {"type": "string"},
+    ),
+    "X-RateLimit-Limit": ("Requests per minute of the account.", _WHOLE),
+    "X-RateLimit-Remaining": ("How many are left in this minute.", _WHOLE),
+    "X-RateLimit-Reset": ("The second, since 1970, at which the next minute begins.", _WHOLE),
+    "Retry-After": ("Seconds to wait.", _WHOLE),
+    "Location": ("Where to go next.", {"type": "string"}),
+    "Idempotent-Replayed": ("`true` where the answer is that of an earlier request.", {"enum": ["true"]}),
+}
+_ALWAYS_THERE = frozenset(HEADERS) | {"Location"}
+"""On every answer that names them."""
+
+
+def describe(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> dict[str, Any]:
+    """As JSON has it."""
+    paths: dict[str, Any] = {}
+    for endpoint in table:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation(endpoint)
+    for page in pages:
+        paths.setdefault(page.path, {})[page.method.lower()] = open_operation(page)
+    abouts = [*(endpoint.about for endpoint in table), *(page.about for page in pages)]
+    kinds = [ErrorResponse, *(kind for about in abouts for kind in kinds_of(about))]
+    tags = dict.fromkeys(tag for path in paths.values() for each in path.values() for tag in each["tags"])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tallyhouse", "version": VERSION, "description": _INTRODUCTION},
+        "servers": [{"url": SERVER}],
+        "tags": [{"name": tag} for tag in tags],
+        "paths": paths,
+        "components": {
+            "schemas": components_of(kinds),
+            "responses": error_responses.components(HEADERS),
+            "headers": {name: _header(name) for name in _HEADERS},
+            "securitySchemes": {
+                "bearerAuth": {"type": "http", "scheme": "bearer", "description": "An API key, ak_live_… or ak_test_…"}
+            },
+        },
+    }
+
+
+def _header(name: str) -> dict[str, Any]:
+    description, schema = _HEADERS[name]
+    return {"description": description, "required": name in _ALWAYS_THERE, "schema": schema}

@@ -1,0 +1,40 @@
+"""What the billing API needs from inside. Changes are told who asks, and may have been done before."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schemas.audit import AuditQuery
+from schemas.command import Act, Done
+from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer
+from schemas.ids import AccountId
+from schemas.listing import Page
+
+
+class Customers(Protocol):
+    """Who is billed. Changes answer with a Customer."""
+
+    async def create(self, act: Act, new: NewCustomer) -> Done[Customer]:
+        """Raises Conflict where the external id is taken."""
+        ...
+
+    async def update(self, act: Act, customer_id: str, changes: CustomerChanges) -> Done[Customer]:
+        """Raises NotFound, or Conflict as `create` does."""
+        ...
+
+    async def delete(self, act: Act, customer_id: str) -> Done[Customer]:
+        """For good. Raises Conflict where anything was billed or subscribed to."""
+        ...
+
+    async def get(self, account: AccountId, customer_id: str) -> Customer:
+        """Raises NotFound."""
+        ...
+
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
+
+    async def search(self, account: AccountId, wanted: CustomerSearch) -> Sequence[Customer]: ...
+
+
+class Audit(Protocol):
+    """Who changed what."""
+
+    async def list(self, query: AuditQuery) -> Page: ...

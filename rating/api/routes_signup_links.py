@@ -1,0 +1,69 @@
+"""`/v1/subscription-signup-links`: makes the links; `signup_page` is where they lead."""
+
+import msgspec
+
+from ingest_gateway.http.answers import Success
+from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.idempotency import act_of
+from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.validation import read_record
+from rating.api.signup_page import PATH
+from rating.api.signup_ports import SignupLinks
+from rating.api.validation import refuse
+from schemas.account import Scope
+from schemas.signup import NewSignupLink, check_signup
+from schemas.timestamps import to_iso
+
+
+class SignupLinkDocument(msgspec.Struct, kw_only=True):
+    """A link. Its token and its address are shown this once."""
+
+    id: str
+    token: str
+    url: str
+    customer_id: str
+    plan_code: str
+    plan_version: int
+    previous_subscription_id: str | None
+    success_url: str | None
+    back_url: str | None
+    expires_at: str
+    created_at: str
+
+
+class OneSignupLink(Success, kw_only=True):
+    """One signup link."""
+
+    subscription_signup_link: SignupLinkDocument
+
+
+class SignupLinkRoutes:
+    """Administrators make links, whoever has one uses it."""
+
+    def __init__(self, links: SignupLinks, public_url: str) -> None:
+        self._links = links
+        self._public_url = public_url.rstrip("/")
+
+    def endpoints(self) -> list[Endpoint]:
+        about = About("Create a link to subscribe", takes=NewSignupLink, gives=OneSignupLink, status=201)
+        return [Endpoint("POST", "/v1/subscription-signup-links", Scope.ADMIN, self.create, about)]
+
+    async def create(self, call: Call) -> Reply:
+        document = await call.document()
+        new = read_record(document, NewSignupLink)
+        refuse(check_signup(new))
+        made = await self._links.create(act_of(call, document), new)
+        link = {
+            "id": made.link.id,
+            "token": made.token,
+            "url": self._public_url + PATH.format(token=made.token),
+            "customer_id": made.link.customer_id,
+            "plan_code": made.link.plan_code,
+            "plan_version": made.link.plan_version,
+            "previous_subscription_id": made.link.previous_subscription_id,
+            "success_url": made.link.success_url,
+            "back_url": made.link.back_url,
+            "expires_at": to_iso(made.link.expires_at),
+            "created_at": to_iso(made.link.created_at),
+        }
+        return call.success(http_status=201, subscription_signup_link=link)

@@ -1,0 +1,33 @@
+"""What the routes of subscriptions need from inside."""
+
+from typing import Protocol
+
+from schemas.command import Act, Done
+from schemas.ids import AccountId
+from schemas.listing import Page
+from schemas.subscribing import Cancellation, NewSubscription, PlanChange, SubscriptionChanges, SubscriptionQuery
+from schemas.subscription import PlanChanged, Subscription
+
+
+class Subscriptions(Protocol):
+    """Who pays which plan. Changes raise NotFound where there is no such subscription."""
+
+    async def create(self, act: Act, new: NewSubscription) -> Done[Subscription]:
+        """Raises Conflict where the plan is not for this customer, or is subscribed to already."""
+        ...
+
+    async def update(self, act: Act, subscription_id: str, changes: SubscriptionChanges) -> Done[Subscription]:
+        """Raises Conflict where its state forbids it."""
+        ...
+
+    async def cancel(self, act: Act, subscription_id: str, asked: Cancellation) -> Done[Subscription]:
+        """Raises as `update` does."""
+        ...
+
+    async def change_plan(self, act: Act, subscription_id: str, asked: PlanChange) -> Done[PlanChanged]:
+        """Raises as `create` and `update` do."""
+        ...
+
+    async def get(self, account: AccountId, subscription_id: str) -> Subscription: ...
+
+    async def list(self, account: AccountId, query: SubscriptionQuery) -> Page: ...

@@ -1,0 +1,26 @@
+"""Refuses what no type can say is wrong."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from ingest_gateway.http.mistakes import Mistakes
+from schemas.errors import Invalid
+from schemas.price_rules import Mistake
+
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+
+
+def refuse(found: Iterable[Mistake]) -> None:
+    """Raises Invalid with every mistake, if there is one."""
+    mistakes = Mistakes()
+    for field, wrong in found:
+        mistakes.add(field, wrong)
+    mistakes.finish()
+
+
+def check_instant(moment: datetime | None, field: str) -> None:
+    """Raises Invalid for years that are a mistake: no calendar is reckoned for them."""
+    if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise Invalid(
+            f"{field}: expected a time from {FIRST_YEAR} to {LAST_YEAR}; got {moment.isoformat()}", field=field
+        )

@@ -1,0 +1,57 @@
+"""What a usage line keeps for ever: the exact decimals behind it, and up to where events were counted for it."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from rating.core.proration import Portion
+from schemas.draft_lines import UsageDetail
+from schemas.flush import Watermark
+from schemas.quantity import to_text
+
+
+class BilledUsage(UsageDetail, frozen=True, kw_only=True):
+    """A line's detail, with all that a recount needs besides the line's own period."""
+
+    days: int
+    period_days: int
+    """The portion of the period in which the subscription was there."""
+    watermark: dict[int, int]
+    """Partition → the last flush that is counted."""
+
+    @property
+    def portion(self) -> Portion:
+        return Portion(days=self.days, period_days=self.period_days)
+
+    @property
+    def counted_to(self) -> Watermark:
+        return Watermark(flushes=dict(self.watermark))
+
+
+def to_document(detail: UsageDetail, portion: Portion, watermark: Watermark) -> dict[str, Any]:
+    """As JSON values: decimals are plain texts."""
+    billed = BilledUsage(
+        **{name: getattr(detail, name) for name in UsageDetail.__struct_fields__},
+        days=portion.days,
+        period_days=portion.period_days,
+        watermark=dict(watermark.flushes),
+    )
+    document: dict[str, Any] = _plain(msgspec.to_builtins(billed, builtin_types=(Decimal,), str_keys=True))
+    return document
+
+
+def from_document(document: dict[str, Any]) -> BilledUsage:
+    return msgspec.convert(document, BilledUsage, str_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return to_text(value)
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value

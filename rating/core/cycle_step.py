@@ -1,0 +1,181 @@
+"""A subscription's turn: what a boundary asks to be billed, and what the subscription is after it.
+
+Whatever has happened meanwhile, turns come one by one, as if every run had come on time: the opening of the first
+period, each renewal, and the end. So it never matters how late a run is. After the end there is one more, if usage may
+have come late.
+"""
+
+from datetime import datetime, time
+from enum import StrEnum
+
+import msgspec
+
+from rating.core.calendar import Period
+from rating.core.local_time import local_date, to_instant
+from rating.core.proration import Portion
+from rating.core.rated_period import RatedPeriod
+from rating.core.service_period import Service, service_in
+from rating.core.subscription_cycle import next_period, with_due
+from rating.core.subscription_lifecycle import Verb, after
+from schemas.billing_settings import LateUsage
+from schemas.plan import PlanVersion, Timing, overridden
+from schemas.subscription import Status, Subscription, Unused
+from schemas.timestamps import Micros
+
+
+class TurnKind(StrEnum):
+    """What a boundary is to a subscription."""
+
+    OPENING = "opening"
+    PERIOD = "period"
+    """A period ends there, the trial or the last one included."""
+    LATE = "late"
+    """It has ended, and nothing more can come late."""
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """What to bill, in the terms of `bill` and `refund`, all three None where that is nothing; and what may be late."""
+
+    before: Subscription
+    after: Subscription
+    plan: PlanVersion
+    """With the subscription's overrides applied."""
+    prepaid: PlanVersion
+    """With those that fees in advance were billed by: nothing else is given back."""
+    ended: Service | None = None
+    """Fees in arrears and usage are billed for it."""
+    begins: Service | None = None
+    """Fees in advance are billed for it."""
+    unused: Service | None = None
+    """Fees in advance are given back for it."""
+    open_periods: tuple[RatedPeriod, ...] = ()
+    """Earlier ones that usage may have come late for."""
+    late_usage: LateUsage = LateUsage.BILL_NEXT
+    """What the account wants done with that."""
+
+    @property
+    def boundary(self) -> int:
+        """The moment that it bills at, however much later that is done."""
+        return self.before.period_start if self.before.due_at is None else self.before.due_at
+
+    @property
+    def kind(self) -> TurnKind:
+        """Tells a first period's opening from its end, which may be the same moment."""
+        if self.before.awaits_late_usage:
+            return TurnKind.LATE
+        return TurnKind.OPENING if _is_unopened(self.before) else TurnKind.PERIOD
+
+
+def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+    """The next turn of a subscription that is due; `zone` is the customer's now."""
+    last = subscription.last_moment
+    if subscription.awaits_late_usage:
+        return _turn(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
+    if _is_unopened(subscription):
+        return _opening(subscription, plan)
+    if last is not None and last <= subscription.period_end:
+        return _end(subscription, plan, last)
+    return _renewal(subscription, plan, zone)
+
+
+def given_back(subscription: Subscription, plan: PlanVersion) -> Unused | None:
+    """What one that has just ended by a change of plan was paid in advance for days that the next one charges."""
+    asked = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
+    last = turn(asked, plan, subscription.timezone)
+    if last.begins is not None or last.unused is None:
+        return None
+    fees = tuple(fee for fee in last.prepaid.fixed_fees if fee.timing is Timing.ADVANCE)
+    portion = last.unused.portion
+    return Unused(
+        fees=fees,
+        start=last.unused.start,
+        end=last.unused.end,
+        days=portion.days,
+        period_days=portion.period_days,
+    )
+
+
+def _is_unopened(subscription: Subscription) -> bool:
+    return subscription.prepaid_until is None and not subscription.in_trial
+
+
+def _opening(subscription: Subscription, plan: PlanVersion) -> Turn:
+    opened = _prepaid(subscription)
+    begins = _service(subscription, subscription.period_end)
+    made = _turn(plan, before=subscription, after=with_due(opened), begins=begins)
+    brought = subscription.brought
+    if brought is None:
+        return made
+    portion = Portion(days=brought.days, period_days=brought.period_days)
+    unused = Service(start=Micros(brought.start), end=Micros(brought.end), portion=portion)
+    prepaid = msgspec.structs.replace(made.prepaid, fixed_fees=brought.fees)
+    return msgspec.structs.replace(made, unused=unused, prepaid=prepaid)
+
+
+def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+    renewed = next_period(subscription, plan, subscription.period_end, zone)
+    status = renewed.status if renewed.status is Status.CANCELED else after(renewed.status, Verb.RENEWED)
+    renewed = _prepaid(msgspec.structs.replace(renewed, status=status))
+    return _turn(
+        plan,
+        before=subscription,
+        after=with_due(renewed),
+        ended=None if subscription.in_trial else _service(subscription, subscription.period_end),
+        begins=_service(renewed, renewed.period_end),
+        unused=_unused(subscription, _service(subscription, subscription.period_end)),
+    )
+
+
+def _end(subscription: Subscription, plan: PlanVersion, last: int) -> Turn:
+    status = subscription.status if subscription.ended_at is not None else after(subscription.status, Verb.ENDED)
+    ended = msgspec.structs.replace(subscription, status=status, ended_at=last, due_at=None)
+    if subscription.in_trial:
+        return _turn(plan, before=subscription, after=ended)
+    used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
+    # A period that was cut short may end on the day that is used, and not count it.
+    kept = used if subscription.refunds else max(used, _service(subscription, subscription.period_end), key=_days)
+    return _turn(plan, before=subscription, after=ended, ended=used, unused=_unused(subscription, kept))
+
+
+def _turn(
+    plan: PlanVersion,
+    *,
+    before: Subscription,
+    after: Subscription,
+    ended: Service | None = None,
+    begins: Service | None = None,
+    unused: Service | None = None,
+) -> Turn:
+    now = overridden(plan, before.overrides)
+    then = now if before.prepaid_under is None else overridden(plan, before.prepaid_under)
+    return Turn(before=before, after=after, plan=now, prepaid=then, ended=ended, begins=begins, unused=unused)
+
+
+def _prepaid(subscription: Subscription) -> Subscription:
+    """Its fees in advance are billed for all of its period."""
+    return msgspec.structs.replace(
+        subscription, prepaid_until=subscription.period_end, prepaid_under=subscription.overrides
+    )
+
+
+def _days(service: Service) -> int:
+    return service.portion.days
+
+
+def _unused(subscription: Subscription, kept: Service) -> Service | None:
+    """What is paid in advance beyond what is kept."""
+    until = subscription.prepaid_until
+    if until is None or until <= kept.end:
+        return None
+    paid = _service(subscription, until)
+    days = paid.portion.days - kept.portion.days
+    return Service(start=kept.end, end=paid.end, portion=Portion(days=days, period_days=paid.portion.period_days))
+
+
+def _service(subscription: Subscription, end: int, *, to_the_last_day: bool = False) -> Service:
+    """From the start of the current period to `end`. The day of the end belongs to what comes after, if anything."""
+    zone = subscription.timezone
+    full = Period(start=Micros(subscription.full_start), end=Micros(subscription.full_end))
+    counted = end if to_the_last_day else to_instant(datetime.combine(local_date(end, zone), time()), zone)
+    portion = service_in(full, zone, subscription.period_start, counted).portion
+    return Service(start=Micros(subscription.period_start), end=Micros(end), portion=portion)

@@ -1,0 +1,53 @@
+"""What came late for periods that are billed already: the lines it makes, and how far each period is then."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from rating.core.billed_usage import to_document
+from rating.core.cycle_step import Turn
+from rating.core.late import late_lines
+from rating.core.rated_lines import to_new_line
+from rating.core.rated_period import RatedPeriod
+from rating.runs.measuring import Key, Measured
+from schemas.errors import Busy
+from schemas.flush import Watermark
+from schemas.invoice import NewLine
+
+
+class UsageBehind(Busy):
+    """The usage store answers from before what was billed of it: nothing can be said of what came since."""
+
+
+class Late(NamedTuple):
+    """All that came late for a turn."""
+
+    lines: tuple[NewLine, ...]
+    moved: tuple[RatedPeriod, ...]
+    """As they are with it, those included that it made no line for."""
+
+
+def late(turn: Turn, measured: Mapping[Key, Measured]) -> Late:
+    """Raises UsageBehind."""
+    lines: list[NewLine] = []
+    moved: list[RatedPeriod] = []
+    for period in turn.open_periods:
+        found = measured[turn.before.id, period.price.code, period.service.start]
+        if found.quantities == period.quantities:
+            continue
+        _check_newer(period, found.watermark)
+        moved.append(msgspec.structs.replace(period, quantities=found.quantities, watermark=found.watermark))
+        for line in late_lines(period, found.quantities, turn.plan.currency):
+            usage = line.usage and to_document(line.usage, period.service.portion, found.watermark)
+            lines.append(to_new_line(line, usage))
+    return Late(lines=tuple(lines), moved=tuple(moved))
+
+
+def _check_newer(period: RatedPeriod, watermark: Watermark) -> None:
+    counted = watermark.flushes
+    if any(counted.get(partition, -1) < flush for partition, flush in period.watermark.flushes.items()):
+        raise UsageBehind(
+            f"meter {period.price.meter}: less is counted than was billed already, as after a restore of the usage "
+            "store from a backup; the next run asks again"
+        )

@@ -1,0 +1,85 @@
+"""Counts what a run does, while it does it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rating.core.cycle_step import Turn
+from rating.core.keeping import Bill, Kept
+from schemas.invoice import InvoiceStatus, NewInvoice
+from schemas.invoice_run import Summary
+
+WAITING_NAMED = 100
+"""More are only counted."""
+
+
+class Tally:
+    """One run's."""
+
+    def __init__(self, run_id: str, as_of: int, *, is_dry: bool) -> None:
+        self._run_id = run_id
+        self._as_of = as_of
+        self._is_dry = is_dry
+        self.turns = 0
+        self._passed_by = 0
+        self._invoices = 0
+        self._finalized = 0
+        self._below_zero = 0
+        self._held = 0
+        self._totals: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._waiting: dict[str, str] = {}
+
+    def kept(self, bills: Sequence[Bill], kept: Kept) -> None:
+        """Bills that were put into the ledger."""
+        for bill in bills:
+            self._waiting.pop(bill.turn.before.id, None)
+        self._took(kept.taken)
+        self._passed_by += len(bills) - len(kept.taken)
+        self._invoices += len(kept.invoices)
+        self._finalized += sum(invoice.status is not InvoiceStatus.DRAFT for invoice in kept.invoices)
+        self._below_zero += sum(invoice.total < 0 for invoice in kept.invoices)
+        for invoice in kept.invoices:
+            self._totals[invoice.currency] += invoice.total
+
+    def reckoned(self, bills: Sequence[Bill]) -> None:
+        """Bills that were only reckoned."""
+        self._took(bills)
+        for bill in bills:
+            for invoice in (bill.invoice, bill.held):
+                if invoice is not None:
+                    total = _total(invoice)
+                    self._invoices += 1
+                    self._below_zero += total < 0
+                    self._totals[bill.turn.plan.currency] += total
+
+    def waits(self, turn: Turn, why: str) -> None:
+        """A turn that has to wait."""
+        self._waiting[turn.before.id] = why
+
+    def _took(self, bills: Sequence[Bill]) -> None:
+        self.turns += len(bills)
+        for bill in bills:
+            self._held += bill.held is not None
+            if bill.dropped is not None:
+                self._dropped[bill.turn.plan.currency] += _total(bill.dropped)
+
+    def summary(self) -> Summary:
+        return Summary(
+            run_id=self._run_id,
+            as_of=self._as_of,
+            is_dry=self._is_dry,
+            turns=self.turns,
+            passed_by=self._passed_by,
+            invoices=self._invoices,
+            finalized=self._finalized,
+            below_zero=self._below_zero,
+            held=self._held,
+            totals=dict(sorted(self._totals.items())),
+            dropped=dict(sorted(self._dropped.items())),
+            waiting=tuple(f"{one}: {why}" for one, why in list(self._waiting.items())[:WAITING_NAMED]),
+        )
+
+
+def _total(invoice: NewInvoice) -> int:
+    """Without tax."""
+    return sum(line.quantity * line.unit_amount for line in invoice.lines)

@@ -1,0 +1,83 @@
+"""A subscription's beginning, and the cycle that its periods follow from then on."""
+
+import msgspec
+
+from rating.core.calendar import Cycle, Period, Rhythm, anchored, period_at, resumed
+from rating.core.local_time import days_later
+from rating.core.subscription_lifecycle import Verb, after
+from schemas.plan import PlanDefinition
+from schemas.subscription import Subscription
+from schemas.timestamps import Micros
+
+
+def begun(subscription: Subscription, plan: PlanDefinition, start: int, now: int) -> Subscription:
+    """As it is once it has begun at `start`: in its trial, or in its first period where that is over by `now`.
+
+    One that takes over from another brings `anchor_at` and `trial_end` along.
+    """
+    trial_end = subscription.trial_end
+    if subscription.trial_days:
+        trial_end = days_later(start, subscription.trial_days, subscription.timezone)
+    opens = start if trial_end is None else max(start, trial_end)
+    anchor_at = opens if subscription.anchor_at is None else subscription.anchor_at
+    begins = msgspec.structs.replace(subscription, start_at=start, trial_end=trial_end, anchor_at=anchor_at)
+    if opens > max(start, now):
+        trial = Period(start=Micros(start), end=Micros(opens))
+        begins = msgspec.structs.replace(begins, status=after(subscription.status, Verb.TRIED))
+        return with_due(_in_period(begins, trial, trial))
+    begins = msgspec.structs.replace(begins, status=after(subscription.status, Verb.ACTIVATED))
+    return with_due(next_period(begins, plan, opens, begins.timezone))
+
+
+def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone: str) -> Subscription:
+    """In the period that begins at `at`: to the next boundary, by the calendar of `zone`.
+
+    A boundary by the calendar of another zone is the same boundary; any other moment lies within a period of this one.
+    """
+    cycle = cycle_of(subscription, plan, zone)
+    if zone != subscription.timezone and _is_boundary(cycle_of(subscription, plan, subscription.timezone), at):
+        period = resumed(cycle, at)
+        full = period_at(cycle, period.end - 1)
+    else:
+        full = period_at(cycle, at)
+        period = Period(start=Micros(at), end=full.end)
+    return _in_period(msgspec.structs.replace(subscription, timezone=zone), period, full)
+
+
+def cycle_of(subscription: Subscription, plan: PlanDefinition, zone: str) -> Cycle:
+    """Reckoned from where it was begun, by the day of the month that it has now."""
+    rhythm = Rhythm(interval=plan.interval, count=plan.interval_count, zone=zone)
+    anchor = subscription.start_at if subscription.anchor_at is None else subscription.anchor_at
+    return anchored(rhythm, anchor, subscription.billing_anchor_day)
+
+
+def with_due(subscription: Subscription) -> Subscription:
+    """With the moment at which a run has something to do: fees in advance, a period's end, or its own end.
+
+    One that ended before its first period began owes nothing, but may have something to give back.
+    """
+    ended, opened = subscription.ended_at, subscription.in_trial or subscription.prepaid_until is not None
+    due: int | None
+    if not opened:
+        is_nothing = ended is not None and ended <= subscription.period_start and subscription.brought is None
+        due = None if is_nothing else subscription.period_start
+    else:
+        due = subscription.period_end if ended is None else min(ended, subscription.period_end)
+    return msgspec.structs.replace(subscription, due_at=due)
+
+
+def caught_up(subscription: Subscription, plan: PlanDefinition, now: int, zone: str) -> Subscription:
+    """In the period that holds `now`, as it will be once the runs that are late have come."""
+    while subscription.period_end <= now:
+        subscription = next_period(subscription, plan, subscription.period_end, zone)
+    return subscription
+
+
+def _is_boundary(cycle: Cycle, at: int) -> bool:
+    return period_at(cycle, at).start == at
+
+
+def _in_period(subscription: Subscription, period: Period, full: Period) -> Subscription:
+    return msgspec.structs.replace(
+        subscription, period_start=period.start, period_end=period.end, full_start=full.start, full_end=full.end
+    )

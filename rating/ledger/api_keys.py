@@ -1,0 +1,153 @@
+"""API keys in the ledger: found by the hash of their secret."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hmac import compare_digest
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec.structs import replace
+
+from rating.ledger.database import Database
+from rating.ledger.key_tokens import SHOWN, NewSecret, hash_of, mode_of, new_token
+from rating.ledger.tables import accounts, api_keys
+from rating.ledger.unit_of_work import Work, Works
+from schemas.account import ApiKey, Mode, NewKey, Scope
+from schemas.command import Act, Done
+from schemas.errors import Conflict, NotFound, StoreFailed
+from schemas.ids import AccountId
+from schemas.timestamps import MINUTE
+
+LAST_USED_STEP = MINUTE
+"""How exact `last_used_at` is: a write for every use would cost more than the use."""
+
+_with_mode = sa.select(api_keys, accounts.c.mode).join(accounts, accounts.c.id == api_keys.c.account_id)
+
+
+class SqlApiKeys:
+    """The keys of all accounts."""
+
+    def __init__(self, database: Database, works: Works, clock: Callable[[], int], new_secret: NewSecret) -> None:
+        self._database = database
+        self._works = works
+        self._clock = clock
+        self._new_secret = new_secret
+
+    async def find(self, token: str) -> ApiKey | None:
+        """The key with this secret, still good or not; None if there is none."""
+        wanted = hash_of(token)
+        row = await self._database.read(
+            lambda connection: connection.execute(_with_mode.where(api_keys.c.secret_hash == wanted)).one_or_none()
+        )
+        if row is None or not compare_digest(row.secret_hash, wanted):
+            return None
+        key = to_key(row)
+        now = self._clock()
+        if key.is_good(now):
+            await self._note_use(key, now)
+        return key
+
+    async def _note_use(self, key: ApiKey, now: int) -> None:
+        if key.last_used_at is not None and now < key.last_used_at + LAST_USED_STEP:
+            return
+        used = sa.update(api_keys).where(api_keys.c.id == key.id).values(last_used_at=now)
+        with suppress(StoreFailed):  # a ledger too busy to note a use can still tell that the key is good
+            await self._database.write(lambda connection: connection.execute(used))
+
+    async def create(self, act: Act, new: NewKey) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
+        secret = self._new_secret()
+        done = await self._works.change(act, ApiKey, lambda work: create_key(work, new, secret))
+        if done.is_replay:
+            raise shown_before(done.answer)
+        return done.answer, new_token(done.answer.mode, lambda: secret)
+
+    async def list(self, account: AccountId) -> Sequence[ApiKey]:
+        """Oldest first, revoked ones too."""
+        of_account = _with_mode.where(api_keys.c.account_id == account).order_by(api_keys.c.created_at, api_keys.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(of_account).all())
+        return [to_key(row) for row in rows]
+
+    async def revoke(self, act: Act, key_id: str) -> Done[ApiKey]:
+        """Raises NotFound. Revoking twice changes nothing."""
+        return await self._works.change(act, ApiKey, lambda work: revoke_key(work, key_id))
+
+
+def create_key(work: Work, new: NewKey, secret: str) -> ApiKey:
+    mode = work.connection.scalar(sa.select(accounts.c.mode).where(accounts.c.id == new.account))
+    if mode is None:
+        raise NotFound(f"there is no account {new.account}")
+    token = new_token(Mode(mode), lambda: secret)
+    key = new_key(new, token, key_id=work.new_id(), now=work.now)
+    work.connection.execute(sa.insert(api_keys).values(key_values(key, token)))
+    work.on(new.account).note("key.create", key.id, after=key)
+    return key
+
+
+def revoke_key(work: Work, key_id: str) -> ApiKey:
+    this = (api_keys.c.id == key_id) & (api_keys.c.account_id == work.account)
+    row = work.connection.execute(_with_mode.where(this).with_for_update(of=api_keys)).one_or_none()
+    if row is None:
+        raise no_key(key_id)
+    before = to_key(row)
+    if before.revoked_at is not None:
+        return before
+    after = replace(before, revoked_at=work.now)
+    work.connection.execute(sa.update(api_keys).where(this).values(revoked_at=work.now))
+    work.note("key.revoke", key_id, before, after)
+    return after
+
+
+def new_key(new: NewKey, token: str, *, key_id: str, now: int) -> ApiKey:
+    return ApiKey(
+        id=key_id,
+        account=new.account,
+        mode=mode_of(token),
+        name=new.name,
+        prefix=token[:SHOWN],
+        scopes=new.scopes,
+        created_at=now,
+        expires_at=new.expires_at,
+    )
+
+
+def shown_before(key: ApiKey) -> Conflict:
+    return Conflict(
+        f"Idempotency-Key: it made the key {key.id} before, whose secret was shown in that answer and is kept nowhere; "
+        "if it was lost, revoke that key and create another under a new Idempotency-Key",
+        code="SECRET_SHOWN_ONCE",
+        field="Idempotency-Key",
+    )
+
+
+def no_key(key_id: str) -> NotFound:
+    return NotFound(f"there is no API key {key_id} in this account")
+
+
+def key_values(key: ApiKey, token: str) -> dict[str, Any]:
+    """The row of a new key."""
+    return {
+        "id": key.id,
+        "account_id": key.account,
+        "name": key.name,
+        "prefix": key.prefix,
+        "secret_hash": hash_of(token),
+        "scopes": " ".join(sorted(key.scopes)),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+    }
+
+
+def to_key(row: Any) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        account=AccountId(row.account_id),
+        mode=Mode(row.mode),
+        name=row.name,
+        prefix=row.prefix,
+        scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )

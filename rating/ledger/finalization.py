@@ -1,0 +1,106 @@
+"""Finalizing: a draft gets its number and its due date, and from then on stays as it is."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec.structs import replace
+
+from rating.core.balance import movements
+from rating.core.invoice_lifecycle import Step, after
+from rating.core.local_time import days_later
+from rating.ledger.balances import move, purses_of
+from rating.ledger.billing_settings import settings_of
+from rating.ledger.customers import customers_of
+from rating.ledger.invoice_rows import invoice_values, invoices_of, without_lines
+from rating.ledger.invoice_tables import invoices
+from rating.ledger.numbering import hold
+from rating.ledger.unit_of_work import Change, Work
+from schemas.billing_settings import BillingSettings
+from schemas.customer import Customer
+from schemas.errors import Conflict
+from schemas.invoice import Invoice
+
+_WRITTEN = (
+    *("status", "number", "public_token", "days_until_due", "due_at", "paid"),
+    *("finalized_at", "paid_at", "updated_at"),
+)
+_TIME = 9
+"""An id's first letters tell when it was made; the other sixteen cannot be guessed."""
+
+
+def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Its figures are those that the draft shows, and its customer's balance is used for it.
+
+    What asks for nothing then is paid at once: no payment will ever come. Below zero, the rest is put on the balance.
+    Raises NotFound, or Conflict where it is no draft or has no lines.
+    """
+    return finalize_invoices(work, [invoice_id])[0]
+
+
+def finalize_invoices(work: Work, invoice_ids: Iterable[str]) -> list[Invoice]:
+    """The same of many, each once, numbered and paid from balances in their order; all or none."""
+    # Whoever finalizes for this account waits here until the one before has committed its entries: the balances
+    # that are read from here on are all there is, and nobody uses them a second time.
+    numbers = hold(work, "invoice")
+    drafts = invoices_of(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
+    for draft in drafts:
+        _check(draft)
+    settings = settings_of(work.connection, work.account)
+    customers = customers_of(work.connection, work.account, (draft.customer_id for draft in drafts))
+    moved = movements(drafts, purses_of(work.connection, work.account, customers))
+    ready = [_with_due_date(work.now, draft, customers[draft.customer_id], settings) for draft in drafts]
+    final = [
+        _finalized(work, draft, numbers.next(settings.invoice_prefix), used=max(0, -amount))
+        for draft, amount in zip(ready, moved, strict=True)
+    ]
+    numbers.keep(work)
+    _write(work, final)
+    move(work, final, moved)
+    pairs = zip(drafts, final, strict=True)
+    noted = [Change(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
+    work.note_all("invoice.finalize", noted)
+    return final
+
+
+def _check(draft: Invoice) -> None:
+    after(draft.status, Step.FINALIZE, draft.id)
+    if not draft.lines:
+        raise Conflict(
+            f"invoice {draft.id} has no lines: add what is to be paid, or delete it", code="INVOICE_HAS_NO_LINES"
+        )
+
+
+def _finalized(work: Work, draft: Invoice, number: str, *, used: int) -> Invoice:
+    status = after(draft.status, Step.FINALIZE, draft.id)
+    is_settled = draft.total <= used
+    return replace(
+        draft,
+        number=number,
+        public_token=work.new_id()[_TIME:] + work.new_id()[_TIME:],
+        status=after(status, Step.PAY, draft.id) if is_settled else status,
+        paid=used,
+        finalized_at=work.now,
+        paid_at=work.now if is_settled else None,
+        updated_at=max(work.now, draft.updated_at),
+    )
+
+
+def _with_due_date(now: int, draft: Invoice, customer: Customer, settings: BillingSettings) -> Invoice:
+    """Its own terms, else the customer's, else the account's; days are those of the customer's calendar."""
+    if draft.due_at is not None:
+        return draft
+    wanted = (draft.days_until_due, customer.net_terms, settings.net_terms)
+    days = next(days for days in wanted if days is not None)
+    due_at = days_later(now, days, customer.timezone or settings.timezone)
+    return replace(draft, days_until_due=days, due_at=due_at)
+
+
+def _write(work: Work, final: Sequence[Invoice]) -> None:
+    if final:
+        columns: dict[str, Any] = {name: sa.bindparam(name) for name in _WRITTEN}
+        changed = sa.update(invoices).where(invoices.c.id == sa.bindparam("this")).values(columns)
+        rows = ((invoice.id, invoice_values(invoice)) for invoice in final)
+        work.connection.execute(
+            changed, [{"this": this, **{name: row[name] for name in _WRITTEN}} for this, row in rows]
+        )

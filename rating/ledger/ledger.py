@@ -1,0 +1,100 @@
+"""Opens a ledger: the engine, its threads, and the ports on top; closes them again."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from rating.ledger.accounts import SqlAccounts
+from rating.ledger.api_keys import SqlApiKeys
+from rating.ledger.audit_log import SqlAudit
+from rating.ledger.billing import SqlBilling
+from rating.ledger.billing_settings import SqlBillingSettings
+from rating.ledger.credit_notes import SqlCreditNotes
+from rating.ledger.credits import SqlCredits
+from rating.ledger.customers import SqlCustomers
+from rating.ledger.database import THREADS, Database, writers_of
+from rating.ledger.engine import create_engine
+from rating.ledger.invoice_runs import SqlInvoiceRuns
+from rating.ledger.invoices import SqlInvoices
+from rating.ledger.key_tokens import NewSecret
+from rating.ledger.meters import SqlMeters
+from rating.ledger.plans import SqlPlans
+from rating.ledger.reject_replays import SqlRetries
+from rating.ledger.signup_links import SqlSignupLinks
+from rating.ledger.subscriptions import SqlSubscriptions
+from rating.ledger.unit_of_work import Works
+from schemas.ids import new_cuid
+from schemas.timestamps import SECOND
+
+
+class Ledger(NamedTuple):
+    """The ledger's ports."""
+
+    accounts: SqlAccounts
+    api_keys: SqlApiKeys
+    meters: SqlMeters
+    retries: SqlRetries
+    customers: SqlCustomers
+    invoices: SqlInvoices
+    credit_notes: SqlCreditNotes
+    billing_settings: SqlBillingSettings
+    plans: SqlPlans
+    subscriptions: SqlSubscriptions
+    credits: SqlCredits
+    signup_links: SqlSignupLinks
+    billing: SqlBilling
+    invoice_runs: SqlInvoiceRuns
+    audit: SqlAudit
+
+
+def as_it_is(url: str) -> None:
+    """For whoever knows that it is at the newest version."""
+
+
+@contextmanager
+def open_ledger(
+    url: str,
+    clock: Callable[[], int],
+    new_secret: NewSecret = lambda: secrets.token_urlsafe(32),
+    *,
+    prepare: Callable[[str], None],
+) -> Iterator[Ledger]:
+    """The ledger at `url` (`sqlite:///path` or `postgresql://…`). `clock` gives microseconds.
+
+    `prepare` brings it to the newest version (`migrate`), or, where that is not for this process to do, sees that it
+    is there (`require_newest`).
+    """
+
+    def new_id() -> str:
+        return new_cuid(clock() * 1000 // SECOND)
+
+    prepare(url)
+    engine = create_engine(url)
+    try:
+        with (
+            ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as readers,
+            ThreadPoolExecutor(writers_of(engine), thread_name_prefix="ledger-writer") as writers,
+        ):
+            database = Database(engine, readers, writers)
+            works = Works(database, clock, new_id)
+            yield Ledger(
+                accounts=SqlAccounts(database, clock, new_id, new_secret),
+                api_keys=SqlApiKeys(database, works, clock, new_secret),
+                meters=SqlMeters(database, works),
+                retries=SqlRetries(works),
+                customers=SqlCustomers(database, works),
+                invoices=SqlInvoices(database, works),
+                credit_notes=SqlCreditNotes(database, works),
+                billing_settings=SqlBillingSettings(database, works),
+                plans=SqlPlans(database, works),
+                subscriptions=SqlSubscriptions(database, works),
+                credits=SqlCredits(database, works, clock),
+                signup_links=SqlSignupLinks(database, works, clock, new_secret),
+                billing=SqlBilling(database, works, clock),
+                invoice_runs=SqlInvoiceRuns(database, works, clock),
+                audit=SqlAudit(database),
+            )
+    finally:
+        engine.dispose()

@@ -1,0 +1,49 @@
+"""Numbers without gaps: a counter is locked by whoever takes the next, and given back when that comes to nothing."""
+
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from rating.ledger.invoice_tables import invoice_sequences
+from rating.ledger.unit_of_work import Work
+
+Kind = Literal["invoice", "credit_note"]
+"""What is numbered; each account has one sequence of each."""
+
+
+class Numbers:
+    """The numbers after the last one taken, as far as they are kept."""
+
+    def __init__(self, kind: Kind, last: int) -> None:
+        self._kind = kind
+        self._last = last
+
+    def next(self, prefix: str) -> str:
+        """As it is printed: `INV-0001`."""
+        self._last += 1
+        return f"{prefix}{self._last:04}"
+
+    def keep(self, work: Work) -> None:
+        """What was taken is taken, once the transaction is committed."""
+        work.connection.execute(sa.update(invoice_sequences).where(_this(work, self._kind)).values(last=self._last))
+
+
+def hold(work: Work, kind: Kind) -> Numbers:
+    """Nobody else takes any until the transaction ends.
+
+    Held before the rows it is needed for: whoever locks both does so in this order, and so none waits for another.
+    """
+    last = sa.select(invoice_sequences.c.last).where(_this(work, kind)).with_for_update()
+    found = work.connection.scalar(last)
+    if found is None:
+        insert = sqlite_insert if work.connection.dialect.name == "sqlite" else postgresql_insert
+        first = {"account_id": work.account, "kind": kind, "last": 0}
+        work.connection.execute(insert(invoice_sequences).values(first).on_conflict_do_nothing())
+        found = work.connection.execute(last).scalar_one()
+    return Numbers(kind, found)
+
+
+def _this(work: Work, kind: Kind) -> sa.ColumnElement[bool]:
+    return (invoice_sequences.c.account_id == work.account) & (invoice_sequences.c.kind == kind)

@@ -1,0 +1,106 @@
+"""The ends of an invoice: it is paid, voided, or given up as uncollectible."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec.structs import asdict, replace
+
+from rating.core.invoice_lifecycle import Step, after
+from rating.ledger.database import Database
+from rating.ledger.invoice_rows import invoice_of, rewrite, without_lines
+from rating.ledger.invoice_tables import payments
+from rating.ledger.unit_of_work import Work
+from schemas.errors import Conflict, Invalid
+from schemas.ids import AccountId
+from schemas.invoice import Invoice, InvoiceStatus
+from schemas.payment import NewPayment, Paid, Payment, PaymentMethod
+
+
+def pay_invoice(work: Work, invoice_id: str, new: NewPayment) -> Paid:
+    """What covers all that is due pays it; less leaves it as it is. Raises Conflict where it is more."""
+    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
+    settled = after(before.status, Step.PAY, invoice_id)
+    amount = before.due if new.amount is None else new.amount
+    if amount > before.due:
+        raise Conflict(
+            f"amount_cents: {amount} is more than the {before.due} that are due on invoice {invoice_id}",
+            code="OVERPAYMENT",
+            field="amount_cents",
+        )
+    payment = _record(work, invoice_id, amount, new)
+    is_all = amount == before.due
+    paid = replace(
+        before,
+        status=settled if is_all else after(before.status, Step.PAY_PART, invoice_id),
+        paid=before.paid + amount,
+        paid_at=payment.paid_at if is_all else None,
+    )
+    return Paid(invoice=kept(work, before, paid, "invoice.pay"), payment=payment)
+
+
+def void_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Nobody has to pay it. Raises Conflict where somebody did: then a credit note takes it back."""
+    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
+    bills_period = before.status is InvoiceStatus.DRAFT and before.subscription_id is not None
+    status = after(before.status, Step.VOID_PERIOD if bills_period else Step.VOID, invoice_id)
+    if before.paid or before.credited:
+        raise Conflict(
+            f"invoice {invoice_id} is {before.status.value} with {before.paid} minor units paid and {before.credited} "
+            "credited, which voiding would leave without an invoice; credit what is left of it instead",
+            code="INVOICE_HAS_PAYMENTS",
+        )
+    return kept(work, before, replace(before, status=status, closed_at=work.now), "invoice.void")
+
+
+def give_up_invoice(work: Work, invoice_id: str) -> Invoice:
+    """Nobody will pay it, as far as one knows."""
+    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
+    status = after(before.status, Step.GIVE_UP, invoice_id)
+    return kept(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
+
+
+def kept(work: Work, before: Invoice, changed: Invoice, action: str) -> Invoice:
+    """Written and noted."""
+    changed = replace(changed, updated_at=max(work.now, before.updated_at))
+    rewrite(work.connection, before, changed)
+    work.note(action, before.id, without_lines(before), without_lines(changed))
+    return changed
+
+
+async def payments_of(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
+    """In the order of their payment. Raises NotFound for the invoice."""
+
+    def read(connection: sa.Connection) -> tuple[Payment, ...]:
+        invoice_of(connection, account, invoice_id)
+        rows = (
+            sa.select(payments).where(payments.c.invoice_id == invoice_id).order_by(payments.c.paid_at, payments.c.id)
+        )
+        return tuple(_to_payment(row) for row in connection.execute(rows))
+
+    return await database.read(read)
+
+
+def _record(work: Work, invoice_id: str, amount: int, new: NewPayment) -> Payment:
+    if new.paid_at is not None and new.paid_at > work.now:
+        raise Invalid("paid_at: a payment is recorded once it is there, not before", field="paid_at")
+    payment = Payment(
+        id=work.new_id(),
+        account=work.account,
+        invoice_id=invoice_id,
+        amount=amount,
+        method=PaymentMethod(new.method),
+        reference=new.reference,
+        paid_at=work.now if new.paid_at is None else new.paid_at,
+        created_at=work.now,
+    )
+    row = asdict(payment)
+    row |= {"account_id": row.pop("account"), "method": payment.method.value}
+    work.connection.execute(sa.insert(payments).values(row))
+    work.note("payment.create", payment.id, after=payment)
+    return payment
+
+
+def _to_payment(row: Any) -> Payment:
+    same = ("id", "invoice_id", "amount", "reference", "paid_at", "created_at")
+    fields = {name: getattr(row, name) for name in same}
+    return Payment(account=AccountId(row.account_id), method=PaymentMethod(row.method), **fields)

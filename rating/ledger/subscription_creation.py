@@ -1,0 +1,147 @@
+"""Making a subscription, and beginning it."""
+
+import msgspec
+
+from rating.core.subscription_cycle import begun
+from rating.ledger.customers import customer_of
+from rating.ledger.plan_rows import plan_of, version_of, versions_of
+from rating.ledger.subscription_rows import insert, live_of, rewrite, subscription_of, zone_of
+from rating.ledger.unit_of_work import Work
+from schemas.customer import Customer
+from schemas.errors import Conflict, Invalid
+from schemas.plan import Overrides, PlanDefinition
+from schemas.plan_catalog import KeptVersion, Plan
+from schemas.plan_rules import check_codes
+from schemas.subscribing import NewSubscription
+from schemas.subscription import Status, Subscription
+from schemas.timestamps import to_iso, to_micros
+
+
+def create_subscription(work: Work, new: NewSubscription) -> Subscription:
+    customer = customer_of(work.connection, work.account, new.customer_id, lock=True)
+    plan = plan_of(work.connection, work.account, new.plan_code)
+    version = offered_version(work, plan, new.plan_version)
+    check_currency(customer, version)
+    check_overrides_of(new.overrides, version)
+    check_not_subscribed(work, customer, plan)
+    trial_days = version.trial_days if new.trial_days is None else new.trial_days
+    start = work.now if new.start_date is None else to_micros(new.start_date)
+    made = new_subscription(work, customer, plan, version, start)
+    made = msgspec.structs.replace(
+        made,
+        billing_anchor_day=new.billing_anchor_day,
+        trial_days=trial_days,
+        overrides=new.overrides,
+        metadata=new.metadata,
+    )
+    if new.initial_status == "active":
+        made = begun(made, version, start, work.now)
+    return insert(work, made)
+
+
+def new_subscription(work: Work, customer: Customer, plan: Plan, version: KeptVersion, start: int) -> Subscription:
+    """Pending, and not kept yet."""
+    return Subscription(
+        id=work.new_id(),
+        account=work.account,
+        customer_id=customer.id,
+        plan_id=plan.id,
+        plan_code=plan.code,
+        plan_version=version.version,
+        status=Status.PENDING,
+        billing_anchor_day=1,
+        timezone=zone_of(work.connection, customer),
+        start_at=start,
+        trial_end=None,
+        period_start=start,
+        period_end=start,
+        cancel_at=None,
+        canceled_at=None,
+        ended_at=None,
+        previous_id=None,
+        due_at=None,
+        created_at=work.now,
+        updated_at=work.now,
+    )
+
+
+def begin(work: Work, pending: Subscription) -> Subscription:
+    """Now, or on its start date where that is still to come: nothing is billed for the time before."""
+    _check_not_waiting(work, pending)
+    customer = customer_of(work.connection, work.account, pending.customer_id)
+    in_zone = msgspec.structs.replace(pending, timezone=zone_of(work.connection, customer))
+    return begun(in_zone, definition_for(work, pending), max(pending.start_at, work.now), work.now)
+
+
+def take_over(work: Work, subscription_id: str, start: int) -> Subscription:
+    """The one that waits for another's end begins at that end."""
+    pending = subscription_of(work.connection, work.account, subscription_id, lock=True)
+    if pending.status is not Status.PENDING:
+        return pending
+    return rewrite(work, "subscription.begin", pending, begun(pending, definition_for(work, pending), start, work.now))
+
+
+def definition_for(work: Work, subscription: Subscription) -> KeptVersion:
+    key = subscription.plan_id, subscription.plan_version
+    return versions_of(work.connection, [key])[key]
+
+
+def offered_version(work: Work, plan: Plan, number: int | None = None) -> KeptVersion:
+    """What can be subscribed to. Raises Conflict or NotFound."""
+    if plan.archived_at is not None:
+        raise Conflict(f"plan {plan.code!r} is archived: it takes no new subscriptions", code="PLAN_ARCHIVED")
+    version = plan.newest_version if number is None else version_of(work.connection, plan, number)
+    if version is None or version.published_at is None:
+        draft = version or plan.draft_version
+        which = 1 if draft is None else draft.version
+        raise Conflict(
+            f"version {which} of plan {plan.code!r} is a draft; publish it first with "
+            f"POST /v1/plans/{plan.code}/versions/{which}/publish",
+            code="PLAN_NOT_PUBLISHED",
+        )
+    return version
+
+
+def check_currency(customer: Customer, plan: PlanDefinition) -> None:
+    if customer.currency not in (None, plan.currency):
+        raise Conflict(
+            f"customer {customer.id} is billed in {customer.currency} and the plan costs {plan.currency}; nothing is "
+            "ever converted: choose a plan in the customer's currency, or change that",
+            code="CURRENCY_MISMATCH",
+        )
+
+
+def check_not_subscribed(work: Work, customer: Customer, plan: Plan, *, but: str | None = None) -> None:
+    """`but` is the subscription that is about to give way."""
+    for other in live_of(work.connection, customer.id, plan.id):
+        if other.id != but:
+            raise Conflict(
+                f"customer {customer.id} has subscription {other.id} to plan {plan.code!r} already, and it is "
+                f"{other.status.value}; cancel that one first, or change it",
+                code="SUBSCRIPTION_EXISTS",
+                details={"subscription_id": other.id, "status": other.status.value},
+            )
+
+
+def check_overrides_of(overrides: Overrides, plan: PlanDefinition) -> None:
+    """Raises Invalid where an override changes nothing."""
+    for field, wrong in check_codes(overrides, plan):
+        raise Invalid(f"{field}: {wrong}", field=field)
+
+
+def _check_not_waiting(work: Work, pending: Subscription) -> None:
+    if pending.previous_id is None:
+        return
+    before = subscription_of(work.connection, work.account, pending.previous_id)
+    if before.status.is_live and before.next_id == pending.id:
+        raise waiting(before)
+
+
+def waiting(before: Subscription) -> Conflict:
+    when = "" if before.cancel_at is None else f", on {to_iso(before.cancel_at)}"
+    return Conflict(
+        f"this subscription takes over from {before.id} when that ends{when}; to call the change off, PATCH "
+        f'{before.id} with {{"status": "active"}}',
+        code="CHANGE_SCHEDULED",
+        details={"subscription_id": before.id},
+    )

@@ -1,0 +1,85 @@
+"""One producer of Kafka's, from its connection to its end."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.frame import NewFrame
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.kafka_flight import Flight
+from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
+from stream_processors.backends.log.kafka.records import headers_of, timestamp_of
+
+_ENVELOPE_BYTES = 1_000
+"""What a record adds to its payload, generously."""
+
+_PATIENCE = 3
+"""How many times its own request timeout a client may take to let go of everything."""
+
+
+class Producer:
+    """Idempotent, so that what it repeats by itself is in the log once.
+
+    One that failed once is of no further use: its sequence numbers may not be those the brokers expect.
+    """
+
+    def __init__(self, client: AIOKafkaProducer, topic: str, flight: Flight, policy: KafkaPolicy) -> None:
+        self._client = client
+        self._topic = topic
+        self._flight = flight
+        self._policy = policy
+
+    async def send(self, frames: Sequence[NewFrame]) -> None:
+        """All are acknowledged by every replica in sync when this returns. Each of them lands, whatever happens."""
+        acks: list[asyncio.Future[Any]] = []
+        try:
+            for frame in frames:
+                acks.append(await self._handed_over(frame))  # noqa: PERF401 - those before a failure must be known
+        finally:
+            self._flight.land(sum(len(frame.payload) for frame in frames[len(acks) :]))
+            # Made here, so that an ack that fails after everyone has stopped waiting is not complained about.
+            outcome = asyncio.gather(*acks, return_exceptions=True)
+        for ack in await asyncio.shield(outcome):
+            if isinstance(ack, BaseException):
+                raise ack
+
+    async def end(self) -> None:
+        """Finish what is sent; what cannot be sent is given up soon."""
+        # An idempotent client repeats a batch for ever. Without its transaction manager the sender lets batches expire
+        # after the request timeout: nothing is kept in memory, or comes into the log, long after it was refused.
+        if self._client._sender is not None:  # noqa: SLF001 - the library has no other way to give a batch up
+            self._client._sender._txn_manager = None  # noqa: SLF001 - as above
+        await asyncio.wait_for(self._client.stop(), _PATIENCE * self._policy.append_seconds)
+
+    async def _handed_over(self, frame: NewFrame) -> "asyncio.Future[Any]":
+        """The client holds the frame until the ack comes or fails."""
+        ack: asyncio.Future[Any] = await self._client.send(
+            self._topic,
+            frame.payload,
+            partition=frame.partition,
+            timestamp_ms=timestamp_of(frame.arrival),
+            headers=headers_of(frame.arrival),
+        )
+        ack.add_done_callback(lambda _: self._flight.land(len(frame.payload)))
+        return ack
+
+
+async def open_producer(cluster: Cluster, topic: str, flight: Flight, policy: KafkaPolicy) -> Producer:
+    """Connected, and told its producer id."""
+    client = AIOKafkaProducer(
+        **cluster.arguments(policy.append_seconds),
+        acks="all",
+        enable_idempotence=True,
+        compression_type=policy.compression,
+        linger_ms=policy.linger_ms,
+        max_batch_size=policy.batch_bytes,
+        max_request_size=FRAME_BYTES + _ENVELOPE_BYTES,
+    )
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+    return Producer(client, topic, flight, policy)

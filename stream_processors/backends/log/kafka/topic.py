@@ -1,0 +1,227 @@
+"""The topic that is the log: how it must be, making it, and telling what differs."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+
+from schemas.errors import IdentityChanged, Misconfigured
+from schemas.timestamps import DAY
+from stream_processors.backends.log.kafka.cluster import Cluster, troubles
+from stream_processors.backends.log.kafka.metadata import Described, find_topic
+from stream_processors.backends.log.kafka.policy import FRAME_BYTES
+from stream_processors.backends.log.policy import MEBIBYTE
+
+_CALL_SECONDS = 20.0
+_LOOK_SECONDS = 0.02
+_ENDLESS = 2**63 - 1
+_ENVELOPE_BYTES = 10_000
+_SEGMENT_BYTES = 256 * MEBIBYTE
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log's topic must be."""
+
+    name: str
+    partitions: int
+    replication_factor: int = 3
+    min_insync_replicas: int = 2
+    """An acknowledged frame is on so many brokers at least."""
+    retention: int = 14 * DAY
+    """How long frames stay, in microseconds: longer than any outage of the processors, or events are lost uncounted."""
+
+    def settings(self) -> Mapping[str, str]:
+        """What the brokers must be told of it."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention // 1000),
+            "retention.bytes": "-1",
+            "min.insync.replicas": str(self.min_insync_replicas),
+            "unclean.leader.election.enable": "false",
+            "compression.type": "producer",
+            "max.message.bytes": str(FRAME_BYTES + _ENVELOPE_BYTES),
+            "segment.bytes": str(_SEGMENT_BYTES),
+            "message.timestamp.type": "CreateTime",
+            # An arrival stamp is never refused, whatever a clock did: what was accepted must get in.
+            "message.timestamp.before.max.ms": str(_ENDLESS),
+            "message.timestamp.after.max.ms": str(_ENDLESS),
+        }
+
+
+_WHY = {
+    "cleanup.policy": "compaction would delete frames that were never counted",
+    "retention.ms": "frames that retention deletes before they are counted are lost",
+    "retention.bytes": "a limit by size deletes frames that were never counted",
+    "min.insync.replicas": "so many brokers must have a frame before it is acknowledged",
+    "unclean.leader.election.enable": "a leader that lags behind would drop acknowledged frames",
+    "compression.type": "payloads are compressed already; the brokers should not do it again",
+    "max.message.bytes": "the largest frame must fit",
+    "segment.bytes": "the largest frame must fit into a segment",
+    "message.timestamp.type": "retention must go by the arrival the gateway has stamped",
+    "message.timestamp.before.max.ms": "frames of a gateway whose clock is behind would be refused",
+    "message.timestamp.after.max.ms": "frames of a gateway whose clock is ahead would be refused",
+}
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing about the topic that is not as it must be."""
+
+    what: str
+    found: str
+    wanted: str
+    why: str
+    remedy: str
+    """The command that mends it."""
+
+    def __str__(self) -> str:
+        return f"{self.what} is {self.found}, not {self.wanted}: {self.why}. To mend it: {self.remedy}"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which log this is. Offsets of one log mean nothing in another, even of the same name."""
+
+    log_id: str
+    partitions: int
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic that can be used, and what should be mended about it all the same."""
+
+    identity: Identity
+    differences: Sequence[Difference]
+
+
+async def create_topic(cluster: Cluster, topic: Topic) -> bool:
+    """False where there is one of this name already: then check it."""
+    wanted = NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.settings()))
+    deleted = await _find(cluster, topic.name)
+    async with _admin(cluster, topic.name) as admin:
+        answer = await admin.create_topics([wanted], timeout_ms=int(_CALL_SECONDS * 1000))
+    for _, code, message in answer.topic_errors:
+        error = for_code(code)
+        if error is TopicAlreadyExistsError:
+            return False
+        if error is not NoError:
+            said = message or error.__name__
+            raise Misconfigured([f"topic {topic.name!r} cannot be made at {cluster.servers}: {said}"])
+    await _until_known(cluster, topic.name, deleted)
+    return True
+
+
+async def _until_known(cluster: Cluster, name: str, deleted: Described | None) -> None:
+    """The controller has made it; the brokers hear of it a little later, as of the end of one that was there before."""
+    async with _client(cluster, name) as client:
+        while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the news comes from another machine
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
+    """Raises IdentityChanged where the number of partitions differs, Misconfigured where there is no such topic."""
+    found = await describe_topic(cluster, topic.name)
+    if found.partitions != topic.partitions:
+        raise IdentityChanged(
+            f"topic {topic.name!r} at {cluster.servers} has {found.partitions} partitions, the settings say "
+            f"{topic.partitions}. The number is fixed for the life of the log: an event's partition is its key's hash "
+            "modulo this number, so with another one a retry would no longer meet its earlier self, and count twice. "
+            f"Set the partitions back to {found.partitions}; for more, begin a new log in a new topic as the run book "
+            "tells."
+        )
+    async with _admin(cluster, topic.name) as admin:
+        settings = await _settings_of(admin, topic.name)
+    differences = [*_replication(cluster, topic, found), *_differences(cluster, topic, settings)]
+    return Checked(identity=Identity(log_id=found.log_id, partitions=found.partitions), differences=differences)
+
+
+async def describe_topic(cluster: Cluster, name: str) -> Described:
+    """What the brokers say of the topic. Raises Misconfigured where there is none."""
+    found = await _find(cluster, name)
+    if found is None:
+        raise Misconfigured([f"topic {name!r} is not there at {cluster.servers}: `tallyhouse topics create` makes it"])
+    return found
+
+
+async def _find(cluster: Cluster, name: str) -> Described | None:
+    async with _client(cluster, name) as client:
+        return await find_topic(client, name)
+
+
+def _replication(cluster: Cluster, topic: Topic, found: Described) -> Iterator[Difference]:
+    if found.replication_factor == topic.replication_factor:
+        return
+    yield Difference(
+        what="replication factor",
+        found=str(found.replication_factor),
+        wanted=str(topic.replication_factor),
+        why="so many brokers keep each frame, and all but one of them may be lost",
+        remedy=f"kafka-reassign-partitions.sh --bootstrap-server {cluster.servers} --execute "
+        "--reassignment-json-file FILE, where FILE lists the replicas of each partition",
+    )
+
+
+def _differences(cluster: Cluster, topic: Topic, found: Mapping[str, str]) -> Iterator[Difference]:
+    for name, wanted in topic.settings().items():
+        has = found.get(name, "(unknown to this broker)")
+        if has != wanted and not _more_than_enough(name, has, wanted):
+            yield Difference(
+                what=name,
+                found=has,
+                wanted=wanted,
+                why=_WHY[name],
+                remedy=f"kafka-configs.sh --bootstrap-server {cluster.servers} --alter --entity-type topics "
+                f"--entity-name {topic.name} --add-config {name}={wanted}",
+            )
+
+
+def _more_than_enough(name: str, has: str, wanted: str) -> bool:
+    """Longer retention, larger messages and larger segments do no harm."""
+    if name not in ("retention.ms", "max.message.bytes", "segment.bytes"):
+        return False
+    return _amount(has) >= _amount(wanted)
+
+
+def _amount(text: str) -> float:
+    """-1 sets no limit."""
+    number = int(text) if text.lstrip("-").isdigit() else 0
+    return math.inf if number == -1 else number
+
+
+async def _settings_of(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, str]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    resources: list[tuple[Any, ...]] = [resource for answer in answers for resource in answer.resources]
+    for code, message, *_ in resources:
+        if for_code(code) is not NoError:
+            raise KafkaError(message)
+    return {entry[0]: entry[1] for *_, entries in resources for entry in entries}
+
+
+@asynccontextmanager
+async def _client(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaClient]:
+    """Whatever is asked of it must be answered in bounded time."""
+    with troubles(cluster, topic):
+        client = AIOKafkaClient(**cluster.arguments(_CALL_SECONDS))
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await client.bootstrap()
+                yield client
+        finally:
+            await client.close()
+
+
+@asynccontextmanager
+async def _admin(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """The same for what only the library's own client of that sort can ask."""
+    with troubles(cluster, topic):
+        admin = AIOKafkaAdminClient(**cluster.arguments(_CALL_SECONDS))
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                await admin.start()
+                yield admin
+        finally:
+            await admin.close()

@@ -1,0 +1,110 @@
+"""Reading frames from the log's SQLite file, as far as it is known to reach."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from schemas.frame import Frame
+from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.read_limit import fitting
+from stream_processors.backends.log.sqlite.file import LogFile, offset_of, place_of, refusals
+from stream_processors.backends.log.tail import Tail
+
+_Answer = TypeVar("_Answer")
+
+_RANGE = "SELECT place, arrival, payload FROM frames WHERE place >= ? AND place < ? ORDER BY place"
+_FIRST = "SELECT place FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT 1"
+_ARRIVAL = "SELECT arrival FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT 1"
+
+
+class SqliteFrames:
+    """What the log's writer and those who only read it have in common; who advances the tail is their own affair."""
+
+    def __init__(self, path: Path, partitions: int, policy: LogPolicy) -> None:
+        self._file = LogFile(path, policy.busy_seconds)
+        self._partitions = partitions
+        self._tail = Tail(partitions)
+        self._readers = Readers(self._file, policy.readers)
+
+    async def first_offset(self, partition: int) -> int:
+        """The lowest offset still held; where nothing is held, the next one to be given."""
+        # Taken first: a frame appended and counted in between must not make the answer too high.
+        end = self._tail.end(partition)
+        place = await self._readers.call(lambda reader: reader.execute(_FIRST, _span(partition, 0)).fetchone())
+        return end if place is None else offset_of(place[0])
+
+    async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
+        """Frames from `start` on: up to `last`, or as many as fit."""
+
+        def fetch(reader: sqlite3.Connection) -> Sequence[Frame]:
+            rows = reader.execute(_RANGE, _span(partition, start, last))
+            try:
+                frames = (_frame(partition, *row) for row in rows)
+                return list(frames if last is not None else fitting(frames, max_bytes))
+            finally:
+                # An open cursor would hold its place in the write-ahead file and keep it growing.
+                rows.close()
+
+        if last is None and start >= self._tail.end(partition):
+            return []
+        return await self._readers.call(fetch)
+
+    async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        await self._tail.wait(partition, start, timeout)
+
+    def end_offset(self, partition: int) -> int:
+        """The next offset to be given."""
+        return self._tail.end(partition)
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        """When the first frame at or after `start` arrived; None if there is none."""
+        if start >= self._tail.end(partition):
+            return None
+        row = await self._readers.call(lambda reader: reader.execute(_ARRIVAL, _span(partition, start)).fetchone())
+        return None if row is None else int(row[0])
+
+
+class Readers:
+    """A few threads with a connection each."""
+
+    def __init__(self, file: LogFile, threads: int) -> None:
+        self._file = file
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="log-reader")
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    async def call(self, question: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+        """Ask in one of the threads."""
+
+        def ask() -> _Answer:
+            with refusals():
+                return question(self._connection())
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, ask)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        if not hasattr(self._own, "connection"):
+            self._own.connection = self._file.reader()
+            self._connections.append(self._own.connection)
+        connection: sqlite3.Connection = self._own.connection
+        return connection
+
+
+def _frame(partition: int, place: int, arrival: int, payload: bytes) -> Frame:
+    return Frame(partition=partition, offset=offset_of(place), arrival=arrival, payload=payload)
+
+
+def _span(partition: int, start: int, last: int | None = None) -> tuple[int, int]:
+    """From `start` to the partition's end, or up to and including `last`."""
+    beyond = place_of(partition + 1, 0) if last is None else place_of(partition, last + 1)
+    return place_of(partition, start), beyond

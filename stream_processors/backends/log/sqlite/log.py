@@ -1,0 +1,80 @@
+"""The log in one SQLite file: an appended frame is on the disk before `append` returns."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from schemas.errors import StoreFailed
+from schemas.frame import NewFrame
+from schemas.metrics import Metrics, NoMetrics
+from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.quota import Quota
+from stream_processors.backends.log.sqlite.file import Identity, ends, held_bytes, refusals
+from stream_processors.backends.log.sqlite.frames import SqliteFrames
+from stream_processors.backends.log.sqlite.writer import LogWriter
+
+_Answer = TypeVar("_Answer")
+
+
+class SqliteFrameLog(SqliteFrames):
+    """The gateway's sink and the processors' log at once. Used from any event loop, between `async with`."""
+
+    def __init__(
+        self, path: Path, partitions: int, policy: LogPolicy | None = None, metrics: Metrics | None = None
+    ) -> None:
+        self._policy = policy or LogPolicy()
+        super().__init__(path, partitions, self._policy)
+        self._metrics = metrics or NoMetrics()
+        self._quota = Quota(self._policy.held_bytes)
+        self._writer: LogWriter | None = None
+        self._identity: Identity | None = None
+
+    async def __aenter__(self) -> Self:
+        await asyncio.get_running_loop().run_in_executor(None, self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    @property
+    def identity(self) -> Identity:
+        """Which log this is, for ever."""
+        return _opened(self._identity)
+
+    @property
+    def held_bytes(self) -> int:
+        """Payload bytes in the log, and of appends under way."""
+        return self._quota.held
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Durable, all of them, when this returns. Raises Overloaded where the log or the disk is full."""
+        if frames:
+            await asyncio.wrap_future(_opened(self._writer).append(frames))
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        """Everything up to `last` is counted: it is deleted, soon and little by little."""
+        if last >= 0:
+            _opened(self._writer).acknowledge(partition, last)
+
+    def _open(self) -> None:
+        with refusals():
+            connection, self._identity = self._file.writer(self._partitions)
+            self._tail.advance(ends(connection, self._partitions))
+            self._quota.found(held_bytes(connection))
+        self._writer = LogWriter(connection, self._tail, self._quota, self._policy, self._metrics)
+        self._writer.start()
+
+    def _close(self) -> None:
+        self._readers.close()
+        if self._writer is not None:
+            self._writer.stop()
+
+
+def _opened(part: _Answer | None) -> _Answer:
+    if part is None:
+        raise StoreFailed("the log is not open")
+    return part

@@ -1,0 +1,89 @@
+"""The log's SQLite file, read by another process than the one that writes it."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from schemas.errors import Alarm, StoreFailed
+from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.sqlite.file import Identity, ends, refusals
+from stream_processors.backends.log.sqlite.frames import SqliteFrames
+
+_LOOK_SECONDS = 0.02
+"""Between two looks at whether anything was written. A look that finds nothing new costs some microseconds."""
+
+
+class SqliteLogReader(SqliteFrames):
+    """`FrameLog` and `LogTail` for processors; from any event loop, between `async with`.
+
+    It cannot delete what is counted: `counted` is for whoever brings the writer the news.
+    """
+
+    def __init__(
+        self, path: Path, partitions: int, policy: LogPolicy | None = None, look_seconds: float = _LOOK_SECONDS
+    ) -> None:
+        super().__init__(path, partitions, policy or LogPolicy())
+        self._look_seconds = look_seconds
+        self._counted: dict[int, int] = {}
+        self._trouble: StoreFailed | None = None
+
+    async def __aenter__(self) -> Self:
+        with refusals():
+            self._connection = self._file.reader()
+            self._identity = self._file.checked_identity(self._connection, self._partitions)
+            self._state = self._look(state=None)
+        self._watching = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watching.cancel()
+        await asyncio.wait([self._watching])
+        self._readers.close()
+        self._connection.close()
+
+    @property
+    def identity(self) -> Identity:
+        """Which log this is, for ever."""
+        return self._identity
+
+    @property
+    def counted(self) -> Mapping[int, int]:
+        """For each partition that was acknowledged, up to which frame."""
+        return dict(self._counted)
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        """Everything up to `last` is counted."""
+        if last >= self.end_offset(partition):
+            raise Alarm(
+                f"partition {partition}: frame {last} is said to be counted, but the log ends before "
+                f"{self.end_offset(partition)}: is this the log that the usage was counted from?"
+            )
+        if last >= 0:
+            self._counted[partition] = max(last, self._counted.get(partition, -1))
+
+    async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        if self._trouble is not None:
+            raise self._trouble
+        await super().wait(partition, start, timeout)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            try:
+                with refusals():
+                    self._state = self._look(self._state)
+                self._trouble = None
+            except Exception as error:  # The file may be back at the next look; until then nobody takes it for ended.
+                self._trouble = StoreFailed(f"the log's file cannot be looked at: {error}")
+
+    def _look(self, state: int | None) -> int:
+        """Ask for the ends if anything was written since `state`; the state found."""
+        (found,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if found != state:
+            self._tail.advance(ends(self._connection, self._partitions))
+        return int(found)

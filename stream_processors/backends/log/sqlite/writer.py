@@ -1,0 +1,213 @@
+"""The one thread that writes the log: everything waiting in one commit, one fsync."""
+
+import itertools
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+from schemas.errors import Alarm, StoreFailed, TallyhouseError
+from schemas.frame import NewFrame
+from schemas.metrics import Counter, Histogram, Metrics
+from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.quota import Quota
+from stream_processors.backends.log.sqlite.file import offset_of, place_of, refusals, transaction
+from stream_processors.backends.log.tail import Tail
+
+_TIDY_AGAIN_SECONDS = 1.0
+_CHECKPOINT_BUSY_MS = 50
+
+Append = tuple[Sequence[NewFrame], "Future[None]"]
+
+_INSERT = "INSERT INTO frames VALUES (?, ?, ?)"
+_COUNTED = """
+SELECT max(place), sum(size) FROM (
+    SELECT place, length(payload) AS size FROM frames WHERE place >= ? AND place <= ? ORDER BY place LIMIT ?
+)
+"""
+_DELETE = "DELETE FROM frames WHERE place >= ? AND place <= ?"
+_TRIMMED = "INSERT OR REPLACE INTO trimmed VALUES (?, ?)"
+
+
+class LogWriter:
+    """Owns the writing connection. Called from any thread; works in its own."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        tail: Tail,
+        quota: Quota,
+        policy: LogPolicy,
+        metrics: Metrics,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._connection = connection
+        self._tail = tail
+        self._quota = quota
+        self._policy = policy
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._changed = threading.Condition()
+        self._waiting: list[Append] = []
+        self._counted: dict[int, int] = {}
+        self._stopping = False
+        self._tidying_failed = False
+        self._unchecked_bytes = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is waiting, then end the thread and close the connection."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        self._connection.close()
+
+    def append(self, frames: Sequence[NewFrame]) -> "Future[None]":
+        """Done when the frames are durable."""
+        size = _size_of(frames)
+        done: Future[None] = Future()
+        with self._changed:
+            if self._stopping:
+                raise StoreFailed("the log is closed")
+            self._quota.take(size)
+            self._waiting.append((frames, done))
+            self._changed.notify()
+        return done
+
+    def acknowledge(self, partition: int, last: int) -> None:
+        """Frames up to `last` may be deleted, soon."""
+        if last >= self._tail.end(partition):
+            raise Alarm(
+                f"partition {partition}: frame {last} is said to be counted, but the log ends before "
+                f"{self._tail.end(partition)}: is this the log that the usage was counted from?"
+            )
+        with self._changed:
+            self._counted[partition] = max(last, self._counted.get(partition, -1))
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            appends = self._take()
+            if appends is None:
+                return
+            if appends:
+                self._commit(appends)
+            self._tidy()
+
+    def _take(self) -> Sequence[Append] | None:
+        """Wait until there is work, and take all appends; None when stopped."""
+        with self._changed:
+            pause = _TIDY_AGAIN_SECONDS if self._tidying_failed else None
+            self._changed.wait_for(self._has_work, pause)
+            self._tidying_failed = False
+            appends, self._waiting = self._waiting, []
+            if self._stopping and not appends:
+                return None
+        return [append for append in appends if self._still_wanted(append)]
+
+    def _has_work(self) -> bool:
+        return bool(self._waiting or self._stopping or (self._counted and not self._tidying_failed))
+
+    def _still_wanted(self, append: Append) -> bool:
+        frames, done = append
+        if done.set_running_or_notify_cancel():
+            return True
+        self._quota.give_back(_size_of(frames))
+        return False
+
+    def _commit(self, appends: Sequence[Append]) -> None:
+        """All of them or none; the next ones get their own chance."""
+        began = self._monotonic()
+        frames = list(itertools.chain.from_iterable(frames for frames, _ in appends))
+        try:
+            ends = self._insert(frames)
+        except Exception as error:
+            self._quota.give_back(_size_of(frames))
+            for _, done in appends:
+                done.set_exception(_as_ours(error))
+            return
+        self._tail.advance(ends)
+        for _, done in appends:
+            done.set_result(None)
+        self._unchecked_bytes += _size_of(frames)
+        self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
+        self._metrics.count(Counter.FRAMES, len(frames))
+        self._metrics.count(Counter.FRAME_BYTES, _size_of(frames))
+
+    def _insert(self, frames: Sequence[NewFrame]) -> Mapping[int, int]:
+        ends: dict[int, int] = {}
+        rows = []
+        for frame in frames:
+            offset = ends.get(frame.partition, self._tail.end(frame.partition))
+            rows.append((place_of(frame.partition, offset), frame.arrival, frame.payload))
+            ends[frame.partition] = offset + 1
+        with refusals(), transaction(self._connection):
+            self._connection.executemany(_INSERT, rows)
+        return ends
+
+    def _tidy(self) -> None:
+        """Delete a few counted frames, and now and then bring the write-ahead file back to its beginning.
+
+        Nothing here is owed to anyone: what fails is tried again a little later.
+        """
+        try:
+            self._trim()
+            if self._unchecked_bytes >= self._policy.checkpoint_bytes:
+                self._unchecked_bytes = 0
+                self._checkpoint()
+        except sqlite3.Error:
+            self._tidying_failed = True
+
+    def _trim(self) -> None:
+        with self._changed:
+            if not self._counted:
+                return
+            partition, last = next(iter(self._counted.items()))
+        final = last - self._policy.kept_frames
+        trimmed = self._trim_up_to(partition, final) if final >= 0 else final
+        with self._changed:
+            # An acknowledgement may have come meanwhile; taken out and put back, the partitions take turns.
+            last = self._counted.pop(partition)
+            if trimmed < last - self._policy.kept_frames:
+                self._counted[partition] = last
+
+    def _trim_up_to(self, partition: int, final: int) -> int:
+        """Delete some frames up to `final`; the offset up to which none are left."""
+        first = place_of(partition, 0)
+        with transaction(self._connection):
+            place, size = self._connection.execute(
+                _COUNTED, (first, place_of(partition, final), self._policy.trim_frames)
+            ).fetchone()
+            if place is None:
+                return final
+            self._connection.execute(_DELETE, (first, place))
+            self._connection.execute(_TRIMMED, (partition, offset_of(place)))
+        self._quota.give_back(size)
+        return offset_of(place)
+
+    def _checkpoint(self) -> None:
+        """Copy the write-ahead file into the database and begin it anew.
+
+        That waits for whoever reads its old end. Our own reads are short; a stranger's must not stop the appends,
+        so the wait is short too, and the next checkpoint tries again.
+        """
+        self._connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_BUSY_MS}")
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={int(self._policy.busy_seconds * 1000)}")
+
+
+def _as_ours(error: Exception) -> Exception:
+    if isinstance(error, TallyhouseError):
+        return error
+    return StoreFailed(f"frames could not be written ({type(error).__name__}: {error})")
+
+
+def _size_of(frames: Sequence[NewFrame]) -> int:
+    return sum(len(frame.payload) for frame in frames)

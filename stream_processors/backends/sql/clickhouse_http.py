@@ -1,0 +1,151 @@
+"""A ClickHouse server over HTTP: one address, a pool of connections shared by many threads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import clickhouse_connect
+import msgspec
+import pyarrow as pa
+from clickhouse_connect.driver.binding import bind_query
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3.exceptions import HTTPError
+
+from schemas.errors import StoreFailed
+from stream_processors.backends.sql.client import Parameters, Row
+from stream_processors.backends.sql.engine_settings import (
+    EngineLimits,
+    Settings,
+    guarded_insert_settings,
+    insert_settings,
+    session_settings,
+)
+from stream_processors.backends.sql.structure import structure_of
+
+CONNECT_SECONDS = 5
+
+_Answer = TypeVar("_Answer")
+
+
+class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a server listens, and as whom to speak to it."""
+
+    host: str
+    port: int = 8123
+    user: str = "default"
+    password: str = ""
+    encrypted: bool = False
+
+    def __repr__(self) -> str:
+        """For logs: without the password."""
+        scheme = "https" if self.encrypted else "http"
+        return f"{scheme}://{self.user}@{self.host}:{self.port}"
+
+
+class HttpServer:
+    """Owns the connections: as many as `connections` threads keep busy; a dead server is found again by itself."""
+
+    def __init__(
+        self, address: ServerAddress, connections: int, limits: EngineLimits, settings: Mapping[str, int | str] = {}
+    ) -> None:
+        self._address = address
+        self._connections = connections
+        self._limits = limits
+        self._settings = settings
+        """For every statement, beside those of the limits."""
+        self._clients = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._pool = get_pool_manager(maxsize=self._connections, retries=0)
+        self._clients.callback(self._pool.clear)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clients.close()
+
+    @property
+    def address(self) -> ServerAddress:
+        return self._address
+
+    def database(self, name: str) -> "HttpDatabase":
+        """Asks the server who it is: raises StoreFailed where it does not answer."""
+        client = _call(lambda: self._open_client(name))
+        self._clients.callback(client.close)
+        return HttpDatabase(client)
+
+    def _open_client(self, database: str) -> Any:
+        return clickhouse_connect.get_client(
+            host=self._address.host,
+            port=self._address.port,
+            username=self._address.user,
+            password=self._address.password,
+            interface="https" if self._address.encrypted else "http",
+            database=database,
+            settings={**session_settings(self._limits), **self._settings},
+            pool_mgr=self._pool,
+            # A session would keep threads from speaking at the same time.
+            autogenerate_session_id=False,
+            compress=False,
+            connect_timeout=CONNECT_SECONDS,
+            # The server gives up first, so that an answer is normally heard.
+            send_receive_timeout=self._limits.statement_seconds + 2 * CONNECT_SECONDS,
+        )
+
+
+class HttpDatabase:
+    """A GuardedSqlClient for one database of the server."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        body = _call(lambda: self._client.raw_query(sql, parameters=parameters, fmt="Arrow"))
+        return pa.ipc.open_file(pa.py_buffer(body)).read_all()
+
+    def query_rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        rows: Sequence[Row] = _call(lambda: self._client.query(sql, parameters=parameters).result_rows)
+        return rows
+
+    def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
+        self._insert(_insert_into(table, rows), rows, {}, insert_settings(rows.num_rows, token))
+
+    def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
+        columns = ", ".join(rows.column_names)
+        source = f"SELECT {columns} FROM input('{structure_of(rows.schema)}')\nWHERE {guard}"
+        statement = f"{_insert_into(table, rows)}\n{source}"
+        self._insert(statement, rows, parameters, guarded_insert_settings(rows.num_rows, token))
+
+    def command(self, sql: str, parameters: Parameters | None = None) -> None:
+        _call(lambda: self._client.command(sql, parameters=parameters))
+
+    def _insert(self, statement: str, rows: pa.Table, parameters: Parameters, settings: Settings) -> None:
+        """The statement in the address, its rows in the body; sent once, whatever happens."""
+        sql, bound = bind_query(f"{statement}\nFORMAT ArrowStream", dict(parameters))
+        address = {"query": sql, "database": self._client.database, **settings, **bound}
+        # Not the client's `command`: to see whether it may repeat a statement it reads the rows as text, which takes
+        # nearly as long as the store takes to insert them. What is no text it does not read, and never repeats.
+        _call(lambda: self._client._raw_request(_one_block(rows), address, server_wait=False))  # noqa: SLF001
+
+
+def _insert_into(table: str, rows: pa.Table) -> str:
+    return f"INSERT INTO {table} ({', '.join(rows.column_names)})"
+
+
+def _one_block(rows: pa.Table) -> memoryview:
+    """One record batch: the same rows cut differently would be other blocks, and a token is kept per block."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks())
+    return memoryview(sink.getvalue())
+
+
+def _call(work: Callable[[], _Answer]) -> _Answer:
+    try:
+        return work()
+    except (ClickHouseError, HTTPError, OSError) as error:
+        # The server's own code where it has answered; else nobody knows what became of the statement.
+        raise StoreFailed(f"the usage store answered: {error}") from error

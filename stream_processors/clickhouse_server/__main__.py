@@ -1,0 +1,68 @@
+"""`python -m stream_processors.clickhouse_server`: the engine on a directory, for several processes of one machine."""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from stream_processors.clickhouse_server.app import Served, create_app
+from stream_processors.clickhouse_server.authentication import by_password
+from stream_processors.clickhouse_server.bodies import BodyLimits, open_spool
+from stream_processors.clickhouse_server.full_access import Whole
+from stream_processors.clickhouse_server.server import HOST, listening, serving
+
+_LIMITS = EngineLimits()
+
+
+def main(limits: EngineLimits = _LIMITS) -> int:
+    """The exit code, once stopped."""
+    arguments = _arguments()
+    password = arguments.password_file.read_text().strip() if arguments.password_file else None
+    arguments.path.mkdir(parents=True, exist_ok=True)
+    with (
+        listening(arguments.port) as listener,
+        open_spool(arguments.path) as spool,
+        ChdbStatements(arguments.path / "store", limits) as engine,
+        ThreadPoolExecutor(arguments.statements, thread_name_prefix="statement") as threads,
+    ):
+        version, timezone = engine.run(Statement(text="SELECT version(), timezone()")).body.decode().split()
+        served = Served(
+            access=Whole(engine, spool, limits.statement_seconds),
+            admit=by_password(password),
+            database="default",
+            threads=threads,
+            spool=spool,
+            limits=BodyLimits(),
+            version=version,
+            timezone=timezone,
+            name=socket.gethostname(),
+        )
+        asyncio.run(_serve(served, listener))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stream_processors.clickhouse_server", description=__doc__)
+    parser.add_argument("--path", type=Path, required=True, help="directory of the data")
+    parser.add_argument("--port", type=int, default=8123, help="port on the loopback interface; 0 takes a free one")
+    parser.add_argument("--statements", type=int, default=6, help="how many run at a time; others wait")
+    parser.add_argument("--password-file", type=Path, help="file with the password; without it anyone here may ask")
+    return parser.parse_args()
+
+
+async def _serve(served: Served, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(create_app(served), listener):
+        print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it waits
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Request bodies, kept until they are whole, and read back uncompressed a piece at a time."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from stream_processors.clickhouse_server.compression import DAMAGE, READERS
+from stream_processors.clickhouse_server.errors import CANNOT_DECOMPRESS, TOO_LARGE, UNKNOWN_COMPRESSION, refusal
+
+PIECE = 1 << 20
+
+
+class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a client may send."""
+
+    memory: int = 8 << 20
+    """A body above this goes to a file."""
+    stored: int = 1 << 30
+    """As sent."""
+    decoded: int = 8 << 30
+    """Uncompressed."""
+
+
+async def receive(file: BinaryIO, chunks: AsyncIterator[bytes], limit: int) -> None:
+    """The whole body, as sent, into the file."""
+    async for chunk in chunks:
+        if file.tell() + len(chunk) > limit:
+            raise refusal(TOO_LARGE, f"The body is larger than {limit} bytes: send it in parts.")
+        file.write(chunk)
+    file.seek(0)
+
+
+def kept(directory: Path, limits: BodyLimits) -> BinaryIO:
+    """Where a body is kept: in memory, or a large one in a file without a name. Gone with the process."""
+    return cast("BinaryIO", tempfile.SpooledTemporaryFile(limits.memory, "w+b", dir=str(directory)))
+
+
+class Body:
+    """A body as its statement and its data are read from it: the statement first."""
+
+    def __init__(self, file: BinaryIO, encoding: str, limits: BodyLimits) -> None:
+        if encoding not in READERS:
+            known = ", ".join(filter(None, READERS))
+            raise refusal(UNKNOWN_COMPRESSION, f"Content-Encoding {encoding!r} is not known here; known are {known}.")
+        self._reader = READERS[encoding](file)
+        self._limits = limits
+        self._size = 0
+
+    def read(self, size: int) -> bytes:
+        """This many bytes, fewer only at the end."""
+        pieces = []
+        while size > 0 and (piece := self._piece(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def rest(self) -> Iterator[bytes]:
+        while piece := self._piece(PIECE):
+            yield piece
+
+    def _piece(self, size: int) -> bytes:
+        try:
+            piece = self._reader.read(size)
+        except DAMAGE as error:
+            raise refusal(CANNOT_DECOMPRESS, f"The body is not what its Content-Encoding says: {error}.") from error
+        self._size += len(piece)
+        if self._size > self._limits.decoded:
+            raise refusal(TOO_LARGE, f"The body is larger than {self._limits.decoded} bytes: send it in parts.")
+        return piece
+
+
+@contextmanager
+def in_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
+    """The path of a file with all of it, for as long as this lasts."""
+    with tempfile.NamedTemporaryFile(dir=directory, suffix=".data") as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        yield file.name
+
+
+@contextmanager
+def open_spool(path: Path) -> Iterator[Path]:
+    """Where bodies wait. What a killed process left there is nobody's."""
+    spool = path / "spool"
+    spool.mkdir(exist_ok=True, mode=0o700)
+    for left in spool.iterdir():
+        left.unlink()
+    yield spool

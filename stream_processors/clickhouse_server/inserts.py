@@ -1,0 +1,108 @@
+"""An INSERT taken apart: the statement, the format of its data, and where the data begins.
+
+The engine inside a process takes no data with a statement that reads it through `input()`: it inserts nothing and says
+nothing. So such a statement is rewritten to read the same data from a file. Whatever does not fit is refused.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from stream_processors.clickhouse_server.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, refusal
+from stream_processors.clickhouse_server.lexer import Token, tokens
+
+VALUES = "values"
+_LINE_SPACE = b" \t\f"
+
+
+class Insert(NamedTuple):
+    """A statement that data follows."""
+
+    head: bytes
+    """Up to, not including, FORMAT or VALUES."""
+    format: str
+    data_start: int
+    source: tuple[int, int, bytes] | None
+    """Where `input(structure)` is in the head, and the structure as it is written there; None for a plain INSERT."""
+
+    def reading(self, path: str) -> str:
+        """The statement, with its data in a file."""
+        if self.source is None:
+            raise ValueError("a plain INSERT is handed its data")
+        start, end, structure = self.source
+        file = f"file({_quoted(path)}, {self.format}, ".encode() + structure + b")"
+        return (self.head[:start] + file + self.head[end:]).decode()
+
+
+def is_insert(text: bytes) -> bool:
+    first = next(tokens(text), None)
+    return first is not None and first.is_word("INSERT")
+
+
+def parse_insert(text: bytes) -> Insert | None:
+    """None where the statement brings no data of its own: an INSERT of what a SELECT finds."""
+    head: list[Token] = []
+    for token in tokens(text):
+        if token.depth == 0 and token.is_word("VALUES"):
+            return _insert(text, head, token, "Values", token.end)
+        if head and head[-1].depth == 0 and head[-1].is_word("FORMAT") and token.kind == "word":
+            return _insert(text, head[:-1], head[-1], token.text.decode(), _data_start(text, token.end))
+        head.append(token)
+    if _inputs(head):
+        raise refusal(SYNTAX_ERROR, "input() needs FORMAT and data at the end of the statement.")
+    return None
+
+
+def _insert(text: bytes, head: list[Token], end: Token, format_name: str, data_start: int) -> Insert:
+    sources = _inputs(head)
+    selects = any(token.depth == 0 and token.is_word("SELECT") for token in head)
+    if selects and len(sources) != 1:
+        raise refusal(NOT_IMPLEMENTED, "INSERT SELECT with FORMAT must read its data through exactly one input().")
+    if any(token.text == b";" for token in head):
+        raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+    if format_name.lower() == VALUES:
+        _check_end(text[data_start:])
+    if any(token.is_word("INFILE") for token in head):
+        raise refusal(NOT_IMPLEMENTED, "FROM INFILE is not supported over HTTP: send the data in the body.")
+    return Insert(text[: end.start], format_name, data_start, sources[0] if sources else None)
+
+
+def _check_end(values: bytes) -> None:
+    """The engine reads values up to a semicolon, and leaves the rest unread."""
+    ended = False
+    for token in tokens(values):
+        if ended:
+            raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+        ended = token.text == b";"
+
+
+def _inputs(head: Sequence[Token]) -> list[tuple[int, int, bytes]]:
+    """Every input('structure') there is. Any other use of the word as a function is refused."""
+    found = []
+    for place, (token, after) in enumerate(pairwise(head)):
+        if token.kind not in ("word", "name") or after.text != b"(" or token.text.strip(b'"`').lower() != b"input":
+            continue
+        inside = head[place + 2 : place + 4]
+        if [piece.kind for piece in inside] != ["string", "symbol"] or inside[1].text != b")":
+            raise refusal(
+                NOT_IMPLEMENTED, "input() must be given its structure: one literal, input('a UInt8, b String')."
+            )
+        found.append((token.start, inside[1].end, inside[0].text))
+    return found
+
+
+def _data_start(text: bytes, place: int) -> int:
+    """Data starts after the first line break, or else after the blanks."""
+    while text[place : place + 1] and text[place : place + 1] in _LINE_SPACE:
+        place += 1
+    if text[place : place + 8].upper() == b"SETTINGS":
+        raise refusal(
+            NOT_IMPLEMENTED, "SETTINGS after FORMAT looks like data: write it before FORMAT, or into the URL."
+        )
+    if text[place : place + 1] == b"\r":
+        place += 1
+    return place + 1 if text[place : place + 1] == b"\n" else place
+
+
+def _quoted(path: str) -> str:
+    return "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,76 @@
+"""Does a statement only read what may be read? Judged by the engine's own parse of it, never by its text.
+
+`EXPLAIN AST` prints every node of the parsed statement, one a line, indented by depth. All that is not known here is
+refused: node types, functions, tables of the engine's own databases. So comments, spacing, quoting and case make no
+difference, for the parser has already seen through them.
+"""
+
+import re
+from collections.abc import Iterable
+
+from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, refusal
+from stream_processors.clickhouse_server.function_catalogue import TABLE_FUNCTIONS, Catalogue
+
+_NODES = """
+ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
+ColumnsReplaceTransformer::Replacement ColumnsTransformerList DescribeQuery ExistsDatabaseQuery ExistsTableQuery
+Explain ExpressionList Function Identifier InterpolateElement Literal OrderByElement QualifiedAsterisk
+QualifiedColumnsListMatcher QualifiedColumnsRegexpMatcher SampleRatio SelectIntersectExceptQuery SelectQuery
+SelectWithUnionQuery Set ShowColumns ShowCreateDatabaseQuery ShowCreateTableQuery ShowFunctions ShowIndexes
+ShowSetting ShowTables Subquery TableExpression TableIdentifier TableJoin TablesInSelectQuery
+TablesInSelectQueryElement WindowDefinition WindowListElement WithElement"""
+
+NODES = frozenset(_NODES.split())
+"""ColumnsApplyTransformer is missing on purpose: it calls a function that the outline does not print."""
+
+EXPLAINED = frozenset({"", " AST", " ESTIMATE", " PIPELINE", " QUERY TREE", " SYNTAX"})
+
+ENGINE_DATABASES = frozenset({"system", "information_schema"})
+
+_ENGINE_TABLES = """
+one numbers numbers_mt zeros zeros_mt columns data_skipping_indices data_type_families databases formats functions
+parts settings table_engines tables time_zones
+schemata key_column_usage referential_constraints statistics table_constraints views character_sets"""
+
+ENGINE_TABLES = frozenset(_ENGINE_TABLES.split())
+"""What clients look up about tables and types. Not those that tell of users, other statements, or the server."""
+
+_NODE = re.compile(r"(?P<depth> *)(?P<type>[A-Za-z:]+)(?P<rest>(?: .*)?)")
+_NAME = re.compile(r" (?P<name>.*?)(?: \(alias .*\))?(?: \(children \d+\))?")
+
+
+def vet(outline: Iterable[str], catalogue: Catalogue) -> None:
+    """Raises StatementFailed naming the first thing that may not be."""
+    parent: list[str] = []
+    for line in outline:
+        node = _NODE.fullmatch(line)
+        if node is None or node["type"] not in NODES:
+            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {line.strip()}.")
+        depth = len(node["depth"])
+        del parent[depth:]
+        _vet_node(node["type"], node["rest"], parent[-1] if parent else "", catalogue)
+        parent.append(node["type"])
+    if not parent:
+        raise refusal(ACCESS_DENIED, "Not allowed on a read-only port: a statement that has no parse.")
+
+
+def _vet_node(kind: str, rest: str, parent: str, catalogue: Catalogue) -> None:
+    name = _name_of(rest)
+    if kind == "Function":
+        allowed = name.lower() in TABLE_FUNCTIONS if parent == "TableExpression" else catalogue.allows(name)
+        if not allowed:
+            what = "table function" if parent == "TableExpression" else "function"
+            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {what} {name}.")
+    elif kind in ("Identifier", "TableIdentifier"):
+        database, _, table = name.lower().partition(".")
+        if database in ENGINE_DATABASES and table and table.partition(".")[0] not in ENGINE_TABLES:
+            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: table {name}.")
+    elif kind == "Set" and parent != "Explain":
+        raise refusal(READONLY, "Cannot modify settings in readonly mode: those of the answer may be set in the URL.")
+    elif kind == "Explain" and name.removeprefix("EXPLAIN") not in EXPLAINED:
+        raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {name}.")
+
+
+def _name_of(rest: str) -> str:
+    found = _NAME.fullmatch(rest)
+    return found["name"] if found else ""

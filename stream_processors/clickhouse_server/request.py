@@ -1,0 +1,111 @@
+"""A request taken apart: what to run, in what surroundings, and who asks."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+
+from stream_processors.clickhouse_server.errors import BAD_ARGUMENTS, NOT_IMPLEMENTED, refusal
+
+_UNUSED = frozenset(
+    {
+        "add_http_cors_header",
+        "buffer_size",
+        "client_protocol_version",
+        "close_session",
+        "quota_key",
+        "session_id",
+        "session_timeout",
+        "stacktrace",
+        "user",
+        "wait_end_of_query",
+    }
+)
+"""What a client may say of itself and its connection, and what makes no difference here: answers are always whole, and
+a session would hold nothing, for SET, USE and temporary tables are refused."""
+
+_REFUSED = {
+    "decompress": "Send compressed bodies with Content-Encoding.",
+    "compress": "Ask for compressed answers with Accept-Encoding and enable_http_compression=1.",
+    "role": "There are no roles here.",
+    "session_check": "There are no sessions here.",
+}
+
+
+class Caller(NamedTuple):
+    """Who asks. Users' names mean nothing here."""
+
+    password: str | None
+    origin: str | None
+    """The page in a browser that asks, where it is one."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement as the URL, the headers and the form fields give it. The body may go on with it."""
+
+    text: str
+    database: str
+    format: str
+    query_id: str
+    settings: Mapping[str, str]
+    parameters: Mapping[str, str]
+    compression: bool
+    caller: Caller
+
+
+def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> Asked:
+    """Where a name is given twice, the last one counts."""
+    settings: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    known = {"query": "", "database": "", "default_format": "", "query_id": "", "password": ""}
+    for name, value in fields:
+        if name.startswith("param_"):
+            parameters[name.removeprefix("param_")] = value
+        elif name in known:
+            known[name] = value
+        elif name in _REFUSED:
+            if value not in ("", "0"):
+                raise refusal(NOT_IMPLEMENTED, f"{name}={value} is not supported. {_REFUSED[name]}")
+        elif name not in _UNUSED:
+            settings[name] = value
+    return Asked(
+        text=known["query"],
+        database=known["database"] or headers.get("x-clickhouse-database", "") or database,
+        format=known["default_format"] or headers.get("x-clickhouse-format", "") or "TabSeparated",
+        query_id=known["query_id"] or str(uuid4()),
+        settings=settings,
+        parameters=parameters,
+        compression=settings.get("enable_http_compression") in ("1", "true"),
+        caller=Caller(_password(headers) or known["password"] or None, headers.get("origin")),
+    )
+
+
+def _password(headers: Mapping[str, str]) -> str:
+    if "x-clickhouse-key" in headers:
+        return headers["x-clickhouse-key"]
+    kind, _, rest = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return rest.strip()
+    if kind.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise refusal(BAD_ARGUMENTS, "The Authorization header is not user:password in Base64.") from error
+
+
+def form_fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
+    """The fields of a multipart form: how clients send parameters too long for a URL."""
+    _, _, boundary = content_type.partition("boundary=")
+    fields = []
+    for part in body.split(b"--" + boundary.strip('" ').encode())[1:-1]:
+        head, _, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        disposition = head.decode()
+        if "filename=" in disposition:
+            raise refusal(NOT_IMPLEMENTED, "External tables are not supported: use a parameter of type Array.")
+        _, _, name = disposition.partition('name="')
+        fields.append((name.partition('"')[0], value.removesuffix(b"\r\n").decode()))
+    return fields

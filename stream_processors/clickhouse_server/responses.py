@@ -1,0 +1,64 @@
+"""Answers and errors as ClickHouse's HTTP interface words them."""
+
+from collections.abc import Mapping
+
+import orjson
+from starlette.responses import Response
+
+from stream_processors.backends.sql.chdb_statements import Answer, StatementFailed
+from stream_processors.clickhouse_server.compression import COMPRESSORS
+from stream_processors.clickhouse_server.errors import status_of
+from stream_processors.clickhouse_server.outcome import Outcome
+
+_WORTH_COMPRESSING = 1024
+
+
+def outcome_response(outcome: Outcome, headers: Mapping[str, str], accepted: str) -> Response:
+    """`accepted` is what the client can uncompress, and '' where it did not ask."""
+    said = dict(headers) | {"X-ClickHouse-Summary": summary_of(outcome.answer)}
+    if outcome.format is not None:
+        said |= {"X-ClickHouse-Format": outcome.format, "Content-Type": _content_type(outcome.format)}
+    return _compressed(outcome.answer.body, 200, said, accepted)
+
+
+def error_response(error: StatementFailed, version: str, headers: Mapping[str, str], accepted: str) -> Response:
+    """The code is in a header, for programs; the text is for people."""
+    said = dict(headers) | {
+        "X-ClickHouse-Exception-Code": str(error.code),
+        "Content-Type": "text/plain; charset=UTF-8",
+    }
+    text = error.message if "(version " in error.message else f"{error.message} (version {version})"
+    return _compressed(f"{text}\n".encode(), status_of(error.code), said, accepted)
+
+
+def summary_of(answer: Answer) -> str:
+    numbers = {
+        "read_rows": answer.read_rows,
+        "read_bytes": answer.read_bytes,
+        "written_rows": answer.written_rows,
+        "written_bytes": answer.written_bytes,
+        "total_rows_to_read": answer.read_rows,
+        "result_rows": answer.result_rows,
+        "result_bytes": len(answer.body),
+        "elapsed_ns": int(answer.elapsed * 1e9),
+    }
+    return orjson.dumps({name: str(number) for name, number in numbers.items()}).decode()
+
+
+def _compressed(body: bytes, status: int, headers: dict[str, str], accepted: str) -> Response:
+    offered = {part.partition(";")[0].strip().lower() for part in accepted.split(",")}
+    chosen = next((name for name in COMPRESSORS if name in offered), None)
+    if chosen is not None and len(body) >= _WORTH_COMPRESSING:
+        body = COMPRESSORS[chosen](body)
+        headers["Content-Encoding"] = chosen
+    return Response(body, status, headers)
+
+
+def _content_type(format_name: str) -> str:
+    if format_name.startswith("JSON"):
+        return "application/json; charset=UTF-8"
+    if format_name.startswith(("TabSeparated", "TSV")):
+        return "text/tab-separated-values; charset=UTF-8"
+    if format_name.startswith("CSV"):
+        return "text/csv; charset=UTF-8"
+    return "application/octet-stream"

@@ -1,0 +1,70 @@
+"""A meter's filters: which events pass."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.meter import Filter, FilterOp
+from schemas.property_path import parse_path
+from stream_processors.core.property_columns import Columns, Reading
+from stream_processors.core.property_decoder import Value
+from stream_processors.core.values import Comparison, exact_number, identities, identity_of
+
+Mask = npt.NDArray[np.bool_]
+
+_COMPARING = frozenset({FilterOp.GT, FilterOp.GTE, FilterOp.LT, FilterOp.LTE})
+
+
+def reading_of(condition: Filter) -> Reading:
+    """The column that decides about a condition."""
+    path = parse_path(condition.property, "filters")
+    if condition.op not in _COMPARING:
+        return Reading(path, identities)
+    wanted = as_value(condition.value)
+    return Reading(path, Comparison(condition.op, None if type(wanted) is str else exact_number(wanted)))
+
+
+def passing(conditions: Iterable[Filter], columns: Columns, events: int) -> Mask:
+    """Which events pass all of them."""
+    passed = np.ones(events, dtype=np.bool_)
+    for condition in conditions:
+        passed &= _passes(condition, columns[reading_of(condition)]).to_numpy(zero_copy_only=False)
+    return passed
+
+
+def _passes(condition: Filter, column: pa.Array) -> pa.Array:
+    match condition.op:
+        case FilterOp.EXISTS:
+            return pc.is_null(column) if condition.value is False else pc.is_valid(column)
+        case FilterOp.EQ:
+            return _is_one_of(column, [condition.value])
+        case FilterOp.IN:
+            return _is_one_of(column, condition.value)
+        case FilterOp.NE:
+            return pc.invert(_is_one_of(column, [condition.value]))
+        case _:
+            return column
+
+
+def _is_one_of(column: pa.Array, wanted: Iterable[Any]) -> pa.Array:
+    # A null is a missing property, and a missing property equals nothing.
+    named = [identity for value in wanted if (identity := identity_of(as_value(value))) is not None]
+    return pc.is_in(column, value_set=pa.array(named, pa.string()))
+
+
+def as_value(value: Any) -> Value:
+    """A meter's JSON value with exact numbers: a float here is a JSON number that was read by its shortest digits."""
+    match value:
+        case float():
+            return Decimal(repr(value))
+        case dict():
+            return {key: as_value(item) for key, item in value.items()}
+        case list() | tuple():
+            return [as_value(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,108 @@
+"""The JSON texts of properties into Python values: only what is needed, numbers exact.
+
+Whole numbers become int, others Decimal straight from their text. A missing property is None, as is a null.
+"""
+
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.property_path import Path
+
+Value = Any
+"""What JSON can hold: None, bool, int, Decimal, str, list or dict."""
+
+_CANNOT_BE_RENAMED = re.compile(r'["\\\x00-\x1f]')
+_UNREADABLE = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+
+
+class Decoder(msgspec.Struct, frozen=True):
+    """Reads the properties it was made for, and skips all others."""
+
+    many: msgspec.json.Decoder[list[Any]]
+    one: msgspec.json.Decoder[Any]
+    nothing: Any
+    """What stands for a text that cannot be read: all its properties are missing."""
+    getters: Mapping[str, Callable[[Any], Value]]
+
+    def decode(self, texts: pa.Array) -> list[Any]:
+        """One object per text, to be asked by `values`. All at once; one by one where that fails."""
+        try:
+            found = self.many.decode(_as_list(texts))
+        except _UNREADABLE:
+            found = []  # Which of the texts it was shows only one by one; that one alone becomes a reject.
+        if len(found) == len(texts):
+            return found
+        return [self._decode_one(text) for text in texts.to_pylist()]
+
+    def values(self, objects: list[Any], path: Path) -> list[Value]:
+        """The property at `path` of each object."""
+        found = list(map(self.getters[path[0]], objects))
+        for name in path[1:]:
+            found = [value.get(name) if type(value) is dict else None for value in found]
+        return found
+
+    def _decode_one(self, text: str) -> Any:
+        try:
+            return self.one.decode(text)
+        except _UNREADABLE:
+            return self.nothing
+
+
+def is_readable(text: str) -> bool:
+    """Is this a JSON object at all?"""
+    try:
+        return isinstance(_WHOLE.decode(text), dict)
+    except _UNREADABLE:
+        return False
+
+
+def value_at(text: str, path: Path) -> Value:
+    """One property of one text."""
+    decoder = decoder_for(frozenset({path[0]}))
+    return decoder.values(decoder.decode(pa.array([text], pa.string())), path)[0]
+
+
+@lru_cache(maxsize=1024)
+def decoder_for(names: frozenset[str]) -> Decoder:
+    """A decoder of these outermost properties."""
+    in_order = sorted(names)
+    return _plain_decoder(in_order) if _CANNOT_BE_RENAMED.search("".join(in_order)) else _struct_decoder(in_order)
+
+
+def _struct_decoder(names: Collection[str]) -> Decoder:
+    """Fields made to measure: what nobody asked for is never built."""
+    fields = {f"p{index}": name for index, name in enumerate(names)}
+    made = msgspec.defstruct("Needed", [(field, Any, None) for field in fields], rename=fields, gc=False)
+    getters = {name: operator.attrgetter(field) for field, name in fields.items()}
+    return _decoder(made, made(), getters)
+
+
+def _plain_decoder(names: Collection[str]) -> Decoder:
+    """For names that no field can have."""
+    return _decoder(dict[str, Any], {}, {name: operator.methodcaller("get", name) for name in names})
+
+
+def _decoder(made: Any, nothing: Any, getters: Mapping[str, Callable[[Any], Value]]) -> Decoder:
+    return Decoder(
+        many=msgspec.json.Decoder(list[made], float_hook=Decimal),
+        one=msgspec.json.Decoder(made, float_hook=Decimal),
+        nothing=nothing,
+        getters=getters,
+    )
+
+
+def _as_list(texts: pa.Array) -> bytes:
+    """The texts as one JSON array."""
+    whole = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
+    return b"[%b]" % pc.binary_join(whole, ",")[0].as_buffer().to_pybytes()
+
+
+_WHOLE = msgspec.json.Decoder(Any, float_hook=Decimal)

@@ -1,0 +1,61 @@
+"""A partition's filter, replaced by a larger one before it is full.
+
+The larger one is filled piece by piece, a piece after each flush. All at once, with millions of keys known, it would
+hold the partition up for seconds.
+"""
+
+from collections.abc import AsyncIterator
+
+from schemas.errors import StoreFailed
+from schemas.hashing import KeyHashes
+from stream_processors.core.bloom import KeyFilter
+from stream_processors.ports import SeenKeys
+
+
+async def sized_filter(seen: SeenKeys, partition: int, below: int, room: int) -> KeyFilter:
+    """An empty filter for the keys of the flushes before `below`, and as many again (or `room`, if that is more)."""
+    known = await seen.count(partition, below)
+    return KeyFilter.sized_for(known + max(known, room))
+
+
+async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -> KeyFilter:
+    """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
+    keys = await sized_filter(seen, partition, below, room)
+    async for piece in seen.all_hashes(partition, below):
+        keys.add(piece)
+    return keys
+
+
+class GrowingFilter:
+    """`keys` holds the keys of every flush done so far, whatever the larger one is still missing."""
+
+    def __init__(self, keys: KeyFilter, seen: SeenKeys, partition: int, room: int) -> None:
+        self.keys = keys
+        self._seen = seen
+        self._partition = partition
+        self._room = room
+        self._larger: KeyFilter | None = None
+        self._missing: AsyncIterator[KeyHashes] | None = None
+
+    async def add(self, hashes: KeyHashes, below: int) -> None:
+        """The keys of the flush before `below`, which is done: what is in the store by now, and what came after."""
+        self.keys.add(hashes)
+        if self._larger is not None:
+            self._larger.add(hashes)
+        try:
+            await self._grow(below)
+        except StoreFailed:
+            # It costs nothing but time: a fuller filter asks the store more often, and the next flush tries again.
+            self._larger = self._missing = None
+
+    async def _grow(self, below: int) -> None:
+        if self._larger is None or self._missing is None:
+            if not self.keys.is_nearly_full:
+                return
+            self._larger = await sized_filter(self._seen, self._partition, below, self._room)
+            self._missing = self._seen.all_hashes(self._partition, below)
+        piece = await anext(self._missing, None)
+        if piece is not None:
+            self._larger.add(piece)
+        else:
+            self.keys, self._larger, self._missing = self._larger, None, None

@@ -1,0 +1,71 @@
+"""Drives the backfills of new meters in the background, resting so that traffic goes first."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from schemas.errors import Alarm
+from schemas.logger import Logger, NoLogger
+from stream_processors.flushing.policy import Pause
+from stream_processors.workers.partition_driver import BOOTING, COUNTING, RETRYING, STOPPED
+from stream_processors.workers.policy import WorkerPolicy, growing_pause
+
+
+class BackfillSteps(Protocol):
+    """The backfills, as their driver sees them."""
+
+    async def step(self) -> bool:
+        """Do what comes next; False where there is nothing to do yet."""
+        ...
+
+
+class BackfillDriver:
+    """Runs until cancelled: what is given up is done again by its receipt."""
+
+    def __init__(
+        self,
+        backfill: BackfillSteps,
+        policy: WorkerPolicy,
+        *,
+        logger: Logger | None = None,
+        pause: Pause = growing_pause,
+        rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._backfill = backfill
+        self._policy = policy
+        self._logger = logger or NoLogger()
+        self._pause = pause
+        self._rest = rest
+        self._monotonic = monotonic
+        self._state = BOOTING
+
+    @property
+    def state(self) -> str:
+        """As a partition's: `booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""
+        return self._state
+
+    async def run(self) -> None:
+        """Count the past of every meter there is and will be."""
+        failures = 0
+        while True:
+            try:
+                await self._turn()
+                failures = 0
+                self._state = COUNTING
+            except Alarm as alarm:
+                self._state = f"{STOPPED}{alarm}"
+                self._logger.exception("backfills stopped: meters lack a part of their past", alarm=str(alarm))
+                return
+            except Exception:
+                failures += 1
+                self._state = RETRYING
+                self._logger.exception("backfill failed, it is tried again", attempt=failures)
+                await self._pause(failures)
+
+    async def _turn(self) -> None:
+        began = self._monotonic()
+        busy = await self._backfill.step()
+        took = self._monotonic() - began
+        await self._rest(took * self._policy.backfill_rest if busy else self._policy.look_seconds)

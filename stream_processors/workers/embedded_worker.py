@@ -1,0 +1,90 @@
+"""The processors of the embedded mode: one thread, one event loop, one task per partition."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from schemas.flush import PartitionStatus
+from schemas.logger import Logger, NoLogger
+from stream_processors.workers.backfill_driver import BackfillDriver
+from stream_processors.workers.expiry_driver import ExpiryDriver
+from stream_processors.workers.partition_driver import PartitionDriver
+from stream_processors.workers.policy import WorkerPolicy
+
+
+class EmbeddedWorker:
+    """Counts in the background from `start` to `stop`; asked for its status from any event loop."""
+
+    def __init__(
+        self,
+        drivers: Sequence[PartitionDriver],
+        backfill: BackfillDriver,
+        expiry: ExpiryDriver,
+        policy: WorkerPolicy,
+        logger: Logger | None = None,
+    ) -> None:
+        self._drivers = drivers
+        self._backfill = backfill
+        self._expiry = expiry
+        self._policy = policy
+        self._logger = logger or NoLogger()
+        self._thread = threading.Thread(target=self._run, name="processors", daemon=True)
+        self._running = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def start(self) -> None:
+        """Returns when the loop runs; booting goes on behind it."""
+        self._thread.start()
+        self._running.wait()
+
+    def stop(self) -> None:
+        """Let the running flushes end, within reason. The next start goes on where this one ended."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    @property
+    def is_well(self) -> bool:
+        """Running, and no partition stopped by an alarm or stuck."""
+        return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
+
+    async def partitions(self) -> Sequence[PartitionStatus]:
+        """How far each partition is counted."""
+        return [await driver.status() for driver in self._drivers]
+
+    async def backfills(self) -> str:
+        """How the counting of the past for new meters is doing."""
+        return self._backfill.state
+
+    def _run(self) -> None:
+        asyncio.run(self._work())
+
+    async def _work(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        counting = [asyncio.create_task(driver.run()) for driver in self._drivers]
+        background = [asyncio.create_task(task) for task in (self._backfill.run(), self._expiry.run(), self._report())]
+        self._running.set()
+        await self._stop.wait()
+        for driver in self._drivers:
+            driver.stop()
+        await self._end(counting, background)
+
+    async def _end(self, counting: Sequence[asyncio.Task[None]], background: Sequence[asyncio.Task[None]]) -> None:
+        for task in background:
+            task.cancel()
+        _, late = await asyncio.wait(counting, timeout=self._policy.stop_seconds)
+        if late:
+            self._logger.warning("flushes were given up to stop in time; the next start redoes them", flushes=len(late))
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*counting, *background, return_exceptions=True)
+
+    async def _report(self) -> None:
+        while True:
+            for driver in self._drivers:
+                try:
+                    await driver.report()
+                except Exception:
+                    self._logger.exception("lag could not be measured")
+            await asyncio.sleep(self._policy.report_seconds)

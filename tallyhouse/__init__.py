@@ -1,0 +1,1 @@
+"""The program: composition, the command line, and how its processes run."""

@@ -1,0 +1,80 @@
+"""The list of commands."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tallyhouse.cli import (
+    cluster_demo,
+    cluster_mode,
+    customers,
+    invoice_runs,
+    keys,
+    load,
+    local_cluster,
+    meters,
+    plans,
+    subscriptions,
+)
+from tallyhouse.cli.changes import changes
+from tallyhouse.cli.exit_code import exit_code_of
+from tallyhouse.cli.settings import settings
+from tallyhouse.cli.status import status
+from tallyhouse.cli.usage import usage
+from tallyhouse.runtime.environment import read_settings
+
+
+def build() -> typer.Typer:
+    """The command tree."""
+    app = typer.Typer(
+        name="tallyhouse",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        help="Count every usage event exactly once, price it to the cent, prove both.",
+    )
+    app.command("serve")(serve)
+    app.command("settings")(settings)
+    app.add_typer(keys.commands(), name="keys")
+    app.add_typer(meters.commands(), name="meters")
+    app.add_typer(customers.commands(), name="customers")
+    app.add_typer(plans.commands(), name="plans")
+    app.add_typer(subscriptions.commands(), name="subscriptions")
+    app.add_typer(invoice_runs.commands(), name="invoices")
+    app.command("audit")(invoice_runs.audit)
+    app.command("changes")(changes)
+    app.command("usage")(usage)
+    app.command("status")(status)
+    app.command("load")(load.load)
+    app.command("gateway")(cluster_mode.gateway)
+    app.command("worker")(cluster_mode.worker)
+    app.command("migrate")(cluster_mode.migrate)
+    app.add_typer(cluster_mode.topics(), name="topics")
+    app.command("cluster")(local_cluster.cluster)
+    app.command("cluster-demo")(cluster_demo.cluster_demo)
+    return app
+
+
+def serve(
+    check: Annotated[bool, typer.Option("--check", help="Only see whether the settings are good.")] = False,
+    clickhouse_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="The same as TALLYHOUSE_CLICKHOUSE_PORT.")
+    ] = None,
+) -> None:
+    """Run everything on this machine; settings come from the environment."""
+    environ = dict(os.environ) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
+    if check:
+        read_settings(environ)
+        typer.echo("the settings are good")
+        return
+    # Only here: it loads the store's engine, which no other command needs.
+    from tallyhouse.embedded.serve import serve as run  # noqa: PLC0415
+
+    raise typer.Exit(run(environ))
+
+
+def main() -> None:
+    """What `tallyhouse` runs."""
+    sys.exit(exit_code_of(build()))

@@ -1,0 +1,37 @@
+"""`tallyhouse cluster-demo`: a cluster under load loses a worker, and the totals are exact all the same."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+_INTERRUPTED = 130
+
+
+def cluster_demo(
+    events: Annotated[int, typer.Option("--events", min=1000, max=10_000_000, help="Events to send.")] = 300_000,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to spread them over.")] = 25,
+) -> None:
+    """Load a cluster of its own, kill a worker with -9 meanwhile, prove the totals; exit code 1 where one differs."""
+    # Only here: it loads what no other command needs.
+    from tallyhouse.cli.failover_demo import tell_story  # noqa: PLC0415
+    from tallyhouse.local.runner import until_told_to_stop  # noqa: PLC0415
+
+    console = Console(soft_wrap=True, highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="tallyhouse-demo-"))
+    folder.chmod(0o711)  # PostgreSQL may have to run as another user, who must get through.
+    story = tell_story(console, folder / "data", os.environ, events, seconds)
+    code = 1
+    try:
+        code = asyncio.run(until_told_to_stop(story, console.print, stopped=_INTERRUPTED))
+    finally:
+        if code == 1:
+            console.print(f"the cluster's data and logs are kept in {folder}")
+        else:
+            shutil.rmtree(folder)
+    raise typer.Exit(code)

@@ -1,0 +1,92 @@
+"""`tallyhouse customers`: who is billed."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.printing import print_fields, print_rows
+
+ALL = "/v1/customers"
+_COLUMNS = ("id", "name", "email", "external_id", "currency", "timezone", "created_at")
+_BALANCES = ("currency_code", "pricing_unit_code", "balance")
+
+Id = Annotated[str, typer.Argument(help="The id that `tallyhouse customers list` shows.")]
+
+
+def create(
+    name: Annotated[str | None, typer.Option("--name", help="Business or display name.")] = None,
+    email: Annotated[str | None, typer.Option("--email", help="Where invoices go.")] = None,
+    external_id: Annotated[str | None, typer.Option("--external-id", help="Your own id; one customer's only.")] = None,
+    currency: Annotated[str | None, typer.Option("--currency", help="ISO 4217, such as EUR.")] = None,
+    timezone: Annotated[str | None, typer.Option("--timezone", help="IANA, such as Europe/Berlin.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a customer."""
+    given: dict[str, Any] = {
+        "name": name,
+        "email": email,
+        "external_id": external_id,
+        "currency": currency,
+        "timezone": timezone,
+    }
+    with open_api(url, key) as api:
+        made = api.post(ALL, {field: value for field, value in given.items() if value is not None})["customer"]
+        print_rows([made], _COLUMNS, as_json=as_json)
+
+
+def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """All customers, newest first."""
+    with open_api(url, key) as api:
+        print_rows(list(every_row(api, ALL, "customers")), _COLUMNS, as_json=as_json, nothing="no customers yet")
+
+
+def search(
+    name: Annotated[str | None, typer.Option("--name", help="Business or display name.")] = None,
+    email: Annotated[str | None, typer.Option("--email", help="Where invoices go.")] = None,
+    external_id: Annotated[str | None, typer.Option("--external-id", help="Your own id.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Customers with exactly these values."""
+    given = {"name": name, "email": email, "external_id": external_id}
+    asked: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    with open_api(url, key) as api:
+        found = api.get(f"{ALL}/search", **asked)["customers"]
+        print_rows(found, _COLUMNS, as_json=as_json, nothing="no such customer")
+
+
+def show(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """All that is known of one customer."""
+    with open_api(url, key) as api:
+        print_fields(api.get(f"{ALL}/{customer_id}")["customer"], as_json=as_json)
+
+
+def balances(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """What is left of a customer's credit."""
+    with open_api(url, key) as api:
+        rows = api.get(f"{ALL}/{customer_id}/balances")["balances"]
+        print_rows(rows, _BALANCES, as_json=as_json, nothing="no credit")
+
+
+def delete(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Delete a customer that was never billed, for good."""
+    with open_api(url, key) as api:
+        gone = api.delete(f"{ALL}/{customer_id}")
+        print_rows([{"id": gone["id"], "deleted": gone["deleted"]}], ("id", "deleted"), as_json=as_json)
+
+
+def commands() -> typer.Typer:
+    """The group."""
+    group = typer.Typer(no_args_is_help=True, help="Make, find, show and delete customers.")
+    group.command("create")(create)
+    group.command("list")(list_)
+    group.command("search")(search)
+    group.command("show")(show)
+    group.command("balances")(balances)
+    group.command("delete")(delete)
+    return group

@@ -1,0 +1,49 @@
+"""`tallyhouse load`: sends a bounded load, shows how it goes, and proves that all of it was counted."""
+
+from typing import Annotated
+
+import typer
+
+from tallyhouse.cli.connecting import AsJson, Key, Url, find_key, find_url
+
+
+def load(
+    events: Annotated[int, typer.Option("--events", min=1, max=90_000_000, help="Events to send at most.")] = 100_000,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after this long.")] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=10_000, help="Events per post; 1 posts them bare.")
+    ] = 1000,
+    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Posts at a time.")] = 16,
+    rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second; else all it takes.")] = None,
+    customers: Annotated[int, typer.Option("--customers", min=1, max=10_000, help="The top one gets 35 %.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same events.")] = 1,
+    patience: Annotated[
+        float, typer.Option("--patience", help="Seconds to wait for one ack, and for the count.")
+    ] = 120,
+    only_send: Annotated[
+        bool, typer.Option("--only-send", help="Do not wait for the count, and prove nothing.")
+    ] = False,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send load and prove that the usage equals what was sent; exit code 1 when it does not."""
+    # Only here: it loads what no other command needs.
+    from tallyhouse.cli.load_run import Order, send_and_prove  # noqa: PLC0415
+
+    order = Order(
+        url=find_url(url),
+        key=find_key(key),
+        events=events,
+        seconds=seconds,
+        batch=batch,
+        connections=connections,
+        rate=rate,
+        customers=customers,
+        seed=seed,
+        patience=patience,
+        only_send=only_send,
+        as_json=as_json,
+    )
+    if not send_and_prove(order):
+        raise typer.Exit(1)

@@ -1,0 +1,78 @@
+"""`tallyhouse meters`: what to count."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from schemas.errors import Invalid
+from schemas.meter import Aggregation
+from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.printing import print_rows
+
+_COLUMNS = ("code", "name", "event_name", "aggregation", "value_property", "group_by", "unit", "archived")
+
+
+def create(
+    code: Annotated[str, typer.Argument(help="Lower case letters, digits and underscores; for ever.")],
+    event_name: Annotated[str, typer.Option("--event-name", help="Which events to count.")],
+    aggregation: Annotated[Aggregation, typer.Option("--aggregation", help="How.")],
+    value_property: Annotated[str | None, typer.Option("--value", help="Of which property, such as $.tokens.")] = None,
+    group_by: Annotated[list[str] | None, typer.Option("--group", help="Kept apart by, such as model=$.model.")] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="Only where, such as '$.region eq \"eu\"'.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="For people; else the code.")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Of the quantity, such as token.")] = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a meter. It counts past events too, each once."""
+    body: dict[str, Any] = {
+        "code": code,
+        "name": name or code,
+        "event_name": event_name,
+        "aggregation": aggregation.value,
+        "value_property": value_property,
+        "group_by": dict(map(_group, group_by or [])),
+        "filters": [_filter(text) for text in filters or []],
+        "unit": unit,
+    }
+    with open_api(url, key) as api:
+        made = api.post("/v1/meters", {field: value for field, value in body.items() if value})["meter"]
+        print_rows([made], _COLUMNS, as_json=as_json)
+
+
+def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """All meters of the account, archived ones too."""
+    with open_api(url, key) as api:
+        print_rows(list(every_row(api, "/v1/meters", "meters")), _COLUMNS, as_json=as_json, nothing="no meters yet")
+
+
+def _group(text: str) -> tuple[str, str]:
+    name, found, path = text.partition("=")
+    if not found:
+        raise Invalid(f"--group: expected a name and a property, such as model=$.model, got {text!r}")
+    return name, path
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """Property, operation, and a JSON value; a value that is no JSON is meant as text."""
+    path, _, rest = text.partition(" ")
+    operation, _, value = rest.partition(" ")
+    if not operation:
+        raise Invalid(f"--filter: expected property, operation and value, such as '$.region eq \"eu\"', got {text!r}")
+    try:
+        return {"property": path, "op": operation, "value": json.loads(value)}
+    except ValueError:
+        return {"property": path, "op": operation, "value": value}
+
+
+def commands() -> typer.Typer:
+    """The group."""
+    group = typer.Typer(no_args_is_help=True, help="Make and list meters.")
+    group.command("create")(create)
+    group.command("list")(list_)
+    return group

@@ -1,0 +1,52 @@
+"""`tallyhouse settings`: every setting, its meaning, its present value."""
+
+import os
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from schemas.env import Entry
+from tallyhouse.cli.connecting import AsJson
+from tallyhouse.cli.printing import print_rows
+from tallyhouse.runtime.cluster_settings import ClusterSettings
+from tallyhouse.runtime.environment import every_entry, read_client_settings, read_cluster_settings, read_settings
+
+
+def settings(
+    as_json: AsJson = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Those of a cluster's processes instead of `tallyhouse serve`'s.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of defaults for the README.")] = False,
+) -> None:
+    """All settings, from the environment; secrets are not shown."""
+    if markdown:
+        typer.echo(markdown_table(cluster=cluster), nl=False)
+        return
+    service = read_cluster_settings(os.environ) if cluster else read_settings(os.environ)
+    present = _values(service) | _values(read_client_settings(os.environ))
+    rows = [
+        {
+            "variable": entry.variable,
+            "value": entry.show(present[entry.field]),
+            "default": entry.show(entry.default),
+            "meaning": entry.setting.meaning,
+        }
+        for entry in every_entry(type(service))
+    ]
+    print_rows(rows, ("variable", "value", "default", "meaning"), as_json=as_json)
+
+
+def markdown_table(*, cluster: bool = False) -> str:
+    """Every setting with its default. Of a cluster's only those that the other table does not have."""
+    entries: Sequence[Entry] = every_entry()
+    if cluster:
+        entries = [entry for entry in every_entry(ClusterSettings) if entry not in entries]
+    rows = (f"| `{entry.variable}` | `{entry.show(entry.default)}` | {entry.setting.meaning} |" for entry in entries)
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _values(record: msgspec.Struct) -> dict[str, Any]:
+    return {field: getattr(record, field) for field in record.__struct_fields__}

@@ -1,0 +1,29 @@
+"""`tallyhouse status`: how the processors are doing."""
+
+import typer
+
+from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.printing import Row, cell, print_json, print_rows
+
+_COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_frames", "lag_seconds")
+
+
+def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """Lag, rates, rejects and watermark."""
+    with open_api(url, key) as api:
+        told = api.get("/v1/status")["status"]
+    if as_json:
+        print_json(told)
+        return
+    print_rows([_in_brief(row) for row in told["partitions"]], _COLUMNS, as_json=False)
+    for row in told["partitions"]:
+        if _in_brief(row) != row:
+            typer.echo(f"partition {row['partition']} is {row['state']}")
+    for name, value in told.items():
+        if name != "partitions":
+            typer.echo(f"{name.replace('_', ' ')}: {cell(value)}")
+
+
+def _in_brief(partition: Row) -> Row:
+    """What has stopped it, or what it is stuck at, is too long for a table."""
+    return {**partition, "state": partition["state"].split(":")[0]}

@@ -1,0 +1,92 @@
+"""How counting is doing, as any process can tell: what the store says is counted, and what the log says there is.
+
+Which worker counts a partition, and what its flush fails with, only that worker knows: its logs and metrics say so.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from schemas.flush import PartitionStatus, Progress
+from schemas.timestamps import SECOND
+from stream_processors.ports import Claims, TailedLog
+from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK
+
+STUCK_SECONDS = 60.0
+"""A frame that waits so long is one to look at."""
+
+_BACKFILLS = "each meter tells how far its own is: GET /v1/meters/{code}"
+
+
+class Log(TailedLog, Protocol):
+    """The log, whose end other processes move."""
+
+    async def ask_ends(self) -> None:
+        """Hear anew where all partitions end."""
+        ...
+
+
+class ClusterStatus:
+    """`Status` of the whole cluster, for a process that counts nothing itself."""
+
+    def __init__(self, claims: Claims, log: Log, partitions: int, clock: Callable[[], int]) -> None:
+        self._claims = claims
+        self._log = log
+        self._partitions = range(partitions)
+        self._clock = clock
+
+    async def partitions(self) -> Sequence[PartitionStatus]:
+        """How far each partition is counted."""
+        # Where the log begins is asked before the store, and where it ends after it: what is counted or let go of in
+        # between must look neither like a gap nor like a log that ends too early.
+        held_from = await asyncio.gather(*map(self._log.first_offset, self._partitions))
+        progress = await asyncio.gather(*map(self._claims.progress, self._partitions))
+        await self._log.ask_ends()
+        return await asyncio.gather(*map(self._partition, self._partitions, progress, held_from))
+
+    async def backfills(self) -> str:
+        """The counting of the past for new meters."""
+        return _BACKFILLS
+
+    async def _partition(self, partition: int, progress: Progress | None, held_from: int) -> PartitionStatus:
+        number, offset = next_flush(progress)
+        end = self._log.end_offset(partition)
+        oldest = await self._log.oldest_arrival(partition, offset) if offset < end else None
+        lag_seconds = 0.0 if oldest is None else max(self._clock() - oldest, 0) / SECOND
+        return PartitionStatus(
+            partition=partition,
+            flush=number - 1 if number else None,
+            next_offset=offset,
+            end_offset=end,
+            lag_frames=max(end - offset, 0),
+            lag_seconds=lag_seconds,
+            state=_state(offset, held_from, end, lag_seconds),
+        )
+
+
+def next_flush(progress: Progress | None) -> tuple[int, int]:
+    """Number and first frame of the flush that is not known to be done."""
+    if progress is None:
+        return 0, 0
+    claim = progress.claim
+    return (claim.number + 1, claim.last + 1) if progress.done else (claim.number, claim.first)
+
+
+def _state(offset: int, held_from: int, end: int, lag_seconds: float) -> str:
+    """The same alarms that a worker stops with, and what every other trouble of a worker looks like from here."""
+    if held_from > offset:
+        return (
+            f"{STOPPED}frames {offset} to {held_from - 1} were never counted and are no longer in the log: restore the "
+            "log from a copy that has them"
+        )
+    if end < offset:
+        return (
+            f"{STOPPED}frames up to {offset - 1} are counted, but the log ends at {end - 1}: it is older than the "
+            "usage store; restore the two together"
+        )
+    if lag_seconds > STUCK_SECONDS:
+        return (
+            f"{STUCK}its oldest frame has been waiting for {lag_seconds:.0f} s: no worker counts this partition, or "
+            "too slowly, or its flush fails; the workers' logs and metrics tell which"
+        )
+    return COUNTING

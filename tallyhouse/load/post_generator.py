@@ -1,0 +1,49 @@
+"""The posts of a run, one after another, until enough were made."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from tallyhouse.load.expected_usage import Truth
+from tallyhouse.load.workload import Workload
+
+_SINGLES_AT_ONCE = 500
+
+
+class Post(NamedTuple):
+    body: bytes
+    events: int
+
+
+class Supply:
+    """Whatever it gave out is in the truth; so all of it must be delivered before the truth can be compared."""
+
+    def __init__(
+        self, workload: Workload, truth: Truth, *, batch: int, now: Callable[[], int], events: int | None = None
+    ) -> None:
+        self._workload = workload
+        self._truth = truth
+        self._batch = batch
+        self._now = now
+        self._left = events
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Make no more than what is rendered already."""
+        self._stopped = True
+
+    def posts(self) -> Iterator[Post]:
+        """With a batch of one, each event is posted bare."""
+        while not self._stopped and (size := self._next_size()):
+            batch = self._workload.batch(size, self._now())
+            self._truth.add(batch.fresh)
+            if self._batch == 1:
+                yield from (Post(body, 1) for body in batch.singles())
+            else:
+                yield Post(batch.body(), len(batch))
+
+    def _next_size(self) -> int:
+        size = self._batch if self._batch > 1 else _SINGLES_AT_ONCE
+        if self._left is not None:
+            size = min(size, self._left)
+            self._left -= size
+        return size

@@ -1,0 +1,128 @@
+"""Proves that the usage equals what a run sent: meters before, comparison after."""
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Protocol
+
+import msgspec
+
+from schemas.errors import Conflict, Overloaded
+from schemas.timestamps import MINUTE, to_iso
+from tallyhouse.load.expected_usage import METERS, Truth, Values, meter_body
+
+_PAGE = 10_000
+_PAUSE = 0.1
+_SHOWN = 10
+
+
+class Api(Protocol):
+    """The running process, asked over HTTP. Raises what the answer says: Conflict for a 409, and so on."""
+
+    def get(self, path: str, **params: str | int) -> dict[str, Any]: ...
+
+    def post(self, path: str, body: Any) -> dict[str, Any]: ...
+
+
+class MeterProof(msgspec.Struct, frozen=True, kw_only=True):
+    """One meter: how many values were compared, what they add up to, and those that differ."""
+
+    meter: str
+    values: int
+    expected: Decimal
+    found: Decimal
+    differences: tuple[str, ...]
+
+
+def prepare_meters(api: Api) -> None:
+    """Make the run's meters; those of an earlier run will do if they count the same."""
+    for meter in METERS:
+        body = meter_body(meter)
+        try:
+            api.post("/v1/meters", body)
+        except Conflict:
+            _check_same(body, api.get(f"/v1/meters/{body['code']}")["meter"])
+
+
+def wait_until_counted(
+    api: Api, *, clock: Callable[[], float], pause: Callable[[float], object], patience: float
+) -> None:
+    """Until everything that is in the log now is in the usage, for the run's meters too."""
+    deadline = clock() + patience
+    goal = {each["partition"]: each["end_offset"] for each in _partitions(api)}
+    while lag := _lag(api, goal):
+        if clock() > deadline:
+            raise Overloaded(f"not counted within {patience:.0f} s: {lag}")
+        pause(_PAUSE)
+
+
+def prove(api: Api, truth: Truth, run: str, *, start: int, end: int) -> tuple[MeterProof, ...]:
+    """Compare every customer's value of every meter. `start` and `end` enclose the run's timestamps."""
+    window = {"from": to_iso(start // MINUTE * MINUTE), "to": to_iso((end // MINUTE + 1) * MINUTE)}
+    return tuple(
+        _compare(code, expected, _found(api, code, run, window)) for code, expected in truth.usage(run).items()
+    )
+
+
+def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    for field in ("event_name", "aggregation", "value_property", "group_by"):
+        if (there.get(field) or None) != (wanted.get(field) or None):
+            raise Conflict(
+                f"the meter {wanted['code']} exists with another {field} ({there.get(field)!r}, not "
+                f"{wanted.get(field)!r}): load with a key of another account"
+            )
+
+
+def _partitions(api: Api) -> list[dict[str, Any]]:
+    partitions: list[dict[str, Any]] = api.get("/v1/status")["status"]["partitions"]
+    return partitions
+
+
+def _lag(api: Api, goal: Mapping[int, int]) -> str:
+    """What is still missing, in words; empty when nothing is."""
+    for each in _partitions(api):
+        if each["next_offset"] < goal.get(each["partition"], 0):
+            return f"partition {each['partition']} is at frame {each['next_offset']} of {goal[each['partition']]}"
+    for meter in METERS:
+        if not api.get(f"/v1/meters/{meter['code']}")["meter"]["backfill"]["done"]:
+            return f"the meter {meter['code']} has not counted all past events"
+    return ""
+
+
+def _found(api: Api, code: str, run: str, window: Mapping[str, str]) -> Values:
+    grouped = {"group_by": "model"} if code == "load_cost" else {}
+    return {
+        (row["customer_id"], row["group"].get("model")): Decimal(row["value"])
+        for row in _rows(api, {"meter": code, "window": "none", "limit": _PAGE, **window, **grouped})
+        if row["customer_id"].startswith(run + "_")
+    }
+
+
+def _rows(api: Api, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
+    cursor: str | None = ""
+    while cursor is not None:
+        page = api.get("/v1/usage", **params, **({"cursor": cursor} if cursor else {}))
+        yield from page["usage"]
+        cursor = page["pagination"]["next_cursor"]
+
+
+def _compare(code: str, expected: Values, found: Values) -> MeterProof:
+    different = [
+        f"{customer}{f' {model}' if model else ''}: sent {_text(expected, key)}, counted {_text(found, key)}"
+        for key in sorted(expected.keys() | found.keys(), key=str)
+        if expected.get(key) != found.get(key)
+        for customer, model in [key]
+    ]
+    if len(different) > _SHOWN:
+        different[_SHOWN:] = [f"… and {len(different) - _SHOWN} more"]
+    return MeterProof(
+        meter=code,
+        values=len(expected),
+        expected=sum(expected.values(), Decimal(0)),
+        found=sum(found.values(), Decimal(0)),
+        differences=tuple(different),
+    )
+
+
+def _text(values: Values, key: tuple[str, str | None]) -> str:
+    value = values.get(key)
+    return "nothing" if value is None else f"{value:f}"

@@ -1,0 +1,191 @@
+"""Every setting of a cluster's processes, each declared once: one environment serves them all."""
+
+import re
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from schemas.env import Kind, Setting, duration, one_of, text, whole, yes_or_no
+from schemas.errors import Misconfigured
+from schemas.timestamps import DAY, MINUTE
+from tallyhouse.runtime.settings import API_KEY, ServiceSettings
+
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}", re.ASCII)
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+
+
+def _brokers(written: str) -> tuple[str, ...]:
+    brokers = tuple(broker.strip() for broker in written.split(","))
+    if not all(map(_BROKER.fullmatch, brokers)):
+        raise ValueError(written)
+    return brokers
+
+
+def _address(good: Callable[[SplitResult], object]) -> Callable[[str], bool]:
+    def accepts(written: str) -> bool:
+        return bool(good(urlsplit(written)))
+
+    return accepts
+
+
+def _is_clickhouse(url: SplitResult) -> bool:
+    return url.scheme in ("http", "https") and bool(url.hostname) and url.username is None and url.path in ("", "/")
+
+
+def _servers(written: str) -> tuple[str, ...]:
+    servers = tuple(server.strip() for server in written.split(","))
+    if not all(map(_address(_is_clickhouse), servers)):
+        raise ValueError(written)
+    return servers
+
+
+def _is_ledger(url: SplitResult) -> bool:
+    if url.scheme == "sqlite":
+        return not url.netloc and len(url.path) > 1
+    return url.scheme in ("postgresql", "postgresql+psycopg") and len(url.path) > 1
+
+
+def _is_redis(url: SplitResult) -> bool:
+    return url.scheme in ("redis", "rediss") and bool(url.hostname)
+
+
+_BROKERS: Kind[tuple[str, ...]] = Kind("host:port, or several of them with commas between", _brokers, ",".join)
+_TOPIC_NAME = text("a topic's name of letters, digits, dots, dashes and underscores", _TOPIC.fullmatch)
+_SQL_NAME = text("a name of letters, digits and underscores", _NAME.fullmatch)
+_CLICKHOUSE: Kind[tuple[str, ...]] = Kind(
+    "an address such as http://clickhouse:8123, without user and password, or one for each shard with commas between",
+    _servers,
+    ",".join,
+)
+_FILE: Kind[Path] = Kind("a file", Path)
+_REDIS = text("an address such as redis://redis:6379/0", _address(_is_redis))
+_LEDGER = text(
+    "an address such as postgresql://user:password@host/database or sqlite:////path/ledger.sqlite",
+    _address(_is_ledger),
+)
+
+
+class Sasl(StrEnum):
+    """Ways to log in at a broker."""
+
+    PLAIN = "PLAIN"
+    SCRAM_256 = "SCRAM-SHA-256"
+    SCRAM_512 = "SCRAM-SHA-512"
+
+
+class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
+    """What `tallyhouse gateway`, `worker`, `migrate`, `topics` and `keys bootstrap` run with."""
+
+    kafka_brokers: Annotated[tuple[str, ...], Setting(_BROKERS, "Kafka brokers to begin with.")]
+    clickhouse_url: Annotated[
+        tuple[str, ...],
+        Setting(
+            _CLICKHOUSE,
+            "The usage store's HTTP interface. Of a cluster of several shards one address for each, in an order that "
+            "never changes.",
+        ),
+    ]
+    ledger_url: Annotated[
+        str,
+        Setting(_LEDGER, "The ledger's database. SQLite only where all processes run on one machine.", secret=True),
+    ]
+    bootstrap_api_key: Annotated[
+        str | None,
+        Setting(API_KEY, "Admin key that `tallyhouse migrate` installs where the ledger has none yet.", secret=True),
+    ] = None
+    partitions: Annotated[
+        int,
+        Setting(
+            whole(1, 1024), "Partitions of the topic; fixed for the life of the data. More than workers, to share them."
+        ),
+    ] = 12
+    kafka_topic: Annotated[str, Setting(_TOPIC_NAME, "The topic that is the log.")] = "tallyhouse-frames"
+    kafka_replication: Annotated[int, Setting(whole(1, 15), "Copies of each partition.")] = 3
+    kafka_min_insync: Annotated[
+        int, Setting(whole(1, 15), "Copies that must have a frame before its events are answered `accepted`.")
+    ] = 2
+    kafka_retention: Annotated[
+        int,
+        Setting(
+            duration(60 * MINUTE, 3650 * DAY),
+            "How long the topic keeps frames, counted or not. Longer than any outage of the workers: what is gone "
+            "before it is counted is lost.",
+        ),
+    ] = 7 * DAY
+    kafka_tls: Annotated[bool, Setting(yes_or_no(), "Whether the brokers are spoken to over TLS.")] = False
+    kafka_ca_file: Annotated[
+        Path | None, Setting(_FILE, "Whose certificates to trust; without it those that the machine trusts.")
+    ] = None
+    kafka_sasl: Annotated[
+        Sasl | None, Setting(one_of(Sasl), "How to log in at the brokers; without it nobody logs in.")
+    ] = None
+    kafka_user: Annotated[str | None, Setting(text("a user's name"), "Who logs in at the brokers.")] = None
+    kafka_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
+    clickhouse_user: Annotated[str, Setting(text("a user's name"), "Who asks the usage store.")] = "default"
+    clickhouse_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
+    clickhouse_database: Annotated[str, Setting(_SQL_NAME, "The usage store's database.")] = "tallyhouse"
+    clickhouse_cluster: Annotated[
+        str | None,
+        Setting(
+            _SQL_NAME,
+            "The cluster named in the servers' remote_servers; without it there is one server, and one shard.",
+        ),
+    ] = None
+    redis_url: Annotated[
+        str | None,
+        Setting(
+            _REDIS,
+            "Redis in which gateways share the keys they know, so that a retry at another one is told `duplicate`. "
+            "Nothing but these words depends on it.",
+            secret=True,
+        ),
+    ] = None
+    worker_group: Annotated[
+        str, Setting(_TOPIC_NAME, "The consumer group in which the workers share the partitions.")
+    ] = "tallyhouse-workers"
+    gateway_workers: Annotated[int, Setting(whole(1, 64), "Processes of one gateway, all behind its port.")] = 1
+    metrics_port: Annotated[
+        int,
+        Setting(
+            whole(0, 65535 - 64),
+            "Port of a worker's /metrics and health. Of a gateway with several processes, the first one's; each "
+            "further process has the next port. 0 takes free ones.",
+        ),
+    ] = 9464
+    connect_timeout: Annotated[
+        int, Setting(duration(10**5, 5 * MINUTE), "How long a process tries to reach each of the others at its start.")
+    ] = 10 * 10**6
+
+    def __post_init__(self) -> None:
+        mistakes = list(self._mistakes())
+        if mistakes:
+            raise Misconfigured(mistakes)
+
+    def _mistakes(self) -> Iterator[str]:
+        """What no setting has wrong by itself."""
+        if self.kafka_min_insync > self.kafka_replication:
+            yield (
+                f"TALLYHOUSE_KAFKA_MIN_INSYNC is {self.kafka_min_insync}, but TALLYHOUSE_KAFKA_REPLICATION only "
+                f"{self.kafka_replication}: nothing could ever be written. Lower the one or raise the other."
+            )
+        yield from self._mistaken_shards()
+        if self.kafka_sasl and not (self.kafka_user and self.kafka_password):
+            yield "TALLYHOUSE_KAFKA_SASL is set: TALLYHOUSE_KAFKA_USER and TALLYHOUSE_KAFKA_PASSWORD must be set too"
+
+    def _mistaken_shards(self) -> Iterator[str]:
+        shards = len(self.clickhouse_url)
+        if len(set(self.clickhouse_url)) < shards:
+            yield "TALLYHOUSE_CLICKHOUSE_URL names an address twice: name each shard once"
+        if shards > 1 and self.clickhouse_cluster is None:
+            yield (
+                f"TALLYHOUSE_CLICKHOUSE_URL names {shards} shards, but TALLYHOUSE_CLICKHOUSE_CLUSTER is not set: they "
+                "are read as one through the cluster that has them in the servers' remote_servers. Name it."
+            )
+        if shards > self.partitions:
+            yield (
+                f"TALLYHOUSE_CLICKHOUSE_URL names {shards} shards, but TALLYHOUSE_PARTITIONS is {self.partitions}: a "
+                "shard holds whole partitions, so some would stay empty. Have more partitions, or fewer shards."
+            )

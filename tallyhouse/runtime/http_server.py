@@ -1,0 +1,103 @@
+"""The HTTP server under every process: the port it takes, and how it stops."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from schemas.errors import Misconfigured
+from schemas.timestamps import SECOND
+from tallyhouse.runtime.single_write import HttpConnection
+
+_BACKLOG = 2048
+_KEEP_ALIVE_SECONDS = 75
+
+
+class Server(uvicorn.Server):
+    """Stops at SIGINT and SIGTERM and then returns, so that what it served can be closed in order."""
+
+    def __init__(self, app: ASGIApp, grace: int) -> None:
+        """Requests in flight at the stop may take `grace` microseconds."""
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HttpConnection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=grace // SECOND,
+            )
+        )
+
+    def end(self) -> None:
+        """As a signal would."""
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The loop's own handlers: the default would end the process by the same signal before anything is closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+@contextmanager
+def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
+    """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
+    try:
+        listener = _listener(host, port, shared=False)
+    except OSError as error:
+        what = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        how = f"stop what uses it, or name another with TALLYHOUSE_HOST and {setting}"
+        raise Misconfigured([f"{what}; {how}"]) from error
+    with listener:
+        yield listener
+
+
+class SideServer(Server):
+    """Beside another one, which hears the signals."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app, grace=SECOND)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """In the background, until the end."""
+        running = asyncio.create_task(self.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            self.end()
+            await running
+
+
+@contextmanager
+def listening_often(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
+    """The same port several times: the system spreads connections over them.
+
+    Processes that share one listener do not share its connections: whoever wakes first takes all that wait.
+    """
+    with listening(host, port) as alone:  # Nobody else has it: others could join in otherwise, and not be noticed.
+        taken: int = alone.getsockname()[1]
+    with ExitStack() as stack:
+        yield [stack.enter_context(_listener(host, taken, shared=True)) for _ in range(times)]
+
+
+def _listener(host: str, port: int, *, shared: bool) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)

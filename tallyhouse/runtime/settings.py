@@ -1,0 +1,168 @@
+"""Every setting of the embedded process and of the commands, each declared once."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from schemas.env import Kind, Setting, duration, one_of, size, text, whole, yes_or_no
+from schemas.timestamps import DAY, MINUTE, SECOND
+from tallyhouse.runtime.data_directory import DataDirectory
+
+PREFIX = "TALLYHOUSE_"
+
+_API_KEY = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]+", re.ASCII)
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_DIRECTORY: Kind[Path] = Kind("a directory", Path)
+_WEB_ADDRESS = re.compile(r"https?://[^\s?#]+")
+
+WEB_ADDRESS = text("an address that begins with http:// or https://", _WEB_ADDRESS.fullmatch)
+API_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch)
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every mode has in common."""
+
+    host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
+    public_url: Annotated[
+        str | None,
+        Setting(
+            WEB_ADDRESS,
+            "Address under which customers reach the pages meant for them, such as an invoice's; else this process's.",
+        ),
+    ] = None
+    bootstrap_api_key: Annotated[
+        str | None,
+        Setting(
+            API_KEY, "Admin key to install at the first start; without it one is made and shown this once.", secret=True
+        ),
+    ] = None
+    partitions: Annotated[
+        int,
+        Setting(whole(1, 1024), "Partitions of the log; fixed at the first start for the life of the data."),
+    ] = 2
+    log_format: Annotated[
+        LogFormat, Setting(one_of(LogFormat), "How log lines are written: for people or for machines.")
+    ] = LogFormat.CONSOLE
+    log_level: Annotated[LogLevel, Setting(one_of(LogLevel), "Log lines below this level are left out.")] = (
+        LogLevel.INFO
+    )
+    event_max_age: Annotated[
+        int,
+        Setting(
+            duration(MINUTE, 35 * DAY),
+            "How old an event may be when it arrives; keys with the backfill scope may send older ones. "
+            "The seen keys reach back 35 days, so no more than that can be promised to count once.",
+        ),
+    ] = 35 * DAY
+    event_max_ahead: Annotated[
+        int, Setting(duration(0, 5 * MINUTE), "How far in the future an event's timestamp may be when it arrives.")
+    ] = 5 * MINUTE
+    api_rate_limit: Annotated[
+        int,
+        Setting(whole(0, 10**9), "API requests per minute and account, event posts not counted; 0 sets no limit."),
+    ] = 1000
+    ingest_rate_limit: Annotated[
+        int, Setting(whole(0, 10**9), "Event posts per minute and account; 0 sets no limit.")
+    ] = 0
+    body_budget: Annotated[
+        int,
+        Setting(
+            size(20 * 10**6, 10**11),
+            "Memory for event bodies that are not yet answered; beyond it posts are answered 503 with Retry-After.",
+        ),
+    ] = 64 * 10**6
+    recent_keys: Annotated[
+        int,
+        Setting(whole(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
+    ] = 2**20
+    flush_frames: Annotated[
+        int, Setting(whole(1, 10**6), "Frames waiting in a partition that start a flush at once.")
+    ] = 256
+    flush_bytes: Annotated[
+        int, Setting(size(10**5, 10**9), "Bytes of frames one flush takes at most; bounds the processor's memory.")
+    ] = 16 * 10**6
+    flush_linger: Annotated[
+        int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
+    ] = 300 * SECOND // 1000
+    billing_every: Annotated[
+        int,
+        Setting(duration(0, 7 * DAY), "How often this process bills what is due; 0 leaves that to `invoices run`."),
+    ] = 60 * MINUTE
+    billing_grace: Annotated[
+        int,
+        Setting(
+            duration(0, 30 * DAY), "How long after a period's end it is billed on schedule, for events that come late."
+        ),
+    ] = 60 * MINUTE
+    shutdown_grace: Annotated[
+        int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
+    ] = 10 * SECOND
+
+    @property
+    def url(self) -> str:
+        """Where a command on this machine finds the process."""
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """The same, for the port that was taken in the end."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
+        host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}:{port}"
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """What `tallyhouse serve` runs with."""
+
+    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
+        "data"
+    )
+    log_limit: Annotated[
+        int,
+        Setting(
+            size(10**6, 10**14),
+            "Bytes of frames waiting to be counted; beyond it posts are answered 503 with Retry-After.",
+        ),
+    ] = 4 * 10**9
+    clickhouse_port: Annotated[
+        int | None,
+        Setting(
+            whole(1, 65535),
+            "Port on the loopback interface for ClickHouse clients, read-only. The password is a live key with the "
+            "admin scope; what it opens are the rows of all accounts. Without it there is no such port.",
+        ),
+    ] = None
+    process_events: Annotated[
+        bool,
+        Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),
+    ] = True
+
+    @property
+    def key_file(self) -> Path:
+        """The first key, kept for the commands on this machine."""
+        return DataDirectory(self.data_dir).key_file
+
+
+class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the commands that talk to a running process need."""
+
+    url: Annotated[
+        str | None, Setting(text("an address"), "Address of the running process, for the other commands.")
+    ] = None
+    api_key: Annotated[str | None, Setting(API_KEY, "Key the other commands use.", secret=True)] = None

@@ -1,0 +1,157 @@
+"""Several programs, kept running until told to stop."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from schemas.logger import Logger
+
+FAILED = 1
+"""Exit code of who says itself what failed. At the very first start, whoever keeps us running should hear of it."""
+MISCONFIGURED = 2
+"""Exit code of who cannot run as it is told to: starting it again will not help."""
+
+_LATE_SECONDS = 20.0
+"""Beyond their own grace, programs have this long to close what they opened."""
+_LONGEST_PAUSE = 10.0
+_LONG_ENOUGH = 60.0
+"""Who ran so long ended for a new reason."""
+_PR_SET_PDEATHSIG = 1
+
+
+class Program(Protocol):
+    """What can be run again and again."""
+
+    async def run(self) -> int:
+        """Until it ends; its exit code."""
+        ...
+
+    def end(self) -> None:
+        """Have it stop, or not begin."""
+        ...
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        ...
+
+
+class Child:
+    """A child process that is handed an open descriptor."""
+
+    def __init__(self, command: Sequence[str], descriptor: int) -> None:
+        self._command = command
+        self._descriptor = descriptor
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_ending = False
+
+    async def run(self) -> int:
+        """Until it ends; its exit code."""
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            pass_fds=[self._descriptor],
+            start_new_session=True,  # Ctrl-C is for the one that keeps them running.
+        )
+        if self._is_ending:  # Told to while it was being started.
+            self.end()
+        return await self._process.wait()
+
+    def end(self) -> None:
+        """Have it stop, or not begin."""
+        self._is_ending = True
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+
+class Processes:
+    """Each program that ended is started again, after a growing pause."""
+
+    def __init__(
+        self, programs: Sequence[Program], *, stop_seconds: float, logger: Logger, have_run: bool = False
+    ) -> None:
+        """Programs that have run well before are started again whatever fails; others are given up at the first."""
+        self._programs = programs
+        self._stop_seconds = stop_seconds + _LATE_SECONDS
+        self._logger = logger
+        self._have_run = have_run
+        self._stopping = asyncio.Event()
+        self._running: set[int] = set()
+
+    async def run(self) -> int:
+        """Until SIGTERM or SIGINT, or until a program cannot run as told; the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        return await self.keep()
+
+    async def keep(self) -> int:
+        """The same, until `stop` is called."""
+        codes = await asyncio.gather(*map(self._keep, range(len(self._programs))))
+        return max(map(abs, codes))
+
+    def stop(self) -> None:
+        """Have all of them end; who does not is killed."""
+        self._stopping.set()
+        for number in self._running:
+            self._programs[number].end()
+        asyncio.get_running_loop().call_later(self._stop_seconds, self._kill)
+
+    async def _keep(self, number: int) -> int:
+        loop = asyncio.get_running_loop()
+        failures = 1 if self._have_run else 0
+        while not self._stopping.is_set():  # Another one may have failed before this one began.
+            began = loop.time()
+            code = await self._run_once(number)
+            if self._stopping.is_set():
+                return 0 if code == -signal.SIGTERM else code  # Told to stop before it could listen to that.
+            is_settled = loop.time() - began > _LONG_ENOUGH
+            if code == MISCONFIGURED or (code == FAILED and not failures and not is_settled):
+                self.stop()
+                return code
+            failures = 1 if is_settled else failures + 1
+            self._logger.error("a process ended and is started again", process=number, exit_code=code)
+            await self._rest(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE))
+        return 0
+
+    async def _rest(self, seconds: float) -> None:
+        """So long, or until told to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _run_once(self, number: int) -> int:
+        self._running.add(number)
+        try:
+            return await self._programs[number].run()
+        finally:
+            self._running.discard(number)
+
+    def _kill(self) -> None:
+        for number in self._running:
+            self._logger.error("a process did not stop in time and is killed", process=number)
+            self._programs[number].kill()
+
+
+def end_with_parent(parent: int) -> None:
+    """Have this process told to stop when the one that keeps it running dies, however it dies."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def python_module(name: str, *words: object) -> list[str]:
+    """The command that runs a module of ours."""
+    return [sys.executable, "-m", name, *map(str, words)]

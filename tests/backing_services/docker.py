@@ -1,0 +1,54 @@
+"""Docker: whether it answers, which images, and waiting until what was started serves."""
+
+import gc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+from docker.errors import DockerException
+from testcontainers.core.docker_client import DockerClient
+
+from tests.server_process import wait_until
+
+COMPOSE = Path(__file__).parents[2] / "deploy" / "compose.yaml"
+START_SECONDS = 90
+
+
+class Container(Protocol):
+    """What is asked of one that was started."""
+
+    image: str
+
+    def get_logs(self) -> tuple[bytes, bytes]: ...
+
+
+def docker_answers() -> bool:
+    with warnings.catch_warnings():
+        # Docker's client forgets to close the socket that it could not connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _pinged()
+        gc.collect()
+    return answers
+
+
+def image_of(service: str) -> str:
+    """The one that an installation of ours runs."""
+    image: str = yaml.safe_load(COMPOSE.read_text())["services"][service]["image"]
+    return image
+
+
+def wait_until_serving(container: Container, serves: Callable[[], bool], patience: float = START_SECONDS) -> None:
+    """A port is open before a server listens behind it: asked until it answers. If it never does, what it has said."""
+    try:
+        wait_until(f"{container.image} to serve", serves, patience)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; it says {container.get_logs()!r}") from None
+
+
+def _pinged() -> bool:
+    try:
+        return bool(DockerClient().client.ping())
+    except DockerException:
+        return False

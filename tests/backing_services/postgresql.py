@@ -1,0 +1,82 @@
+"""PostgreSQL for tests: any server, and one of one's own on a socket in a temporary folder."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rating.ledger.migrate import migrate
+from tallyhouse.local.kafka_jars import ToolMissing
+from tallyhouse.local.postgresql import Installed, PostgreSql, find_postgresql
+from tests.skips import skip_without
+
+
+class Server:
+    """A running server, known by a database that is there from the beginning."""
+
+    def __init__(self, first: sa.URL) -> None:
+        self._first = first
+        self._numbers = count()
+        self._template: str | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it lets us in."""
+        engine = sa.create_engine(self._first)
+        try:
+            with engine.connect():
+                return True
+        except sa.exc.OperationalError:
+            return False
+        finally:
+            engine.dispose()
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        return self._create("")
+
+    def new_ledger(self) -> str:
+        """The URL of a migrated one, without the time that migrating takes: a copy of the first."""
+        if self._template is None:
+            url = self.new_database()
+            migrate(url)
+            self._template = sa.make_url(url).database
+        return self._create(f" TEMPLATE {self._template}")
+
+    def _create(self, how: str) -> str:
+        name = f"ledger_{next(self._numbers)}"
+        engine = sa.create_engine(self._first, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}{how}")
+        engine.dispose()
+        return self.url_of(name)
+
+    def url_of(self, database: str) -> str:
+        return self._first.set(database=database).render_as_string(hide_password=False)
+
+
+@contextmanager
+def started_server() -> Iterator[Server]:
+    """Gone when the tests are."""
+    installed = installed_postgresql()
+    with passable_folder() as folder, PostgreSql(folder, installed, options=("-c", "fsync=off")) as running:
+        yield Server(sa.make_url(running.url()))
+
+
+def installed_postgresql() -> Installed:
+    try:
+        return find_postgresql(os.environ)
+    except ToolMissing as missing:
+        skip_without(missing.what, missing.remedy)
+
+
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """One with a short path, into which another user may go: pytest's are neither."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder) / "data"

@@ -1,0 +1,35 @@
+"""Where no real broker can be had a stand-in serves, loudly, unless only the real one will do."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tallyhouse.local.kafka_jars import ToolMissing
+from tests.backing_services.kafka import best_broker
+
+NOTHING_INSTALLED = {"PATH": ""}
+
+
+def test_a_stand_in_serves_and_says_that_it_is_one(tmp_path: Path) -> None:
+    """Without Java, messages go to librdkafka's mock; one line says so, and what it cannot serve."""
+    told: list[str] = []
+
+    async def send(bootstrap: str) -> int:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+            return int((await producer.send_and_wait("any", b"message", partition=0)).offset)
+
+    with best_broker(tmp_path, NOTHING_INSTALLED, told.append, docker=False, only_real=False) as shared:
+        assert asyncio.run(send(shared.bootstrap)) == 0
+        assert isinstance(shared.missing, ToolMissing)
+    [line] = told
+    assert "NOT the real one" in line
+    assert "Java is missing" in line
+
+
+def test_a_stand_in_will_not_do_everywhere(tmp_path: Path) -> None:
+    """Where tests must not be skipped, a missing Java is an error."""
+    choice = best_broker(tmp_path, NOTHING_INSTALLED, print, docker=False, only_real=True)
+    with pytest.raises(ToolMissing, match="Java"), choice:
+        pass

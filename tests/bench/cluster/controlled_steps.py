@@ -1,0 +1,86 @@
+"""Steps of a partition that the bench drives: held back until told to go, and such that only take and acknowledge."""
+
+import asyncio
+import time
+
+from schemas.frame import Frame
+from stream_processors.backends.log.buffered import BufferedFrames
+from stream_processors.backends.log.frame_buffer import HandedFrame
+from stream_processors.flushing.partition import Partition, Position, fit_for_one_flush
+from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.flushing.retry import Attempts
+from tests.bench.figures import TotalsDiffer
+
+_POLICY = FlushPolicy()
+
+
+class CountedFrames(BufferedFrames):
+    """Knows how many frames the stream has brought."""
+
+    handed = 0
+
+    def push(self, handed: HandedFrame) -> None:
+        self.handed += 1
+        super().push(handed)
+
+
+class Taken:
+    """Takes what a flush would take, and acknowledges it at once; every frame exactly once, in order."""
+
+    def __init__(self, number: int, frames: BufferedFrames) -> None:
+        self.number = number
+        self.position = Position(number=0, offset=0, version=0)
+        self.attempts = Attempts(time.perf_counter)
+        self.frame_bytes = 0
+        self._frames = frames
+
+    async def step(self) -> int:
+        position = self.position
+        waiting = await self._frames.read(self.number, position.offset, max_bytes=_POLICY.max_bytes)
+        taken = fit_for_one_flush(waiting, _POLICY.max_raw_bytes)
+        for offset, frame in enumerate(taken, position.offset):
+            self._take(frame, offset)
+        if taken:
+            await self._frames.acknowledge(self.number, taken[-1].offset)
+        offset = position.offset + len(taken)
+        self.position = Position(number=position.number + 1, offset=offset, version=0)
+        return len(taken)
+
+    def _take(self, frame: Frame, offset: int) -> None:
+        if frame.offset != offset:
+            raise TotalsDiffer(f"partition {self.number}: frame {frame.offset} came where {offset} was due")
+        self.frame_bytes += len(frame.payload)
+
+
+class HeldBack:
+    """Steps that begin when the gate opens; knows when the last of them ended.
+
+    A boot is a step of its own: one that flushes as well would find nothing handed over yet, and read the log itself.
+    """
+
+    def __init__(self, steps: Taken | Partition, gate: asyncio.Event) -> None:
+        self.steps = steps
+        self.ended = 0.0
+        self._gate = gate
+
+    @property
+    def number(self) -> int:
+        return self.steps.number
+
+    @property
+    def position(self) -> Position | None:
+        return self.steps.position
+
+    @property
+    def attempts(self) -> Attempts:
+        return self.steps.attempts
+
+    async def step(self) -> int:
+        if isinstance(self.steps, Partition) and self.position is None:
+            await self.steps.boot()
+            return 0
+        await self._gate.wait()
+        frames = await self.steps.step()
+        if frames:
+            self.ended = time.monotonic()
+        return frames

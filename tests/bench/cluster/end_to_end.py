@@ -1,0 +1,106 @@
+"""The cluster as a user runs it: from a post to the usage that can be asked for, and what each stage spends on it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests import load_generator
+from tests.bench import engine_alone
+from tests.bench.cluster.pipeline import Pipeline, Size, Tell, pipeline
+from tests.bench.cluster.resource_usage import Spent, machine_seconds, since, watched
+from tests.bench.end_to_end import stages
+from tests.bench.figures import Figure
+from tests.bench.visibility_latency import VISIBLE, wait_for_probes
+
+_WARM_SECONDS = 3
+_ALL_IT_TAKES = ("--events=90000000", "--patience=600")
+
+
+def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure]:
+    """One cluster for all of it, warmed up first; and what the engine does alone on this machine, just before."""
+    tell("the same events into the engine alone")
+    alone = engine_alone.measure(folder, int(seconds) * engine_alone.EVENTS_A_SECOND)
+    with pipeline(folder, size, tell) as running:
+        tell("warming up")
+        load_generator.load(running.url, seconds=_WARM_SECONDS, events=90_000_000)
+        tell(f"all the load it takes, for {seconds:.0f} s")
+        told, costs = _loaded(running, seconds)
+        rate = told["counted_per_second"]
+        tell(f"{rate:,.0f} events/s; half of it, for {seconds:.0f} s")
+        probes = wait_for_probes(running.url, seconds, rate / 2)
+        flushes = [stages(httpx.get(f"{url}/metrics").text) for url in running.workers]
+        kept = running.kept()
+    return [
+        Figure(
+            name="cluster, POST to queryable, sustained",
+            value=rate,
+            unit="events/s",
+            target=80_000,
+            moonshot=250_000,
+            details=told | {"processes": {stage: len(pids) for stage, pids in running.pids.items()}},
+        ),
+        Figure(
+            name="ratio to the engine alone, same NDJSON",
+            value=rate / alone,
+            unit="",
+            details={"engine_events_per_second": alone},
+        ),
+        Figure(
+            name=f"cluster, {VISIBLE}",
+            value=probes.p99,
+            unit="s",
+            target=3.0,
+            less_is_better=True,
+            details=probes.details() | {"flushes": flushes},
+        ),
+        *_cost_figures(costs, told["acked"]),
+        *_kept_figures(kept),
+    ]
+
+
+def _loaded(running: Pipeline, seconds: float) -> tuple[dict[str, Any], dict[str, Spent]]:
+    """What the generator proved, and what each stage spent until then."""
+    before, all_before = running.spent(), machine_seconds()
+    load = load_generator.start(running.url, f"--seconds={seconds}", *_ALL_IT_TAKES)
+    of_load = watched(load)
+    costs = since(before, running.spent()) | {"generator": of_load}
+    accounted = sum(cost.seconds for cost in costs.values())
+    # Kernel threads that write pages back are nobody's; on a machine that is not quiet, other programs are in here too.
+    costs["all else here"] = Spent(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
+    return load_generator.finish(load), costs
+
+
+def _cost_figures(costs: Mapping[str, Spent], events: int) -> list[Figure]:
+    """Per event sent, repeats included."""
+    total = sum(cost.seconds for cost in costs.values())
+    return [
+        Figure(
+            name=f"processor time: {stage}",
+            value=cost.seconds / events * 1e6,
+            unit="µs/event",
+            less_is_better=True,
+            details={"seconds": cost.seconds, "share": cost.seconds / total, "peak_memory": cost.peak_memory},
+        )
+        for stage, cost in costs.items()
+    ] + [
+        Figure(name=f"peak resident memory: {stage}", value=cost.peak_memory / 1e6, unit="MB", less_is_better=True)
+        for stage, cost in costs.items()
+        if cost.peak_memory
+    ]
+
+
+def _kept_figures(kept: Mapping[str, int]) -> list[Figure]:
+    """Merges are still to come: what is kept in the end is less."""
+    return [
+        Figure(
+            name=f"kept on disk: {what}",
+            value=size / kept["rows"],
+            unit="bytes/event",
+            less_is_better=True,
+            details={"bytes": size, "events": kept["rows"]},
+        )
+        for what, size in kept.items()
+        if what != "rows"
+    ]

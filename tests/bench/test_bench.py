@@ -1,0 +1,70 @@
+"""The bench's own arithmetic; its runs are for `make bench` and `make bench-cluster`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.cluster.__main__ import main
+from tests.bench.cluster.resource_usage import Spent, since, spent, watched
+from tests.bench.end_to_end import stages
+from tests.bench.figures import Figure, documents
+
+_BURN = """
+import sys, time
+while time.process_time() < 0.3:
+    pass
+print("burnt", flush=True)
+sys.stdin.read()
+"""
+_PARENT = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {_BURN!r}]).returncode)"
+
+
+def test_a_figure_knows_whether_it_is_good() -> None:
+    """More is better for rates, less for latencies and memory."""
+    assert Figure(name="rate", value=2, unit="/s", target=1).reached
+    assert not Figure(name="memory", value=2, unit="GB", target=1, less_is_better=True).reached
+    assert "MISSED (≤ 1)" in Figure(name="memory", value=2, unit="GB", target=1, less_is_better=True).line()
+
+
+def test_a_figure_may_have_no_target() -> None:
+    """Then it is neither reached nor missed."""
+    figure = Figure(name="gateway", value=2, unit="µs/event")
+    assert figure.line().split() == ["gateway", "2", "µs/event"]
+    assert documents([figure])[0]["reached"] is None
+
+
+def test_stages_are_read_from_the_metrics() -> None:
+    """Whatever has a sum of seconds."""
+    text = 'tallyhouse_flush_seconds_sum{stage="plan"} 1.5\ntallyhouse_flush_seconds_count{stage="plan"} 3.0\n'
+    assert stages(text) == {'flush_seconds_sum{stage="plan"}': 1.5}
+
+
+def test_what_children_spend_counts_while_they_run_and_afterwards() -> None:
+    """A process that only waits for another one has spent what that one has."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "burnt\n"
+        before = {"both": spent([process.pid])}
+        process.stdin.close()
+        after = watched(process)
+    assert before["both"].seconds >= 0.3
+    assert after.seconds >= before["both"].seconds
+    assert since(before, {"both": after})["both"].seconds == after.seconds - before["both"].seconds
+
+
+def test_memory_is_the_most_there_ever_was() -> None:
+    """It is not a difference."""
+    before, after = Spent(seconds=1, peak_memory=5), Spent(seconds=3, peak_memory=7)
+    assert since({"store": before}, {"store": after}) == {"store": Spent(seconds=2, peak_memory=7)}
+
+
+def test_the_clusters_bench_names_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that does not exist is refused, and the others are told."""
+    with pytest.raises(SystemExit):
+        main(["--output", str(tmp_path / "figures.json"), "--only", "nothing"])
+    assert "whole" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""The cluster that is struck: a broker, a store, two gateways and two workers of its own, each a process."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import SystemRandom
+from typing import NamedTuple
+
+from stream_processors.backends.sql.clickhouse_http import HttpServer
+from stream_processors.backends.sql.client import SqlClient
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from tallyhouse.local.kafka_broker import KafkaBroker
+from tallyhouse.local.kafka_jars import Runtime
+from tests.backing_services.store_process import StoreProcess
+from tests.tallyhouse.cluster.installation import Installation, Program
+
+TWO = 2
+
+# A line of its own each; searched for as text, for the last line may be half written.
+_TOLD = re.compile(
+    r'"partitions": \[(?P<numbers>[\d, ]*)\], "event": "partitions (?P<what>assigned|revoked)"|"event": "ready"'
+)
+
+SETTINGS = {
+    # Whoever is started while the broker or the store is down waits for it, as an operator's supervisor would have it.
+    "CONNECT_TIMEOUT": "60s",
+    "PARTITIONS": "4",
+}
+
+
+class UnderFire(NamedTuple):
+    """All of it runs when it is given out."""
+
+    gateways: Sequence[Program]
+    workers: Sequence[Program]
+    broker: KafkaBroker
+    store: StoreProcess
+    database: str
+
+    @contextmanager
+    def opened_store(self) -> Iterator[SqlClient]:
+        """The usage store, asked over ClickHouse's HTTP interface."""
+        with HttpServer(self.store.address, 1, EngineLimits()) as server:
+            yield server.database(self.database)
+
+
+@contextmanager
+def cluster_under_fire(folder: Path, runtime: Runtime) -> Iterator[UnderFire]:
+    """Started as an operator would; nothing of it is left running."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(KafkaBroker(folder / "kafka", runtime, SystemRandom()))
+        store = stack.enter_context(StoreProcess(folder / "store"))
+        url = f"http://{store.address.host}:{store.address.port}"
+        ledger = f"sqlite:///{folder / 'ledger.sqlite'}"
+        installation = Installation(folder, broker.bootstrap, "chaos", url, ledger)
+        installation.settings |= SETTINGS
+        installation.prepare()
+        gateways = [stack.enter_context(installation.gateway()) for _ in range(TWO)]
+        workers = [stack.enter_context(installation.worker()) for _ in range(TWO)]
+        yield UnderFire(gateways, workers, broker, store, installation.settings["CLICKHOUSE_DATABASE"])
+
+
+def partitions_of(worker: Program) -> frozenset[int]:
+    """What it counts, by its own word; one that was started since it last spoke counts nothing."""
+    owned: frozenset[int] = frozenset()
+    for told in _TOLD.finditer(worker.output()):
+        numbers = frozenset(map(int, re.findall(r"\d+", told["numbers"] or "")))
+        owned = owned - numbers if told["what"] == "revoked" else numbers
+    return owned

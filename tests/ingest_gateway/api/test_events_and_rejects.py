@@ -1,0 +1,216 @@
+"""Raw events, rejects, replays and status over HTTP."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from schemas.account import Mode
+from schemas.event import EventFlag
+from schemas.frame import NewFrame, decode
+from schemas.hashing import as_halves, key_hash, partition_of
+from schemas.ids import AccountId
+from schemas.listing import EventQuery, RejectQuery
+from schemas.tables import replay_key
+from schemas.timestamps import DAY
+from tests.ingest_gateway.conftest import TOKENS, World
+from tests.ingest_gateway.fakes import kept_reject, stored_event
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def kept(world: World, auth: dict[str, str]) -> World:
+    """A meter, and four rejects of our live account: open, replayed, a conflict, and of an archived meter."""
+    await world.client.post("/v1/meters", headers=auth, json=TOKENS)
+    await world.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": "old"})
+    await world.client.delete("/v1/meters/old", headers=auth)
+    ours = world.ours[Mode.LIVE]
+    world.reader.kept = [
+        kept_reject(ours, 1),
+        kept_reject(ours, 2, replayed=True),
+        kept_reject(ours, 3, meter=None),
+        kept_reject(ours, 4, meter="old"),
+        kept_reject(world.theirs[Mode.LIVE], 5),
+    ]
+    return world
+
+
+async def test_events_are_shown_as_posted(world: World, auth: dict[str, str]) -> None:
+    """Properties are the very text that was posted; times are ISO 8601."""
+    world.reader.stored = [stored_event(world.ours[Mode.LIVE])]
+    reply = await world.client.get("/v1/events", headers=auth)
+    assert b'"properties":{"tokens": 1.50,  "b":12345678901234567890}' in reply.content
+    event = reply.json()["events"][0]
+    assert event["arrived_at"] == "2027-01-15T08:00:00Z"
+    assert "counted" not in event
+
+
+async def test_filters_reach_the_reader(world: World, auth: dict[str, str]) -> None:
+    """Each parameter narrows the listing."""
+    query = "idempotency_key=k&event_name=e&customer_id=c&from=1970-01-01T00:00:01Z&to=1970-01-01T00:00:02.5Z"
+    await world.client.get(f"/v1/events?{query}&limit=7&cursor=x", headers=auth)
+    assert world.reader.asked == [
+        EventQuery(
+            account=world.ours[Mode.LIVE],
+            idempotency_key="k",
+            event_name="e",
+            customer_id="c",
+            start=1_000_000,
+            end=2_500_000,
+            limit=7,
+            cursor="x",
+        )
+    ]
+
+
+async def test_one_key_tells_how_it_was_counted(kept: World, auth: dict[str, str]) -> None:
+    """Asked for one idempotency key, every meter on its event name says what it made of the event."""
+    kept.reader.stored = [stored_event(kept.ours[Mode.LIVE])]
+    other = TOKENS | {"code": "other", "event_name": "something.else"}
+    await kept.client.post("/v1/meters", headers=auth, json=other)
+    event = (await kept.client.get("/v1/events?idempotency_key=k1", headers=auth)).json()["events"][0]
+    assert [(counted["meter"], counted["share"], counted["value"]) for counted in event["counted"]] == [
+        ("tokens", "counted", "1.5"),
+        ("old", "counted", "1.5"),
+    ]
+
+
+async def test_rejects_are_listed(kept: World, auth: dict[str, str]) -> None:
+    """With what was wrong; `open` leaves out those tried again."""
+    listed = (await kept.client.get("/v1/rejects", headers=auth)).json()["rejects"]
+    assert [reject["idempotency_key"] for reject in listed] == ["k1", "k2", "k3", "k4"]
+    assert (listed[2]["meter"], listed[0]["code"]) == (None, "VALUE_MISSING")
+    await kept.client.get("/v1/rejects?open=true&code=C&meter=m&limit=3&cursor=x", headers=auth)
+    wanted = RejectQuery(account=kept.ours[Mode.LIVE], code="C", meter="m", open_only=True, limit=3, cursor="x")
+    assert kept.reader.asked[-1] == wanted
+
+
+def rows_of(frames: list[NewFrame]) -> Iterator[dict[str, object]]:
+    for frame in frames:
+        for row in decode(frame.payload).to_pylist():
+            yield row | {"partition": frame.partition}
+
+
+async def test_replay_puts_rejects_into_the_log(kept: World, auth: dict[str, str]) -> None:
+    """Each open value reject becomes one row for its meter, in the partition and under the key of its replay."""
+    reply = await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})
+    reject = kept_reject(kept.ours[Mode.LIVE], 1)
+    assert reply.json()["replay"] == {"replayed": [reject.id], "skipped": [], "more": False}
+    (row,) = rows_of(kept.sink.frames)
+    digest = key_hash(reject.account, replay_key(reject.id))
+    assert (row["key_hash"], row["partition"]) == (digest, int(partition_of(as_halves(digest), 2)[0]))
+    assert (row["flags"], row["replay_of"], row["replay_meter"]) == (EventFlag.REPLAY, reject.id, "tokens")
+    assert (row["account"], row["customer_id"], row["timestamp"]) == (
+        reject.account,
+        reject.customer_id,
+        reject.timestamp,
+    )
+
+
+async def test_what_makes_no_sense_is_skipped_with_a_reason(kept: World, auth: dict[str, str]) -> None:
+    """Conflicts, rejects tried before, archived meters, strangers' rejects and typos are named, not replayed."""
+    ids = [reject.id for reject in kept.reader.kept] + ["rej_nope"]
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"ids": ids})).json()["replay"]
+    assert answer["replayed"] == [ids[0]]
+    reasons = {skip["id"]: skip["reason"] for skip in answer["skipped"]}
+    assert "tried again before" in reasons[ids[1]]
+    assert "new key" in reasons[ids[2]]
+    assert "archived" in reasons[ids[3]]
+    assert reasons[ids[4]] == reasons["rej_nope"] == "there is no such reject"
+
+
+async def test_what_is_older_than_the_window_is_skipped(kept: World, auth: dict[str, str]) -> None:
+    """A first try long ago may be forgotten by now; 35 days after the arrival none can be."""
+    (young, *_) = kept.reader.kept
+    kept.reader.kept = [
+        replace(young, id="rej_young", arrival=kept.clock() - 35 * DAY),
+        replace(young, id="rej_old", arrival=kept.clock() - 35 * DAY - 1),
+    ]
+    body = {"meter": "tokens"}
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json=body)).json()["replay"]
+    assert answer["replayed"] == ["rej_young"]
+    ((old, reason),) = ((skip["id"], skip["reason"]) for skip in answer["skipped"])
+    assert old == "rej_old"
+    assert "35 days" in reason
+    assert "new key" in reason
+
+
+async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: dict[str, str]) -> None:
+    """Whoever repeats the call while there is more comes to an end, though what cannot be tried again stays open."""
+    (young, *_) = kept.reader.kept
+    kept.reader.kept = [replace(young, id=f"rej_{number}", arrival=0) for number in range(1001)]
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    assert (answer["replayed"], answer["more"], len(answer["skipped"])) == ([], False, 1000)
+    kept.reader.kept.insert(0, young)
+    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    assert (answer["replayed"], answer["more"]) == ([young.id], True)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "ids"),
+        ({"ids": []}, "ids"),
+        ({"ids": "rej_1"}, "ids"),
+        ({"ids": [1]}, "ids[0]"),
+        ({"ids": ["r"] * 1001}, "ids"),
+        ({"ids": ["r"], "meter": "tokens"}, "ids"),
+        ({"meter": 5}, "meter"),
+        ({"code": ""}, "code"),
+        ({"metre": "tokens"}, "metre"),
+    ],
+)
+async def test_replay_wants_to_know_which(kept: World, auth: dict[str, str], body: object, field: str) -> None:
+    """A request that does not clearly say which rejects it means replays none."""
+    reply = await kept.client.post("/v1/rejects/replay", headers=auth, json=body)
+    details = reply.json()["error"]["details"]
+    told = details[0] if isinstance(details, list) else details
+    assert (reply.status_code, told["field"]) == (400, field)
+    assert kept.sink.frames == []
+
+
+async def test_a_repeated_replay_is_answered_as_before(kept: World, auth: dict[str, str]) -> None:
+    """And puts nothing into the log again, even where it would find other rejects by now."""
+    headers = auth | {"idempotency-key": "k1"}
+    first = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    kept.reader.kept.append(kept_reject(kept.ours[Mode.LIVE], 77))
+    frames = len(kept.sink.frames)
+    again = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    assert again.json()["replay"] == first.json()["replay"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len(kept.sink.frames) == frames
+    other = await kept.client.post("/v1/rejects/replay", headers=headers, json={"code": "VALUE_MISSING"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_status_tells_lag_and_rejects(kept: World, auth: dict[str, str]) -> None:
+    """Lag of the partitions, the account's own open rejects, and the watermark."""
+    status = (await kept.client.get("/v1/status", headers=auth)).json()["status"]
+    assert (status["lag_frames"], status["lag_seconds"], status["watermark"]) == (2, 1.5, {"0": 9})
+    assert status["open_rejects"] == {"count": 3, "more": False}
+    assert status["partitions"][0]["state"] == "running"
+    assert status["backfills"] == "stopped: a frame cannot be read"
+
+
+async def test_status_tells_the_rate(world: World, auth: dict[str, str]) -> None:
+    """Events per second of the last ten whole seconds, of the asking account alone."""
+    event = {
+        "event_name": "e",
+        "idempotency_key": "k",
+        "customer_id": "c",
+        "timestamp": "2026-11-20T10:30:00Z",
+    }
+    for _ in range(5):
+        assert (await world.client.post("/v1/events/ingest", headers=auth, json=event)).status_code == 200
+    world.clock.now += 10_000_000
+    assert await _accepted_rate(world, world.ours[Mode.LIVE]) == 0.5
+    assert await _accepted_rate(world, world.ours[Mode.TEST]) == 0
+    world.clock.now += 20_000_000
+    assert await _accepted_rate(world, world.ours[Mode.LIVE]) == 0
+
+
+async def _accepted_rate(world: World, account: AccountId) -> float:
+    status = (await world.client.get("/v1/status", headers=await world.key(account))).json()["status"]
+    rate: float = status["rates"]["accepted"]
+    return rate

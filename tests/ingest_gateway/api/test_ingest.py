@@ -1,0 +1,285 @@
+"""Posting events, from the bytes on the wire to frames in the log and verdicts in the reply."""
+
+import gzip
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import zstandard
+
+from ingest_gateway.api.app import Policy
+from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.recent_keys import RecentKeys
+from schemas.account import Scope
+from schemas.errors import Overloaded
+from schemas.event import RejectCode, Rejection
+from schemas.frame import decode
+from schemas.hashing import BodyHashes, KeyHashes
+from schemas.metrics import NoMetrics
+from schemas.timestamps import DAY, to_iso, to_micros
+from tests.ingest_gateway.conftest import World
+from tests.ingest_gateway.fakes import NOW
+from tests.published_requests import QUICKSTART
+
+pytestmark = pytest.mark.anyio
+
+INGEST = "/v1/events/ingest"
+
+
+class NothingKnown:
+    """No key was ever counted."""
+
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+        return {}
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Nor ever will be."""
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """The app with a real intake."""
+    recent = RecentKeys(1024, 35 * DAY)
+    policy = IntakePolicy(partitions=2)
+    async with (
+        Intake(world.sink, NothingKnown(), recent, world.clock, policy, NoMetrics()) as intake,
+        world.serve(ports={"intake": intake}) as client,
+    ):
+        yield client
+
+
+def event(key: str = "k1", **changes: Any) -> dict[str, Any]:
+    return {
+        "event_name": "api.request",
+        "idempotency_key": key,
+        "customer_id": "c1",
+        "timestamp": to_iso(NOW),
+        "properties": {"tokens": 150},
+    } | changes
+
+
+def stored(world: World) -> list[dict[str, Any]]:
+    return [row for frame in world.sink.frames for row in decode(frame.payload).to_pylist()]
+
+
+async def test_the_quickstart_verbatim(world: World, client: httpx.AsyncClient) -> None:
+    """The documented first request, timestamp of 2024 and all, is accepted from a key with the backfill scope."""
+    headers = await world.key(None, Scope.ADMIN, Scope.BACKFILL) | {"content-type": "application/json"}
+    reply = await client.post(INGEST, headers=headers, content=QUICKSTART)
+    assert reply.status_code == 200
+    assert reply.json() == {
+        "success": True,
+        "accepted": 1,
+        "duplicates": 0,
+        "rejected": [],
+        "request_id": reply.headers["x-request-id"],
+    }
+    (row,) = stored(world)
+    assert (row["request_id"], row["timestamp"]) == (
+        reply.headers["x-request-id"],
+        to_micros(datetime(2024, 1, 15, 10, 30, tzinfo=UTC)),
+    )
+
+
+async def test_without_backfill_old_events_are_refused(world: World, client: httpx.AsyncClient) -> None:
+    """The same request from an ordinary key is refused with the reason."""
+    reply = await client.post(INGEST, headers=await world.key(None, Scope.ADMIN), content=QUICKSTART)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"]) == (400, "VALIDATION_ERROR")
+    assert [(bad["index"], bad["code"], bad["field"]) for bad in error["details"]] == [
+        (0, "TIMESTAMP_TOO_OLD", "timestamp")
+    ]
+
+
+async def test_a_batch_tells_each_verdict(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """Accepted and duplicates are counted, the rest listed with index, key, code, field and message."""
+    events = [event("a"), event("b"), event("a"), event("b", customer_id="other"), event("c", event_name="")]
+    reply = (await client.post(INGEST, headers=auth, json={"events": events})).json()
+    assert (reply["success"], reply["accepted"], reply["duplicates"]) == (True, 2, 1)
+    assert [(bad["index"], bad["idempotency_key"], bad["code"]) for bad in reply["rejected"]] == [
+        (3, "b", "IDEMPOTENCY_CONFLICT"),
+        (4, "c", "LENGTH_OUT_OF_RANGE"),
+    ]
+    assert set(reply["rejected"][0]) == {"index", "idempotency_key", "code", "field", "message"}
+    assert {row["idempotency_key"] for row in stored(world)} == {"a", "b"}
+
+
+async def test_the_single_form(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """One bare event: accepted, then known under the same usage id, then in conflict."""
+    first = await client.post(INGEST, headers=auth, json=event())
+    body = first.json()
+    assert body == {
+        "success": True,
+        "status": "accepted",
+        "usage_id": body["usage_id"],
+        "cost": [],
+        "customer_balances": [],
+        "request_id": first.headers["x-request-id"],
+    }
+    again = (await client.post(INGEST, headers=auth, json=event())).json()
+    assert (again["status"], again["usage_id"]) == ("duplicate", body["usage_id"])
+    other = await client.post(INGEST, headers=auth, json=event(customer_id="c2"))
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    invalid = await client.post(INGEST, headers=auth, json=event(timestamp="today"))
+    assert (invalid.status_code, invalid.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert invalid.json()["error"]["details"][0]["field"] == "timestamp"
+
+
+async def test_all_bad_is_400(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """When no event can be accepted the list stands under the error's details, and nothing is stored."""
+    reply = await client.post(INGEST, headers=auth, json={"events": [event(event_name=5), event(customer_id="")]})
+    assert reply.status_code == 400
+    assert [bad["index"] for bad in reply.json()["error"]["details"]] == [0, 1]
+    assert stored(world) == []
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "[1", '{"events": []}', '{"events": 5}', "null", '{"a": 1}', "\x00"])
+async def test_a_body_that_is_none_is_400(auth: dict[str, str], client: httpx.AsyncClient, body: str) -> None:
+    """What is no body of events is refused in the envelope."""
+    reply = await client.post(INGEST, headers=auth, content=body)
+    assert (reply.status_code, reply.json()["success"]) == (400, False)
+
+
+async def test_strict_stores_all_or_nothing(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """One bad event, or one conflict, and nothing of a strict request is stored; the list names the bad ones."""
+    await client.post(INGEST, headers=auth, json=event("known"))
+    before = len(stored(world))
+    for bad in (event("x", event_name=""), event("known", customer_id="other")):
+        body = {"events": [event("known"), event("fresh"), bad]}
+        reply = await client.post(f"{INGEST}?strict=true", headers=auth, json=body)
+        assert reply.status_code == 400
+        assert [each["index"] for each in reply.json()["error"]["details"]] == [2]
+        assert len(stored(world)) == before
+    reply = await client.post(f"{INGEST}?strict=true", headers=auth, json={"events": [event("fresh")]})
+    assert reply.json()["accepted"] == 1
+
+
+async def test_query_parameters_are_known_ones(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """A misspelt `strict` must not store half a batch."""
+    reply = await client.post(f"{INGEST}?strickt=true", headers=auth, json=event())
+    assert "did you mean strict?" in reply.json()["error"]["message"]
+    assert (await client.post(f"{INGEST}?strict=yes", headers=auth, json=event())).status_code == 400
+
+
+async def test_ndjson(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """One event per line, each with its own verdict."""
+    lines = "\n".join([json.dumps(event("a")), "{broken", json.dumps(event("b")), ""])
+    reply = await client.post(INGEST, headers=auth | {"content-type": "application/x-ndjson"}, content=lines)
+    assert reply.json()["accepted"] == 2
+    assert [bad["index"] for bad in reply.json()["rejected"]] == [1]
+
+
+def cloud_event(key: str = "ce1", **changes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": key,
+        "source": "test",
+        "type": "api.request",
+        "subject": "c1",
+        "time": to_iso(NOW),
+        "data": {"tokens": 1},
+    } | changes
+
+
+@pytest.mark.parametrize("media_type", ["application/cloudevents+json", "application/json"])
+async def test_openmeter_clients_get_204(
+    world: World, auth: dict[str, str], client: httpx.AsyncClient, media_type: str
+) -> None:
+    """One CloudEvent at their path is answered with nothing, the second time too."""
+    headers = auth | {"content-type": media_type}
+    for _ in range(2):
+        reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(cloud_event()))
+        assert (reply.status_code, reply.content) == (204, b"")
+        assert "content-type" not in reply.headers
+    assert [row["customer_id"] for row in stored(world)] == ["c1"]
+
+
+async def test_openmeter_batches_are_all_or_nothing(
+    world: World, auth: dict[str, str], client: httpx.AsyncClient
+) -> None:
+    """A batch with a bad event is refused whole, for 204 could not tell which one it was."""
+    headers = auth | {"content-type": "application/cloudevents-batch+json"}
+    bad = [cloud_event("a"), cloud_event("b", subject="")]
+    reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(bad))
+    assert (reply.status_code, reply.json()["error"]["details"][0]["index"]) == (400, 1)
+    assert stored(world) == []
+    good = json.dumps([cloud_event("a"), cloud_event("b")])
+    assert (await client.post("/api/v1/events", headers=headers, content=good)).status_code == 204
+    told = await client.post(INGEST, headers=headers, content=good)
+    assert told.json()["duplicates"] == 2
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_compressed_bodies(auth: dict[str, str], client: httpx.AsyncClient, encoding: str) -> None:
+    """gzip and zstd are opened; a bomb and a broken one are refused."""
+    compress = gzip.compress if encoding == "gzip" else zstandard.ZstdCompressor().compress
+    headers = auth | {"content-encoding": encoding}
+    good = compress(json.dumps({"events": [event()]}).encode())
+    assert (await client.post(INGEST, headers=headers, content=good)).json()["accepted"] == 1
+    bomb = compress(b" " * 20_000_000)
+    assert (await client.post(INGEST, headers=headers, content=bomb)).status_code == 413
+    assert (await client.post(INGEST, headers=headers, content=good[:-9])).status_code == 400
+
+
+async def test_unknown_encodings_are_refused(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """An encoding nobody can open names those that can be."""
+    reply = await client.post(INGEST, headers=auth | {"content-encoding": "br"}, content=b"x")
+    assert reply.status_code == 400
+    assert "gzip" in reply.json()["error"]["message"]
+
+
+async def test_ten_megabytes_is_the_limit(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """A larger body is refused by what it announces, and by what arrives where it announces nothing."""
+    announced = await client.post(INGEST, headers=auth, content=b" " * 10_000_001)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 1_000_000
+
+    arriving = await client.post(INGEST, headers=auth, content=pieces())
+    for reply in (announced, arriving):
+        assert (reply.status_code, reply.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+        assert reply.headers["connection"] == "close"
+
+
+async def test_back_pressure_is_503(world: World, auth: dict[str, str]) -> None:
+    """When the log cannot keep up, or memory is full, callers are told when to come again."""
+    world.intake.answer = Overloaded("the log is full", retry_after=7)
+    reply = await world.client.post(INGEST, headers=auth, json=event())
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "7")
+    assert reply.json()["error"]["code"] == "UNAVAILABLE"
+    full = Budget(10, NoMetrics())
+    full.reserve(10)
+    async with world.serve(ports={"budget": full}) as client:
+        reply = await client.post(INGEST, headers=auth, json=event())
+    assert (reply.status_code, reply.headers["connection"]) == (503, "close")
+
+
+async def test_what_was_held_is_given_back(world: World, auth: dict[str, str]) -> None:
+    """After any ending, good or bad, a request holds nothing of the budget any more."""
+    budget = Budget(10**6, NoMetrics())
+    conflict = Rejection(index=0, idempotency_key="k", code=RejectCode.CONFLICT, field=None, message="m")
+    endings = [
+        None,
+        Overloaded("full"),
+        RuntimeError("oops"),
+        Outcome(accepted=0, duplicates=0, rejections=(conflict,)),
+    ]
+    async with world.serve(ports={"budget": budget}) as client:
+        for ending in endings:
+            world.intake.answer = ending
+            await client.post(INGEST, headers=auth, json=event())
+            await client.post(INGEST, headers=auth, content=b"broken")
+    assert budget._held == 0
+
+
+async def test_a_smaller_limit_is_kept_too(world: World, auth: dict[str, str]) -> None:
+    """The limit is the operator's to set."""
+    async with world.serve(policy=Policy(partitions=2, body_bytes=100)) as client:
+        assert (await client.post(INGEST, headers=auth, content=b"x" * 101)).status_code == 413

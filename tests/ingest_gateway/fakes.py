@@ -1,0 +1,142 @@
+"""Readers and a log end that hold what a test puts into them, kept apart by account as the real ones do."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.ingest.outcome import Outcome
+from schemas.flush import PartitionStatus, Watermark
+from schemas.frame import NewFrame
+from schemas.ids import AccountId
+from schemas.listing import Counted, EventQuery, Page, Place, Reject, RejectQuery, Share, StoredEvent
+from schemas.meter import Meter
+from schemas.timestamps import MINUTE
+from schemas.usage import Backfill, UsageAnswer, UsageQuery, UsageRow
+
+NOW = 1_800_000_000_000_000
+
+
+class FakeReader:
+    """Usage, events and rejects by account; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.values: dict[AccountId, dict[str, Decimal]] = {}
+        self.stored: list[StoredEvent] = []
+        self.kept: list[Reject] = []
+        self.asked: list[UsageQuery | EventQuery | RejectQuery] = []
+
+    async def usage(self, query: UsageQuery) -> UsageAnswer:
+        self.asked.append(query)
+        rows = tuple(
+            UsageRow(
+                meter=query.meter.code,
+                customer_id=customer,
+                window_start=query.start,
+                window_end=query.end,
+                group=dict.fromkeys(query.group_by),
+                value=value,
+            )
+            for customer, value in self.values.get(query.account, {}).items()
+            if not query.customers or customer in query.customers
+        )
+        more = "more" if len(rows) > query.limit else None
+        return UsageAnswer(rows=rows[: query.limit], watermark=Watermark(flushes={1: 7, 0: 9}), next_cursor=more)
+
+    async def backfill(self, meter: Meter) -> Backfill:
+        return Backfill(done=False, chunks_done=meter.version, chunks_total=None)
+
+    async def watermark(self) -> Watermark:
+        return Watermark(flushes={0: 9})
+
+    async def events(self, query: EventQuery) -> Page:
+        self.asked.append(query)
+        found = [event for event in self.stored if event.account == query.account]
+        return Page(items=tuple(found[: query.limit]), next_cursor="more" if len(found) > query.limit else None)
+
+    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[Counted]:
+        return [Counted(meter=meter.code, share=Share.COUNTED, value=Decimal("1.50")) for meter in meters]
+
+    async def rejects(self, query: RejectQuery) -> Page:
+        self.asked.append(query)
+        found = [
+            reject
+            for reject in self.kept
+            if reject.account == query.account
+            and (not query.ids or reject.id in query.ids)
+            and (query.meter is None or reject.meter == query.meter)
+            and (query.code is None or reject.code == query.code)
+            and not (query.open_only and reject.replayed)
+        ]
+        return Page(items=tuple(found[: query.limit]), next_cursor="more" if len(found) > query.limit else None)
+
+    async def backfills(self) -> str:
+        return "stopped: a frame cannot be read"
+
+    async def partitions(self) -> Sequence[PartitionStatus]:
+        return [
+            PartitionStatus(
+                partition=0, flush=9, next_offset=4, end_offset=6, lag_frames=2, lag_seconds=1.5, state="running"
+            )
+        ]
+
+
+class FakeIntake:
+    """Accepts everything that broke no rule, and remembers it; or does what it is told to do instead."""
+
+    def __init__(self) -> None:
+        self.posted: list[Posted] = []
+        self.answer: Outcome | Exception | None = None
+
+    async def submit(self, posted: Posted) -> Outcome:
+        self.posted.append(posted)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        held_back = len(posted.good) if posted.strict and posted.rejections else 0
+        accepted = len(posted.good) - held_back
+        return Outcome(accepted=accepted, duplicates=0, rejections=posted.rejections, held_back=held_back)
+
+
+class FakeSink:
+    """A log end that keeps what was appended."""
+
+    def __init__(self) -> None:
+        self.frames: list[NewFrame] = []
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        self.frames += frames
+
+
+def stored_event(account: AccountId, key: str = "k1") -> StoredEvent:
+    return StoredEvent(
+        account=account,
+        event_name="api.request",
+        idempotency_key=key,
+        customer_id=f"customer of {account}",
+        timestamp=NOW - MINUTE,
+        properties='{"tokens": 1.50,  "b":12345678901234567890}',
+        arrival=NOW,
+        request_id="req_1",
+        backfill=False,
+        place=Place(partition=0, number=0, offset=0, place=0),
+    )
+
+
+def kept_reject(account: AccountId, number: int, *, meter: str | None = "tokens", replayed: bool = False) -> Reject:
+    return Reject(
+        id=f"rej_0_0_0_{number}_{meter or ''}",
+        account=account,
+        meter=meter,
+        code="VALUE_MISSING" if meter else "IDEMPOTENCY_CONFLICT",
+        message="no $.tokens",
+        event_name="api.request",
+        idempotency_key=f"k{number}",
+        customer_id=f"customer of {account}",
+        timestamp=NOW - MINUTE,
+        properties="{}",
+        arrival=NOW,
+        request_id="req_1",
+        replay_of=None,
+        replayed=replayed,
+    )

@@ -1,0 +1,86 @@
+"""What stands inside the gateway in the intake's tests: a log and known keys that can be stalled and broken."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from ingest_gateway.ingest.intake import Intake
+from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.recent_keys import RecentKeys
+from ingest_gateway.ports import KnownKeys
+from schemas.errors import StoreFailed
+from schemas.frame import NewFrame, decode
+from schemas.hashing import BodyHashes, KeyHashes, as_digests
+from schemas.metrics import Metrics, NoMetrics
+from schemas.timestamps import DAY, MINUTE, to_micros
+from tests.clock import NOON
+
+PARTITIONS = 4
+WINDOW = 35 * DAY + 5 * MINUTE
+
+
+class TestLog:
+    """Keeps frames; fails when told to; waits at the gate."""
+
+    __test__ = False
+
+    def __init__(self, fails: Callable[[int], bool] = lambda _: False) -> None:
+        self.frames: list[NewFrame] = []
+        self.appends = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reached = asyncio.Event()
+        self._fails = fails
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        number = self.appends
+        self.appends += 1
+        self.reached.set()
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        if self._fails(number):
+            raise StoreFailed("the disk is full")
+        self.frames.extend(frames)
+
+    def rows(self) -> list[dict[str, object]]:
+        """Every stored event, in order of the frames."""
+        return [row for frame in self.frames for row in decode(frame.payload).to_pylist()]
+
+
+class TestKeys:
+    """Known keys that answer, fail, or never answer."""
+
+    __test__ = False
+
+    def __init__(self, known: Mapping[bytes, int], error: Exception | None = None, silent: bool = False) -> None:
+        self._known = known
+        self._error = error
+        self._silent = silent
+
+    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+        if self._silent:
+            await asyncio.Event().wait()  # for ever
+        if self._error is not None:
+            raise self._error
+        return {key: self._known[key] for key in as_digests(keys) if key in self._known}
+
+    def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
+        """Known is only what was known at first."""
+
+
+def intake_over(
+    log: TestLog,
+    keys: KnownKeys | None = None,
+    policy: IntakePolicy | None = None,
+    clock: Callable[[], int] = lambda: to_micros(NOON),
+    metrics: Metrics | None = None,
+    capacity: int = 2**12,
+) -> Intake:
+    return Intake(
+        log,
+        keys or TestKeys({}),
+        RecentKeys(capacity, WINDOW),
+        clock,
+        policy or IntakePolicy(partitions=PARTITIONS, ages=Ages()),
+        metrics or NoMetrics(),
+    )

@@ -1,0 +1,133 @@
+"""Long work lets others by: pieces, and what goes between two of them."""
+
+import asyncio
+
+import pytest
+
+from ingest_gateway.ingest.cooperative import OneByOne, give_way
+from ingest_gateway.ingest.parse import parse_body
+from ingest_gateway.ingest.pieces import Pieces, at_once
+from schemas.errors import Invalid
+from tests.ingest_gateway.ingest.doubles import TestLog, intake_over
+from tests.ingest_gateway.ingest.examples import ACCOUNT, JSON, batch, event, post, raw_batch, raw_event
+
+pytestmark = pytest.mark.anyio
+
+
+def told(said: list[str]) -> Pieces[str]:
+    """Three pieces and an answer."""
+    for piece in ("first", "second", "third"):
+        said.append(piece)
+        yield
+    return "answer"
+
+
+def broken() -> Pieces[str]:
+    yield
+    raise Invalid("no")
+
+
+def test_at_once() -> None:
+    """All pieces, and what goes wrong in any."""
+    said: list[str] = []
+    assert at_once(told(said)) == "answer"
+    assert said == ["first", "second", "third"]
+    with pytest.raises(Invalid):
+        at_once(broken())
+
+
+class Clock:
+    """Stands still unless told how long something took."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asking(said: list[str], clock: Clock, seconds: float) -> Pieces[str]:
+    """Two pieces that take so long. During the first someone comes who has three more turns to go."""
+    loop = asyncio.get_running_loop()
+
+    async def answered(result: asyncio.Future[str]) -> None:
+        said.append(await result)
+
+    def asked() -> None:
+        result: asyncio.Future[str] = loop.create_future()
+        tasks.append(loop.create_task(answered(result)))
+        loop.call_soon(result.set_result, "another's answer")
+
+    tasks: list[asyncio.Task[None]] = []
+    said.append("first")
+    loop.call_soon(asked)
+    clock.now += seconds
+    yield
+    said.append("second")
+    return "answer"
+
+
+async def test_who_becomes_ready_during_a_piece_goes_before_the_next() -> None:
+    """Even if it takes a thread's result, a task begun for it and a task that waits for that: a turn for each."""
+    clock = Clock()
+    said: list[str] = []
+    assert await OneByOne(clock).do(asking(said, clock, 0.001)) == "answer"
+    assert said == ["first", "another's answer", "second"]
+
+
+async def test_short_pieces_do_not_give_way_until_they_are_a_long_one() -> None:
+    """Then the next one does, whosever it is."""
+    clock = Clock()
+    works = OneByOne(clock)
+    said: list[str] = []
+    await works.do(asking(said, clock, 0.0003))
+    assert said == ["first", "second"]
+    said.clear()
+    await works.do(asking(said, clock, 0.0003))
+    assert said == ["first", "another's answer", "another's answer", "second"]
+
+
+async def test_nobody_gives_way_for_ever() -> None:
+    """Others whose every turn is long have one of them."""
+    clock = Clock()
+    turns = 0
+
+    def busy() -> None:
+        nonlocal turns
+        turns += 1
+        clock.now += 0.02
+        loop.call_soon(busy)
+
+    loop = asyncio.get_running_loop()
+    loop.call_soon(busy)
+    await give_way(clock)
+    assert turns == 1
+
+
+async def test_what_goes_wrong_in_a_piece_is_told() -> None:
+    """And keeps nobody from going on."""
+    works = OneByOne()
+    with pytest.raises(Invalid):
+        await works.do(broken())
+    assert await works.do(told([])) == "answer"
+
+
+@pytest.mark.parametrize("form", [JSON, "application/x-ndjson"])
+def test_a_body_is_read_in_pieces(form: str) -> None:
+    """Whatever its form."""
+    events = [raw_event(f"k{number}") for number in range(1_000)]
+    body = raw_batch(*events) if form == JSON else b"\n".join(events)
+    reading = parse_body(body, form, account=ACCOUNT, request_id="r", strict=False, backfill=False)
+    assert sum(1 for _ in reading) >= 2
+
+
+async def test_storing_a_group_lets_others_by() -> None:
+    """Before judging it, before making frames of it, and before answering."""
+    turns = 0
+    async with intake_over(TestLog()) as intake:
+        storing = asyncio.create_task(intake.submit(post(batch(event()))))
+        while not storing.done():
+            await asyncio.sleep(0)
+            turns += 1
+    assert storing.result().accepted == 1
+    assert turns >= 3 * 4

@@ -1,0 +1,178 @@
+"""The forms of a body: which one it is, that all mean the same, and what is wrong with a body as a whole."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_gateway.ingest.batch import NO_TIME, Form
+from schemas.errors import Invalid, Refused
+from schemas.hashing import key_hash
+from tests.ingest_gateway.ingest.examples import (
+    ACCOUNT,
+    JSON,
+    NDJSON,
+    batch,
+    cloudevent,
+    event,
+    post,
+    raw_batch,
+    raw_event,
+    stored_properties,
+    timestamps,
+)
+
+CLOUDEVENT = "application/cloudevents+json; charset=utf-8"
+CLOUDEVENTS = "application/cloudevents-batch+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "form"),
+    [
+        (batch(event()), JSON, Form.BATCH),
+        (batch(event()), "", Form.BATCH),
+        (b"\xef\xbb\xbf \n" + batch(event()), JSON, Form.BATCH),
+        (json.dumps(event(), indent=2).encode(), JSON, Form.SINGLE),
+        (json.dumps(event()).encode() + b"\r\n\r\n", NDJSON, Form.NDJSON),
+        (json.dumps(cloudevent()).encode(), CLOUDEVENT, Form.CLOUDEVENT),
+        (json.dumps(cloudevent()).encode(), JSON, Form.CLOUDEVENT),
+        (json.dumps([cloudevent()]).encode(), CLOUDEVENTS, Form.CLOUDEVENTS),
+        (json.dumps([cloudevent()], indent=1).encode(), JSON, Form.CLOUDEVENTS),
+        (json.dumps([cloudevent(traceparent="00-ab", extra={"a": [1]})]).encode(), JSON, Form.CLOUDEVENTS),
+    ],
+)
+def test_every_form_means_the_same_event(body: bytes, content_type: str, form: Form) -> None:
+    """One event, however it is dressed, has one key hash and one body hash."""
+    posted, plain = post(body, content_type), post(batch(event()))
+    assert (posted.form, posted.events, posted.rejections) == (form, 1, ())
+    assert posted.good.key_hashes == plain.good.key_hashes == key_hash(ACCOUNT, "k1")
+    assert posted.good.body_hashes == plain.good.body_hashes
+    assert timestamps(posted.good) == timestamps(plain.good)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "message"),
+    [
+        (b"", JSON, "empty"),
+        (b"  ", JSON, "empty"),
+        (b"", NDJSON, "no event"),
+        (b'{"events":[]}', JSON, "no event"),
+        (b"[]", JSON, "no event"),
+        (b"17", JSON, "not a JSON object"),
+        (batch(event())[:-1], JSON, "ends at byte"),
+        (batch(event()) + b"]", JSON, "follows its end at byte"),
+        (raw_batch(raw_event())[:-2] + b"}}", JSON, "does not close"),
+        (raw_batch(raw_event(), b""), JSON, "nothing stands before"),
+        (b'{"events":{}}', JSON, "must be a list"),
+        (b'{"events":[],"more":1}', JSON, "more"),
+        (b'{"more":1,"events":[]}', JSON, "more"),
+        (b'{"events":[],"events":[]}', JSON, "second events"),
+        (json.dumps([event()]).encode(), JSON, '{"events"'),
+        (json.dumps(cloudevent()).encode(), CLOUDEVENTS, "must be a list"),
+        (json.dumps([cloudevent()]).encode(), CLOUDEVENT, "object"),
+        (raw_batch(*[b"{}"] * 10_001), JSON, "more than 10000"),
+        (batch(*[event(str(number)) for number in range(10_001)]), JSON, "more than 10000"),
+        (b"{}\n" * 10_001, NDJSON, "more than 10000"),
+    ],
+    ids=lambda value: repr(value[-40:]),
+)
+def test_a_body_bad_as_a_whole_is_refused(body: bytes, content_type: str, message: str) -> None:
+    """Where no event can be told from the next, the body is refused with the place."""
+    with pytest.raises(Invalid, match=message):
+        post(body, content_type)
+
+
+def test_ten_thousand_events_are_taken() -> None:
+    """The limit itself is allowed."""
+    assert post(batch(*[event(str(number)) for number in range(10_000)])).events == 10_000
+
+
+def test_properties_are_kept_letter_by_letter() -> None:
+    """Spaces, order and every digit of the posted text stay; only the hash sees a canonical form."""
+    text = b'{ "z":0.10000000000000000000001, "a":[1 ,2], "\\u00e9":"\xc3\xa9" }'
+    same = b'{"\xc3\xa9":"\\u00e9","a":[1,2],"z":0.1}'
+    first, second = post(raw_event(properties=text)).good, post(raw_event(properties=same)).good
+    assert stored_properties(first) == [text]
+    assert first.body_hashes == second.body_hashes
+
+
+def test_another_body_has_another_hash() -> None:
+    """Name, customer, time and properties all count; the key does not."""
+    plain = post(batch(event())).good.body_hashes
+    changes: list[dict[str, Any]] = [
+        {"event_name": "other"},
+        {"customer_id": "other"},
+        {"timestamp": "2026-11-21T10:30:00.500001Z"},
+        {"properties": {"tokens": 13}},
+    ]
+    assert all(post(batch(event(**change))).good.body_hashes != plain for change in changes)
+    assert post(batch(event("other key"))).good.body_hashes == plain
+    assert post(batch(event(timestamp="2026-11-21T11:30:00.5+01:00"))).good.body_hashes == plain
+
+
+def test_a_cloudevent_without_time_has_a_hash_without_a_clock() -> None:
+    """Its time is told at arrival, and a retry has the same body."""
+    body = json.dumps([cloudevent("a", time=None), cloudevent("b")]).encode()
+    posted = post(body)
+    assert timestamps(posted.good)[0] == NO_TIME
+    assert posted.good.body_hashes[:8] != posted.good.body_hashes[8:]
+    assert post(body).good.body_hashes == posted.good.body_hashes
+
+
+fragments = st.sampled_from(
+    [
+        *[b'{"events":[', b"]}", b"[", b"]", b"{", b"}", b",", b":", b'"', b"\\", b"\n", b" ", b"\xff"],
+        *[b"null", b"NaN", b"1e999", b'"properties":', b'"events"', b'"specversion":"1.0"'],
+        *[raw_event(), json.dumps(cloudevent()).encode()],
+    ]
+)
+types = st.sampled_from([JSON, NDJSON, CLOUDEVENT, CLOUDEVENTS, "text/plain"])
+
+
+@given(body=st.lists(fragments | st.binary(max_size=3), max_size=12).map(b"".join), content_type=types)
+def test_no_bytes_raise_anything_but_a_refusal(body: bytes, content_type: str) -> None:
+    """Whatever is posted is read, event by event, or refused."""
+    try:
+        posted = post(body, content_type)
+    except Refused:
+        return
+    indexes = sorted([*posted.good.indexes, *[rejection.index for rejection in posted.rejections]])
+    assert indexes == list(range(posted.events))
+
+
+@given(data=st.data(), seed=st.integers())
+def test_a_damaged_body_never_raises(data: st.DataObject, seed: int) -> None:
+    """A good body with some bytes changed, added or cut is still only read or refused."""
+    body = bytearray(batch(*[event(str(number)) for number in range(3)]))
+    chance = random.Random(seed)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = chance.randrange(len(body))
+        body[place : place + chance.randrange(3)] = bytes(chance.choices(b'"\\{}[],:0e\xc3\x00', k=chance.randrange(3)))
+    for content_type in (JSON, NDJSON):
+        try:
+            post(bytes(body), content_type)
+        except Refused as error:
+            assert len(error.message) > 10  # noqa: PT017 - both outcomes are right, each in its way
+
+
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+scalars = st.none() | st.booleans() | numbers | texts
+properties = st.dictionaries(texts, st.recursive(scalars, lambda inner: st.lists(inner, max_size=3)), max_size=4)
+
+
+@given(many=st.lists(properties, min_size=1, max_size=6), ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+def test_the_slow_path_reads_what_the_fast_path_reads(many: list[Any], ascii_only: bool, indent: int | None) -> None:
+    """Beside a bad event, good ones come out byte by byte as they do alone."""
+    events = [event(str(number), properties=each) for number, each in enumerate(many)]
+    texts = [json.dumps(each, ensure_ascii=ascii_only, indent=indent).encode() for each in events]
+    fast, slow = post(raw_batch(*texts)), post(raw_batch(*texts, b"17"))
+    assert fast.rejections == ()
+    assert len(slow.rejections) == 1
+    for field in ("event_names", "customer_ids", "timestamps", "idempotency_keys", "properties"):
+        assert getattr(fast.good, field) == getattr(slow.good, field)
+    assert fast.good.key_hashes == slow.good.key_hashes
+    assert fast.good.body_hashes == slow.good.body_hashes

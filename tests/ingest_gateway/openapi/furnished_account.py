@@ -1,0 +1,173 @@
+"""An account with something of everything, made by the API's own document: so new routes need no new lines here."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from ingest_gateway.openapi.curl import variable
+from ingest_gateway.openapi.names import resource, variables
+from tests.rating.api.conftest import Office
+
+MARK = "hush"
+"""Stands in every text of the victim that a stranger could recognize."""
+
+REFERENCES = {
+    "customer_id": "customers",
+    "plan_code": "plans",
+    "target_plan_code": "plans",
+    "subscription_id": "subscriptions",
+    "invoice_id": "invoices",
+    "meter": "meters",
+}
+"""Fields of bodies that name another thing."""
+
+INSIDE = {"line-items": "line_items"}
+"""Things that are answered as a part of another one: under which name they are listed there, the newest last."""
+
+_DRAFT, _FINAL = ("/v1/invoices",), ("/v1/invoices", "/v1/invoices/{id}/finalize")
+BEFORE = {
+    "/v1/invoices/{id}": _DRAFT,
+    "/v1/invoices/{id}/line-items/{line_id}": (*_DRAFT, "/v1/invoices/{id}/line-items"),
+    "/v1/invoices/{id}/finalize": _DRAFT,
+    "/v1/invoices/{id}/void": _FINAL,
+    "/v1/invoices/{id}/mark-uncollectible": _FINAL,
+    "/v1/invoices/{id}/pay": _FINAL,
+    "/v1/invoices/{id}/credit-notes": _FINAL,
+}
+"""Steps that need a thing of their own, in a state that other steps lead to."""
+
+_MARKED = ("name", "description", "customer_memo", "footer", "first_name", "last_name")
+
+
+class Things:
+    """What was made, by the word of its path: whole documents; and what was answered then."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, Any] = {}
+
+    def value(self, path: str, name: str) -> str | None:
+        """What the variable `name` of `path` is, of the thing of ours that it names."""
+        word = resource(path, name)
+        thing = self.made.get(word, {})
+        for field in (name, name.rpartition("_")[2], "id"):
+            if isinstance(thing.get(field), str | int):
+                return str(thing[field])
+        return None
+
+    def filled(self, path: str) -> str | None:
+        """The path of our own thing; None where some part of it is not made (yet)."""
+        for name in variables(path):
+            value = self.value(path, name)
+            if value is None:
+                return None
+            path = path.replace(f"{{{name}}}", value)
+        return path
+
+    def variables(self, paths: Iterable[str]) -> dict[str, str]:
+        """For the shell."""
+        named = [(path, name) for path in paths for name in variables(path)]
+        return {variable(path, name): self.value(path, name) or "none" for path, name in named}
+
+    def body(self, example: Any) -> Any:
+        """The example, speaking of our things."""
+        if isinstance(example, list):
+            return [self.body(item) for item in example]
+        if not isinstance(example, dict):
+            return example
+        return {name: self._meant(name, value) for name, value in example.items()}
+
+    def _meant(self, name: str, value: Any) -> Any:
+        thing = self.made.get(REFERENCES.get(name, ""), {})
+        if isinstance(value, str) and thing:
+            return thing["code"] if name.endswith("code") or name == "meter" else thing["id"]
+        return self.body(value)
+
+    def secrets(self) -> set[str]:
+        """What nobody else may see."""
+        found = {thing[field] for thing in self.made.values() for field in ("id", "token") if thing.get(field)}
+        return found | {MARK}
+
+
+async def furnish(office: Office, document: dict[str, Any]) -> Things:
+    """Makes one of each thing that can be made, in whatever order works."""
+    things = Things()
+    wanted = _makers(document)
+    while wanted:
+        refusals = {path: await _make(office, things, path, example) for path, example in wanted}
+        left = [(path, example) for path, example in wanted if refusals[path]]
+        if len(left) == len(wanted):
+            _check_left({path: refusals[path] for path, _ in left})
+            break
+        wanted = left
+    await _wait_for_runs(office)
+    return things
+
+
+async def _wait_for_runs(office: Office) -> None:
+    """What goes on by itself must not be taken for a stranger's doing."""
+    async with asyncio.timeout(30):
+        while any(  # noqa: ASYNC110 - they are watched from outside
+            run["state"] == "running" for run in (await office.get("/v1/invoice-runs"))["invoice_runs"]
+        ):
+            await asyncio.sleep(0.01)
+
+
+async def prepare(office: Office, things: Things, document: dict[str, Any], path: str) -> None:
+    """What must have happened before a step."""
+    for step in BEFORE.get(path, ()):
+        operation = document["paths"][step]["post"]
+        if "201" in operation["responses"]:
+            assert await _make(office, things, step, example_body(operation)) == ""
+        else:
+            await office.post(things.filled(step) or "", status=200)
+
+
+def _check_left(refusals: dict[str, str]) -> None:
+    """A part of a thing may have to wait for a state that ours is not in; a thing itself must be there."""
+    told = {path: why for path, why in refusals.items() if "{" not in path}
+    if told:
+        pytest.fail(f"these examples make nothing: {told}; mend samples.py or victim.py")
+
+
+def fail_of_unknown(things: Things, document: dict[str, Any]) -> None:
+    """A path that cannot be filled would be a path that is not tried."""
+    for path, methods in document["paths"].items():
+        is_guarded = any(operation["security"] for operation in methods.values())
+        if is_guarded and things.filled(path) is None:
+            pytest.fail(f"{path}: nothing is known to fill it with; say in victim.py what makes such a thing")
+
+
+def _makers(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for path, methods in document["paths"].items():
+        post = methods.get("post", {})
+        if {"201", "202"} & post.get("responses", {}).keys():
+            found.append((path, example_body(post)))
+    return found
+
+
+def example_body(operation: dict[str, Any]) -> Any:
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    return None if content is None else next(iter(content["examples"].values()))["value"]
+
+
+async def _make(office: Office, things: Things, path: str, example: Any) -> str:
+    """Why it was not made; empty if it was."""
+    filled = things.filled(path)
+    if filled is None:
+        return "a part of its path is not made"
+    body = things.body(example)
+    marked = {name: value if name not in _MARKED else f"{MARK} {value}" for name, value in (body or {}).items()}
+    office.clock.now += 1_000
+    reply = await office.client.post(filled, content=json.dumps(marked))
+    if reply.status_code not in (201, 202):
+        return reply.text
+    word = path.rpartition("/")[2]
+    things.answers[path] = reply.json()
+    whole = next(value for value in reply.json().values() if isinstance(value, dict))
+    things.made[word] = whole[INSIDE[word]][-1] if word in INSIDE else whole
+    return ""

@@ -1,0 +1,98 @@
+"""The page to be read: whole without any other page, and its commands work as they are printed."""
+
+import html
+import os
+import re
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.ingest_gateway.openapi.conftest import Document
+from tests.ingest_gateway.openapi.furnished_account import furnish
+from tests.ingest_gateway.openapi.test_document import operations_of
+from tests.rating.api.conftest import Office
+
+pytestmark = pytest.mark.anyio
+
+_COMMAND = re.compile("<pre><code>(curl .*?)</code></pre>", re.DOTALL)
+
+
+@pytest.fixture
+async def page(office: Office) -> str:
+    reply = await office.client.get("/docs", headers={"authorization": ""})
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    return reply.text
+
+
+async def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
+    """No script, no image, no font, no style sheet: it can be read on an island."""
+    assert not re.search(r"<script|<img|<link|@import|url\(|src=", page)
+    assert "prefers-color-scheme: dark" in page
+
+
+async def test_every_operation_and_record_is_on_it(page: str, document: Document) -> None:
+    """Under a name that links lead to, and no link leads nowhere."""
+    names = set(re.findall(' id="([^"]+)"', page))
+    assert names >= {operation["operationId"] for _, _, operation in operations_of(document)}
+    assert names >= set(document["components"]["schemas"])
+    assert set(re.findall('href="#([^"]+)"', page)) <= names
+
+
+async def test_the_commands_work_as_printed(office: Office, page: str, document: Document) -> None:
+    """In an account that has something of everything, none of them is misunderstood."""
+    things = await furnish(office, document)
+    shell = {"TALLYHOUSE_API_KEY": office.client.headers["authorization"].removeprefix("Bearer ")}
+    shell |= things.variables(document["paths"])
+    requests = [_request(words) for words in _words_of(_commands(page), shell)]
+    assert len(requests) == len(list(operations_of(document)))
+    for request in requests:
+        reply = await office.client.send(request)
+        assert reply.status_code in (200, 201, 202, 204, 404, 409, 410), (request, reply.text)
+
+
+async def test_printed_events_happen_now(page: str) -> None:
+    """Whenever that is: those of a fixed time would be refused as too old some day."""
+    commands = [command for command in _commands(page) if "/v1/events" in command and " -d " in command]
+    bodies = [_request(words).content.decode() for words in _words_of(commands, {"TALLYHOUSE_API_KEY": "none"})]
+    times = [time for body in bodies for time in re.findall('"(?:time|timestamp)": "(.*)"', body)]
+    assert len(times) == len(bodies) == 2
+    for time in times:
+        assert abs(datetime.fromisoformat(time) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def _commands(page: str) -> list[str]:
+    return [html.unescape(text) for text in _COMMAND.findall(page)]
+
+
+def _words_of(commands: list[str], variables: dict[str, str]) -> list[list[str]]:
+    """What a shell hands to curl, command by command."""
+    curl = """curl() { printf '%s\\0' "$@" $'\\n'; }"""
+    done = subprocess.run(  # our own page's commands, to a curl that is none
+        ["/bin/bash", "-euc", "\n".join([curl, *commands])],
+        env={"PATH": os.environ["PATH"]} | variables,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return [words.split("\0")[:-1] for words in done.stdout.split("\n\0")[:-1]]
+
+
+def _request(words: list[str]) -> httpx.Request:
+    """What curl would send."""
+    url, *options = words
+    assert url.startswith("http://localhost:8787/")
+    method, headers, body = "GET", {}, None
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        match option:
+            case "-X":
+                method = value
+            case "-H":
+                name, _, content = value.partition(": ")
+                headers[name] = content
+            case "-d":
+                body, method = value, method if method != "GET" else "POST"
+            case _:
+                raise AssertionError(option)
+    return httpx.Request(method, url, headers=headers, content=None if body is None else body.encode())

@@ -1,0 +1,100 @@
+"""Whatever can be changed can be asked for again under its key: generated from the API's document."""
+
+import re
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.ingest_gateway.fakes import kept_reject
+from tests.ingest_gateway.openapi.conftest import Document
+from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare
+from tests.ingest_gateway.openapi.test_document import operations_of
+from tests.rating.api.conftest import Office
+
+pytestmark = pytest.mark.anyio
+
+REFUSED = {
+    ("DELETE", "/v1/meters/{code}"),
+    ("DELETE", "/v1/customers/{id}"),
+    ("POST", "/v1/subscriptions/{id}/change-plan"),
+}
+"""What is in use stays, and a canceled subscription changes no more: that it changes once has a test of its own."""
+
+SHOWN_ONCE = {"/v1/keys", "/v1/subscription-signup-links"}
+"""Their answers have a secret, which is kept nowhere."""
+
+
+class Insistent(httpx.AsyncBaseTransport):
+    """Asks for every change twice under one key, and holds the second answer against the first."""
+
+    def __init__(self, app: Any, document: Document) -> None:
+        self._inner = httpx.ASGITransport(app)
+        self._keys = map("key-{}".format, count())
+        changes = [(method, path) for method, path, each in operations_of(document) if _may_repeat(each)]
+        self._paths = {(method, path): re.compile(re.sub(r"\{\w+}", "[^/]+", path)) for method, path in changes}
+        self.done: set[tuple[str, str]] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        change = self._change(request)
+        if change is None:
+            return await self._inner.handle_async_request(request)
+        key = next(self._keys)
+        first = await self._ask(request, key)
+        if first.is_success:
+            self.done.add(change)
+            _check_again(change, first, await self._ask(request, key))
+            other = httpx.Request("POST", "http://tallyhouse/v1/customers", headers=request.headers, json={"name": "?"})
+            refused = await self._ask(other, key)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED"), change
+        return first
+
+    def _change(self, request: httpx.Request) -> tuple[str, str] | None:
+        at = (change for change, path in self._paths.items() if path.fullmatch(request.url.path))
+        return next((change for change in at if change[0] == request.method), None)
+
+    async def _ask(self, request: httpx.Request, key: str) -> httpx.Response:
+        headers = {**request.headers, "idempotency-key": key}
+        asked = httpx.Request(request.method, request.url, headers=headers, content=request.content)
+        reply = await self._inner.handle_async_request(asked)
+        await reply.aread()
+        return reply
+
+
+def _may_repeat(operation: dict[str, Any]) -> bool:
+    return any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", []))
+
+
+def _check_again(change: tuple[str, str], first: httpx.Response, again: httpx.Response) -> None:
+    if change[0] == "POST" and change[1] in SHOWN_ONCE:
+        assert (again.status_code, again.json()["error"]["code"]) == (409, "SECRET_SHOWN_ONCE"), change
+        return
+    assert again.status_code == first.status_code, (change, again.text)
+    assert again.headers.get("idempotent-replayed") == "true", change
+    assert again.headers.get("location") == first.headers.get("location"), change
+    assert _lasting(again) == _lasting(first), change
+
+
+def _lasting(reply: httpx.Response) -> Any:
+    return {name: value for name, value in reply.json().items() if name != "request_id"} if reply.content else None
+
+
+async def test_every_change_is_done_once_under_its_key(office: Office, document: Document) -> None:
+    """The second answer is the first one's, and any other request under the key is refused."""
+    transport = Insistent(office.app, document)
+    headers = office.client.headers
+    office.client = httpx.AsyncClient(transport=transport, base_url="http://tallyhouse", headers=headers)
+    things = await furnish(office, document)
+    office.reader.kept.append(kept_reject(office.key.account, 1))
+    table = list(operations_of(document))
+    for method, path, operation in sorted(table, key=lambda each: each[0] == "DELETE"):
+        if _may_repeat(operation) and (method, path) not in transport.done:
+            await prepare(office, things, document, path)
+            await _ask(office, things, method, path, operation)
+    assert {(method, path) for method, path, each in table if _may_repeat(each)} - transport.done == REFUSED
+
+
+async def _ask(office: Office, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
+    body = things.body(example_body(operation))
+    await office.client.request(method, things.filled(path) or "", json=body)

@@ -1,0 +1,79 @@
+"""Where a story happens: all in memory, or on the real log and store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from schemas.flush import Claim, Table
+from schemas.meter import Meter
+from schemas.tables import LAYOUTS
+from stream_processors.backends.log.sqlite.log import SqliteFrameLog
+from stream_processors.backends.sql.chdb import ChdbDatabase
+from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.store.embedded import EmbeddedStore
+from tests.interleavings.interleaving import Chapter, Posts, Story
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+
+World = Callable[[], AbstractAsyncContextManager[Counting]]
+
+
+@asynccontextmanager
+async def in_memory() -> AsyncIterator[Counting]:
+    yield Counting()
+
+
+class DurableCounting(Counting):
+    """The same story on SQLite and chDB."""
+
+    def __init__(self, log: SqliteFrameLog, database: ChdbDatabase, threads: ThreadPoolExecutor) -> None:
+        super().__init__()
+        self.log = log  # type: ignore[assignment] # the same port
+        self.store = EmbeddedStore(SqlEngine(SqlThreads(database, threads)))
+        self.engine = StoredRows(database)  # type: ignore[assignment] # as far as a story looks at it
+
+
+class StoredRows:
+    """What is in the store, in the layouts it was handed over in."""
+
+    def __init__(self, database: ChdbDatabase) -> None:
+        self._database = database
+
+    def rows(self, table: Table) -> pa.Table:
+        layout = LAYOUTS[table]
+        columns = ", ".join("toUnixTimestamp(minute) AS minute" if name == "minute" else name for name in layout.names)
+        return self._database.query_arrow(f"SELECT {columns} FROM {table.value}").cast(layout)
+
+    @property
+    def flushes(self) -> Sequence[Claim]:
+        rows = self._database.query_rows("SELECT p, n, a, b, ver FROM flushes WHERE kind = 'claim'")
+        return [Claim(partition=p, number=n, first=a, last=b, version=version) for p, n, a, b, version in rows]
+
+
+def durable(folder: Path, databases: Callable[[], ChdbDatabase], threads: ThreadPoolExecutor) -> World:
+    @asynccontextmanager
+    async def world() -> AsyncIterator[Counting]:
+        with TemporaryDirectory(dir=folder) as own:
+            async with SqliteFrameLog(Path(own, "log.db"), PARTITIONS) as log:
+                yield DurableCounting(log, databases(), threads)
+
+    return world
+
+
+def tell(world: World, posts: Posts, meters: Sequence[Meter], told: Sequence[Chapter]) -> Counting:
+    """The whole story, to its exact end."""
+
+    async def run() -> Counting:
+        async with world() as counting:
+            story = Story(counting, posts, meters)
+            for chapter in told:
+                await chapter(story)
+            await story.end()
+            return counting
+
+    return asyncio.run(run())

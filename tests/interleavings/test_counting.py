@@ -1,0 +1,36 @@
+"""Whatever happens, in whatever order: usage, rejects and events are exactly what a plain count of the posts says."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.meter import Meter
+from tests.conftest import Databases
+from tests.interleavings.chapters import chapters
+from tests.interleavings.environments import durable, in_memory, tell
+from tests.interleavings.interleaving import Chapter, Posts
+from tests.strategies import batches, meter_lists
+
+
+@settings(max_examples=100, deadline=None)
+@given(posts=batches(), meters=meter_lists(), told=st.lists(chapters(), min_size=3, max_size=25))
+def test_any_story_in_memory(posts: Posts, meters: Sequence[Meter], told: Sequence[Chapter]) -> None:
+    """On the in-memory log and store, any story ends exactly."""
+    tell(in_memory, posts, meters, told)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(posts=batches(), meters=meter_lists(), told=st.lists(chapters(), min_size=3, max_size=15))
+def test_any_story_on_disk(
+    tmp_path: Path,
+    databases: Databases,
+    threads: ThreadPoolExecutor,
+    posts: Posts,
+    meters: Sequence[Meter],
+    told: Sequence[Chapter],
+) -> None:
+    """On SQLite and chDB, any story ends exactly."""
+    tell(durable(tmp_path, databases, threads), posts, meters, told)

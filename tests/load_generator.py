@@ -1,0 +1,42 @@
+"""The load generator, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.bench.figures import TotalsDiffer
+from tests.server_process import KEY
+
+PATIENCE = 600.0
+
+
+def load(url: str, **options: float) -> dict[str, Any]:
+    """What `tallyhouse load` says of itself; it must have proven its totals."""
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return finish(start(url, *words))
+
+
+def only_send(url: str, **options: float) -> dict[str, Any]:
+    """The same without waiting for the count; whoever asks checks the totals himself."""
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return finish(start(url, "--only-send", *words))
+
+
+def start(url: str, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tallyhouse", "load", "--json", "--url", url, "--key", KEY, *words],
+        env={name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+    told, complaints = process.communicate(timeout=PATIENCE)
+    if process.returncode:
+        raise TotalsDiffer(complaints or told)
+    summary: dict[str, Any] = json.loads(told)
+    return summary

@@ -1,0 +1,152 @@
+"""The billing API over real ledgers: a company, its administrator, and a client that speaks for it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
+from ingest_gateway.http.memory_budget import Budget
+from rating.api.endpoints import billing_endpoints, billing_pages
+from rating.ledger.ledger import Ledger, as_it_is, open_ledger
+from rating.runs.run_service import Desk
+from schemas.account import ApiKey, Mode, Scope
+from schemas.ids import new_cuid
+from schemas.metrics import NoMetrics
+from schemas.timestamps import DAY
+from tallyhouse.service import billing_ports
+from tests.contracts.api_keys import Clock
+from tests.contracts.commands import by, key_for
+from tests.ingest_gateway.fakes import FakeIntake, FakeReader, FakeSink
+from tests.rating.runs.counted_usage import CountedUsage
+
+
+class Office:
+    """The app over one ledger, and our administrator's key."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, key: ApiKey, token: str) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.key = key
+        self.reader = FakeReader()
+        self.usage = CountedUsage()
+        """What runs and audits count."""
+        self.app = _app(ledger, clock, self.reader, self.usage)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url="http://tallyhouse",
+            headers={"authorization": f"Bearer {token}"},
+        )
+
+    async def post(self, path: str, body: Any = None, *, status: int = 201, once: str | None = None) -> dict[str, Any]:
+        """The answer's envelope; `once` is the Idempotency-Key."""
+        headers = {} if once is None else {"idempotency-key": once}
+        return _checked(await self.client.post(path, json=body, headers=headers), status)
+
+    async def get(self, path: str, /, *, status: int = 200, **params: Any) -> dict[str, Any]:
+        return _checked(await self.client.get(path, params=params or None), status)
+
+    async def patch(self, path: str, body: Any, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.patch(path, json=body), status)
+
+    async def delete(self, path: str, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.delete(path), status)
+
+    async def put(self, path: str, body: Any, *, status: int = 200) -> dict[str, Any]:
+        return _checked(await self.client.put(path, json=body), status)
+
+    async def plan(self, code: str = "pro", **fields: Any) -> dict[str, Any]:
+        """A new one: 20.00 a month in advance."""
+        fee = {"code": "platform", "name": "Platform", "amount_cents": 2000}
+        body = {"code": code, "name": "Pro", "currency": "USD", "interval": "month", "fixed_fees": [fee]}
+        made: dict[str, Any] = (await self.post("/v1/plans", body | fields))["plan"]
+        return made
+
+    async def meter(self, code: str = "calls", **fields: Any) -> dict[str, Any]:
+        """A new one: counts events by region."""
+        body = {"code": code, "name": "Calls", "event_name": "call", "aggregation": "count"}
+        made = await self.post("/v1/meters", body | {"group_by": {"region": "$.region"}} | fields)
+        meter: dict[str, Any] = made["meter"]
+        return meter
+
+    async def subscription(self, **fields: Any) -> dict[str, Any]:
+        """A new one, active, to plan `pro`, of a customer of its own unless one is named."""
+        if "customer_id" not in fields:
+            fields["customer_id"] = (await self.customer())["id"]
+        body = {"plan_code": "pro", "initial_status": "active"} | fields
+        made: dict[str, Any] = (await self.post("/v1/subscriptions", body))["subscription"]
+        return made
+
+    async def customer(self, **fields: Any) -> dict[str, Any]:
+        """A new one."""
+        made: dict[str, Any] = (await self.post("/v1/customers", {"name": "Acme Corp"} | fields))["customer"]
+        return made
+
+
+def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
+    assert reply.status_code == status, reply.text
+    envelope: dict[str, Any] = reply.json()
+    assert envelope["success"] == (status < 400)
+    return envelope
+
+
+def desk_of(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
+    """Where runs go on."""
+    return Desk(
+        ledger.billing,
+        ledger.invoice_runs,
+        ledger.invoices,
+        usage=usage,
+        recount=usage,
+        meters=ledger.meters,
+        clock=clock,
+        new_id=lambda: new_cuid(clock() // 1000),
+        late_window=35 * DAY,
+    )
+
+
+def _app(ledger: Ledger, clock: Clock, reader: FakeReader, usage: CountedUsage) -> Any:
+    billing = billing_ports(ledger, desk_of(ledger, clock, usage), clock, "https://bill.example/")
+    ports = Ports(
+        api_keys=ledger.api_keys,
+        accounts=ledger.accounts,
+        meters=ledger.meters,
+        intake=FakeIntake(),
+        sink=FakeSink(),
+        usage=reader,
+        events=reader,
+        status=reader,
+        retries=ledger.retries,
+        budget=Budget(10**8, NoMetrics()),
+        more=billing_endpoints(billing),
+        pages=billing_pages(billing),
+    )
+    policy = Policy(partitions=2, api_per_minute=0)
+    return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def office(migrated_url: str, anyio_backend: str) -> AsyncIterator[Office]:
+    clock = Clock()
+    with open_ledger(migrated_url, clock, prepare=as_it_is) as ledger:
+        made = await ledger.accounts.bootstrap(None)
+        assert made is not None
+        own = Office(ledger, clock, *made)
+        yield own
+        await own.client.aclose()
+
+
+@pytest.fixture
+async def stranger(office: Office) -> AsyncIterator[Office]:
+    """Our own test key: it has its own data, and must see nothing of the live account's."""
+    account = await office.ledger.accounts.account_for(office.key.account, Mode.TEST)
+    key, token = await office.ledger.api_keys.create(by(account), key_for(account, "stranger", *Scope))
+    other = Office(office.ledger, office.clock, key, token)
+    yield other
+    await other.client.aclose()

@@ -1,0 +1,74 @@
+"""A request that is repeated under its key is done once and answered the same."""
+
+import asyncio
+
+import pytest
+
+from rating.ledger.idempotency_keys import KEPT
+from tests.rating.api.conftest import Office
+from tests.rating.ledger.fixtures import judged_before
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_repeated_request_is_answered_as_before(office: Office) -> None:
+    """Whatever happened to the thing meanwhile."""
+    first = await office.post("/v1/customers", {"name": "Acme"}, once="k1")
+    await office.patch(f"/v1/customers/{first['customer']['id']}", {"name": "Other"})
+    again = await office.client.post("/v1/customers", json={"name": "Acme"}, headers={"idempotency-key": "k1"})
+    assert again.status_code == 201
+    assert again.json()["customer"] == first["customer"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert len((await office.get("/v1/customers"))["customers"]) == 1
+
+
+async def test_another_request_under_the_same_key_is_refused(office: Office, stranger: Office) -> None:
+    """It was meant to be a new one; another account's keys are its own."""
+    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
+    error = (await office.post("/v1/customers", {"name": "Other"}, once="k1", status=409))["error"]
+    assert error["code"] == "IDEMPOTENCY_KEY_REUSED"
+    await stranger.post("/v1/customers", {"name": "Other"}, once="k1")
+
+
+async def test_the_order_of_fields_makes_no_other_request(office: Office) -> None:
+    """Nor do spaces: it is the values that count."""
+    first = await office.post("/v1/customers", {"name": "A", "email": "a@b.c"}, once="k1")
+    again = await office.post("/v1/customers", {"email": "a@b.c", "name": "A"}, once="k1")
+    assert again["customer"] == first["customer"]
+
+
+async def test_many_at_once_do_it_once(office: Office) -> None:
+    """Those that come while the first is at work wait for it."""
+    racing = [office.post("/v1/customers", {"name": "Acme"}, once="k1") for _ in range(10)]
+    ids = {envelope["customer"]["id"] for envelope in await asyncio.gather(*racing)}
+    assert len(ids) == 1
+    assert len((await office.get("/v1/customers"))["customers"]) == 1
+
+
+async def test_a_refused_request_leaves_its_key_free(office: Office) -> None:
+    """Nothing was done, so what is asked next is the first one."""
+    taken = await office.customer(external_id="one")
+    await office.post("/v1/customers", {"external_id": "one"}, once="k1", status=409)
+    await office.delete(f"/v1/customers/{taken['id']}")
+    made = (await office.post("/v1/customers", {"external_id": "one"}, once="k1"))["customer"]
+    assert (await office.get("/v1/customers"))["customers"] == [made]
+
+
+async def test_a_key_is_kept_for_a_day(office: Office) -> None:
+    """After that it is forgotten, and names a new request."""
+    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
+    office.clock.now += KEPT - 1
+    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
+    office.clock.now += 1
+    await office.post("/v1/customers", {"name": "Other"}, once="k1")
+    assert len((await office.get("/v1/customers"))["customers"]) == 2
+
+
+@judged_before
+@pytest.mark.parametrize("key", ["", "k" * 256, "naïve"])
+async def test_a_key_that_is_none_is_refused(office: Office, key: str) -> None:
+    """It says what one looks like."""
+    headers = {b"idempotency-key": key.encode()}
+    reply = await office.client.post("/v1/customers", json={}, headers=headers)
+    assert reply.status_code == 400
+    assert "Idempotency-Key: expected" in reply.json()["error"]["message"]

@@ -1,0 +1,169 @@
+"""Turns of subscriptions made over the API: taken once, however many runs come, and only as they were seen."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from rating.core.cycle_step import Turn
+from rating.ledger.engine import create_engine, transaction
+from rating.ledger.renewals import due_subscriptions, next_turns, roll_forward
+from rating.ledger.unit_of_work import Work
+from schemas.command import Act
+from schemas.ids import AccountId, new_cuid
+from schemas.timestamps import DAY, MILLISECOND
+from tests.rating.api.conftest import Office
+
+pytestmark = pytest.mark.anyio
+
+
+class Runs:
+    """What a billing run does, without its invoices."""
+
+    def __init__(self, engine: sa.Engine, office: Office) -> None:
+        self.engine = engine
+        self.office = office
+
+    def look(self, account: AccountId | None = None, after: str | None = None, limit: int = 100) -> list[Turn]:
+        with transaction(self.engine) as connection:
+            due = due_subscriptions(connection, account, self.office.clock.now, after, limit)
+            return next_turns(connection, due)
+
+    def take(self, turns: list[Turn]) -> list[Turn]:
+        act = Act(account=self.office.key.account, actor="run", request_id="r")
+        now = self.office.clock.now
+        with transaction(self.engine, write=True) as connection:
+            return roll_forward(Work(connection, act, now, lambda: new_cuid(now // MILLISECOND)), turns)
+
+
+@pytest.fixture
+def runs(office: Office, migrated_url: str) -> Iterator[Runs]:
+    engine = create_engine(migrated_url)
+    yield Runs(engine, office)
+    engine.dispose()
+
+
+async def test_a_turn_is_taken_once(office: Office, runs: Runs) -> None:
+    """By one of many runs at once; the fees in advance first, the renewal at the boundary."""
+    await office.plan()
+    made = await office.subscription()
+    turns = runs.look()
+    assert [one.before.id for one in turns] == [made["id"]]
+    with ThreadPoolExecutor(4) as pool:
+        taken = [turn for done in pool.map(runs.take, [turns] * 4) for turn in done]
+    assert taken == turns
+    assert runs.look() == []
+    office.clock.now += 20 * DAY
+    [renewal] = runs.take(runs.look())
+    assert renewal.ended is not None
+    shown = (await office.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
+    assert shown["current_period_start"] == made["current_period_end"]
+    assert shown["current_period_end"] == "2027-03-01T00:00:00Z"
+
+
+async def test_what_has_changed_meanwhile_is_left_to_the_next_run(office: Office, runs: Runs) -> None:
+    """It would be billed as it was not."""
+    await office.plan()
+    made = await office.subscription()
+    turns = runs.look()
+    await office.patch(f"/v1/subscriptions/{made['id']}", {"overrides": {"fees": {"platform": 100}}})
+    assert runs.take(turns) == []
+    [opening] = runs.take(runs.look())
+    assert opening.plan.fixed_fees[0].amount_cents == 100
+
+
+async def test_a_scheduled_change_begins_when_the_other_ends(office: Office, runs: Runs) -> None:
+    """In the same transaction, and is due at that moment."""
+    await office.plan()
+    await office.plan("team")
+    made = await office.subscription()
+    runs.take(runs.look())
+    asked = {"target_plan_code": "team", "change_mode": "end_of_period"}
+    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    office.clock.now += 20 * DAY
+    [end] = runs.take(runs.look())
+    assert (end.begins, end.after.status) == (None, "canceled")
+    new = (await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
+    assert (new["status"], new["start_date"]) == ("active", made["current_period_end"])
+    assert new["current_period_end"] == "2027-03-01T00:00:00Z"
+    [opening] = runs.take(runs.look())
+    assert (opening.before.id, opening.ended) == (new["id"], None)
+    assert runs.look() == []
+
+
+async def test_a_run_may_be_of_one_account_and_in_pages(office: Office, stranger: Office, runs: Runs) -> None:
+    """By id, so that it can go on where it stopped."""
+    for each in (office, stranger):
+        await each.plan()
+    ids = []
+    for _ in range(3):
+        office.clock.now += 1_000
+        ids.append((await office.subscription())["id"])
+    theirs = await stranger.subscription()
+    assert [one.before.id for one in runs.look(office.key.account, limit=2)] == ids[:2]
+    assert [one.before.id for one in runs.look(office.key.account, after=ids[1])] == ids[2:]
+    assert {one.before.id for one in runs.look()} == {*ids, theirs["id"]}
+    assert [one.before.id for one in runs.take(runs.look())] == ids
+
+
+async def test_the_customer_s_zone_counts_from_the_next_boundary(office: Office, runs: Runs) -> None:
+    """Not the one that it had when it subscribed."""
+    await office.plan()
+    customer = await office.customer()
+    made = await office.subscription(customer_id=customer["id"])
+    await office.patch(f"/v1/customers/{customer['id']}", {"timezone": "Europe/Berlin"})
+    office.clock.now += 20 * DAY
+    runs.take(runs.look())
+    runs.take(runs.look())
+    shown = (await office.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
+    assert (shown["current_period_start"], shown["current_period_end"], shown["timezone"]) == (
+        "2027-02-01T00:00:00Z",
+        "2027-02-28T23:00:00Z",
+        "Europe/Berlin",
+    )
+
+
+async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(office: Office, runs: Runs) -> None:
+    """The period is the one that the customer is in, though the one before is not billed yet."""
+    await office.plan()
+    await office.plan("team")
+    ending, changing = await office.subscription(), await office.subscription()
+    office.clock.now += 20 * DAY
+    asked = {"cancel_mode": "end_of_period"}
+    ended = (await office.post(f"/v1/subscriptions/{ending['id']}/cancel", asked, status=200))["subscription"]
+    change = {"target_plan_code": "team", "change_mode": "end_of_period"}
+    changed = await office.post(f"/v1/subscriptions/{changing['id']}/change-plan", change, status=200)
+    assert ended["cancel_at"] == changed["new_subscription"]["start_date"] == "2027-03-01T00:00:00Z"
+    while turns := runs.look():
+        runs.take(turns)
+    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    assert (shown["status"], shown["current_period_end"]) == ("active", "2027-03-01T00:00:00Z")
+    office.clock.now += 30 * DAY
+    while turns := runs.look():
+        runs.take(turns)
+    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    assert (shown["status"], shown["ended_at"]) == ("canceled", "2027-03-01T00:00:00Z")
+    new = (await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
+    assert (new["status"], new["current_period_start"]) == ("active", "2027-03-01T00:00:00Z")
+
+
+async def test_a_period_does_not_grow_beyond_what_was_billed_for_it(office: Office, runs: Runs) -> None:
+    """Else nobody would pay its last days."""
+    await office.plan()
+    made = await office.subscription()
+    path = f"/v1/subscriptions/{made['id']}"
+    await office.patch(path, {"next_renewal_date": "2027-01-20T00:00:00Z"})
+    [opening] = runs.take(runs.look())
+    assert opening.begins is not None
+    error = (await office.patch(path, {"next_renewal_date": "2027-01-21T00:00:00Z"}, status=400))["error"]
+    assert "at most 2027-01-20T00:00:00Z" in error["message"]
+    back = (await office.patch(path, {"next_renewal_date": None}))["subscription"]
+    assert back["next_renewal_date"] == "2027-01-20T00:00:00Z"
+    office.clock.now += 5 * DAY
+    [renewal] = runs.take(runs.look())
+    assert renewal.begins is not None
+    assert opening.begins.portion.days + renewal.begins.portion.days == 17
+    office.clock.now += 20 * DAY
+    error = (await office.patch(path, {"next_renewal_date": None}, status=409))["error"]
+    assert (error["code"], "is active" in error["message"]) == ("PERIOD_NOT_BILLED", True)

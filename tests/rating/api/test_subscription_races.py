@@ -1,0 +1,55 @@
+"""Everything at once: each request is done whole or refused, nobody waits for ever, and one order of it happened."""
+
+import asyncio
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.rating.api.conftest import Office
+from tests.rating.api.test_renewals import Runs, runs
+
+__all__ = ["runs"]
+
+pytestmark = pytest.mark.anyio
+
+VERBS: list[tuple[str, dict[str, Any]]] = [
+    ("cancel", {"cancel_mode": "now"}),
+    ("cancel", {"cancel_mode": "end_of_period"}),
+    ("change-plan", {"target_plan_code": "team", "change_mode": "now"}),
+    ("change-plan", {"target_plan_code": "team", "change_mode": "end_of_period"}),
+    ("change-plan", {"target_plan_code": "pro", "change_mode": "now"}),
+]
+
+
+async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(office: Office, runs: Runs) -> None:
+    """Of each customer to each plan; nothing is answered with a failure."""
+    await office.plan()
+    await office.plan("team")
+    made = [await office.subscription() for _ in range(4)]
+    links = []
+    for one in made:
+        body = {"customer_id": one["customer_id"], "plan_code": "team"}
+        links.append((await office.post("/v1/subscription-signup-links", body))["subscription_signup_link"])
+    asked = [
+        office.client.post(f"/v1/subscriptions/{one['id']}/{verb}", json=body)
+        for (verb, body), one in product(VERBS, made)
+    ]
+    kept = [office.client.patch(f"/v1/subscriptions/{one['id']}", json={"status": "active"}) for one in made]
+    new = [
+        office.client.post("/v1/subscriptions", json={"customer_id": one["customer_id"], "plan_code": "pro"})
+        for one in made
+    ]
+    used = [office.client.post(f"/subscribe/{link['token']}", data={"pressed": "yes"}) for link in links]
+    taken = asyncio.gather(*(asyncio.to_thread(lambda: runs.take(runs.look())) for _ in range(3)))
+    replies = await asyncio.gather(*asked, *kept, *new, *used)
+    await taken
+    assert {reply.status_code for reply in replies} <= {200, 201, 409, 410}
+    for one in made:
+        found = (await office.get("/v1/subscriptions", customer_id=one["customer_id"]))["subscriptions"]
+        live = [each for each in found if each["status"] != "canceled"]
+        assert len({each["plan_code"] for each in live}) == len(live)
+        status = {each["id"]: each["status"] for each in found}
+        for follower in (each for each in live if each["previous_subscription_id"]):
+            is_over = status[follower["previous_subscription_id"]] == "canceled"
+            assert (follower["status"] == "active") == is_over

@@ -1,0 +1,40 @@
+"""Subscriptions that tests of turns begin with: not begun yet, or over."""
+
+import msgspec
+
+from rating.core.subscription_cycle import with_due
+from schemas.ids import AccountId
+from schemas.subscription import Status, Subscription
+
+
+def pending_from(start: int, **fields: object) -> Subscription:
+    """To plan `pro`, on the first of each month."""
+    made = Subscription(
+        id="s",
+        account=AccountId("a"),
+        customer_id="c",
+        plan_id="p",
+        plan_code="pro",
+        plan_version=1,
+        status=Status.PENDING,
+        billing_anchor_day=1,
+        timezone="UTC",
+        start_at=start,
+        trial_end=None,
+        period_start=start,
+        period_end=start,
+        cancel_at=None,
+        canceled_at=None,
+        ended_at=None,
+        previous_id=None,
+        due_at=None,
+        created_at=start,
+        updated_at=start,
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+def canceled(subscription: Subscription, at: int, **fields: object) -> Subscription:
+    """Now, at `at`."""
+    ended = {"status": Status.CANCELED, "canceled_at": at, "ended_at": at}
+    return with_due(msgspec.structs.replace(subscription, **(ended | fields)))

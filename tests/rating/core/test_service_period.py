@@ -1,0 +1,90 @@
+"""Proration: days are counted by the wall calendar, and amounts divided and rounded once."""
+
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.core.calendar import Cycle, Period, Rhythm, anchored, period_at
+from rating.core.local_time import to_instant
+from rating.core.proration import Portion, changed, prorated, prorated_to_minor
+from rating.core.service_period import days_of, service_in, unused_in
+from schemas.plan import Interval
+from tests.rating.core.test_calendar import cycles, moments
+
+NEW_YORK = "America/New_York"
+
+
+def local(text: str) -> int:
+    return to_instant(datetime.fromisoformat(text), NEW_YORK)
+
+
+@pytest.fixture
+def march() -> Period:
+    """March 2027 in New York: an hour short of 31 days."""
+    start = local("2027-03-01")
+    return period_at(anchored(Rhythm(interval=Interval.MONTH, zone=NEW_YORK), start, 1), start)
+
+
+def test_twenty_days_of_thirty() -> None:
+    """47.00 a month."""
+    assert prorated(4700, Portion(days=20, period_days=30)) == 3133
+    assert prorated_to_minor(Decimal(47), "USD", Portion(days=20, period_days=30)) == 3133
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [
+        (None, None, 31),
+        ("2027-03-12", None, 20),
+        ("2027-03-12T23:59", None, 20),
+        (None, "2027-03-20T00:00", 19),
+        (None, "2027-03-20T00:01", 20),
+        ("2027-03-14T01:00", "2027-03-14T04:00", 1),
+        ("2027-02-01", "2027-05-01", 31),
+        ("2027-03-13", "2027-03-16", 3),
+    ],
+)
+def test_local_dates_are_counted(march: Period, start: str | None, end: str | None, days: int) -> None:
+    """The day of the start and the day of the end both count; the clock change of the 14th does not matter."""
+    service = service_in(march, NEW_YORK, (start and local(start)) or None, (end and local(end)) or None)
+    assert service.portion == Portion(days=days, period_days=31)
+    assert march.start <= service.start <= service.end <= march.end
+
+
+def test_a_stub_is_measured_against_the_full_period() -> None:
+    """18 days of the 28 from 31 January to 28 February, not of the 18 that the stub has."""
+    start = local("2026-02-10T15:00")
+    period = period_at(anchored(Rhythm(interval=Interval.MONTH, zone=NEW_YORK), start, 31), start)
+    assert service_in(period, NEW_YORK, start).portion == Portion(days=18, period_days=28)
+
+
+def test_a_plan_change_is_two_amounts() -> None:
+    """Each rounded alone: 0.505 and 2.02 net to 1.51; rounded as one they would be 1.52."""
+    change = changed(101, 404, Portion(days=15, period_days=30))
+    assert (change.credit, change.charge, change.net) == (-51, 202, 151)
+    assert changed(3000, 9000, Portion(days=10, period_days=30)).net == 2000
+
+
+@given(cycles(), moments, st.floats(0, 1))
+def test_used_and_unused_days_make_the_period(cycle: Cycle, at: int, place: float) -> None:
+    """Whenever the subscription ends in it."""
+    zone = cycle.rhythm.zone
+    period = period_at(cycle, at)
+    end = period.start + int((period.end - period.start) * place)
+    used, unused = service_in(period, zone, end=end), unused_in(period, zone, end)
+    assert used.portion.days + unused.portion.days == days_of(period, zone)
+    assert min(used.portion.days, unused.portion.days) >= 0
+    assert used.end == unused.start
+
+
+@given(st.integers(0, 10**9), st.lists(st.integers(0, 31), min_size=1, max_size=6).filter(any))
+def test_prorated_parts_stay_beside_the_whole(price: int, parts: list[int]) -> None:
+    """Exactly they add up to it; each rounding moves the sum by half a minor unit at most."""
+    days = sum(parts)
+    portions = [Portion(days=part, period_days=days) for part in parts]
+    assert sum(Fraction(price * part, days) for part in parts) == price
+    assert abs(sum(prorated(price, portion) for portion in portions) - price) <= Fraction(len(parts), 2)

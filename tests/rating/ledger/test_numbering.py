@@ -1,0 +1,124 @@
+"""Numbers stay without gaps, whatever dies, and whatever comes to nothing."""
+
+import asyncio
+import random
+import threading
+
+import pytest
+
+from rating.ledger.drafting import draft_invoice
+from rating.ledger.finalization import finalize_invoice
+from rating.ledger.ledger import Ledger, open_ledger
+from rating.ledger.migrate import migrate
+from rating.ledger.unit_of_work import Work
+from schemas.command import Act
+from schemas.customer import Customer, NewCustomer
+from schemas.errors import Refused
+from schemas.ids import AccountId
+from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus, NewInvoice, NewLine
+from tests.contracts.api_keys import Clock
+from tests.rating.ledger.finalizing_process import FinalizingProcess
+
+KILLS = 6
+
+
+class Gone(Exception):
+    """What a test raises where a run would fail."""
+
+
+def _first_account(ledger: Ledger) -> AccountId:
+    made = asyncio.run(ledger.accounts.bootstrap(None))
+    assert made is not None
+    return made[0].account
+
+
+def _all(ledger: Ledger, account: AccountId) -> list[Invoice]:
+    page = asyncio.run(ledger.invoices.list(InvoiceQuery(account=account, limit=10_000)))
+    return list(page.items)
+
+
+def _numbers(invoices: list[Invoice]) -> list[str]:
+    return sorted(invoice.number for invoice in invoices if invoice.number is not None)
+
+
+def _from_one(count: int) -> list[str]:
+    return [f"INV-{number:04}" for number in range(1, count + 1)]
+
+
+def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
+    """A process is killed at any moment of finalizing, again and again: all it answered is there, and nothing half."""
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+        account = _first_account(ledger)
+    answered = []
+    moment = random.Random(5)
+    process = FinalizingProcess(ledger_url, account)
+    for _ in range(KILLS):
+        with process:
+            answered += process.answered(moment.randint(2, 6))
+            # The kill falls between two answers, somewhere in the transaction that is under way.
+            threading.Event().wait(moment.random() / 50)
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+        invoices = _all(ledger, account)
+    numbers = _numbers(invoices)
+    assert numbers == _from_one(len(numbers))
+    assert set(answered) <= set(numbers)
+    assert len(answered) == len(set(answered))
+    for invoice in invoices:
+        is_open = invoice.status is InvoiceStatus.OPEN
+        assert is_open == (invoice.number is not None) == (invoice.public_token is not None)
+        assert (invoice.total, [line.amount for line in invoice.lines]) == (150, [100, 50])
+
+
+@pytest.fixture
+def act(ledger_url: str) -> Act:
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+        return Act(account=_first_account(ledger), actor="test", request_id="test")
+
+
+def _new(customer: Customer) -> NewInvoice:
+    return NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=1),))
+
+
+def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, act: Act) -> None:
+    """A transaction of many invoices that fails at its end leaves none of them, and no gap."""
+
+    def many(work: Work, count: int, *, fail: bool) -> int:
+        for _ in range(count):
+            finalize_invoice(work, draft_invoice(work, _new(customer)).id)
+        if fail:
+            raise Gone
+        return count
+
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+        works = ledger.invoices._works
+        customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
+        for fail in (False, True, False):
+            if fail:
+                with pytest.raises(Gone):
+                    asyncio.run(works.change(act, int, lambda work: many(work, 3, fail=True)))
+            else:
+                asyncio.run(works.change(act, int, lambda work: many(work, 3, fail=False)))
+        invoices = _all(ledger, act.account)
+    assert _numbers(invoices) == _from_one(6)
+    assert len(invoices) == 6
+
+
+def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, act: Act) -> None:
+    """A run that goes on after an invoice was refused still numbers without gap."""
+
+    def run(work: Work) -> int:
+        line = NewLine(unit_amount=5)
+        for lines in ((line,), (), (line,), (), (line,)):
+            draft = draft_invoice(work, NewInvoice(customer_id=customer.id, lines=lines))
+            try:
+                finalize_invoice(work, draft.id)
+            except Refused:
+                continue
+        return 0
+
+    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+        customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
+        asyncio.run(ledger.invoices._works.change(act, int, run))
+        invoices = _all(ledger, act.account)
+    assert _numbers(invoices) == _from_one(3)
+    assert sum(invoice.status is InvoiceStatus.DRAFT for invoice in invoices) == 2

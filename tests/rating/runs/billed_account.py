@@ -1,0 +1,130 @@
+"""One account with customers, plans and subscriptions, and the run over them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from ingest_gateway.ports import NewMeter
+from rating.ledger.ledger import Ledger
+from rating.runs.run import InvoiceRun, Order
+from schemas.billing_settings import SettingsChanges
+from schemas.command import Act
+from schemas.customer import NewCustomer
+from schemas.ids import AccountId
+from schemas.invoice import Invoice, InvoiceQuery
+from schemas.invoice_run import Summary
+from schemas.plan import FixedFee, Interval, Timing, UsagePrice
+from schemas.plan_catalog import NewPlan
+from schemas.price import Graduated, PerUnit, Tier
+from schemas.subscribing import NewSubscription
+from schemas.subscription import Subscription
+from schemas.timestamps import DAY, to_micros
+from tests.contracts.api_keys import Clock
+from tests.contracts.commands import by
+from tests.rating.runs.counted_usage import CountedUsage, Used
+
+GROUPS = ("model",)
+WINDOW = 35 * DAY
+TIERS = (Tier(up_to=Decimal(100), unit_price=Decimal("0.02")), Tier(unit_price=Decimal("0.01")))
+PRO = NewPlan(
+    code="pro",
+    name="Pro",
+    currency="USD",
+    interval=Interval.MONTH,
+    fixed_fees=(
+        FixedFee(code="seat", name="Seat", amount_cents=3100, timing=Timing.ADVANCE),
+        FixedFee(code="support", name="Support", amount_cents=620, timing=Timing.ARREARS),
+    ),
+    usage_prices=(
+        UsagePrice(code="tokens", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal("0.0015"))),
+        UsagePrice(
+            code="by_model",
+            name="Tokens by model",
+            meter="tokens",
+            price=Graduated(
+                tiers=(Tier(up_to=Decimal(100), unit_price=Decimal("0.02")), Tier(unit_price=Decimal("0.01")))
+            ),
+            group_by=GROUPS,
+        ),
+    ),
+)
+
+
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
+    return to_micros(datetime(year, month, day, hour, minute, tzinfo=UTC))
+
+
+class Books:
+    """Everything a run needs."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.usage = CountedUsage("tokens", group_by=GROUPS)
+        self._runs = count(1)
+        self._account: AccountId | None = None
+
+    async def account(self) -> AccountId:
+        """Ours, which is made when it is first asked for."""
+        if self._account is None:
+            made = await self.ledger.accounts.bootstrap(None)
+            assert made is not None
+            self._account = made[0].account
+            await self.ledger.meters.create(by(self._account), _tokens())
+        return self._account
+
+    async def act(self) -> Act:
+        return Act(account=await self.account(), actor="test", request_id="req_test")
+
+    async def offer(self, plan: NewPlan = PRO) -> None:
+        await self.ledger.plans.create(await self.act(), plan)
+
+    async def subscribe(self, *, start: int | None = None, code: str = "pro", **customer: Any) -> Subscription:
+        """A new customer, active from `start` (now, if not given)."""
+        act = await self.act()
+        bought_by = (await self.ledger.customers.create(act, NewCustomer(**{"name": "Acme"} | customer))).answer
+        new = NewSubscription(
+            customer_id=bought_by.id, plan_code=code, start_date=_moment(start), initial_status="active"
+        )
+        return (await self.ledger.subscriptions.create(act, new)).answer
+
+    def use(self, subscription: Subscription, when: int, value: int | str, model: str | None = None) -> None:
+        """One event."""
+        used = Used(customer=subscription.customer_id, at=when, value=Decimal(value), group={"model": model})
+        self.usage.events.append(used)
+
+    async def decide(self, **settings: Any) -> None:
+        """What the account wants."""
+        await self.ledger.billing_settings.update(await self.act(), SettingsChanges(**settings))
+
+    async def run(self, as_of: int, *, is_dry: bool = False) -> Summary:
+        """With the clock at `as_of`."""
+        self.clock.now = max(self.clock.now, as_of)
+        order = Order(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
+        run = InvoiceRun(self.ledger.billing, self.usage, self.ledger.meters, late_window=WINDOW)
+        return await run.run(order)
+
+    async def invoices(self, subscription: Subscription | None = None) -> list[Invoice]:
+        """Oldest period first, and of each its opening before its end, which bills more."""
+        wanted = None if subscription is None else subscription.id
+        query = InvoiceQuery(account=await self.account(), subscription_id=wanted, limit=1000)
+        found: list[Invoice] = list((await self.ledger.invoices.list(query)).items)
+        return sorted(found, key=lambda invoice: (invoice.period_start or 0, len(invoice.lines)))
+
+
+def _moment(at: int | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at / 10**6, tz=UTC)
+
+
+def _tokens() -> NewMeter:
+    return NewMeter(
+        code="tokens",
+        name="Tokens",
+        event_name="tokens",
+        aggregation="sum",
+        value_property="$.value",
+        group_by={"model": "$.model"},
+        filters=(),
+        unit=None,
+    )

@@ -1,0 +1,63 @@
+"""A usage store to read from."""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stream_processors.backends.sql.chdb import Chdb
+from stream_processors.backends.sql.client import SqlThreads
+from tests.conftest import Databases, HttpDatabases
+from tests.stream_processors.backends.sql.step_by_step_flushes import Flushes, Opened
+from tests.stream_processors.backends.sql.two_shards import Spread, two_shards
+
+NewStore = Callable[[], Opened]
+
+
+@pytest.fixture(scope="session")
+def of_shards(chdb: Chdb, databases: Databases, threads: ThreadPoolExecutor) -> NewStore:
+    """Two shards behind one reading database."""
+    names = (f"sharded_{number}" for number in itertools.count())
+    return lambda: two_shards(chdb, next(names), databases, threads)
+
+
+@pytest.fixture(scope="session")
+def in_this_process(databases: Databases, threads: ThreadPoolExecutor) -> NewStore:
+    return lambda: of_one(SqlThreads(databases(), threads))
+
+
+@pytest.fixture(scope="session")
+def over_http(http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> NewStore:
+    return lambda: of_one(SqlThreads(http_databases(), threads))
+
+
+def of_one(store: SqlThreads) -> Opened:
+    return Opened(store, [store])
+
+
+@pytest.fixture(scope="session", params=["in_this_process", "over_http", "of_shards"])
+def new_store(request: pytest.FixtureRequest) -> NewStore:
+    """Everything is read from an engine in this process, from one behind HTTP, and from shards as on a cluster."""
+    made: NewStore = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(scope="session")
+def usage_store(new_store: NewStore) -> SqlThreads:
+    """One store for all tests that keep apart by meter."""
+    opened = new_store()
+    return Spread(opened) if len(opened.shards) > 1 else opened.reading
+
+
+@pytest.fixture
+def flushes(new_store: NewStore) -> Flushes:
+    """A store of its own, and the flushes to fill it."""
+    return Flushes(new_store())
+
+
+@pytest.fixture(scope="session")
+def fresh_code() -> Callable[[], str]:
+    """Meter codes that no test has used before."""
+    numbers = itertools.count()
+    return lambda: f"m{next(numbers)}"

@@ -1,0 +1,74 @@
+"""A log on Kafka for tests: a topic of its own, its sink and its reader as one."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from schemas.frame import Frame, NewFrame
+from schemas.timestamps import DAY
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.commits import Commits
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
+from stream_processors.backends.log.kafka.policy import KafkaPolicy
+from stream_processors.backends.log.kafka.sink import KafkaSink
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from tests.contracts.frame_log import PARTITIONS
+
+
+class Both(msgspec.Struct, frozen=True):
+    """What the gateway and the processors have of one log."""
+
+    sink: KafkaSink
+    log: KafkaFrameLog
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        await self.sink.append(frames)
+
+    async def first_offset(self, partition: int) -> int:
+        return await self.log.first_offset(partition)
+
+    async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
+        return await self.log.read(partition, start, max_bytes=max_bytes, last=last)
+
+    async def acknowledge(self, partition: int, last: int) -> None:
+        await self.log.acknowledge(partition, last)
+
+    async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
+        await self.log.wait(partition, start, timeout)
+
+    def end_offset(self, partition: int) -> int:
+        return self.log.end_offset(partition)
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        return await self.log.oldest_arrival(partition, start)
+
+
+def one_broker_topic(partitions: int = PARTITIONS) -> Topic:
+    """As the log's topic must be, as far as one broker can. Arrivals of tests are near 1970: they must not expire."""
+    return Topic(
+        name=f"frames-{secrets.token_hex(8)}",
+        partitions=partitions,
+        replication_factor=1,
+        min_insync_replicas=1,
+        retention=100_000 * DAY,
+    )
+
+
+async def new_topic(cluster: Cluster, partitions: int = PARTITIONS) -> Topic:
+    """Nobody else has heard of it."""
+    topic = one_broker_topic(partitions)
+    assert await create_topic(cluster, topic)
+    return topic
+
+
+@asynccontextmanager
+async def opened(
+    cluster: Cluster, topic: Topic, policy: KafkaPolicy | None = None, commits: Commits | None = None
+) -> AsyncIterator[Both]:
+    async with (
+        KafkaSink(cluster, topic.name, policy) as sink,
+        KafkaFrameLog(cluster, topic.name, topic.partitions, policy, commits) as log,
+    ):
+        yield Both(sink, log)

@@ -1,0 +1,109 @@
+"""Flushes written step by step, so that a test can read between any two steps."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from schemas.flush import Table
+from schemas.hashing import as_halves, key_hash, partition_of
+from schemas.meter import Meter
+from schemas.tables import LAYOUTS, backfill_receipt
+from schemas.timestamps import SECOND
+from stream_processors.backends.reading.replays import Replayed
+from stream_processors.backends.sql.client import Parameters, SqlThreads
+from stream_processors.backends.sql.engine import SqlEngine
+from stream_processors.backends.sql.event_reader import SqlEventReader
+from stream_processors.backends.sql.recount import SqlRecount
+from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore, shard_of
+from stream_processors.core.assemble import assemble
+from stream_processors.core.flush_plan import FlushRows, plan_flush
+from stream_processors.core.measure import measure
+from stream_processors.core.usage_rows import with_receipt
+from tests.factories import ACCOUNT, NOTHING_KNOWN, NOW, WINDOW, Event, make_claim, make_frame, make_meter_set
+
+PARTITIONS = 2
+
+
+class Opened(NamedTuple):
+    """A store: what answers questions about all of it, and its shards; where there is one, it is both."""
+
+    reading: SqlThreads
+    shards: Sequence[SqlThreads]
+
+
+class Flushes:
+    """A store, its readers, and what a processor does to it, one step at a time."""
+
+    def __init__(self, opened: Opened) -> None:
+        store, self._shards = opened
+        self.store = store
+        self.apart: int = SECOND
+        engines = [SqlEngine(shard) for shard in self._shards]
+        self._engines = engines
+        self.months = ShardedSeenMonths([SqlSeenMonths(shard) for shard in self._shards])
+        replayed = Replayed(ShardedStore([EmbeddedStore(engine) for engine in engines]), PARTITIONS)
+        self.usage = SqlUsageReader(store, PARTITIONS)
+        self.events = SqlEventReader(store, replayed, now=lambda: NOW)
+        self.recount = SqlRecount(store, replayed)
+
+    async def claim(self, partition: int, number: int, version: int = 1) -> None:
+        claim = make_claim(number, number, number, partition=partition, version=version)
+        await shard_of(partition, self._engines).insert_claim(claim, f"claim/{partition}/{number}")
+
+    async def apply(self, table: Table, rows: FlushRows, partition: int, number: int) -> None:
+        block: pa.Table = getattr(rows, table.value)
+        if block.num_rows:
+            assert block.schema == LAYOUTS[table]
+            await self.insert(table, block, partition, f"{table}/{partition}/{number}")
+
+    async def insert(self, table: Table, block: pa.Table, partition: int, token: str) -> None:
+        """Where all of the partition is."""
+        await shard_of(partition, self._engines).insert(table, block, token)
+
+    async def change(self, statement: str, parameters: Parameters | None = None) -> None:
+        """Of all there is, as no processor would."""
+        for shard in self._shards:
+            await shard.command(statement, parameters)
+
+    async def done(self, partition: int, number: int) -> None:
+        await shard_of(partition, self._engines).insert_done(partition, number, f"done/{partition}/{number}")
+
+    async def count(
+        self, events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1
+    ) -> None:
+        """A whole flush of one frame."""
+        rows = plan(events, meters, number=number, partition=partition, version=version, apart=self.apart)
+        await self.claim(partition, number, version)
+        for table in Table:
+            await self.apply(table, rows, partition, number)
+        await self.done(partition, number)
+
+    async def backfill(self, meter: Meter, events: Sequence[Event], partition: int, chunk: int) -> None:
+        receipt = backfill_receipt(meter.account, meter.code, partition, chunk)
+        rows = plan(events, [], number=0, partition=partition).events
+        usage = with_receipt(measure(rows, [meter], month=202611, origin=receipt).usage, receipt, month=202611)
+        await self.insert(Table.USAGE, usage, partition, receipt)
+
+
+def plan(
+    events: Sequence[Event],
+    meters: Sequence[Meter],
+    *,
+    number: int,
+    partition: int = 0,
+    version: int = 1,
+    apart: int = SECOND,
+) -> FlushRows:
+    """The rows of a flush of one frame; the flushes' arrivals are `apart`."""
+    frame = make_frame(events, offset=number, arrival=NOW + number * apart, partition=partition)
+    claim = make_claim(number, number, number, partition=partition, version=version)
+    return plan_flush(claim, assemble([frame]), NOTHING_KNOWN, make_meter_set(*meters, version=version), WINDOW)
+
+
+def home_of(key: str, account: str = ACCOUNT) -> int:
+    """The partition an event with this key belongs to."""
+    return int(partition_of(as_halves(key_hash(account, key)), PARTITIONS)[0])

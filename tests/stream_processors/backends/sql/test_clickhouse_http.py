@@ -1,0 +1,93 @@
+"""The client over HTTP: errors, time limits, values, one block for each insert, a server that goes and comes back."""
+
+from string import ascii_lowercase
+
+import pyarrow as pa
+import pytest
+
+from schemas.errors import StoreFailed
+from schemas.flush import Table
+from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from tests.backing_services.store_process import StoreProcess
+from tests.conftest import HttpDatabases
+from tests.contracts.stores import rows_of
+
+
+def test_an_error_tells_the_stores_own_code(http_databases: HttpDatabases) -> None:
+    """So that an operator can look it up; the step may be repeated."""
+    database = http_databases()
+    with pytest.raises(StoreFailed, match=r"(?s)Code: 60\b.*no_such_table"):
+        database.query_rows("SELECT 1 FROM no_such_table")
+    with pytest.raises(StoreFailed, match=r"(?s)Code: 60\b.*no_such_table"):
+        database.insert_where("no_such_table", rows_of(Table.SEEN, ["a"]), "1", {}, "a token")
+    assert database.query_rows("SELECT 1") == [(1,)]
+
+
+def test_values_are_bound_not_pasted(http_databases: HttpDatabases) -> None:
+    """Whatever a customer is called."""
+    odd = "it's \\ {p:String} \n 日本 %s"
+    parameters = {"name": odd, "list": [odd]}
+    assert http_databases().query_rows("SELECT {name:String}, {list:Array(String)}", parameters) == [(odd, [odd])]
+    database = http_databases()
+    for name, expected in (("another", 1), (odd, 1)):
+        guard = "{name:String} != {odd:String}"
+        database.insert_where("seen", rows_of(Table.SEEN, ["a"]), guard, {"name": name, "odd": odd}, name)
+        assert database.query_rows("SELECT count() FROM seen") == [(expected,)]
+
+
+def test_a_statement_that_takes_too_long_fails(server: HttpServer) -> None:
+    """Within its limit, so that the client hears of it and nothing goes on unheard."""
+    with HttpServer(server.address, 1, EngineLimits(statement_seconds=1)) as hurried:
+        database = hurried.database("default")
+        with pytest.raises(StoreFailed, match=r"Code: 159\b"):
+            database.query_rows("SELECT count() FROM numbers(1e13) WHERE NOT ignore(sipHash64(number))")
+
+
+def test_a_dead_server_is_told_and_found_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same client goes on when the server is back."""
+    with (
+        StoreProcess(tmp_path_factory.mktemp("store")) as process,
+        HttpServer(process.address, 1, EngineLimits()) as server,
+    ):
+        database = server.database("default")
+        process.kill()
+        for _ in range(2):
+            with pytest.raises(StoreFailed):
+                database.query_rows("SELECT 1")
+            with pytest.raises(StoreFailed):
+                database.insert_where("seen", rows_of(Table.SEEN, ["a"]), "1", {}, "a token")
+        with pytest.raises(StoreFailed):
+            server.database("default")
+        process.start()
+        assert database.query_rows("SELECT 1") == [(1,)]
+
+
+def test_queued_inserts_are_off(http_databases: HttpDatabases) -> None:
+    """They would be acknowledged together and cut into other blocks."""
+    settings = "SELECT value FROM system.settings WHERE name IN ('async_insert', 'deduplicate_insert') ORDER BY name"
+    assert list(http_databases().query_rows(settings)) == [("0",), ("enable",)]
+
+
+@pytest.mark.parametrize("table", list(Table))
+def test_one_insert_is_one_part(http_databases: HttpDatabases, table: Table) -> None:
+    """However many rows and record batches, with a guard or without: one block, and one token for all of it."""
+    database = http_databases()
+    database.command(f"SYSTEM STOP MERGES {table.value}")
+    names = [first + second for first in ascii_lowercase for second in ascii_lowercase]
+    pieces = [rows_of(table, names[start : start + 100]) for start in range(0, len(names), 100)]
+    rows = pa.concat_tables(pieces * 300)
+    for _ in range(2):
+        database.insert_where(table.value, rows, "1", {}, "the token")
+    database.insert_arrow(table.value, pieces[0], "the token")
+    database.insert_where(table.value, pieces[0], "0", {}, "another token")
+    parts = database.query_rows(
+        f"SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = '{table.value}'"
+    )
+    assert list(parts) == [(1,)]
+
+
+def test_an_address_does_not_tell_its_password() -> None:
+    """It stands in logs and errors."""
+    address = ServerAddress(host="store.example", user="tallyhouse", password="hush", encrypted=True)
+    assert repr(address) == str(address) == "https://tallyhouse@store.example:8123"

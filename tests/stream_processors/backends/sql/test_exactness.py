@@ -1,0 +1,225 @@
+"""Usage read while flushes go on is exactly that of the watermark it names."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pyarrow as pa
+import pytest
+
+from schemas.errors import Overloaded
+from schemas.flush import Table, Watermark
+from schemas.listing import RejectQuery
+from schemas.meter import Meter
+from schemas.tables import BACKFILL_CHUNK
+from schemas.timestamps import DAY, MINUTE
+from schemas.usage import Backfill, UsageAnswer, UsageQuery, Window
+from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
+from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
+from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, Flushes, home_of, plan
+
+START = (NOW - DAY) // MINUTE * MINUTE
+
+
+def question(meter: Meter, **changes: object) -> UsageQuery:
+    asked = UsageQuery(account=ACCOUNT, meter=meter, start=START, end=START + 3 * DAY)
+    return msgspec.structs.replace(asked, **changes)
+
+
+def total(answer: UsageAnswer) -> int:
+    return int(sum(row.value for row in answer.rows))
+
+
+def some(number: int, partition: int = 0) -> list[Event]:
+    return [make_event(f"{partition}/{number}/{i}", {"tokens": number + i}, customer_id=f"c{i}") for i in range(3)]
+
+
+def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: Flushes) -> None:
+    """Between any two steps of a flush, the rows are those of the flushes the watermark names."""
+    meter = make_meter()
+
+    async def run() -> list[tuple[int, dict[int, int]]]:
+        await flushes.count(some(0), [meter], number=0)
+        rows = plan(some(1), [meter], number=1)
+        seen = []
+        await flushes.claim(0, 1)
+        for table in Table:
+            await flushes.apply(table, rows, 0, 1)
+            answer = await flushes.usage.usage(question(meter))
+            seen.append((total(answer), answer.watermark.flushes))
+        await flushes.done(0, 1)
+        answer = await flushes.usage.usage(question(meter))
+        return [*seen, (total(answer), answer.watermark.flushes)]
+
+    events, usage, rejects, seen, done = asyncio.run(run())
+    assert events == (3, {0: 0})
+    assert usage == rejects == seen == done == (6, {0: 1})
+
+
+def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: Flushes) -> None:
+    """Two partitions flush as fast as they can; every answer equals the recount at its own watermark."""
+    meters = [make_meter(), make_meter("tokens", "sum"), make_meter("who", "unique"), make_meter("last", "latest")]
+    asked = [
+        question(meters[0]),
+        question(meters[1], window=Window.DAY, customers=("c0", "c2")),
+        question(meters[2], top=2),
+        question(meters[3]),
+    ]
+
+    async def flush(partition: int) -> None:
+        for number in range(12):
+            await flushes.count(some(number, partition), meters, number=number, partition=partition)
+
+    async def run() -> list[tuple[UsageQuery, UsageAnswer]]:
+        answers = []
+        writers = [asyncio.create_task(flush(partition)) for partition in range(PARTITIONS)]
+        while not all(writer.done() for writer in writers):
+            answers += [(query, await flushes.usage.usage(query)) for query in asked]
+        await asyncio.gather(*writers)
+        for query, answer in answers[:: max(1, len(answers) // 20)]:
+            assert await flushes.recount.usage_at(query, answer.watermark) == answer
+        return answers
+
+    answers = asyncio.run(run())
+    assert len({tuple(answer.watermark.flushes.items()) for _, answer in answers}) > 3
+
+
+class Overtaken(SqlThreads):
+    """A store that something happens to before each read of usage."""
+
+    def __init__(self, inner: SqlThreads, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._meanwhile = meanwhile
+
+    async def query(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        await self._meanwhile()
+        return await self._inner.query(sql, parameters)
+
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        return await self._inner.rows(sql, parameters)
+
+
+@pytest.mark.parametrize("burst", [1, 3, 4, 9])
+def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: Flushes, burst: int) -> None:
+    """However many flushes are done between reading the watermark and the usage, rows and watermark agree."""
+    meter = make_meter()
+    numbers = iter(range(1000))
+
+    async def overtake() -> None:
+        for number in itertools.islice(numbers, burst):
+            await flushes.count(some(number), [meter], number=number)
+
+    async def run() -> UsageAnswer:
+        return await SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS).usage(question(meter))
+
+    answer = asyncio.run(run())
+    assert total(answer) == 3 * (answer.watermark.flushes[0] + 1)
+
+
+def test_a_read_that_never_catches_up_says_so(flushes: Flushes) -> None:
+    """Nothing is answered that is not known to be exact."""
+    done = itertools.count()
+
+    async def overtake() -> None:
+        for _ in range(3):
+            await flushes.done(0, next(done) * 1000)
+
+    reader = SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS)
+    with pytest.raises(Overloaded, match="ask again"):
+        asyncio.run(reader.usage(question(make_meter())))
+
+
+def test_rejects_tried_again_are_part_of_a_recount(flushes: Flushes) -> None:
+    """A reject whose try succeeded counts, at the watermark of its try and not before."""
+    meter = make_meter("tokens", "sum")
+    good, bad = make_event("good", {"tokens": 1}), make_event("bad", {"tokens": "many"})
+
+    async def run() -> tuple[UsageAnswer, UsageAnswer, UsageAnswer]:
+        await flushes.count([good, bad], [meter], number=0)
+        reject = (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items[0]
+        # As if the reason had been lifted since: the try is measured with a value.
+        again = make_replay(msgspec.structs.replace(bad, properties='{"tokens": 5}'), reject.id, "tokens")
+        partition = home_of(again.idempotency_key)
+        number = 1 if partition == 0 else 0
+        await flushes.count([again], [meter], number=number, partition=partition)
+        await flushes.change(
+            "ALTER TABLE rejects UPDATE properties = '{\"tokens\": 5}' WHERE 1 SETTINGS mutations_sync = 1"
+        )
+        usage = await flushes.usage.usage(question(meter))
+        assert (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items[0].replayed
+        assert (await flushes.events.rejects(RejectQuery(account=ACCOUNT, open_only=True))).items == ()
+        return (
+            usage,
+            await flushes.recount.usage_at(question(meter), usage.watermark),
+            await flushes.recount.usage_at(question(meter), Watermark(flushes={0: 0})),
+        )
+
+    usage, recounted, before = asyncio.run(run())
+    assert (total(usage), total(recounted), total(before)) == (6, 6, 1)
+
+
+def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Flushes) -> None:
+    """Of two events of one moment the one that arrived last is the latest, in whatever order they are tried again."""
+    meter = make_meter("tokens", "latest")
+    bad = [make_event(f"bad_{number}", {"tokens": 5}) for number in range(2)]
+
+    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+        # As if an earlier program had not been able to read them.
+        await flushes.count([msgspec.structs.replace(e, properties='{"tokens": "x"}') for e in bad], [meter], number=0)
+        await flushes.change(
+            "ALTER TABLE rejects UPDATE properties = concat('{\"tokens\": ', toString(place), '}') WHERE 1 "
+            "SETTINGS mutations_sync = 1"
+        )
+        rejects = (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items
+        for reject in rejects:
+            again = make_replay(make_event("bad", reject.properties), reject.id, "tokens")
+            tried.setdefault(home_of(again.idempotency_key), []).append(again)
+        for partition, events in tried.items():
+            await flushes.count(events, [meter], number=1, partition=partition)
+        usage = await flushes.usage.usage(question(meter))
+        return usage, await flushes.recount.usage_at(question(meter), usage.watermark)
+
+    tried: dict[int, list[Event]] = {}
+    usage, recounted = asyncio.run(run())
+    assert (total(usage), total(recounted)) == (1, 1)
+
+
+def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: Flushes) -> None:
+    """Chunks are known once every partition has a flush with the meter; done, when each has its receipt."""
+    old, young = make_meter(), make_meter("young", version=2)
+
+    async def run() -> list[Backfill]:
+        for number in range(BACKFILL_CHUNK + 1):
+            await flushes.claim(0, number)
+        seen = [await flushes.usage.backfill(young)]
+        await flushes.claim(0, BACKFILL_CHUNK + 1, 2)
+        await flushes.claim(1, 0, 2)
+        for chunk in range(2):
+            seen.append(await flushes.usage.backfill(young))
+            await flushes.backfill(young, some(chunk), 0, chunk)
+        return [*seen, await flushes.usage.backfill(young), await flushes.usage.backfill(old)]
+
+    assert asyncio.run(run()) == [
+        Backfill(done=False, chunks_done=0, chunks_total=None),
+        Backfill(done=False, chunks_done=0, chunks_total=2),
+        Backfill(done=False, chunks_done=1, chunks_total=2),
+        Backfill(done=True, chunks_done=2, chunks_total=2),
+        Backfill(done=True, chunks_done=0, chunks_total=0),
+    ]
+
+
+def test_what_an_archived_meter_counted_stays_and_nothing_is_added(flushes: Flushes) -> None:
+    """A recount leaves out the flushes from the meter set on that no longer has the meter."""
+    meter = make_meter(archived_version=2)
+
+    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+        await flushes.count(some(0), [meter], number=0)
+        await flushes.count(some(1), [], number=1, version=2)
+        answer = await flushes.usage.usage(question(meter))
+        return answer, await flushes.recount.usage_at(question(meter), answer.watermark)
+
+    answer, recounted = asyncio.run(run())
+    assert answer == recounted
+    assert total(answer) == 3

@@ -1,0 +1,39 @@
+"""Two shards, read as a cluster's are."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import pyarrow as pa
+
+from stream_processors.backends.sql.chdb import Chdb
+from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
+from stream_processors.backends.sql.topology import reading_database
+from tests.backing_services.two_shard_engine import read_as_one
+from tests.conftest import Databases
+from tests.stream_processors.backends.sql.step_by_step_flushes import Opened
+
+
+def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -> Opened:
+    shards = [databases() for _ in range(2)]
+    own_names = [shard.query_rows("SELECT currentDatabase()")[0][0] for shard in shards]
+    read_as_one(chdb.database("default"), own_names, name)
+    reading = chdb.database(reading_database(name))
+    return Opened(SqlThreads(reading, threads), [SqlThreads(shard, threads) for shard in shards])
+
+
+class Spread(SqlThreads):
+    """For rows that no flush brought: every other one to the other shard."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._reading, self._shards = opened
+
+    async def query(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        return await self._reading.query(sql, parameters)
+
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        return await self._reading.rows(sql, parameters)
+
+    async def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        for number, shard in enumerate(self._shards):
+            if places := range(number, rows.num_rows, len(self._shards)):
+                await shard.insert(table, rows.take(list(places)), token)

@@ -1,0 +1,101 @@
+"""The reader of the store in memory answers like the one of the SQL store."""
+
+import asyncio
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.flush import Table
+from schemas.tables import backfill_receipt
+from schemas.timestamps import DAY, MINUTE
+from schemas.usage import Backfill, UsageAnswer, UsageQuery, Window
+from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.memory_usage_reader import MemoryUsageReader
+from stream_processors.core.measure import measure
+from stream_processors.core.usage_rows import with_receipt
+from tests.factories import ACCOUNT, NOW, make_claim, make_event, make_meter
+from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, Flushes, plan
+
+MONTH = 202611
+METER = make_meter("tokens", "avg", group_by={"model": "$.model"})
+QUESTION = UsageQuery(
+    account=ACCOUNT,
+    meter=METER,
+    start=(NOW - DAY) // MINUTE * MINUTE,
+    end=(NOW + DAY) // MINUTE * MINUTE,
+    window=Window.DAY,
+    timezone="America/New_York",
+    group_by=("model",),
+)
+
+
+async def step(engine: MemoryEngine, number: int, tables: Sequence[Table], *, done: bool) -> None:
+    events = [make_event(f"{number}/{i}", {"tokens": i + number, "model": "ab"[i % 2]}) for i in range(3)]
+    rows = plan(events, [METER], number=number)
+    await engine.insert_claim(make_claim(number, number, number), f"claim/{number}")
+    for table in tables:
+        if getattr(rows, table.value).num_rows:
+            await engine.insert(table, getattr(rows, table.value), f"{number}/{table}")
+    if done:
+        await engine.insert_done(0, number, f"done/{number}")
+
+
+@settings(max_examples=20, deadline=None)
+@given(whole=st.integers(0, 4), steps=st.integers(0, 4))
+def test_the_watermark_names_the_flushes_that_are_in_the_rows(whole: int, steps: int) -> None:
+    """Wherever the last flush stands, count and watermark agree."""
+
+    async def run() -> UsageAnswer:
+        engine = MemoryEngine()
+        for number in range(whole):
+            await step(engine, number, list(Table), done=True)
+        await step(engine, whole, list(Table)[:steps], done=False)
+        return await MemoryUsageReader(engine, PARTITIONS).usage(QUESTION)
+
+    answer = asyncio.run(run())
+    counted = whole + (steps > list(Table).index(Table.USAGE))
+    assert answer.watermark.flushes == ({0: counted - 1} if counted else {})
+    assert {row.group["model"] for row in answer.rows} == ({"a", "b"} if counted else set())
+
+
+def test_memory_and_sql_give_the_same_answer(flushes: Flushes) -> None:
+    """The same flushes in both stores, the same rows and watermark out of both."""
+
+    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+        engine = MemoryEngine()
+        for number in range(3):
+            await step(engine, number, list(Table), done=True)
+        for table in Table:
+            for index, block in enumerate(engine.blocks[table]):
+                await flushes.insert(table, block, 0, f"{table}/{index}")
+        for number in range(3):
+            await flushes.claim(0, number)
+            await flushes.done(0, number)
+        return await MemoryUsageReader(engine, PARTITIONS).usage(QUESTION), await flushes.usage.usage(QUESTION)
+
+    in_memory, in_sql = asyncio.run(run())
+    assert in_memory == in_sql
+
+
+def test_a_younger_meter_says_how_far_its_past_is_counted() -> None:
+    """As the SQL reader does."""
+    young = make_meter("young", version=2)
+
+    async def run() -> list[Backfill]:
+        engine, seen = MemoryEngine(), []
+        reader = MemoryUsageReader(engine, 1)
+        await engine.insert_claim(make_claim(0, 0, 0), "0")
+        seen.append(await reader.backfill(young))
+        await engine.insert_claim(make_claim(1, 1, 0, version=2), "1")
+        seen.append(await reader.backfill(young))
+        receipt = backfill_receipt(ACCOUNT, "young", 0, 0)
+        rows = measure(plan([], [], number=0).events, [young], month=MONTH).usage
+        await engine.insert(Table.USAGE, with_receipt(rows, receipt, month=MONTH), receipt)
+        return [*seen, await reader.backfill(young)]
+
+    assert asyncio.run(run()) == [
+        Backfill(done=False, chunks_done=0, chunks_total=None),
+        Backfill(done=False, chunks_done=0, chunks_total=1),
+        Backfill(done=True, chunks_done=1, chunks_total=1),
+    ]

@@ -1,0 +1,173 @@
+"""The read-only port reads, and does nothing else."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stream_processors.backends.sql.chdb import Chdb
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from stream_processors.clickhouse_server.app import Served, create_app
+from stream_processors.clickhouse_server.authentication import by_password
+from stream_processors.clickhouse_server.bodies import BodyLimits
+from stream_processors.clickhouse_server.function_catalogue import read_catalogue
+from stream_processors.clickhouse_server.readonly_access import ReadOnly
+from tests.stream_processors.clickhouse_server.forbidden_statements import (
+    ALLOWED,
+    FILES,
+    LIMITS,
+    NETWORK,
+    SECRETS,
+    WRITES,
+    Attempt,
+)
+
+DATABASE = "readonly_port"
+TABLE = f"CREATE TABLE {DATABASE}.t (a UInt32, s String) ENGINE = MergeTree ORDER BY a"
+KEY = {"X-ClickHouse-Key": "right"}
+
+
+@pytest.fixture(scope="module")
+def engine(chdb: Chdb) -> Iterator[ChdbStatements]:
+    with ChdbStatements(chdb._path, EngineLimits(query_memory=200_000_000)) as engine:
+        engine.run(Statement(text=f"CREATE DATABASE IF NOT EXISTS {DATABASE}"))
+        engine.run(Statement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC"))  # Of the same module, begun before.
+        engine.run(Statement(text=TABLE))
+        engine.run(Statement(text=f"INSERT INTO {DATABASE}.t VALUES (1, 'x')"))
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def served(engine: ChdbStatements, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with ThreadPoolExecutor(2) as threads:
+        yield Served(
+            access=ReadOnly(engine, read_catalogue(engine)),
+            admit=by_password("right"),
+            database=DATABASE,
+            threads=threads,
+            spool=tmp_path_factory.mktemp("spool"),
+            limits=BodyLimits(memory=1 << 20, stored=1 << 20, decoded=1 << 20),
+            version="26.9",
+            timezone="UTC",
+            name="test",
+        )
+
+
+def ask(served: Served, statement: str, headers: dict[str, str] = KEY, **params: str) -> httpx.Response:
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(create_app(served))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.post("/", content=statement, params=params, headers=headers)
+
+    return asyncio.run(post())
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[tuple[dict[str, str], socket.socket]]:
+    """A secret file, a place to write, and a port where every visitor is noticed."""
+    (tmp_path / "secret").write_text("topsecret\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        yield (
+            {
+                "secret": str(tmp_path / "secret"),
+                "out": str(tmp_path / "out"),
+                "port": str(listener.getsockname()[1]),
+                "long": "x" * (256 << 10),
+            },
+            listener,
+        )
+
+
+@pytest.mark.parametrize("attempt", [*WRITES, *FILES, *NETWORK, *SECRETS, *LIMITS], ids=lambda attempt: attempt[0][:60])
+def test_an_attempt_is_refused(
+    served: Served, attempt: Attempt, places: tuple[dict[str, str], socket.socket], tmp_path: Path
+) -> None:
+    """With this code and these words; nothing is written, nothing is read, nobody is visited."""
+    statement, code, words = attempt
+    where, listener = places
+    answer = ask(served, statement.format(**where), param_database="system", param_table="users")
+    assert (answer.headers.get("X-ClickHouse-Exception-Code"), answer.text) == (str(code), answer.text)
+    assert words in answer.text
+    assert "topsecret" not in answer.text
+    assert answer.status_code >= 400
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    assert ask(served, "SELECT a, s FROM t").text == "1\tx\n"
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_reading_is_allowed(served: Served, statement: str) -> None:
+    """What analysts and their tools ask."""
+    answer = ask(served, statement.format())
+    assert answer.status_code == 200, answer.text
+    assert "X-ClickHouse-Format" in answer.headers
+
+
+def test_a_table_function_of_every_other_name_is_refused(served: Served, engine: ChdbStatements) -> None:
+    """Whichever the engine has: those allowed are named, not those refused."""
+    names = engine.run(Statement(text="SELECT name FROM system.table_functions")).body.decode().split()
+    refused = {name for name in names if f"table function {name}." in ask(served, f"SELECT * FROM {name}()").text}
+    pure = {
+        "numbers",
+        "numbers_mt",
+        "zeros",
+        "zeros_mt",
+        "generateSeries",
+        "generate_series",
+        "values",
+        "null",
+        "primes",
+    }
+    of_a_statement = {"view", "viewIfPermitted"}  # Those do not parse without one.
+    assert set(names) - refused == pure | {"SQLStandardValues"} | of_a_statement
+
+
+def test_settings_of_the_answer_may_be_set_and_no_others(served: Served) -> None:
+    """Limits may be lowered, not raised; nothing that names a file."""
+    assert ask(
+        served, "SELECT toUInt64(1) AS a FORMAT JSONEachRow", output_format_json_quote_64bit_integers="1"
+    ).text == ('{"a":"1"}\n')
+    assert ask(served, "SELECT getSetting('max_execution_time') <= 5", max_execution_time="5").text in ("true\n", "1\n")
+    assert ask(served, "SELECT 1", enable_http_compression="1", readonly="2").status_code == 200
+    for name, value in {
+        "max_execution_time": "0",
+        "max_memory_usage": "0",
+        "max_result_rows": "0",
+        "output_format_schema": "/x",
+        "format_schema": "/x",
+        "format_template_row": "/x",
+        "allow_introspection_functions": "1",
+        "max_threads": "64",
+        "log_comment": "x",
+        "a'b": "1",
+    }.items():
+        assert ask(served, "SELECT 1", KEY, **{name: value}).headers["X-ClickHouse-Exception-Code"] == "164", name
+
+
+def test_engine_databases_are_no_default_database(served: Served) -> None:
+    """Or their tables could be named without it."""
+    for name in ("system", "INFORMATION_SCHEMA"):
+        assert ask(served, "SELECT * FROM users", database=name).headers["X-ClickHouse-Exception-Code"] == "497"
+
+
+def test_nobody_comes_in_without_the_password(served: Served) -> None:
+    """By header, by basic authentication, or in the address."""
+    assert ask(served, "SELECT 1", {}).status_code == 401
+    assert ask(served, "SELECT 1", {"X-ClickHouse-Key": "wrong"}).status_code == 403
+    assert ask(served, "SELECT 1", {"Authorization": "Basic eDp3cm9uZw=="}).status_code == 403
+    assert ask(served, "SELECT 1", {"Authorization": "Basic !"}).status_code == 400
+    assert ask(served, "SELECT 1", {"Authorization": "Basic eDpyaWdodA=="}).status_code == 200
+    assert ask(served, "SELECT 1", {"Authorization": "Bearer right"}).status_code == 200
+    assert ask(served, "SELECT 1", {}, user="x", password="right").status_code == 200
+
+
+def test_a_name_that_only_a_page_would_use_is_refused(served: Served) -> None:
+    """A page in a browser can make its own name mean this machine."""
+    assert ask(served, "SELECT 1", {**KEY, "Host": "evil.example:8123"}).status_code == 400

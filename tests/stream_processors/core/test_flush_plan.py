@@ -1,0 +1,174 @@
+"""A flush as planned equals the oracle, however the frames are cut into flushes."""
+
+import random
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.event import EventFlag, RejectCode, Verdict
+from schemas.meter import Meter
+from schemas.tables import LAYOUTS, flush_receipt, reject_id
+from schemas.timestamps import DAY, MINUTE
+from stream_processors.core.assemble import assemble
+from stream_processors.core.flush_plan import plan_flush
+from tests import oracle
+from tests.factories import (
+    NOTHING_KNOWN,
+    NOW,
+    WINDOW,
+    Event,
+    make_claim,
+    make_event,
+    make_frame,
+    make_meter,
+    make_meter_set,
+    make_replay,
+)
+from tests.strategies import batches, cuts, meter_lists
+from tests.stream_processors.core.flush_sequence import Flushes, as_frames
+
+Posted = list[tuple[int, list[Event]]]
+
+
+def flushed(posted: Posted, meters: tuple[Meter, ...], ends: list[int]) -> Flushes:
+    frames = as_frames(posted)
+    flushes = Flushes(meters)
+    for start, end in zip([0, *ends], ends, strict=False):
+        flushes.flush(frames[start:end])
+    return flushes
+
+
+@given(batches().filter(bool), meter_lists(), st.data())
+def test_any_cut_into_flushes_gives_what_the_oracle_gives(
+    posted: Posted, meters: tuple[Meter, ...], data: st.DataObject
+) -> None:
+    """Usage, events, conflicts and refused values depend on what was posted alone."""
+    flushes = flushed(posted, meters, list(data.draw(cuts(len(posted)))))
+    events = [event for _, batch in posted for event in batch]
+    arrivals = [arrival for arrival, batch in posted for _ in batch]
+    verdicts = oracle.verdicts(events, arrivals)
+    accepted = [event for event, verdict in zip(events, verdicts, strict=True) if verdict is Verdict.ACCEPTED]
+    usage, refusals = oracle.usage(accepted, meters)
+    assert oracle.usage_of_rows(flushes.usage, meters) == usage
+    assert [row["idempotency_key"] for row in flushes.events] == [event.idempotency_key for event in accepted]
+    expected = sorted((accepted[place].idempotency_key, meter, code.value) for place, meter, code in refusals)
+    expected += [(e.idempotency_key, "", "") for e, v in zip(events, verdicts, strict=True) if v is Verdict.CONFLICT]
+    rejects = [(row["idempotency_key"], row["meter"], row["code"] if row["meter"] else "") for row in flushes.rejects]
+    assert sorted(rejects) == sorted(expected)
+
+
+@settings(max_examples=40)
+@given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
+def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
+    """The same rows in the same order, one chunk per column, whatever order the meters come in."""
+    events = assemble(as_frames(posted))
+    claim = make_claim(7, 0, 3 * len(posted))
+    shuffled = shuffler.sample(meters, len(meters))
+    once = plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*meters), WINDOW)
+    again = plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*shuffled), WINDOW)
+    for (table, block), (_, other) in zip(once.in_order(), again.in_order(), strict=True):
+        assert block.schema == LAYOUTS[table]
+        assert block.equals(other)
+        assert all(column.num_chunks <= 1 for column in block.columns)
+        block.validate(full=True)
+
+
+def test_every_flush_but_a_barrier_has_a_receipt() -> None:
+    """Even one that counts nothing; a barrier flush writes nothing at all."""
+    events = assemble([make_frame([make_event("k")], arrival=NOW)])
+    rows = plan_flush(make_claim(4, partition=9), events, NOTHING_KNOWN, make_meter_set(), WINDOW)
+    assert rows.usage.select(["account", "meter", "customer_id", "count", "month"]).to_pylist() == [
+        {"account": "", "meter": "", "customer_id": flush_receipt(9, 4), "count": 0, "month": 202611}
+    ]
+    barrier = plan_flush(make_claim(5, 1, 0), assemble(()), NOTHING_KNOWN, make_meter_set(make_meter()), WINDOW)
+    assert [block.num_rows for _, block in barrier.in_order()] == [0, 0, 0, 0]
+    assert len(barrier.new_hashes) == 0
+
+
+def test_a_conflict_is_kept_whole() -> None:
+    """The refused event is a reject with its own content, and not an event."""
+    frame = make_frame([make_event("k", {"a": 1}), make_event("k", {"a": 2}, customer_id="other")], offset=5)
+    rows = plan_flush(make_claim(2, 5, 5), assemble([frame]), NOTHING_KNOWN, make_meter_set(), WINDOW)
+    reject = rows.rejects.to_pylist()[0]
+    assert (reject["p"], reject["n"], reject["offset"], reject["place"], reject["meter"]) == (0, 2, 5, 1, "")
+    assert (reject["code"], reject["customer_id"]) == (RejectCode.CONFLICT, "other")
+    assert reject["properties"] == '{"a":2}'
+    assert [row["properties"] for row in rows.events.to_pylist()] == ['{"a":1}']
+    assert (rows.counts.accepted, rows.counts.duplicates, rows.counts.conflicts) == (1, 0, 1)
+    assert rows.counts.rejects == {"IDEMPOTENCY_CONFLICT": 1}
+
+
+def test_all_rows_carry_the_month_of_the_first_frame() -> None:
+    """So that a flush's rows in a table are one part, also at midnight of a month's end."""
+    last_of_october = 1_793_491_199 * 1_000_000
+    frames = [
+        make_frame([make_event("a", {"tokens": "x"})], offset=0, arrival=last_of_october),
+        make_frame([make_event("b", {"tokens": "x"})], offset=1, arrival=last_of_october + MINUTE),
+    ]
+    meters = make_meter_set(make_meter(), make_meter("sum", "sum"))
+    rows = plan_flush(make_claim(0, 0, 1), assemble(frames), NOTHING_KNOWN, meters, WINDOW)
+    months = {month for _, block in rows.in_order() for month in block["month"].to_pylist()}
+    assert months == {202610}
+
+
+def test_a_reject_tried_again_counts_for_its_meter_only_and_once() -> None:
+    """It is not an event of its own, but its key is remembered as any other."""
+    first = make_event("k", {"tokens": "7"}, timestamp=NOW - DAY)
+    replay = make_replay(first, reject_id(0, 0, 0, 0, "tokens"), "tokens")
+    flushes = Flushes([make_meter("tokens", "sum"), make_meter("requests")])
+    rows = flushes.flush([make_frame([replay, replay], offset=0)])
+    again = flushes.flush([make_frame([replay], offset=1)])
+    assert [(row["meter"], row["sum"]) for row in rows.usage.to_pylist()[1:]] == [("tokens", Decimal(7))]
+    assert (rows.events.num_rows, rows.seen.num_rows) == (0, 1)
+    assert rows.counts.duplicates == 1
+    assert (again.usage.num_rows, again.counts.duplicates) == (1, 1)
+
+
+def test_a_reject_that_fails_again_is_a_reject_of_its_own() -> None:
+    """And it names the one it was."""
+    replay = make_replay(make_event("k", {"tokens": "many"}), "rej_0_0_0_0_tokens", "tokens")
+    rows = Flushes([make_meter("tokens", "sum")]).flush([make_frame([replay])])
+    reject = rows.rejects.to_pylist()[0]
+    assert (reject["replay_of"], reject["meter"], reject["flags"]) == ("rej_0_0_0_0_tokens", "tokens", EventFlag.REPLAY)
+
+
+def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
+    """A meter archived in between counts it no more: no key is kept, so the reject stays open, for audits too."""
+    replay = make_replay(make_event("k", {"tokens": "7"}), reject_id(0, 0, 0, 0, "tokens"), "tokens")
+    rows = Flushes([make_meter(), make_meter("tokens", "sum", account="acme_test")]).flush([make_frame([replay])])
+    assert (rows.usage.num_rows, rows.rejects.num_rows, rows.seen.num_rows, len(rows.new_hashes)) == (1, 0, 0, 0)
+    assert rows.counts.accepted == 0
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(WINDOW, "duplicates"), (WINDOW + 1, "accepted")])
+def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
+    """Judged by the arrivals of the frames; past it the key is free, and is remembered anew."""
+    flushes = Flushes([])
+    flushes.flush([make_frame([make_event("k")], offset=0, arrival=NOW)])
+    rows = flushes.flush([make_frame([make_event("k")], offset=1, arrival=NOW + gap)])
+    assert getattr(rows.counts, verdict) == 1
+    assert rows.seen["arrival"].to_pylist() == ([NOW + gap] if verdict == "accepted" else [])
+
+
+def test_under_backfill_a_key_is_known_for_ever() -> None:
+    """Such an event may be of any age, so that no window covers its retries."""
+    flushes = Flushes([])
+    event = make_event("k", flags=EventFlag.BACKFILL)
+    flushes.flush([make_frame([event], offset=0, arrival=NOW)])
+    rows = flushes.flush([make_frame([event], offset=1, arrival=NOW + 1000 * DAY)])
+    assert (rows.counts.accepted, rows.counts.duplicates) == (0, 1)
+
+
+def test_a_tenth_a_million_times_is_a_hundred_thousand() -> None:
+    """No float came near it."""
+    million = 1_000_000
+    events = assemble([make_frame([make_event("k", '{"tokens":0.1}')])])
+    many = events.take(pa.array([0] * million))
+    keys = pa.array([number.to_bytes(16, "big") for number in range(million)], pa.binary(16))
+    many = many.set_column(many.column_names.index("key_hash"), "key_hash", keys)
+    rows = plan_flush(make_claim(), many, NOTHING_KNOWN, make_meter_set(make_meter("tokens", "sum")), WINDOW)
+    assert rows.usage.to_pylist()[1]["sum"] == Decimal(100_000)
+    assert rows.counts.accepted == million

@@ -1,0 +1,174 @@
+"""Everything that counts, in memory: posts go in, usage comes out, and meters may be made at any time."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from schemas.event import Verdict
+from schemas.flush import Claim, Table
+from schemas.frame import NewFrame, encode
+from schemas.hashing import as_halves, partition_of
+from schemas.listing import Reject
+from schemas.meter import Meter, MeterSet
+from stream_processors.backends.log.memory import MemoryFrameLog
+from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.flushing.backfill import Backfill, BackfillPorts
+from stream_processors.flushing.expiry import Expiry, ExpiryPorts
+from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.policy import FlushPolicy
+from tests import oracle
+from tests.factories import Event, make_batch
+from tests.stream_processors.replay_oracle import Posted, Tries, VersionAt, rejects_in
+
+PARTITIONS = 2
+
+
+class GrowingMeters:
+    """Meter sets: each meter made or archived makes a new one."""
+
+    def __init__(self) -> None:
+        self.made: list[Meter] = []
+        self.version = 0
+
+    def add(self, meter: Meter) -> None:
+        self.version += 1
+        self.made.append(replace(meter, version=self.version, archived_version=None))
+
+    def archive(self, code: str) -> None:
+        self.version += 1
+        self.made = [
+            replace(meter, archived_version=self.version)
+            if meter.code == code and not meter.archived_version
+            else meter
+            for meter in self.made
+        ]
+
+    async def newest_version(self) -> int:
+        return self.version
+
+    async def at_version(self, version: int) -> MeterSet:
+        counting = [
+            replace(meter, archived_version=None) if (meter.archived_version or 0) > version else meter
+            for meter in self.made
+            if meter.counts_in(version)
+        ]
+        return MeterSet(version=version, meters=tuple(counting))
+
+
+async def no_pause(attempt: int) -> None:
+    """Nothing here fails for want of time."""
+    assert attempt < 20
+
+
+class Counting:
+    """A log, a store and meters, and what was posted."""
+
+    def __init__(self) -> None:
+        self.log = MemoryFrameLog(PARTITIONS)
+        self.engine = MemoryEngine()
+        self.store = EmbeddedStore(self.engine)
+        self.meters = GrowingMeters()
+        self._posted: list[Posted] = []
+        self._tries = Tries(PARTITIONS)
+
+    async def post(self, events: Iterable[Event], arrival: int) -> None:
+        """One frame per partition. Events of one moment count as arrived partition by partition."""
+        by_partition: dict[int, list[Event]] = defaultdict(list)
+        for event in events:
+            by_partition[partition_of_event(event)].append(event)
+        for number in sorted(by_partition):
+            chosen = by_partition[number]
+            offset = self.log.end_offset(number)
+            await self.log.append([NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))])
+            self._posted += [Posted(arrival, number, offset, place, event) for place, event in enumerate(chosen)]
+
+    async def try_again(self, reject: Reject, arrival: int) -> None:
+        """What the gateway does for someone who has seen the reject, and not whether it was tried before."""
+        meters = {meter.code: meter for meter in self.meters.made if meter.account == reject.account}
+        await self._tries.put(reject, meters, arrival, self.log, self.log.end_offset)
+
+    def partition(self, number: int) -> Partition:
+        """A worker's partition that has not booted."""
+        store = self.store
+        ports = Ports(log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=no_pause)
+        return Partition(number, ports, FlushPolicy(filter_keys=1000))
+
+    def backfill(self) -> Backfill:
+        """Backfills that remember nothing yet."""
+        return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
+
+    def expiry(self) -> Expiry:
+        """What forgets old keys."""
+        ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))
+        return Expiry(ports, PARTITIONS)
+
+    @property
+    def accepted(self) -> Sequence[Posted]:
+        """The events that count, in order of arrival."""
+        posted = sorted(self._posted, key=lambda post: post.order)
+        given = oracle.verdicts([post.event for post in posted], [post.arrival for post in posted])
+        return [post for post, verdict in zip(posted, given, strict=True) if verdict is Verdict.ACCEPTED]
+
+    def accepted_for(self, meter: Meter, version_at: VersionAt) -> Sequence[Event]:
+        """Those before the meter's first flush, those of the flushes it took part in, and its rejects tried again."""
+        counted = [
+            posted
+            for posted in self.accepted
+            if (version := version_at(posted)) < meter.version or meter.counts_in(version)
+        ]
+        in_order = sorted([*counted, *self._tries.of_meter(meter, version_at)], key=lambda posted: posted.order)
+        return [posted.event for posted in in_order]
+
+    def versions(self) -> VersionAt:
+        """By the claims there are by now."""
+        claims = [flush for flush in self.engine.flushes if isinstance(flush, Claim)]
+
+        def version_at(posted: Posted) -> int:
+            own = (claim for claim in claims if claim.partition == posted.partition)
+            return next(claim.version for claim in own if claim.first <= posted.offset <= claim.last)
+
+        return version_at
+
+    @property
+    def usage(self) -> oracle.Usage:
+        return oracle.usage_of_rows(self.engine.rows(Table.USAGE).to_pylist(), self.meters.made)
+
+    @property
+    def rejects(self) -> Sequence[Reject]:
+        """All that there are, the oldest first."""
+        return rejects_in(self.engine.rows(Table.REJECTS).to_pylist())
+
+    @property
+    def value_rejects(self) -> Sequence[tuple[str, str, str, str]]:
+        """Key, meter and reason of the values that were not counted, and which reject was tried again."""
+        return sorted((r.idempotency_key, r.meter, r.code, r.replay_of or "") for r in self.rejects if r.meter)
+
+    def assert_exact(self) -> None:
+        """Every accepted event is counted once for every meter, or rejected once with the reason.
+
+        So is every reject tried again, for its own meter, however often that was.
+        """
+        version_at = self.versions()
+        usage: oracle.Usage = {}
+        refused = []
+        for meter in self.meters.made:
+            events = self.accepted_for(meter, version_at)
+            quantities, refusals = oracle.usage(events, [meter])
+            usage |= quantities
+            refused += [(events[place], meter.code, reason.value) for place, _, reason in refusals]
+        assert self.usage == usage
+        assert self.value_rejects == sorted((e.idempotency_key, code, why, e.replay_of) for e, code, why in refused)
+        self._holds_each_key_once(self._tries.keys(self.meters.made, version_at))
+
+    def _holds_each_key_once(self, of_tries: Iterable[bytes]) -> None:
+        """`events` has the accepted ones and no tries; `seen` has the keys of both."""
+        accepted = sorted(posted.event.key_hash for posted in self.accepted)
+        assert sorted(self.engine.rows(Table.EVENTS)["key_hash"].to_pylist()) == accepted
+        assert sorted(self.engine.rows(Table.SEEN)["key_hash"].to_pylist()) == sorted([*accepted, *of_tries])
+
+
+def partition_of_event(event: Event) -> int:
+    return int(partition_of(as_halves(event.key_hash), PARTITIONS)[0])

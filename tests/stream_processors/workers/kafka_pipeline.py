@@ -1,0 +1,108 @@
+"""Counting on a real Kafka, with the store in memory, shared by all workers of a test."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from msgspec.structs import replace
+
+from schemas.frame import NewFrame
+from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
+from stream_processors.backends.log.kafka.sink import KafkaSink
+from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.backends.store.memory import MemoryEngine
+from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.workers.faust_settings import StreamSettings
+from stream_processors.workers.faust_worker import FaustWorker
+from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.wiring import Outside, Policies, build_worker
+from tests.factories import NOW
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+
+DEADLINE = 60.0
+POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.05, report_seconds=0.1, backfill_rest=0.0, stop_seconds=5.0)
+
+
+class AppendedLog(KafkaFrameLog):
+    """Written to by one writer alone, whose offsets are known at once."""
+
+    def __init__(self, cluster: Cluster, topic: str, sink: KafkaSink) -> None:
+        super().__init__(cluster, topic, PARTITIONS)
+        self._sink = sink
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        await self._sink.append(frames)
+        await self.ask_ends()
+
+
+class KafkaCounting(Counting):
+    """Everything but the log is in memory."""
+
+    def __init__(self, log: AppendedLog, stream: StreamSettings, engine: MemoryEngine | None = None) -> None:
+        super().__init__()
+        self.log = log  # type: ignore[assignment] # the same port
+        self.kafka = log
+        self.stream = stream
+        self.engine = engine or MemoryEngine()
+        self.store = GuardedStore(self.engine)  # type: ignore[assignment] # the same ports
+
+    @asynccontextmanager
+    async def working(self, **changes: int) -> AsyncIterator[FaustWorker]:
+        """One more worker, until the end."""
+        worker = build_worker(self.stream, self._outside(), replace(POLICIES, **changes))
+        running = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await asyncio.wait_for(running, DEADLINE)
+
+    async def counted(self, *workers: FaustWorker) -> None:
+        """Wait until the workers own all partitions between them, and no frame waits."""
+
+        async def done() -> bool:
+            told = [status for worker in workers for status in await worker.partitions()]
+            ends = {status.partition: status.next_offset for status in told if status.state == "counting"}
+            return ends == {number: self.kafka.end_offset(number) for number in range(PARTITIONS)}
+
+        await self.kafka.ask_ends()
+        await until(done)
+
+    def _outside(self) -> Outside:
+        return Outside(
+            log=self.kafka,
+            store=self.store,
+            months=MemorySeenMonths(self.engine),
+            meters=self.meters,
+            clock=lambda: NOW,
+            pause=short_pause,
+        )
+
+
+POLICIES = Policies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=1000), worker=POLICY)
+
+
+async def short_pause(attempt: int) -> None:
+    await asyncio.sleep(min(0.02 * attempt, 0.5))
+
+
+@asynccontextmanager
+async def kafka_counting(servers: str, topic: str, engine: MemoryEngine | None = None) -> AsyncIterator[KafkaCounting]:
+    """A topic and a group of its own."""
+    cluster = Cluster(servers=servers)
+    await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
+    stream = StreamSettings(cluster=cluster, topic=topic, group=topic, heartbeat_seconds=0.3, commit_seconds=0.3)
+    async with KafkaSink(cluster, topic) as sink, AppendedLog(cluster, topic, sink) as log:
+        yield KafkaCounting(log, stream, engine)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for it, but not for ever."""
+    deadline = time.monotonic() + DEADLINE
+    while not await condition():
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.02)

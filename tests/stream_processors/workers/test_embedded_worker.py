@@ -1,0 +1,180 @@
+"""The embedded worker counts everything once while meters, stops and alarms come and go."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from schemas.flush import PartitionStatus
+from schemas.frame import NewFrame
+from stream_processors.flushing.retry import Attempts
+from stream_processors.workers.backfill_driver import BackfillDriver
+from stream_processors.workers.embedded_worker import EmbeddedWorker
+from stream_processors.workers.expiry_driver import ExpiryDriver
+from stream_processors.workers.partition_driver import PartitionDriver
+from stream_processors.workers.policy import WorkerPolicy
+from tests.factories import NOW, make_event, make_meter
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = 20.0
+POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.01, report_seconds=0.01, stop_seconds=5.0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@contextmanager
+def working(counting: Counting) -> Iterator[EmbeddedWorker]:
+    """A fresh worker, as after a start of the process."""
+    drivers = [
+        PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
+        for number in range(PARTITIONS)
+    ]
+    worker = EmbeddedWorker(
+        drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+    )
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not await condition():
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.005)
+
+
+async def counted(worker: EmbeddedWorker) -> None:
+    """Wait until no frame waits any more."""
+
+    async def no_lag() -> bool:
+        return all(_is_idle(status) for status in await worker.partitions())
+
+    await until(no_lag)
+
+
+def _is_idle(status: PartitionStatus) -> bool:
+    return status.state == "counting" and status.lag_frames == 0
+
+
+async def post(counting: Counting, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        await counting.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
+        await asyncio.sleep(0)
+
+
+async def test_everything_is_counted_once_over_restarts() -> None:
+    """Stops between and during posts change nothing; a stop is prompt; counted frames leave the log."""
+    counting = Counting()
+    counting.meters.add(make_meter("tokens", "sum"))
+    for start in range(4):
+        with working(counting) as worker:
+            await post(counting, 20 * start, 20)
+            began = time.monotonic()
+        assert time.monotonic() - began < 5.0
+    with working(counting) as worker:
+        await counted(worker)
+        assert worker.is_well
+    assert not worker.is_well
+    counting.assert_exact()
+    assert counting.log.held_bytes == 0
+
+
+async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
+    """A meter made between posts counts those before it too, even where its partition is idle."""
+    counting = Counting()
+    counting.meters.add(make_meter("requests"))
+    with working(counting) as worker:
+        await post(counting, 0, 50)
+        await counted(worker)
+        counting.meters.add(make_meter("tokens", "sum"))
+        await post(counting, 50, 30)
+
+        async def complete() -> bool:
+            total = {
+                code: sum(v for key, v in counting.usage.items() if key[1] == code) for code in ("requests", "tokens")
+            }
+            return total == {"requests": 80, "tokens": sum(range(80))}
+
+        await until(complete)
+    counting.assert_exact()
+
+
+async def test_an_alarm_stops_one_partition_only() -> None:
+    """Where frames are missing that partition stops and says so; the others go on."""
+    counting = Counting()
+    counting.meters.add(make_meter("requests"))
+    await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
+    await counting.log.acknowledge(0, 0)
+    with working(counting) as worker:
+
+        async def stopped() -> bool:
+            return (await worker.partitions())[0].state.startswith("stopped: ")
+
+        await until(stopped)
+        assert "were never counted" in (await worker.partitions())[0].state
+        assert not worker.is_well
+        await post(counting, 0, 20)
+
+        async def other_is_idle() -> bool:
+            return _is_idle((await worker.partitions())[1])
+
+        await until(other_is_idle)
+        assert (await worker.partitions())[1].flush is not None
+
+
+async def test_a_stop_before_the_start_is_nothing() -> None:
+    """Taking down what never ran is no trouble."""
+    counting = Counting()
+    worker = EmbeddedWorker(
+        [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+    )
+    worker.stop()
+    assert not worker.is_well
+
+
+class StuckSteps:
+    """A partition whose flush never ends, as when the store hangs."""
+
+    number = 0
+    position = None
+
+    def __init__(self) -> None:
+        self.attempts = Attempts(time.monotonic)
+        self.given_up = False
+        self.begun = threading.Event()
+
+    async def step(self) -> int:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+        return 0
+
+
+async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
+    """After the time allowed the flush is abandoned: a redo by the next start is always safe."""
+    counting, steps = Counting(), StuckSteps()
+    policy = WorkerPolicy(stop_seconds=0.05)
+    driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
+    worker = EmbeddedWorker(
+        [driver], BackfillDriver(counting.backfill(), policy), ExpiryDriver(counting.expiry(), policy), policy
+    )
+    worker.start()
+    assert steps.begun.wait(DEADLINE)
+    began = time.monotonic()
+    worker.stop()
+    assert steps.given_up
+    assert time.monotonic() - began < DEADLINE / 2

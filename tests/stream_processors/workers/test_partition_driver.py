@@ -1,0 +1,175 @@
+"""A driver flushes when it is worth it, and one partition's trouble stays its own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Self
+
+import pytest
+
+from schemas.errors import Alarm, StoreFailed
+from schemas.frame import NewFrame
+from schemas.timestamps import SECOND
+from stream_processors.backends.log.memory import MemoryFrameLog
+from stream_processors.flushing.partition import Position
+from stream_processors.flushing.retry import Attempts
+from stream_processors.workers.partition_driver import PartitionDriver
+from stream_processors.workers.policy import WorkerPolicy
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = 10.0
+NOW = 1_000 * SECOND
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class FlushingSteps:
+    """A partition that flushes whatever is there, after the failures it was given."""
+
+    def __init__(self, log: MemoryFrameLog, failures: list[BaseException] | None = None) -> None:
+        self.number = 0
+        self.position: Position | None = None
+        self.attempts = Attempts(time.monotonic)
+        self.steps: list[int] = []
+        self._log = log
+        self._failures = failures or []
+
+    async def step(self) -> int:
+        start = self.position.offset if self.position else 0
+        if self._failures:
+            raise self._failures.pop(0)
+        frames = await self._log.read(0, start, max_bytes=10**9)
+        number = self.position.number if self.position else 0
+        self.position = Position(number=number + bool(frames), offset=start + len(frames), version=0)
+        self.steps.append(len(frames))
+        return len(frames)
+
+
+async def append(log: MemoryFrameLog, count: int = 1, arrival: int = NOW) -> None:
+    await log.append([NewFrame(partition=0, arrival=arrival, payload=b"x")] * count)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.001)
+
+
+class Running:
+    """A driver at work on a memory log whose clock stands still."""
+
+    def __init__(self, policy: WorkerPolicy, failures: list[BaseException] | None = None) -> None:
+        self.log = MemoryFrameLog(1)
+        self.steps = FlushingSteps(self.log, failures)
+        self.pauses: list[int] = []
+        self.driver = PartitionDriver(self.steps, self.log, policy, clock=lambda: NOW, pause=self._pause)
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.driver.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.driver.stop()
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.wait([self.task])
+        assert self.task.cancelled() or self.task.exception() is None
+
+    async def _pause(self, attempt: int) -> None:
+        self.pauses.append(attempt)
+
+
+FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, look_seconds=0.01)
+
+
+async def test_frames_wait_for_company() -> None:
+    """A few young frames are not flushed; enough of them are, together."""
+    async with Running(FOR_EVER) as running:
+        await until(lambda: len(running.steps.steps) >= 3)
+        await append(running.log, 2)
+        before = len(running.steps.steps)
+        await until(lambda: running.log.end_offset(0) == 2)
+        assert sum(running.steps.steps) == 0
+        await append(running.log, 1)
+        await until(lambda: sum(running.steps.steps) == 3)
+        assert [frames for frames in running.steps.steps[before:] if frames] == [3]
+
+
+async def test_the_linger_is_the_longest_wait() -> None:
+    """A lone frame goes when its linger is over."""
+    async with Running(WorkerPolicy(flush_linger=SECOND // 20, look_seconds=0.01)) as running:
+        await until(lambda: running.steps.position is not None)
+        began = time.monotonic()
+        await append(running.log)
+        await until(lambda: sum(running.steps.steps) == 1)
+        assert time.monotonic() - began >= 0.04
+
+
+async def test_what_is_old_already_goes_at_once() -> None:
+    """Frames that came during a slow flush do not linger again."""
+    async with Running(WorkerPolicy(flush_linger=3600 * SECOND, look_seconds=3600)) as running:
+        await until(lambda: running.steps.position is not None)
+        await append(running.log, arrival=NOW - 3600 * SECOND)
+        await until(lambda: sum(running.steps.steps) == 1)
+        await append(running.log, arrival=NOW - 3600 * SECOND)
+        await until(lambda: sum(running.steps.steps) == 2)
+        assert [frames for frames in running.steps.steps if frames] == [1, 1]
+        running.driver.stop()
+        await append(running.log, arrival=NOW - 3600 * SECOND)
+
+
+async def test_failures_are_tried_again() -> None:
+    """Whatever fails is repeated after a growing pause, and success forgets the failures."""
+    failures: list[BaseException] = [StoreFailed("no answer"), ValueError("a bug"), StoreFailed("no answer")]
+    async with Running(WorkerPolicy(look_seconds=0.01), failures) as running:
+        await until(lambda: len(running.steps.steps) >= 2)
+        assert running.pauses == [1, 2, 3]
+        assert (await running.driver.status()).state == "counting"
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
+    """What a client's own task leaves behind must not end the counting in silence; being told to end does."""
+    async with Running(WorkerPolicy(look_seconds=0.01), [asyncio.CancelledError()]) as running:
+        await append(running.log, 1, arrival=NOW - SECOND)
+        await until(lambda: sum(running.steps.steps) == 1)
+        assert running.pauses == [1]
+        running.task.cancel()
+        await until(running.task.done)
+        assert running.task.cancelled()
+
+
+async def test_an_alarm_stops_the_partition_and_shows() -> None:
+    """After an alarm nothing more is flushed, and the status says why and how far it had come."""
+    async with Running(WorkerPolicy(look_seconds=0.01), [Alarm("the log has a gap")]) as running:
+        await append(running.log, 2, arrival=NOW - 5 * SECOND)
+        await until(lambda: running.driver.has_stopped)
+        status = await running.driver.status()
+        assert status.state == "stopped: the log has a gap"
+        assert (status.flush, status.next_offset, status.end_offset) == (None, 0, 2)
+        assert (status.lag_frames, status.lag_seconds) == (2, 5.0)
+        assert running.steps.steps == []
+
+
+async def test_the_status_follows_the_flushes() -> None:
+    """The last flush done, the next offset and the lag are those of the partition."""
+    async with Running(WorkerPolicy(flush_linger=0, look_seconds=0.01)) as running:
+        await append(running.log, 4)
+        await until(lambda: sum(running.steps.steps) == 4)
+        status = await running.driver.status()
+        assert (status.flush, status.next_offset, status.lag_frames, status.lag_seconds) == (0, 4, 0, 0.0)
+
+
+async def test_a_log_that_ends_before_what_is_counted_is_an_alarm() -> None:
+    """What is appended to it would get offsets that were read already, and never be counted."""
+    policy = WorkerPolicy(look_seconds=0.01)
+    log = MemoryFrameLog(1)
+    steps = FlushingSteps(log)
+    steps.position = Position(number=3, offset=7, version=0)
+    driver = PartitionDriver(steps, log, policy, clock=lambda: NOW)
+    await driver.run()
+    assert driver.has_stopped
+    assert "older than the usage store" in (await driver.status()).state

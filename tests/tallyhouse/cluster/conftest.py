@@ -1,0 +1,47 @@
+"""Clusters, on the broker and the store that all tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stream_processors.backends.sql.clickhouse_http import ServerAddress
+from tests.backing_services.postgresql import Server
+from tests.tallyhouse.cluster.installation import Installation
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, sqlite_ledger: str) -> str:
+    """An empty database on each engine."""
+    if request.param == "sqlite":
+        return sqlite_ledger
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def broker_address(real_broker: str) -> str:
+    """The broker that all tests share; who harms brokers has another one in its place."""
+    return real_broker
+
+
+@pytest.fixture
+def installation(
+    tmp_path: Path,
+    broker_address: str,
+    topic_name: Callable[[], str],
+    store_address: ServerAddress,
+    sqlite_ledger: str,
+) -> Installation:
+    """Nothing of it is made yet."""
+    clickhouse = f"http://{store_address.host}:{store_address.port}"
+    installation = Installation(tmp_path, broker_address, topic_name(), clickhouse, sqlite_ledger)
+    installation.settings["CLICKHOUSE_USER"] = store_address.user
+    if store_address.password:
+        installation.settings["CLICKHOUSE_PASSWORD"] = store_address.password
+    return installation

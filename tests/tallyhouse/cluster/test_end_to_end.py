@@ -1,0 +1,166 @@
+"""A cluster as its users meet it: real processes, a real broker, the store behind HTTP."""
+
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from tests import load_generator
+from tests.server_process import KEY, free_port, wait_until
+from tests.tallyhouse.cluster.installation import Installation, Program, is_ready, numbers
+
+EVENTS = 20_000
+
+
+def ask(gateway: Program, path: str) -> dict[str, object]:
+    answer = httpx.get(f"{gateway.url}{path}", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, object] = answer.json()
+    return told
+
+
+def free_pair() -> int:
+    """A port that is free, and so is the next one."""
+    while True:
+        first = free_port()
+        try:
+            with socket.create_server(("127.0.0.1", first + 1)):
+                return first
+        except OSError:
+            continue
+
+
+def children_of(process: int) -> Sequence[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def is_there(process: int) -> bool:
+    """Running; a zombie is not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_gateway_and_a_worker_count_exactly(installation: Installation, ledger_url: str) -> None:
+    """Posted with repeats, counted, asked for: every value equals what was sent; both stop cleanly."""
+    installation.settings["LEDGER_URL"] = ledger_url
+    installation.prepare()
+    with installation.gateway() as gateway, installation.worker() as worker:
+        told = load_generator.load(gateway.url, events=EVENTS)
+        assert told["acked"] == EVENTS
+        assert told["duplicates"] > 0
+        assert numbers(worker.url, "flush_events_total") >= told["different_events"]
+        assert gateway.stop() == 0
+        assert worker.stop() == 0
+        assert "Traceback" not in gateway.output() + worker.output()
+
+
+def test_events_wait_for_a_worker_and_the_next_one_goes_on(installation: Installation) -> None:
+    """The gateway tells from store and log alone how far counting is; a killed worker's successor loses nothing."""
+    installation.prepare()
+    with installation.gateway() as gateway:
+        load_generator.only_send(gateway.url, events=1000)
+        waiting = ask(gateway, "/v1/status")["status"]
+        assert isinstance(waiting, dict)
+        assert waiting["lag_frames"] > 0
+        with installation.worker() as worker:
+            sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--seed=2")
+            wait_until("some of it to be counted", lambda: numbers(worker.url, "flush_events_total") > 4000)
+            worker.kill()
+        with installation.worker() as worker:
+            assert load_generator.finish(sending)["acked"] == EVENTS
+            status = ask(gateway, "/v1/status")["status"]
+            assert isinstance(status, dict)
+            assert status["lag_frames"] == 0
+            assert {partition["state"] for partition in status["partitions"]} == {"counting"}
+
+
+def test_several_processes_share_a_port(installation: Installation) -> None:
+    """One is killed while events come and another takes its place; each has numbers of its own; no one is orphaned."""
+    installation.prepare()
+    first = free_pair()
+    with (
+        installation.worker(),
+        installation.gateway(GATEWAY_WORKERS="2", METRICS_PORT=str(first)) as gateway,
+    ):
+        own = [f"http://127.0.0.1:{first + number}" for number in range(2)]
+        wait_until("both processes to be ready", lambda: all(map(is_ready, own)))
+        sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--connections=16")
+        wait_until("both to take events in", lambda: all(numbers(url, "ingest_events_total") > 100 for url in own))
+        killed, *_ = children_of(gateway.pid)
+        os.kill(killed, signal.SIGKILL)
+        assert load_generator.finish(sending)["acked"] == EVENTS
+        wait_until("another one in its place", lambda: all(map(is_ready, own)))
+        children = children_of(gateway.pid)
+        assert killed not in children
+        gateway.kill()
+        wait_until("its processes to notice", lambda: not any(map(is_there, children)))
+
+
+def test_several_processes_stop_together(installation: Installation) -> None:
+    """By one signal to the one that keeps them; and what keeps them from starting ends them all."""
+    installation.prepare()
+    with installation.gateway(GATEWAY_WORKERS="2", METRICS_PORT="0") as gateway:
+        children = children_of(gateway.pid)
+        assert gateway.stop() == 0
+        assert not any(map(is_there, children))
+    wrong = installation.run("gateway", GATEWAY_WORKERS="2", METRICS_PORT=str(free_port()), PARTITIONS="5", PORT="0")
+    assert wrong.returncode == 1
+    assert "has 4 partitions, the settings say 5" in wrong.stderr
+
+
+def test_who_shares_does_not_migrate(installation: Installation) -> None:
+    """Each step says which one comes before it; all of them can be repeated."""
+    steps = [["gateway", "--check"], ["worker"], ["migrate", "--check"]]
+    for words in steps:
+        run = installation.run(*words, CONNECT_TIMEOUT="1s", PORT="0", METRICS_PORT="0")
+        assert run.returncode in (1, 2)
+        assert "`tallyhouse topics create`" in run.stderr
+    assert installation.run("topics", "create").returncode == 0
+    assert installation.run("migrate", "--check").returncode == 0
+    run = installation.run("gateway", CONNECT_TIMEOUT="1s", PORT="0", METRICS_PORT="0")
+    assert run.returncode == 1
+    assert "run `tallyhouse migrate` first" in run.stderr
+    installation.prepare()
+    for words in (["worker", "--check"], ["topics", "check"]):
+        assert installation.run(*words).returncode == 0
+
+
+def test_another_number_of_partitions_is_refused(installation: Installation) -> None:
+    """With the reason."""
+    installation.prepare()
+    for words in (["topics", "create"], ["migrate"], ["gateway"]):
+        run = installation.run(*words, PARTITIONS="8", PORT="0", METRICS_PORT="0")
+        assert run.returncode == 1
+        assert "fixed for the life of the log" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_the_first_key_is_made_once(installation: Installation) -> None:
+    """Shown on its own line, for a script to catch; a ledger with keys is left alone."""
+    installation.settings["BOOTSTRAP_API_KEY"] = ""
+    assert "run `tallyhouse migrate`" in installation.run("keys", "bootstrap").stderr
+    installation.prepare()
+    made = installation.run("keys", "bootstrap")
+    assert made.returncode == 0
+    assert made.stdout.startswith("ak_live_")
+    again = installation.run("keys", "bootstrap")
+    assert (again.returncode, again.stdout) == (1, "")
+    with installation.gateway() as gateway:
+        key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        assert httpx.get(f"{gateway.url}/v1/keys", headers=key, timeout=10).status_code == 200
+
+
+def test_the_key_that_is_set_is_installed_by_migrate(installation: Installation, tmp_path: Path) -> None:
+    """From a file too, and never shown."""
+    del installation.settings["BOOTSTRAP_API_KEY"]
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    assert installation.run("topics", "create").returncode == 0
+    first, second = (installation.run("migrate", BOOTSTRAP_API_KEY_FILE=str(tmp_path / "key")) for _ in range(2))
+    assert "the first admin key is installed" in first.stdout
+    assert "the ledger has keys already" in second.stdout
+    assert KEY not in first.stdout + first.stderr + second.stdout

@@ -1,0 +1,96 @@
+"""Producers that send everything three times, to different gateways: it counts once."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from decimal import Decimal
+from random import Random
+
+from tests.backing_services.redis import redis_server
+from tests.server_process import Api, free_port, wait_until
+from tests.tallyhouse.cluster.installation import Installation, numbers
+from tests.tallyhouse.cluster.retry_traffic import INGEST, Batch, new_batch, send_all, three_times
+
+BATCHES = 90
+BATCH = 50
+GATEWAYS = 2
+
+
+def started_gateways(installation: Installation, running: ExitStack, **settings: str) -> Sequence[Api]:
+    """Each a process of its own."""
+    programs = [running.enter_context(installation.gateway(**settings)) for _ in range(GATEWAYS)]
+    return [running.enter_context(Api(program.url)) for program in programs]
+
+
+def check_exact(api: Api, posted: Sequence[Batch]) -> None:
+    """Every customer's sum, every count and every raw event is what was posted, once."""
+    api.wait_until_counted()
+    sums: Counter[str] = sum((batch.sums() for batch in posted), Counter())
+    assert api.usage("tokens") == {customer: Decimal(hundredths) / 100 for customer, hundredths in sums.items()}
+    events = [event for batch in posted for event in batch.events()]
+    assert api.usage("requests") == Counter(event["customer_id"] for event in events)
+    assert Counter(map(essence, api.events())) == Counter(map(essence, events))
+    assert api.get("/v1/rejects")["rejects"] == []
+
+
+def essence(event: dict[str, object]) -> tuple[object, ...]:
+    properties = event["properties"]
+    assert isinstance(properties, dict)
+    return (*(event[name] for name in ("idempotency_key", "customer_id", "event_name")), properties["tokens"])
+
+
+def test_a_storm_over_two_gateways_counts_once(installation: Installation) -> None:
+    """All at once, in any order, many answers never heard: totals, sums and raw events are exact."""
+    installation.prepare()
+    posted = [new_batch(number, BATCH) for number in range(BATCHES)]
+    sendings = three_times(BATCHES, GATEWAYS, Random(7))
+    with ExitStack() as running:
+        gateways = started_gateways(installation, running)
+        worker = running.enter_context(installation.worker())
+        gateways[0].make_meter("tokens", "$.tokens")
+        gateways[0].make_meter("requests")
+        heard = send_all(gateways, [batch.body() for batch in posted], sendings)
+        assert len(heard) == sum(sending.heard for sending in sendings)
+        assert all(told["accepted"] + told["duplicates"] == BATCH for told in heard)
+        check_exact(gateways[1], posted)
+        # Each gateway knows only what it took in itself: the others' repeats went into the log.
+        both = {sending.batch for sending in sendings if sending.heard and sending.batch % 3}
+        assert numbers(worker.url, "flush_events_total", "duplicate") >= len(both) * BATCH
+        assert numbers(worker.url, "flush_events_total", "accepted") == BATCHES * BATCH
+
+
+def test_gateways_that_share_hints_tell_each_others_duplicates(installation: Installation) -> None:
+    """Through Redis a retry at another gateway is told that it is one; what counts is the same."""
+    installation.prepare()
+    count = BATCHES // 3
+    posted = [new_batch(number, BATCH) for number in range(count)]
+    port = free_port()
+    with ExitStack() as running:
+        running.enter_context(redis_server(port))
+        gateways = started_gateways(installation, running, REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        running.enter_context(installation.worker())
+        gateways[0].make_meter("tokens", "$.tokens")
+        gateways[0].make_meter("requests")
+        send_all(gateways, [batch.body() for batch in posted], three_times(count, GATEWAYS, Random(8)))
+        posted += until_told(gateways, first=count)
+        check_exact(gateways[0], posted)
+
+
+def until_told(gateways: Sequence[Api], first: int) -> list[Batch]:
+    """Fresh batches, each to one gateway and then to the other, until the other one knows it; all that were posted.
+
+    Hints are written in the background and waited for a tenth of a second, so it may take more than one.
+    """
+    posted: list[Batch] = []
+    places = itertools.count(first)
+
+    def is_told() -> bool:
+        batch = new_batch(next(places), BATCH)
+        posted.append(batch)
+        assert gateways[0].post(INGEST, {"events": batch.events()})["accepted"] == BATCH
+        told = gateways[1].post(INGEST, {"events": batch.events()})
+        return (told["accepted"], told["duplicates"]) == (0, BATCH)
+
+    wait_until("a repeat to be told so at the other gateway", is_told)
+    return posted

@@ -1,0 +1,134 @@
+"""A killed worker's partitions are taken over, by one that starts then or by one that runs already: keys stay known."""
+
+import json
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from schemas.timestamps import DAY, to_iso
+from tests.server_process import Api, wait_until
+from tests.tallyhouse.cluster.installation import Installation, Program, numbers
+from tests.tallyhouse.cluster.past_events import take_in
+
+INGEST = "/v1/events/ingest"
+NOW = time.time_ns() // 1000
+LAST_WEEK = NOW - 7 * DAY
+LONG_AGO = NOW - 36 * DAY
+"""Outside the window of 35 days and 5 minutes."""
+REPEATED = 40
+CONTRADICTED = 5
+ALL_OF_IT = timedelta(days=40)
+
+
+def events(keys: Iterable[str], happened: int, tokens: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "event_name": "api.request",
+            "idempotency_key": key,
+            "customer_id": "customer",
+            "timestamp": to_iso(happened),
+            "properties": {"tokens": tokens},
+        }
+        for key in keys
+    ]
+
+
+def keys_for(successor: str, what: str, count: int) -> list[str]:
+    return [f"{successor}-{what}-{number}" for number in range(count)]
+
+
+class Story:
+    """What was counted last week, and what comes again now."""
+
+    successors = ("started", "running")
+
+    def __init__(self, installation: Installation, api: Api) -> None:
+        self._installation = installation
+        self._api = api
+        self.counted = 0
+
+    def take_in_the_past(self) -> None:
+        self._take_in(["outside the window"], LONG_AGO)
+        for successor in self.successors:
+            self._take_in(keys_for(successor, "repeated", REPEATED), LAST_WEEK)
+            self._take_in(keys_for(successor, "contradicted", CONTRADICTED), LAST_WEEK)
+
+    def _take_in(self, keys: list[str], arrival: int) -> None:
+        body = json.dumps({"events": events(keys, arrival, "0.5")}).encode()
+        assert take_in(self._installation, body, arrival) == len(keys)
+        self.counted += len(keys)
+
+    def wait_until_taken_over(self, worker: Program) -> None:
+        """The one worker has the keys of all partitions in its filters."""
+        wait_until("all keys to be known", lambda: numbers(worker.url, "filter_keys") == self.counted)
+
+    def come_again(self, successor: str, worker: Program) -> None:
+        """The gateway has never heard of them, and takes them in; the worker tells what they are."""
+        before = {outcome: decided(worker, outcome) for outcome in ("accepted", "duplicate", "conflict")}
+        for what, count, tokens in (("repeated", REPEATED, "0.5"), ("contradicted", CONTRADICTED, "0.7")):
+            posted = events(keys_for(successor, what, count), LAST_WEEK, tokens)
+            assert self._api.post(INGEST, {"events": posted})["accepted"] == count
+        self._api.wait_until_counted()
+        told = {outcome: decided(worker, outcome) - number for outcome, number in before.items()}
+        assert told == {"accepted": 0, "duplicate": REPEATED, "conflict": CONTRADICTED}
+        self.check_usage()
+
+    def check_usage(self) -> None:
+        """All of the past, once."""
+        assert self._api.usage("tokens", ALL_OF_IT) == {"customer": self.counted * Decimal("0.5")}
+
+    def check_rejects(self) -> None:
+        """Contradictions are kept, and nothing else."""
+        rejects = self._api.get("/v1/rejects", limit=1000)["rejects"]
+        assert {reject["code"] for reject in rejects} == {"IDEMPOTENCY_CONFLICT"}
+        keys = [key for successor in self.successors for key in keys_for(successor, "contradicted", CONTRADICTED)]
+        assert sorted(reject["idempotency_key"] for reject in rejects) == sorted(keys)
+
+    def come_too_late(self) -> None:
+        """Older than keys are known: refused, and with the scope for it looked up among all events there are."""
+        posted = {"events": events(["outside the window"], LONG_AGO, "0.5")}
+        with self._with_scopes("ingest") as plain, self._with_scopes("ingest", "backfill") as backfilling:
+            refused = plain.post(INGEST, posted, expect=400)
+            assert [detail["code"] for detail in refused["error"]["details"]] == ["TIMESTAMP_TOO_OLD"]
+            assert backfilling.post(INGEST, posted)["accepted"] == 1
+        self._api.wait_until_counted()
+        self.check_usage()
+
+    def _with_scopes(self, *scopes: str) -> Api:
+        made = self._api.post("/v1/keys", {"name": " ".join(scopes), "scopes": list(scopes)}, expect=201)
+        return Api(self._api.url, made["api_key"]["token"])
+
+
+def decided(worker: Program, outcome: str) -> float:
+    return numbers(worker.url, "flush_events_total", outcome)
+
+
+def test_whoever_takes_partitions_over_knows_the_keys_of_last_week(installation: Installation) -> None:
+    """The same key with the same body counts once, with another it is kept as a reject; one too old is refused."""
+    installation.settings["KAFKA_RETENTION"] = "100d"
+    installation.prepare()
+    with ExitStack() as running:
+        gateway = running.enter_context(installation.gateway())
+        api = running.enter_context(Api(gateway.url))
+        api.make_meter("tokens", "$.tokens")
+        story = Story(installation, api)
+        story.take_in_the_past()
+        first = running.enter_context(installation.worker())
+        api.wait_until_counted()
+        first.kill()
+
+        started = running.enter_context(installation.worker())
+        story.wait_until_taken_over(started)
+        story.come_again("started", started)
+
+        already_there = running.enter_context(installation.worker())
+        wait_until("it to have a share", lambda: numbers(already_there.url, "partition_boots_total") > 0)
+        started.kill()
+        story.wait_until_taken_over(already_there)
+        story.come_again("running", already_there)
+
+        story.check_rejects()
+        story.come_too_late()

@@ -1,0 +1,12 @@
+"""Readiness as a worker's report has it."""
+
+from ingest_gateway.api.health import Check
+from tallyhouse.embedded.worker_runtime import Processors
+
+
+def check_of(processors: Processors) -> Check:
+    async def check() -> None:
+        if not processors.is_well:
+            raise RuntimeError
+
+    return check

@@ -1,0 +1,91 @@
+"""The port for ClickHouse clients beside a counting process."""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import httpx
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from tests.server_process import KEY, Server, free_port
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("port") / "data", clickhouse_port=str(port)) as server:
+        yield server
+
+
+def connect(port: int, password: str = KEY) -> Any:
+    return clickhouse_connect.get_client(host="127.0.0.1", port=port, username="analyst", password=password)
+
+
+def post(server: Server, count: int) -> None:
+    at = datetime.now(UTC).isoformat()
+    event = {"event_name": "api.request", "customer_id": "acme", "timestamp": at, "properties": {}}
+    events = [event | {"idempotency_key": str(number)} for number in range(count)]
+    server.post("/v1/events/ingest", {"events": events})
+
+
+def test_an_analyst_reads_what_was_counted(server: Server, port: int) -> None:
+    """With a client of the analyst's own, while the process counts."""
+    server.make_meter("calls")
+    post(server, 100)
+    server.wait_until_counted()
+    client = connect(port)
+    statement = "SELECT customer_id, sum(count) FROM usage WHERE meter = {meter:String} AND account != '' GROUP BY 1"
+    assert client.query(statement, parameters={"meter": "calls"}).result_rows == [("acme", 100)]
+    assert client.query_arrow("SELECT count() AS events FROM events").to_pydict() == {"events": [100]}
+    assert "usage" in client.command("SHOW TABLES").split()
+    with pytest.raises(DatabaseError, match="READONLY"):
+        client.command("TRUNCATE TABLE usage")
+    with pytest.raises(DatabaseError, match="ACCESS_DENIED"):
+        client.query("SELECT * FROM file('/etc/passwd', 'LineAsString')")
+    assert server.total("calls") == 100
+
+
+def test_only_a_live_admin_key_opens(server: Server, port: int) -> None:
+    """For it opens the rows of every account; and only until it is revoked."""
+    made = {
+        name: server.post("/v1/keys", {"name": name, "scopes": scopes, "mode": mode}, expect=201)
+        for name, scopes, mode in (
+            ("reader", ["read"], "live"),
+            ("sender", ["ingest"], "live"),
+            ("tester", ["admin"], "test"),
+            ("second", ["admin"], "live"),
+        )
+    }
+    token = {name: answer["api_key"]["token"] for name, answer in made.items()}
+    assert connect(port, token["second"]).ping()
+    server.post(f"/v1/keys/{made['second']['api_key']['id']}/revoke", {})
+    for refused in (*token.values(), "ak_live_nonsense", ""):
+        with pytest.raises(ClickHouseError, match=r"AUTHENTICATION_FAILED|REQUIRED_PASSWORD"):
+            connect(port, refused)
+
+
+def test_the_port_is_on_the_loopback_interface_only(server: Server, port: int) -> None:
+    """What goes over it is not encrypted."""
+    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in addresses - {"127.0.0.1"}:
+        if not str(address).startswith("127."):
+            with pytest.raises(OSError, match=r"refused|unreachable|timed out"):
+                socket.create_connection((str(address), port), timeout=2)
+    assert httpx.get(f"http://127.0.0.1:{port}/ping").text == "Ok.\n"
+
+
+def test_a_taken_port_is_told_before_anything_is_opened(server: Server, port: int, tmp_path: Path) -> None:
+    """With the name of the setting to change."""
+    other = Server(tmp_path / "data", clickhouse_port=str(port))
+    with pytest.raises(AssertionError, match="TALLYHOUSE_CLICKHOUSE_PORT"):
+        other.start()
+    assert not (tmp_path / "data").exists()
+    other.client.close()

@@ -1,0 +1,122 @@
+"""The gateway's filters never say no of a key that is known."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.errors import StoreFailed
+from schemas.flush import SeenRows
+from schemas.hashing import KeyHashes, as_halves, key_hash
+from schemas.logger import NoLogger
+from tallyhouse.embedded.key_filters import KeyFilters, being_filled
+
+WINDOW = 100
+ROOM = 64
+
+
+def keys_of(names: Iterable[object]) -> KeyHashes:
+    return as_halves(b"".join(key_hash("acct", str(name)) for name in names))
+
+
+class Seen:
+    """What was counted, by partition; it may fail first."""
+
+    def __init__(self, *partitions: KeyHashes, failures: int = 0) -> None:
+        self.partitions = list(partitions)
+        self.failures = failures
+
+    async def count(self, partition: int, below: int) -> int:
+        if self.failures:
+            self.failures -= 1
+            raise StoreFailed("no answer")
+        return len(self.partitions[partition])
+
+    async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
+        keys = self.partitions[partition]
+        for start in range(0, len(keys), 3):
+            yield keys[start : start + 3]
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        raise NotImplementedError
+
+    async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        raise NotImplementedError
+
+
+def filled(window: int = WINDOW, room: int = ROOM) -> KeyFilters:
+    filters = KeyFilters(window, room)
+    asyncio.run(filters.fill(Seen(keys_of([])), 1, newest=0))
+    return filters
+
+
+def test_before_they_are_filled_everything_may_be_known() -> None:
+    """A retry just after a start is told what it is."""
+    filters = KeyFilters(WINDOW, ROOM)
+    assert filters.may_contain(keys_of("abc")).all()
+    counted = keys_of(range(10))
+    asyncio.run(filters.fill(Seen(counted[:4], counted[4:]), 2, newest=0))
+    assert filters.may_contain(counted).all()
+    assert not filters.may_contain(keys_of("abc")).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 60)), max_size=12))
+def test_a_key_of_the_window_is_never_denied(batches: list[tuple[int, int]]) -> None:
+    """However many there are, and however many filters that takes."""
+    filters, now, added = filled(), 0, 0
+    posted: list[tuple[int, KeyHashes]] = []
+    for size, later in batches:
+        now += later
+        posted.append((now, keys_of(range(added, added + size))))
+        added += size
+        filters.add(posted[-1][1], now)
+        assert all(filters.may_contain(keys).all() for arrival, keys in posted if now - arrival <= WINDOW)
+
+
+def test_filters_of_keys_past_the_window_are_let_go_of() -> None:
+    """A process that runs for months holds what it needs for one window."""
+    filters = filled()
+    for day in range(100):
+        filters.add(keys_of(range(100 * day, 100 * day + 100)), arrival=50 * day)
+    assert filters.filters <= 5
+    stale = filters.may_contain(keys_of(range(100)))
+    assert stale.mean() < 0.1
+
+
+def test_few_strange_keys_look_known() -> None:
+    """Or the worker would be asked about every event."""
+    filters = filled(room=10_000)
+    filters.add(keys_of(range(20_000)), 0)
+    strange = keys_of(f"strange {number}" for number in range(10_000))
+    assert filters.may_contain(strange).mean() < 0.05
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_waited_in_the_log_is_read_once_it_is_counted() -> None:
+    """Nothing else would ever tell of it; and a store that does not answer is asked again."""
+    before, late = keys_of(["before"]), keys_of(["late"])
+    seen, filters = Seen(before, failures=1), KeyFilters(WINDOW, ROOM)
+    counted = asyncio.Event()
+
+    async def caught_up() -> None:
+        await counted.wait()
+
+    async with being_filled(filters, seen, 1, 0, caught_up, NoLogger()):
+        await until(lambda: not filters.may_contain(late).any())
+        assert filters.may_contain(before).all()
+        seen.partitions = [np.concatenate([before, late])]
+        counted.set()
+        await until(lambda: bool(filters.may_contain(late).all()))
+        assert filters.may_contain(before).all()
+        assert not filters.may_contain(keys_of(["strange"])).any()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it comes about in a task that nobody hears of
+            await asyncio.sleep(0.005)

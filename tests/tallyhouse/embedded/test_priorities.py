@@ -1,0 +1,53 @@
+"""The store's engine stands back behind everything that may hold the interpreter."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tallyhouse.embedded.priorities import ENGINE_NICENESS, WORKER_NICENESS
+from tests.server_process import Server, wait_until
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its threads")
+def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
+    """Of the worker's threads, those that the engine started stand back behind the counting. None of it takes the
+    processor from the gateway; and niceness may only count within one session.
+    """
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    worker = own + WORKER_NICENESS
+    engine = worker + ENGINE_NICENESS
+    with Server(tmp_path / "data") as server:
+
+        def stand_back() -> set[str]:
+            return {name for name, niceness in _threads(server.worker) if niceness == engine}
+
+        wait_until("the engine to stand back", lambda: "MergeMutate" in stand_back())
+        assert {niceness for _, niceness in _threads(server.pid)} == {own}
+        assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == worker
+        assert {niceness for _, niceness in _threads(server.worker)} == {worker, engine}
+        assert _schedulers(server.worker) == {os.SCHED_BATCH}
+        assert _schedulers(server.pid) == {os.sched_getscheduler(0)}
+        assert os.getsid(server.worker) == os.getsid(server.pid)
+        server.stop()
+
+
+def _threads(process: int) -> Iterator[tuple[str, int]]:
+    """Name and niceness of each; some end while they are looked at."""
+    for entry in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):
+            yield _name(process, int(entry.name)), os.getpriority(os.PRIO_PROCESS, int(entry.name))
+
+
+def _schedulers(process: int) -> set[int]:
+    found = set()
+    for entry in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):
+            found.add(os.sched_getscheduler(int(entry.name)))
+    return found
+
+
+def _name(process: int, thread: int) -> str:
+    return Path(f"/proc/{process}/task/{thread}/comm").read_text().strip()

@@ -1,0 +1,68 @@
+"""A process whose counting has stopped says that it is not ready."""
+
+import asyncio
+import time
+
+import pytest
+
+from ingest_gateway.api.health import Health
+from ingest_gateway.http.errors import NotReady
+from schemas.frame import NewFrame
+from schemas.logger import NoLogger
+from stream_processors.workers.backfill_driver import BackfillDriver
+from stream_processors.workers.embedded_worker import EmbeddedWorker
+from stream_processors.workers.expiry_driver import ExpiryDriver
+from stream_processors.workers.partition_driver import PartitionDriver
+from stream_processors.workers.policy import WorkerPolicy
+from tallyhouse.embedded.worker_runtime import Processors
+from tests.factories import NOW
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.tallyhouse.embedded.processor_check import check_of
+
+pytestmark = pytest.mark.anyio
+
+POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.01)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def worker_of(counting: Counting) -> EmbeddedWorker:
+    drivers = [
+        PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
+        for number in range(PARTITIONS)
+    ]
+    return EmbeddedWorker(
+        drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+    )
+
+
+async def test_one_stopped_partition_is_enough() -> None:
+    """Ready while all of them count; not when one lacks frames, though the other goes on."""
+    counting = Counting()
+    worker = worker_of(counting)
+    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
+    worker.start()
+    assert (await health.ready("req_1")).status == 200
+    worker.stop()
+    await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
+    await counting.log.acknowledge(0, 0)
+    worker = worker_of(counting)
+    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
+    worker.start()
+    deadline = time.monotonic() + 20
+    while worker.is_well:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+    with pytest.raises(NotReady, match="processors") as refusal:
+        await health.ready("req_1")
+    assert refusal.value.details == {"processors": "failed"}
+    worker.stop()
+
+
+async def test_who_was_told_not_to_count_is_ready() -> None:
+    """A gateway alone takes events; others count them."""
+    processors = Processors(worker_of(Counting()), counting=False)
+    assert (await Health({"processors": check_of(processors)}, NoLogger()).ready("req_1")).status == 200

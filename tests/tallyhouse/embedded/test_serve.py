@@ -1,0 +1,115 @@
+"""`tallyhouse serve` as an operator meets it."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests import load_generator
+from tests.server_process import KEY, Server, free_port, wait_until
+
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
+
+
+def serve(data: Path, port: int, **settings: str) -> subprocess.Popen[str]:
+    settings = {"DATA_DIR": str(data), "PORT": str(port), **settings}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tallyhouse", "serve"],
+        env=CLEAN | {f"TALLYHOUSE_{name}": value for name, value in settings.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read_welcome(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or "/v1/usage" not in lines[-1]:
+        line = process.stdout.readline()
+        assert line, f"it ended after {lines}: {process.communicate()[1]}"
+        lines.append(line)
+    return "".join(lines)
+
+
+def test_the_first_start_shows_a_key_and_commands_that_work(tmp_path: Path) -> None:
+    """Copied and pasted as they stand; and the key is kept for the owner alone."""
+    data = tmp_path / "data"
+    process = serve(data, free_port())
+    try:
+        welcome = read_welcome(process)
+        key_file = data / "api_key"
+        assert key_file.read_text().strip() in welcome
+        assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+        meter, post, query = re.findall(r"  curl .*(?:\n    .*)*", welcome)
+        assert shell(meter)["meter"]["code"] == "tokens"
+        assert shell(post)["accepted"] == 1
+        wait_until("the event to be counted", lambda: bool(shell(query)["usage"]))
+        assert shell(query)["usage"][0]["value"] == "12.5"
+    finally:
+        process.terminate()
+        _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    assert key_file.read_text().strip() not in complaints
+
+
+def shell(command: str) -> dict[str, Any]:
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(run.stdout)
+    return answer
+
+
+def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    """Exit code 0, nothing lost, and a load proves itself across the restart's data."""
+    with Server(tmp_path / "data") as server:
+        for _ in range(2):
+            told = load_generator.load(server.url, events=3000, batch=100)
+            assert told["acked"] == 3000
+            assert server.stop() == 0
+            server.start()
+        assert "Traceback" not in server.output()
+
+
+def test_a_busy_port_and_a_busy_directory_are_told_clearly(tmp_path: Path) -> None:
+    """One line, no traceback, and what to do."""
+    with Server(tmp_path / "data") as server:
+        port = serve(tmp_path / "other", server.port)
+        directory = serve(tmp_path / "data", free_port())
+        port_told, directory_told = port.communicate(timeout=60)[1], directory.communicate(timeout=60)[1]
+        assert (port.returncode, directory.returncode) == (2, 1)
+        assert "TALLYHOUSE_PORT" in port_told
+        assert f"in use by process {server.pid}" in directory_told
+        assert "Traceback" not in port_told + directory_told
+
+
+def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
+    """Every key would be looked for in the wrong place."""
+    with Server(tmp_path / "data", partitions="2") as server:
+        assert server.stop() == 0
+    process = serve(tmp_path / "data", free_port(), PARTITIONS="3", BOOTSTRAP_API_KEY=KEY)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "2" in told
+    assert "Traceback" not in told
+
+
+def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
+    """Requests in flight at the stop are answered or come again; the load proves every value in the end."""
+    with Server(tmp_path / "data") as server:
+        sending = load_generator.start(server.url, "--events=40000", "--batch=50", "--rate=8000")
+        wait_until("some of the load", lambda: _accepted(server) > 5000)
+        assert server.stop() == 0
+        server.start()
+        told = load_generator.finish(sending)
+        assert told["acked"] == 40000
+        assert told["errors"] > 0
+
+
+def _accepted(server: Server) -> float:
+    lines = server.client.get("/metrics").text.splitlines()
+    name = 'tallyhouse_ingest_events_total{verdict="accepted"} '
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))

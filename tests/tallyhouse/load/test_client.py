@@ -1,0 +1,125 @@
+"""The load client delivers every body, whatever happens to posts."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+import uvloop
+
+from schemas.errors import Invalid, Overloaded, Refused
+from tallyhouse.load.client import Client, Plan
+from tallyhouse.load.expected_usage import Truth
+from tallyhouse.load.post_generator import Supply
+from tallyhouse.load.target import parse_target
+from tallyhouse.load.workload import Shape, Workload
+from tests.tallyhouse.load.receiver import Script, accept, receiver
+
+SHAPE = Shape(customers=10)
+PLAN = Plan(patience=5)
+NOW = 1_795_262_400_000_000
+
+
+async def delivered(
+    script: Script, *, events: int, batch: int = 100, plan: Plan = PLAN
+) -> tuple[Client, Truth, list[bytes]]:
+    truth = Truth(SHAPE)
+    supply = Supply(Workload(SHAPE, "run00001"), truth, batch=batch, now=lambda: NOW, events=events)
+    async with receiver(script) as (target, bodies):
+        client = Client([target], supply, plan, time.monotonic)
+        await client.run()
+    return client, truth, bodies
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_any_event_loop_will_do(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """The command runs on uvloop, the tests on asyncio's own."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        client, _, _ = runner.run(delivered(accept, events=200))
+    assert client.tally.acked == 200
+
+
+def test_every_event_is_posted_and_acked() -> None:
+    """The last post may be smaller."""
+    client, _, bodies = asyncio.run(delivered(accept, events=1050))
+    assert (client.tally.sent, client.tally.acked, client.tally.retries) == (1050, 1050, 0)
+    assert len(bodies) == 11
+    assert len(client.tally.latencies) == 11
+
+
+def test_bare_events_are_posted_one_by_one() -> None:
+    """As producers without batching do."""
+    client, truth, bodies = asyncio.run(delivered(accept, events=30, batch=1))
+    assert (client.tally.acked, len(bodies), truth.events) == (30, 30, 30)
+
+
+def test_a_busy_server_gets_the_same_body_again() -> None:
+    """503 means later, not never."""
+
+    def busy_at_first(number: int, body: bytes) -> tuple[int, str, bytes]:
+        return (503, "Retry-After: 0\r\n", b"{}") if number == 1 else accept(number, body)
+
+    client, _, bodies = asyncio.run(delivered(busy_at_first, events=100, plan=Plan(connections=1)))
+    assert (client.tally.acked, client.tally.retries) == (100, 1)
+    assert bodies[0] == bodies[1]
+
+
+def test_a_lost_connection_gets_the_same_body_again() -> None:
+    """The events may be there already: that is what keys are for."""
+    client, _, bodies = asyncio.run(
+        delivered(lambda number, body: None if number == 2 else accept(number, body), events=300)
+    )
+    assert (client.tally.acked, client.tally.retries) == (300, 1)
+    assert len(bodies) == 4
+    assert len(set(bodies)) == 3
+
+
+def test_a_lost_connection_is_made_up_for_at_the_next_address() -> None:
+    """As behind a load balancer: whoever answers is told what another one may have taken in already."""
+
+    async def deliver() -> tuple[int, int, int]:
+        truth = Truth(SHAPE)
+        supply = Supply(Workload(SHAPE, "run00001"), truth, batch=100, now=lambda: NOW, events=400)
+        async with receiver(lambda _number, _body: None) as (deaf, lost), receiver(accept) as (hearing, bodies):
+            client = Client([deaf, hearing], supply, PLAN, time.monotonic)
+            await client.run()
+        assert set(lost) <= set(bodies)
+        return client.tally.acked, len(lost), len(bodies)
+
+    acked, lost, heard = asyncio.run(deliver())
+    assert (acked, heard) == (400, 4)
+    assert lost > 0
+
+
+def test_a_refusal_ends_the_run_with_its_words() -> None:
+    """Trying again would not help."""
+    with pytest.raises(Refused, match="401: no such key"):
+        asyncio.run(delivered(lambda _number, _body: (401, "", b"no such key"), events=100))
+
+
+def test_a_refused_event_ends_the_run() -> None:
+    """Every event of the workload is good: the truth would be wrong without it."""
+    with pytest.raises(Refused, match="1 of 100 good events were refused"):
+        asyncio.run(
+            delivered(lambda _number, _body: (200, "", b'{"accepted":99,"rejected":[{"index":3}]}'), events=100)
+        )
+
+
+def test_patience_ends() -> None:
+    """A server that is gone is told of, not waited for."""
+    with pytest.raises(Overloaded, match="a lost connection"):
+        asyncio.run(delivered(lambda _number, _body: None, events=100, plan=Plan(connections=1, patience=0.01)))
+
+
+def test_a_rate_is_kept() -> None:
+    """Half load is half load."""
+    began = time.monotonic()
+    asyncio.run(delivered(accept, events=500, plan=Plan(rate=1000)))
+    assert time.monotonic() - began >= 0.4
+
+
+@pytest.mark.parametrize("url", ["https://localhost", "localhost:8787", ""])
+def test_an_address_must_be_plain_http(url: str) -> None:
+    """Said before anything is sent."""
+    with pytest.raises(Invalid, match="http://localhost:8787"):
+        parse_target(url, "ak_test_key")

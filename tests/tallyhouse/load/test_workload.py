@@ -1,0 +1,125 @@
+"""The load generator's events are valid, seeded, and their truth is exact."""
+
+import json
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from tallyhouse.load.expected_usage import METERS, Truth, meter_body
+from tallyhouse.load.workload import Shape, Workload, cumulative_shares, new_run
+
+NOW = 1_795_262_400_000_000
+SHAPE = Shape(customers=50, duplicates=0.05)
+
+
+def posted(workload: Workload, batches: int, truth: Truth) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    for number in range(batches):
+        batch = workload.batch(200, NOW + number)
+        truth.add(batch.fresh)
+        events += json.loads(batch.body(), parse_float=Decimal)["events"]
+    return events
+
+
+def test_bodies_are_json_with_whole_events() -> None:
+    """Each hole of the template is filled."""
+    first = posted(Workload(SHAPE, "run00001"), 1, Truth(SHAPE))[0]
+    assert first["idempotency_key"] == "run00001-00000000"
+    assert first["timestamp"] == "2026-11-21T12:00:00.000000Z"
+    assert set(first["properties"]) == {"model", "tokens", "cost", "ms", "user"}
+
+
+def test_an_event_is_about_210_bytes() -> None:
+    """As the targets assume."""
+    batch = Workload(SHAPE, "run00001").batch(10, NOW)
+    assert 200 <= batch.rows.shape[1] - 1 <= 225
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """A run can be had again."""
+    one, other = Workload(SHAPE, "run00001"), Workload(SHAPE, "run00001")
+    assert [one.batch(100, NOW).body() for _ in range(3)] == [other.batch(100, NOW).body() for _ in range(3)]
+
+
+def test_all_forms_hold_the_same_events() -> None:
+    """One post, one line each, or one post each."""
+    batch = Workload(SHAPE, "run00001").batch(20, NOW)
+    events = json.loads(batch.body())["events"]
+    assert [json.loads(line) for line in batch.ndjson().splitlines()] == events
+    assert [json.loads(single) for single in batch.singles()] == events
+
+
+def test_repeats_are_byte_for_byte_and_as_many_as_asked() -> None:
+    """About one in twenty here; a repeat with another body would be a conflict."""
+    events = posted(Workload(SHAPE, "run00001"), 100, Truth(SHAPE))
+    bodies = defaultdict(set)
+    for event in events:
+        bodies[event["idempotency_key"]].add(json.dumps(event, default=str))
+    assert {len(forms) for forms in bodies.values()} == {1}
+    assert 0.03 < 1 - len(bodies) / len(events) < 0.07
+
+
+def test_the_truth_is_what_a_plain_recount_gives() -> None:
+    """Each key once, every meter, every customer."""
+    truth = Truth(SHAPE)
+    events = {event["idempotency_key"]: event for event in posted(Workload(SHAPE, "run00001"), 30, truth)}
+    counted: dict[str, dict[Any, Any]] = {meter["code"]: defaultdict(Decimal) for meter in METERS}
+    users = defaultdict(set)
+    for event in events.values():
+        customer, properties = event["customer_id"], event["properties"]
+        counted["load_requests"][customer, None] += 1
+        counted["load_tokens"][customer, None] += properties["tokens"]
+        latency = counted["load_latency"]
+        latency[customer, None] = max(latency[customer, None], properties["ms"])
+        counted["load_cost"][customer, properties["model"]] += properties["cost"]
+        users[customer, None].add(properties["user"])
+    counted["load_users"] = {customer: Decimal(len(found)) for customer, found in users.items()}
+    assert truth.usage("run00001") == counted
+    assert truth.events == len(events)
+
+
+def test_customers_follow_the_power_law() -> None:
+    """The largest has its share, the second far less, nobody is left out."""
+    parts = np.diff(cumulative_shares(Shape()), prepend=0)
+    assert parts[0] == pytest.approx(0.35)
+    assert parts[1:].min() > 0
+    assert list(parts) == sorted(parts, reverse=True)
+
+
+def test_one_customer_gets_everything() -> None:
+    """The smallest shape works too."""
+    shape = Shape(customers=1)
+    events = posted(Workload(shape, "run00001"), 1, Truth(shape))
+    assert Counter(event["customer_id"] for event in events) == {"run00001_0000": 200}
+
+
+def test_a_runs_name_has_its_length() -> None:
+    """It is a hole of fixed width."""
+    with pytest.raises(ValueError, match="8 characters"):
+        Workload(SHAPE, "short")
+
+
+def test_a_shape_fits_its_holes() -> None:
+    """More customers than digits would silently fold into each other."""
+    with pytest.raises(ValueError, match="1 to 10000 customers"):
+        Workload(Shape(customers=10_001), "run00001")
+
+
+def test_meters_are_whole_definitions() -> None:
+    """The five of the targets: count, sum, max, grouped sum, unique."""
+    bodies = [meter_body(meter) for meter in METERS]
+    assert [body["aggregation"] for body in bodies] == ["count", "sum", "max", "sum", "unique"]
+    assert {body["event_name"] for body in bodies} == {"load.request"}
+    assert msgspec.json.encode(bodies)
+
+
+def test_runs_that_begin_at_the_same_moment_have_different_names() -> None:
+    """Else the events of one would be repeats of the other's, with other bodies."""
+    runs = {new_run() for _ in range(1_000)}
+    assert len(runs) == 1_000
+    for run in runs:
+        Workload(Shape(), run)

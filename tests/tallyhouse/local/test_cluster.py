@@ -1,0 +1,121 @@
+"""A cluster on this machine does what its terminal says, keeps running, and leaves nothing behind."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from tallyhouse.local.kafka_jars import Runtime
+from tallyhouse.local.kafka_probe import cluster_at
+from tests.backing_services.postgresql import passable_folder
+from tests.e2e.test_quickstart import pasted
+from tests.server_process import wait_until
+from tests.tallyhouse.cluster.installation import is_ready, numbers
+from tests.tallyhouse.cluster.test_end_to_end import is_there
+from tests.tallyhouse.local.cluster_terminal import Terminal, run, started
+
+NO_POSTGRESQL = {"POSTGRESQL_HOME": "/nowhere"}
+
+
+@pytest.fixture(scope="module")
+def terminal(runtime: Runtime) -> Iterator[Terminal]:
+    """A cluster as the command starts it, shared by the tests that leave it as it was."""
+    with passable_folder() as data, started(data) as up:
+        yield up
+
+
+def test_every_address_answers(terminal: Terminal) -> None:
+    """Two gateways and two workers are ready; Kafka, the store and the ledger are where the terminal says."""
+    gateways, workers = terminal.places("gateways"), terminal.places("workers")
+    assert (len(gateways), len(workers)) == (2, 2)
+    wait_until("the gateways to be ready", lambda: all(map(is_ready, gateways)))
+    wait_until("all partitions to be owned", lambda: sum(map(_owned, workers)) == 12)
+    host, port = terminal.places("Kafka")[0].split(":")
+    assert cluster_at(host, int(port)) is not None
+    store = httpx.post(terminal.places("ClickHouse")[0], content="SELECT count() FROM tallyhouse.events", timeout=30)
+    assert store.text == "0\n"
+    assert _keys_in(terminal) == 1
+
+
+def _owned(metrics: str) -> float:
+    return numbers(metrics.removesuffix("/metrics"), "partition_owned")
+
+
+def _keys_in(terminal: Terminal) -> int:
+    """Asked of the ledger's database itself."""
+    words = terminal.places("ledger")
+    postgresql = f"postgresql+psycopg://postgres@/{words[-1]}?host={words[2]}"
+    url = f"sqlite:///{words[1]}" if words[0] == "sqlite3" else postgresql
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        count: int = connection.exec_driver_sql("SELECT count(*) FROM api_keys").scalar_one()
+    engine.dispose()
+    return count
+
+
+def test_a_second_start_on_the_same_folder_is_refused(terminal: Terminal) -> None:
+    """It says who has it, and how to start another one."""
+    second = run("cluster", "--data", str(terminal.data))
+    assert second.returncode == 1
+    assert f"in use by process {terminal.process.pid}" in second.stderr
+    assert "--data" in second.stderr
+
+
+@pytest.mark.parametrize("name", ["gateway-1", "worker-2"])
+def test_who_is_killed_is_started_again(terminal: Terminal, name: str) -> None:
+    """At the same address, and the terminal says so."""
+    kind, number = name.split("-")
+    url = terminal.places(f"{kind}s")[int(number) - 1].removesuffix("/metrics")
+    killed = terminal.pid(name)
+    os.kill(killed, signal.SIGKILL)
+    wait_until("another one in its place", lambda: f"{kind} {number} is up again" in terminal.text, 300)
+    assert terminal.pid(name) != killed
+    wait_until("it to be ready", lambda: is_ready(url))
+    assert f"{kind} {number} ended (by signal 9, SIGKILL) and is started again" in terminal.text
+
+
+def test_the_next_start_goes_on_and_nothing_stays_behind(runtime: Runtime) -> None:
+    """Without PostgreSQL too; after Ctrl-C and after kill -9, no process is left, and what was counted is there."""
+    with passable_folder() as data:
+        with started(data, "--gateways=1", "--workers=1", **NO_POSTGRESQL) as first:
+            assert "the ledger is SQLite's, not PostgreSQL's: PostgreSQL is missing; to get it: apt-get" in first.text
+            assert first.first_key is not None
+            meter, post, question = first.commands
+            assert pasted(meter)["meter"]["code"] == "tokens"
+            assert pasted(post)["accepted"] == 1
+            wait_until("the event to be counted", lambda: bool(pasted(question)["usage"]))
+            pids = first.pids()
+            assert len(pids) == 1 + 2 * 4
+            assert all(map(is_there, pids))
+            assert first.end(signal.SIGINT) == 0
+            assert not any(map(is_there, pids))
+            assert first.text.endswith("everything has stopped\n")
+        with started(data, "--gateways=1", "--workers=1") as second:
+            assert second.first_key is None
+            assert second.places("ledger")[0] == "sqlite3"
+            wait_until("the partitions to be read again", lambda: bool(pasted(second.commands[2])["usage"]))
+            assert [row["value"] for row in pasted(second.commands[2])["usage"]] == ["12.5"]
+            pids = second.pids()
+            second.end(signal.SIGKILL)
+            wait_until("everyone to notice", lambda: not any(map(is_there, pids)))
+
+
+def test_what_is_missing_is_named_before_anything_starts(tmp_path: Path) -> None:
+    """Java, with the way to get it; and a port that is taken, with the setting that names another."""
+    without = run("cluster", "--data", str(tmp_path / "data"), PATH="", JAVA_HOME="")
+    assert without.returncode == 1
+    assert "Java is missing; to get it: install Java 17 or newer" in without.stderr
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = str(somebody.getsockname()[1])
+        taken = run("cluster", "--data", str(tmp_path / "data"), TALLYHOUSE_PORT=port)
+    assert taken.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in taken.stderr
+    wrong = run("cluster", "--data", str(tmp_path / "data"), TALLYHOUSE_PARTITIONS="many")
+    assert wrong.returncode == 2
+    assert "TALLYHOUSE_PARTITIONS" in wrong.stderr
+    assert [path.name for path in (tmp_path / "data").glob("*/running")] == []

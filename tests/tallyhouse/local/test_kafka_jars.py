@@ -1,0 +1,91 @@
+"""The broker's jars are fetched once, whole or not at all; what is missing is named with the way to get it."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tallyhouse.local.kafka_jars import ToolMissing, kafka_runtime
+
+JAVA = """echo 'openjdk version "{version}.0.1"' >&2"""
+MAVEN = """
+for word in "$@"; do case $word in -DoutputDirectory=*) jars=${word#*=} ;; esac; done
+echo run >> "$MAVEN_RUNS"
+sleep 0.2
+mkdir "$jars" && echo jar > "$jars/kafka.jar"
+"""
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A machine with a cache, and programs of the test's own before those of the system."""
+    return {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "MAVEN_RUNS": str(tmp_path / "runs"),
+    }
+
+
+def install(folder: Path, name: str, script: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+
+
+def runs(environ: Mapping[str, str]) -> int:
+    return len(Path(environ["MAVEN_RUNS"]).read_text().splitlines())
+
+
+def test_the_jars_are_fetched_once(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Of several who need the jars at once one fetches them and says so; who comes later finds them."""
+    install(tmp_path, "java", JAVA.format(version=21))
+    install(tmp_path, "mvn", MAVEN)
+    told: list[str] = []
+    with ThreadPoolExecutor(4) as at_once:
+        found = set(at_once.map(lambda _: kafka_runtime(environ, told.append), range(4)))
+    [runtime] = found
+    assert [jar.name for jar in runtime.jars.iterdir()] == ["kafka.jar"]
+    assert kafka_runtime(environ, told.append) == runtime
+    assert runs(environ) == 1
+    assert len(told) == 1
+
+
+def test_nothing_half_fetched_is_kept(tmp_path: Path, environ: dict[str, str]) -> None:
+    """When Maven fails, its words are passed on, and the next try starts afresh."""
+    install(tmp_path, "java", JAVA.format(version=17))
+    install(tmp_path, "mvn", MAVEN + "exit 1")
+    with pytest.raises(ToolMissing, match="Maven Central"):
+        kafka_runtime(environ, lambda _line: None)
+    install(tmp_path, "mvn", "echo 'Could not transfer artifact'; exit 1")
+    with pytest.raises(ToolMissing, match="Could not transfer artifact"):
+        kafka_runtime(environ, lambda _line: None)
+    install(tmp_path, "mvn", MAVEN)
+    assert kafka_runtime(environ, lambda _line: None).jars.is_dir()
+
+
+@pytest.mark.parametrize("version", ["1.8", "11"])
+def test_an_old_java_will_not_do(tmp_path: Path, environ: dict[str, str], version: str) -> None:
+    """A Java that cannot run the broker is refused, with what it is and where to get a newer one."""
+    install(tmp_path, "java", JAVA.format(version=version))
+    with pytest.raises(ToolMissing, match=rf"Java 17 or newer .*{version}.*default-jre"):
+        kafka_runtime(environ, lambda _line: None)
+
+
+def test_missing_tools_are_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Without Java or Maven, the message says which, and how to install it."""
+    environ["PATH"] = str(tmp_path)
+    with pytest.raises(ToolMissing, match=r"Java is missing; .*apt-get install default-jre"):
+        kafka_runtime(environ, lambda _line: None)
+    install(tmp_path, "java", JAVA.format(version=17))
+    with pytest.raises(ToolMissing, match=r"Maven is missing; .*apt-get install maven"):
+        kafka_runtime(environ, lambda _line: None)
+
+
+def test_java_home_comes_first(tmp_path: Path, environ: dict[str, str]) -> None:
+    """`JAVA_HOME` names the Java to use, whatever else is installed."""
+    home = tmp_path / "home"
+    (home / "bin").mkdir(parents=True)
+    install(home / "bin", "java", JAVA.format(version=25))
+    install(tmp_path, "mvn", MAVEN)
+    assert kafka_runtime(environ | {"JAVA_HOME": str(home)}, lambda _line: None).java == str(home / "bin/java")

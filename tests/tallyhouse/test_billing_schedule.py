@@ -1,0 +1,80 @@
+"""What nobody asks to be billed is billed by the clock, a while after it was due."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec.structs import replace
+
+from rating.runs.run_service import Desk
+from schemas.errors import StoreFailed
+from schemas.invoice_run import Summary
+from schemas.logger import NoLogger
+from schemas.timestamps import DAY, MILLISECOND, MINUTE
+from tallyhouse.billing_schedule import _bill_by_the_clock
+from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.environment import read_settings
+from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tests.rating.api.conftest import Office, desk_of
+from tests.rating.api.test_invoice_runs import subscribed
+
+pytestmark = pytest.mark.anyio
+
+GRACE = 60 * MINUTE
+
+
+class Watched:
+    """A desk whose runs by the clock are counted; the first of them fails."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.asked = 0
+
+    async def run_all(self, as_of: int) -> Summary:
+        self.asked += 1
+        if self.asked == 1:
+            raise StoreFailed("away for a moment")
+        return await self._desk.run_all(as_of)
+
+
+@asynccontextmanager
+async def billing_by_the_clock(office: Office) -> AsyncIterator[Watched]:
+    settings = replace(read_settings({}), billing_every=MILLISECOND, billing_grace=GRACE)
+    around = Surroundings(clock=office.clock, logger=NoLogger(), metrics=PrometheusMetrics())
+    watched = Watched(desk_of(office.ledger, office.clock, office.usage))
+    schedule = asyncio.create_task(_bill_by_the_clock(watched, settings, around))  # type: ignore[arg-type]
+    try:
+        yield watched
+    finally:
+        schedule.cancel()
+        await asyncio.wait([schedule])
+
+
+async def _after_two_more(watched: Watched) -> None:
+    """The second of them began, and so the first ended, after now."""
+    wanted = watched.asked + 2
+    async with asyncio.timeout(30):
+        while watched.asked < wanted:  # noqa: ASYNC110 - they are watched from outside
+            await asyncio.sleep(0.001)
+
+
+async def _count(office: Office) -> int:
+    return len((await office.get("/v1/invoices"))["invoices"])
+
+
+async def test_periods_are_billed_once_when_the_grace_is_over(office: Office) -> None:
+    """Not a microsecond before; and a run that failed is tried again."""
+    await subscribed(office)
+    begins = office.clock.now
+    midnight = begins - begins % DAY + DAY
+    async with billing_by_the_clock(office) as watched:
+        for now, invoices in (
+            (begins + GRACE - 1, 0),
+            (begins + GRACE, 1),
+            (midnight + GRACE - 1, 1),
+            (midnight + GRACE, 2),
+        ):
+            office.clock.now = now
+            await _after_two_more(watched)
+            assert await _count(office) == invoices
