@@ -5,15 +5,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from schemas.account import ApiKey, Mode, NewKey
-from schemas.command import Act, Done
+from schemas.account import ApiKey, Mode, NewApiKey
+from schemas.command import Applied, Command
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.hashing import BodyHashes, KeyHashes
 from schemas.ids import AccountId
-from schemas.listing import Counted, EventQuery, Page, RejectQuery, Retried, StoredEvent
+from schemas.listing import EventQuery, MeterCount, Page, RejectQuery, ReplayResult, StoredEvent
 from schemas.meter import Meter
-from schemas.usage import Backfill, UsageAnswer, UsageQuery
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult
 
 
 class FrameSink(Protocol):
@@ -24,7 +24,7 @@ class FrameSink(Protocol):
         ...
 
 
-class KnownKeys(Protocol):
+class KeyHints(Protocol):
     """What was made durable before, here or elsewhere: a hint for honest replies, never what exactness depends on."""
 
     async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
@@ -43,13 +43,13 @@ class ApiKeys(Protocol):
         """The key with this secret, still good or not; None if there is none."""
         ...
 
-    async def create(self, act: Act, new: NewKey) -> tuple[ApiKey, str]:
+    async def create(self, command: Command, new: NewApiKey) -> tuple[ApiKey, str]:
         """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
         ...
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]: ...
 
-    async def revoke(self, act: Act, key_id: str) -> Done[ApiKey]:
+    async def revoke(self, command: Command, key_id: str) -> Applied[ApiKey]:
         """Raises NotFound. Revoking twice changes nothing."""
         ...
 
@@ -66,7 +66,7 @@ class Accounts(Protocol):
         ...
 
 
-class NewMeter(msgspec.Struct, frozen=True, kw_only=True):
+class MeterDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A checked meter that has no version yet."""
 
     code: str
@@ -79,10 +79,10 @@ class NewMeter(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None
 
 
-class Meters(Protocol):
+class MeterCatalog(Protocol):
     """The meters of one account."""
 
-    async def create(self, act: Act, meter: NewMeter) -> Done[Meter]:
+    async def create(self, command: Command, meter: MeterDefinition) -> Applied[Meter]:
         """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
         ...
 
@@ -92,21 +92,21 @@ class Meters(Protocol):
         """Raises NotFound."""
         ...
 
-    async def rename(self, act: Act, code: str, changes: Mapping[str, str | None]) -> Done[Meter]:
+    async def rename(self, command: Command, code: str, changes: Mapping[str, str | None]) -> Applied[Meter]:
         """Change `name`, `unit`, or both."""
         ...
 
-    async def archive(self, act: Act, code: str) -> Done[Meter]:
+    async def archive(self, command: Command, code: str) -> Applied[Meter]:
         """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
         ...
 
 
-class UsageReader(Protocol):
+class UsageQueries(Protocol):
     """Usage, exactly at a watermark."""
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer: ...
+    async def usage(self, query: UsageQuery) -> UsageResult: ...
 
-    async def backfill(self, meter: Meter) -> Backfill: ...
+    async def backfill(self, meter: Meter) -> BackfillStatus: ...
 
     async def watermark(self) -> Watermark: ...
 
@@ -116,26 +116,26 @@ class EventReader(Protocol):
 
     async def events(self, query: EventQuery) -> Page: ...
 
-    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[Counted]:
+    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[MeterCount]:
         """How each of the account's meters on this event name, archived ones too, counted the event."""
         ...
 
     async def rejects(self, query: RejectQuery) -> Page: ...
 
 
-class Retries(Protocol):
+class ReplayResults(Protocol):
     """Requests to try rejects again, each of which may come again under its Idempotency-Key."""
 
-    async def before(self, act: Act) -> Retried | None:
+    async def before(self, command: Command) -> ReplayResult | None:
         """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
         ...
 
-    async def keep(self, act: Act, retried: Retried) -> Done[Retried]:
+    async def keep(self, command: Command, retried: ReplayResult) -> Applied[ReplayResult]:
         """Of requests that were at work at once under one key, the first to come here is the one that counts."""
         ...
 
 
-class Status(Protocol):
+class ProcessingStatus(Protocol):
     """How the processors are doing."""
 
     async def partitions(self) -> Sequence[PartitionStatus]: ...

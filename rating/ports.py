@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from rating.core.cycle_step import Turn
-from rating.core.keeping import Bill, Kept
-from rating.core.rated_period import Acceptance
-from schemas.command import Act, Done
+from rating.core.cycle_step import CycleStep
+from rating.core.keeping import PlannedBill, RecordedBills
+from rating.core.rated_period import LateUsageWindow
+from schemas.command import Applied, Command
 from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice
 from schemas.invoice_run import InvoiceRunRecord
 from schemas.listing import Page
 from schemas.meter import Meter
-from schemas.usage import Backfill, UsageAnswer, UsageQuery
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult
 
 
-class UsageReader(Protocol):
+class BillingUsageReader(Protocol):
     """Usage, exactly at a watermark."""
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer: ...
+    async def usage(self, query: UsageQuery) -> UsageResult: ...
 
-    async def backfill(self, meter: Meter) -> Backfill:
+    async def backfill(self, meter: Meter) -> BackfillStatus:
         """How far the meter's count of past events is."""
         ...
 
@@ -29,12 +29,12 @@ class UsageReader(Protocol):
 class Recount(Protocol):
     """The same answers from the raw events, by a path of its own."""
 
-    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageAnswer:
+    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
         """Of these flushes and earlier ones, and no others."""
         ...
 
 
-class Meters(Protocol):
+class MeterReader(Protocol):
     """What is counted."""
 
     async def get(self, account: AccountId, code: str) -> Meter:
@@ -47,15 +47,17 @@ class BillingLedger(Protocol):
 
     async def count_due(self, account: AccountId | None, as_of: int) -> int: ...
 
-    async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[Turn]:
+    async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[CycleStep]:
         """The next turns of subscriptions that are due, by subscription, `after` the last one seen."""
         ...
 
-    async def keep(self, run_id: str, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
+    async def record(
+        self, run_id: str, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow
+    ) -> RecordedBills:
         """Take these turns of one account, and keep what they are billed: all of it or nothing."""
         ...
 
-    async def next_turn(self, account: AccountId, subscription_id: str) -> Turn:
+    async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
         """Due or not. Raises NotFound, or Conflict where nothing more will be billed."""
         ...
 
@@ -64,14 +66,14 @@ class BillingLedger(Protocol):
         ...
 
 
-class InvoiceRuns(Protocol):
+class InvoiceRunStore(Protocol):
     """How far runs are."""
 
-    async def begun(self, act: Act) -> InvoiceRunRecord | None:
+    async def find_replay(self, command: Command) -> InvoiceRunRecord | None:
         """What the same request began before; None if it is the first one. Raises Conflict for another one."""
         ...
 
-    async def begin(self, act: Act, record: InvoiceRunRecord) -> Done[InvoiceRunRecord]:
+    async def begin(self, command: Command, record: InvoiceRunRecord) -> Applied[InvoiceRunRecord]:
         """A new one. Of requests at once under one key, the first is the one that counts."""
         ...
 
@@ -86,7 +88,7 @@ class InvoiceRuns(Protocol):
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
 
 
-class Invoices(Protocol):
+class InvoiceReader(Protocol):
     """Invoices as kept."""
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:

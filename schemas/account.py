@@ -24,7 +24,7 @@ class Mode(StrEnum):
     TEST = "test"
 
 
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key to be made."""
 
     account: AccountId
@@ -50,13 +50,13 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: int | None = None
     """To the minute or so."""
 
-    def is_good(self, now: int) -> bool:
+    def is_valid(self, now: int) -> bool:
         return self.revoked_at is None and not self.has_expired(now)
 
     def has_expired(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
-    def may(self, scope: Scope) -> bool:
+    def allows(self, scope: Scope) -> bool:
         """`admin` may do everything; but `backfill` must be given by name: it changes what is accepted."""
         if scope is Scope.BACKFILL:
             return scope in self.scopes

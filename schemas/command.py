@@ -9,7 +9,7 @@ from schemas.ids import AccountId
 Answer = TypeVar("Answer")
 
 
-class Once(msgspec.Struct, frozen=True, kw_only=True):
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
     """A caller's promise that a repeated request is the same one, and must have the same answer."""
 
     key: str
@@ -17,17 +17,17 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
     """Of method, path and body: a key that comes back with another one is a mistake."""
 
 
-class Act(msgspec.Struct, frozen=True, kw_only=True):
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One change."""
 
     account: AccountId
     actor: str
     """The API key's id, or the name of the job."""
     request_id: str
-    once: Once | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
-class Done(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True):
+class Applied(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True):
     """What a change led to."""
 
     answer: Answer

@@ -10,11 +10,11 @@ from msgspec import Meta
 from schemas.field_types import END, Code, Name
 from schemas.ids import AccountId
 from schemas.money import CURRENCIES
-from schemas.price_rules import Mistake
-from schemas.subscribing import Instant
+from schemas.price_rules import FieldError
+from schemas.subscribing import AwareDatetime
 
-PLACES = 12
-LARGEST = Decimal(10) ** 15
+CREDIT_DECIMAL_PLACES = 12
+CREDIT_AMOUNT_LIMIT = Decimal(10) ** 15
 
 CurrencyCode = Annotated[str, Meta(pattern="^[A-Za-z]{3}" + END, description="ISO 4217, such as usd.")]
 
@@ -27,7 +27,7 @@ class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """In major units where it is money."""
     pricing_unit_code: Code | None = None
     currency_code: CurrencyCode | None = None
-    expires_at: Instant | None = None
+    expires_at: AwareDatetime | None = None
     """Never, where it is not given."""
 
     @property
@@ -51,13 +51,13 @@ class CreditGrant(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-def check_credit(new: NewCreditGrant) -> Iterator[Mistake]:
+def check_credit(new: NewCreditGrant) -> Iterator[FieldError]:
     """Everything that is wrong with a grant, besides what its types say."""
     if (new.currency_code is None) == (new.pricing_unit_code is None):
         yield "currency_code", "give this or pricing_unit_code, and only one of them"
     if new.currency_code is not None and new.currency_code.upper() not in CURRENCIES:
         yield "currency_code", f"{new.currency_code!r} is no ISO 4217 currency code; give one such as usd"
-    if not new.amount.is_finite() or not 0 < new.amount < LARGEST:
-        yield "amount", f"must be a number above zero and below {LARGEST:f}"
-    elif new.amount != round(new.amount, PLACES):
-        yield "amount", f"may have at most {PLACES} decimal places"
+    if not new.amount.is_finite() or not 0 < new.amount < CREDIT_AMOUNT_LIMIT:
+        yield "amount", f"must be a number above zero and below {CREDIT_AMOUNT_LIMIT:f}"
+    elif new.amount != round(new.amount, CREDIT_DECIMAL_PLACES):
+        yield "amount", f"may have at most {CREDIT_DECIMAL_PLACES} decimal places"

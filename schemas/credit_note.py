@@ -46,7 +46,7 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-class Credited(msgspec.Struct, frozen=True, kw_only=True):
+class CreditNoteResult(msgspec.Struct, frozen=True, kw_only=True):
     """A credit note, and the invoice after it."""
 
     invoice: Invoice

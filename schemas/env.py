@@ -36,10 +36,10 @@ ReadFile = Callable[[str], str]
 """The text of the file at a path; raises OSError or UnicodeDecodeError."""
 
 
-class Kind(msgspec.Struct, Generic[T], frozen=True):
+class SettingType(msgspec.Struct, Generic[T], frozen=True):
     """How values of one sort are written. `parse` raises ValueError for what is not one."""
 
-    what: str
+    description: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
 
@@ -47,12 +47,12 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
 class Setting(msgspec.Struct, frozen=True):
     """What a field's type and default do not say."""
 
-    kind: Kind[Any]
+    kind: SettingType[Any]
     meaning: str
     secret: bool = False
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class SettingEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One setting of a catalogue."""
 
     variable: str
@@ -74,11 +74,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return HIDDEN if self.setting.secret else self.setting.kind.show(value)
 
 
-def catalogue(record: type[msgspec.Struct], prefix: str) -> tuple[Entry, ...]:
+def catalogue(record: type[msgspec.Struct], prefix: str) -> tuple[SettingEntry, ...]:
     """All settings of a record, in the order they are declared."""
     hints = get_type_hints(record, include_extras=True)
     return tuple(
-        Entry(
+        SettingEntry(
             variable=prefix + field.name.upper(),
             field=field.name,
             default=field.default,
@@ -99,29 +99,29 @@ def read(
     environ: Mapping[str, str],
     *,
     read_file: ReadFile,
-    elsewhere: frozenset[str] = frozenset(),
+    other_variables: frozenset[str] = frozenset(),
 ) -> R:
     """The settings `environ` gives; an empty variable counts as absent.
 
-    A variable that begins with `prefix` but means nothing is a mistake too, unless it is read `elsewhere`.
+    A variable that begins with `prefix` but means nothing is a mistake too, unless it is read `other_variables`.
     """
-    mistakes = list(_unknown(variables(record, prefix) | elsewhere, prefix, environ))
+    errors = list(_unknown(variables(record, prefix) | other_variables, prefix, environ))
     values: dict[str, Any] = {}
     for entry in catalogue(record, prefix):
         try:
-            written = _written(entry, environ, read_file)
+            written = _raw_value(entry, environ, read_file)
             if written:
-                values[entry.field] = _parsed(entry, written)
+                values[entry.field] = _parsed_value(entry, written)
             elif entry.default is msgspec.NODEFAULT:
-                mistakes.append(f"{entry.variable}: must be set to {entry.setting.kind.what}")
+                errors.append(f"{entry.variable}: must be set to {entry.setting.kind.description}")
         except Misconfigured as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise Misconfigured(mistakes)
+            errors += error.errors
+    if errors:
+        raise Misconfigured(errors)
     return record(**values)
 
 
-def _written(entry: Entry, environ: Mapping[str, str], read_file: ReadFile) -> str:
+def _raw_value(entry: SettingEntry, environ: Mapping[str, str], read_file: ReadFile) -> str:
     """What was written for the setting, here or in the file that is named; empty where nothing was."""
     here, *files = (environ.get(variable, "").strip() for variable in entry.variables)
     if not any(files):
@@ -138,12 +138,12 @@ def _written(entry: Entry, environ: Mapping[str, str], read_file: ReadFile) -> s
     return found
 
 
-def _parsed(entry: Entry, written: str) -> Any:
+def _parsed_value(entry: SettingEntry, written: str) -> Any:
     try:
         return entry.setting.kind.parse(written)
     except ValueError as error:
         found = "something else" if entry.setting.secret else repr(_USER.sub(HIDDEN, written))
-        raise Misconfigured([f"{entry.variable}: expected {entry.setting.kind.what}, got {found}"]) from error
+        raise Misconfigured([f"{entry.variable}: expected {entry.setting.kind.description}, got {found}"]) from error
 
 
 def _unknown(known: frozenset[str], prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _unknown(known: frozenset[str], prefix: str, environ: Mapping[str, str]) -> 
             yield f"{variable}: no such setting; {hint}"
 
 
-def text(what: str, accepts: Callable[[str], object] = bool) -> Kind[str]:
+def text(description: str, accepts: Callable[[str], object] = bool) -> SettingType[str]:
     """Text that `accepts` finds good."""
 
     def parse(written: str) -> str:
@@ -162,7 +162,7 @@ def text(what: str, accepts: Callable[[str], object] = bool) -> Kind[str]:
             raise ValueError(written)
         return written
 
-    return Kind(what, parse)
+    return SettingType(description, parse)
 
 
 def _within(parse: Callable[[str], int], low: int, high: int) -> Callable[[str], int]:
@@ -175,29 +175,29 @@ def _within(parse: Callable[[str], int], low: int, high: int) -> Callable[[str],
     return bounded
 
 
-def whole(low: int, high: int) -> Kind[int]:
+def whole_number(low: int, high: int) -> SettingType[int]:
     """A whole number."""
-    return Kind(f"a whole number from {low} to {high}", _within(int, low, high))
+    return SettingType(f"a whole number from {low} to {high}", _within(int, low, high))
 
 
-def duration(low: int, high: int) -> Kind[int]:
+def duration(low: int, high: int) -> SettingType[int]:
     """Microseconds, written with a unit."""
-    what = f"a duration from {show_duration(low)} to {show_duration(high)}, such as 300ms, 10s, 5m, 1h or 35d"
-    return Kind(what, _within(parse_duration, low, high), show_duration)
+    description = f"a duration from {show_duration(low)} to {show_duration(high)}, such as 300ms, 10s, 5m, 1h or 35d"
+    return SettingType(description, _within(parse_duration, low, high), show_duration)
 
 
-def size(low: int, high: int) -> Kind[int]:
+def size(low: int, high: int) -> SettingType[int]:
     """Bytes, written with a unit."""
-    what = f"a size from {show_size(low)} to {show_size(high)}, such as 64KB, 10MB or 4GB"
-    return Kind(what, _within(parse_size, low, high), show_size)
+    description = f"a size from {show_size(low)} to {show_size(high)}, such as 64KB, 10MB or 4GB"
+    return SettingType(description, _within(parse_size, low, high), show_size)
 
 
-def one_of(choices: type[E]) -> Kind[E]:
+def one_of(choices: type[E]) -> SettingType[E]:
     """One of a few words."""
-    return Kind("one of " + ", ".join(choices), choices)
+    return SettingType("one of " + ", ".join(choices), choices)
 
 
-def yes_or_no() -> Kind[bool]:
+def boolean() -> SettingType[bool]:
     """Said in words: `0` and `false` have fooled too many."""
     words = {"yes": True, "no": False}
 
@@ -206,4 +206,4 @@ def yes_or_no() -> Kind[bool]:
             raise ValueError(written)
         return words[written]
 
-    return Kind("yes or no", parse, lambda value: "yes" if value else "no")
+    return SettingType("yes or no", parse, lambda value: "yes" if value else "no")

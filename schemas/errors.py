@@ -101,9 +101,9 @@ class Overloaded(Busy):
 class Misconfigured(TallyhouseError):
     """Settings that cannot be used. Nothing was opened yet."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("; ".join(mistakes))
-        self.mistakes = tuple(mistakes)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = tuple(errors)
 
 
 class StoreFailed(TallyhouseError):

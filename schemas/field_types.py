@@ -20,7 +20,7 @@ Email = Annotated[str, Meta(max_length=255, pattern=f"^{_WORD}@{_WORD}{END}")]
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*" + END)]
 """Lower-case words joined by underscores."""
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
-Moment = Annotated[
+TimestampText = Annotated[
     str,
     Meta(
         max_length=64,

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-EVERY_FLUSH = 2**62
+FLUSH_NUMBER_BOUND = 2**62
 """Below it is the number of every flush there will ever be."""
 
 
@@ -27,7 +27,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return self.last < self.first
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class FlushProgress(msgspec.Struct, frozen=True, kw_only=True):
     """A partition's highest claim, and whether all its rows are known to be there."""
 
     claim: Claim
@@ -47,7 +47,7 @@ class Table(StrEnum):
     SEEN = "seen"
 
 
-class Applied(StrEnum):
+class ApplyResult(StrEnum):
     """What the store says to rows it was handed."""
 
     WRITTEN = "written"

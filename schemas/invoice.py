@@ -11,7 +11,7 @@ from schemas.field_types import PositiveCents
 from schemas.ids import AccountId
 from schemas.tax import TaxRate
 
-Rates = tuple[TaxRate, ...]
+TaxRates = tuple[TaxRate, ...]
 
 
 class InvoiceStatus(StrEnum):
@@ -56,7 +56,7 @@ class NewLine(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
     quantity: int = 1
     unit_amount: int
-    tax_rates: Rates | None = None
+    tax_rates: TaxRates | None = None
     """None takes the customer's."""
     period_start: int | None = None
     period_end: int | None = None
@@ -106,7 +106,7 @@ class LineChanges(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType | None = UNSET
     quantity: int | UnsetType = UNSET
     unit_amount: int | UnsetType = UNSET
-    tax_rates: Rates | UnsetType | None = UNSET
+    tax_rates: TaxRates | UnsetType | None = UNSET
     period_start: int | UnsetType | None = UNSET
     period_end: int | UnsetType | None = UNSET
 
@@ -123,9 +123,9 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     amount: int = 0
     discount: int = 0
     tax: int = 0
-    own_tax_rates: Rates | None
+    own_tax_rates: TaxRates | None
     """None follows the customer's for as long as the invoice is a draft."""
-    tax_rates: Rates = ()
+    tax_rates: TaxRates = ()
     """Those that it is taxed by."""
     usage: Any
     period_start: int | None

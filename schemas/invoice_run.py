@@ -8,7 +8,7 @@ from schemas.ids import AccountId
 from schemas.invoice import Invoice
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run as far as it is."""
 
     run_id: str
@@ -41,7 +41,7 @@ class RunState(StrEnum):
     """It ended before its end. What it did is done; another run does the rest."""
 
 
-class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a run."""
 
     account: AccountId
@@ -57,13 +57,13 @@ class InvoiceRunRecord(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     due: int
     """How many subscriptions were due when it began."""
-    summary: Summary
+    summary: RunSummary
     error: str | None = None
     created_at: int
     updated_at: int
 
 
-class Upcoming(msgspec.Struct, frozen=True, kw_only=True):
+class UpcomingInvoice(msgspec.Struct, frozen=True, kw_only=True):
     """What a subscription will be billed next, as things are."""
 
     at: int

@@ -9,7 +9,7 @@ import msgspec
 from schemas.ids import AccountId
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class EventPlace(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """Where an event is: partition, flush, frame, place in the frame."""
 
     partition: int
@@ -43,7 +43,7 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     arrival: int
     request_id: str
     backfill: bool
-    place: Place
+    place: EventPlace
 
 
 class Share(StrEnum):
@@ -57,7 +57,7 @@ class Share(StrEnum):
     """The meter is younger than the event, and its backfill has not come this far."""
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
+class MeterCount(msgspec.Struct, frozen=True, kw_only=True):
     """How one meter counted one event."""
 
     meter: str
@@ -110,7 +110,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Retried(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     """Which rejects were tried again."""
 
     replayed: tuple[str, ...]

@@ -23,7 +23,7 @@ class Logger(Protocol):
         ...
 
 
-class NoLogger:
+class NullLogger:
     """Lines nobody asked for."""
 
     def bind(self, **fields: object) -> Self:  # noqa: ARG002 - the port's signature

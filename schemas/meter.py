@@ -41,7 +41,7 @@ class FilterOp(StrEnum):
     EXISTS = "exists"
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
+class MeterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """A condition on one property. JSON types count: the string "5" is not the number 5.
 
     Numbers compare by value (1 equals 1.0). `gt` … `lte` compare numbers; anything else does not pass.
@@ -64,7 +64,7 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     value_property: str | None = None
     group_by: dict[str, str] = {}
     """Group key → property path, in the order of the usage rows' group values."""
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[MeterFilter, ...] = ()
     unit: str | None = None
     version: int
     """The meter set in which this meter first appears."""

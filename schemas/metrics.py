@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 
-class Spec(NamedTuple):
+class MetricSpec(NamedTuple):
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
@@ -18,49 +18,59 @@ _SIZES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0)
 class Counter(Enum):
     """Things that only ever grow."""
 
-    REQUESTS = Spec("http_requests_total", "HTTP requests answered", ("route", "method", "status"))
-    EVENTS = Spec("ingest_events_total", "Events posted, by what the gateway said of them", ("verdict",))
-    INVALID = Spec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
-    BUSY = Spec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))
-    BODY_BYTES = Spec("ingest_body_bytes_total", "Bytes of event bodies read, after decompression")
-    FRAMES = Spec("log_frames_total", "Frames made durable in the log")
-    FRAME_BYTES = Spec("log_frame_bytes_total", "Bytes of frames made durable in the log")
-    FLUSHES = Spec("flush_total", "Flushes done", ("partition",))
-    COUNTED = Spec("flush_events_total", "Events the processor decided on", ("outcome",))
-    REJECTS = Spec("rejects_total", "Rejects kept, by reason", ("code",))
-    BOOTS = Spec("partition_boots_total", "Times a partition was read anew from the store", ("partition",))
-    EXPIRED_MONTHS = Spec("seen_months_dropped_total", "Months of seen keys dropped because nothing can meet them")
-    STORE_RETRIES = Spec("store_retries_total", "Steps repeated because the store failed", ("step",))
+    REQUESTS = MetricSpec("http_requests_total", "HTTP requests answered", ("route", "method", "status"))
+    EVENTS = MetricSpec("ingest_events_total", "Events posted, by what the gateway said of them", ("verdict",))
+    INVALID = MetricSpec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
+    BUSY = MetricSpec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))
+    BODY_BYTES = MetricSpec("ingest_body_bytes_total", "Bytes of event bodies read, after decompression")
+    FRAMES = MetricSpec("log_frames_total", "Frames made durable in the log")
+    FRAME_BYTES = MetricSpec("log_frame_bytes_total", "Bytes of frames made durable in the log")
+    FLUSHES = MetricSpec("flush_total", "Flushes done", ("partition",))
+    COUNTED = MetricSpec("flush_events_total", "Events the processor decided on", ("outcome",))
+    REJECTS = MetricSpec("rejects_total", "Rejects kept, by reason", ("code",))
+    BOOTS = MetricSpec("partition_boots_total", "Times a partition was read anew from the store", ("partition",))
+    EXPIRED_MONTHS = MetricSpec(
+        "seen_months_dropped_total", "Months of seen keys dropped because nothing can meet them"
+    )
+    STORE_RETRIES = MetricSpec("store_retries_total", "Steps repeated because the store failed", ("step",))
 
 
 class Gauge(Enum):
     """Things that go up and down."""
 
-    PENDING_BYTES = Spec("ingest_pending_bytes", "Bytes of accepted bodies that are not yet answered")
-    LAG_FRAMES = Spec("partition_lag_frames", "Frames in the log that are not yet counted", ("partition",))
-    LAG_SECONDS = Spec("partition_lag_seconds", "Age of the oldest frame not yet counted", ("partition",))
-    WATERMARK = Spec("partition_watermark", "Number of the last flush done", ("partition",))
-    STUCK = Spec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
-    STOPPED = Spec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
-    OWNED = Spec("partition_owned", "1 while this worker has the partition, of those its group shares", ("partition",))
-    FILTER_KEYS = Spec("filter_keys", "Keys in the partition's filter", ("partition",))
-    CLOCK_BEHIND = Spec("clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right")
-    SHARED_KEYS_DOWN = Spec("shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys")
-    MEMORY = Spec("process_memory_bytes", "Resident memory of this process")
-    WORKER_MEMORY = Spec("worker_memory_bytes", "Resident memory of the process that counts beside this one")
+    PENDING_BYTES = MetricSpec("ingest_pending_bytes", "Bytes of accepted bodies that are not yet answered")
+    LAG_FRAMES = MetricSpec("partition_lag_frames", "Frames in the log that are not yet counted", ("partition",))
+    LAG_SECONDS = MetricSpec("partition_lag_seconds", "Age of the oldest frame not yet counted", ("partition",))
+    WATERMARK = MetricSpec("partition_watermark", "Number of the last flush done", ("partition",))
+    STUCK = MetricSpec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
+    STOPPED = MetricSpec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
+    OWNED = MetricSpec(
+        "partition_owned", "1 while this worker has the partition, of those its group shares", ("partition",)
+    )
+    FILTER_KEYS = MetricSpec("filter_keys", "Keys in the partition's filter", ("partition",))
+    CLOCK_BEHIND = MetricSpec(
+        "clock_behind_seconds", "How far the clock is behind the newest arrival; 0 where it is right"
+    )
+    SHARED_KEYS_DOWN = MetricSpec(
+        "shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys"
+    )
+    MEMORY = MetricSpec("process_memory_bytes", "Resident memory of this process")
+    WORKER_MEMORY = MetricSpec("worker_memory_bytes", "Resident memory of the process that counts beside this one")
 
 
 class Histogram(Enum):
     """Things with a spread."""
 
-    REQUEST_SECONDS = Spec("http_request_seconds", "Time to answer", ("route",), _SECONDS)
-    BATCH_EVENTS = Spec("ingest_batch_events", "Events per request", (), _SIZES)
-    GROUP_EVENTS = Spec("ingest_group_events", "Events made durable together by the intake", (), _SIZES)
-    GROUP_SECONDS = Spec("ingest_group_seconds", "From a group's events judged to all of them durable", (), _SECONDS)
-    COMMIT_SECONDS = Spec("log_commit_seconds", "The log's own write: one commit, one fsync", (), _SECONDS)
-    FLUSH_EVENTS = Spec("flush_size_events", "Events per flush", (), _SIZES)
-    FLUSH_SECONDS = Spec("flush_seconds", "Time per stage of a flush", ("stage",), _SECONDS)
-    VISIBLE_SECONDS = Spec("visible_seconds", "From arrival to counted, oldest frame of each flush", (), _SECONDS)
+    REQUEST_SECONDS = MetricSpec("http_request_seconds", "Time to answer", ("route",), _SECONDS)
+    BATCH_EVENTS = MetricSpec("ingest_batch_events", "Events per request", (), _SIZES)
+    GROUP_EVENTS = MetricSpec("ingest_group_events", "Events made durable together by the intake", (), _SIZES)
+    GROUP_SECONDS = MetricSpec(
+        "ingest_group_seconds", "From a group's events judged to all of them durable", (), _SECONDS
+    )
+    COMMIT_SECONDS = MetricSpec("log_commit_seconds", "The log's own write: one commit, one fsync", (), _SECONDS)
+    FLUSH_EVENTS = MetricSpec("flush_size_events", "Events per flush", (), _SIZES)
+    FLUSH_SECONDS = MetricSpec("flush_seconds", "Time per stage of a flush", ("stage",), _SECONDS)
+    VISIBLE_SECONDS = MetricSpec("visible_seconds", "From arrival to counted, oldest frame of each flush", (), _SECONDS)
 
 
 class Metrics(Protocol):
@@ -73,7 +83,7 @@ class Metrics(Protocol):
     def observe(self, metric: Histogram, value: float, *labels: str) -> None: ...
 
 
-class NoMetrics:
+class NullMetrics:
     """Numbers nobody asked for."""
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:

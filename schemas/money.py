@@ -7,7 +7,7 @@ from schemas.errors import Invalid
 DIGITS = 60
 """The largest quantity times the largest unit price, exactly."""
 
-LARGEST_MINOR = 2**63 - 1
+MAX_MINOR = 2**63 - 1
 """What the ledger's columns hold."""
 
 EXACT = Context(DIGITS, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
@@ -55,7 +55,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """`amount` rounded to whole minor units: 0.125 USD is 13, −0.125 is −13, 2.5 JPY is 3."""
     places = exponent(currency)
     rounded = amount.quantize(_STEPS[currency], context=ROUNDING)
-    return fitting(int(rounded.scaleb(places, ROUNDING)))
+    return checked_minor(int(rounded.scaleb(places, ROUNDING)))
 
 
 def to_major(minor: int, currency: str) -> Decimal:
@@ -72,7 +72,7 @@ def rounded_ratio(numerator: int, denominator: int) -> int:
 def rounded_share(amount: Decimal | int, numerator: int, denominator: int) -> int:
     """`amount × numerator ÷ denominator`: multiplied first, divided once, rounded once."""
     above, below = amount.as_integer_ratio()
-    return fitting(rounded_ratio(above * numerator, below * denominator))
+    return checked_minor(rounded_ratio(above * numerator, below * denominator))
 
 
 def percent_of(minor: int, percent: Decimal) -> int:
@@ -81,8 +81,8 @@ def percent_of(minor: int, percent: Decimal) -> int:
     return rounded_share(minor, above, below * 100)
 
 
-def fitting(minor: int) -> int:
+def checked_minor(minor: int) -> int:
     """`minor`, if the ledger can hold it. Raises Invalid."""
-    if abs(minor) > LARGEST_MINOR:
+    if abs(minor) > MAX_MINOR:
         raise Invalid(f"an amount of {minor} minor units is more than a ledger holds; look at the price and the usage")
     return minor

@@ -54,7 +54,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-class Paid(msgspec.Struct, frozen=True, kw_only=True):
+class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
     """A payment, and the invoice after it."""
 
     invoice: Invoice

@@ -35,7 +35,7 @@ class PlanChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     description: LongText | UnsetType | None = UNSET
 
 
-class KeptVersion(PlanVersion, frozen=True, kw_only=True):
+class StoredPlanVersion(PlanVersion, frozen=True, kw_only=True):
     """A version as kept: a draft until it is published."""
 
     published_at: int | None
@@ -50,9 +50,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     name: str
     description: str | None
-    newest_version: KeptVersion | None
+    newest_version: StoredPlanVersion | None
     """The newest that is published: what is subscribed to now."""
-    draft_version: KeptVersion | None
+    draft_version: StoredPlanVersion | None
     archived_at: int | None
     created_at: int
     updated_at: int

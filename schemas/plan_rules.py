@@ -4,18 +4,24 @@ from collections.abc import Iterator
 
 from schemas.money import CURRENCIES
 from schemas.plan import Interval, Overrides, PlanDefinition
-from schemas.price_rules import Mistake, check_price
+from schemas.price_rules import FieldError, check_price
 
-LONGEST = {Interval.DAY: 1096, Interval.WEEK: 156, Interval.MONTH: 36, Interval.QUARTER: 12, Interval.YEAR: 3}
+MAX_INTERVAL_COUNT = {
+    Interval.DAY: 1096,
+    Interval.WEEK: 156,
+    Interval.MONTH: 36,
+    Interval.QUARTER: 12,
+    Interval.YEAR: 3,
+}
 """A period lasts three years at most."""
 
 
-def check_plan(plan: PlanDefinition) -> list[Mistake]:
+def check_plan(plan: PlanDefinition) -> list[FieldError]:
     """Everything that is wrong with `plan`; empty when it can be published."""
-    return [*_period_mistakes(plan), *_code_mistakes(plan), *_price_mistakes(plan)]
+    return [*_period_errors(plan), *_code_errors(plan), *_price_errors(plan)]
 
 
-def check_overrides(overrides: Overrides) -> list[Mistake]:
+def check_overrides(overrides: Overrides) -> list[FieldError]:
     """Everything that is wrong with the prices among `overrides`, wherever they apply."""
     return [
         (f"overrides.prices.{code}.{field}", wrong)
@@ -24,7 +30,7 @@ def check_overrides(overrides: Overrides) -> list[Mistake]:
     ]
 
 
-def check_codes(overrides: Overrides, plan: PlanDefinition) -> list[Mistake]:
+def check_override_codes(overrides: Overrides, plan: PlanDefinition) -> list[FieldError]:
     """Codes that this plan does not have: an override that changes nothing is a typing mistake."""
     fees = {fee.code for fee in plan.fixed_fees}
     prices = {usage.code for usage in plan.usage_prices}
@@ -36,15 +42,15 @@ def check_codes(overrides: Overrides, plan: PlanDefinition) -> list[Mistake]:
     ]
 
 
-def _period_mistakes(plan: PlanDefinition) -> Iterator[Mistake]:
+def _period_errors(plan: PlanDefinition) -> Iterator[FieldError]:
     if plan.currency not in CURRENCIES:
         yield "currency", f"{plan.currency!r} is no ISO 4217 currency code; give one such as USD"
-    longest = LONGEST[plan.interval]
+    longest = MAX_INTERVAL_COUNT[plan.interval]
     if plan.interval_count > longest:
         yield "interval_count", f"at most {longest} with the interval {plan.interval.value}: a period of three years"
 
 
-def _code_mistakes(plan: PlanDefinition) -> Iterator[Mistake]:
+def _code_errors(plan: PlanDefinition) -> Iterator[FieldError]:
     seen = set[str]()
     fees = [(f"fixed_fees[{place}].code", fee.code) for place, fee in enumerate(plan.fixed_fees)]
     prices = [(f"usage_prices[{place}].code", usage.code) for place, usage in enumerate(plan.usage_prices)]
@@ -54,7 +60,7 @@ def _code_mistakes(plan: PlanDefinition) -> Iterator[Mistake]:
         seen.add(code)
 
 
-def _price_mistakes(plan: PlanDefinition) -> Iterator[Mistake]:
+def _price_errors(plan: PlanDefinition) -> Iterator[FieldError]:
     for place, usage in enumerate(plan.usage_prices):
         field = f"usage_prices[{place}]"
         for inner, wrong in check_price(usage.price):

@@ -4,30 +4,30 @@ from decimal import Decimal
 
 import msgspec
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 
 
-class Adjustable(msgspec.Struct, frozen=True, kw_only=True, tag_field="model"):
+class AdjustablePrice(msgspec.Struct, frozen=True, kw_only=True, tag_field="model"):
     """What every model may carry besides its own fields, in the order in which it is applied.
 
     All money of a price is in major units (0.0025 is a quarter of a cent), all decimals travel as strings.
     """
 
-    usage_discount: Decimal = NOTHING
+    usage_discount: Decimal = ZERO
     """Units that cost nothing: they are taken off first, and are in no tier."""
-    percent_discount: Decimal = NOTHING
+    percent_discount: Decimal = ZERO
     minimum: Decimal | None = None
     """What the charge of a period comes to at least, with or without usage."""
     maximum: Decimal | None = None
 
 
-class Flat(Adjustable, frozen=True, kw_only=True, tag="flat"):
+class Flat(AdjustablePrice, frozen=True, kw_only=True, tag="flat"):
     """One amount for the period, whatever the quantity."""
 
     amount: Decimal
 
 
-class PerUnit(Adjustable, frozen=True, kw_only=True, tag="per_unit"):
+class PerUnit(AdjustablePrice, frozen=True, kw_only=True, tag="per_unit"):
     """Every unit costs the same."""
 
     unit_price: Decimal
@@ -38,28 +38,28 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
 
     up_to: Decimal | None = None
     """None in the last tier, and only there."""
-    unit_price: Decimal = NOTHING
-    flat_fee: Decimal = NOTHING
+    unit_price: Decimal = ZERO
+    flat_fee: Decimal = ZERO
 
 
-class Graduated(Adjustable, frozen=True, kw_only=True, tag="graduated"):
+class Graduated(AdjustablePrice, frozen=True, kw_only=True, tag="graduated"):
     """Each unit costs what its own tier asks; every tier that is entered adds its flat fee."""
 
     tiers: tuple[Tier, ...]
 
 
-class Volume(Adjustable, frozen=True, kw_only=True, tag="volume"):
+class Volume(AdjustablePrice, frozen=True, kw_only=True, tag="volume"):
     """All units cost what the tier of the whole quantity asks."""
 
     tiers: tuple[Tier, ...]
 
 
-class Package(Adjustable, frozen=True, kw_only=True, tag="package"):
+class Package(AdjustablePrice, frozen=True, kw_only=True, tag="package"):
     """Units are sold by the package, and a package that is begun is paid."""
 
     package_size: Decimal
     package_price: Decimal
-    free_units: Decimal = NOTHING
+    free_units: Decimal = ZERO
 
 
 Price = Flat | PerUnit | Graduated | Volume | Package

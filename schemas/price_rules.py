@@ -6,31 +6,31 @@ from typing import assert_never
 
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Tier, Volume
 
-PLACES = 12
+MAX_DECIMAL_PLACES = 12
 """Decimal places of unit prices, amounts and bounds."""
 
 LARGEST_UNIT_PRICE = Decimal(10) ** 9
 LARGEST_AMOUNT = Decimal(10) ** 15
 LARGEST_BOUND = Decimal(10) ** 26
-TIERS = 100
+MAX_TIERS = 100
 
-Mistake = tuple[str, str]
+FieldError = tuple[str, str]
 """A field (`tiers[2].up_to`) and what is wrong with it."""
 
 
-def check_price(price: Price) -> list[Mistake]:
+def check_price(price: Price) -> list[FieldError]:
     """Everything that is wrong with `price`; empty when it can be used."""
-    return [*_model_mistakes(price), *_adjustment_mistakes(price)]
+    return [*_model_errors(price), *_adjustment_errors(price)]
 
 
-def _model_mistakes(price: Price) -> Iterator[Mistake]:
+def _model_errors(price: Price) -> Iterator[FieldError]:
     match price:
         case Flat():
             yield from _number("amount", price.amount, LARGEST_AMOUNT)
         case PerUnit():
             yield from _number("unit_price", price.unit_price, LARGEST_UNIT_PRICE)
         case Graduated() | Volume():
-            yield from _tier_mistakes(price.tiers)
+            yield from _tier_errors(price.tiers)
         case Package():
             yield from _number("package_size", price.package_size, LARGEST_BOUND)
             if price.package_size == 0:
@@ -41,7 +41,7 @@ def _model_mistakes(price: Price) -> Iterator[Mistake]:
             assert_never(price)
 
 
-def _adjustment_mistakes(price: Price) -> Iterator[Mistake]:
+def _adjustment_errors(price: Price) -> Iterator[FieldError]:
     yield from _number("usage_discount", price.usage_discount, LARGEST_BOUND)
     yield from _number("percent_discount", price.percent_discount, LARGEST_AMOUNT)
     if price.percent_discount.is_finite() and price.percent_discount > 100:
@@ -53,21 +53,21 @@ def _adjustment_mistakes(price: Price) -> Iterator[Mistake]:
         yield "minimum", f"is above the maximum ({price.maximum:f}): no amount could meet both"
 
 
-def _tier_mistakes(tiers: tuple[Tier, ...]) -> Iterator[Mistake]:
+def _tier_errors(tiers: tuple[Tier, ...]) -> Iterator[FieldError]:
     if not tiers:
         yield "tiers", "must hold at least one tier, the last with up_to null"
-    if len(tiers) > TIERS:
-        yield "tiers", f"may hold at most {TIERS} tiers"
+    if len(tiers) > MAX_TIERS:
+        yield "tiers", f"may hold at most {MAX_TIERS} tiers"
     before: Decimal | None = Decimal(0)
     for place, tier in enumerate(tiers):
         field = f"tiers[{place}]"
         yield from _number(f"{field}.unit_price", tier.unit_price, LARGEST_UNIT_PRICE)
         yield from _number(f"{field}.flat_fee", tier.flat_fee, LARGEST_AMOUNT)
-        yield from _bound_mistakes(f"{field}.up_to", tier.up_to, before, last=place == len(tiers) - 1)
+        yield from _bound_errors(f"{field}.up_to", tier.up_to, before, last=place == len(tiers) - 1)
         before = tier.up_to
 
 
-def _bound_mistakes(field: str, up_to: Decimal | None, before: Decimal | None, *, last: bool) -> Iterator[Mistake]:
+def _bound_errors(field: str, up_to: Decimal | None, before: Decimal | None, *, last: bool) -> Iterator[FieldError]:
     if up_to is None:
         if not last:
             yield field, "may be null only in the last tier: nothing would ever reach the tiers after it"
@@ -79,7 +79,7 @@ def _bound_mistakes(field: str, up_to: Decimal | None, before: Decimal | None, *
         yield field, f"must be above the bound before it ({before:f})"
 
 
-def _number(field: str, value: Decimal, largest: Decimal) -> Iterator[Mistake]:
+def _number(field: str, value: Decimal, largest: Decimal) -> Iterator[FieldError]:
     """A decimal that is not negative, not too large, and not finer than we keep."""
     if not value.is_finite():
         yield field, "must be a number"
@@ -87,8 +87,8 @@ def _number(field: str, value: Decimal, largest: Decimal) -> Iterator[Mistake]:
         yield field, "must not be negative"
     elif value >= largest:
         yield field, f"must be below {largest:f}"
-    elif _places(value) > PLACES:
-        yield field, f"may have at most {PLACES} decimal places"
+    elif _places(value) > MAX_DECIMAL_PLACES:
+        yield field, f"may have at most {MAX_DECIMAL_PLACES} decimal places"
 
 
 def _places(value: Decimal) -> int:

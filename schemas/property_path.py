@@ -7,11 +7,11 @@ from schemas.errors import Invalid
 
 _STEP = re.compile(r"""\.(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>(?:[^'\\]|\\.)+)'\]""")
 
-Path = tuple[str, ...]
+PathSteps = tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)
-def parse_path(text: str, field: str) -> Path:
+def parse_path(text: str, field: str) -> PathSteps:
     """The property names from the outermost in; `Invalid` names the field and the first bad place."""
     if not text.startswith("$"):
         raise Invalid(f"{field}: a property path starts with '$', such as $.tokens; got {text!r}", field=field)

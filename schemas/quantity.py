@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 PRECISION = 38
 SCALE = 12
-LARGEST = Decimal(10) ** 15
+QUANTITY_LIMIT = Decimal(10) ** 15
 """A single event's value must be smaller than this: 10^11 such values still sum without overflow."""
 
 _STEP = Decimal(1).scaleb(-SCALE)
@@ -29,7 +29,7 @@ def to_quantity(value: Decimal) -> Decimal | None:
     Binary fractions printed in full (0.30000000000000004) have more places than anyone means: twelve are kept,
     by the same rule wherever a value is read, so that a recount always agrees.
     """
-    if not value.is_finite() or value.copy_abs() >= LARGEST:
+    if not value.is_finite() or value.copy_abs() >= QUANTITY_LIMIT:
         return None
     if value.adjusted() < -SCALE - 2:
         return Decimal(0).quantize(_STEP)

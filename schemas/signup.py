@@ -8,11 +8,11 @@ from schemas.customer import Customer
 from schemas.field_types import Code, Id, Url
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion
-from schemas.price_rules import Mistake
+from schemas.price_rules import FieldError
 from schemas.subscribing import ChangeTiming, Refund
 from schemas.timestamps import DAY
 
-GOOD_FOR = DAY
+LINK_LIFETIME = DAY
 
 
 class NewSignupLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +29,7 @@ class NewSignupLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cancel_now_prepaid_refund_policy: Refund | None = None
 
 
-class Offered(msgspec.Struct, frozen=True, kw_only=True):
+class SignupTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What a link offers: kept as JSON text."""
 
     plan_code: str
@@ -41,7 +41,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     cancel_now_prepaid_refund_policy: Refund | None
 
 
-class SignupLink(Offered, frozen=True, kw_only=True):
+class SignupLink(SignupTerms, frozen=True, kw_only=True):
     """A link as kept, without its token."""
 
     id: str
@@ -54,14 +54,14 @@ class SignupLink(Offered, frozen=True, kw_only=True):
     created_at: int
 
 
-class MadeLink(msgspec.Struct, frozen=True, kw_only=True):
+class CreatedSignupLink(msgspec.Struct, frozen=True, kw_only=True):
     """A new link, and its token this once."""
 
     link: SignupLink
     token: str
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class SignupOffer(msgspec.Struct, frozen=True, kw_only=True):
     """What a link's page shows."""
 
     link: SignupLink
@@ -70,7 +70,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """With what a pending subscription pays instead, where the link begins one."""
 
 
-def check_signup(new: NewSignupLink) -> Iterator[Mistake]:
+def check_signup(new: NewSignupLink) -> Iterator[FieldError]:
     """What is wrong with a link, besides what its types say."""
     if (new.previous_subscription_id is None) != (new.change_timing_mode is None):
         yield "change_timing_mode", "belongs to previous_subscription_id: give both, or neither"

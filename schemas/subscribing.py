@@ -11,7 +11,7 @@ from schemas.field_types import Code, Id, Metadata
 from schemas.plan import Overrides, TrialDays
 from schemas.subscription import Status
 
-Instant = Annotated[datetime, Meta(tz=True)]
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
 """ISO 8601 with an offset."""
 AnchorDay = Annotated[int, Meta(ge=1, le=31, description="A day that a month lacks is its last one.")]
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -39,7 +39,7 @@ class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     plan_code: Code
     plan_version: VersionNumber | None = None
     """The newest published one where it is not given."""
-    start_date: Instant | None = None
+    start_date: AwareDatetime | None = None
     """Now where it is not given."""
     billing_anchor_day: AnchorDay = 1
     initial_status: Literal["pending", "active"] = "pending"
@@ -54,7 +54,7 @@ class SubscriptionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     billing_anchor_day: AnchorDay | UnsetType = UNSET
     status: Status | UnsetType = UNSET
-    next_renewal_date: Instant | UnsetType | None = UNSET
+    next_renewal_date: AwareDatetime | UnsetType | None = UNSET
     overrides: Overrides | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
 

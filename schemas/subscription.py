@@ -25,7 +25,7 @@ class Status(StrEnum):
         return self is not Status.CANCELED
 
 
-class Unused(msgspec.Struct, frozen=True, kw_only=True):
+class UnusedPrepayment(msgspec.Struct, frozen=True, kw_only=True):
     """What was paid in advance to the subscription before, for days that this one charges too."""
 
     fees: tuple[FixedFee, ...]
@@ -36,7 +36,7 @@ class Unused(msgspec.Struct, frozen=True, kw_only=True):
     period_days: int
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class SubscriptionDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a subscription besides what is asked for: kept as JSON text."""
 
     metadata: Mapping[str, str] = {}
@@ -52,7 +52,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Fees in advance are billed up to here; None until the first of them are."""
     prepaid_under: Overrides | None = None
     """What those fees were billed by, whatever the overrides have become since."""
-    brought: Unused | None = None
+    brought: UnusedPrepayment | None = None
     """Given back with the first fees: a change of plan is one invoice."""
     refunds: bool = False
     """What was paid for days after the end is given back."""
@@ -62,7 +62,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The one that takes over."""
 
 
-class Subscription(Progress, frozen=True, kw_only=True):
+class Subscription(SubscriptionDetails, frozen=True, kw_only=True):
     """A subscription as kept."""
 
     id: str
@@ -101,12 +101,12 @@ class Subscription(Progress, frozen=True, kw_only=True):
         return self.ended_at is not None and self.due_at is not None and self.due_at > self.ended_at
 
     @property
-    def last_moment(self) -> int | None:
+    def ends_at(self) -> int | None:
         """When it ends or ended; None where nobody has asked for that."""
         return self.cancel_at if self.ended_at is None else self.ended_at
 
 
-class PlanChanged(msgspec.Struct, frozen=True, kw_only=True):
+class PlanChangeResult(msgspec.Struct, frozen=True, kw_only=True):
     """A change of plan: the one subscription ends, the other begins."""
 
     is_scheduled: bool

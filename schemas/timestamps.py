@@ -13,9 +13,9 @@ DAY = Micros(86_400 * SECOND)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def to_micros(moment: datetime) -> Micros:
+def to_micros(value: datetime) -> Micros:
     """An aware datetime as microseconds."""
-    since = moment - EPOCH
+    since = value - EPOCH
     return Micros((since.days * 86_400 + since.seconds) * SECOND + since.microseconds)
 
 
@@ -36,5 +36,5 @@ def iso_or_none(micros: int | None) -> str | None:
 
 def month_of(micros: int) -> int:
     """The UTC month as 202611: the table partition of every row of a flush."""
-    moment = to_datetime(micros)
-    return moment.year * 100 + moment.month
+    value = to_datetime(micros)
+    return value.year * 100 + value.month

@@ -49,14 +49,14 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     value: Decimal
 
 
-class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class UsageResult(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[UsageRow, ...]
     watermark: Watermark
     """The rows are exactly the events of these flushes and earlier ones."""
     next_cursor: str | None = None
 
 
-class Backfill(msgspec.Struct, frozen=True, kw_only=True):
+class BackfillStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far a meter's count of past events is."""
 
     done: bool

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from schemas.flush import Applied, Claim, Progress, SeenRows, Table
+from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
 from schemas.frame import Frame
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
@@ -61,7 +61,7 @@ class TailedLog(FrameLog, LogTail, Protocol):
 class Claims(Protocol):
     """The table of flushes."""
 
-    async def progress(self, partition: int) -> Progress | None:
+    async def progress(self, partition: int) -> FlushProgress | None:
         """The highest claim of the partition; None if there is none."""
         ...
 
@@ -69,7 +69,7 @@ class Claims(Protocol):
         """Store the claim, unless one with this number or a higher one exists. Who won is told by `read_back`."""
         ...
 
-    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         """All claims numbered `number` or higher, one entry per different row stored."""
         ...
 
@@ -81,7 +81,7 @@ class Claims(Protocol):
 class Tables(Protocol):
     """The tables a flush writes."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         """Insert the rows as one block, at most once per (table, flush), however often it is called.
 
         `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
@@ -120,7 +120,7 @@ class SeenMonths(Protocol):
         """When the newest key of the partition's months arrived; None if there is none."""
         ...
 
-    async def put_replays_aside(self, month: int) -> None:
+    async def preserve_replay_keys(self, month: int) -> None:
         """Have the keys of rejects tried again outlive their month, for audits ask for them however old they are."""
         ...
 
@@ -148,7 +148,7 @@ class BackfillTables(Protocol):
         """The receipts of backfills in `usage` that begin like this."""
         ...
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
         """Insert the rows as one block, at most once per (table, receipt), however often it is called.
 
         `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.

@@ -5,64 +5,64 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from rating.ledger.ledger import Ledger
-from rating.runs.run_service import Desk
+from rating.runs.run_service import InvoiceRunService
 from schemas.ids import new_cuid
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.backends.reading.replays import Replayed
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.reading.replays import ReplayLookup
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.recount import SqlRecount
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import SeenKeys
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.settings import ServiceSettings
 
-_FIRST = MINUTE
+_FIRST_RUN_DELAY = MINUTE
 """After the start: what the log still holds from before is counted by then, or is billed as late usage."""
 
 
 @asynccontextmanager
-async def open_desk(
-    settings: ServiceSettings, around: Surroundings, *, ledger: Ledger, threads: SqlThreads, seen: SeenKeys
-) -> AsyncIterator[Desk]:
+async def open_run_service(
+    settings: ServiceSettings, runtime: Runtime, *, ledger: Ledger, threads: AsyncSqlClient, seen: SeenKeys
+) -> AsyncIterator[InvoiceRunService]:
     """Open, with its schedule; on leaving, runs are broken off: what they did is done."""
-    desk = Desk(
+    run_service = InvoiceRunService(
         ledger.billing,
         ledger.invoice_runs,
         ledger.invoices,
         usage=SqlUsageReader(threads, settings.partitions),
-        recount=SqlRecount(threads, Replayed(seen, settings.partitions)),
+        recount=SqlRecount(threads, ReplayLookup(seen, settings.partitions)),
         meters=ledger.meters,
-        clock=around.clock,
-        new_id=lambda: new_cuid(around.clock() * 1000 // SECOND),
+        clock=runtime.clock,
+        new_id=lambda: new_cuid(runtime.clock() * 1000 // SECOND),
         # What a period's last event can need: to be accepted, and to be counted.
         late_window=settings.event_max_age + settings.billing_grace,
-        logger=around.logger,
+        logger=runtime.logger,
     )
-    schedule = asyncio.create_task(_bill_by_the_clock(desk, settings, around))
+    schedule = asyncio.create_task(_bill_on_schedule(run_service, settings, runtime))
     try:
-        yield desk
+        yield run_service
     finally:
         schedule.cancel()
         await asyncio.wait([schedule])
-        await desk.close()
+        await run_service.close()
 
 
-async def _bill_by_the_clock(desk: Desk, settings: ServiceSettings, around: Surroundings) -> None:
+async def _bill_on_schedule(run_service: InvoiceRunService, settings: ServiceSettings, runtime: Runtime) -> None:
     """Several processes may do this at once: each period is billed once all the same.
 
     The first time comes soon: a process that never lives as long as an interval bills too.
     """
-    rest = min(_FIRST, settings.billing_every)
+    delay = min(_FIRST_RUN_DELAY, settings.billing_every)
     while settings.billing_every:
-        await asyncio.sleep(rest / SECOND)
-        rest = settings.billing_every
+        await asyncio.sleep(delay / SECOND)
+        delay = settings.billing_every
         try:
-            summary = await desk.run_all(around.clock() - settings.billing_grace)
+            summary = await run_service.run_all(runtime.clock() - settings.billing_grace)
         except Exception:
-            around.logger.exception("billing on schedule failed, it is tried again at the next time")
+            runtime.logger.exception("billing on schedule failed, it is tried again at the next time")
         else:
             if summary.turns or summary.waiting:
-                around.logger.info(
+                runtime.logger.info(
                     "billed on schedule",
                     run=summary.run_id,
                     turns=summary.turns,

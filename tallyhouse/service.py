@@ -5,21 +5,21 @@ from collections.abc import Callable, Mapping
 
 from ingest_gateway.api import app
 from ingest_gateway.api.health import Check
-from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.judge import Ages
-from ingest_gateway.ports import FrameSink, Status
+from ingest_gateway.ingest.judge import AgeLimits
+from ingest_gateway.ports import FrameSink, ProcessingStatus
 from rating.api.endpoints import BillingPorts, billing_endpoints, billing_pages
-from rating.api.run_ports import Runs
+from rating.api.run_ports import InvoiceRuns
 from rating.ledger.ledger import Ledger
-from rating.runs.run_service import Desk
-from stream_processors.backends.reading.replays import Replayed
-from stream_processors.backends.sql.client import SqlThreads
+from rating.runs.run_service import InvoiceRunService
+from stream_processors.backends.reading.replays import ReplayLookup
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.event_reader import SqlEventReader
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import FrameLog, SeenKeys
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.logs import bind_request
 from tallyhouse.runtime.prometheus import CONTENT_TYPE
 from tallyhouse.runtime.settings import ServiceSettings
@@ -27,32 +27,32 @@ from tallyhouse.runtime.settings import ServiceSettings
 
 def app_ports(
     settings: ServiceSettings,
-    around: Surroundings,
+    runtime: Runtime,
     *,
     ledger: Ledger,
-    desk: Desk,
+    run_service: InvoiceRunService,
     log: FrameLog,
     sink: FrameSink,
     intake: Intake,
-    threads: SqlThreads,
+    threads: AsyncSqlClient,
     seen: SeenKeys,
-    status: Status,
+    status: ProcessingStatus,
     checks: Mapping[str, Check],
-) -> app.Ports:
+) -> app.AppPorts:
     """`checks` are those besides the log's, the ledger's and the store's."""
     reader = SqlUsageReader(threads, settings.partitions)
-    billing = billing_ports(ledger, desk, around.clock, settings.public_url or settings.url)
-    return app.Ports(
+    billing = billing_ports(ledger, run_service, runtime.clock, settings.public_url or settings.url)
+    return app.AppPorts(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
         meters=ledger.meters,
         intake=intake,
         sink=sink,
         usage=reader,
-        events=SqlEventReader(threads, Replayed(seen, settings.partitions), around.clock),
+        events=SqlEventReader(threads, ReplayLookup(seen, settings.partitions), runtime.clock),
         status=status,
-        retries=ledger.retries,
-        budget=Budget(settings.body_budget, around.metrics),
+        replay_results=ledger.retries,
+        budget=MemoryBudget(settings.body_budget, runtime.metrics),
         checks={
             "log": lambda: log.first_offset(0),
             "ledger": ledger.meters.newest_version,
@@ -64,7 +64,7 @@ def app_ports(
     )
 
 
-def billing_ports(ledger: Ledger, desk: Runs, clock: Callable[[], int], public_url: str) -> BillingPorts:
+def billing_ports(ledger: Ledger, run_service: InvoiceRuns, clock: Callable[[], int], public_url: str) -> BillingPorts:
     return BillingPorts(
         customers=ledger.customers,
         plans=ledger.plans,
@@ -75,30 +75,30 @@ def billing_ports(ledger: Ledger, desk: Runs, clock: Callable[[], int], public_u
         public_invoices=ledger.invoices,
         credit_notes=ledger.credit_notes,
         settings=ledger.billing_settings,
-        runs=desk,
+        runs=run_service,
         clock=clock,
         audit=ledger.audit,
         public_url=public_url,
     )
 
 
-def app_policy(settings: ServiceSettings) -> app.Policy:
-    return app.Policy(
+def app_policy(settings: ServiceSettings) -> app.AppPolicy:
+    return app.AppPolicy(
         partitions=settings.partitions,
         api_per_minute=settings.api_rate_limit,
         ingest_per_minute=settings.ingest_rate_limit,
     )
 
 
-def app_surroundings(arrival: Callable[[], int], around: Surroundings) -> app.Surroundings:
-    return app.Surroundings(
-        clock=around.clock,
+def build_app_context(arrival: Callable[[], int], runtime: Runtime) -> app.AppContext:
+    return app.AppContext(
+        clock=runtime.clock,
         arrival=arrival,
         timer=time.perf_counter,
-        logger=around.logger,
+        logger=runtime.logger,
         bind_request=bind_request,
-        metrics=around.metrics,
-        render_metrics=around.metrics.render,
+        metrics=runtime.metrics,
+        render_metrics=runtime.metrics.render,
         metrics_type=CONTENT_TYPE,
     )
 
@@ -106,5 +106,5 @@ def app_surroundings(arrival: Callable[[], int], around: Surroundings) -> app.Su
 def intake_policy(settings: ServiceSettings) -> IntakePolicy:
     return IntakePolicy(
         partitions=settings.partitions,
-        ages=Ages(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
+        age_limits=AgeLimits(oldest=settings.event_max_age, furthest_ahead=settings.event_max_ahead),
     )

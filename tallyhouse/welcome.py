@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 
 from schemas.timestamps import DAY, MINUTE, to_iso
-from tallyhouse.runtime.settings import ServiceSettings, Settings
+from tallyhouse.runtime.settings import EmbeddedSettings, ServiceSettings
 
 _STARTED = Template("Tallyhouse is counting at $url, data in $data")
 
@@ -30,21 +30,21 @@ Make a meter, post an event, and a second later, when it is counted, ask for the
 )
 
 
-def welcome(settings: Settings, port: int, first_key: str | None, now: int) -> str:
+def welcome(settings: EmbeddedSettings, port: int, first_key: str | None, now: int) -> str:
     """Copy, paste, and it works."""
     url = settings.url_at(port)
     started = _STARTED.substitute(url=url, data=settings.data_dir.absolute())
-    return "\n".join([started, try_it(settings, url, settings.key_file, first_key, now)])
+    return "\n".join([started, quickstart_commands(settings, url, settings.key_file, first_key, now)])
 
 
-def try_it(settings: ServiceSettings, url: str, key_file: Path, first_key: str | None, now: int) -> str:
+def quickstart_commands(settings: ServiceSettings, url: str, key_file: Path, first_key: str | None, now: int) -> str:
     """The first key, if it was made just now, and commands to copy."""
     day = now // DAY * DAY
     words = {
         "url": url,
         "key_file": key_file,
         "first_key": first_key,
-        "key": first_key or _where_the_key_is(settings, key_file),
+        "key": first_key or _key_expression(settings, key_file),
         "minute": to_iso(now // MINUTE * MINUTE),
         "day": to_iso(day),
         "next_day": to_iso(day + DAY),
@@ -53,5 +53,5 @@ def try_it(settings: ServiceSettings, url: str, key_file: Path, first_key: str |
     return "\n".join(part.substitute(words) for part in parts)
 
 
-def _where_the_key_is(settings: ServiceSettings, key_file: Path) -> str:
+def _key_expression(settings: ServiceSettings, key_file: Path) -> str:
     return f"$(cat {key_file})" if settings.bootstrap_api_key is None else "$TALLYHOUSE_BOOTSTRAP_API_KEY"

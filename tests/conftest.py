@@ -13,13 +13,13 @@ import pytest
 from hypothesis import settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
-from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool, ServerAddress
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.migrate import migrate
 from tests.backing_services.choice import best_ledger_server, best_store
 from tests.backing_services.docker import docker_answers
-from tests.backing_services.postgresql import Server
+from tests.backing_services.postgresql import PostgreSqlServer
 from tests.backing_services.two_shard_engine import limits_in_a_cluster
 
 # A machine that is busy with something else must not make a property fail.
@@ -39,7 +39,7 @@ MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108 - a folder of random name
 Databases = Callable[[], ChdbDatabase]
 """Each call gives a new, migrated, empty database."""
 
-HttpDatabases = Callable[[], HttpDatabase]
+HttpDatabases = Callable[[], ClickHouseDatabase]
 """The same, of an engine in another process."""
 
 
@@ -86,7 +86,7 @@ def docker() -> bool:
 
 
 @pytest.fixture(scope="session")
-def postgresql(docker: bool) -> Iterator[Server]:
+def postgresql(docker: bool) -> Iterator[PostgreSqlServer]:
     with best_ledger_server(docker=docker) as server:
         yield server
 
@@ -102,13 +102,13 @@ def store_address(no_disk: Path, docker: bool) -> Iterator[ServerAddress]:
 
 
 @pytest.fixture(scope="session")
-def server(store_address: ServerAddress) -> Iterator[HttpServer]:
-    with HttpServer(store_address, HANDLES, EngineLimits()) as server:
+def server(store_address: ServerAddress) -> Iterator[ClickHousePool]:
+    with ClickHousePool(store_address, HANDLES, EngineLimits()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def http_databases(server: HttpServer) -> HttpDatabases:
+def http_databases(server: ClickHousePool) -> HttpDatabases:
     return migrated_databases(server.database)
 
 

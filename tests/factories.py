@@ -11,17 +11,17 @@ from schemas.flush import Claim, SeenRows
 from schemas.frame import COLUMNS, Frame, encode
 from schemas.hashing import body_digest, key_hash
 from schemas.ids import AccountId
-from schemas.meter import Aggregation, Filter, Meter, MeterSet
+from schemas.meter import Aggregation, Meter, MeterFilter, MeterSet
 from schemas.tables import replay_key
 from schemas.timestamps import DAY, MINUTE, SECOND
-from stream_processors.core.dedupe import Known
+from stream_processors.core.dedupe import KeyLookupResult
 
 ACCOUNT = AccountId("acme_live")
 NOW = 1_795_000_000 * SECOND
 """A moment in November 2026."""
 WINDOW = 35 * DAY + 5 * MINUTE
 
-NOTHING_KNOWN = Known(SeenRows([], [], []), SeenRows([], [], []))
+NOTHING_KNOWN = KeyLookupResult(SeenRows([], [], []), SeenRows([], [], []))
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +79,8 @@ def make_meter(code: str = "requests", aggregation: str = "count", **changes: An
     return Meter(code=code, aggregation=Aggregation(aggregation), **given)
 
 
-def make_filter(path: str, op: str, value: Any = None) -> Filter:
-    return msgspec.convert({"property": path, "op": op, "value": value}, Filter)
+def make_filter(path: str, op: str, value: Any = None) -> MeterFilter:
+    return msgspec.convert({"property": path, "op": op, "value": value}, MeterFilter)
 
 
 def make_meter_set(*meters: Meter, version: int = 1) -> MeterSet:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 
-class Killable(ABC):
+class KillableProcess(ABC):
     """Runs from entering to leaving; may be killed and started again in between."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Killable(ABC):
         return self._process.pid
 
     def start(self) -> None:
-        self._process = self.launched()
+        self._process = self.launch()
 
     @property
     def is_running(self) -> bool:
@@ -47,5 +47,5 @@ class Killable(ABC):
         self._process.send_signal(number)
 
     @abstractmethod
-    def launched(self) -> subprocess.Popen[Any]:
+    def launch(self) -> subprocess.Popen[Any]:
         """The process, ready for what the test wants of it."""

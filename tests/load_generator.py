@@ -35,8 +35,8 @@ def start(url: str, *words: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    told, complaints = process.communicate(timeout=PATIENCE)
+    output, complaints = process.communicate(timeout=PATIENCE)
     if process.returncode:
-        raise TotalsDiffer(complaints or told)
-    summary: dict[str, Any] = json.loads(told)
+        raise TotalsDiffer(complaints or output)
+    summary: dict[str, Any] = json.loads(output)
     return summary

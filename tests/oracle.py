@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from schemas.event import EventFlag, RejectCode, Verdict
-from schemas.meter import Aggregation, Filter, FilterOp, Meter
+from schemas.meter import Aggregation, FilterOp, Meter, MeterFilter
 from schemas.property_path import parse_path
 from schemas.quantity import from_text
 from schemas.timestamps import MINUTE, SECOND
@@ -91,7 +91,7 @@ def identity(value: Any) -> Any:
     return ("number", Decimal(str(value))) if is_number(value) else (type(value).__name__, value)
 
 
-def passes(condition: Filter, value: Any) -> bool:
+def passes(condition: MeterFilter, value: Any) -> bool:
     """A null is a missing property."""
     wanted = condition.value
     match condition.op:

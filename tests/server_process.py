@@ -43,7 +43,7 @@ def free_port() -> int:
             return port
 
 
-class Api:
+class GatewayClient:
     """A gateway as a client asks it; an answer other than the expected one fails the test."""
 
     def __init__(self, url: str, key: str = KEY) -> None:
@@ -65,8 +65,8 @@ class Api:
     def post(self, path: str, body: Any, expect: int = 200) -> dict[str, Any]:
         answer = self.client.post(path, json=body)
         assert answer.status_code == expect, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        response: dict[str, Any] = answer.json()
+        return response
 
     def wait_until_counted(self) -> None:
         """Until every frame in the log is in the usage."""
@@ -97,14 +97,14 @@ class Api:
         """Every raw event there is, page by page."""
         cursor: dict[str, str] = {}
         while True:
-            told = self.get("/v1/events", limit=1000, **cursor)
-            yield from told["events"]
-            if not told["pagination"]["has_more"]:
+            response = self.get("/v1/events", limit=1000, **cursor)
+            yield from response["events"]
+            if not response["pagination"]["has_more"]:
                 return
-            cursor = {"cursor": told["pagination"]["next_cursor"]}
+            cursor = {"cursor": response["pagination"]["next_cursor"]}
 
 
-class Server(Api):
+class ServerProcess(GatewayClient):
     """`tallyhouse serve` on a data directory that outlives it."""
 
     def __init__(self, data: Path, *, program: Sequence[str] = SERVE, **settings: str) -> None:

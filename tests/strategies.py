@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from schemas.event import EventFlag
-from schemas.meter import Aggregation, Filter, FilterOp, Meter
+from schemas.meter import Aggregation, FilterOp, Meter, MeterFilter
 from schemas.timestamps import DAY, MINUTE, SECOND
 from tests.factories import ACCOUNT, NOW, Event, make_meter
 
@@ -131,7 +131,7 @@ def uncountable() -> st.SearchStrategy[Event]:
 
 
 @cache
-def conditions() -> st.SearchStrategy[Filter]:
+def conditions() -> st.SearchStrategy[MeterFilter]:
     """Filters whose values occur in events."""
     words = st.sampled_from(("eu", "1", 1, 2.5, 0, True, "", "gpt-4"))
     values: dict[FilterOp, st.SearchStrategy[Any]] = {
@@ -142,7 +142,7 @@ def conditions() -> st.SearchStrategy[Filter]:
     }
     bounds = st.sampled_from((0, 1, 2.5, -7, 100))
     return st.sampled_from(FilterOp).flatmap(
-        lambda op: st.builds(Filter, property=st.sampled_from(PATHS), op=st.just(op), value=values.get(op, bounds))
+        lambda op: st.builds(MeterFilter, property=st.sampled_from(PATHS), op=st.just(op), value=values.get(op, bounds))
     )
 
 
@@ -150,7 +150,9 @@ def token_meters(code: str = "tokens") -> st.SearchStrategy[Meter]:
     """Meters that need a number of tokens from every event of the usual name."""
     aggregations = st.sampled_from([aggregation for aggregation in Aggregation if aggregation.needs_number])
     groups = st.sampled_from(({}, {"model": "$.model"}))
-    return st.builds(lambda aggregation, by: make_meter(code, aggregation, group_by=by), aggregations, groups)
+    return st.builds(
+        lambda aggregation, command_of: make_meter(code, aggregation, group_by=command_of), aggregations, groups
+    )
 
 
 @st.composite

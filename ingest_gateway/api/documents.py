@@ -8,11 +8,11 @@ import orjson
 from schemas.account import ApiKey
 from schemas.event import Rejection
 from schemas.flush import Watermark
-from schemas.listing import Counted, Reject, StoredEvent
-from schemas.meter import Filter, Meter
+from schemas.listing import MeterCount, Reject, StoredEvent
+from schemas.meter import Meter, MeterFilter
 from schemas.quantity import to_text
 from schemas.timestamps import iso_or_none, to_iso
-from schemas.usage import Backfill, UsageRow
+from schemas.usage import BackfillStatus, UsageRow
 
 Document = dict[str, Any]
 
@@ -57,7 +57,7 @@ def meter_document(meter: Meter) -> Document:
     }
 
 
-def _filter_document(condition: Filter) -> Document:
+def _filter_document(condition: MeterFilter) -> Document:
     return {"property": condition.property, "op": condition.op.value, "value": _json_value(condition.value)}
 
 
@@ -68,7 +68,7 @@ def _json_value(value: Any) -> Any:
     return [_json_value(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def backfill_document(backfill: Backfill) -> Document:
+def backfill_document(backfill: BackfillStatus) -> Document:
     return {
         "done": backfill.done,
         "chunks_done": backfill.chunks_done,
@@ -105,7 +105,7 @@ def event_document(event: StoredEvent) -> Document:
     }
 
 
-def counted_document(counted: Counted) -> Document:
+def counted_document(counted: MeterCount) -> Document:
     return {
         "meter": counted.meter,
         "share": counted.share.value,

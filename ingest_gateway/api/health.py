@@ -8,9 +8,9 @@ from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
 from ingest_gateway.api.status_records import Alive, Ready
-from ingest_gateway.http.envelope import Reply, success
+from ingest_gateway.http.envelope import Response, success
 from ingest_gateway.http.errors import MethodNotAllowed, NotReady
-from ingest_gateway.http.request import About, OpenEndpoint
+from ingest_gateway.http.request import Description, PublicRoute
 from schemas.logger import Logger
 
 CHECK_SECONDS = 2.0
@@ -19,10 +19,10 @@ Check = Callable[[], Awaitable[object]]
 """Raises when its part does not work."""
 
 
-class Page:
+class ReadOnlyPage:
     """An endpoint for everyone, by GET or HEAD."""
 
-    def __init__(self, answer: Callable[[str], Awaitable[Reply]]) -> None:
+    def __init__(self, answer: Callable[[str], Awaitable[Response]]) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -40,18 +40,23 @@ class Health:
         self._checks = checks
         self._logger = logger
         self._seconds = seconds
-        self._asked: dict[str, asyncio.Future[object]] = {}
+        self._running: dict[str, asyncio.Future[object]] = {}
         """Who has not answered yet is not asked again: what was sent to a store cannot be taken back."""
 
-    def endpoints(self) -> list[OpenEndpoint]:
-        alive = About("Is the process there?", gives=Alive, operation="get_health")
-        ready = About("Does every part work?", gives=Ready, operation="get_readiness", fails=(503,))
-        return [OpenEndpoint("/healthz", Page(self.alive), alive), OpenEndpoint("/readyz", Page(self.ready), ready)]
+    def routes(self) -> list[PublicRoute]:
+        alive = Description("Is the process there?", response_type=Alive, operation="get_health")
+        ready = Description(
+            "Does every part work?", response_type=Ready, operation="get_readiness", error_statuses=(503,)
+        )
+        return [
+            PublicRoute("/healthz", ReadOnlyPage(self.alive), alive),
+            PublicRoute("/readyz", ReadOnlyPage(self.ready), ready),
+        ]
 
-    async def alive(self, request_id: str) -> Reply:
+    async def alive(self, request_id: str) -> Response:
         return success(request_id, {"status": "ok"})
 
-    async def ready(self, request_id: str) -> Reply:
+    async def ready(self, request_id: str) -> Response:
         names = list(self._checks)
         states = dict(zip(names, await asyncio.gather(*map(self._state, names)), strict=True))
         broken = [name for name, state in states.items() if state != "ok"]
@@ -61,20 +66,20 @@ class Health:
 
     async def _state(self, name: str) -> str:
         """A word: why it failed is told to the logs, not to the world."""
-        asked = self._asked.get(name) or asyncio.ensure_future(self._checks[name]())
-        self._asked[name] = asked
-        await asyncio.wait((asked,), timeout=self._seconds)
-        if not asked.done():
+        check = self._running.get(name) or asyncio.ensure_future(self._checks[name]())
+        self._running[name] = check
+        await asyncio.wait((check,), timeout=self._seconds)
+        if not check.done():
             self._logger.warning("a readiness check did not answer in time", check=name)
             return "no answer"
-        self._asked.pop(name, None)
-        error = asyncio.CancelledError() if asked.cancelled() else asked.exception()
+        self._running.pop(name, None)
+        error = asyncio.CancelledError() if check.cancelled() else check.exception()
         if error is not None:
             self._logger.warning("a readiness check failed", check=name, reason=str(error))
         return "ok" if error is None else "failed"
 
 
-Numbers = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.7e+08\n"])]
+PrometheusText = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.7e+08\n"])]
 
 
 class MetricsPage:
@@ -84,10 +89,12 @@ class MetricsPage:
         self._render = render
         self._media_type = media_type.encode()
 
-    def endpoints(self) -> list[OpenEndpoint]:
+    def routes(self) -> list[PublicRoute]:
         media_type = self._media_type.partition(b";")[0].decode()
-        about = About("Numbers for Prometheus", operation="get_metrics", also_gives={media_type: Numbers})
-        return [OpenEndpoint("/metrics", Page(self.show), about)]
+        description = Description(
+            "Numbers for Prometheus", operation="get_metrics", other_responses={media_type: PrometheusText}
+        )
+        return [PublicRoute("/metrics", ReadOnlyPage(self.show), description)]
 
-    async def show(self, _request_id: str) -> Reply:
-        return Reply(200, self._render(), self._media_type)
+    async def show(self, _request_id: str) -> Response:
+        return Response(200, self._render(), self._media_type)

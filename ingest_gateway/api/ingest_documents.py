@@ -7,13 +7,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.http.answers import Listed, Success
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.ingest.replay import REPLAYED_AT_ONCE
-from schemas.event import BATCH_EVENTS, NAME_LENGTH, RejectCode, Verdict
-from schemas.field_types import PRINTABLE, Moment
+from ingest_gateway.ingest.replay import MOST_REPLAYED
+from schemas.event import MAX_BATCH_EVENTS, MAX_NAME_LENGTH, RejectCode, Verdict
+from schemas.field_types import PRINTABLE, TimestampText
 from schemas.listing import Share, Skipped
 
-EventText = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, pattern=PRINTABLE)]
-RejectId = Annotated[str, Meta(min_length=1, max_length=NAME_LENGTH, examples=["rej_0_7_42_3_tokens"])]
+EventText = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=PRINTABLE)]
+RejectId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, examples=["rej_0_7_42_3_tokens"])]
 Properties = Annotated[dict[str, Any], Meta(description="Up to 16 KB of JSON, up to 32 levels deep.")]
 
 
@@ -23,14 +23,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     event_name: EventText
     idempotency_key: Annotated[EventText, Meta(description="The same key and event again: counted once.")]
     customer_id: EventText
-    timestamp: Moment
+    timestamp: TimestampText
     properties: Properties | None = None
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Several events, each judged by itself."""
 
-    events: Annotated[list[Event], Meta(min_length=1, max_length=BATCH_EVENTS)]
+    events: Annotated[list[Event], Meta(min_length=1, max_length=MAX_BATCH_EVENTS)]
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +41,11 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     type: EventText
     id: EventText
     subject: EventText
-    time: Annotated[Moment | None, Meta(description="Without it, the time of arrival.")] = None
+    time: Annotated[TimestampText | None, Meta(description="Without it, the time of arrival.")] = None
     data: Properties | None = None
 
 
-CloudEvents = Annotated[list[CloudEvent], Meta(min_length=1, max_length=BATCH_EVENTS)]
+CloudEvents = Annotated[list[CloudEvent], Meta(min_length=1, max_length=MAX_BATCH_EVENTS)]
 _LINE = (
     '{"event_name":"api.request","idempotency_key":"req_45c48cce","customer_id":"cm5x9z8nv0000h85r7l9p2k1m",'
     '"timestamp":"2026-11-21T10:30:00Z","properties":{"tokens":1500}}\n'
@@ -92,8 +92,8 @@ class EventParameters(Paging, frozen=True, kw_only=True):
     idempotency_key: Annotated[str | None, Meta(description="Then also how each meter counted it.")] = None
     event_name: str | None = None
     customer_id: str | None = None
-    start: Moment | None = msgspec.field(default=None, name="from")
-    end: Moment | None = msgspec.field(default=None, name="to")
+    start: TimestampText | None = msgspec.field(default=None, name="from")
+    end: TimestampText | None = msgspec.field(default=None, name="to")
     cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
 
 
@@ -164,7 +164,7 @@ class RejectPage(Listed, kw_only=True):
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which rejects: those of `ids`, or all open ones of a `meter`, a `code`, or both."""
 
-    ids: Annotated[tuple[RejectId, ...], Meta(min_length=1, max_length=REPLAYED_AT_ONCE)] | UnsetType = UNSET
+    ids: Annotated[tuple[RejectId, ...], Meta(min_length=1, max_length=MOST_REPLAYED)] | UnsetType = UNSET
     meter: Annotated[EventText, Meta(examples=["tokens"])] | UnsetType = UNSET
     code: Annotated[EventText, Meta(examples=["VALUE_MISSING"])] | UnsetType = UNSET
 

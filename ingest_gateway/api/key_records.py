@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from ingest_gateway.http.answers import Listed, Success
 from schemas.account import Mode, Scope
-from schemas.field_types import Moment, Name
+from schemas.field_types import Name, TimestampText
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,7 +16,7 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Name
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, description="What it may do.")]
     mode: Annotated[Mode | None, Meta(description="Else as the key that asks.")] = None
-    expires_at: Annotated[Moment | None, Meta(description="From then on it is refused; null: never.")] = None
+    expires_at: Annotated[TimestampText | None, Meta(description="From then on it is refused; null: never.")] = None
 
 
 class KeyDocument(msgspec.Struct, kw_only=True):

@@ -4,9 +4,9 @@ from typing import Any
 
 from ingest_gateway.api.documents import counted_document, event_document
 from ingest_gateway.api.ingest_documents import EventPage, EventParameters
-from ingest_gateway.http.envelope import Reply, page
-from ingest_gateway.http.request import About, Call, Endpoint
-from ingest_gateway.ports import EventReader, Meters
+from ingest_gateway.http.envelope import Response, pagination
+from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.ports import EventReader, MeterCatalog
 from schemas.account import Scope
 from schemas.ids import AccountId
 from schemas.listing import EventQuery, StoredEvent
@@ -15,24 +15,26 @@ from schemas.listing import EventQuery, StoredEvent
 class EventRoutes:
     """For whoever wants to know what became of an event."""
 
-    def __init__(self, events: EventReader, meters: Meters) -> None:
+    def __init__(self, events: EventReader, meters: MeterCatalog) -> None:
         self._events = events
         self._meters = meters
 
-    def endpoints(self) -> list[Endpoint]:
-        about = About("List raw events, and how one of them was counted", asks=EventParameters, gives=EventPage)
-        return [Endpoint("GET", "/v1/events", Scope.READ, self.index, about)]
+    def routes(self) -> list[Route]:
+        description = Description(
+            "List raw events, and how one of them was counted", query_type=EventParameters, response_type=EventPage
+        )
+        return [Route("GET", "/v1/events", Scope.READ, self.index, description)]
 
-    async def index(self, call: Call) -> Reply:
+    async def index(self, request: Request) -> Response:
         """Newest arrival first; asked for one idempotency key, also how each meter counted it."""
-        query = call.query(EventParameters)
+        query = request.query(EventParameters)
         asked = EventQuery(
-            account=call.account,
+            account=request.account,
             idempotency_key=query.text("idempotency_key"),
             event_name=query.text("event_name"),
             customer_id=query.text("customer_id"),
-            start=query.moment("from"),
-            end=query.moment("to"),
+            start=query.timestamp("from"),
+            end=query.timestamp("to"),
             limit=query.limit(),
             cursor=query.text("cursor"),
         )
@@ -40,8 +42,8 @@ class EventRoutes:
         shown = [event_document(event) for event in found.items]
         if asked.idempotency_key is not None:
             for event, document in zip(found.items, shown, strict=True):
-                document["counted"] = await self._counted(call.account, event)
-        return call.success(events=shown, pagination=page(found.next_cursor))
+                document["counted"] = await self._counted(request.account, event)
+        return request.success(events=shown, pagination=pagination(found.next_cursor))
 
     async def _counted(self, account: AccountId, event: StoredEvent) -> list[dict[str, Any]]:
         meters = [meter for meter in await self._meters.list(account) if meter.event_name == event.event_name]

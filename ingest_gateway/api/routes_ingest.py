@@ -15,17 +15,17 @@ from ingest_gateway.api.ingest_documents import (
     Lines,
     SingleReply,
 )
-from ingest_gateway.api.throughput import Rates
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.memory_budget import Share
-from ingest_gateway.http.request import About, Call, Endpoint
-from ingest_gateway.ingest.batch import Posted
-from ingest_gateway.ingest.cooperative import OneByOne
+from ingest_gateway.api.throughput import Throughput
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.memory_budget import MemoryShare
+from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.cooperative import Serialized
 from ingest_gateway.ingest.decompression import decompress
 from ingest_gateway.ingest.json_structure import count
-from ingest_gateway.ingest.outcome import Outcome, usage_id
+from ingest_gateway.ingest.outcome import BatchOutcome, usage_id
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import at_once
+from ingest_gateway.ingest.pieces import run_at_once
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict
@@ -59,77 +59,77 @@ _OTHER_FORMS: dict[str, Any] = {
 }
 
 
-class Submits(Protocol):
+class BatchIntake(Protocol):
     """The intake."""
 
-    async def submit(self, posted: Posted) -> Outcome: ...
+    async def submit(self, posted: PostedBatch) -> BatchOutcome: ...
 
 
 class IngestRoutes:
     """The two doors for events: the contract's, and the one that OpenMeter's clients knock at."""
 
-    def __init__(self, intake: Submits, rates: Rates, body_bytes: int) -> None:
+    def __init__(self, intake: BatchIntake, throughput: Throughput, body_bytes: int) -> None:
         self._intake = intake
-        self._rates = rates
+        self._throughput = throughput
         self._body_bytes = body_bytes
-        self._apart = asyncio.Semaphore(_THREADS)
-        self._one_by_one = OneByOne()
+        self._threads = asyncio.Semaphore(_THREADS)
+        self._serialized = Serialized()
 
-    def endpoints(self) -> list[Endpoint]:
-        takes_events = About(
+    def routes(self) -> list[Route]:
+        takes_events = Description(
             "Post events",
-            takes=(EventBatch, Event, CloudEvent, CloudEvents),
-            asks=IngestParameters,
-            gives=(BatchReply, SingleReply),
+            body_type=(EventBatch, Event, CloudEvent, CloudEvents),
+            query_type=IngestParameters,
+            response_type=(BatchReply, SingleReply),
             more=_DURABLE,
             operation="ingest_events",
-            also_takes=_OTHER_FORMS | {"application/x-ndjson": Lines},
+            other_bodies=_OTHER_FORMS | {"application/x-ndjson": Lines},
         )
-        takes_cloudevents = About(
+        takes_cloudevents = Description(
             "Post CloudEvents",
-            takes=(CloudEvent, CloudEvents),
+            body_type=(CloudEvent, CloudEvents),
             status=204,
             more="All or nothing: one bad event, and none is stored. The address that OpenMeter's clients know.",
             operation="ingest_cloudevents",
-            also_takes=_OTHER_FORMS,
+            other_bodies=_OTHER_FORMS,
         )
         return [
-            Endpoint("POST", INGEST, Scope.INGEST, self.ingest, takes_events),
-            Endpoint("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents, takes_cloudevents),
+            Route("POST", INGEST, Scope.INGEST, self.ingest, takes_events),
+            Route("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents, takes_cloudevents),
         ]
 
-    async def ingest(self, call: Call) -> Reply:
-        strict = call.has_query and call.query(IngestParameters).flag("strict")
-        with call.budget.share() as share:
-            posted, outcome = await self._take(call, share, strict=strict)
-        if outcome.nothing_stands or (strict and outcome.rejections):
+    async def ingest(self, request: Request) -> Response:
+        strict = request.has_query and request.query(IngestParameters).flag("strict")
+        with request.budget.share() as share:
+            posted, outcome = await self._take(request, share, strict=strict)
+        if outcome.is_refused or (strict and outcome.rejections):
             raise refusal(posted, outcome)
-        if posted.form.is_single:
-            return _single_reply(call, posted, outcome)
-        return call.success(
+        if posted.body_format.is_single:
+            return _single_reply(request, posted, outcome)
+        return request.success(
             accepted=outcome.accepted,
             duplicates=outcome.duplicates,
             rejected=[rejection_document(rejection) for rejection in outcome.rejections],
         )
 
-    async def cloudevents(self, call: Call) -> Reply:
+    async def cloudevents(self, request: Request) -> Response:
         """All or nothing, for 204 has no room to say which ones were refused."""
-        with call.budget.share() as share:
-            posted, outcome = await self._take(call, share, strict=True)
+        with request.budget.share() as share:
+            posted, outcome = await self._take(request, share, strict=True)
         if outcome.rejections:
             raise refusal(posted, outcome)
-        return Reply(204, b"")
+        return Response(204, b"")
 
-    async def _take(self, call: Call, share: Share, *, strict: bool) -> tuple[Posted, Outcome]:
-        posted = await self._parsed(call, await self._opened(call, share), strict=strict)
+    async def _take(self, request: Request, share: MemoryShare, *, strict: bool) -> tuple[PostedBatch, BatchOutcome]:
+        posted = await self._parse(request, await self._decompress(request, share), strict=strict)
         outcome = await self._intake.submit(posted)
-        self._rates.add(call.account, outcome)
+        self._throughput.add(request.account, outcome)
         return posted, outcome
 
-    async def _opened(self, call: Call, share: Share) -> bytes:
+    async def _decompress(self, request: Request, share: MemoryShare) -> bytes:
         """The plain bytes of the body."""
-        body = await call.read(share, self._body_bytes)
-        encoding = call.header.get(b"content-encoding")
+        body = await request.read(share, self._body_bytes)
+        encoding = request.header.get(b"content-encoding")
         if encoding is None:
             return body
 
@@ -140,22 +140,22 @@ class IngestRoutes:
         share.grow(len(plain))
         return plain
 
-    async def _parsed(self, call: Call, body: bytes, *, strict: bool) -> Posted:
+    async def _parse(self, request: Request, body: bytes, *, strict: bool) -> PostedBatch:
         """The events of a body: a small one here and now, a large one in pieces, one that may take long in a thread."""
         reading = parse_body(
             body,
-            call.header.get(b"content-type", b"").decode("latin-1"),
-            account=call.account,
-            request_id=call.request_id,
+            request.header.get(b"content-type", b"").decode("latin-1"),
+            account=request.account,
+            request_id=request.request_id,
             strict=strict,
-            backfill=call.key.may(Scope.BACKFILL),
+            backfill=request.key.allows(Scope.BACKFILL),
         )
         if takes_long(body):
-            return await self._in_thread(lambda: at_once(reading))
-        return at_once(reading) if len(body) <= _BULK_BYTES else await self._one_by_one.do(reading)
+            return await self._in_thread(lambda: run_at_once(reading))
+        return run_at_once(reading) if len(body) <= _BULK_BYTES else await self._serialized.run(reading)
 
     async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
-        async with self._apart:
+        async with self._threads:
             return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
@@ -165,14 +165,14 @@ def takes_long(body: bytes) -> bool:
     return size > _LARGE_BYTES or (size > _SMALL_BYTES and count(body, "{") > _MANY_OBJECTS)
 
 
-def _single_reply(call: Call, posted: Posted, outcome: Outcome) -> Reply:
-    return call.success(status=outcome.verdict.value, usage_id=usage_id(posted), cost=[], customer_balances=[])
+def _single_reply(request: Request, posted: PostedBatch, outcome: BatchOutcome) -> Response:
+    return request.success(status=outcome.verdict.value, usage_id=usage_id(posted), cost=[], customer_balances=[])
 
 
-def refusal(posted: Posted, outcome: Outcome) -> Refused:
+def refusal(posted: PostedBatch, outcome: BatchOutcome) -> Refused:
     """Nothing was stored: why, event by event."""
     details: list[dict[str, Any]] = [rejection_document(rejection) for rejection in outcome.rejections]
-    if not posted.form.is_single:
+    if not posted.body_format.is_single:
         return Invalid(_summary(posted, outcome), details=details)
     first = outcome.rejections[0]
     if outcome.verdict is Verdict.CONFLICT:
@@ -180,7 +180,7 @@ def refusal(posted: Posted, outcome: Outcome) -> Refused:
     return Invalid(first.message, field=first.field, details=details)
 
 
-def _summary(posted: Posted, outcome: Outcome) -> str:
+def _summary(posted: PostedBatch, outcome: BatchOutcome) -> str:
     bad, all_of_them = len(outcome.rejections), posted.events
     if bad == all_of_them:
         return f"none of the {all_of_them} events can be accepted; details tell why"

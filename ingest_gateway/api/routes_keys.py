@@ -5,14 +5,14 @@ from collections.abc import Callable
 from ingest_gateway.api.documents import key_document
 from ingest_gateway.api.key_records import CreatedKey, KeyPage, KeyRequest, OneKey
 from ingest_gateway.http.auth import Authenticator
-from ingest_gateway.http.envelope import Reply, page
-from ingest_gateway.http.idempotency import act_of, answer
-from ingest_gateway.http.paging import Paging, cut
-from ingest_gateway.http.query import to_moment
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response, pagination
+from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.paging import Paging, paginate
+from ingest_gateway.http.query import to_timestamp
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
-from schemas.account import Mode, NewKey, Scope
+from schemas.account import Mode, NewApiKey, Scope
 from schemas.errors import Forbidden, Invalid
 from schemas.ids import AccountId
 from schemas.timestamps import to_iso
@@ -37,49 +37,57 @@ class KeyRoutes:
         self._authenticator = authenticator
         self._clock = clock
 
-    def endpoints(self) -> list[Endpoint]:
-        creates = About("Create an API key", takes=KeyRequest, gives=CreatedKey, status=201, more=_ONCE)
-        revokes = About("Revoke an API key, at once and for ever", gives=OneKey)
+    def routes(self) -> list[Route]:
+        creates = Description(
+            "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, more=_ONCE
+        )
+        revokes = Description("Revoke an API key, at once and for ever", response_type=OneKey)
         return [
-            Endpoint("POST", "/v1/keys", Scope.ADMIN, self.create, creates),
-            Endpoint("GET", "/v1/keys", Scope.ADMIN, self.index, About("List API keys", asks=Paging, gives=KeyPage)),
-            Endpoint("POST", "/v1/keys/{id}/revoke", Scope.ADMIN, self.revoke, revokes),
+            Route("POST", "/v1/keys", Scope.ADMIN, self.create, creates),
+            Route(
+                "GET",
+                "/v1/keys",
+                Scope.ADMIN,
+                self.index,
+                Description("List API keys", query_type=Paging, response_type=KeyPage),
+            ),
+            Route("POST", "/v1/keys/{id}/revoke", Scope.ADMIN, self.revoke, revokes),
         ]
 
-    async def create(self, call: Call) -> Reply:
-        document = await call.document()
+    async def create(self, request: Request) -> Response:
+        document = await request.document()
         asked = read_record(document, KeyRequest)
-        new = NewKey(
-            account=await self._account(call, asked.mode or call.key.mode),
+        new = NewApiKey(
+            account=await self._account(request, asked.mode or request.key.mode),
             name=asked.name,
             scopes=frozenset(asked.scopes),
             expires_at=self._expiry(asked.expires_at),
         )
-        key, token = await self._keys.create(act_of(call, document), new)
-        return call.success(http_status=201, api_key={**key_document(key), "token": token})
+        key, token = await self._keys.create(command_of(request, document), new)
+        return request.success(http_status=201, api_key={**key_document(key), "token": token})
 
-    async def index(self, call: Call) -> Reply:
-        query = call.query(Paging)
-        keys = await self._keys.list(call.account)
-        shown, next_cursor = cut(keys, query.limit(), query.text("cursor"), key=lambda key: key.id)
-        return call.success(api_keys=[key_document(key) for key in shown], pagination=page(next_cursor))
+    async def index(self, request: Request) -> Response:
+        query = request.query(Paging)
+        keys = await self._keys.list(request.account)
+        shown, next_cursor = paginate(keys, query.limit(), query.text("cursor"), key=lambda key: key.id)
+        return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
-    async def revoke(self, call: Call) -> Reply:
-        done = await self._keys.revoke(act_of(call), call.path["id"])
+    async def revoke(self, request: Request) -> Response:
+        done = await self._keys.revoke(command_of(request), request.path["id"])
         self._authenticator.forget(done.answer.id)
-        return answer(call, done, api_key=key_document(done.answer))
+        return answer(request, done, api_key=key_document(done.answer))
 
-    async def _account(self, call: Call, mode: Mode) -> AccountId:
-        if mode is call.key.mode:
-            return call.account
+    async def _account(self, request: Request, mode: Mode) -> AccountId:
+        if mode is request.key.mode:
+            return request.account
         if mode is Mode.LIVE:
             raise Forbidden("a test key cannot make a live one; use a live key with the scope 'admin'")
-        return await self._accounts.account_for(call.account, mode)
+        return await self._accounts.account_for(request.account, mode)
 
     def _expiry(self, text: str | None) -> int | None:
         if text is None:
             return None
-        expires_at, now = to_moment(text, "expires_at"), self._clock()
+        expires_at, now = to_timestamp(text, "expires_at"), self._clock()
         if expires_at <= now:
             raise Invalid(
                 f"expires_at: {to_iso(expires_at)} is over, it is {to_iso(now)} now; give a later time, or none",

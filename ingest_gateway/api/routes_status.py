@@ -2,10 +2,10 @@
 
 from ingest_gateway.api.documents import watermark_document
 from ingest_gateway.api.status_records import StatusReply
-from ingest_gateway.api.throughput import WINDOW, Rates
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.request import About, Call, Endpoint
-from ingest_gateway.ports import EventReader, Status, UsageReader
+from ingest_gateway.api.throughput import WINDOW, Throughput
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.ports import EventReader, ProcessingStatus, UsageQueries
 from schemas.account import Scope
 from schemas.flush import PartitionStatus
 from schemas.listing import RejectQuery
@@ -18,34 +18,38 @@ COUNTED_REJECTS = 100
 class StatusRoutes:
     """Lag and watermark are the service's; rates and rejects are the asking account's own."""
 
-    def __init__(self, status: Status, usage: UsageReader, events: EventReader, rates: Rates) -> None:
+    def __init__(
+        self, status: ProcessingStatus, usage: UsageQueries, events: EventReader, throughput: Throughput
+    ) -> None:
         self._status = status
         self._usage = usage
         self._events = events
-        self._rates = rates
+        self._throughput = throughput
 
-    def endpoints(self) -> list[Endpoint]:
-        about = About("See how far counting is", gives=StatusReply, operation="get_status")
-        return [Endpoint("GET", "/v1/status", Scope.READ, self.show, about)]
+    def routes(self) -> list[Route]:
+        description = Description("See how far counting is", response_type=StatusReply, operation="get_status")
+        return [Route("GET", "/v1/status", Scope.READ, self.show, description)]
 
-    async def show(self, call: Call) -> Reply:
+    async def show(self, request: Request) -> Response:
         partitions = await self._status.partitions()
-        rejects = await self._events.rejects(RejectQuery(account=call.account, open_only=True, limit=COUNTED_REJECTS))
-        return call.success(
+        rejects = await self._events.rejects(
+            RejectQuery(account=request.account, open_only=True, limit=COUNTED_REJECTS)
+        )
+        return request.success(
             status={
                 "partitions": [_partition(partition) for partition in partitions],
                 "lag_frames": sum(partition.lag_frames for partition in partitions),
                 "lag_seconds": max((partition.lag_seconds for partition in partitions), default=0.0),
                 "backfills": await self._status.backfills(),
-                "rates": self._rates_of(call),
+                "rates": self._rates_of(request),
                 "open_rejects": {"count": len(rejects.items), "more": rejects.next_cursor is not None},
                 "watermark": watermark_document(await self._usage.watermark()),
             }
         )
 
-    def _rates_of(self, call: Call) -> dict[str, float]:
+    def _rates_of(self, request: Request) -> dict[str, float]:
         """Events per second over the last whole window."""
-        tally, seconds = self._rates.lately(call.account), WINDOW // SECOND
+        tally, seconds = self._throughput.last_window(request.account), WINDOW // SECOND
         return {
             "accepted": tally.accepted / seconds,
             "duplicates": tally.duplicates / seconds,

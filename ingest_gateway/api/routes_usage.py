@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from ingest_gateway.api.accept import best_of
+from ingest_gateway.api.accept import negotiate
 from ingest_gateway.api.documents import usage_document, watermark_document
 from ingest_gateway.api.usage_formats import render_csv, render_parquet
 from ingest_gateway.api.usage_records import (
@@ -16,17 +16,17 @@ from ingest_gateway.api.usage_records import (
     UsagePage,
     UsageParameters,
 )
-from ingest_gateway.http.envelope import JSON, Reply, page
-from ingest_gateway.http.nearest import hint
+from ingest_gateway.http.envelope import JSON, Response, pagination
+from ingest_gateway.http.nearest import did_you_mean
 from ingest_gateway.http.query import Query
-from ingest_gateway.http.request import About, Call, Endpoint
-from ingest_gateway.ports import Meters, UsageReader
+from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE, to_iso
-from schemas.usage import UsageAnswer, UsageQuery, Window
+from schemas.usage import UsageQuery, UsageResult, Window
 
 CSV = b"text/csv"
 PARQUET = b"application/vnd.apache.parquet"
@@ -35,49 +35,49 @@ PARQUET = b"application/vnd.apache.parquet"
 class UsageRoutes:
     """Asks the reader; the answer is exact at the watermark it names."""
 
-    def __init__(self, usage: UsageReader, meters: Meters, clock: Callable[[], int]) -> None:
+    def __init__(self, usage: UsageQueries, meters: MeterCatalog, clock: Callable[[], int]) -> None:
         self._usage = usage
         self._meters = meters
         self._clock = clock
 
-    def endpoints(self) -> list[Endpoint]:
-        about = About(
+    def routes(self) -> list[Route]:
+        description = Description(
             "Ask for usage, exact at the watermark it states",
-            asks=UsageParameters,
-            gives=UsagePage,
+            query_type=UsageParameters,
+            response_type=UsagePage,
             more="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
             operation="get_usage",
-            also_gives={CSV.decode(): Csv, PARQUET.decode(): Parquet},
-            fails=(404, 406),
+            other_responses={CSV.decode(): Csv, PARQUET.decode(): Parquet},
+            error_statuses=(404, 406),
         )
-        return [Endpoint("GET", "/v1/usage", Scope.READ, self.usage, about)]
+        return [Route("GET", "/v1/usage", Scope.READ, self.usage, description)]
 
-    async def usage(self, call: Call) -> Reply:
-        query = call.query(UsageParameters)
-        media_type = best_of(call.header.get(b"accept"), (JSON, CSV, PARQUET))
-        meter = await self._meters.get(call.account, query.required("meter", "tokens"))
-        asked = read_usage_query(query, call.account, meter)
+    async def usage(self, request: Request) -> Response:
+        query = request.query(UsageParameters)
+        media_type = negotiate(request.header.get(b"accept"), (JSON, CSV, PARQUET))
+        meter = await self._meters.get(request.account, query.required("meter", "tokens"))
+        asked = read_usage_query(query, request.account, meter)
         as_of = self._clock()
         answer = await self._usage.usage(asked)
         if media_type == JSON:
-            return _json(call, answer, as_of)
+            return _json(request, answer, as_of)
         return _file(answer, asked.group_by, media_type)
 
 
-def _json(call: Call, answer: UsageAnswer, as_of: int) -> Reply:
-    return call.success(
+def _json(request: Request, answer: UsageResult, as_of: int) -> Response:
+    return request.success(
         usage=[usage_document(row) for row in answer.rows],
         watermark=watermark_document(answer.watermark),
         as_of=to_iso(as_of),
-        pagination=page(answer.next_cursor),
+        pagination=pagination(answer.next_cursor),
     )
 
 
-def _file(answer: UsageAnswer, groups: tuple[str, ...], media_type: bytes) -> Reply:
+def _file(answer: UsageResult, groups: tuple[str, ...], media_type: bytes) -> Response:
     """The rows alone; where the next page begins is told in a header."""
     render = render_csv if media_type == CSV else render_parquet
     headers = [] if answer.next_cursor is None else [(b"x-next-cursor", answer.next_cursor.encode())]
-    return Reply(200, render(answer.rows, groups), media_type, headers)
+    return Response(200, render(answer.rows, groups), media_type, headers)
 
 
 def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQuery:
@@ -92,7 +92,7 @@ def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQue
         timezone=_timezone(query.text("timezone") or "UTC"),
         group_by=_groups(query, meter),
         groups=_filters(query, meter),
-        top=query.whole("top", 1, LARGEST_TOP),
+        top=query.integer("top", 1, LARGEST_TOP),
         after=query.text("cursor"),
         limit=query.limit(PAGE, LARGEST_PAGE),
     )
@@ -101,9 +101,9 @@ def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQue
 def _range(query: Query) -> tuple[int, int]:
     for name in ("from", "to"):
         query.required(name, "2026-11-01T00:00:00Z")
-    start, end = query.moment("from") or 0, query.moment("to") or 0
-    for name, moment in (("from", start), ("to", end)):
-        if moment % MINUTE:
+    start, end = query.timestamp("from") or 0, query.timestamp("to") or 0
+    for name, timestamp in (("from", start), ("to", end)):
+        if timestamp % MINUTE:
             raise Invalid(f"{name}: usage is kept by the minute; give a whole one, without seconds", field=name)
     if start >= end:
         raise Invalid("to: the range must end after it begins; 'to' itself is not part of it", field="to")
@@ -144,5 +144,5 @@ def _filters(query: Query, meter: Meter) -> dict[str, tuple[str | None, ...]]:
 
 def _check_group(group: str, meter: Meter, field: str) -> None:
     if group not in meter.group_by:
-        message = hint(f"group in the meter {meter.code!r}", group, tuple(meter.group_by))
+        message = did_you_mean(f"group in the meter {meter.code!r}", group, tuple(meter.group_by))
         raise Invalid(f"{field}: {group[:60]!r}: {message}", field=field)

@@ -4,48 +4,48 @@ from collections.abc import Callable
 
 import msgspec
 
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.outcome import BatchOutcome
 from schemas.ids import AccountId
 from schemas.timestamps import SECOND
 
 WINDOW = 10 * SECOND
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class EventCounts(msgspec.Struct, kw_only=True):
     """Events of one window by what became of them."""
 
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: BatchOutcome) -> None:
         self.accepted += outcome.accepted
         self.duplicates += outcome.duplicates
         self.rejected += len(outcome.rejections)
 
 
-class Rates:
+class Throughput:
     """Counts by account. Memory follows the accounts active in the last two windows."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._window = 0
-        self._running: dict[AccountId, Tally] = {}
-        self._finished: dict[AccountId, Tally] = {}
+        self._running: dict[AccountId, EventCounts] = {}
+        self._finished: dict[AccountId, EventCounts] = {}
 
-    def add(self, account: AccountId, outcome: Outcome) -> None:
-        self._turn()
+    def add(self, account: AccountId, outcome: BatchOutcome) -> None:
+        self._rotate()
         tally = self._running.get(account)
         if tally is None:
-            tally = self._running[account] = Tally()
+            tally = self._running[account] = EventCounts()
         tally.add(outcome)
 
-    def lately(self, account: AccountId) -> Tally:
+    def last_window(self, account: AccountId) -> EventCounts:
         """Of the last finished window."""
-        self._turn()
-        return self._finished.get(account, Tally())
+        self._rotate()
+        return self._finished.get(account, EventCounts())
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
         window = self._clock() // WINDOW
         if window != self._window:
             self._finished = self._running if window == self._window + 1 else {}

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.http.answers import Listed
-from schemas.field_types import Moment, ZoneName
+from schemas.field_types import TimestampText, ZoneName
 from schemas.usage import Window
 
 PAGE = 1000
@@ -14,7 +14,7 @@ LARGEST_PAGE = 10_000
 LARGEST_TOP = 10_000
 CUSTOMERS = 1000
 
-Minute = Annotated[Moment, Meta(examples=["2026-11-01T00:00:00Z"])]
+Minute = Annotated[TimestampText, Meta(examples=["2026-11-01T00:00:00Z"])]
 _ROWS = (
     "meter,customer_id,window_start,window_end,group.model,value\r\n"
     "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"

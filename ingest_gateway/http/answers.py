@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.http.envelope import page
+from ingest_gateway.http.envelope import pagination
 from schemas.listing import Page
 
 
@@ -30,4 +30,4 @@ class Listed(Success, kw_only=True):
 
 def listed(found: Page, document: Any) -> tuple[list[Any], dict[str, Any]]:
     """A page's documents, and its `pagination`."""
-    return [document(item) for item in found.items], page(found.next_cursor)
+    return [document(item) for item in found.items], pagination(found.next_cursor)

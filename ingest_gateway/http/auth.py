@@ -10,11 +10,11 @@ from schemas.account import ApiKey
 from schemas.errors import Unauthenticated
 from schemas.timestamps import to_iso
 
-REMEMBERED_SECONDS = 3.0
-REMEMBERED_KEYS = 10_000
+CACHE_SECONDS = 3.0
+CACHE_KEYS = 10_000
 
 _BEARER = re.compile(rb"bearer +(\S+) *", re.IGNORECASE)
-_FORM = re.compile(r"ak_(?:live|test)_.+")
+_KEY_FORMAT = re.compile(r"ak_(?:live|test)_.+")
 
 
 class Authenticator:
@@ -30,16 +30,16 @@ class Authenticator:
         timer: Callable[[], float],
         clock: Callable[[], int],
         *,
-        seconds: float = REMEMBERED_SECONDS,
-        capacity: int = REMEMBERED_KEYS,
+        seconds: float = CACHE_SECONDS,
+        capacity: int = CACHE_KEYS,
     ) -> None:
         self._keys = keys
         self._timer = timer
         self._clock = clock
         self._seconds = seconds
         self._capacity = capacity
-        self._known: dict[bytes, tuple[ApiKey, float]] = {}
-        self._asking: dict[bytes, asyncio.Task[ApiKey]] = {}
+        self._cache: dict[bytes, tuple[ApiKey, float]] = {}
+        self._loading: dict[bytes, asyncio.Task[ApiKey]] = {}
         self._revocations = 0
 
     async def key_of(self, authorization: bytes | None) -> ApiKey:
@@ -47,25 +47,25 @@ class Authenticator:
         if authorization is None:
             raise _unauthorized()
         digest = hashlib.sha256(authorization).digest()
-        known = self._known.get(digest)
-        if known is not None and self._timer() < known[1]:
-            return self._unexpired(known[0])
-        return await self._ask_once(digest, _token(authorization))
+        cached = self._cache.get(digest)
+        if cached is not None and self._timer() < cached[1]:
+            return self._unexpired(cached[0])
+        return await self._load_once(digest, _token(authorization))
 
     def forget(self, key_id: str) -> None:
         """The key was revoked: do not believe in it any longer."""
         self._revocations += 1
-        self._known = {digest: known for digest, known in self._known.items() if known[0].id != key_id}
+        self._cache = {digest: cached for digest, cached in self._cache.items() if cached[0].id != key_id}
 
-    async def _ask_once(self, digest: bytes, token: str) -> ApiKey:
+    async def _load_once(self, digest: bytes, token: str) -> ApiKey:
         """However many requests wait for one key, the ledger is asked once."""
-        asking = self._asking.get(digest)
-        if asking is None:
-            asking = self._asking[digest] = asyncio.create_task(self._ask(digest, token))
-            asking.add_done_callback(lambda _: self._asking.pop(digest))
-        return await asyncio.shield(asking)
+        loading = self._loading.get(digest)
+        if loading is None:
+            loading = self._loading[digest] = asyncio.create_task(self._load(digest, token))
+            loading.add_done_callback(lambda _: self._loading.pop(digest))
+        return await asyncio.shield(loading)
 
-    async def _ask(self, digest: bytes, token: str) -> ApiKey:
+    async def _load(self, digest: bytes, token: str) -> ApiKey:
         revocations = self._revocations
         key = await self._keys.find(token)
         if key is None:
@@ -88,11 +88,11 @@ class Authenticator:
 
     def _remember(self, digest: bytes, key: ApiKey) -> None:
         now = self._timer()
-        if len(self._known) >= self._capacity:
-            self._known = {digest: known for digest, known in self._known.items() if now < known[1]}
-        if len(self._known) >= self._capacity:
-            self._known.clear()
-        self._known[digest] = (key, now + self._seconds)
+        if len(self._cache) >= self._capacity:
+            self._cache = {digest: cached for digest, cached in self._cache.items() if now < cached[1]}
+        if len(self._cache) >= self._capacity:
+            self._cache.clear()
+        self._cache[digest] = (key, now + self._seconds)
 
 
 def _token(authorization: bytes) -> str:
@@ -100,7 +100,7 @@ def _token(authorization: bytes) -> str:
     if bearer is None:
         raise _unauthorized()
     token = bearer[1].decode("utf-8", "surrogateescape")
-    if _FORM.fullmatch(token) is None:
+    if _KEY_FORMAT.fullmatch(token) is None:
         raise Unauthenticated("Invalid API key format", code="INVALID_API_KEY")
     return token
 

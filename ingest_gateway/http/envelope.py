@@ -13,7 +13,7 @@ JSON = b"application/json"
 _NO_CONTENT = 204
 
 
-class Reply:
+class Response:
     """A whole answer: one status, one body."""
 
     __slots__ = ("body", "headers", "media_type", "status")
@@ -34,20 +34,22 @@ class Reply:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def success(request_id: str, resources: dict[str, Any], *, status: int = 200, headers: Headers | None = None) -> Reply:
+def success(
+    request_id: str, resources: dict[str, Any], *, status: int = 200, headers: Headers | None = None
+) -> Response:
     body = orjson.dumps({"success": True, **resources, "request_id": request_id}, default=_plain)
-    return Reply(status, body, headers=headers)
+    return Response(status, body, headers=headers)
 
 
-def failure(request_id: str, problem: Problem) -> Reply:
+def failure(request_id: str, problem: Problem) -> Response:
     error: dict[str, Any] = {"code": problem.code, "message": problem.message}
     if problem.details is not None:  # The published schema takes anything there but null.
         error["details"] = problem.details
     body = orjson.dumps({"success": False, "error": error, "request_id": request_id}, default=_plain)
-    return Reply(problem.status, body, headers=problem.headers)
+    return Response(problem.status, body, headers=problem.headers)
 
 
-def page(next_cursor: str | None) -> dict[str, Any]:
+def pagination(next_cursor: str | None) -> dict[str, Any]:
     """The `pagination` of a listing."""
     return {"has_more": next_cursor is not None, "next_cursor": next_cursor}
 

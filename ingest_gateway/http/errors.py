@@ -46,7 +46,7 @@ class NotReady(Busy):
         self.details = details
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """Whoever asked has hung up: there is nobody to answer."""
 
 

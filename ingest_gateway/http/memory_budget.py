@@ -7,7 +7,7 @@ from schemas.errors import Overloaded
 from schemas.metrics import Counter, Gauge, Metrics
 
 
-class Budget:
+class MemoryBudget:
     """Bytes that may be held at once, over all requests. Used from one event loop only."""
 
     def __init__(self, limit: int, metrics: Metrics, retry_after: int = 1) -> None:
@@ -15,7 +15,7 @@ class Budget:
         self._metrics = metrics
         self._retry_after = retry_after
         self._held = 0
-        self._told = 0
+        self._reported = 0
         self._step = limit // 1000
 
     def reserve(self, amount: int) -> None:
@@ -33,22 +33,22 @@ class Budget:
         """Give `amount` bytes back."""
         self._change(-amount)
 
-    def share(self) -> "Share":
+    def share(self) -> "MemoryShare":
         """One request's part, given back as a whole: `with budget.share() as share: share.grow(len(chunk))`."""
-        return Share(self)
+        return MemoryShare(self)
 
     def _change(self, amount: int) -> None:
         self._held += amount
         # To a thousandth of the limit: telling every small body would cost as much as reading it.
-        if abs(self._held - self._told) > self._step:
-            self._told = self._held
+        if abs(self._held - self._reported) > self._step:
+            self._reported = self._held
             self._metrics.set(Gauge.PENDING_BYTES, self._held)
 
 
-class Share:
+class MemoryShare:
     """What one request holds of the budget."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self._held = 0
 

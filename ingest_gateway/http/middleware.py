@@ -6,17 +6,17 @@ from contextlib import suppress
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_gateway.http.envelope import failure
-from ingest_gateway.http.errors import ClientGone, Headers, Problem, problem_of
-from ingest_gateway.http.request_id import HEADER, RequestIds
+from ingest_gateway.http.errors import ClientDisconnected, Headers, Problem, problem_of
+from ingest_gateway.http.request_id import REQUEST_ID_HEADER, RequestIds
 from schemas.logger import Logger
 from schemas.metrics import Counter, Histogram, Metrics
 
 _GONE = 499
-_UNFORESEEN = 500
+_INTERNAL_ERROR = 500
 _NO_ROUTE = "(none)"
 
 
-class Edge:
+class RequestMiddleware:
     """Puts into the scope: `request_id`, `header` (by name), and `reply_headers` (sent with whatever is answered).
 
     Whoever adds an account's rate to the reply headers says so by `rated`; other answers get those of nobody.
@@ -27,7 +27,7 @@ class Edge:
         app: ASGIApp,
         request_ids: RequestIds,
         *,
-        unrated: Callable[[], Headers],
+        default_rate_headers: Callable[[], Headers],
         timer: Callable[[], float],
         metrics: Metrics,
         logger: Logger,
@@ -36,7 +36,7 @@ class Edge:
         """`bind_request` tells the logs of everything this task calls whose request it is."""
         self._app = app
         self._request_ids = request_ids
-        self._unrated = unrated
+        self._default_rate_headers = default_rate_headers
         self._timer = timer
         self._metrics = metrics
         self._logger = logger
@@ -44,14 +44,14 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._not_http(scope, receive, send)
+            await self._handle_non_http(scope, receive, send)
             return
         started = self._timer()
         header = scope["header"] = dict(scope["headers"])
-        request_id = scope["request_id"] = self._request_ids.adopt(header.get(HEADER))
+        request_id = scope["request_id"] = self._request_ids.adopt(header.get(REQUEST_ID_HEADER))
         if self._bind_request is not None:
             self._bind_request(request_id)
-        extra: Headers = [(HEADER, request_id.encode())]
+        extra: Headers = [(REQUEST_ID_HEADER, request_id.encode())]
         scope["reply_headers"] = extra
         status = 0
 
@@ -59,39 +59,39 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                rate = () if "rated" in scope else self._unrated()
+                rate = () if "rated" in scope else self._default_rate_headers()
                 message["headers"] = [*message["headers"], *extra, *rate]
             try:
                 await send(message)
             except (OSError, RuntimeError) as error:
-                raise ClientGone from error
+                raise ClientDisconnected from error
 
         try:
             await self._app(scope, receive, reply)
-        except ClientGone as gone:
+        except ClientDisconnected as gone:
             status = _GONE
             self._logger.debug("the caller hung up", request_id=request_id, reason=repr(gone.__cause__))
         except Exception as error:
             if status:
                 raise  # the answer has begun: the server can only cut it off
             problem = problem_of(error)
-            if problem.status == _UNFORESEEN:
-                self._logger.exception("a request failed unexpectedly", **_where(scope))
+            if problem.status == _INTERNAL_ERROR:
+                self._logger.exception("a request failed unexpectedly", **_request_fields(scope))
             else:
-                self._note(error, problem, scope)
-            with suppress(ClientGone):
+                self._log_error(error, problem, scope)
+            with suppress(ClientDisconnected):
                 await failure(request_id, problem).send(reply)
         finally:
             self._measure(scope, status, self._timer() - started)
 
-    def _note(self, error: Exception, problem: Problem, scope: Scope) -> None:
+    def _log_error(self, error: Exception, problem: Problem, scope: Scope) -> None:
         """What is ours to mend is a warning; what is the caller's is only said to who wants to know all."""
-        if problem.status > _UNFORESEEN:
-            self._logger.warning("a request could not be served", reason=str(error), **_where(scope))
+        if problem.status > _INTERNAL_ERROR:
+            self._logger.warning("a request could not be served", reason=str(error), **_request_fields(scope))
         else:
-            self._logger.debug("a request was refused", reason=str(error), **_where(scope))
+            self._logger.debug("a request was refused", reason=str(error), **_request_fields(scope))
 
-    async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle_non_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         else:
@@ -103,5 +103,5 @@ class Edge:
         self._metrics.observe(Histogram.REQUEST_SECONDS, seconds, route)
 
 
-def _where(scope: Scope) -> dict[str, str]:
+def _request_fields(scope: Scope) -> dict[str, str]:
     return {"request_id": scope["request_id"], "method": scope["method"], "path": scope["path"]}

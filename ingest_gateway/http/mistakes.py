@@ -3,7 +3,7 @@
 from schemas.errors import Invalid
 
 
-class Mistakes:
+class ValidationErrors:
     """What is wrong so far."""
 
     def __init__(self) -> None:
@@ -12,10 +12,10 @@ class Mistakes:
     def add(self, field: str, message: str) -> None:
         self._found.append({"field": field, "message": message})
 
-    def add_refusal(self, refusal: Invalid, field: str) -> None:
+    def add_error(self, refusal: Invalid, field: str) -> None:
         self.add(field, refusal.message.removeprefix(f"{field}: "))
 
-    def finish(self) -> None:
+    def raise_if_any(self) -> None:
         """Raises Invalid with all of them, if there are any."""
         if self._found:
             first = self._found[0]

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, quote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.errors import MethodNotAllowed
-from ingest_gateway.http.memory_budget import Budget
-from ingest_gateway.http.public_page import Show, parts_of
-from ingest_gateway.http.request import About, OpenEndpoint
+from ingest_gateway.http.memory_budget import MemoryBudget
+from ingest_gateway.http.public_page import Show, path_params
+from ingest_gateway.http.request import Description, PublicRoute
 from ingest_gateway.http.request_body import read_body
 from schemas.errors import Invalid
-from schemas.metrics import NoMetrics
+from schemas.metrics import NullMetrics
 
 BUTTON = '<form method="post"><input type="hidden" name="pressed" value="yes"><button>{}</button></form>'
 """What presses it; `{}` is its escaped text."""
@@ -27,36 +27,36 @@ class PressedForm(msgspec.Struct, kw_only=True):
 
 
 FORM = b"application/x-www-form-urlencoded"
-TAKES_PRESS = {FORM.decode(): PressedForm}
+FORM_BODY = {FORM.decode(): PressedForm}
 """For what an About also takes."""
 _FORM_BYTES = 4096
 _FORMS_BYTES = 10**6
 _SECONDS = 10.0
-_ELSEWHERE = (b"cross-site", b"same-site")
+_CROSS_SITE = (b"cross-site", b"same-site")
 
-Press = Callable[[dict[str, str], str], Awaitable[Reply]]
+Press = Callable[[dict[str, str], str], Awaitable[Response]]
 """From the variable parts of the path and the request's id to the page that follows."""
 
 
-def form_page(path: str, show: Show, press: Press, *, shows: About, presses: About) -> list[OpenEndpoint]:
+def form_page(path: str, show: Show, press: Press, *, shows: Description, presses: Description) -> list[PublicRoute]:
     """Nothing changes by GET or HEAD, whoever looks: mail scanners and previews follow every link."""
     page = _FormPage(show, press)
-    return [OpenEndpoint(path, page, shows), OpenEndpoint(path, page, presses, "POST")]
+    return [PublicRoute(path, page, shows), PublicRoute(path, page, presses, "POST")]
 
 
-def see(url: str) -> Reply:
+def redirect(url: str) -> Response:
     """Go there; characters that no header may hold are escaped."""
-    return Reply(303, b"", headers=[(b"location", quote(url, safe="%/:?#[]@!$&'()*+,;=~").encode())])
+    return Response(303, b"", headers=[(b"location", quote(url, safe="%/:?#[]@!$&'()*+,;=~").encode())])
 
 
 class _FormPage:
     def __init__(self, show: Show, press: Press) -> None:
         self._show = show
         self._press = press
-        self._budget = Budget(_FORMS_BYTES, NoMetrics())
+        self._budget = MemoryBudget(_FORMS_BYTES, NullMetrics())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = parts_of(scope)
+        path = path_params(scope)
         match scope["method"]:
             case "GET" | "HEAD":
                 reply = await self._show(path)
@@ -73,7 +73,7 @@ class _FormPage:
         header: dict[bytes, bytes] = scope["header"]
         if header.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
             raise Invalid("this page takes only what its own form sends")
-        if header.get(b"sec-fetch-site") in _ELSEWHERE:
+        if header.get(b"sec-fetch-site") in _CROSS_SITE:
             raise Invalid("this form was sent from another site; open the link, and use the button there")
         with self._budget.share() as share:
             body = await read_body(receive, header, scope["reply_headers"], share, limit=_FORM_BYTES, seconds=_SECONDS)

@@ -23,7 +23,7 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Cursor | None = None
 
 
-def cut(
+def paginate(
     items: Sequence[Item], limit: int, cursor: str | None, key: Callable[[Item], str]
 ) -> tuple[Sequence[Item], str | None]:
     """The page after `cursor`, and the cursor of the one after it. Items are never taken away, so it stays good."""

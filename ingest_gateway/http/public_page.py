@@ -6,13 +6,13 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.http.envelope import Reply
+from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.errors import Headers, MethodNotAllowed
-from ingest_gateway.http.request import About, OpenEndpoint
+from ingest_gateway.http.request import Description, PublicRoute
 
 HTML = b"text/html; charset=utf-8"
 HtmlText = Annotated[str, Meta(examples=["<!doctype html>"])]
-GIVES_HTML = {"text/html": HtmlText}
+HTML_RESPONSE = {"text/html": HtmlText}
 """For what an About also gives."""
 
 _HEADERS: Headers = [
@@ -24,23 +24,23 @@ _HEADERS: Headers = [
 ]
 """Nothing from elsewhere, nothing kept, nothing told to others: the address is the secret."""
 
-Show = Callable[[dict[str, str]], Awaitable[Reply]]
+Show = Callable[[dict[str, str]], Awaitable[Response]]
 """From the variable parts of the path to the page."""
 
 
-def html(text: str, status: int = 200) -> Reply:
-    return Reply(status, text.encode(), HTML, list(_HEADERS))
+def html(text: str, status: int = 200) -> Response:
+    return Response(status, text.encode(), HTML, list(_HEADERS))
 
 
-def parts_of(scope: Scope) -> dict[str, str]:
+def path_params(scope: Scope) -> dict[str, str]:
     """The variable parts of the path. No store can look for a NUL, so it stands for what is no part of any token."""
     parts: dict[str, str] = scope["path_params"]
     return {name: part.replace("\x00", "\ufffd") for name, part in parts.items()}
 
 
-def public_page(path: str, show: Show, about: About) -> OpenEndpoint:
+def public_page(path: str, show: Show, description: Description) -> PublicRoute:
     """By GET or HEAD."""
-    return OpenEndpoint(path, _PublicPage(show), about)
+    return PublicRoute(path, _PublicPage(show), description)
 
 
 class _PublicPage:
@@ -52,4 +52,4 @@ class _PublicPage:
             raise MethodNotAllowed(
                 f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
             )
-        await (await self._show(parts_of(scope))).send(send)
+        await (await self._show(path_params(scope))).send(send)

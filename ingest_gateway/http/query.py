@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ingest_gateway.http.nearest import unknown_name
-from ingest_gateway.ingest.parse_timestamps import read_moment
+from ingest_gateway.ingest.parse_timestamps import parse_timestamp
 from schemas.errors import Invalid
 
 LIMIT = 50
@@ -39,7 +39,7 @@ class Query:
         return cls(values)
 
     @classmethod
-    def asked(cls, text: bytes, kind: type[msgspec.Struct]) -> Self:
+    def of_type(cls, text: bytes, kind: type[msgspec.Struct]) -> Self:
         """What `kind` describes, and nothing else; a field that is a dict stands for `name[key]=value`."""
         fields = msgspec.structs.fields(kind)
         return cls.parse(text, [f"{field.encode_name}{'[]' * _is_dict(field.type)}" for field in fields])
@@ -86,7 +86,7 @@ class Query:
             raise Invalid(f"{name}: expected true or false; got {value!r}", field=name)
         return value == "true"
 
-    def whole(self, name: str, low: int, high: int) -> int | None:
+    def integer(self, name: str, low: int, high: int) -> int | None:
         value = self.text(name)
         if value is None:
             return None
@@ -95,12 +95,12 @@ class Query:
         return int(value)
 
     def limit(self, default: int = LIMIT, largest: int = LARGEST_LIMIT) -> int:
-        return self.whole("limit", 1, largest) or default
+        return self.integer("limit", 1, largest) or default
 
-    def moment(self, name: str) -> int | None:
+    def timestamp(self, name: str) -> int | None:
         """An ISO 8601 time with offset, as microseconds."""
         value = self.text(name)
-        return None if value is None else to_moment(value, name)
+        return None if value is None else to_timestamp(value, name)
 
 
 def _is_dict(kind: Any) -> bool:
@@ -109,15 +109,15 @@ def _is_dict(kind: Any) -> bool:
     return isinstance(bare, msgspec.inspect.DictType)
 
 
-def to_moment(text: str, field: str) -> int:
+def to_timestamp(text: str, field: str) -> int:
     """Raises Invalid. A '+' that arrived as a space, as it does where it was not escaped, is understood."""
-    moment = read_moment(text.replace(" ", "+") if "T" in text else text)
-    if moment is None:
+    timestamp = parse_timestamp(text.replace(" ", "+") if "T" in text else text)
+    if timestamp is None:
         raise Invalid(
             f"{field}: expected an ISO 8601 time with an offset, such as 2026-11-01T00:00:00Z; got {text[:60]!r}",
             field=field,
         )
-    return moment
+    return timestamp
 
 
 def pairs_of(text: bytes) -> list[tuple[str, str]]:

@@ -41,7 +41,7 @@ class RateLimit:
                 retry_after=max(1, -((now - (minute + 1) * MINUTE) // SECOND)),
             )
 
-    def untouched(self) -> Headers:
+    def default_headers(self) -> Headers:
         """What an account that has not asked yet would be told: for answers to nobody in particular."""
         limit = self._per_minute or NO_LIMIT
         return _headers(limit, limit, self._clock() // MINUTE)

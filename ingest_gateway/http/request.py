@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope
 
-from ingest_gateway.http.envelope import Reply, success
+from ingest_gateway.http.envelope import Response, success
 from ingest_gateway.http.errors import Headers
-from ingest_gateway.http.memory_budget import Budget, Share
+from ingest_gateway.http.memory_budget import MemoryBudget, MemoryShare
 from ingest_gateway.http.query import Query
 from ingest_gateway.http.request_body import read_body
 from ingest_gateway.http.validation import Record, read_query
@@ -25,39 +25,39 @@ DOCUMENT_BYTES = 256 * 1024
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-class About(NamedTuple):
+class Description(NamedTuple):
     """What the description of the API says of an endpoint, and what its request is read with."""
 
     summary: str = ""
-    takes: Any = None
+    body_type: Any = None
     """The record that the body must be; None where there is none, a tuple where there are several to choose from."""
-    asks: Any = None
+    query_type: Any = None
     """The record that the query parameters must be."""
-    gives: Any = None
+    response_type: Any = None
     """The record of the whole answer; a tuple where it depends on the request."""
     status: int = 200
     more: str = ""
     """What the summary has no room for."""
     operation: str = ""
     """Its name in clients; else made from method and path."""
-    may_be_bodiless: bool = False
+    body_optional: bool = False
     """The body may be left out."""
-    also_takes: Mapping[str, Any] = {}
+    other_bodies: Mapping[str, Any] = {}
     """Other media types of the body, and what they hold."""
-    also_gives: Mapping[str, Any] = {}
+    other_responses: Mapping[str, Any] = {}
     """Other media types of the answer, and what they hold."""
-    may_lead_on: bool = False
+    may_redirect: bool = False
     """The answer may also be 303 and an address."""
-    fails: tuple[int, ...] = ()
+    error_statuses: tuple[int, ...] = ()
     """Statuses of refusals besides those that follow from the method, the path and the records."""
 
 
-class Call:
+class Request:
     """One authenticated request."""
 
     __slots__ = ("_receive", "_scope", "body_seconds", "budget", "key")
 
-    def __init__(self, scope: Scope, receive: Receive, key: ApiKey, budget: Budget, body_seconds: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, key: ApiKey, budget: MemoryBudget, body_seconds: float) -> None:
         self._scope = scope
         self._receive = receive
         self.key = key
@@ -102,13 +102,13 @@ class Call:
 
     def query(self, kind: type[msgspec.Struct]) -> Query:
         """The query parameters, to be read one by one; any other than those `kind` describes is refused."""
-        return Query.asked(self._scope["query_string"], kind)
+        return Query.of_type(self._scope["query_string"], kind)
 
     def asked(self, kind: type[Record]) -> Record:
         """The query parameters, as the record that they must be."""
         return read_query(self._scope["query_string"], kind)
 
-    async def read(self, share: Share, limit: int) -> bytes:
+    async def read(self, share: MemoryShare, limit: int) -> bytes:
         reply_headers: Headers = self._scope["reply_headers"]
         return await read_body(self._receive, self.header, reply_headers, share, limit=limit, seconds=self.body_seconds)
 
@@ -126,27 +126,27 @@ class Call:
             raise Invalid('the body must be a JSON object, such as {"name": "…"}')
         return document
 
-    def success(self, *, http_status: int = 200, headers: Headers | None = None, **resources: Any) -> Reply:
+    def success(self, *, http_status: int = 200, headers: Headers | None = None, **resources: Any) -> Response:
         return success(self.request_id, resources, status=http_status, headers=headers)
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-class OpenEndpoint(NamedTuple):
+class PublicRoute(NamedTuple):
     """What is answered to everyone, without a key."""
 
     path: str
     page: ASGIApp
-    about: About
+    description: Description
     method: str = "GET"
 
 
-class Endpoint(NamedTuple):
+class Route(NamedTuple):
     """One line of the table of all endpoints."""
 
     method: str
     path: str
     scope: KeyScope
     handle: Handler
-    about: About = About()
+    description: Description = Description()

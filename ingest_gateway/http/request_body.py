@@ -4,13 +4,19 @@ import asyncio
 
 from starlette.types import Message, Receive
 
-from ingest_gateway.http.errors import ClientGone, Headers, SlowBody
-from ingest_gateway.http.memory_budget import Share
+from ingest_gateway.http.errors import ClientDisconnected, Headers, SlowBody
+from ingest_gateway.http.memory_budget import MemoryShare
 from schemas.errors import Overloaded, TooLarge
 
 
 async def read_body(
-    receive: Receive, header: dict[bytes, bytes], reply_headers: Headers, share: Share, *, limit: int, seconds: float
+    receive: Receive,
+    header: dict[bytes, bytes],
+    reply_headers: Headers,
+    share: MemoryShare,
+    *,
+    limit: int,
+    seconds: float,
 ) -> bytes:
     """The body as sent, at most `limit` bytes of it, within `seconds`.
 
@@ -40,12 +46,12 @@ def _check_announced(header: dict[bytes, bytes], limit: int) -> None:
 
 def _piece(message: Message) -> bytes:
     if message["type"] == "http.disconnect":
-        raise ClientGone
+        raise ClientDisconnected
     piece: bytes = message.get("body", b"")
     return piece
 
 
-def _whole(message: Message, share: Share, limit: int) -> bytes:
+def _whole(message: Message, share: MemoryShare, limit: int) -> bytes:
     body = _piece(message)
     if len(body) > limit:
         raise _too_large(limit)
@@ -53,7 +59,7 @@ def _whole(message: Message, share: Share, limit: int) -> bytes:
     return body
 
 
-async def _read_on(receive: Receive, message: Message, share: Share, limit: int) -> bytes:
+async def _read_on(receive: Receive, message: Message, share: MemoryShare, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:

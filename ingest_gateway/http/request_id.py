@@ -5,9 +5,9 @@ from itertools import count
 
 from schemas.ids import Randomness, RequestId, base36
 
-HEADER = b"x-request-id"
+REQUEST_ID_HEADER = b"x-request-id"
 
-_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_SAFE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _START_DIGITS = 12
 _COUNT_DIGITS = 8
 
@@ -24,6 +24,6 @@ class RequestIds:
 
     def adopt(self, given: bytes | None) -> RequestId:
         """`given`, where it may stand in a log line and a header as it is."""
-        if given is None or _SANE.fullmatch(given) is None:
+        if given is None or _SAFE.fullmatch(given) is None:
             return self.new()
         return RequestId(given.decode())

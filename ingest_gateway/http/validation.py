@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import inspect
 
-from ingest_gateway.http.mistakes import Mistakes
-from ingest_gateway.http.nearest import hint
+from ingest_gateway.http.mistakes import ValidationErrors
+from ingest_gateway.http.nearest import did_you_mean
 from ingest_gateway.http.query import pairs_of
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -16,7 +16,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 _SHOWN = 64
 
 
-class _Form(NamedTuple):
+class _Layout(NamedTuple):
     """What a record looks like. Finding that out takes longer than all the rest of a request."""
 
     info: inspect.Type
@@ -25,79 +25,79 @@ class _Form(NamedTuple):
 
 
 @cache
-def _form(kind: type[msgspec.Struct]) -> _Form:
+def _layout(kind: type[msgspec.Struct]) -> _Layout:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    return _Form(inspect.type_info(kind), fields)
+    return _Layout(inspect.type_info(kind), fields)
 
 
 def read_record(document: dict[str, Any], kind: type[Record]) -> Record:
     """Raises Invalid with every mistake."""
-    mistakes = Mistakes()
-    form = _form(kind)
-    _find_unknown(document, form.info, "", mistakes)
+    errors = ValidationErrors()
+    layout = _layout(kind)
+    _find_unknown(document, layout.info, "", errors)
     values = {}
-    for name, field in form.fields.items():
+    for name, field in layout.fields.items():
         if name not in document:
             if field.required:
-                mistakes.add(name, "is required")
+                errors.add(name, "is required")
             continue
         try:
             values[field.name] = msgspec.convert(document[name], field.type)
         except msgspec.ValidationError as error:
-            mistakes.add(*_told(name, str(error)))
-    mistakes.finish()
+            errors.add(*_field_and_message(name, str(error)))
+    errors.raise_if_any()
     return kind(**values)
 
 
 def read_query(text: bytes, kind: type[Record]) -> Record:
     """The same of query parameters, each of which may be given once; empty ones count as absent."""
-    mistakes = Mistakes()
-    fields = _form(kind).fields
+    errors = ValidationErrors()
+    fields = _layout(kind).fields
     values: dict[str, Any] = {}
     for name, value in pairs_of(text):
         if name not in fields:
-            mistakes.add(name[:_SHOWN], hint("query parameter", name[:_SHOWN], list(fields)))
+            errors.add(name[:_SHOWN], did_you_mean("query parameter", name[:_SHOWN], list(fields)))
         elif name in values:
-            mistakes.add(name, "give it once")
+            errors.add(name, "give it once")
         elif value:
             values[name] = value
     for name, value in values.items():
         try:
             values[name] = msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
-            mistakes.add(*_told(name, str(error)))
-    mistakes.finish()
+            errors.add(*_field_and_message(name, str(error)))
+    errors.raise_if_any()
     return kind(**{fields[name].name: value for name, value in values.items()})
 
 
-def _find_unknown(value: Any, kind: inspect.Type, at: str, mistakes: Mistakes) -> None:
+def _find_unknown(value: Any, kind: inspect.Type, at: str, errors: ValidationErrors) -> None:
     """Names that no record has, however deep."""
     match kind:
         case inspect.Metadata():
-            _find_unknown(value, kind.type, at, mistakes)
+            _find_unknown(value, kind.type, at, errors)
         case inspect.UnionType():
             for each in kind.types:
-                _find_unknown(value, each, at, mistakes)
-        case inspect.StructType() if _is_meant(value, kind):
-            _find_unknown_in(value, kind, at, mistakes)
+                _find_unknown(value, each, at, errors)
+        case inspect.StructType() if _matches_tag(value, kind):
+            _find_unknown_in(value, kind, at, errors)
         case inspect.ListType() | inspect.VarTupleType() if isinstance(value, list):
             for place, inner in enumerate(value):
-                _find_unknown(inner, kind.item_type, f"{at}[{place}]", mistakes)
+                _find_unknown(inner, kind.item_type, f"{at}[{place}]", errors)
         case inspect.DictType() if isinstance(value, dict):
             for key, inner in value.items():
-                _find_unknown(inner, kind.value_type, _joined(at, key[:_SHOWN]), mistakes)
+                _find_unknown(inner, kind.value_type, _joined(at, key[:_SHOWN]), errors)
 
 
-def _find_unknown_in(document: dict[str, Any], kind: inspect.StructType, at: str, mistakes: Mistakes) -> None:
+def _find_unknown_in(document: dict[str, Any], kind: inspect.StructType, at: str, errors: ValidationErrors) -> None:
     known = {field.encode_name: field.type for field in kind.fields}
     for name, inner in document.items():
         if name in known:
-            _find_unknown(inner, known[name], _joined(at, name), mistakes)
+            _find_unknown(inner, known[name], _joined(at, name), errors)
         elif name != kind.tag_field:
-            mistakes.add(_joined(at, name[:_SHOWN]), hint("field", name[:_SHOWN], [*known]))
+            errors.add(_joined(at, name[:_SHOWN]), did_you_mean("field", name[:_SHOWN], [*known]))
 
 
-def _is_meant(value: Any, kind: inspect.StructType) -> bool:
+def _matches_tag(value: Any, kind: inspect.StructType) -> bool:
     """Of several records, the one that the tag names."""
     return isinstance(value, dict) and (kind.tag_field is None or value.get(kind.tag_field) == kind.tag)
 
@@ -106,7 +106,7 @@ def _joined(at: str, name: str) -> str:
     return f"{at}.{name}" if at else name
 
 
-def _told(field: str, message: str) -> tuple[str, str]:
+def _field_and_message(field: str, message: str) -> tuple[str, str]:
     """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it; or `… - at `key` in `$.x``."""
     words, _, place = message.partition(" - at ")
     of, _, path = place.strip("`").rpartition("$")

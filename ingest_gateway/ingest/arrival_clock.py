@@ -12,7 +12,7 @@ from schemas.logger import Logger
 from schemas.metrics import Gauge, Metrics
 from schemas.timestamps import SECOND, to_iso
 
-TOLD_FROM = SECOND
+REPORTED_FROM = SECOND
 """A clock that is less than this behind is being adjusted; from there on somebody should look."""
 
 
@@ -43,7 +43,7 @@ async def newest_in_log(log: LogEnd, partitions: int) -> int:
     return max(arrival or 0 for arrival in frames)
 
 
-class Arrivals:
+class ArrivalClock:
     """The stamps of one process, from the newest one before it on."""
 
     def __init__(self, clock: Callable[[], int], newest: int, metrics: Metrics, logger: Logger) -> None:
@@ -52,14 +52,14 @@ class Arrivals:
         self._metrics = metrics
         self._logger = logger
         self._behind = 0
-        self._told = False
+        self._reported = False
 
     def stamp(self) -> int:
         """The arrival of what comes now, in microseconds since 1970."""
         now = self._clock()
         behind = max(self._newest - now, 0)
         if behind or self._behind:
-            self._tell(behind)
+            self._report(behind)
         self._newest = max(self._newest, now)
         return self._newest
 
@@ -67,17 +67,17 @@ class Arrivals:
         """Another process stamped this: what comes here from now on does not come before it."""
         self._newest = max(self._newest, newest)
 
-    def _tell(self, behind: int) -> None:
+    def _report(self, behind: int) -> None:
         self._behind = behind
         self._metrics.set(Gauge.CLOCK_BEHIND, behind / SECOND)
-        if behind >= TOLD_FROM and not self._told:
-            self._told = True
+        if behind >= REPORTED_FROM and not self._reported:
+            self._reported = True
             self._logger.error(
                 "the clock is behind events that are stored: until it has caught up, all that comes is judged as if it "
                 "arrived at their time (see 'The clock was wrong' in deploy/README.md)",
                 behind_seconds=behind // SECOND,
                 arrival=to_iso(self._newest),
             )
-        elif self._told and not behind:
-            self._told = False
+        elif self._reported and not behind:
+            self._reported = False
             self._logger.info("the clock has caught up with the events that are stored")

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ingest_gateway.ingest.packed_strings import Texts
+from ingest_gateway.ingest.packed_strings import PackedStrings
 from schemas.event import Rejection
 from schemas.ids import AccountId
 
@@ -13,7 +13,7 @@ NO_TIME = -1
 """A CloudEvent without `time`: it happens when it arrives. No event happens before 1970, so nothing else is -1."""
 
 
-class Form(StrEnum):
+class BodyFormat(StrEnum):
     """How the events were posted; the reply has the same shape."""
 
     BATCH = "batch"
@@ -24,11 +24,11 @@ class Form(StrEnum):
 
     @property
     def is_single(self) -> bool:
-        return self in (Form.SINGLE, Form.CLOUDEVENT)
+        return self in (BodyFormat.SINGLE, BodyFormat.CLOUDEVENT)
 
     @property
     def is_cloudevent(self) -> bool:
-        return self in (Form.CLOUDEVENT, Form.CLOUDEVENTS)
+        return self in (BodyFormat.CLOUDEVENT, BodyFormat.CLOUDEVENTS)
 
 
 class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -36,12 +36,12 @@ class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     indexes: Sequence[int]
     """Each event's place in the request."""
-    event_names: Texts
-    customer_ids: Texts
+    event_names: PackedStrings
+    customer_ids: PackedStrings
     timestamps: bytes
     """Microseconds as int64, or `NO_TIME`."""
-    idempotency_keys: Texts
-    properties: Texts
+    idempotency_keys: PackedStrings
+    properties: PackedStrings
     """The JSON texts exactly as posted."""
     key_hashes: bytes
     """16 bytes each."""
@@ -52,10 +52,10 @@ class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return len(self.idempotency_keys)
 
 
-class Posted(msgspec.Struct, frozen=True, kw_only=True):
+class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One request's events, ready to be taken in."""
 
-    form: Form
+    body_format: BodyFormat
     account: AccountId
     request_id: str
     strict: bool

@@ -13,12 +13,12 @@ import msgspec
 import orjson
 
 from ingest_gateway.ingest.batch import NO_TIME, GoodEvents
-from ingest_gateway.ingest.event_formats import CloudEvent, Events, OwnEvent, Shape, decode_batch
+from ingest_gateway.ingest.event_formats import DecodedCloudEvent, EventFormat, Events, NativeEvent, decode_batch
 from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
 from ingest_gateway.ingest.json_structure import READABLE_DEPTH, nests_deeper, quotes
-from ingest_gateway.ingest.packed_strings import join_texts
-from ingest_gateway.ingest.parse_timestamps import read_moments
-from ingest_gateway.ingest.pieces import Pieces, at_once
+from ingest_gateway.ingest.packed_strings import pack_strings
+from ingest_gateway.ingest.parse_timestamps import parse_timestamps
+from ingest_gateway.ingest.pieces import Steps, run_at_once
 from ingest_gateway.ingest.properties import Properties, read_properties
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -29,70 +29,72 @@ LARGE_EVENT = 64 * 1024
 _FIXED_STRINGS = 8
 """Names and values of the four text fields of our own event."""
 
-_DOUBTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError, OverflowError)
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError, OverflowError)
 """What the decoders raise at hostile input."""
 
 
-def read_batch(body: bytes, account: str) -> Pieces[GoodEvents | None]:
+def read_batch(body: bytes, account: str) -> Steps[GoodEvents | None]:
     """The events of a body {"events": […]}, if all of it is beyond doubt."""
     try:
         return (yield from _read(body, decode_batch(body).events, account, outer_strings=1))
-    except _DOUBTS:
+    except _DECODE_ERRORS:
         return None
 
 
-def read_lines(lines: Sequence[bytes], indexes: Sequence[int], shape: Shape, account: str) -> Pieces[GoodEvents | None]:
+def read_lines(
+    lines: Sequence[bytes], indexes: Sequence[int], event_format: EventFormat, account: str
+) -> Steps[GoodEvents | None]:
     """The events of JSON texts, one each, if all of them are beyond doubt."""
-    if shape.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
+    if event_format.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
         return None
     text = b"\n".join(lines)
     try:
-        events = shape.decode_lines(text)
+        events = event_format.decode_lines(text)
         return (yield from _read(text, events, account, indexes)) if len(events) == len(lines) else None
-    except _DOUBTS:
+    except _DECODE_ERRORS:
         return None
 
 
-def read_diagnosed(line: bytes, index: int, shape: Shape, account: str) -> GoodEvents | None:
+def read_valid_event(line: bytes, index: int, event_format: EventFormat, account: str) -> GoodEvents | None:
     """One event that was looked at closely and found good."""
     try:
-        columns = at_once(_columns(shape.decode_lines(line), account, (index,)))
-    except _DOUBTS:
+        columns = run_at_once(_columns(event_format.decode_lines(line), account, (index,)))
+    except _DECODE_ERRORS:
         return None
     return columns and columns[0]
 
 
-def properties_text(line: bytes, shape: Shape) -> bytes | None:
+def properties_text(line: bytes, event_format: EventFormat) -> bytes | None:
     """One event's properties exactly as posted; None where the event is not even of the right types."""
     try:
-        return bytes(shape.decode_lines(line)[0].properties)
-    except _DOUBTS:
+        return bytes(event_format.decode_lines(line)[0].properties)
+    except _DECODE_ERRORS:
         return None
 
 
 def _read(
     text: bytes, events: Events, account: str, indexes: Sequence[int] | None = None, outer_strings: int = 0
-) -> Pieces[GoodEvents | None]:
+) -> Steps[GoodEvents | None]:
     if not events:
         return None
     columns = yield from _columns(events, account, range(len(events)) if indexes is None else indexes)
     if columns is None:
         return None
     good, properties = columns
-    if not properties.fit() or _has_forbidden_characters(text, good):
+    if not properties.fits() or _has_forbidden_characters(text, good):
         return None
-    if isinstance(events[0], CloudEvent) and nests_deeper(text, READABLE_DEPTH):
+    if isinstance(events[0], DecodedCloudEvent) and nests_deeper(text, READABLE_DEPTH):
         return None
     strings = quotes(text) - 2 * outer_strings
     return good if strings == _strings_kept(text, events, properties) else None
 
 
 def _columns(
-    events: Sequence[OwnEvent | CloudEvent], account: str, indexes: Sequence[int]
-) -> Pieces[tuple[GoodEvents, Properties] | None]:
+    events: Sequence[NativeEvent | DecodedCloudEvent], account: str, indexes: Sequence[int]
+) -> Steps[tuple[GoodEvents, Properties] | None]:
     yield
-    moments = _moments([event.timestamp for event in events])
-    if moments is None:
+    timestamps = _timestamps([event.timestamp for event in events])
+    if timestamps is None:
         return None
     event_names = [event.event_name for event in events]
     customer_ids = [event.customer_id for event in events]
@@ -100,32 +102,32 @@ def _columns(
     yield
     properties = read_properties([event.properties for event in events])
     yield
-    names, customers, keys = map(join_texts, (event_names, customer_ids, idempotency_keys))
+    names, customers, keys = map(pack_strings, (event_names, customer_ids, idempotency_keys))
     hashes = key_hashes(account, idempotency_keys)
     yield
     good = GoodEvents(
         indexes=indexes,
         event_names=names,
         customer_ids=customers,
-        timestamps=array("q", moments).tobytes(),
+        timestamps=array("q", timestamps).tobytes(),
         idempotency_keys=keys,
         properties=properties.texts,
         key_hashes=hashes,
-        body_hashes=body_hashes(event_names, customer_ids, moments, properties.values),
+        body_hashes=body_hashes(event_names, customer_ids, timestamps, properties.values),
     )
     yield
     return good, properties
 
 
-def _moments(texts: list[str | None]) -> list[int] | None:
+def _timestamps(texts: list[str | None]) -> list[int] | None:
     """Microseconds, none of them before 1970; `NO_TIME` where there is no text."""
     given = [text for text in texts if text is not None]
-    moments = read_moments(given)
-    if moments is None or min(moments, default=0) < 0:
+    timestamps = parse_timestamps(given)
+    if timestamps is None or min(timestamps, default=0) < 0:
         return None
     if len(given) == len(texts):
-        return moments
-    rest = iter(moments)
+        return timestamps
+    rest = iter(timestamps)
     return [NO_TIME if text is None else next(rest) for text in texts]
 
 
@@ -146,7 +148,7 @@ def _strings_kept(text: bytes, events: Events, properties: Properties) -> int:
     Decoders keep the last of two equal fields and drop the first, which has at least the two quotes of its name:
     so any field given twice shows in the number of quotes.
     """
-    if isinstance(events[0], CloudEvent):
+    if isinstance(events[0], DecodedCloudEvent):
         return quotes(orjson.dumps(list(map(orjson.loads, text.split(b"\n")))))
     given = sum(map(bool, [event.properties for event in events]))
     return 2 * (_FIXED_STRINGS * len(events) + given) + quotes(orjson.dumps(properties.values))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from ingest_gateway.ingest.pieces import Answer, Pieces
+from ingest_gateway.ingest.pieces import Answer, Steps
 
 _TURNS = 4
 """What came in during the last piece is not a request yet: its bytes are read in one turn and it begins in the next;
@@ -17,7 +17,7 @@ _HELD_SECONDS = 0.0005
 """Work that is done sooner does not give way: a few small bodies are read like one large one."""
 
 
-async def give_way(timer: Callable[[], float] = perf_counter) -> None:
+async def yield_control(timer: Callable[[], float] = perf_counter) -> None:
     """Returns once everyone who was ready has had a few turns, or enough time."""
     until = timer() + _ENOUGH_SECONDS
     for _ in range(_TURNS):
@@ -26,7 +26,7 @@ async def give_way(timer: Callable[[], float] = perf_counter) -> None:
             return
 
 
-class OneByOne:
+class Serialized:
     """Does one work at a time, and gives way whenever it has held the loop for a while. One event loop."""
 
     def __init__(self, timer: Callable[[], float] = perf_counter) -> None:
@@ -34,11 +34,11 @@ class OneByOne:
         self._lock = asyncio.Lock()
         self._held = 0.0
 
-    async def do(self, work: Pieces[Answer]) -> Answer:
+    async def run(self, work: Steps[Answer]) -> Answer:
         async with self._lock:
             while True:
                 if self._held > _HELD_SECONDS:
-                    await give_way(self._timer)
+                    await yield_control(self._timer)
                     self._held = 0.0
                 began = self._timer()
                 try:

@@ -37,9 +37,9 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
                 raise _too_large(limit)
             return body
         case "gzip" | "x-gzip":
-            return _opened(body, limit, "gzip", _gzip_member, _GZIP_PIECE)
+            return _decompressed(body, limit, "gzip", _gzip_member, _GZIP_PIECE)
         case "zstd":
-            return _opened(body, limit, "zstd", _zstd_frame, _ZSTD_PIECE)
+            return _decompressed(body, limit, "zstd", _zstd_frame, _ZSTD_PIECE)
         case unknown:
             raise Invalid(
                 f"Content-Encoding {unknown!r} is not supported; send gzip, zstd, or no encoding",
@@ -55,14 +55,14 @@ def _zstd_frame() -> _Member:
     return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
 
 
-def _opened(body: bytes, limit: int, name: str, new_member: Callable[[], _Member], piece: int) -> bytes:
+def _decompressed(body: bytes, limit: int, name: str, new_member: Callable[[], _Member], piece: int) -> bytes:
     """All members of a body, for gzip members and zstd frames may follow one another."""
     parts: list[bytes] = []
     size = at = 0
     for _ in range(_MEMBERS):
         member = new_member()
         while not member.eof:
-            part, at = _next_part(member, body, at, piece, name)
+            part, at = _decompress_chunk(member, body, at, piece, name)
             size += len(part)
             if size > limit:
                 raise _too_large(limit)
@@ -72,7 +72,7 @@ def _opened(body: bytes, limit: int, name: str, new_member: Callable[[], _Member
     raise Invalid(f"the body has more than {_MEMBERS} {name} members; compress it as one", code="INVALID_ENCODING")
 
 
-def _next_part(member: _Member, body: bytes, at: int, piece: int, name: str) -> tuple[bytes, int]:
+def _decompress_chunk(member: _Member, body: bytes, at: int, piece: int, name: str) -> tuple[bytes, int]:
     """What the next piece of the body opens to, and where the piece after it begins."""
     taken = body[at : at + piece]
     if not taken:

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.event import NAME_LENGTH
+from schemas.event import MAX_NAME_LENGTH
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
-class OwnEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class NativeEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The five fields of the contract. Properties stay the text that was posted; empty where there were none."""
 
     event_name: Text
@@ -20,7 +20,7 @@ class OwnEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     properties: msgspec.Raw = msgspec.Raw()
 
 
-class CloudEvent(
+class DecodedCloudEvent(
     msgspec.Struct,
     frozen=True,
     gc=False,
@@ -48,19 +48,19 @@ class CloudEvent(
     data_base64: None = None
 
 
-Events = list[OwnEvent] | list[CloudEvent]
+Events = list[NativeEvent] | list[DecodedCloudEvent]
 
 
-class OwnBatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class NativeBatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The contract's batch."""
 
-    events: list[OwnEvent]
+    events: list[NativeEvent]
 
 
-decode_batch = msgspec.json.Decoder(OwnBatch).decode
+decode_batch = msgspec.json.Decoder(NativeBatch).decode
 
 
-class Shape(msgspec.Struct, frozen=True):
+class EventFormat(msgspec.Struct, frozen=True):
     """What the fields are called, and how lines of such events are decoded."""
 
     decode_lines: Callable[[bytes], Events]
@@ -81,8 +81,8 @@ class Shape(msgspec.Struct, frozen=True):
         return *self.texts, self.timestamp, self.properties
 
 
-OWN = Shape(
-    decode_lines=msgspec.json.Decoder(OwnEvent).decode_lines,
+NATIVE = EventFormat(
+    decode_lines=msgspec.json.Decoder(NativeEvent).decode_lines,
     event_name="event_name",
     idempotency_key="idempotency_key",
     customer_id="customer_id",
@@ -91,8 +91,8 @@ OWN = Shape(
     is_cloudevent=False,
 )
 
-CLOUD = Shape(
-    decode_lines=msgspec.json.Decoder(CloudEvent).decode_lines,
+CLOUDEVENTS_FORMAT = EventFormat(
+    decode_lines=msgspec.json.Decoder(DecodedCloudEvent).decode_lines,
     event_name="type",
     idempotency_key="id",
     customer_id="subject",

@@ -6,16 +6,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ingest_gateway.ingest.batch import NO_TIME, Posted
+from ingest_gateway.ingest.batch import NO_TIME, PostedBatch
 from schemas.hashing import BodyHashes, KeyHashes, as_halves
 
 Numbers = npt.NDArray[np.int64]
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class EventGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Requests in order of their arrival, and one row for each of their good events."""
 
-    requests: Sequence[Posted]
+    requests: Sequence[PostedBatch]
     arrival: int
     """The one stamp of all its frames; every age is judged against it."""
     starts: Numbers
@@ -32,18 +32,18 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         """A number of each request, on each of its rows."""
         return np.repeat(np.array(values, np.int64), np.diff(self.starts))
 
-    def rows(self) -> Iterator[tuple[Posted, int, int]]:
+    def rows(self) -> Iterator[tuple[PostedBatch, int, int]]:
         """Each request, with the beginning and end of its rows."""
         starts = self.starts.tolist()
         return zip(self.requests, starts[:-1], starts[1:], strict=True)
 
 
-def gather(requests: Sequence[Posted], arrival: int) -> Group:
+def gather(requests: Sequence[PostedBatch], arrival: int) -> EventGroup:
     """The group of these requests; an event without a time of its own happens at its arrival."""
     goods = [posted.good for posted in requests]
     digests = b"".join([good.key_hashes for good in goods])
     timestamps = np.frombuffer(b"".join([good.timestamps for good in goods]), np.int64)
-    return Group(
+    return EventGroup(
         requests=requests,
         arrival=arrival,
         starts=np.cumsum([0, *map(len, goods)]),

@@ -24,13 +24,13 @@ def key_hashes(account: str, idempotency_keys: Sequence[str]) -> bytes:
 def body_hashes(
     event_names: Sequence[str],
     customer_ids: Sequence[str],
-    moments: Sequence[int],
+    timestamps: Sequence[int],
     properties: Sequence[dict[str, Any]],
 ) -> bytes:
     """A uint64 for each body, joined. Raises where a number has no exact 64-bit form."""
-    times: Sequence[int | None] = moments
-    if NO_TIME in moments:
-        times = [None if moment == NO_TIME else moment for moment in moments]
+    times: Sequence[int | None] = timestamps
+    if NO_TIME in timestamps:
+        times = [None if timestamp == NO_TIME else timestamp for timestamp in timestamps]
     dumps, sort = orjson.dumps, orjson.OPT_SORT_KEYS
     # Dumped and digested one by one: keeping the texts of a whole batch alive costs ten times as much.
     rows = zip(event_names, customer_ids, times, properties, strict=True)

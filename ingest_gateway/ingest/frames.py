@@ -7,46 +7,51 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest_gateway.ingest.event_group import Group, Numbers
-from ingest_gateway.ingest.packed_strings import Lengths, Texts, as_column, join_parts
+from ingest_gateway.ingest.event_group import EventGroup, Numbers
+from ingest_gateway.ingest.packed_strings import Lengths, PackedStrings, as_column, concat_packed
 from ingest_gateway.ingest.recent_keys import Mask
 from schemas.event import EventFlag
 from schemas.frame import COLUMNS, NewFrame, encode
 from schemas.hashing import KEY_BYTES, partition_of
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class FrameLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How large a frame may grow; Kafka's own limit for a message is near one million bytes, compressed."""
 
     events: int = 8_192
     properties_bytes: int = 2_000_000
 
 
-def frames_of(group: Group, fresh: Mask, flagged: Mask, partitions: int, cut: Cut) -> list[NewFrame]:
+def frames_of(
+    group: EventGroup, fresh: Mask, flagged: Mask, partitions: int, frame_limits: FrameLimits
+) -> list[NewFrame]:
     """One frame for each partition that has fresh events, more where they are many. No I/O: any thread will do."""
     rows = np.flatnonzero(fresh)
     partition = partition_of(group.keys[rows], partitions).astype(np.int64)
     order = np.argsort(partition.astype(np.uint16), kind="stable")  # So small, they are sorted by counting.
     rows, partition = rows[order], partition[order]
-    properties = join_parts([posted.good.properties for posted in group.requests])
+    properties = concat_packed([posted.good.properties for posted in group.requests])
     events = _columns(group, rows, flagged, properties)
     return [
         NewFrame(
             partition=int(partition[start]), arrival=group.arrival, payload=encode(events.slice(start, end - start))
         )
-        for start, end in _cuts(partition, properties.lengths[rows], cut)
+        for start, end in _cuts(partition, properties.lengths[rows], frame_limits)
     ]
 
 
-def _cuts(partition: Numbers, lengths: Lengths, cut: Cut) -> Iterator[tuple[int, int]]:
+def _cuts(partition: Numbers, lengths: Lengths, frame_limits: FrameLimits) -> Iterator[tuple[int, int]]:
     """Beginning and end of each frame: a new one with each partition and whenever one of the limits is passed."""
-    size, place = np.cumsum(lengths, dtype=np.int64) // cut.properties_bytes, np.arange(len(lengths)) // cut.events
+    size, place = (
+        np.cumsum(lengths, dtype=np.int64) // frame_limits.properties_bytes,
+        np.arange(len(lengths)) // frame_limits.events,
+    )
     steps = np.flatnonzero(np.diff(partition) | np.diff(size) | np.diff(place)) + 1
     bounds = [0, *steps.tolist(), len(partition)]
     return pairwise(bounds)
 
 
-def _columns(group: Group, rows: Numbers, flagged: Mask, properties: Texts) -> pa.RecordBatch:
+def _columns(group: EventGroup, rows: Numbers, flagged: Mask, properties: PackedStrings) -> pa.RecordBatch:
     """Some rows of the group, in the order given, in the layout of frames."""
     goods = [posted.good for posted in group.requests]
     places = pa.array(rows)
@@ -55,10 +60,10 @@ def _columns(group: Group, rows: Numbers, flagged: Mask, properties: Texts) -> p
     empty = pa.repeat("", len(rows))
     columns = {
         "account": pa.array([posted.account for posted in group.requests]).take(request),
-        "event_name": as_column(join_parts([good.event_names for good in goods])).take(places),
-        "customer_id": as_column(join_parts([good.customer_ids for good in goods])).take(places),
+        "event_name": as_column(concat_packed([good.event_names for good in goods])).take(places),
+        "customer_id": as_column(concat_packed([good.customer_ids for good in goods])).take(places),
         "timestamp": pa.array(group.timestamps[rows]),
-        "idempotency_key": as_column(join_parts([good.idempotency_keys for good in goods])).take(places),
+        "idempotency_key": as_column(concat_packed([good.idempotency_keys for good in goods])).take(places),
         "key_hash": pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(KEY_BYTES), len(rows), [None, pa.py_buffer(digests)]
         ),

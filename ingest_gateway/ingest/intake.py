@@ -10,52 +10,54 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from ingest_gateway.ingest.batch import Posted
-from ingest_gateway.ingest.cooperative import give_way
-from ingest_gateway.ingest.hints import Hints
+from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.cooperative import yield_control
+from ingest_gateway.ingest.hints import DuplicateLookup
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.intake_queue import Queue, Waiting
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.intake_queue import IntakeQueue, PendingRequest
+from ingest_gateway.ingest.outcome import BatchOutcome
 from ingest_gateway.ingest.recent_keys import RecentKeys
-from ingest_gateway.ingest.storing import Storing
-from ingest_gateway.ingest.tally import tally_outcomes, tally_posted
-from ingest_gateway.ingest.verdicts import refused_unread
-from ingest_gateway.ports import FrameSink, KnownKeys
+from ingest_gateway.ingest.storing import GroupPipeline
+from ingest_gateway.ingest.tally import count_outcomes, count_posted
+from ingest_gateway.ingest.verdicts import refused_outright
+from ingest_gateway.ports import FrameSink, KeyHints
 from schemas.errors import Overloaded, TallyhouseError
 from schemas.metrics import Counter, Metrics
 
-_LOOKS = 30
+_EXPIRY_CHECKS = 30
 """How often within the longest wait it is looked who has waited so long."""
 
 
 class Intake:
     """`async with Intake(…) as intake: outcome = await intake.submit(posted)`. One event loop.
 
-    `arrival` gives the stamp of what comes now, and never goes back: see `Arrivals`.
+    `arrival` gives the stamp of what comes now, and never goes back: see `ArrivalClock`.
     """
 
     def __init__(
         self,
         sink: FrameSink,
-        known: KnownKeys,
+        known: KeyHints,
         recent: RecentKeys,
         arrival: Callable[[], int],
         policy: IntakePolicy,
         metrics: Metrics,
     ) -> None:
-        self._storing = Storing(sink, Hints(recent, known, policy.hint_seconds), arrival, policy, metrics)
+        self._pipeline = GroupPipeline(
+            sink, DuplicateLookup(recent, known, policy.lookup_timeout_seconds), arrival, policy, metrics
+        )
         self._policy = policy
         self._metrics = metrics
-        self._queue = Queue(policy)
+        self._queue = IntakeQueue(policy)
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
-        self._being_stored: Sequence[Waiting] = ()
-        self._look: asyncio.TimerHandle | None = None
+        self._in_flight: Sequence[PendingRequest] = ()
+        self._expiry_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="intake")
-        self._look_at_the_clock()
+        self._expire_requests()
         return self
 
     async def __aexit__(
@@ -65,24 +67,24 @@ class Intake:
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=self._policy.answer_seconds)
+            await asyncio.wait([self._task], timeout=self._policy.answer_timeout_seconds)
             self._task.cancel()
             await asyncio.wait([self._task])
         self._answer(self._queue.take_all(), Overloaded("the service is stopping; post again in a moment"))
-        if self._look is not None:
-            self._look.cancel()
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
 
-    async def submit(self, posted: Posted) -> Outcome:
+    async def submit(self, posted: PostedBatch) -> BatchOutcome:
         """The verdicts, once every accepted event is durable. Raises Overloaded; then post the same again."""
-        tally_posted(self._metrics, posted)
+        count_posted(self._metrics, posted)
         if not len(posted.good) or (posted.strict and posted.rejections):
-            outcome = refused_unread(posted)
-            tally_outcomes(self._metrics, [outcome])
+            outcome = refused_outright(posted)
+            count_outcomes(self._metrics, [outcome])
             return outcome
         loop = asyncio.get_running_loop()
         self._admit(posted, loop.time())
-        answer: asyncio.Future[Outcome] = loop.create_future()
-        self._queue.add(Waiting(posted, answer, loop.time()))
+        answer: asyncio.Future[BatchOutcome] = loop.create_future()
+        self._queue.add(PendingRequest(posted, answer, loop.time()))
         self._wake.set()
         try:
             return await answer
@@ -91,7 +93,7 @@ class Intake:
             # memory until the collector comes, which is rarely.
             del answer
 
-    def _admit(self, posted: Posted, now: float) -> None:
+    def _admit(self, posted: PostedBatch, now: float) -> None:
         if self._closing:
             raise self._busy("stopping", "the service is stopping")
         if full := self._queue.full(posted, now):
@@ -108,16 +110,16 @@ class Intake:
                 await self._wake.wait()
                 if self._policy.linger_seconds and not self._closing:
                     await asyncio.sleep(self._policy.linger_seconds)
-            await give_way()
+            await yield_control()
             group = self._queue.take()
             if group:
-                await self._take_in(group)
+                await self._store_group(group)
 
-    async def _take_in(self, waiting: Sequence[Waiting]) -> None:
+    async def _store_group(self, waiting: Sequence[PendingRequest]) -> None:
         """Store one group and answer its requests. Whatever goes wrong, everyone is answered."""
-        self._being_stored = waiting
+        self._in_flight = waiting
         try:
-            found = await self._storing.store([each.posted for each in waiting])
+            found = await self._pipeline.store([each.posted for each in waiting])
         except asyncio.CancelledError:
             self._answer(waiting, Overloaded("the service is stopping; post again in a moment"))
             raise
@@ -126,25 +128,27 @@ class Intake:
         except Exception as error:  # A fault of ours must reach the request's log, and not end the intake.
             self._answer(waiting, error)
         else:
-            tally_outcomes(self._metrics, found)
+            count_outcomes(self._metrics, found)
             for each, outcome in zip(waiting, found, strict=True):
                 if not each.answer.done():
                     each.answer.set_result(outcome)
         finally:
-            self._being_stored = ()
+            self._in_flight = ()
 
-    def _look_at_the_clock(self) -> None:
+    def _expire_requests(self) -> None:
         """Send away whoever has waited too long. One timer for all: a timer for each would cost more than its wait."""
         loop = asyncio.get_running_loop()
-        latest = loop.time() - self._policy.answer_seconds
-        for each in chain(self._being_stored, self._queue):
+        latest = loop.time() - self._policy.answer_timeout_seconds
+        for each in chain(self._in_flight, self._queue):
             if each.since > latest:
                 break
             if not each.answer.done():
                 each.answer.set_exception(self._busy("log", "storing the events takes too long"))
-        self._look = loop.call_later(self._policy.answer_seconds / _LOOKS, self._look_at_the_clock)
+        self._expiry_timer = loop.call_later(
+            self._policy.answer_timeout_seconds / _EXPIRY_CHECKS, self._expire_requests
+        )
 
-    def _answer(self, waiting: Sequence[Waiting], error: Exception) -> None:
+    def _answer(self, waiting: Sequence[PendingRequest], error: Exception) -> None:
         for each in waiting:
             if not each.answer.done():
                 each.answer.set_exception(error)

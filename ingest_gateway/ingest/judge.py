@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ingest_gateway.ingest.event_group import Group, Numbers
+from ingest_gateway.ingest.event_group import EventGroup, Numbers
 from ingest_gateway.ingest.recent_keys import Mask
 from schemas.hashing import BodyHashes, KeyHashes
 from schemas.timestamps import DAY, MINUTE
@@ -27,14 +27,14 @@ class Mark(IntEnum):
 Marks = npt.NDArray[np.uint8]
 
 
-class Ages(msgspec.Struct, frozen=True, kw_only=True):
+class AgeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How far from its arrival an event may have happened, in microseconds."""
 
     oldest: int = 35 * DAY
     furthest_ahead: int = 5 * MINUTE
 
 
-class Firsts(msgspec.Struct, frozen=True):
+class FirstOccurrences(msgspec.Struct, frozen=True):
     """The rows that may be counted, and for each the first row with its key: the one that counts."""
 
     rows: Numbers
@@ -47,25 +47,25 @@ class Firsts(msgspec.Struct, frozen=True):
         return distinct
 
 
-def past_limit(group: Group, ages: Ages) -> Mask:
+def older_than_limit(group: EventGroup, age_limits: AgeLimits) -> Mask:
     """Rows older than the limit: refused, or flagged where the caller may post them."""
-    return group.timestamps < group.arrival - ages.oldest
+    return group.timestamps < group.arrival - age_limits.oldest
 
 
-def mark_ages(group: Group, ages: Ages) -> Marks:
+def mark_ages(group: EventGroup, age_limits: AgeLimits) -> Marks:
     """Rows that happened too long ago or too far ahead."""
     marks = np.full(len(group), Mark.FRESH, np.uint8)
     if any(not posted.backfill for posted in group.requests):
         may = group.per_row([posted.backfill for posted in group.requests]) != 0
-        marks[past_limit(group, ages) & ~may] = Mark.OLD
-    marks[group.timestamps > group.arrival + ages.furthest_ahead] = Mark.AHEAD
+        marks[older_than_limit(group, age_limits) & ~may] = Mark.OLD
+    marks[group.timestamps > group.arrival + age_limits.furthest_ahead] = Mark.AHEAD
     return marks
 
 
-def first_rows(group: Group, marks: Marks) -> Firsts:
+def first_rows(group: EventGroup, marks: Marks) -> FirstOccurrences:
     """Where a key comes several times in the group, the first one counts."""
     rows = np.flatnonzero(marks == Mark.FRESH)
-    return Firsts(rows, rows[_first_places(group.keys[rows])])
+    return FirstOccurrences(rows, rows[_first_places(group.keys[rows])])
 
 
 def _first_places(keys: KeyHashes) -> Numbers:
@@ -99,7 +99,9 @@ def _first_of_runs(keys: KeyHashes) -> Numbers:
     return firsts
 
 
-def mark_repeats(group: Group, marks: Marks, firsts: Firsts, known: Mask, known_bodies: BodyHashes) -> None:
+def mark_repeats(
+    group: EventGroup, marks: Marks, firsts: FirstOccurrences, known: Mask, known_bodies: BodyHashes
+) -> None:
     """Duplicates and conflicts, against what is known of a key or else against its first row.
 
     `known` and `known_bodies` say for every row of the group whether its key was made durable before.
@@ -113,7 +115,7 @@ def mark_repeats(group: Group, marks: Marks, firsts: Firsts, known: Mask, known_
     marks[rows[repeat & ~same]] = Mark.CONFLICT
 
 
-def hold_back_strict(group: Group, marks: Marks) -> None:
+def hold_back_strict(group: EventGroup, marks: Marks) -> None:
     """A strict request with anything bad in it adds nothing.
 
     It is always the last of its group, so that no other request's repeat leans on an event that is then held back.
@@ -130,7 +132,7 @@ def is_bad(marks: Marks) -> Mask:
     return bad
 
 
-def counts(group: Group, marks: Marks) -> Sequence[Sequence[int]]:
+def counts(group: EventGroup, marks: Marks) -> Sequence[Sequence[int]]:
     """For each request how many rows have each mark."""
     requests = np.repeat(np.arange(len(group.requests)), np.diff(group.starts))
     table = np.bincount(requests * len(Mark) + marks, minlength=len(group.requests) * len(Mark))

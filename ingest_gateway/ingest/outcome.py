@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.ingest.batch import PostedBatch
 from schemas.event import RejectCode, Rejection, Verdict
 from schemas.hashing import KEY_BYTES
 from schemas.ids import base36
@@ -10,7 +10,7 @@ from schemas.ids import base36
 _ID_DIGITS = 24
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Every posted event is in exactly one of the four: accepted, duplicates, rejections, held_back."""
 
     accepted: int
@@ -21,7 +21,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Good events of a strict request that had bad ones: nothing of it is stored."""
 
     @property
-    def nothing_stands(self) -> bool:
+    def is_refused(self) -> bool:
         """No event was accepted or known before: the reply is a refusal that lists why."""
         return not (self.accepted or self.duplicates)
 
@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return Verdict.CONFLICT if self.rejections[0].code is RejectCode.CONFLICT else Verdict.INVALID
 
 
-def usage_id(posted: Posted) -> str:
+def usage_id(posted: PostedBatch) -> str:
     """The id of a single event's usage: made from its key alone, so that a retry is told the same one."""
     number = int.from_bytes(posted.good.key_hashes[:KEY_BYTES], "big")
     return "c" + base36(number % 36**_ID_DIGITS, _ID_DIGITS)

@@ -15,7 +15,7 @@ import pyarrow as pa
 Lengths = npt.NDArray[np.int32]
 
 
-class Texts(msgspec.Struct, frozen=True, gc=False):
+class PackedStrings(msgspec.Struct, frozen=True, gc=False):
     """UTF-8, one text after the other, and the bytes of each as int32."""
 
     joined: bytes
@@ -40,27 +40,27 @@ class Texts(msgspec.Struct, frozen=True, gc=False):
         return self.joined[start : start + int(lengths[place])].decode()
 
 
-def join_texts(texts: Sequence[str]) -> Texts:
+def pack_strings(texts: Sequence[str]) -> PackedStrings:
     """Raises ValueError at a lone surrogate."""
     joined = "".join(texts)
     if joined.isascii():
-        return Texts(joined.encode(), _packed(map(len, texts)))
-    return join_encoded([text.encode() for text in texts])
+        return PackedStrings(joined.encode(), _packed(map(len, texts)))
+    return pack_encoded([text.encode() for text in texts])
 
 
-def join_encoded(texts: Sequence[bytes | msgspec.Raw]) -> Texts:
+def pack_encoded(texts: Sequence[bytes | msgspec.Raw]) -> PackedStrings:
     """The same of texts that are UTF-8 already."""
-    return Texts(b"".join(texts), _packed(map(len, texts)))
+    return PackedStrings(b"".join(texts), _packed(map(len, texts)))
 
 
-def join_parts(parts: Sequence[Texts]) -> Texts:
+def concat_packed(parts: Sequence[PackedStrings]) -> PackedStrings:
     """The texts of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
-    return Texts(b"".join([part.joined for part in parts]), b"".join([part.packed_lengths for part in parts]))
+    return PackedStrings(b"".join([part.joined for part in parts]), b"".join([part.packed_lengths for part in parts]))
 
 
-def as_column(texts: Texts) -> pa.StringArray:
+def as_column(texts: PackedStrings) -> pa.StringArray:
     """As Arrow sees them; nothing is copied but the lengths, which become offsets."""
     offsets = np.zeros(len(texts) + 1, np.int32)
     np.cumsum(texts.lengths, out=offsets[1:])

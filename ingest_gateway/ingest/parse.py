@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ingest_gateway.ingest.batch import Form, Posted
+from ingest_gateway.ingest.batch import BodyFormat, PostedBatch
 from ingest_gateway.ingest.columns import read_batch, read_lines
 from ingest_gateway.ingest.each import Read, read_each
-from ingest_gateway.ingest.event_formats import CLOUD, OWN
+from ingest_gateway.ingest.event_formats import CLOUDEVENTS_FORMAT, NATIVE
 from ingest_gateway.ingest.json_structure import elements
-from ingest_gateway.ingest.pieces import Pieces
+from ingest_gateway.ingest.pieces import Steps
 from schemas.errors import Invalid
-from schemas.event import BATCH_EVENTS
+from schemas.event import MAX_BATCH_EVENTS
 from schemas.ids import AccountId
 
 _BOM = b"\xef\xbb\xbf"
@@ -27,16 +27,16 @@ _MEMBER = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re
 
 def parse_body(
     body: bytes, content_type: str, *, account: AccountId, request_id: str, strict: bool, backfill: bool
-) -> Pieces[Posted]:
+) -> Steps[PostedBatch]:
     """The events of a body, each checked on its own. Raises Invalid where the body as a whole is bad.
 
     The content type tells NDJSON and CloudEvents; everything else is JSON, whose first members tell the rest.
     """
-    form, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
+    body_format, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
     if not good and not rejections:
-        raise Invalid(f"there is no event in the body; post 1 to {BATCH_EVENTS} of them")
-    return Posted(
-        form=form,
+        raise Invalid(f"there is no event in the body; post 1 to {MAX_BATCH_EVENTS} of them")
+    return PostedBatch(
+        body_format=body_format,
         account=account,
         request_id=request_id,
         strict=strict,
@@ -47,22 +47,22 @@ def parse_body(
     )
 
 
-def _read(body: bytes, content_type: str, account: AccountId) -> Pieces[tuple[Form, Read]]:
+def _read(body: bytes, content_type: str, account: AccountId) -> Steps[tuple[BodyFormat, Read]]:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type in _NDJSON:
-        return Form.NDJSON, (yield from read_each(list(_lines(body)), OWN, account))
+        return BodyFormat.NDJSON, (yield from read_each(list(_lines(body)), NATIVE, account))
     if media_type == _CLOUDEVENT:
-        return Form.CLOUDEVENT, (yield from read_each([_whole_object(body)], CLOUD, account))
+        return BodyFormat.CLOUDEVENT, (yield from read_each([_whole_object(body)], CLOUDEVENTS_FORMAT, account))
     if media_type == _CLOUDEVENTS:
-        return Form.CLOUDEVENTS, (yield from read_each(_array(body, "the body"), CLOUD, account))
+        return BodyFormat.CLOUDEVENTS, (yield from read_each(_array(body, "the body"), CLOUDEVENTS_FORMAT, account))
     if _BATCH_START.match(body):
         good = yield from read_batch(body, account)
-        if good is not None and len(good) <= BATCH_EVENTS:
-            return Form.BATCH, (good, ())
+        if good is not None and len(good) <= MAX_BATCH_EVENTS:
+            return BodyFormat.BATCH, (good, ())
     return (yield from _read_json(body, account))
 
 
-def _read_json(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
+def _read_json(body: bytes, account: AccountId) -> Steps[tuple[BodyFormat, Read]]:
     match body.lstrip(b" \t\r\n")[:1]:
         case b"{":
             return (yield from _read_object(body, account))
@@ -70,55 +70,55 @@ def _read_json(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
             lines = _array(body, "the body")
             if lines and b'"specversion"' not in lines[0]:
                 raise Invalid('a list of events is posted as {"events": […]}, or as a list of CloudEvents')
-            return Form.CLOUDEVENTS, (yield from read_each(lines, CLOUD, account))
+            return BodyFormat.CLOUDEVENTS, (yield from read_each(lines, CLOUDEVENTS_FORMAT, account))
         case b"":
-            raise Invalid(f'the body is empty; post {{"events": […]}} with 1 to {BATCH_EVENTS} events')
+            raise Invalid(f'the body is empty; post {{"events": […]}} with 1 to {MAX_BATCH_EVENTS} events')
         case _:
             raise Invalid('the body is not a JSON object; post {"events": […]} or one event')
 
 
-def _read_object(body: bytes, account: AccountId) -> Pieces[tuple[Form, Read]]:
-    single = yield from read_lines([body], (0,), OWN, account)
+def _read_object(body: bytes, account: AccountId) -> Steps[tuple[BodyFormat, Read]]:
+    single = yield from read_lines([body], (0,), NATIVE, account)
     if single is not None:
-        return Form.SINGLE, (single, ())
+        return BodyFormat.SINGLE, (single, ())
     members = list(_members(body))
     names = [name for name, _ in members]
     if "events" not in names:
         if "specversion" in names:
-            return Form.CLOUDEVENT, (yield from read_each([body], CLOUD, account))
-        return Form.SINGLE, (yield from read_each([body], OWN, account))
+            return BodyFormat.CLOUDEVENT, (yield from read_each([body], CLOUDEVENTS_FORMAT, account))
+        return BodyFormat.SINGLE, (yield from read_each([body], NATIVE, account))
     if names != ["events"]:
         other = next((name for name in names if name != "events"), "a second events")
         raise Invalid(f'a batch has the one field "events"; remove {other[:100]!a}')
     ((_, text),) = members
     if not text.startswith(b"["):
         raise Invalid('"events" must be a list of events', field="events")
-    return Form.BATCH, (yield from read_each(_array(text, '"events"'), OWN, account))
+    return BodyFormat.BATCH, (yield from read_each(_array(text, '"events"'), NATIVE, account))
 
 
 def _lines(body: bytes) -> Iterator[bytes]:
     for number, line in enumerate(_LINE.finditer(body)):
-        if number == BATCH_EVENTS:
-            raise Invalid(f"the body has more than {BATCH_EVENTS} lines; split it over several requests")
+        if number == MAX_BATCH_EVENTS:
+            raise Invalid(f"the body has more than {MAX_BATCH_EVENTS} lines; split it over several requests")
         yield line[0]
 
 
 def _array(text: bytes, what: str) -> list[bytes]:
     if not text.lstrip(b" \t\r\n").startswith(b"["):
         raise Invalid(f"{what} must be a list of events")
-    return [text[start:end] for start, end in elements(text, what, BATCH_EVENTS)]
+    return [text[start:end] for start, end in elements(text, what, MAX_BATCH_EVENTS)]
 
 
 def _whole_object(body: bytes) -> bytes:
     if not body.lstrip(b" \t\r\n").startswith(b"{"):
         raise Invalid("the body must be one CloudEvent, a JSON object; a list of them is cloudevents-batch+json")
-    elements(body, "the body", BATCH_EVENTS)
+    elements(body, "the body", MAX_BATCH_EVENTS)
     return body
 
 
 def _members(body: bytes) -> Iterator[tuple[str, bytes]]:
     """Name and value of each member of the outermost object; a nameless one has the name ''."""
-    for start, end in elements(body, "the body", BATCH_EVENTS):
+    for start, end in elements(body, "the body", MAX_BATCH_EVENTS):
         name = _MEMBER.match(body, start, end)
         yield (_text(name[1]), body[name.end() : end]) if name else ("", body[start:end])
 

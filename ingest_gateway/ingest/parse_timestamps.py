@@ -14,7 +14,7 @@ from schemas.timestamps import MINUTE, to_micros
 _MANY = 16
 """From this many on, Arrow's vectorised reader is faster than reading one by one."""
 
-_MOMENT = re.compile(
+_TIMESTAMP = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ]"
     r"(?P<hour>\d{2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.(?P<fraction>\d+))?)?)?"
     r"(?:[Zz]|(?P<sign>[+-])(?P<hours>[01]\d|2[0-3])(?::?(?P<minutes>[0-5]\d))?)",
@@ -22,34 +22,34 @@ _MOMENT = re.compile(
 )
 
 
-def read_moments(texts: Sequence[str]) -> list[int] | None:
+def parse_timestamps(texts: Sequence[str]) -> list[int] | None:
     """Microseconds since 1970 of each text; None if any of them is not a moment."""
     if len(texts) < _MANY:
         return _one_by_one(texts)
     try:
-        moments = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC"))
+        timestamps = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC"))
     except pa.ArrowInvalid:
         return _one_by_one(texts)
-    read: list[int] = moments.cast(pa.int64()).to_numpy().tolist()
+    read: list[int] = timestamps.cast(pa.int64()).to_numpy().tolist()
     return read
 
 
 def _one_by_one(texts: Sequence[str]) -> list[int] | None:
-    read = [read_moment(text) for text in texts]
-    moments = [moment for moment in read if moment is not None]
-    return moments if len(moments) == len(read) else None
+    read = [parse_timestamp(text) for text in texts]
+    timestamps = [timestamp for timestamp in read if timestamp is not None]
+    return timestamps if len(timestamps) == len(read) else None
 
 
-def read_moment(text: str) -> int | None:
+def parse_timestamp(text: str) -> int | None:
     """Microseconds since 1970; None if the text is not a moment with an offset."""
-    found = _MOMENT.fullmatch(text)
+    found = _TIMESTAMP.fullmatch(text)
     if found is None:
         return None
     fraction = (found["fraction"] or "")[:6].ljust(6, "0")
     local = f"{found['date']}T{found['hour']}:{found['minute'] or '00'}:{found['second'] or '00'}.{fraction}+00:00"
     try:
-        moment = to_micros(datetime.fromisoformat(local))
+        timestamp = to_micros(datetime.fromisoformat(local))
     except ValueError:
         return None
     ahead = (int(found["hours"] or 0) * 60 + int(found["minutes"] or 0)) * MINUTE
-    return moment + ahead if found["sign"] == "-" else moment - ahead
+    return timestamp + ahead if found["sign"] == "-" else timestamp - ahead

@@ -5,11 +5,11 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
-Pieces = Generator[None, None, Answer]
+Steps = Generator[None, None, Answer]
 """The answer is what the generator returns."""
 
 
-def at_once(work: Pieces[Answer]) -> Answer:
+def run_at_once(work: Steps[Answer]) -> Answer:
     """All pieces, one after the other."""
     while True:
         try:

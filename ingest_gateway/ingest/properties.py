@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 
 from ingest_gateway.ingest.json_structure import count
-from ingest_gateway.ingest.packed_strings import Texts, join_encoded
-from schemas.event import PROPERTIES_BYTES, PROPERTIES_DEPTH
+from ingest_gateway.ingest.packed_strings import PackedStrings, pack_encoded
+from schemas.event import MAX_PROPERTIES_BYTES, PROPERTIES_DEPTH
 
 EMPTY = b"{}"
 
@@ -20,12 +20,12 @@ _OPENING[[ord("["), ord("{")]] = 1
 class Properties(msgspec.Struct, frozen=True):
     """Of each event the text as posted and its value. No properties, null and {} are the same."""
 
-    texts: Texts
+    texts: PackedStrings
     values: list[dict[str, Any]]
 
-    def fit(self) -> bool:
+    def fits(self) -> bool:
         """Is each of them surely small and flat enough? False is only a doubt."""
-        return self.texts.longest <= PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
+        return self.texts.longest <= MAX_PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
 
     def _most_opened(self) -> int:
         """The most brackets any event opens: nothing nests deeper than that."""
@@ -46,4 +46,4 @@ def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:
     if len(objects) < len(values):
         present = [EMPTY if value is None else text for text, value in zip(present, values, strict=True)]
         objects = [value or {} for value in values]
-    return Properties(join_encoded(present), objects)
+    return Properties(pack_encoded(present), objects)

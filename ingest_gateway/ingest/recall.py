@@ -10,12 +10,12 @@ from schemas.errors import Alarm
 from schemas.frame import Frame, decode
 from schemas.hashing import as_halves
 
-_FRAMES = 64
-_BYTES = 32_000_000
+_FRAMES_PER_READ = 64
+_WARM_UP_BYTES = 32_000_000
 """Of each partition: seconds of traffic, read in a fraction of one. What is older is the processor's to judge."""
 
 
-class Frames(Protocol):
+class RecentFrames(Protocol):
     """The log, read from its end."""
 
     def end_offset(self, partition: int) -> int: ...
@@ -25,14 +25,14 @@ class Frames(Protocol):
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]: ...
 
 
-async def recall(recent: RecentKeys, log: Frames, partitions: int, most_bytes: int = _BYTES) -> None:
+async def warm_up(recent: RecentKeys, log: RecentFrames, partitions: int, most_bytes: int = _WARM_UP_BYTES) -> None:
     """A retry across a restart is then told `duplicate`, or that it conflicts, as it would have been before."""
     for partition in range(partitions):
         for frame in await _newest(log, partition, most_bytes):
             _remember(recent, frame)
 
 
-async def _newest(log: Frames, partition: int, most_bytes: int) -> list[Frame]:
+async def _newest(log: RecentFrames, partition: int, most_bytes: int) -> list[Frame]:
     """The last frames, oldest first: the first event of a key is the one that stands."""
     first = await log.first_offset(partition)
     runs: list[Sequence[Frame]] = []
@@ -48,8 +48,8 @@ async def _newest(log: Frames, partition: int, most_bytes: int) -> list[Frame]:
 
 def _backwards(first: int, end: int) -> Iterator[tuple[int, int]]:
     """The range's parts, last part first; both ends of a part are in it."""
-    for after in range(end, first, -_FRAMES):
-        yield max(first, after - _FRAMES), after - 1
+    for after in range(end, first, -_FRAMES_PER_READ):
+        yield max(first, after - _FRAMES_PER_READ), after - 1
 
 
 def _remember(recent: RecentKeys, frame: Frame) -> None:

@@ -13,7 +13,7 @@ from schemas.meter import Meter
 from schemas.tables import replay_key
 from schemas.timestamps import DAY, to_iso
 
-REPLAYED_AT_ONCE = 1000
+MOST_REPLAYED = 1000
 
 REPLAYED_WITHIN = 35 * DAY
 """For how long after its arrival a reject may be tried again.
@@ -42,7 +42,7 @@ def reason_to_skip(reject: Reject, meters: Mapping[str, Meter], now: int) -> str
     return None
 
 
-class Replays:
+class RejectReplayer:
     """Puts rejects back into the log."""
 
     def __init__(self, sink: FrameSink, arrival: Callable[[], int], partitions: int) -> None:
@@ -50,7 +50,7 @@ class Replays:
         self._arrival = arrival
         self._partitions = partitions
 
-    def sort_out(
+    def select(
         self, rejects: Sequence[Reject], meters: Mapping[str, Meter]
     ) -> tuple[Sequence[Reject], Sequence[Skipped]]:
         """Those to be tried again, and those that are not."""
@@ -60,7 +60,7 @@ class Replays:
         skipped = [Skipped(id=reject.id, reason=reason) for reject, reason in judged if reason is not None]
         return [reject for reject, reason in judged if reason is None], skipped
 
-    async def put(self, rejects: Sequence[Reject], request_id: str) -> None:
+    async def append(self, rejects: Sequence[Reject], request_id: str) -> None:
         """Durable when this returns. Repeated, it changes nothing: the processor knows their keys.
 
         The arrival may be a little before that of a group the intake is just writing. That is harmless: to the window

@@ -13,10 +13,10 @@ from schemas.event import PROPERTIES_DEPTH, RejectCode
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _DIGITS = 20
-_SHOWN = 60
+_LONGEST_SHOWN = 60
 
 
-class Fault(msgspec.Struct, frozen=True):
+class EventFault(msgspec.Struct, frozen=True):
     """What is wrong with one event."""
 
     code: RejectCode
@@ -24,28 +24,28 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
 
-class _Flaw(msgspec.Struct, frozen=True):
+class _InvalidValue(msgspec.Struct, frozen=True):
     """Stands in the tree where a value has no honest form."""
 
     code: RejectCode
     message: str
 
 
-def shown(value: object) -> str:
+def abbreviated(value: object) -> str:
     """A value as JSON, short enough for a message and safe in any encoding."""
     text = json.dumps(value, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
-def parse(text: bytes) -> Any:
-    """The value, or the Fault that makes it unreadable. Flaws inside are found by `first_flaw`."""
+def parse_strictly(text: bytes) -> Any:
+    """The value, or the Fault that makes it unreadable. Flaws inside are found by `first_invalid_value`."""
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
-        return Fault(RejectCode.CHARACTERS, None, f"byte {error.start} of the event is not UTF-8; send UTF-8 text")
+        return EventFault(RejectCode.CHARACTERS, None, f"byte {error.start} of the event is not UTF-8; send UTF-8 text")
     if nests_deeper(text, READABLE_DEPTH):
         message = f"objects and lists nest deeper than {PROPERTIES_DEPTH} levels; flatten them"
-        return Fault(RejectCode.PROPERTIES_DEPTH, None, message)
+        return EventFault(RejectCode.PROPERTIES_DEPTH, None, message)
     try:
         return json.loads(
             decoded,
@@ -57,7 +57,7 @@ def parse(text: bytes) -> Any:
     except json.JSONDecodeError as error:
         control = error.msg.startswith("Invalid control character")
         code = RejectCode.CHARACTERS if control else RejectCode.MALFORMED
-        return Fault(code, None, f"the event is not valid JSON at character {error.pos}: {error.msg}")
+        return EventFault(code, None, f"the event is not valid JSON at character {error.pos}: {error.msg}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:
@@ -66,54 +66,56 @@ def _object(pairs: list[tuple[str, Any]]) -> Any:
         return found
     counts = Counter(name for name, _ in pairs)
     twice = next(name for name, count in counts.items() if count > 1)
-    return _Flaw(RejectCode.DUPLICATE_FIELD, f"{shown(twice)} is given twice; keep one of them")
+    return _InvalidValue(RejectCode.DUPLICATE_FIELD, f"{abbreviated(twice)} is given twice; keep one of them")
 
 
-def _constant(name: str) -> _Flaw:
-    return _Flaw(RejectCode.NOT_A_NUMBER, f"{name} is not a JSON number; leave the field out instead")
+def _constant(name: str) -> _InvalidValue:
+    return _InvalidValue(RejectCode.NOT_A_NUMBER, f"{name} is not a JSON number; leave the field out instead")
 
 
-def _integer(digits: str) -> int | _Flaw:
+def _integer(digits: str) -> int | _InvalidValue:
     if len(digits) <= _DIGITS and _SMALLEST <= int(digits) <= _LARGEST:
         return int(digits)
-    short = digits if len(digits) <= _SHOWN else digits[: _SHOWN - 1] + "…"
-    return _Flaw(RejectCode.NUMBER_RANGE, f"the integer {short} does not fit into 64 bits; send it as a string")
+    short = digits if len(digits) <= _LONGEST_SHOWN else digits[: _LONGEST_SHOWN - 1] + "…"
+    return _InvalidValue(RejectCode.NUMBER_RANGE, f"the integer {short} does not fit into 64 bits; send it as a string")
 
 
-def _fraction(digits: str) -> float | _Flaw:
+def _fraction(digits: str) -> float | _InvalidValue:
     value = float(digits)
     if math.isfinite(value):
         return value
-    return _Flaw(RejectCode.NUMBER_RANGE, f"the number {digits[:_SHOWN]} is too large; send it as a string")
+    return _InvalidValue(
+        RejectCode.NUMBER_RANGE, f"the number {digits[:_LONGEST_SHOWN]} is too large; send it as a string"
+    )
 
 
-def first_flaw(tree: Any, path: str = "") -> Fault | None:
+def first_invalid_value(tree: Any, path: str = "") -> EventFault | None:
     """The first thing in the tree that has no honest form, with its path."""
-    return next(_flaws(tree, path), None)
+    return next(_invalid_values(tree, path), None)
 
 
-def _flaws(value: Any, path: str) -> Iterator[Fault]:
+def _invalid_values(value: Any, path: str) -> Iterator[EventFault]:
     match value:
-        case _Flaw():
-            yield Fault(value.code, path or None, value.message)
+        case _InvalidValue():
+            yield EventFault(value.code, path or None, value.message)
         case str():
             yield from _bad_characters(value, path)
         case dict():
             for name, inner in value.items():
                 yield from _bad_characters(name, path)
-                yield from _flaws(inner, f"{path}.{printable(name)}" if path else printable(name))
+                yield from _invalid_values(inner, f"{path}.{printable(name)}" if path else printable(name))
         case list():
             for place, inner in enumerate(value):
-                yield from _flaws(inner, f"{path}[{place}]")
+                yield from _invalid_values(inner, f"{path}[{place}]")
 
 
-def _bad_characters(text: str, path: str) -> Iterator[Fault]:
+def _bad_characters(text: str, path: str) -> Iterator[EventFault]:
     if "\0" in text:
         message = "a text holds the character U+0000, which stores cannot keep; remove it"
-        yield Fault(RejectCode.CHARACTERS, path or None, message)
+        yield EventFault(RejectCode.CHARACTERS, path or None, message)
     elif printable(text) != text:
         message = "a text holds half of a surrogate pair (\\ud800 to \\udfff); send whole characters"
-        yield Fault(RejectCode.CHARACTERS, path or None, message)
+        yield EventFault(RejectCode.CHARACTERS, path or None, message)
 
 
 def printable(text: str) -> str:

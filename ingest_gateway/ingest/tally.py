@@ -3,19 +3,19 @@
 from collections import Counter as Count
 from collections.abc import Sequence
 
-from ingest_gateway.ingest.batch import Posted
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.outcome import BatchOutcome
 from schemas.event import RejectCode, Verdict
 from schemas.metrics import Counter, Histogram, Metrics
 
 
-def tally_posted(metrics: Metrics, posted: Posted) -> None:
+def count_posted(metrics: Metrics, posted: PostedBatch) -> None:
     """A request that came in."""
     metrics.count(Counter.BODY_BYTES, posted.size)
     metrics.observe(Histogram.BATCH_EVENTS, posted.events)
 
 
-def tally_outcomes(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
+def count_outcomes(metrics: Metrics, outcomes: Sequence[BatchOutcome]) -> None:
     """What became of the events of some requests."""
     codes = Count(rejection.code for outcome in outcomes for rejection in outcome.rejections)
     conflicts = codes.pop(RejectCode.CONFLICT, 0)
@@ -31,7 +31,7 @@ def tally_outcomes(metrics: Metrics, outcomes: Sequence[Outcome]) -> None:
         metrics.count(Counter.INVALID, events, code)
 
 
-def tally_group(metrics: Metrics, events: int, seconds: float) -> None:
+def count_group(metrics: Metrics, events: int, seconds: float) -> None:
     """A group that became durable. Its frames and bytes are the log's to count: others append to it too."""
     metrics.observe(Histogram.GROUP_EVENTS, events)
     metrics.observe(Histogram.GROUP_SECONDS, seconds)

@@ -9,12 +9,12 @@ from ingest_gateway.openapi.curl import KEY, command
 from ingest_gateway.openapi.fields import fields_of, shown_type
 from ingest_gateway.openapi.style import STYLE
 
-Described = dict[str, Any]
+JsonObject = dict[str, Any]
 
 _START = f"""export {KEY}=$(cat data/api_key)"""
 
 
-def render(document: Described) -> str:
+def render(document: JsonObject) -> str:
     """The whole page."""
     areas = "".join(_area(document, tag["name"]) for tag in document["tags"])
     title = escape(document["info"]["title"])
@@ -37,14 +37,14 @@ def _conventions() -> str:
     )
 
 
-def _operations(document: Described, area: str) -> Iterator[tuple[str, str, Described]]:
+def _operations(document: JsonObject, area: str) -> Iterator[tuple[str, str, JsonObject]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if area in operation["tags"]:
                 yield path, method, operation
 
 
-def _contents(document: Described) -> str:
+def _contents(document: JsonObject) -> str:
     def links(area: str) -> str:
         return "".join(
             f'<li><a href="#{operation["operationId"]}">{escape(operation["summary"])}</a></li>'
@@ -55,12 +55,12 @@ def _contents(document: Described) -> str:
     return "".join(f"<h3>{escape(name)}</h3><ul>{links(name)}</ul>" for name in names)
 
 
-def _area(document: Described, area: str) -> str:
+def _area(document: JsonObject, area: str) -> str:
     shown = (_operation(document, *each) for each in _operations(document, area))
     return f"<section><h2>{escape(area)}</h2>{''.join(shown)}</section>"
 
 
-def _operation(document: Described, path: str, method: str, operation: Described) -> str:
+def _operation(document: JsonObject, path: str, method: str, operation: JsonObject) -> str:
     server = document["servers"][0]["url"]
     return (
         f'<article id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>'
@@ -72,7 +72,7 @@ def _operation(document: Described, path: str, method: str, operation: Described
     )
 
 
-def _parameters(operation: Described) -> str:
+def _parameters(operation: JsonObject) -> str:
     rows = (
         f"<tr><td><code>{escape(each['name'])}</code>{_required(required=each['required'])}</td>"
         f"<td>{each['in']}</td><td>{shown_type(each['schema'])}</td><td>{_words(each.get('description', ''))}</td></tr>"
@@ -82,7 +82,7 @@ def _parameters(operation: Described) -> str:
     return f"<table><tr><th>parameter</th><th>in</th><th>type</th><th></th></tr>{table}</table>" if table else ""
 
 
-def _body(operation: Described) -> str:
+def _body(operation: JsonObject) -> str:
     content = operation.get("requestBody", {}).get("content", {})
     forms = (
         f"<li><code>{media_type}</code>: {shown_type(media.get('schema', {}))}</li>"
@@ -91,12 +91,12 @@ def _body(operation: Described) -> str:
     return f"<h4>Body</h4><ul>{''.join(forms)}</ul>" if content else ""
 
 
-def _answers(document: Described, operation: Described) -> str:
+def _answers(document: JsonObject, operation: JsonObject) -> str:
     rows = "".join(_answer(document, status, answer) for status, answer in operation["responses"].items())
     return f"<h4>Answers</h4><dl>{rows}</dl>"
 
 
-def _answer(document: Described, status: str, answer: Described) -> str:
+def _answer(document: JsonObject, status: str, answer: JsonObject) -> str:
     name = answer.get("$ref", "").rpartition("/")[2]
     if name:
         answer = document["components"]["responses"][name]
@@ -105,7 +105,7 @@ def _answer(document: Described, status: str, answer: Described) -> str:
     return f"<dt>{status}</dt><dd>{escape(answer['description'])}{forms}</dd>"
 
 
-def _form(media_type: str, media: Described) -> str:
+def _form(media_type: str, media: JsonObject) -> str:
     examples = "".join(
         f"<pre><code>{escape(_text(example['value']))}</code></pre>" for example in media.get("examples", {}).values()
     )
@@ -113,12 +113,12 @@ def _form(media_type: str, media: Described) -> str:
     return f"{told}<details><summary>example</summary>{examples}</details>" if examples else told
 
 
-def _records(document: Described) -> str:
+def _records(document: JsonObject) -> str:
     shown = (_record(name, schema) for name, schema in document["components"]["schemas"].items())
     return f"<section><h2>Records</h2>{''.join(shown)}</section>"
 
 
-def _record(name: str, schema: Described) -> str:
+def _record(name: str, schema: JsonObject) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(field.name)}</code>{_required(required=field.required)}</td><td>{field.shown}</td>"
         f"<td>{_words(field.description)}</td></tr>"

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest_gateway.api.status_records import ErrorResponse
-from ingest_gateway.http.request import Endpoint, OpenEndpoint
+from ingest_gateway.http.request import PublicRoute, Route
 from ingest_gateway.openapi import error_responses
 from ingest_gateway.openapi.json_schema import components_of
-from ingest_gateway.openapi.operations import HEADERS, kinds_of, open_operation, operation
+from ingest_gateway.openapi.operations import HEADERS, operation, public_operation, types_of
 
 SERVER = "http://localhost:8787"
 VERSION = "1.0.0"
@@ -33,15 +33,15 @@ _ALWAYS_THERE = frozenset(HEADERS) | {"Location"}
 """On every answer that names them."""
 
 
-def describe(table: Sequence[Endpoint], pages: Sequence[OpenEndpoint]) -> dict[str, Any]:
+def describe(table: Sequence[Route], pages: Sequence[PublicRoute]) -> dict[str, Any]:
     """As JSON has it."""
     paths: dict[str, Any] = {}
     for endpoint in table:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation(endpoint)
     for page in pages:
-        paths.setdefault(page.path, {})[page.method.lower()] = open_operation(page)
-    abouts = [*(endpoint.about for endpoint in table), *(page.about for page in pages)]
-    kinds = [ErrorResponse, *(kind for about in abouts for kind in kinds_of(about))]
+        paths.setdefault(page.path, {})[page.method.lower()] = public_operation(page)
+    descriptions = [*(endpoint.description for endpoint in table), *(page.description for page in pages)]
+    kinds = [ErrorResponse, *(kind for description in descriptions for kind in types_of(description))]
     tags = dict.fromkeys(tag for path in paths.values() for each in path.values() for tag in each["tags"])
     return {
         "openapi": "3.1.0",

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.api.status_records import ErrorResponse
-from ingest_gateway.http.request import Endpoint, OpenEndpoint
+from ingest_gateway.http.request import PublicRoute, Route
 from ingest_gateway.openapi.examples import example_of
 from ingest_gateway.openapi.json_schema import schema_of
 from schemas.account import Scope
 
-_TOLD = {
+_RESPONSES = {
     400: ("BadRequest", "VALIDATION_ERROR", "The request breaks a rule; the message says which, and where."),
     401: ("Unauthorized", "INVALID_API_KEY", "No API key, or one that is unknown, revoked or expired."),
     403: ("Forbidden", "FORBIDDEN", "The key lacks the scope."),
@@ -30,32 +30,32 @@ _NAMES_OTHERS = frozenset(
 """Fields of bodies that name another thing, which may not be there."""
 
 
-def statuses_of(endpoint: Endpoint) -> list[int]:
-    about = endpoint.about
-    changes, has_body = endpoint.method != "GET", about.takes is not None
-    found = {401, 403, 429, 500, 503, *about.fails}
+def statuses_of(endpoint: Route) -> list[int]:
+    description = endpoint.description
+    changes, has_body = endpoint.method != "GET", description.body_type is not None
+    found = {401, 403, 429, 500, 503, *description.error_statuses}
     found |= {400, 409} if changes else set()
-    found |= {400} if about.asks is not None else set()
+    found |= {400} if description.query_type is not None else set()
     found |= {400, 408, 413} if has_body else set()
-    found |= {404} if "{" in endpoint.path or _names_another(about.takes) else set()
+    found |= {404} if "{" in endpoint.path or _names_another(description.body_type) else set()
     return sorted(found)
 
 
-def statuses_of_open(endpoint: OpenEndpoint) -> list[int]:
-    has_body = bool(endpoint.about.also_takes)
-    found = {500, *endpoint.about.fails}
+def statuses_of_public(endpoint: PublicRoute) -> list[int]:
+    has_body = bool(endpoint.description.other_bodies)
+    found = {500, *endpoint.description.error_statuses}
     found |= {400, 408, 413, 503} if has_body else set()
     found |= {404} if "{" in endpoint.path else set()
     return sorted(found)
 
 
 def responses(statuses: list[int]) -> dict[str, Any]:
-    return {str(status): {"$ref": f"#/components/responses/{_TOLD[status][0]}"} for status in statuses}
+    return {str(status): {"$ref": f"#/components/responses/{_RESPONSES[status][0]}"} for status in statuses}
 
 
 def components(headers: dict[str, Any]) -> dict[str, Any]:
     """Every refusal, by name."""
-    return {name: response(status, headers) for status, (name, _, _) in _TOLD.items()}
+    return {name: response(status, headers) for status, (name, _, _) in _RESPONSES.items()}
 
 
 def scope_of(scope: Scope) -> str:
@@ -64,15 +64,15 @@ def scope_of(scope: Scope) -> str:
 
 def response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
     """One refusal, whole."""
-    _, code, words = _TOLD[status]
+    _, code, words = _RESPONSES[status]
     example = example_of(ErrorResponse) | {"error": {"code": code, "message": words}}
     later = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in (429, 503) else {}
     content = {"schema": schema_of(ErrorResponse), "examples": {code: {"value": example}}}
     return {"description": words, "headers": headers | later, "content": {"application/json": content}}
 
 
-def _names_another(takes: Any) -> bool:
-    kinds = takes if isinstance(takes, tuple) else (takes,)
+def _names_another(body_type: Any) -> bool:
+    kinds = body_type if isinstance(body_type, tuple) else (body_type,)
     return any(
         field.encode_name in _NAMES_OTHERS
         for kind in kinds

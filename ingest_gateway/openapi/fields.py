@@ -36,8 +36,8 @@ def fields_of(schema: Schema) -> Iterator[Field]:
 def shown_type(schema: Schema) -> str:
     """As HTML; a record is a link to where it is told."""
     limits = [words.format(schema[name]) for name, words in _LIMITS.items() if name in schema and schema[name] != {}]
-    told = ", ".join(limits)
-    return f"{_bare(schema)} <small>{escape(told)}</small>" if told else _bare(schema)
+    limits_text = ", ".join(limits)
+    return f"{_bare(schema)} <small>{escape(limits_text)}</small>" if limits_text else _bare(schema)
 
 
 def _bare(schema: Schema) -> str:

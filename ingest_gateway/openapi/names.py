@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}
 _SERVICE = "Service"
-_LED_TO = {"subscribe": "subscription-signup-links", "inv": "invoices"}
+_RESOURCE_BY_WORD = {"subscribe": "subscription-signup-links", "inv": "invoices"}
 """Pages name a thing by a shorter word than the one that it is made under."""
 
 
@@ -38,7 +38,7 @@ def resource(path: str, variable: str) -> str:
     """What a variable part of a path stands for: `{id}` of `/v1/customers/{id}` for one of the customers."""
     parts = path.strip("/").split("/")
     word = parts[parts.index(f"{{{variable}}}") - 1]
-    return _LED_TO.get(word, word)
+    return _RESOURCE_BY_WORD.get(word, word)
 
 
 def singular(words: str) -> str:

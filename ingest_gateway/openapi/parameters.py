@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ingest_gateway.http.idempotency import LONGEST
-from ingest_gateway.http.request import About
+from ingest_gateway.http.idempotency import LONGEST_KEY
+from ingest_gateway.http.request import Description
 from ingest_gateway.openapi.json_schema import schema_of
 from ingest_gateway.openapi.names import resource, singular, variables
 from ingest_gateway.openapi.samples import CODES, ID, RECORDS
@@ -20,7 +20,7 @@ IDEMPOTENCY_KEY: Parameter = {
     "required": False,
     "description": "A request that is repeated under the same key within 24 hours is done once and answered as before, "
     "with `Idempotent-Replayed: true`. Another request under the same key is refused.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[!-~]+" + END},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+" + END},
     "example": "7d9f2c1e-5a0b-4f7e-9f3e-2f6f6c1d8a11",
 }
 
@@ -41,11 +41,11 @@ def _path_parameter(path: str, variable: str) -> Parameter:
     }
 
 
-def query_parameters(about: About) -> list[Parameter]:
-    if about.asks is None:
+def query_parameters(description: Description) -> list[Parameter]:
+    if description.query_type is None:
         return []
-    samples = RECORDS.get(about.asks.__name__, {})
-    return [_query_parameter(field, samples) for field in msgspec.structs.fields(about.asks)]
+    samples = RECORDS.get(description.query_type.__name__, {})
+    return [_query_parameter(field, samples) for field in msgspec.structs.fields(description.query_type)]
 
 
 def _query_parameter(field: msgspec.structs.FieldInfo, samples: dict[str, Any]) -> Parameter:

@@ -65,14 +65,14 @@ class SomeCreditNotes(Success, kw_only=True):
     credit_notes: list[CreditNoteDocument]
 
 
-def new_credit_note(asked: CreditNoteRequest) -> NewCreditNote:
+def new_credit_note(request: CreditNoteRequest) -> NewCreditNote:
     """Raises Invalid for both an amount and lines."""
-    if asked.lines and asked.amount_cents is not None:
+    if request.lines and request.amount_cents is not None:
         raise Invalid(
             "amount_cents: give either it or lines, not both; lines may have amounts of their own", field="amount_cents"
         )
-    lines = tuple(CreditedLine(line_id=line.line_id, amount=line.amount_cents) for line in asked.lines)
-    return NewCreditNote(reason=asked.reason, amount=asked.amount_cents, lines=lines, metadata=asked.metadata)
+    lines = tuple(CreditedLine(line_id=line.line_id, amount=line.amount_cents) for line in request.lines)
+    return NewCreditNote(reason=request.reason, amount=request.amount_cents, lines=lines, metadata=request.metadata)
 
 
 def credit_note_document(note: CreditNote) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from schemas.command import Act, Done
+from schemas.command import Applied, Command
 from schemas.credit import CreditGrant, NewCreditGrant
 from schemas.customer import Balance
 from schemas.ids import AccountId
@@ -12,7 +12,7 @@ from schemas.ids import AccountId
 class Credits(Protocol):
     """What customers may use up before they pay."""
 
-    async def grant(self, act: Act, subscription_id: str, new: NewCreditGrant) -> Done[CreditGrant]:
+    async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
         """Raises NotFound, or Invalid where it would have expired."""
         ...
 

@@ -4,25 +4,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from ingest_gateway.http.request import Endpoint, OpenEndpoint
+from ingest_gateway.http.request import PublicRoute, Route
 from rating.api.credit_ports import Credits
 from rating.api.invoice_documents import InvoiceDocuments
-from rating.api.invoice_page import InvoicePage, PublicInvoices
+from rating.api.invoice_page import PublicInvoicePage, PublicInvoices
 from rating.api.invoice_ports import CreditNotes, Invoices
 from rating.api.plan_ports import Plans
-from rating.api.ports import Audit, Customers
+from rating.api.ports import AuditLog, Customers
 from rating.api.routes_audit import AuditRoutes
 from rating.api.routes_credit_notes import CreditNoteRoutes
 from rating.api.routes_credits import CreditRoutes
 from rating.api.routes_customers import CustomerRoutes
-from rating.api.routes_invoice_actions import InvoiceStepRoutes
+from rating.api.routes_invoice_actions import InvoiceActionRoutes
 from rating.api.routes_invoices import InvoiceRoutes
 from rating.api.routes_plans import PlanRoutes
-from rating.api.routes_runs import RunRoutes
-from rating.api.routes_settings import Settings, SettingsRoutes
+from rating.api.routes_runs import InvoiceRunRoutes
+from rating.api.routes_settings import AccountBillingSettings, SettingsRoutes
 from rating.api.routes_signup_links import SignupLinkRoutes
 from rating.api.routes_subscriptions import SubscriptionRoutes
-from rating.api.run_ports import Runs
+from rating.api.run_ports import InvoiceRuns
 from rating.api.signup_page import SignupPage
 from rating.api.signup_ports import SignupLinks
 from rating.api.subscription_ports import Subscriptions
@@ -36,35 +36,35 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: Subscriptions
     credits: Credits
     signup_links: SignupLinks
-    audit: Audit
+    audit: AuditLog
     invoices: Invoices
     public_invoices: PublicInvoices
     credit_notes: CreditNotes
-    settings: Settings
-    runs: Runs
+    settings: AccountBillingSettings
+    runs: InvoiceRuns
     clock: Callable[[], int]
     public_url: str
     """Where customers reach the pages that are meant for them."""
 
 
-def billing_pages(ports: BillingPorts) -> list[OpenEndpoint]:
+def billing_pages(ports: BillingPorts) -> list[PublicRoute]:
     """What customers see without a key."""
-    return [*SignupPage(ports.signup_links).endpoints(), *InvoicePage(ports.public_invoices).endpoints()]
+    return [*SignupPage(ports.signup_links).routes(), *PublicInvoicePage(ports.public_invoices).routes()]
 
 
-def billing_endpoints(ports: BillingPorts) -> list[Endpoint]:
+def billing_endpoints(ports: BillingPorts) -> list[Route]:
     """One line an area."""
     documents = InvoiceDocuments(ports.public_url)
     return [
-        *CustomerRoutes(ports.customers).endpoints(),
-        *PlanRoutes(ports.plans).endpoints(),
-        *SubscriptionRoutes(ports.subscriptions).endpoints(),
-        *CreditRoutes(ports.credits).endpoints(),
-        *SignupLinkRoutes(ports.signup_links, ports.public_url).endpoints(),
-        *AuditRoutes(ports.audit).endpoints(),
-        *InvoiceRoutes(ports.invoices, documents).endpoints(),
-        *InvoiceStepRoutes(ports.invoices, documents).endpoints(),
-        *CreditNoteRoutes(ports.credit_notes, documents).endpoints(),
-        *RunRoutes(ports.runs, documents, ports.clock).endpoints(),
-        *SettingsRoutes(ports.settings).endpoints(),
+        *CustomerRoutes(ports.customers).routes(),
+        *PlanRoutes(ports.plans).routes(),
+        *SubscriptionRoutes(ports.subscriptions).routes(),
+        *CreditRoutes(ports.credits).routes(),
+        *SignupLinkRoutes(ports.signup_links, ports.public_url).routes(),
+        *AuditRoutes(ports.audit).routes(),
+        *InvoiceRoutes(ports.invoices, documents).routes(),
+        *InvoiceActionRoutes(ports.invoices, documents).routes(),
+        *CreditNoteRoutes(ports.credit_notes, documents).routes(),
+        *InvoiceRunRoutes(ports.runs, documents, ports.clock).routes(),
+        *SettingsRoutes(ports.settings).routes(),
     ]

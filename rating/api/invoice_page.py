@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import Protocol
 
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.public_page import GIVES_HTML, html, public_page
-from ingest_gateway.http.request import About, OpenEndpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.public_page import HTML_RESPONSE, html, public_page
+from ingest_gateway.http.request import Description, PublicRoute
 from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus
@@ -31,17 +31,19 @@ class PublicInvoices(Protocol):
         ...
 
 
-class InvoicePage:
+class PublicInvoicePage:
     """No key, no script, nothing from elsewhere."""
 
     def __init__(self, invoices: PublicInvoices) -> None:
         self._invoices = invoices
 
-    def endpoints(self) -> list[OpenEndpoint]:
-        about = About("Look at an invoice, as its customer", operation="get_public_invoice", also_gives=GIVES_HTML)
-        return [public_page("/inv/{token}", self.show, about)]
+    def routes(self) -> list[PublicRoute]:
+        description = Description(
+            "Look at an invoice, as its customer", operation="get_public_invoice", other_responses=HTML_RESPONSE
+        )
+        return [public_page("/inv/{token}", self.show, description)]
 
-    async def show(self, path: dict[str, str]) -> Reply:
+    async def show(self, path: dict[str, str]) -> Response:
         try:
             found = await self._invoices.by_token(path["token"])
         except NotFound:
@@ -63,16 +65,16 @@ def _body(found: PublicInvoice) -> str:
     sums = "".join(_sum(name, amount, invoice.currency) for name, amount in _sums(invoice, found.balance_change))
     return (
         f'<p class="state">{escape(invoice.status.value)}</p>'
-        f"<p>{'<br>'.join(escape(text) for text in _addressed(found.customer))}</p>"
+        f"<p>{'<br>'.join(escape(text) for text in _address_lines(found.customer))}</p>"
         f"<p>{'<br>'.join(escape(text) for text in _dates(invoice))}</p>"
-        f"{_text(_told(invoice))}{_text(invoice.description)}{_text(invoice.customer_memo)}"
+        f"{_text(_balance_notice(invoice))}{_text(invoice.description)}{_text(invoice.customer_memo)}"
         '<table><thead><tr><th>Description</th><th class="n">Quantity</th><th class="n">Unit price</th>'
         f'<th class="n">Amount</th></tr></thead><tbody>{lines}</tbody><tfoot>{sums}</tfoot></table>'
         f"{_text(invoice.footer)}"
     )
 
 
-def _told(invoice: Invoice) -> str | None:
+def _balance_notice(invoice: Invoice) -> str | None:
     """Whoever gets an invoice below zero asks what to do."""
     if invoice.total >= 0:
         return None
@@ -80,7 +82,7 @@ def _told(invoice: Invoice) -> str | None:
     return f"Nothing is to be paid. {owed} was put on the balance, which the next invoices are paid from."
 
 
-def _addressed(customer: Customer) -> list[str]:
+def _address_lines(customer: Customer) -> list[str]:
     person = " ".join(part for part in (customer.first_name, customer.last_name) if part)
     address = customer.billing_address
     if address is None:

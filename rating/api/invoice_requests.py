@@ -6,10 +6,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.query import to_moment
+from ingest_gateway.http.query import to_timestamp
 from schemas.customer import is_percent
 from schemas.errors import Invalid
-from schemas.field_types import Cents, Currency, Id, LongText, Metadata, Moment, Name, NetTerms
+from schemas.field_types import Cents, Currency, Id, LongText, Metadata, Name, NetTerms, TimestampText
 from schemas.invoice import (
     CollectionMethod,
     Discount,
@@ -36,8 +36,8 @@ class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     quantity: Quantity = 1
     unit_amount_cents: Cents
     tax_rates: Rates | None = None
-    period_start: Moment | None = None
-    period_end: Moment | None = None
+    period_start: TimestampText | None = None
+    period_end: TimestampText | None = None
 
 
 class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,8 +47,8 @@ class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     quantity: Quantity | UnsetType = UNSET
     unit_amount_cents: Cents | UnsetType = UNSET
     tax_rates: Rates | UnsetType | None = UNSET
-    period_start: Moment | UnsetType | None = UNSET
-    period_end: Moment | UnsetType | None = UNSET
+    period_start: TimestampText | UnsetType | None = UNSET
+    period_end: TimestampText | UnsetType | None = UNSET
 
 
 class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,14 +58,14 @@ class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     currency: Currency | None = None
     collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
     days_until_due: NetTerms | None = None
-    due_date: Moment | None = None
+    due_date: TimestampText | None = None
     description: LongText | None = None
     customer_memo: LongText | None = None
     footer: LongText | None = None
     metadata: Metadata = {}
     discount: Discount | None = None
-    period_start: Moment | None = None
-    period_end: Moment | None = None
+    period_start: TimestampText | None = None
+    period_end: TimestampText | None = None
     line_items: Annotated[tuple[LineRequest, ...], Meta(max_length=1000)] = ()
 
 
@@ -74,14 +74,14 @@ class InvoiceChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
     collection_method: CollectionMethod | UnsetType = UNSET
     days_until_due: NetTerms | UnsetType | None = UNSET
-    due_date: Moment | UnsetType | None = UNSET
+    due_date: TimestampText | UnsetType | None = UNSET
     description: LongText | UnsetType | None = UNSET
     customer_memo: LongText | UnsetType | None = UNSET
     footer: LongText | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
     discount: Discount | UnsetType | None = UNSET
-    period_start: Moment | UnsetType | None = UNSET
-    period_end: Moment | UnsetType | None = UNSET
+    period_start: TimestampText | UnsetType | None = UNSET
+    period_end: TimestampText | UnsetType | None = UNSET
 
 
 class InvoiceParameters(Paging, frozen=True, kw_only=True):
@@ -91,36 +91,36 @@ class InvoiceParameters(Paging, frozen=True, kw_only=True):
     status: InvoiceStatus | None = None
     subscription_id: Id | None = None
     number: Name | None = None
-    period_start: Annotated[Moment, Meta(description="Only periods that begin then or later.")] | None = None
-    period_end: Annotated[Moment, Meta(description="Only periods that end then or earlier.")] | None = None
+    period_start: Annotated[TimestampText, Meta(description="Only periods that begin then or later.")] | None = None
+    period_end: Annotated[TimestampText, Meta(description="Only periods that end then or earlier.")] | None = None
 
 
-def new_invoice(asked: InvoiceRequest) -> NewInvoice:
+def new_invoice(request: InvoiceRequest) -> NewInvoice:
     """Raises Invalid for what no type can say."""
-    fields = _fields(asked)
-    lines = tuple(new_line(line, f"line_items[{place}].") for place, line in enumerate(asked.line_items))
+    fields = _fields(request)
+    lines = tuple(new_line(line, f"line_items[{place}].") for place, line in enumerate(request.line_items))
     return NewInvoice(**fields | {"lines": lines})
 
 
-def new_line(asked: LineRequest, at: str = "") -> NewLine:
+def new_line(request: LineRequest, at: str = "") -> NewLine:
     """`at` is where the line is in the request."""
-    return NewLine(**_fields(asked, at))
+    return NewLine(**_fields(request, at))
 
 
-def invoice_changes(asked: InvoiceChangesRequest) -> InvoiceChanges:
-    return InvoiceChanges(**_fields(asked))
+def invoice_changes(request: InvoiceChangesRequest) -> InvoiceChanges:
+    return InvoiceChanges(**_fields(request))
 
 
-def line_changes(asked: LineChangesRequest) -> LineChanges:
-    return LineChanges(**_fields(asked))
+def line_changes(request: LineChangesRequest) -> LineChanges:
+    return LineChanges(**_fields(request))
 
 
-def _fields(asked: msgspec.Struct, at: str = "") -> dict[str, Any]:
+def _fields(request: msgspec.Struct, at: str = "") -> dict[str, Any]:
     """By the record's names, moments read, percentages checked; a period must not end before it begins."""
-    given = {name: getattr(asked, name) for name in asked.__struct_fields__}
+    given = {name: getattr(request, name) for name in request.__struct_fields__}
     for name in _MOMENTS.keys() & given.keys():
         if isinstance(given[name], str):
-            given[name] = to_moment(given[name], at + name)
+            given[name] = to_timestamp(given[name], at + name)
     for place, rate in enumerate(given.get("tax_rates") or () if given.get("tax_rates") is not UNSET else ()):
         check_percent(rate.percent, f"{at}tax_rates[{place}].percent")
     if isinstance(given.get("discount"), PercentDiscount):

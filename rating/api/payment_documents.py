@@ -3,9 +3,9 @@
 import msgspec
 
 from ingest_gateway.http.answers import Success
-from ingest_gateway.http.query import to_moment
+from ingest_gateway.http.query import to_timestamp
 from rating.api.invoice_documents import OneInvoice
-from schemas.field_types import Moment, Name, PositiveCents
+from schemas.field_types import Name, PositiveCents, TimestampText
 from schemas.payment import GivenMethod, NewPayment, Payment, PaymentMethod
 from schemas.timestamps import to_iso
 
@@ -16,7 +16,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     amount_cents: PositiveCents | None = None
     method: GivenMethod = GivenMethod.OTHER
     reference: Name | None = None
-    paid_at: Moment | None = None
+    paid_at: TimestampText | None = None
 
 
 class PaymentDocument(msgspec.Struct, kw_only=True):
@@ -43,12 +43,12 @@ class SomePayments(Success, kw_only=True):
     payments: list[PaymentDocument]
 
 
-def new_payment(asked: PaymentRequest) -> NewPayment:
+def new_payment(request: PaymentRequest) -> NewPayment:
     return NewPayment(
-        amount=asked.amount_cents,
-        method=asked.method,
-        reference=asked.reference,
-        paid_at=None if asked.paid_at is None else to_moment(asked.paid_at, "paid_at"),
+        amount=request.amount_cents,
+        method=request.method,
+        reference=request.reference,
+        paid_at=None if request.paid_at is None else to_timestamp(request.paid_at, "paid_at"),
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from ingest_gateway.http.answers import Listed, Success
 from schemas.plan import FixedFee, Interval, UsagePrice
-from schemas.plan_catalog import KeptVersion, Plan
+from schemas.plan_catalog import Plan, StoredPlanVersion
 from schemas.timestamps import iso_or_none, to_iso
 
 
@@ -78,7 +78,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def version_document(version: KeptVersion) -> dict[str, Any]:
+def version_document(version: StoredPlanVersion) -> dict[str, Any]:
     # Decimals stay what they are: the envelope writes them plainly, never as 1E-7.
     fields: dict[str, Any] = msgspec.to_builtins(version, builtin_types=(Decimal,))
     del fields["name"]

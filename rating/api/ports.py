@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.audit import AuditQuery
-from schemas.command import Act, Done
+from schemas.command import Applied, Command
 from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer
 from schemas.ids import AccountId
 from schemas.listing import Page
@@ -13,15 +13,15 @@ from schemas.listing import Page
 class Customers(Protocol):
     """Who is billed. Changes answer with a Customer."""
 
-    async def create(self, act: Act, new: NewCustomer) -> Done[Customer]:
+    async def create(self, command: Command, new: NewCustomer) -> Applied[Customer]:
         """Raises Conflict where the external id is taken."""
         ...
 
-    async def update(self, act: Act, customer_id: str, changes: CustomerChanges) -> Done[Customer]:
+    async def update(self, command: Command, customer_id: str, changes: CustomerChanges) -> Applied[Customer]:
         """Raises NotFound, or Conflict as `create` does."""
         ...
 
-    async def delete(self, act: Act, customer_id: str) -> Done[Customer]:
+    async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
         """For good. Raises Conflict where anything was billed or subscribed to."""
         ...
 
@@ -34,7 +34,7 @@ class Customers(Protocol):
     async def search(self, account: AccountId, wanted: CustomerSearch) -> Sequence[Customer]: ...
 
 
-class Audit(Protocol):
+class AuditLog(Protocol):
     """Who changed what."""
 
     async def list(self, query: AuditQuery) -> Page: ...

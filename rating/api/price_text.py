@@ -18,15 +18,15 @@ def price_lines(plan: PlanDefinition) -> Iterator[tuple[str, str]]:
         yield from _usage(usage, plan)
 
 
-def every(plan: PlanDefinition) -> str:
-    """`every month`, `every 3 months`."""
+def interval_text(plan: PlanDefinition) -> str:
+    """`interval_text month`, `interval_text 3 months`."""
     unit, count = plan.interval.value, plan.interval_count
     return f"every {unit}" if count == 1 else f"every {count} {unit}s"
 
 
 def _fee(fee: FixedFee, plan: PlanDefinition) -> str:
     when = "in advance" if fee.timing is Timing.ADVANCE else "in arrears"
-    return f"{to_major(fee.amount_cents, plan.currency):,f} {plan.currency} {every(plan)}, {when}"
+    return f"{to_major(fee.amount_cents, plan.currency):,f} {plan.currency} {interval_text(plan)}, {when}"
 
 
 def _usage(usage: UsagePrice, plan: PlanDefinition) -> Iterator[tuple[str, str]]:
@@ -40,7 +40,7 @@ def _model(price: Price, plan: PlanDefinition) -> Iterator[str]:
     currency = plan.currency
     match price:
         case Flat():
-            yield f"{_money(price.amount, currency)} {every(plan)}"
+            yield f"{_money(price.amount, currency)} {interval_text(plan)}"
         case PerUnit():
             yield f"{_money(price.unit_price, currency)} a unit"
         case Graduated():
@@ -70,9 +70,9 @@ def _adjusted(price: Price, plan: PlanDefinition) -> Iterator[str]:
     if price.percent_discount:
         yield f"less {to_text(price.percent_discount)} %"
     if price.minimum is not None:
-        yield f"at least {_money(price.minimum, plan.currency)} {every(plan)}"
+        yield f"at least {_money(price.minimum, plan.currency)} {interval_text(plan)}"
     if price.maximum is not None:
-        yield f"at most {_money(price.maximum, plan.currency)} {every(plan)}"
+        yield f"at most {_money(price.maximum, plan.currency)} {interval_text(plan)}"
 
 
 def _money(amount: Decimal, currency: str) -> str:

@@ -6,9 +6,9 @@ import msgspec
 import orjson
 
 from ingest_gateway.http.answers import Listed, listed
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.request import About, Call, Endpoint
-from rating.api.ports import Audit
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.request import Description, Request, Route
+from rating.api.ports import AuditLog
 from rating.api.queries import AuditParameters
 from schemas.account import Scope
 from schemas.audit import AuditEntry, AuditQuery
@@ -37,18 +37,20 @@ class AuditPage(Listed, kw_only=True):
 class AuditRoutes:
     """Administrators read it; nobody writes it but the changes themselves."""
 
-    def __init__(self, audit: Audit) -> None:
+    def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
 
-    def endpoints(self) -> list[Endpoint]:
-        about = About("List changes, newest first", asks=AuditParameters, gives=AuditPage, operation="list_changes")
-        return [Endpoint("GET", "/v1/audit", Scope.ADMIN, self.index, about)]
+    def routes(self) -> list[Route]:
+        description = Description(
+            "List changes, newest first", query_type=AuditParameters, response_type=AuditPage, operation="list_changes"
+        )
+        return [Route("GET", "/v1/audit", Scope.ADMIN, self.index, description)]
 
-    async def index(self, call: Call) -> Reply:
-        asked = call.asked(AuditParameters)
-        query = AuditQuery(account=call.account, subject=asked.subject, limit=asked.limit, cursor=asked.cursor)
+    async def index(self, request: Request) -> Response:
+        asked = request.asked(AuditParameters)
+        query = AuditQuery(account=request.account, subject=asked.subject, limit=asked.limit, cursor=asked.cursor)
         entries, pagination = listed(await self._audit.list(query), _document)
-        return call.success(entries=entries, pagination=pagination)
+        return request.success(entries=entries, pagination=pagination)
 
 
 def _document(entry: AuditEntry) -> dict[str, Any]:

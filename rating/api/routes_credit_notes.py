@@ -1,8 +1,8 @@
 """`/v1/invoices/{id}/credit-notes`: what is taken back of an invoice that is final."""
 
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of, answer
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.credit_note_documents import (
     CreditedInvoice,
@@ -26,23 +26,27 @@ class CreditNoteRoutes:
         self._credit_notes = credit_notes
         self._show = documents.show
 
-    def endpoints(self) -> list[Endpoint]:
-        creates = About(
-            "Credit an invoice", takes=CreditNoteRequest, may_be_bodiless=True, gives=CreditedInvoice, status=201
+    def routes(self) -> list[Route]:
+        creates = Description(
+            "Credit an invoice",
+            body_type=CreditNoteRequest,
+            body_optional=True,
+            response_type=CreditedInvoice,
+            status=201,
         )
-        lists = About("List an invoice's credit notes", gives=SomeCreditNotes)
+        lists = Description("List an invoice's credit notes", response_type=SomeCreditNotes)
         return [
-            Endpoint("POST", NOTES, Scope.ADMIN, self.create, creates),
-            Endpoint("GET", NOTES, Scope.READ, self.index, lists),
+            Route("POST", NOTES, Scope.ADMIN, self.create, creates),
+            Route("GET", NOTES, Scope.READ, self.index, lists),
         ]
 
-    async def create(self, call: Call) -> Reply:
-        document = await call.document(optional=True)
+    async def create(self, request: Request) -> Response:
+        document = await request.document(optional=True)
         new = new_credit_note(read_record(document, CreditNoteRequest))
-        done = await self._credit_notes.create(act_of(call, document), call.path["id"], new)
+        done = await self._credit_notes.create(command_of(request, document), request.path["id"], new)
         note = credit_note_document(done.answer.credit_note)
-        return answer(call, done, status=201, credit_note=note, invoice=self._show(done.answer.invoice))
+        return answer(request, done, status=201, credit_note=note, invoice=self._show(done.answer.invoice))
 
-    async def index(self, call: Call) -> Reply:
-        found = await self._credit_notes.of_invoice(call.account, call.path["id"])
-        return call.success(credit_notes=[credit_note_document(note) for note in found])
+    async def index(self, request: Request) -> Response:
+        found = await self._credit_notes.of_invoice(request.account, request.path["id"])
+        return request.success(credit_notes=[credit_note_document(note) for note in found])

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of, answer
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.credit_ports import Credits
 from rating.api.customer_documents import Balances
-from rating.api.validation import check_instant, refuse
+from rating.api.validation import check_instant, raise_if_any
 from schemas.account import Scope
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit
 from schemas.customer import Balance
@@ -45,25 +45,29 @@ class CreditRoutes:
     def __init__(self, credit: Credits) -> None:
         self._credits = credit
 
-    def endpoints(self) -> list[Endpoint]:
-        grants = About("Grant a customer credit", takes=NewCreditGrant, gives=OneCreditGrant, status=201)
-        balances = About("List what is left of a customer's credit, with what is owed to the customer", gives=Balances)
+    def routes(self) -> list[Route]:
+        grants = Description(
+            "Grant a customer credit", body_type=NewCreditGrant, response_type=OneCreditGrant, status=201
+        )
+        balances = Description(
+            "List what is left of a customer's credit, with what is owed to the customer", response_type=Balances
+        )
         return [
-            Endpoint("POST", "/v1/subscriptions/{id}/credit-grants", Scope.ADMIN, self.grant, grants),
-            Endpoint("GET", "/v1/customers/{id}/balances", Scope.READ, self.balances, balances),
+            Route("POST", "/v1/subscriptions/{id}/credit-grants", Scope.ADMIN, self.grant, grants),
+            Route("GET", "/v1/customers/{id}/balances", Scope.READ, self.balances, balances),
         ]
 
-    async def grant(self, call: Call) -> Reply:
-        document = await call.document()
+    async def grant(self, request: Request) -> Response:
+        document = await request.document()
         new = read_record(document, NewCreditGrant)
         check_instant(new.expires_at, "expires_at")
-        refuse(check_credit(new))
-        done = await self._credits.grant(act_of(call, document), call.path["id"], new)
-        return answer(call, done, status=201, credit_grant=_grant_document(done.answer))
+        raise_if_any(check_credit(new))
+        done = await self._credits.grant(command_of(request, document), request.path["id"], new)
+        return answer(request, done, status=201, credit_grant=_grant_document(done.answer))
 
-    async def balances(self, call: Call) -> Reply:
-        found = await self._credits.balances(call.account, call.path["id"])
-        return call.success(balances=[_balance_document(balance) for balance in found])
+    async def balances(self, request: Request) -> Response:
+        found = await self._credits.balances(request.account, request.path["id"])
+        return request.success(balances=[_balance_document(balance) for balance in found])
 
 
 def _grant_document(grant: CreditGrant) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import UNSET
 
 from ingest_gateway.http.answers import listed
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of, answer
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.customer_documents import (
     CustomerPage,
@@ -33,58 +33,64 @@ class CustomerRoutes:
     def __init__(self, customers: Customers) -> None:
         self._customers = customers
 
-    def endpoints(self) -> list[Endpoint]:
+    def routes(self) -> list[Route]:
         admin, read = Scope.ADMIN, Scope.READ
-        creates = About("Create a customer", takes=NewCustomer, gives=OneCustomer, status=201)
-        lists = About("List customers", asks=Paging, gives=CustomerPage)
-        searches = About("Search customers by exact values", asks=CustomerParameters, gives=SomeCustomers)
-        updates = About("Change what is given of a customer", takes=CustomerChanges, gives=OneCustomer)
-        deletes = About("Delete a customer that was never billed", gives=Deleted)
+        creates = Description("Create a customer", body_type=NewCustomer, response_type=OneCustomer, status=201)
+        lists = Description("List customers", query_type=Paging, response_type=CustomerPage)
+        searches = Description(
+            "Search customers by exact values", query_type=CustomerParameters, response_type=SomeCustomers
+        )
+        updates = Description(
+            "Change what is given of a customer", body_type=CustomerChanges, response_type=OneCustomer
+        )
+        deletes = Description("Delete a customer that was never billed", response_type=Deleted)
         return [
-            Endpoint("POST", ALL, admin, self.create, creates),
-            Endpoint("GET", ALL, read, self.index, lists),
+            Route("POST", ALL, admin, self.create, creates),
+            Route("GET", ALL, read, self.index, lists),
             # Before the pattern that it would fit too.
-            Endpoint("GET", f"{ALL}/search", read, self.search, searches),
-            Endpoint("GET", ONE, read, self.get, About("Retrieve a customer", gives=OneCustomer)),
-            Endpoint("PATCH", ONE, admin, self.update, updates),
-            Endpoint("DELETE", ONE, admin, self.delete, deletes),
+            Route("GET", f"{ALL}/search", read, self.search, searches),
+            Route("GET", ONE, read, self.get, Description("Retrieve a customer", response_type=OneCustomer)),
+            Route("PATCH", ONE, admin, self.update, updates),
+            Route("DELETE", ONE, admin, self.delete, deletes),
         ]
 
-    async def create(self, call: Call) -> Reply:
-        document = await call.document()
+    async def create(self, request: Request) -> Response:
+        document = await request.document()
         new = read_record(document, NewCustomer)
         _check(new)
-        done = await self._customers.create(act_of(call, document), new)
+        done = await self._customers.create(command_of(request, document), new)
         customer = customer_document(done.answer)
-        return answer(call, done, status=201, location=f"{ALL}/{customer['id']}", customer=customer)
+        return answer(request, done, status=201, location=f"{ALL}/{customer['id']}", customer=customer)
 
-    async def index(self, call: Call) -> Reply:
-        asked = call.asked(Paging)
-        found = await self._customers.list(call.account, asked.limit, asked.cursor)
+    async def index(self, request: Request) -> Response:
+        asked = request.asked(Paging)
+        found = await self._customers.list(request.account, asked.limit, asked.cursor)
         shown, pagination = listed(found, customer_document)
-        return call.success(customers=shown, pagination=pagination)
+        return request.success(customers=shown, pagination=pagination)
 
-    async def search(self, call: Call) -> Reply:
-        asked = call.asked(CustomerParameters)
+    async def search(self, request: Request) -> Response:
+        asked = request.asked(CustomerParameters)
         values = {name: getattr(asked, name) for name in asked.__struct_fields__}
         if not any(values.values()):
             raise Invalid(f"give at least one of {', '.join(values)}; /v1/customers lists them all")
-        found = await self._customers.search(call.account, CustomerSearch(**values))
-        return call.success(customers=[customer_document(customer) for customer in found])
+        found = await self._customers.search(request.account, CustomerSearch(**values))
+        return request.success(customers=[customer_document(customer) for customer in found])
 
-    async def get(self, call: Call) -> Reply:
-        return call.success(customer=customer_document(await self._customers.get(call.account, call.path["id"])))
+    async def get(self, request: Request) -> Response:
+        return request.success(
+            customer=customer_document(await self._customers.get(request.account, request.path["id"]))
+        )
 
-    async def update(self, call: Call) -> Reply:
-        document = await call.document()
+    async def update(self, request: Request) -> Response:
+        document = await request.document()
         changes = read_record(document, CustomerChanges)
         _check(changes)
-        done = await self._customers.update(act_of(call, document), call.path["id"], changes)
-        return answer(call, done, customer=customer_document(done.answer))
+        done = await self._customers.update(command_of(request, document), request.path["id"], changes)
+        return answer(request, done, customer=customer_document(done.answer))
 
-    async def delete(self, call: Call) -> Reply:
-        done = await self._customers.delete(act_of(call), call.path["id"])
-        return answer(call, done, id=call.path["id"], deleted=True)
+    async def delete(self, request: Request) -> Response:
+        done = await self._customers.delete(command_of(request), request.path["id"])
+        return answer(request, done, id=request.path["id"], deleted=True)
 
 
 def _check(asked: NewCustomer | CustomerChanges) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from ingest_gateway.http.answers import Listed, Success
 from rating.api.invoice_documents import InvoiceDocument, InvoiceDocuments, LineDocument
 from schemas.invoice_audit import InvoiceAudit, LineAudit
-from schemas.invoice_run import InvoiceRunRecord, RunState, Upcoming
+from schemas.invoice_run import InvoiceRunRecord, RunState, UpcomingInvoice
 from schemas.quantity import to_text
 from schemas.timestamps import to_iso
 
@@ -126,7 +126,7 @@ def run_document(record: InvoiceRunRecord) -> dict[str, Any]:
     return shown
 
 
-def upcoming_document(upcoming: Upcoming, documents: InvoiceDocuments) -> dict[str, Any]:
+def upcoming_document(upcoming: UpcomingInvoice, documents: InvoiceDocuments) -> dict[str, Any]:
     shown = documents.show(upcoming.invoice)
     lines = [{**line, "id": None} for line in shown["line_items"]]
     return {**shown, "id": None, "line_items": lines, "bills_at": to_iso(upcoming.at)}

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ingest_gateway.http.answers import listed
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of, answer
-from ingest_gateway.http.query import to_moment
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.query import to_timestamp
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.customer_documents import Deleted
 from rating.api.invoice_documents import InvoiceDocuments, InvoicePage, OneInvoice
@@ -23,7 +23,7 @@ from rating.api.invoice_requests import (
     new_line,
 )
 from schemas.account import Scope
-from schemas.command import Done
+from schemas.command import Applied
 from schemas.invoice import Invoice, InvoiceQuery
 
 ALL, ONE = "/v1/invoices", "/v1/invoices/{id}"
@@ -37,34 +37,44 @@ class InvoiceRoutes:
         self._invoices = invoices
         self._show = documents.show
 
-    def endpoints(self) -> list[Endpoint]:
+    def routes(self) -> list[Route]:
         admin, read = Scope.ADMIN, Scope.READ
-        creates = About("Create a draft invoice", takes=InvoiceRequest, gives=OneInvoice, status=201)
-        lists = About("List invoices", asks=InvoiceParameters, gives=InvoicePage)
-        updates = About("Change what is given of a draft", takes=InvoiceChangesRequest, gives=OneInvoice)
-        adds = About("Add a line to a draft", takes=LineRequest, gives=OneInvoice, status=201)
-        changes = About("Change what is given of a draft's line", takes=LineChangesRequest, gives=OneInvoice)
+        creates = Description("Create a draft invoice", body_type=InvoiceRequest, response_type=OneInvoice, status=201)
+        lists = Description("List invoices", query_type=InvoiceParameters, response_type=InvoicePage)
+        updates = Description(
+            "Change what is given of a draft", body_type=InvoiceChangesRequest, response_type=OneInvoice
+        )
+        adds = Description("Add a line to a draft", body_type=LineRequest, response_type=OneInvoice, status=201)
+        changes = Description(
+            "Change what is given of a draft's line", body_type=LineChangesRequest, response_type=OneInvoice
+        )
         return [
-            Endpoint("POST", ALL, admin, self.create, creates),
-            Endpoint("GET", ALL, read, self.index, lists),
-            Endpoint("GET", ONE, read, self.get, About("Retrieve an invoice", gives=OneInvoice)),
-            Endpoint("PATCH", ONE, admin, self.update, updates),
-            Endpoint("DELETE", ONE, admin, self.delete, About("Delete a draft", gives=Deleted)),
-            Endpoint("POST", LINES, admin, self.add_line, adds),
-            Endpoint("PATCH", LINE, admin, self.update_line, changes),
-            Endpoint("DELETE", LINE, admin, self.delete_line, About("Take a line off a draft", gives=OneInvoice)),
+            Route("POST", ALL, admin, self.create, creates),
+            Route("GET", ALL, read, self.index, lists),
+            Route("GET", ONE, read, self.get, Description("Retrieve an invoice", response_type=OneInvoice)),
+            Route("PATCH", ONE, admin, self.update, updates),
+            Route("DELETE", ONE, admin, self.delete, Description("Delete a draft", response_type=Deleted)),
+            Route("POST", LINES, admin, self.add_line, adds),
+            Route("PATCH", LINE, admin, self.update_line, changes),
+            Route(
+                "DELETE",
+                LINE,
+                admin,
+                self.delete_line,
+                Description("Take a line off a draft", response_type=OneInvoice),
+            ),
         ]
 
-    async def create(self, call: Call) -> Reply:
-        document = await call.document()
+    async def create(self, request: Request) -> Response:
+        document = await request.document()
         new = new_invoice(read_record(document, InvoiceRequest))
-        done = await self._invoices.create(act_of(call, document), new)
-        return self._answer(call, done, status=201, location=f"{ALL}/{done.answer.id}")
+        done = await self._invoices.create(command_of(request, document), new)
+        return self._answer(request, done, status=201, location=f"{ALL}/{done.answer.id}")
 
-    async def index(self, call: Call) -> Reply:
-        asked = call.asked(InvoiceParameters)
+    async def index(self, request: Request) -> Response:
+        asked = request.asked(InvoiceParameters)
         query = InvoiceQuery(
-            account=call.account,
+            account=request.account,
             customer_id=asked.customer_id,
             subscription_id=asked.subscription_id,
             status=asked.status,
@@ -75,38 +85,44 @@ class InvoiceRoutes:
             cursor=asked.cursor,
         )
         invoices, pagination = listed(await self._invoices.list(query), self._show)
-        return call.success(invoices=invoices, pagination=pagination)
+        return request.success(invoices=invoices, pagination=pagination)
 
-    async def get(self, call: Call) -> Reply:
-        return call.success(invoice=self._show(await self._invoices.get(call.account, call.path["id"])))
+    async def get(self, request: Request) -> Response:
+        return request.success(invoice=self._show(await self._invoices.get(request.account, request.path["id"])))
 
-    async def update(self, call: Call) -> Reply:
-        document = await call.document()
+    async def update(self, request: Request) -> Response:
+        document = await request.document()
         changes = invoice_changes(read_record(document, InvoiceChangesRequest))
-        return self._answer(call, await self._invoices.update(act_of(call, document), call.path["id"], changes))
+        return self._answer(
+            request, await self._invoices.update(command_of(request, document), request.path["id"], changes)
+        )
 
-    async def delete(self, call: Call) -> Reply:
-        done = await self._invoices.delete(act_of(call), call.path["id"])
-        return answer(call, done, id=call.path["id"], deleted=True)
+    async def delete(self, request: Request) -> Response:
+        done = await self._invoices.delete(command_of(request), request.path["id"])
+        return answer(request, done, id=request.path["id"], deleted=True)
 
-    async def add_line(self, call: Call) -> Reply:
-        document = await call.document()
+    async def add_line(self, request: Request) -> Response:
+        document = await request.document()
         new = new_line(read_record(document, LineRequest))
-        return self._answer(call, await self._invoices.add_line(act_of(call, document), call.path["id"], new), 201)
+        return self._answer(
+            request, await self._invoices.add_line(command_of(request, document), request.path["id"], new), 201
+        )
 
-    async def update_line(self, call: Call) -> Reply:
-        document = await call.document()
+    async def update_line(self, request: Request) -> Response:
+        document = await request.document()
         changes = line_changes(read_record(document, LineChangesRequest))
-        act, invoice_id, line_id = act_of(call, document), call.path["id"], call.path["line_id"]
-        return self._answer(call, await self._invoices.update_line(act, invoice_id, line_id, changes))
+        command, invoice_id, line_id = command_of(request, document), request.path["id"], request.path["line_id"]
+        return self._answer(request, await self._invoices.update_line(command, invoice_id, line_id, changes))
 
-    async def delete_line(self, call: Call) -> Reply:
-        done = await self._invoices.delete_line(act_of(call), call.path["id"], call.path["line_id"])
-        return self._answer(call, done)
+    async def delete_line(self, request: Request) -> Response:
+        done = await self._invoices.delete_line(command_of(request), request.path["id"], request.path["line_id"])
+        return self._answer(request, done)
 
-    def _answer(self, call: Call, done: Done[Invoice], status: int = 200, location: str | None = None) -> Reply:
-        return answer(call, done, status=status, location=location, invoice=self._show(done.answer))
+    def _answer(
+        self, request: Request, done: Applied[Invoice], status: int = 200, location: str | None = None
+    ) -> Response:
+        return answer(request, done, status=status, location=location, invoice=self._show(done.answer))
 
 
 def _moment(text: str | None, field: str) -> Any:
-    return None if text is None else to_moment(text, field)
+    return None if text is None else to_timestamp(text, field)

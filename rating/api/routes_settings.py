@@ -5,24 +5,24 @@ from typing import Any, Protocol
 import msgspec
 
 from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of, answer
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from schemas.account import Scope
 from schemas.billing_settings import BillingSettings, SettingsChanges
-from schemas.command import Act, Done
+from schemas.command import Applied, Command
 from schemas.ids import AccountId
 
 PATH = "/v1/settings"
 
 
-class Settings(Protocol):
+class AccountBillingSettings(Protocol):
     """What the account has decided, and defaults where it has not."""
 
     async def get(self, account: AccountId) -> BillingSettings: ...
 
-    async def update(self, act: Act, changes: SettingsChanges) -> Done[BillingSettings]:
+    async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
         """Raises Invalid where there is no such currency or time zone."""
         ...
 
@@ -36,24 +36,24 @@ class TheSettings(Success, kw_only=True):
 class SettingsRoutes:
     """Administrators decide, readers see."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AccountBillingSettings) -> None:
         self._settings = settings
 
-    def endpoints(self) -> list[Endpoint]:
-        reads = About("Retrieve the account's billing settings", gives=TheSettings)
-        updates = About("Change what is given of them", takes=SettingsChanges, gives=TheSettings)
+    def routes(self) -> list[Route]:
+        reads = Description("Retrieve the account's billing settings", response_type=TheSettings)
+        updates = Description("Change what is given of them", body_type=SettingsChanges, response_type=TheSettings)
         return [
-            Endpoint("GET", PATH, Scope.READ, self.get, reads),
-            Endpoint("PATCH", PATH, Scope.ADMIN, self.update, updates),
+            Route("GET", PATH, Scope.READ, self.get, reads),
+            Route("PATCH", PATH, Scope.ADMIN, self.update, updates),
         ]
 
-    async def get(self, call: Call) -> Reply:
-        return call.success(settings=_document(await self._settings.get(call.account)))
+    async def get(self, request: Request) -> Response:
+        return request.success(settings=_document(await self._settings.get(request.account)))
 
-    async def update(self, call: Call) -> Reply:
-        document = await call.document()
-        done = await self._settings.update(act_of(call, document), read_record(document, SettingsChanges))
-        return answer(call, done, settings=_document(done.answer))
+    async def update(self, request: Request) -> Response:
+        document = await request.document()
+        done = await self._settings.update(command_of(request, document), read_record(document, SettingsChanges))
+        return answer(request, done, settings=_document(done.answer))
 
 
 def _document(settings: BillingSettings) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 import msgspec
 
 from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.idempotency import act_of
-from ingest_gateway.http.request import About, Call, Endpoint
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.idempotency import command_of
+from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.signup_page import PATH
 from rating.api.signup_ports import SignupLinks
-from rating.api.validation import refuse
+from rating.api.validation import raise_if_any
 from schemas.account import Scope
 from schemas.signup import NewSignupLink, check_signup
 from schemas.timestamps import to_iso
@@ -44,15 +44,17 @@ class SignupLinkRoutes:
         self._links = links
         self._public_url = public_url.rstrip("/")
 
-    def endpoints(self) -> list[Endpoint]:
-        about = About("Create a link to subscribe", takes=NewSignupLink, gives=OneSignupLink, status=201)
-        return [Endpoint("POST", "/v1/subscription-signup-links", Scope.ADMIN, self.create, about)]
+    def routes(self) -> list[Route]:
+        description = Description(
+            "Create a link to subscribe", body_type=NewSignupLink, response_type=OneSignupLink, status=201
+        )
+        return [Route("POST", "/v1/subscription-signup-links", Scope.ADMIN, self.create, description)]
 
-    async def create(self, call: Call) -> Reply:
-        document = await call.document()
+    async def create(self, request: Request) -> Response:
+        document = await request.document()
         new = read_record(document, NewSignupLink)
-        refuse(check_signup(new))
-        made = await self._links.create(act_of(call, document), new)
+        raise_if_any(check_signup(new))
+        made = await self._links.create(command_of(request, document), new)
         link = {
             "id": made.link.id,
             "token": made.token,
@@ -66,4 +68,4 @@ class SignupLinkRoutes:
             "expires_at": to_iso(made.link.expires_at),
             "created_at": to_iso(made.link.created_at),
         }
-        return call.success(http_status=201, subscription_signup_link=link)
+        return request.success(http_status=201, subscription_signup_link=link)

@@ -2,17 +2,17 @@
 
 from typing import Protocol
 
-from schemas.command import Act, Done
+from schemas.command import Applied, Command
 from schemas.ids import AccountId
 from schemas.invoice_audit import InvoiceAudit
-from schemas.invoice_run import InvoiceRunRecord, RunOrder, Upcoming
+from schemas.invoice_run import InvoiceRunRecord, RunRequest, UpcomingInvoice
 from schemas.listing import Page
 
 
-class Runs(Protocol):
+class InvoiceRuns(Protocol):
     """Runs are begun here and go on by themselves."""
 
-    async def begin(self, act: Act, order: RunOrder) -> Done[InvoiceRunRecord]:
+    async def begin(self, command: Command, order: RunRequest) -> Applied[InvoiceRunRecord]:
         """Raises Conflict where one of the account's is going on."""
         ...
 
@@ -22,7 +22,7 @@ class Runs(Protocol):
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
 
-    async def upcoming(self, account: AccountId, subscription_id: str) -> Upcoming:
+    async def upcoming(self, account: AccountId, subscription_id: str) -> UpcomingInvoice:
         """Raises NotFound, or Conflict where nothing more will be billed."""
         ...
 

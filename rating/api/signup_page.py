@@ -2,14 +2,14 @@
 
 from html import escape
 
-from ingest_gateway.http.envelope import Reply
-from ingest_gateway.http.pages import BUTTON, TAKES_PRESS, form_page, see
-from ingest_gateway.http.public_page import GIVES_HTML, html
-from ingest_gateway.http.request import About, OpenEndpoint
-from rating.api.price_text import every, price_lines
+from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.pages import BUTTON, FORM_BODY, form_page, redirect
+from ingest_gateway.http.public_page import HTML_RESPONSE, html
+from ingest_gateway.http.request import Description, PublicRoute
+from rating.api.price_text import interval_text, price_lines
 from rating.api.signup_ports import SignupLinks
 from schemas.errors import Conflict, NotFound
-from schemas.signup import Offer, SignupLink
+from schemas.signup import SignupLink, SignupOffer
 from schemas.subscribing import ChangeTiming
 
 PATH = "/subscribe/{token}"
@@ -28,46 +28,51 @@ class SignupPage:
     def __init__(self, links: SignupLinks) -> None:
         self._links = links
 
-    def endpoints(self) -> list[OpenEndpoint]:
+    def routes(self) -> list[PublicRoute]:
         gone = (409, 410)
-        shows = About("Look at what a signup link offers", operation="get_offer", also_gives=GIVES_HTML, fails=gone)
-        presses = About(
+        shows = Description(
+            "Look at what a signup link offers",
+            operation="get_offer",
+            other_responses=HTML_RESPONSE,
+            error_statuses=gone,
+        )
+        presses = Description(
             "Subscribe by a signup link",
             operation="accept_offer",
             more="What the button on the page sends. No key is needed.",
-            also_takes=TAKES_PRESS,
-            also_gives=GIVES_HTML,
-            may_lead_on=True,
-            fails=gone,
+            other_bodies=FORM_BODY,
+            other_responses=HTML_RESPONSE,
+            may_redirect=True,
+            error_statuses=gone,
         )
         return form_page(PATH, self.show, self.press, shows=shows, presses=presses)
 
-    async def show(self, path: dict[str, str]) -> Reply:
+    async def show(self, path: dict[str, str]) -> Response:
         try:
             offer = await self._links.offer(path["token"])
         except (NotFound, Conflict) as refusal:
             return _refused(refusal)
         return html(_page(offer.plan.name, _body(offer)))
 
-    async def press(self, path: dict[str, str], request_id: str) -> Reply:
+    async def press(self, path: dict[str, str], request_id: str) -> Response:
         try:
             link = await self._links.accept(path["token"], request_id)
         except (NotFound, Conflict) as refusal:
             return _refused(refusal)
         if link.success_url is not None:
-            return see(link.success_url)
+            return redirect(link.success_url)
         return html(_page("Thank you", f"<p>{_done(link)}</p>"))
 
 
-def _refused(refusal: NotFound | Conflict) -> Reply:
+def _refused(refusal: NotFound | Conflict) -> Response:
     """What the customer can do about it; the rest is between whoever sent the link and the API."""
     if isinstance(refusal, NotFound):
         return html(_page("No such link", "<p>There is no offer at this address. Is the link complete?</p>"), 404)
     if refusal.code in _GONE:
         ask = "If you still want to subscribe, ask whoever sent it for another."
         return html(_page("This link is no longer good", f"<p>{_GONE[refusal.code]} {ask}</p>"), 410)
-    told = "You may be subscribed already, or the plan is not offered any more. Nothing was changed."
-    return html(_page("This is not possible now", f"<p>{told} Ask whoever sent you the link.</p>"), 409)
+    message = "You may be subscribed already, or the plan is not offered any more. Nothing was changed."
+    return html(_page("This is not possible now", f"<p>{message} Ask whoever sent you the link.</p>"), 409)
 
 
 def _page(title: str, body: str) -> str:
@@ -78,7 +83,7 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _body(offer: Offer) -> str:
+def _body(offer: SignupOffer) -> str:
     plan, link = offer.plan, offer.link
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>" for name, text in price_lines(plan))
     prices = f"<table>{rows}</table>" if rows else "<p>Free of charge.</p>"
@@ -89,16 +94,16 @@ def _body(offer: Offer) -> str:
     )
 
 
-def _for_whom(offer: Offer) -> str:
+def _for_whom(offer: SignupOffer) -> str:
     customer = offer.customer
     person = " ".join(part for part in (customer.first_name, customer.last_name) if part)
     name = customer.name or person or customer.email
     return f"<p>For {escape(name)}</p>" if name else ""
 
 
-def _terms(offer: Offer) -> str:
+def _terms(offer: SignupOffer) -> str:
     plan, link = offer.plan, offer.link
-    terms = [f"It renews {every(plan)} until it is canceled."]
+    terms = [f"It renews {interval_text(plan)} until it is canceled."]
     if link.change_timing_mode is not None:
         when = "now" if link.change_timing_mode is ChangeTiming.NOW else "when your current period ends"
         terms.insert(0, f"It takes the place of your current plan {when}.")

@@ -2,18 +2,18 @@
 
 from typing import Protocol
 
-from schemas.command import Act
-from schemas.signup import MadeLink, NewSignupLink, Offer, SignupLink
+from schemas.command import Command
+from schemas.signup import CreatedSignupLink, NewSignupLink, SignupLink, SignupOffer
 
 
 class SignupLinks(Protocol):
     """Plans offered to customers, each under a token of its own."""
 
-    async def create(self, act: Act, new: NewSignupLink) -> MadeLink:
+    async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
         """Raises NotFound, or Conflict where the plan cannot be subscribed to, or where it is repeated."""
         ...
 
-    async def offer(self, token: str) -> Offer:
+    async def offer(self, token: str) -> SignupOffer:
         """Raises NotFound, or Conflict where it is used or has expired."""
         ...
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ingest_gateway.http.mistakes import Mistakes
+from ingest_gateway.http.mistakes import ValidationErrors
 from schemas.errors import Invalid
-from schemas.price_rules import Mistake
+from schemas.price_rules import FieldError
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 
 
-def refuse(found: Iterable[Mistake]) -> None:
+def raise_if_any(found: Iterable[FieldError]) -> None:
     """Raises Invalid with every mistake, if there is one."""
-    mistakes = Mistakes()
+    errors = ValidationErrors()
     for field, wrong in found:
-        mistakes.add(field, wrong)
-    mistakes.finish()
+        errors.add(field, wrong)
+    errors.raise_if_any()
 
 
 def check_instant(moment: datetime | None, field: str) -> None:

@@ -10,10 +10,10 @@ def allocate(whole: int, weights: Sequence[int]) -> tuple[int, ...]:
         if whole:
             raise ValueError(f"{whole} cannot be spread over lines that weigh nothing")
         return (0,) * len(weights)
-    return settled(whole, [whole * weight for weight in weights], together)
+    return largest_remainder(whole, [whole * weight for weight in weights], together)
 
 
-def settled(whole: int, numerators: Sequence[int], denominator: int) -> tuple[int, ...]:
+def largest_remainder(whole: int, numerators: Sequence[int], denominator: int) -> tuple[int, ...]:
     """Exact shares (`numerator ÷ denominator`, of either sign) rounded so that they add up to `whole`.
 
     Each gets its floor; the units left over go one by one to the largest remainders, ties by place. `whole` must be

@@ -10,7 +10,7 @@ from schemas.tax import TaxRate
 Rates = tuple[TaxRate, ...]
 
 
-def assemble(
+def totals_of(
     amounts: Sequence[int], rates: Sequence[Rates], *, discounts: Sequence[int] = (), credits_before_tax: int = 0
 ) -> Totals:
     """Totals of lines with these amounts and tax rates.

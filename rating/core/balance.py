@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from schemas.invoice import Invoice
-from schemas.money import fitting
+from schemas.money import checked_minor
 
-Purse = tuple[str, str]
+BalanceKey = tuple[str, str]
 """A customer and a currency: one balance, which pays nothing in another currency."""
 
 
-def purse_of(invoice: Invoice) -> Purse:
+def balance_key(invoice: Invoice) -> BalanceKey:
     return invoice.customer_id, invoice.currency
 
 
-def movements(invoices: Sequence[Invoice], balances: Mapping[Purse, int]) -> list[int]:
+def movements(invoices: Sequence[Invoice], balances: Mapping[BalanceKey, int]) -> list[int]:
     """By invoice, in their order: above zero what it adds, below zero what it uses, never more than there is.
 
     Raises Invalid where a balance would be more than a ledger holds.
@@ -21,9 +21,9 @@ def movements(invoices: Sequence[Invoice], balances: Mapping[Purse, int]) -> lis
     left = dict(balances)
     moved = []
     for invoice in invoices:
-        there = left.get(purse_of(invoice), 0)
+        there = left.get(balance_key(invoice), 0)
         # What comes to less than nothing is the lesser of the two as well: so its rest is added.
         amount = -min(invoice.total, there)
-        left[purse_of(invoice)] = fitting(there + amount)
+        left[balance_key(invoice)] = checked_minor(there + amount)
         moved.append(amount)
     return moved

@@ -7,19 +7,23 @@ import msgspec
 
 from rating.core.charge import Charge, Quantities, charge
 from rating.core.lines import charge_lines, fee_line, refund_line
-from rating.core.service_period import Service
+from rating.core.service_period import ServicePeriod
 from schemas.draft_lines import DraftLine
 from schemas.plan import PlanVersion, Timing, UsagePrice
 from schemas.timestamps import to_iso
 
-_NONE = Decimal(0)
+_ZERO = Decimal(0)
 
 UsageByPrice = Mapping[str, Quantities]
 """Price code → group → quantity; a price that is not in it was not used."""
 
 
-def bill(
-    plan: PlanVersion, *, ended: Service | None = None, begins: Service | None = None, usage: UsageByPrice | None = None
+def bill_lines(
+    plan: PlanVersion,
+    *,
+    ended: ServicePeriod | None = None,
+    begins: ServicePeriod | None = None,
+    usage: UsageByPrice | None = None,
 ) -> list[DraftLine]:
     """Fees for the period that begins, then fees and usage of the one that ended.
 
@@ -37,13 +41,15 @@ def bill(
     return lines
 
 
-def refund(plan: PlanVersion, unused: Service) -> list[DraftLine]:
+def refund_lines(plan: PlanVersion, unused: ServicePeriod) -> list[DraftLine]:
     """What fees paid in advance give back for the days a subscription does not use, each rounded alone."""
     lines = (refund_line(fee, unused) for fee in plan.fixed_fees if fee.timing is Timing.ADVANCE)
     return [line for line in lines if line is not None]
 
 
-def difference(price: UsagePrice, now: Charge, before: Charge, *, currency: str, service: Service) -> list[DraftLine]:
+def difference_lines(
+    price: UsagePrice, now: Charge, before: Charge, *, currency: str, service: ServicePeriod
+) -> list[DraftLine]:
     """What a period's charge comes to now, less what was billed of it: one line for each that changed.
 
     Both are rounded before they are subtracted, so the parts of a period add up to the whole to the cent. Below zero
@@ -79,9 +85,9 @@ def _emptied(line: DraftLine) -> DraftLine:
     """The line of a group or a minimum that is no more: nothing was used, nothing is owed."""
     usage = line.usage and msgspec.structs.replace(
         line.usage,
-        quantity=_NONE,
-        billed_quantity=_NONE,
-        amount_exact=_NONE,
+        quantity=_ZERO,
+        billed_quantity=_ZERO,
+        amount_exact=_ZERO,
         gross=0,
         percent_discount=0,
         cut=0,

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from rating.core.pricing import Rated, limits_of, rate
+from rating.core.pricing import RatedQuantity, limits_of, rate
 from rating.core.proration import WHOLE, Portion
 from schemas.plan import UsagePrice
 
@@ -14,14 +14,14 @@ Group = tuple[str | None, ...]
 
 Quantities = Mapping[Group, Decimal]
 
-_NONE = Decimal(0)
+_ZERO = Decimal(0)
 
 
 class GroupCharge(msgspec.Struct, frozen=True, kw_only=True):
     """One group's share of a charge."""
 
     group: Group
-    rated: Rated
+    rated: RatedQuantity
     cut: int
     """Its part of what the charge's maximum takes off."""
 
@@ -45,7 +45,7 @@ def charge(
     usage: UsagePrice, quantities: Quantities, currency: str, portion: Portion = WHOLE, *, settle: bool = True
 ) -> Charge:
     """A price without groups is charged for no usage too (a first tier's fee, a flat amount); a group is not."""
-    measured = quantities if usage.group_by else {(): _NONE, **quantities}
+    measured = quantities if usage.group_by else {(): _ZERO, **quantities}
     rated = [(group, rate(usage.price, measured[group], currency, portion)) for group in sorted(measured, key=_place)]
     together = sum(one.amount for _, one in rated)
     limits = limits_of(usage.price, together, currency, portion, settle=settle)

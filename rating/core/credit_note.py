@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rating.core.allocate import settled
+from rating.core.allocate import largest_remainder
 from rating.core.tax import tax
 from rating.core.totals import taxable
 from schemas.credit_note import CreditedLine, CreditNote, CreditNoteLine, NewCreditNote
@@ -12,7 +12,7 @@ from schemas.errors import Conflict, Invalid, NotFound
 from schemas.invoice import Invoice
 
 
-class Credit(msgspec.Struct, frozen=True, kw_only=True):
+class CreditNoteAmounts(msgspec.Struct, frozen=True, kw_only=True):
     """`amount + tax = total`, by line and in all."""
 
     lines: tuple[CreditNoteLine, ...]
@@ -30,7 +30,7 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
         return self.amount + self.tax
 
 
-def credit(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -> Credit:
+def credit_note_amounts(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -> CreditNoteAmounts:
     """Raises NotFound, Invalid, or Conflict where less is left than is asked for.
 
     Tax is that of all credited so far less that of what was credited before: the notes of a whole invoice come to
@@ -47,7 +47,7 @@ def credit(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -
     left = [taxable(line) - gone for line, gone in zip(invoice.lines, sums, strict=True)]
     amounts = _of_lines(invoice, left, new.lines) if new.lines else _spread(invoice, left, new.amount)
     taxes = _taxes(invoice, sums, amounts)
-    made = Credit(
+    made = CreditNoteAmounts(
         lines=tuple(
             CreditNoteLine(line_id=line.id, amount=amount, tax=share)
             for line, amount, share in zip(invoice.lines, amounts, taxes, strict=True)
@@ -67,10 +67,10 @@ def _credited(notes: Sequence[CreditNote]) -> Mapping[str, int]:
     return sums
 
 
-def _of_lines(invoice: Invoice, left: Sequence[int], asked: Sequence[CreditedLine]) -> list[int]:
+def _of_lines(invoice: Invoice, left: Sequence[int], requested: Sequence[CreditedLine]) -> list[int]:
     places = {line.id: place for place, line in enumerate(invoice.lines)}
     amounts = [0] * len(left)
-    for number, one in enumerate(asked):
+    for number, one in enumerate(requested):
         field = f"lines[{number}]"
         if one.line_id not in places:
             raise NotFound(f"{field}.line_id: invoice {invoice.id} has no line {one.line_id!r}", field=field)
@@ -93,7 +93,7 @@ def _spread(invoice: Invoice, left: Sequence[int], amount: int | None) -> Sequen
     whole = together if amount is None else amount
     if whole <= 0 or whole > together:
         raise _too_much(invoice, whole)
-    return settled(whole, [whole * of_line for of_line in left], together)
+    return largest_remainder(whole, [whole * of_line for of_line in left], together)
 
 
 def _taxes(invoice: Invoice, before: Sequence[int], now: Sequence[int]) -> list[int]:
@@ -103,10 +103,10 @@ def _taxes(invoice: Invoice, before: Sequence[int], now: Sequence[int]) -> list[
     return [after - earlier for earlier, after in zip(older, newer, strict=True)]
 
 
-def _too_much(invoice: Invoice, asked: int) -> Conflict:
+def _too_much(invoice: Invoice, requested: int) -> Conflict:
     left = invoice.total - invoice.credited
     return Conflict(
-        f"a credit of {asked} minor units is too much: of invoice {invoice.id}, {left} with tax are left",
+        f"a credit of {requested} minor units is too much: of invoice {invoice.id}, {left} with tax are left",
         code="CREDIT_TOO_LARGE",
         field="amount_cents",
     )

@@ -14,16 +14,16 @@ from rating.core.calendar import Period
 from rating.core.local_time import local_date, to_instant
 from rating.core.proration import Portion
 from rating.core.rated_period import RatedPeriod
-from rating.core.service_period import Service, service_in
-from rating.core.subscription_cycle import next_period, with_due
-from rating.core.subscription_lifecycle import Verb, after
+from rating.core.service_period import ServicePeriod, service_period_in
+from rating.core.subscription_cycle import next_period, with_due_date
+from rating.core.subscription_lifecycle import SubscriptionTransition, after
 from schemas.billing_settings import LateUsage
 from schemas.plan import PlanVersion, Timing, overridden
-from schemas.subscription import Status, Subscription, Unused
+from schemas.subscription import Status, Subscription, UnusedPrepayment
 from schemas.timestamps import Micros
 
 
-class TurnKind(StrEnum):
+class CycleStepKind(StrEnum):
     """What a boundary is to a subscription."""
 
     OPENING = "opening"
@@ -33,20 +33,20 @@ class TurnKind(StrEnum):
     """It has ended, and nothing more can come late."""
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class CycleStep(msgspec.Struct, frozen=True, kw_only=True):
     """What to bill, in the terms of `bill` and `refund`, all three None where that is nothing; and what may be late."""
 
     before: Subscription
     after: Subscription
     plan: PlanVersion
     """With the subscription's overrides applied."""
-    prepaid: PlanVersion
+    prepaid_plan: PlanVersion
     """With those that fees in advance were billed by: nothing else is given back."""
-    ended: Service | None = None
+    ended: ServicePeriod | None = None
     """Fees in arrears and usage are billed for it."""
-    begins: Service | None = None
+    begins: ServicePeriod | None = None
     """Fees in advance are billed for it."""
-    unused: Service | None = None
+    unused: ServicePeriod | None = None
     """Fees in advance are given back for it."""
     open_periods: tuple[RatedPeriod, ...] = ()
     """Earlier ones that usage may have come late for."""
@@ -59,18 +59,18 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return self.before.period_start if self.before.due_at is None else self.before.due_at
 
     @property
-    def kind(self) -> TurnKind:
+    def kind(self) -> CycleStepKind:
         """Tells a first period's opening from its end, which may be the same moment."""
         if self.before.awaits_late_usage:
-            return TurnKind.LATE
-        return TurnKind.OPENING if _is_unopened(self.before) else TurnKind.PERIOD
+            return CycleStepKind.LATE
+        return CycleStepKind.OPENING if _is_unopened(self.before) else CycleStepKind.PERIOD
 
 
-def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+def next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
     """The next turn of a subscription that is due; `zone` is the customer's now."""
-    last = subscription.last_moment
+    last = subscription.ends_at
     if subscription.awaits_late_usage:
-        return _turn(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
+        return _step(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
     if _is_unopened(subscription):
         return _opening(subscription, plan)
     if last is not None and last <= subscription.period_end:
@@ -78,15 +78,15 @@ def turn(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
     return _renewal(subscription, plan, zone)
 
 
-def given_back(subscription: Subscription, plan: PlanVersion) -> Unused | None:
+def unused_prepayment(subscription: Subscription, plan: PlanVersion) -> UnusedPrepayment | None:
     """What one that has just ended by a change of plan was paid in advance for days that the next one charges."""
     asked = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
-    last = turn(asked, plan, subscription.timezone)
+    last = next_step(asked, plan, subscription.timezone)
     if last.begins is not None or last.unused is None:
         return None
-    fees = tuple(fee for fee in last.prepaid.fixed_fees if fee.timing is Timing.ADVANCE)
+    fees = tuple(fee for fee in last.prepaid_plan.fixed_fees if fee.timing is Timing.ADVANCE)
     portion = last.unused.portion
-    return Unused(
+    return UnusedPrepayment(
         fees=fees,
         start=last.unused.start,
         end=last.unused.end,
@@ -99,56 +99,62 @@ def _is_unopened(subscription: Subscription) -> bool:
     return subscription.prepaid_until is None and not subscription.in_trial
 
 
-def _opening(subscription: Subscription, plan: PlanVersion) -> Turn:
+def _opening(subscription: Subscription, plan: PlanVersion) -> CycleStep:
     opened = _prepaid(subscription)
     begins = _service(subscription, subscription.period_end)
-    made = _turn(plan, before=subscription, after=with_due(opened), begins=begins)
+    made = _step(plan, before=subscription, after=with_due_date(opened), begins=begins)
     brought = subscription.brought
     if brought is None:
         return made
     portion = Portion(days=brought.days, period_days=brought.period_days)
-    unused = Service(start=Micros(brought.start), end=Micros(brought.end), portion=portion)
-    prepaid = msgspec.structs.replace(made.prepaid, fixed_fees=brought.fees)
-    return msgspec.structs.replace(made, unused=unused, prepaid=prepaid)
+    unused = ServicePeriod(start=Micros(brought.start), end=Micros(brought.end), portion=portion)
+    prepaid_plan = msgspec.structs.replace(made.prepaid_plan, fixed_fees=brought.fees)
+    return msgspec.structs.replace(made, unused=unused, prepaid_plan=prepaid_plan)
 
 
-def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> Turn:
+def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
     renewed = next_period(subscription, plan, subscription.period_end, zone)
-    status = renewed.status if renewed.status is Status.CANCELED else after(renewed.status, Verb.RENEWED)
+    status = (
+        renewed.status if renewed.status is Status.CANCELED else after(renewed.status, SubscriptionTransition.RENEWED)
+    )
     renewed = _prepaid(msgspec.structs.replace(renewed, status=status))
-    return _turn(
+    return _step(
         plan,
         before=subscription,
-        after=with_due(renewed),
+        after=with_due_date(renewed),
         ended=None if subscription.in_trial else _service(subscription, subscription.period_end),
         begins=_service(renewed, renewed.period_end),
         unused=_unused(subscription, _service(subscription, subscription.period_end)),
     )
 
 
-def _end(subscription: Subscription, plan: PlanVersion, last: int) -> Turn:
-    status = subscription.status if subscription.ended_at is not None else after(subscription.status, Verb.ENDED)
+def _end(subscription: Subscription, plan: PlanVersion, last: int) -> CycleStep:
+    status = (
+        subscription.status
+        if subscription.ended_at is not None
+        else after(subscription.status, SubscriptionTransition.ENDED)
+    )
     ended = msgspec.structs.replace(subscription, status=status, ended_at=last, due_at=None)
     if subscription.in_trial:
-        return _turn(plan, before=subscription, after=ended)
+        return _step(plan, before=subscription, after=ended)
     used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
     # A period that was cut short may end on the day that is used, and not count it.
     kept = used if subscription.refunds else max(used, _service(subscription, subscription.period_end), key=_days)
-    return _turn(plan, before=subscription, after=ended, ended=used, unused=_unused(subscription, kept))
+    return _step(plan, before=subscription, after=ended, ended=used, unused=_unused(subscription, kept))
 
 
-def _turn(
+def _step(
     plan: PlanVersion,
     *,
     before: Subscription,
     after: Subscription,
-    ended: Service | None = None,
-    begins: Service | None = None,
-    unused: Service | None = None,
-) -> Turn:
+    ended: ServicePeriod | None = None,
+    begins: ServicePeriod | None = None,
+    unused: ServicePeriod | None = None,
+) -> CycleStep:
     now = overridden(plan, before.overrides)
     then = now if before.prepaid_under is None else overridden(plan, before.prepaid_under)
-    return Turn(before=before, after=after, plan=now, prepaid=then, ended=ended, begins=begins, unused=unused)
+    return CycleStep(before=before, after=after, plan=now, prepaid_plan=then, ended=ended, begins=begins, unused=unused)
 
 
 def _prepaid(subscription: Subscription) -> Subscription:
@@ -158,24 +164,24 @@ def _prepaid(subscription: Subscription) -> Subscription:
     )
 
 
-def _days(service: Service) -> int:
+def _days(service: ServicePeriod) -> int:
     return service.portion.days
 
 
-def _unused(subscription: Subscription, kept: Service) -> Service | None:
+def _unused(subscription: Subscription, kept: ServicePeriod) -> ServicePeriod | None:
     """What is paid in advance beyond what is kept."""
     until = subscription.prepaid_until
     if until is None or until <= kept.end:
         return None
     paid = _service(subscription, until)
     days = paid.portion.days - kept.portion.days
-    return Service(start=kept.end, end=paid.end, portion=Portion(days=days, period_days=paid.portion.period_days))
+    return ServicePeriod(start=kept.end, end=paid.end, portion=Portion(days=days, period_days=paid.portion.period_days))
 
 
-def _service(subscription: Subscription, end: int, *, to_the_last_day: bool = False) -> Service:
+def _service(subscription: Subscription, end: int, *, to_the_last_day: bool = False) -> ServicePeriod:
     """From the start of the current period to `end`. The day of the end belongs to what comes after, if anything."""
     zone = subscription.timezone
     full = Period(start=Micros(subscription.full_start), end=Micros(subscription.full_end))
     counted = end if to_the_last_day else to_instant(datetime.combine(local_date(end, zone), time()), zone)
-    portion = service_in(full, zone, subscription.period_start, counted).portion
-    return Service(start=Micros(subscription.period_start), end=Micros(end), portion=portion)
+    portion = service_period_in(full, zone, subscription.period_start, counted).portion
+    return ServicePeriod(start=Micros(subscription.period_start), end=Micros(end), portion=portion)

@@ -6,7 +6,7 @@ from schemas.errors import Conflict
 from schemas.invoice import InvoiceStatus
 
 
-class Step(StrEnum):
+class InvoiceTransition(StrEnum):
     """What may be done to an invoice, in the words in which a refusal tells it."""
 
     CHANGE = "changed"
@@ -18,26 +18,26 @@ class Step(StrEnum):
     VOID = "voided"
     VOID_PERIOD = "voided as a draft"
     """Of a draft that bills a subscription: its period stays billed, which a deleted one's would not."""
-    GIVE_UP = "marked uncollectible"
+    MARK_UNCOLLECTIBLE = "marked uncollectible"
 
 
 _DRAFT, _OPEN, _PAID, _VOID, _UNCOLLECTIBLE = InvoiceStatus
 
-TABLE = {
-    (_DRAFT, Step.CHANGE): _DRAFT,
-    (_DRAFT, Step.DELETE): _DRAFT,
-    (_DRAFT, Step.FINALIZE): _OPEN,
-    (_DRAFT, Step.VOID_PERIOD): _VOID,
-    (_OPEN, Step.PAY_PART): _OPEN,
-    (_OPEN, Step.PAY): _PAID,
-    (_OPEN, Step.CREDIT): _OPEN,
-    (_OPEN, Step.VOID): _VOID,
-    (_OPEN, Step.GIVE_UP): _UNCOLLECTIBLE,
-    (_UNCOLLECTIBLE, Step.PAY_PART): _UNCOLLECTIBLE,
-    (_UNCOLLECTIBLE, Step.PAY): _PAID,
-    (_UNCOLLECTIBLE, Step.CREDIT): _UNCOLLECTIBLE,
-    (_UNCOLLECTIBLE, Step.VOID): _VOID,
-    (_PAID, Step.CREDIT): _PAID,
+INVOICE_TRANSITIONS = {
+    (_DRAFT, InvoiceTransition.CHANGE): _DRAFT,
+    (_DRAFT, InvoiceTransition.DELETE): _DRAFT,
+    (_DRAFT, InvoiceTransition.FINALIZE): _OPEN,
+    (_DRAFT, InvoiceTransition.VOID_PERIOD): _VOID,
+    (_OPEN, InvoiceTransition.PAY_PART): _OPEN,
+    (_OPEN, InvoiceTransition.PAY): _PAID,
+    (_OPEN, InvoiceTransition.CREDIT): _OPEN,
+    (_OPEN, InvoiceTransition.VOID): _VOID,
+    (_OPEN, InvoiceTransition.MARK_UNCOLLECTIBLE): _UNCOLLECTIBLE,
+    (_UNCOLLECTIBLE, InvoiceTransition.PAY_PART): _UNCOLLECTIBLE,
+    (_UNCOLLECTIBLE, InvoiceTransition.PAY): _PAID,
+    (_UNCOLLECTIBLE, InvoiceTransition.CREDIT): _UNCOLLECTIBLE,
+    (_UNCOLLECTIBLE, InvoiceTransition.VOID): _VOID,
+    (_PAID, InvoiceTransition.CREDIT): _PAID,
 }
 """A step that is not here is refused."""
 
@@ -50,10 +50,10 @@ _INSTEAD = {
 }
 
 
-def after(status: InvoiceStatus, step: Step, invoice_id: str) -> InvoiceStatus:
+def after(status: InvoiceStatus, step: InvoiceTransition, invoice_id: str) -> InvoiceStatus:
     """The status that the step leads to. Raises Conflict where it may not be taken, naming the status."""
     try:
-        return TABLE[status, step]
+        return INVOICE_TRANSITIONS[status, step]
     except KeyError:
         raise Conflict(
             f"invoice {invoice_id} is {status.value} and cannot be {step.value}: {_INSTEAD[status]}",

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from rating.core.bill import difference
+from rating.core.bill import difference_lines
 from rating.core.charge import Quantities, charge
 from rating.core.local_time import last_date, local_date
 from rating.core.rated_period import RatedPeriod
@@ -17,7 +17,7 @@ def late_lines(period: RatedPeriod, quantities: Quantities, currency: str) -> li
     dates = _dates(period)
     return [
         msgspec.structs.replace(line, description=f"{line.description}, counted late for {dates}")
-        for line in difference(price, now, before, currency=currency, service=period.service)
+        for line in difference_lines(price, now, before, currency=currency, service=period.service)
     ]
 
 

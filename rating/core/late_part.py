@@ -6,11 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from rating.core.billed_usage import to_document
-from rating.core.cycle_step import Turn
+from rating.core.cycle_step import CycleStep
 from rating.core.late import late_lines
 from rating.core.rated_lines import to_new_line
 from rating.core.rated_period import RatedPeriod
-from rating.runs.measuring import Key, Measured
+from rating.runs.measuring import MeasuredUsage, UsageKey
 from schemas.errors import Busy
 from schemas.flush import Watermark
 from schemas.invoice import NewLine
@@ -20,28 +20,28 @@ class UsageBehind(Busy):
     """The usage store answers from before what was billed of it: nothing can be said of what came since."""
 
 
-class Late(NamedTuple):
+class LateBill(NamedTuple):
     """All that came late for a turn."""
 
     lines: tuple[NewLine, ...]
-    moved: tuple[RatedPeriod, ...]
+    rerated: tuple[RatedPeriod, ...]
     """As they are with it, those included that it made no line for."""
 
 
-def late(turn: Turn, measured: Mapping[Key, Measured]) -> Late:
+def billed_late(step: CycleStep, measured: Mapping[UsageKey, MeasuredUsage]) -> LateBill:
     """Raises UsageBehind."""
     lines: list[NewLine] = []
-    moved: list[RatedPeriod] = []
-    for period in turn.open_periods:
-        found = measured[turn.before.id, period.price.code, period.service.start]
+    rerated: list[RatedPeriod] = []
+    for period in step.open_periods:
+        found = measured[step.before.id, period.price.code, period.service.start]
         if found.quantities == period.quantities:
             continue
         _check_newer(period, found.watermark)
-        moved.append(msgspec.structs.replace(period, quantities=found.quantities, watermark=found.watermark))
-        for line in late_lines(period, found.quantities, turn.plan.currency):
+        rerated.append(msgspec.structs.replace(period, quantities=found.quantities, watermark=found.watermark))
+        for line in late_lines(period, found.quantities, step.plan.currency):
             usage = line.usage and to_document(line.usage, period.service.portion, found.watermark)
             lines.append(to_new_line(line, usage))
-    return Late(lines=tuple(lines), moved=tuple(moved))
+    return LateBill(lines=tuple(lines), rerated=tuple(rerated))
 
 
 def _check_newer(period: RatedPeriod, watermark: Watermark) -> None:

@@ -6,9 +6,9 @@ import msgspec
 
 from rating.core.charge import Charge, Group, GroupCharge
 from rating.core.proration import prorated
-from rating.core.service_period import Service
+from rating.core.service_period import ServicePeriod
 from schemas.draft_lines import DraftLine, UsageDetail
-from schemas.money import LARGEST_MINOR, exponent
+from schemas.money import MAX_MINOR, exponent
 from schemas.plan import FixedFee, UsagePrice
 from schemas.price import PerUnit, Price
 
@@ -16,20 +16,20 @@ _LONGEST_REFERENCE = 480
 """The ledger keeps 512; a line for what came late adds the start of its period."""
 
 
-def fee_line(fee: FixedFee, service: Service) -> DraftLine | None:
+def fee_line(fee: FixedFee, service: ServicePeriod) -> DraftLine | None:
     """The fee for the days of service; None where that is nothing."""
     amount = prorated(fee.amount_cents, service.portion)
     return _plain(f"fixed:{fee.code}", fee.name + _days(service), amount, service)
 
 
-def refund_line(fee: FixedFee, unused: Service) -> DraftLine | None:
+def refund_line(fee: FixedFee, unused: ServicePeriod) -> DraftLine | None:
     """What was paid in advance for days that are not used after all, below zero."""
     amount = -prorated(fee.amount_cents, unused.portion)
     return _plain(f"refund:{fee.code}", f"{fee.name}, unused{_days(unused)}", amount, unused)
 
 
 def charge_lines(
-    usage: UsagePrice, charged: Charge, currency: str, service: Service, *, every_group: bool = False
+    usage: UsagePrice, charged: Charge, currency: str, service: ServicePeriod, *, every_group: bool = False
 ) -> list[DraftLine]:
     """One line for each group with usage or an amount, or for all, and one for what is missing to the minimum."""
     lines = [
@@ -41,7 +41,7 @@ def charge_lines(
     return lines if minimum is None else [*lines, minimum]
 
 
-def _plain(reference: str, description: str, amount: int, service: Service) -> DraftLine | None:
+def _plain(reference: str, description: str, amount: int, service: ServicePeriod) -> DraftLine | None:
     if amount == 0:
         return None
     return DraftLine(
@@ -55,7 +55,7 @@ def _plain(reference: str, description: str, amount: int, service: Service) -> D
     )
 
 
-def _usage_line(usage: UsagePrice, charged: GroupCharge, currency: str, service: Service) -> DraftLine:
+def _usage_line(usage: UsagePrice, charged: GroupCharge, currency: str, service: ServicePeriod) -> DraftLine:
     quantity, unit_amount = _whole_numbers(usage.price, charged, currency)
     return DraftLine(
         reference=_reference(usage, charged.group),
@@ -93,7 +93,7 @@ def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[i
         quantity, unit = charged.rated.quantity, price.unit_price.scaleb(exponent(currency))
         if quantity == quantity.to_integral_value() and unit == unit.to_integral_value():
             plain = int(quantity) * int(unit) == charged.amount
-            if plain and 0 < quantity <= LARGEST_MINOR:
+            if plain and 0 < quantity <= MAX_MINOR:
                 return int(quantity), int(unit)
     return 1, charged.amount
 
@@ -114,6 +114,6 @@ def _named(usage: UsagePrice, group: Group) -> str:
     return f" ({text})" if text else ""
 
 
-def _days(service: Service) -> str:
+def _days(service: ServicePeriod) -> str:
     portion = service.portion
     return "" if portion.is_whole else f" ({portion.days} of {portion.period_days} days)"

@@ -6,7 +6,7 @@ from typing import assert_never
 import msgspec
 
 from rating.core.proration import WHOLE, Portion, prorated_to_minor
-from rating.core.tiers import graduated, total, volume
+from rating.core.tiers import graduated, tiers_total, volume
 from schemas.draft_lines import TierPart
 from schemas.money import EXACT, ROUNDING, percent_of, to_minor
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Volume
@@ -14,7 +14,7 @@ from schemas.price import Flat, Graduated, Package, PerUnit, Price, Volume
 _ZERO = Decimal(0)
 
 
-class Rated(msgspec.Struct, frozen=True, kw_only=True):
+class RatedQuantity(msgspec.Struct, frozen=True, kw_only=True):
     """What a quantity costs, before the charge's minimum and maximum. Amounts without a word on it are minor units."""
 
     quantity: Decimal
@@ -30,7 +30,7 @@ class Rated(msgspec.Struct, frozen=True, kw_only=True):
     packages: int | None = None
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class LimitAdjustments(msgspec.Struct, frozen=True, kw_only=True):
     """What minimum and maximum make of a charge; never both."""
 
     true_up: int
@@ -42,8 +42,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Priced(msgspec.Struct, frozen=True, kw_only=True):
     """A charge of one quantity, whole."""
 
-    rated: Rated
-    limits: Limits
+    rated: RatedQuantity
+    limits: LimitAdjustments
 
     @property
     def amount(self) -> int:
@@ -66,7 +66,7 @@ def bill_now(now: Priced, before: Priced | None) -> int:
     return now.amount - (0 if before is None else before.amount)
 
 
-def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOLE) -> Rated:
+def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOLE) -> RatedQuantity:
     """Usage discount, model, rounding, percentage discount. Only a flat amount depends on the portion of the period."""
     billed = max(_ZERO, EXACT.subtract(max(_ZERO, quantity), price.usage_discount))
     parts: tuple[TierPart, ...] = ()
@@ -79,10 +79,10 @@ def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOL
             exact = EXACT.multiply(billed, price.unit_price)
         case Graduated():
             parts = graduated(price.tiers, billed)
-            exact = total(parts)
+            exact = tiers_total(parts)
         case Volume():
             parts = volume(price.tiers, billed)
-            exact = total(parts)
+            exact = tiers_total(parts)
         case Package():
             packages = _packages(price, billed)
             exact = EXACT.multiply(Decimal(packages), price.package_price)
@@ -90,7 +90,7 @@ def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOL
             assert_never(price)
     gross = to_minor(exact, currency)
     discount = percent_of(gross, price.percent_discount) if price.percent_discount else 0
-    return Rated(
+    return RatedQuantity(
         quantity=quantity,
         billed_quantity=billed,
         amount_exact=exact,
@@ -102,14 +102,16 @@ def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOL
     )
 
 
-def limits_of(price: Price, amount: int, currency: str, portion: Portion = WHOLE, *, settle: bool = True) -> Limits:
+def limits_of(
+    price: Price, amount: int, currency: str, portion: Portion = WHOLE, *, settle: bool = True
+) -> LimitAdjustments:
     """`amount` held against minimum and maximum. The minimum is owed for the days of service, the maximum is whole."""
     true_up = cut = 0
     if price.minimum is not None and settle:
         true_up = max(0, prorated_to_minor(price.minimum, currency, portion) - amount)
     if price.maximum is not None:
         cut = max(0, amount - to_minor(price.maximum, currency))
-    return Limits(true_up=true_up, cut=cut)
+    return LimitAdjustments(true_up=true_up, cut=cut)
 
 
 def _packages(price: Package, quantity: Decimal) -> int:

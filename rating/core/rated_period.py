@@ -3,7 +3,7 @@
 import msgspec
 
 from rating.core.charge import Quantities
-from rating.core.service_period import Service
+from rating.core.service_period import ServicePeriod
 from schemas.flush import Watermark
 from schemas.plan import UsagePrice
 
@@ -13,7 +13,7 @@ class RatedPeriod(msgspec.Struct, frozen=True, kw_only=True):
 
     price: UsagePrice
     """With the subscription's overrides of then."""
-    service: Service
+    service: ServicePeriod
     timezone: str
     """In which the period's days were counted."""
     quantities: Quantities
@@ -21,7 +21,7 @@ class RatedPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answer that the quantities are from."""
 
 
-class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+class LateUsageWindow(msgspec.Struct, frozen=True, kw_only=True):
     """For how long after it ended a period may still get usage."""
 
     window: int

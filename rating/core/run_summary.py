@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rating.core.cycle_step import Turn
-from rating.core.keeping import Bill, Kept
+from rating.core.cycle_step import CycleStep
+from rating.core.keeping import PlannedBill, RecordedBills
 from schemas.invoice import InvoiceStatus, NewInvoice
-from schemas.invoice_run import Summary
+from schemas.invoice_run import RunSummary
 
 WAITING_NAMED = 100
 """More are only counted."""
 
 
-class Tally:
+class RunCounter:
     """One run's."""
 
     def __init__(self, run_id: str, as_of: int, *, is_dry: bool) -> None:
@@ -29,42 +29,42 @@ class Tally:
         self._dropped: Counter[str] = Counter()
         self._waiting: dict[str, str] = {}
 
-    def kept(self, bills: Sequence[Bill], kept: Kept) -> None:
+    def recorded(self, bills: Sequence[PlannedBill], recorded: RecordedBills) -> None:
         """Bills that were put into the ledger."""
         for bill in bills:
-            self._waiting.pop(bill.turn.before.id, None)
-        self._took(kept.taken)
-        self._passed_by += len(bills) - len(kept.taken)
-        self._invoices += len(kept.invoices)
-        self._finalized += sum(invoice.status is not InvoiceStatus.DRAFT for invoice in kept.invoices)
-        self._below_zero += sum(invoice.total < 0 for invoice in kept.invoices)
-        for invoice in kept.invoices:
+            self._waiting.pop(bill.step.before.id, None)
+        self._add(recorded.applied)
+        self._passed_by += len(bills) - len(recorded.applied)
+        self._invoices += len(recorded.invoices)
+        self._finalized += sum(invoice.status is not InvoiceStatus.DRAFT for invoice in recorded.invoices)
+        self._below_zero += sum(invoice.total < 0 for invoice in recorded.invoices)
+        for invoice in recorded.invoices:
             self._totals[invoice.currency] += invoice.total
 
-    def reckoned(self, bills: Sequence[Bill]) -> None:
+    def planned(self, bills: Sequence[PlannedBill]) -> None:
         """Bills that were only reckoned."""
-        self._took(bills)
+        self._add(bills)
         for bill in bills:
             for invoice in (bill.invoice, bill.held):
                 if invoice is not None:
                     total = _total(invoice)
                     self._invoices += 1
                     self._below_zero += total < 0
-                    self._totals[bill.turn.plan.currency] += total
+                    self._totals[bill.step.plan.currency] += total
 
-    def waits(self, turn: Turn, why: str) -> None:
+    def add_waiting(self, step: CycleStep, why: str) -> None:
         """A turn that has to wait."""
-        self._waiting[turn.before.id] = why
+        self._waiting[step.before.id] = why
 
-    def _took(self, bills: Sequence[Bill]) -> None:
+    def _add(self, bills: Sequence[PlannedBill]) -> None:
         self.turns += len(bills)
         for bill in bills:
             self._held += bill.held is not None
             if bill.dropped is not None:
-                self._dropped[bill.turn.plan.currency] += _total(bill.dropped)
+                self._dropped[bill.step.plan.currency] += _total(bill.dropped)
 
-    def summary(self) -> Summary:
-        return Summary(
+    def summary(self) -> RunSummary:
+        return RunSummary(
             run_id=self._run_id,
             as_of=self._as_of,
             is_dry=self._is_dry,

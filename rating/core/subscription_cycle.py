@@ -2,15 +2,15 @@
 
 import msgspec
 
-from rating.core.calendar import Cycle, Period, Rhythm, anchored, period_at, resumed
+from rating.core.calendar import BillingFrequency, Cycle, Period, anchored_cycle, period_at, resumed_period
 from rating.core.local_time import days_later
-from rating.core.subscription_lifecycle import Verb, after
+from rating.core.subscription_lifecycle import SubscriptionTransition, after
 from schemas.plan import PlanDefinition
 from schemas.subscription import Subscription
 from schemas.timestamps import Micros
 
 
-def begun(subscription: Subscription, plan: PlanDefinition, start: int, now: int) -> Subscription:
+def started(subscription: Subscription, plan: PlanDefinition, start: int, now: int) -> Subscription:
     """As it is once it has begun at `start`: in its trial, or in its first period where that is over by `now`.
 
     One that takes over from another brings `anchor_at` and `trial_end` along.
@@ -23,10 +23,12 @@ def begun(subscription: Subscription, plan: PlanDefinition, start: int, now: int
     begins = msgspec.structs.replace(subscription, start_at=start, trial_end=trial_end, anchor_at=anchor_at)
     if opens > max(start, now):
         trial = Period(start=Micros(start), end=Micros(opens))
-        begins = msgspec.structs.replace(begins, status=after(subscription.status, Verb.TRIED))
-        return with_due(_in_period(begins, trial, trial))
-    begins = msgspec.structs.replace(begins, status=after(subscription.status, Verb.ACTIVATED))
-    return with_due(next_period(begins, plan, opens, begins.timezone))
+        begins = msgspec.structs.replace(
+            begins, status=after(subscription.status, SubscriptionTransition.TRIAL_STARTED)
+        )
+        return with_due_date(_in_period(begins, trial, trial))
+    begins = msgspec.structs.replace(begins, status=after(subscription.status, SubscriptionTransition.ACTIVATED))
+    return with_due_date(next_period(begins, plan, opens, begins.timezone))
 
 
 def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone: str) -> Subscription:
@@ -36,7 +38,7 @@ def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone:
     """
     cycle = cycle_of(subscription, plan, zone)
     if zone != subscription.timezone and _is_boundary(cycle_of(subscription, plan, subscription.timezone), at):
-        period = resumed(cycle, at)
+        period = resumed_period(cycle, at)
         full = period_at(cycle, period.end - 1)
     else:
         full = period_at(cycle, at)
@@ -46,12 +48,12 @@ def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone:
 
 def cycle_of(subscription: Subscription, plan: PlanDefinition, zone: str) -> Cycle:
     """Reckoned from where it was begun, by the day of the month that it has now."""
-    rhythm = Rhythm(interval=plan.interval, count=plan.interval_count, zone=zone)
+    frequency = BillingFrequency(interval=plan.interval, count=plan.interval_count, zone=zone)
     anchor = subscription.start_at if subscription.anchor_at is None else subscription.anchor_at
-    return anchored(rhythm, anchor, subscription.billing_anchor_day)
+    return anchored_cycle(frequency, anchor, subscription.billing_anchor_day)
 
 
-def with_due(subscription: Subscription) -> Subscription:
+def with_due_date(subscription: Subscription) -> Subscription:
     """With the moment at which a run has something to do: fees in advance, a period's end, or its own end.
 
     One that ended before its first period began owes nothing, but may have something to give back.
@@ -66,7 +68,7 @@ def with_due(subscription: Subscription) -> Subscription:
     return msgspec.structs.replace(subscription, due_at=due)
 
 
-def caught_up(subscription: Subscription, plan: PlanDefinition, now: int, zone: str) -> Subscription:
+def advanced_to(subscription: Subscription, plan: PlanDefinition, now: int, zone: str) -> Subscription:
     """In the period that holds `now`, as it will be once the runs that are late have come."""
     while subscription.period_end <= now:
         subscription = next_period(subscription, plan, subscription.period_end, zone)

@@ -7,16 +7,16 @@ from schemas.errors import Conflict
 from schemas.subscription import Status
 
 
-class Verb(StrEnum):
+class SubscriptionTransition(StrEnum):
     """What can happen to a subscription; the word completes "it cannot be …"."""
 
-    TRIED = "begun with a trial"
+    TRIAL_STARTED = "begun with a trial"
     ACTIVATED = "activated"
     """It begins without one."""
     RENEWED = "renewed"
     """A period, or the trial, is over, and another one begins."""
-    SCHEDULED = "canceled at the end of its period"
-    KEPT = "kept"
+    CANCEL_SCHEDULED = "canceled at the end of its period"
+    CANCEL_WITHDRAWN = "kept"
     """It was to end, and is not any more."""
     ENDED = "ended"
     """The end it was scheduled for has come."""
@@ -24,42 +24,42 @@ class Verb(StrEnum):
     """Now, by request."""
 
 
-class Transition(NamedTuple):
+class TransitionRule(NamedTuple):
     before: Status
-    verb: Verb
+    transition: SubscriptionTransition
     after: Status
 
 
-TRANSITIONS = (
-    Transition(Status.PENDING, Verb.TRIED, Status.TRIALING),
-    Transition(Status.PENDING, Verb.ACTIVATED, Status.ACTIVE),
-    Transition(Status.PENDING, Verb.CANCELED, Status.CANCELED),
-    Transition(Status.TRIALING, Verb.RENEWED, Status.ACTIVE),
-    Transition(Status.TRIALING, Verb.SCHEDULED, Status.TRIALING),
-    Transition(Status.TRIALING, Verb.KEPT, Status.TRIALING),
-    Transition(Status.TRIALING, Verb.ENDED, Status.CANCELED),
-    Transition(Status.TRIALING, Verb.CANCELED, Status.CANCELED),
-    Transition(Status.ACTIVE, Verb.RENEWED, Status.ACTIVE),
-    Transition(Status.ACTIVE, Verb.SCHEDULED, Status.ACTIVE),
-    Transition(Status.ACTIVE, Verb.KEPT, Status.ACTIVE),
-    Transition(Status.ACTIVE, Verb.ENDED, Status.CANCELED),
-    Transition(Status.ACTIVE, Verb.CANCELED, Status.CANCELED),
+SUBSCRIPTION_TRANSITIONS = (
+    TransitionRule(Status.PENDING, SubscriptionTransition.TRIAL_STARTED, Status.TRIALING),
+    TransitionRule(Status.PENDING, SubscriptionTransition.ACTIVATED, Status.ACTIVE),
+    TransitionRule(Status.PENDING, SubscriptionTransition.CANCELED, Status.CANCELED),
+    TransitionRule(Status.TRIALING, SubscriptionTransition.RENEWED, Status.ACTIVE),
+    TransitionRule(Status.TRIALING, SubscriptionTransition.CANCEL_SCHEDULED, Status.TRIALING),
+    TransitionRule(Status.TRIALING, SubscriptionTransition.CANCEL_WITHDRAWN, Status.TRIALING),
+    TransitionRule(Status.TRIALING, SubscriptionTransition.ENDED, Status.CANCELED),
+    TransitionRule(Status.TRIALING, SubscriptionTransition.CANCELED, Status.CANCELED),
+    TransitionRule(Status.ACTIVE, SubscriptionTransition.RENEWED, Status.ACTIVE),
+    TransitionRule(Status.ACTIVE, SubscriptionTransition.CANCEL_SCHEDULED, Status.ACTIVE),
+    TransitionRule(Status.ACTIVE, SubscriptionTransition.CANCEL_WITHDRAWN, Status.ACTIVE),
+    TransitionRule(Status.ACTIVE, SubscriptionTransition.ENDED, Status.CANCELED),
+    TransitionRule(Status.ACTIVE, SubscriptionTransition.CANCELED, Status.CANCELED),
 )
 
-_AFTER = {(row.before, row.verb): row.after for row in TRANSITIONS}
+_AFTER = {(row.before, row.transition): row.after for row in SUBSCRIPTION_TRANSITIONS}
 
 
-def after(status: Status, verb: Verb) -> Status:
+def after(status: Status, transition: SubscriptionTransition) -> Status:
     """Raises Conflict, with what is possible instead."""
     try:
-        return _AFTER[status, verb]
+        return _AFTER[status, transition]
     except KeyError:
-        raise refused(status, verb.value) from None
+        raise refused_transition(status, transition.value) from None
 
 
-def refused(status: Status, word: str) -> Conflict:
+def refused_transition(status: Status, word: str) -> Conflict:
     """`word` completes "it cannot be …"."""
-    possible = [verb.value for before, verb, _ in TRANSITIONS if before is status]
+    possible = [transition.value for before, transition, _ in SUBSCRIPTION_TRANSITIONS if before is status]
     hint = f"it can be {', '.join(possible)}" if possible else "nothing comes after that; create another subscription"
     return Conflict(
         f"the subscription is {status.value}, so it cannot be {word}; {hint}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from rating.core.allocate import settled
+from rating.core.allocate import largest_remainder
 from schemas.money import percent_of
 from schemas.tax import TaxAmount, TaxRate
 
@@ -36,4 +36,4 @@ def tax(amounts: Sequence[int], rates: Sequence[tuple[TaxRate, ...]]) -> Taxes:
 
 def _shown(owed: int, bases: Sequence[int], rate: TaxRate) -> tuple[int, ...]:
     above, below = rate.percent.as_integer_ratio()
-    return settled(owed, [base * above for base in bases], below * 100)
+    return largest_remainder(owed, [base * above for base in bases], below * 100)

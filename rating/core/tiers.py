@@ -29,7 +29,7 @@ def volume(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:
     raise ValueError("the last tier of a price is open")
 
 
-def total(parts: Sequence[TierPart]) -> Decimal:
+def tiers_total(parts: Sequence[TierPart]) -> Decimal:
     amount = Decimal(0)
     for part in parts:
         amount = EXACT.add(amount, part.amount)

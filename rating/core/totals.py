@@ -4,19 +4,19 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from rating.core.assemble import assemble
+from rating.core.assemble import totals_of
 from schemas.draft_lines import Totals
-from schemas.invoice import Discount, FixedDiscount, Invoice, InvoiceLine, InvoiceTax, PercentDiscount, Rates
-from schemas.money import fitting, percent_of
+from schemas.invoice import Discount, FixedDiscount, Invoice, InvoiceLine, InvoiceTax, PercentDiscount, TaxRates
+from schemas.money import checked_minor, percent_of
 
 
-def totaled(draft: Invoice, customers_rates: Rates) -> Invoice:
+def totaled(draft: Invoice, customers_rates: TaxRates) -> Invoice:
     """The draft with totals, and with each line's amount and its shares of discount and tax."""
     rates = [line.own_tax_rates if line.own_tax_rates is not None else customers_rates for line in draft.lines]
-    amounts = [fitting(line.quantity * line.unit_amount) for line in draft.lines]
-    asked = _taken_off(draft.discount_asked, fitting(sum(amounts)))
-    totals = assemble(amounts, rates, discounts=[asked])
-    fitting(totals.total)
+    amounts = [checked_minor(line.quantity * line.unit_amount) for line in draft.lines]
+    asked = _taken_off(draft.discount_asked, checked_minor(sum(amounts)))
+    totals = totals_of(amounts, rates, discounts=[asked])
+    checked_minor(totals.total)
     return replace(
         draft,
         subtotal=totals.subtotal,

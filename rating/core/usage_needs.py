@@ -11,13 +11,13 @@ from schemas.plan import UsagePrice
 from schemas.timestamps import MINUTE
 from schemas.usage import UsageQuery
 
-CUSTOMERS_AT_ONCE = 1_000
+MAX_CUSTOMERS_PER_QUERY = 1_000
 """What one statement names."""
 
-ROWS_AT_ONCE = 1_000_000
+MAX_ROWS_PER_QUERY = 1_000_000
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class UsageNeed(msgspec.Struct, frozen=True, kw_only=True):
     """The usage behind one price of one subscription's period."""
 
     subscription: str
@@ -28,7 +28,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     end: int
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class UsageBatch(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of one meter, and on whose behalf."""
 
     account: AccountId
@@ -36,7 +36,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     group_by: tuple[str, ...]
     start: int
     end: int
-    wanted: tuple[Wanted, ...]
+    needs: tuple[UsageNeed, ...]
 
     def query(self, meter: Meter) -> UsageQuery:
         return UsageQuery(
@@ -44,29 +44,29 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             meter=meter,
             start=self.start,
             end=self.end,
-            customers=tuple(dict.fromkeys(one.customer for one in self.wanted)),
+            customers=tuple(dict.fromkeys(one.customer for one in self.needs)),
             group_by=self.group_by,
-            limit=ROWS_AT_ONCE,
+            limit=MAX_ROWS_PER_QUERY,
         )
 
-    def halves(self) -> tuple["Question", ...]:
+    def halves(self) -> tuple["UsageBatch", ...]:
         """The same for half of them each; none where there is only one."""
-        middle = len(self.wanted) // 2
-        parts = (self.wanted[:middle], self.wanted[middle:]) if middle else ()
-        return tuple(msgspec.structs.replace(self, wanted=part) for part in parts)
+        middle = len(self.needs) // 2
+        parts = (self.needs[:middle], self.needs[middle:]) if middle else ()
+        return tuple(msgspec.structs.replace(self, needs=part) for part in parts)
 
 
-def questions(wanted: Sequence[Wanted]) -> Iterator[Question]:
+def usage_batches(needs: Sequence[UsageNeed]) -> Iterator[UsageBatch]:
     """As few as there can be. An empty time needs none: nothing was used in it."""
-    together: dict[tuple[AccountId, str, tuple[str, ...], int, int], list[Wanted]] = defaultdict(list)
-    for one in wanted:
+    by_query: dict[tuple[AccountId, str, tuple[str, ...], int, int], list[UsageNeed]] = defaultdict(list)
+    for one in needs:
         start, end = whole_minute(one.start), whole_minute(one.end)
         if start < end:
-            together[one.account, one.price.meter, one.price.group_by, start, end].append(one)
-    for (account, meter, group_by, start, end), asking in together.items():
-        for place in range(0, len(asking), CUSTOMERS_AT_ONCE):
-            some = tuple(asking[place : place + CUSTOMERS_AT_ONCE])
-            yield Question(account=account, meter=meter, group_by=group_by, start=start, end=end, wanted=some)
+            by_query[one.account, one.price.meter, one.price.group_by, start, end].append(one)
+    for (account, meter, group_by, start, end), sharing in by_query.items():
+        for place in range(0, len(sharing), MAX_CUSTOMERS_PER_QUERY):
+            some = tuple(sharing[place : place + MAX_CUSTOMERS_PER_QUERY])
+            yield UsageBatch(account=account, meter=meter, group_by=group_by, start=start, end=end, needs=some)
 
 
 def whole_minute(at: int) -> int:

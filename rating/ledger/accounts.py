@@ -8,7 +8,7 @@ from rating.ledger.api_keys import key_values, new_key
 from rating.ledger.database import Database
 from rating.ledger.key_tokens import NewSecret, mode_of, new_token
 from rating.ledger.tables import accounts, api_keys, companies, meter_sets
-from schemas.account import ApiKey, Mode, NewKey, Scope
+from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 
@@ -32,16 +32,16 @@ class SqlAccounts:
         """On an empty ledger: the first company and its admin key (with `token`, if given). Else None."""
         mode = Mode.LIVE if token is None else mode_of(token)
         token = token or new_token(mode, self._new_secret)
-        return await self._database.write(lambda connection: self._found(connection, mode, token))
+        return await self._database.write(lambda connection: self._create_first_company(connection, mode, token))
 
-    def _found(self, connection: sa.Connection, mode: Mode, token: str) -> tuple[ApiKey, str] | None:
+    def _create_first_company(self, connection: sa.Connection, mode: Mode, token: str) -> tuple[ApiKey, str] | None:
         # Two processes may start on one empty ledger: the second waits here, and then finds a company.
         connection.execute(sa.select(meter_sets.c.version).with_for_update())
         if connection.scalar(sa.select(companies.c.id).limit(1)) is not None:
             return None
         now = self._clock()
         siblings = self._add_company(connection, now)
-        first = NewKey(account=siblings[mode], name=FIRST_KEY, scopes=FIRST_SCOPES)
+        first = NewApiKey(account=siblings[mode], name=FIRST_KEY, scopes=FIRST_SCOPES)
         key = new_key(first, token, key_id=self._new_id(), now=now)
         connection.execute(sa.insert(api_keys).values(key_values(key, token)))
         return key, token

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.ledger.database import Database
-from rating.ledger.key_tokens import SHOWN, NewSecret, hash_of, mode_of, new_token
+from rating.ledger.key_tokens import PREFIX_LENGTH, NewSecret, hash_of, mode_of, new_token
 from rating.ledger.tables import accounts, api_keys
-from rating.ledger.unit_of_work import Work, Works
-from schemas.account import ApiKey, Mode, NewKey, Scope
-from schemas.command import Act, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.account import ApiKey, Mode, NewApiKey, Scope
+from schemas.command import Applied, Command
 from schemas.errors import Conflict, NotFound, StoreFailed
 from schemas.ids import AccountId
 from schemas.timestamps import MINUTE
@@ -27,9 +27,11 @@ _with_mode = sa.select(api_keys, accounts.c.mode).join(accounts, accounts.c.id =
 class SqlApiKeys:
     """The keys of all accounts."""
 
-    def __init__(self, database: Database, works: Works, clock: Callable[[], int], new_secret: NewSecret) -> None:
+    def __init__(
+        self, database: Database, transactions: Transactions, clock: Callable[[], int], new_secret: NewSecret
+    ) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
         self._clock = clock
         self._new_secret = new_secret
 
@@ -43,7 +45,7 @@ class SqlApiKeys:
             return None
         key = to_key(row)
         now = self._clock()
-        if key.is_good(now):
+        if key.is_valid(now):
             await self._note_use(key, now)
         return key
 
@@ -54,12 +56,12 @@ class SqlApiKeys:
         with suppress(StoreFailed):  # a ledger too busy to note a use can still tell that the key is good
             await self._database.write(lambda connection: connection.execute(used))
 
-    async def create(self, act: Act, new: NewKey) -> tuple[ApiKey, str]:
+    async def create(self, command: Command, new: NewApiKey) -> tuple[ApiKey, str]:
         """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
         secret = self._new_secret()
-        done = await self._works.change(act, ApiKey, lambda work: create_key(work, new, secret))
+        done = await self._transactions.change(command, ApiKey, lambda work: create_key(work, new, secret))
         if done.is_replay:
-            raise shown_before(done.answer)
+            raise secret_shown_before(done.answer)
         return done.answer, new_token(done.answer.mode, lambda: secret)
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]:
@@ -68,50 +70,50 @@ class SqlApiKeys:
         rows = await self._database.read(lambda connection: connection.execute(of_account).all())
         return [to_key(row) for row in rows]
 
-    async def revoke(self, act: Act, key_id: str) -> Done[ApiKey]:
+    async def revoke(self, command: Command, key_id: str) -> Applied[ApiKey]:
         """Raises NotFound. Revoking twice changes nothing."""
-        return await self._works.change(act, ApiKey, lambda work: revoke_key(work, key_id))
+        return await self._transactions.change(command, ApiKey, lambda work: revoke_key(work, key_id))
 
 
-def create_key(work: Work, new: NewKey, secret: str) -> ApiKey:
+def create_key(work: UnitOfWork, new: NewApiKey, secret: str) -> ApiKey:
     mode = work.connection.scalar(sa.select(accounts.c.mode).where(accounts.c.id == new.account))
     if mode is None:
         raise NotFound(f"there is no account {new.account}")
     token = new_token(Mode(mode), lambda: secret)
     key = new_key(new, token, key_id=work.new_id(), now=work.now)
     work.connection.execute(sa.insert(api_keys).values(key_values(key, token)))
-    work.on(new.account).note("key.create", key.id, after=key)
+    work.for_account(new.account).audit("key.create", key.id, after=key)
     return key
 
 
-def revoke_key(work: Work, key_id: str) -> ApiKey:
+def revoke_key(work: UnitOfWork, key_id: str) -> ApiKey:
     this = (api_keys.c.id == key_id) & (api_keys.c.account_id == work.account)
     row = work.connection.execute(_with_mode.where(this).with_for_update(of=api_keys)).one_or_none()
     if row is None:
-        raise no_key(key_id)
+        raise key_not_found(key_id)
     before = to_key(row)
     if before.revoked_at is not None:
         return before
     after = replace(before, revoked_at=work.now)
     work.connection.execute(sa.update(api_keys).where(this).values(revoked_at=work.now))
-    work.note("key.revoke", key_id, before, after)
+    work.audit("key.revoke", key_id, before, after)
     return after
 
 
-def new_key(new: NewKey, token: str, *, key_id: str, now: int) -> ApiKey:
+def new_key(new: NewApiKey, token: str, *, key_id: str, now: int) -> ApiKey:
     return ApiKey(
         id=key_id,
         account=new.account,
         mode=mode_of(token),
         name=new.name,
-        prefix=token[:SHOWN],
+        prefix=token[:PREFIX_LENGTH],
         scopes=new.scopes,
         created_at=now,
         expires_at=new.expires_at,
     )
 
 
-def shown_before(key: ApiKey) -> Conflict:
+def secret_shown_before(key: ApiKey) -> Conflict:
     return Conflict(
         f"Idempotency-Key: it made the key {key.id} before, whose secret was shown in that answer and is kept nowhere; "
         "if it was lost, revoke that key and create another under a new Idempotency-Key",
@@ -120,7 +122,7 @@ def shown_before(key: ApiKey) -> Conflict:
     )
 
 
-def no_key(key_id: str) -> NotFound:
+def key_not_found(key_id: str) -> NotFound:
     return NotFound(f"there is no API key {key_id} in this account")
 
 

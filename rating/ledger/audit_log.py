@@ -11,7 +11,7 @@ from schemas.audit import AuditEntry, AuditQuery
 from schemas.listing import Page
 
 
-class SqlAudit:
+class SqlAuditLog:
     """Entries of one account. They are written by the changes themselves."""
 
     def __init__(self, database: Database) -> None:

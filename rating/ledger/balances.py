@@ -6,16 +6,18 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec.structs import asdict
 
-from rating.core.balance import Purse
+from rating.core.balance import BalanceKey
 from rating.ledger.invoice_tables import balance_entries, payments
-from rating.ledger.unit_of_work import Change, Work
+from rating.ledger.unit_of_work import AuditedChange, UnitOfWork
 from schemas.balance import BalanceEntry
 from schemas.ids import AccountId
 from schemas.invoice import Invoice
 from schemas.payment import Payment, PaymentMethod
 
 
-def purses_of(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[Purse, int]:
+def get_currency_balances(
+    connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]
+) -> dict[BalanceKey, int]:
     """The balances of these customers, in each currency in which they ever had one."""
     of = balance_entries.c
     sums = (
@@ -26,13 +28,13 @@ def purses_of(connection: sa.Connection, account: AccountId, customer_ids: Itera
     return {(row.customer_id, row.currency): int(row.sum) for row in connection.execute(sums)}
 
 
-def moved_by(connection: sa.Connection, invoice_id: str) -> int:
+def get_balance_change(connection: sa.Connection, invoice_id: str) -> int:
     """What an invoice added to its customer's balance, or below zero what it used of it."""
     amount = sa.select(balance_entries.c.amount).where(balance_entries.c.invoice_id == invoice_id)
     return connection.scalar(amount) or 0
 
 
-def move(work: Work, invoices: Sequence[Invoice], amounts: Sequence[int]) -> None:
+def record_movements(work: UnitOfWork, invoices: Sequence[Invoice], amounts: Sequence[int]) -> None:
     """Keep what each does to its customer's balance; what is used of it is a payment of the invoice."""
     entries = [_entry(work, invoice, amount) for invoice, amount in zip(invoices, amounts, strict=True) if amount]
     added = [entry for entry in entries if entry.amount > 0]
@@ -44,12 +46,12 @@ def move(work: Work, invoices: Sequence[Invoice], amounts: Sequence[int]) -> Non
         rows = [{**_values(payment), "method": payment.method.value} for payment in paid]
         work.connection.execute(sa.insert(payments), rows)
     # Of the customer, not of the entry: so one question to the log tells how a balance came to be.
-    work.note_all("balance.credit", [Change(entry.customer_id, after=entry) for entry in added])
-    work.note_all("balance.use", [Change(entry.customer_id, after=entry) for entry in used])
-    work.note_all("payment.create", [Change(payment.id, after=payment) for payment in paid])
+    work.audit_all("balance.credit", [AuditedChange(entry.customer_id, after=entry) for entry in added])
+    work.audit_all("balance.use", [AuditedChange(entry.customer_id, after=entry) for entry in used])
+    work.audit_all("payment.create", [AuditedChange(payment.id, after=payment) for payment in paid])
 
 
-def _entry(work: Work, invoice: Invoice, amount: int) -> BalanceEntry:
+def _entry(work: UnitOfWork, invoice: Invoice, amount: int) -> BalanceEntry:
     return BalanceEntry(
         id=work.new_id(),
         account=work.account,
@@ -61,7 +63,7 @@ def _entry(work: Work, invoice: Invoice, amount: int) -> BalanceEntry:
     )
 
 
-def _payment(work: Work, used: BalanceEntry) -> Payment:
+def _payment(work: UnitOfWork, used: BalanceEntry) -> Payment:
     return Payment(
         id=work.new_id(),
         account=work.account,

@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from rating.core.cycle_step import Turn
-from rating.core.keeping import Bill, Kept
-from rating.core.rated_period import Acceptance
-from rating.ledger.billing_settings import settings_of
+from rating.core.cycle_step import CycleStep
+from rating.core.keeping import PlannedBill, RecordedBills
+from rating.core.rated_period import LateUsageWindow
+from rating.ledger.billing_settings import get_settings
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoices, preview_invoice
 from rating.ledger.finalization import finalize_invoices
 from rating.ledger.invoice_tables import billed_periods
-from rating.ledger.rated_periods import remember
-from rating.ledger.renewals import count_due, due_subscriptions, next_turns, roll_forward
-from rating.ledger.subscription_rows import subscription_of
-from rating.ledger.unit_of_work import Change, Work, Works
-from schemas.command import Act
+from rating.ledger.rated_periods import record_rated_periods
+from rating.ledger.renewals import apply_steps, count_due, due_subscriptions, next_steps
+from rating.ledger.subscription_rows import get_subscription
+from rating.ledger.unit_of_work import AuditedChange, Transactions, UnitOfWork
+from schemas.command import Command
 from schemas.errors import Conflict
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice
@@ -25,85 +25,91 @@ from schemas.invoice import Invoice, NewInvoice
 ACTOR = "invoice run"
 
 
-class SqlBilling:
+class SqlBillingLedger:
     """The turns of all accounts."""
 
-    def __init__(self, database: Database, works: Works, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
         self._clock = clock
 
     async def count_due(self, account: AccountId | None, as_of: int) -> int:
         """How many subscriptions have something to bill."""
         return await self._database.read(lambda connection: count_due(connection, account, as_of))
 
-    async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[Turn]:
+    async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[CycleStep]:
         """Their next turns, by subscription, `after` the last one seen."""
 
-        def ask(connection: sa.Connection) -> Sequence[Turn]:
-            return next_turns(connection, due_subscriptions(connection, account, as_of, after, limit))
+        def query(connection: sa.Connection) -> Sequence[CycleStep]:
+            return next_steps(connection, due_subscriptions(connection, account, as_of, after, limit))
 
-        return await self._database.read(ask)
+        return await self._database.read(query)
 
-    async def next_turn(self, account: AccountId, subscription_id: str) -> Turn:
+    async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
         """Due or not. Raises NotFound, or Conflict where nothing more will be billed."""
 
-        def ask(connection: sa.Connection) -> Turn:
-            subscription = subscription_of(connection, account, subscription_id)
+        def query(connection: sa.Connection) -> CycleStep:
+            subscription = get_subscription(connection, account, subscription_id)
             if subscription.due_at is None:
                 raise Conflict(
                     f"subscription {subscription_id} is {subscription.status.value}: nothing of it will be billed",
                     code="NOTHING_TO_BILL",
                 )
-            return next_turns(connection, [subscription])[0]
+            return next_steps(connection, [subscription])[0]
 
-        return await self._database.read(ask)
+        return await self._database.read(query)
 
     async def preview(self, account: AccountId, new: NewInvoice) -> Invoice:
         """With its figures; it is kept nowhere."""
-        act = Act(account=account, actor=ACTOR, request_id="")
+        command = Command(account=account, actor=ACTOR, request_id="")
 
-        def ask(connection: sa.Connection) -> Invoice:
-            return preview_invoice(Work(connection, act, self._clock(), lambda: ""), new)
+        def query(connection: sa.Connection) -> Invoice:
+            return preview_invoice(UnitOfWork(connection, command, self._clock(), lambda: ""), new)
 
-        return await self._database.read(ask)
+        return await self._database.read(query)
 
-    async def keep(self, run_id: str, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
+    async def record(
+        self, run_id: str, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow
+    ) -> RecordedBills:
         """Take these turns of one account, and keep what they are billed: all of it or nothing."""
-        act = Act(account=bills[0].turn.before.account, actor=ACTOR, request_id=run_id)
-        done = await self._works.change(act, Kept, lambda work: keep_bills(work, bills, acceptance))
+        command = Command(account=bills[0].step.before.account, actor=ACTOR, request_id=run_id)
+        done = await self._transactions.change(
+            command, RecordedBills, lambda work: record_bills(work, bills, late_usage_window)
+        )
         return done.answer
 
 
-def keep_bills(work: Work, bills: Sequence[Bill], acceptance: Acceptance) -> Kept:
+def record_bills(work: UnitOfWork, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow) -> RecordedBills:
     """The same within a transaction."""
-    rolled = {turn.before.id for turn in roll_forward(work, [bill.turn_to_take(acceptance) for bill in bills])}
-    taken = tuple(bill for bill in bills if bill.turn.before.id in rolled)
-    asked = [bill.invoice for bill in taken if bill.invoice is not None]
-    held = [bill.held for bill in taken if bill.held is not None]
+    rolled = {step.before.id for step in apply_steps(work, [bill.step_to_apply(late_usage_window) for bill in bills])}
+    applied = tuple(bill for bill in bills if bill.step.before.id in rolled)
+    asked = [bill.invoice for bill in applied if bill.invoice is not None]
+    held = [bill.held for bill in applied if bill.held is not None]
     made = draft_invoices(work, asked + held)
     drafts = iter(made)
-    rows = [_row(work, bill, None if bill.invoice is None else next(drafts).id) for bill in taken]
+    rows = [_row(work, bill, None if bill.invoice is None else next(drafts).id) for bill in applied]
     if rows:
         work.connection.execute(sa.insert(billed_periods), rows)
-    remember(work, taken, acceptance)
-    dropped = [Change(bill.turn.before.id, after=bill.dropped) for bill in taken if bill.dropped is not None]
-    work.note_all("usage.drop", dropped)
-    return Kept(taken=taken, invoices=(*_finished(work, made[: len(asked)]), *made[len(asked) :]))
+    record_rated_periods(work, applied, late_usage_window)
+    dropped = [AuditedChange(bill.step.before.id, after=bill.dropped) for bill in applied if bill.dropped is not None]
+    work.audit_all("usage.drop", dropped)
+    return RecordedBills(
+        applied=applied, invoices=(*_finalized_if_automatic(work, made[: len(asked)]), *made[len(asked) :])
+    )
 
 
-def _finished(work: Work, drafts: Sequence[Invoice]) -> Sequence[Invoice]:
+def _finalized_if_automatic(work: UnitOfWork, drafts: Sequence[Invoice]) -> Sequence[Invoice]:
     """Final, where the account wants that."""
-    if drafts and settings_of(work.connection, work.account).auto_finalize:
+    if drafts and get_settings(work.connection, work.account).auto_finalize:
         return finalize_invoices(work, [draft.id for draft in drafts])
     return drafts
 
 
-def _row(work: Work, bill: Bill, invoice_id: str | None) -> dict[str, object]:
+def _row(work: UnitOfWork, bill: PlannedBill, invoice_id: str | None) -> dict[str, object]:
     return {
-        "subscription_id": bill.turn.before.id,
-        "kind": bill.turn.kind.value,
-        "boundary": bill.turn.boundary,
+        "subscription_id": bill.step.before.id,
+        "kind": bill.step.kind.value,
+        "boundary": bill.step.boundary,
         "invoice_id": invoice_id,
         "watermark": None if bill.watermark is None else msgspec.json.encode(bill.watermark.flushes).decode(),
         "created_at": work.now,

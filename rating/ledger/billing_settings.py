@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
 from rating.core.local_time import zone
-from rating.ledger.changes import given
+from rating.ledger.changes import set_fields
 from rating.ledger.customer_tables import billing_settings
 from rating.ledger.database import Database
 from rating.ledger.tables import accounts
-from rating.ledger.unit_of_work import Work, Works
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.billing_settings import BillingSettings, LateUsage, SettingsChanges
-from schemas.command import Act, Done
+from schemas.command import Applied, Command
 from schemas.ids import AccountId
 from schemas.money import exponent
 
@@ -21,25 +21,25 @@ from schemas.money import exponent
 class SqlBillingSettings:
     """The settings of all accounts."""
 
-    def __init__(self, database: Database, works: Works) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
 
     async def get(self, account: AccountId) -> BillingSettings:
         """What holds: defaults where nothing was decided."""
-        return await self._database.glance(lambda connection: settings_of(connection, account))
+        return await self._database.read_inline(lambda connection: get_settings(connection, account))
 
-    async def update(self, act: Act, changes: SettingsChanges) -> Done[BillingSettings]:
+    async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
         """Raises Invalid where there is no such currency or time zone."""
-        return await self._works.change(act, BillingSettings, lambda work: update_settings(work, changes))
+        return await self._transactions.change(command, BillingSettings, lambda work: update_settings(work, changes))
 
 
-def settings_of(connection: sa.Connection, account: AccountId) -> BillingSettings:
+def get_settings(connection: sa.Connection, account: AccountId) -> BillingSettings:
     row = connection.execute(sa.select(billing_settings).where(billing_settings.c.account_id == account)).one_or_none()
     return BillingSettings() if row is None else _to_settings(row)
 
 
-def late_usage_of(connection: sa.Connection, accounts_asked: Collection[AccountId]) -> dict[AccountId, LateUsage]:
+def get_late_usage(connection: sa.Connection, accounts_asked: Collection[AccountId]) -> dict[AccountId, LateUsage]:
     """What each wants done with usage that comes late."""
     row = billing_settings.c
     found = connection.execute(sa.select(row.account_id, row.late_usage).where(row.account_id.in_(accounts_asked)))
@@ -47,20 +47,20 @@ def late_usage_of(connection: sa.Connection, accounts_asked: Collection[AccountI
     return dict.fromkeys(accounts_asked, BillingSettings().late_usage) | decided
 
 
-def update_settings(work: Work, changes: SettingsChanges) -> BillingSettings:
+def update_settings(work: UnitOfWork, changes: SettingsChanges) -> BillingSettings:
     # Two changes at once wait for one another here, even where there is no row yet.
     work.connection.execute(
         sa.select(accounts.c.id).where(accounts.c.id == work.account).with_for_update(key_share=True)
     )
-    before = settings_of(work.connection, work.account)
-    after = replace(before, **given(changes))
+    before = get_settings(work.connection, work.account)
+    after = replace(before, **set_fields(changes))
     exponent(after.currency)
     zone(after.timezone)
     this = billing_settings.c.account_id == work.account
     work.connection.execute(sa.delete(billing_settings).where(this))
     row = {**asdict(after), "late_usage": after.late_usage.value, "account_id": work.account, "updated_at": work.now}
     work.connection.execute(sa.insert(billing_settings).values(row))
-    work.note("settings.update", work.account, before, after)
+    work.audit("settings.update", work.account, before, after)
     return after
 
 

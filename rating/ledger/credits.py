@@ -6,13 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rating.ledger.balances import purses_of
-from rating.ledger.customers import customer_of
+from rating.ledger.balances import get_currency_balances
+from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
-from rating.ledger.subscription_rows import subscription_of
+from rating.ledger.subscription_rows import get_subscription
 from rating.ledger.subscription_tables import credit_grants
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Applied, Command
 from schemas.credit import CreditGrant, NewCreditGrant
 from schemas.customer import Balance
 from schemas.errors import Invalid
@@ -25,28 +25,30 @@ from schemas.timestamps import to_micros
 class SqlCredits:
     """The grants of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, works: Works, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
         self._clock = clock
 
-    async def grant(self, act: Act, subscription_id: str, new: NewCreditGrant) -> Done[CreditGrant]:
+    async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
         """Raises NotFound, or Invalid where it would have expired."""
-        return await self._works.change(act, CreditGrant, lambda work: grant_credit(work, subscription_id, new))
+        return await self._transactions.change(
+            command, CreditGrant, lambda work: grant_credit(work, subscription_id, new)
+        )
 
     async def balances(self, account: AccountId, customer_id: str) -> Sequence[Balance]:
         """By denomination, currencies first. Raises NotFound."""
         now = self._clock()
 
         def select(connection: sa.Connection) -> Sequence[Balance]:
-            customer_of(connection, account, customer_id)
-            return balances_of(connection, account, customer_id, now)
+            get_customer(connection, account, customer_id)
+            return get_balances(connection, account, customer_id, now)
 
         return await self._database.read(select)
 
 
-def grant_credit(work: Work, subscription_id: str, new: NewCreditGrant) -> CreditGrant:
-    subscription = subscription_of(work.connection, work.account, subscription_id)
+def grant_credit(work: UnitOfWork, subscription_id: str, new: NewCreditGrant) -> CreditGrant:
+    subscription = get_subscription(work.connection, work.account, subscription_id)
     expires_at = None if new.expires_at is None else to_micros(new.expires_at)
     if expires_at is not None and expires_at <= work.now:
         raise Invalid("expires_at: this time is past; give one to come, or null", field="expires_at")
@@ -63,14 +65,14 @@ def grant_credit(work: Work, subscription_id: str, new: NewCreditGrant) -> Credi
         created_at=work.now,
     )
     work.connection.execute(sa.insert(credit_grants).values(_values(grant)))
-    work.note("credit_grant.create", grant.id, after=grant)
+    work.audit("credit_grant.create", grant.id, after=grant)
     return grant
 
 
-def balances_of(connection: sa.Connection, account: AccountId, customer_id: str, now: int) -> Sequence[Balance]:
+def get_balances(connection: sa.Connection, account: AccountId, customer_id: str, now: int) -> Sequence[Balance]:
     """What is owed to the customer adds to its grants, of which nothing is drawn yet: all that was given is left."""
     sums = dict[tuple[bool, str], Decimal]()
-    for (_, currency), minor in purses_of(connection, account, [customer_id]).items():
+    for (_, currency), minor in get_currency_balances(connection, account, [customer_id]).items():
         if minor:
             sums[False, currency.lower()] = to_major(minor, currency)
     lasting = credit_grants.c.expires_at.is_(None) | (credit_grants.c.expires_at > now)

@@ -6,24 +6,24 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.changes import given
+from rating.ledger.changes import set_fields
 from rating.ledger.customer_tables import customers
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
-from rating.ledger.rows import ById
+from rating.ledger.rows import RowById
 from rating.ledger.subscription_tables import signup_links, subscriptions
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Applied, Command
 from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer
 from schemas.errors import Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.listing import Page
 
 _SEARCHED = ("name", "first_name", "last_name", "external_id", "email")
-FOUND_AT_MOST = 1000
+MAX_FOUND = 1000
 
-_by_id = ById(sa.select(customers), customers)
+_by_id = RowById(sa.select(customers), customers)
 _update = sa.update(customers).where(customers.c.id == sa.bindparam("this"))
 _same_external_id = sa.select(customers.c.id).where(
     customers.c.account_id == sa.bindparam("account"),
@@ -32,7 +32,7 @@ _same_external_id = sa.select(customers.c.id).where(
 )
 
 
-class Details(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What nothing is asked by: kept as JSON text."""
 
     phone: str | None
@@ -51,25 +51,27 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 class SqlCustomers:
     """The customers of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, works: Works) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
 
-    async def create(self, act: Act, new: NewCustomer) -> Done[Customer]:
+    async def create(self, command: Command, new: NewCustomer) -> Applied[Customer]:
         """Raises Conflict where the external id is taken."""
-        return await self._works.change(act, Customer, lambda work: create_customer(work, new))
+        return await self._transactions.change(command, Customer, lambda work: create_customer(work, new))
 
-    async def update(self, act: Act, customer_id: str, changes: CustomerChanges) -> Done[Customer]:
+    async def update(self, command: Command, customer_id: str, changes: CustomerChanges) -> Applied[Customer]:
         """Raises NotFound, or Conflict as `create` does."""
-        return await self._works.change(act, Customer, lambda work: update_customer(work, customer_id, changes))
+        return await self._transactions.change(
+            command, Customer, lambda work: update_customer(work, customer_id, changes)
+        )
 
-    async def delete(self, act: Act, customer_id: str) -> Done[Customer]:
+    async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
         """For good. Raises Conflict where anything was billed or subscribed to: books are kept."""
-        return await self._works.change(act, Customer, lambda work: delete_customer(work, customer_id))
+        return await self._transactions.change(command, Customer, lambda work: delete_customer(work, customer_id))
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
         """Raises NotFound."""
-        return await self._database.glance(lambda connection: customer_of(connection, account, customer_id))
+        return await self._database.read_inline(lambda connection: get_customer(connection, account, customer_id))
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
         """Newest first."""
@@ -82,11 +84,11 @@ class SqlCustomers:
         for name in _SEARCHED:
             if (value := getattr(wanted, name)) is not None:
                 rows = rows.where(customers.c[name] == value)
-        newest = rows.order_by(customers.c.id.desc()).limit(FOUND_AT_MOST)
+        newest = rows.order_by(customers.c.id.desc()).limit(MAX_FOUND)
         return await self._database.read(lambda connection: [to_customer(row) for row in connection.execute(newest)])
 
 
-def customer_of(connection: sa.Connection, account: AccountId, customer_id: str, *, lock: bool = False) -> Customer:
+def get_customer(connection: sa.Connection, account: AccountId, customer_id: str, *, lock: bool = False) -> Customer:
     """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
     row = _by_id.find(connection, account, customer_id, lock=lock)
     if row is None:
@@ -94,7 +96,7 @@ def customer_of(connection: sa.Connection, account: AccountId, customer_id: str,
     return to_customer(row)
 
 
-def customers_of(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[str, Customer]:
+def get_customers(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[str, Customer]:
     """By id. Raises NotFound where any is missing."""
     wanted = set(customer_ids)
     these = sa.select(customers).where(customers.c.id.in_(wanted), customers.c.account_id == account)
@@ -104,26 +106,26 @@ def customers_of(connection: sa.Connection, account: AccountId, customer_ids: It
     return found
 
 
-def create_customer(work: Work, new: NewCustomer) -> Customer:
+def create_customer(work: UnitOfWork, new: NewCustomer) -> Customer:
     fields = {name: getattr(new, name) for name in new.__struct_fields__}
     customer = Customer(id=work.new_id(), account=work.account, created_at=work.now, updated_at=work.now, **fields)
     _check_external_id(work, customer)
     work.connection.execute(sa.insert(customers), _values(customer))
-    work.note("customer.create", customer.id, after=customer)
+    work.audit("customer.create", customer.id, after=customer)
     return customer
 
 
-def update_customer(work: Work, customer_id: str, changes: CustomerChanges) -> Customer:
-    before = customer_of(work.connection, work.account, customer_id, lock=True)
-    after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **given(changes))
+def update_customer(work: UnitOfWork, customer_id: str, changes: CustomerChanges) -> Customer:
+    before = get_customer(work.connection, work.account, customer_id, lock=True)
+    after = msgspec.structs.replace(before, updated_at=max(work.now, before.updated_at), **set_fields(changes))
     _check_external_id(work, after)
     work.connection.execute(_update, {**_values(after), "this": customer_id})
-    work.note("customer.update", customer_id, before, after)
+    work.audit("customer.update", customer_id, before, after)
     return after
 
 
-def delete_customer(work: Work, customer_id: str) -> Customer:
-    customer = customer_of(work.connection, work.account, customer_id, lock=True)
+def delete_customer(work: UnitOfWork, customer_id: str) -> Customer:
+    customer = get_customer(work.connection, work.account, customer_id, lock=True)
     for what, table in (("invoices", invoices), ("subscriptions", subscriptions)):
         if work.connection.scalar(sa.select(table.c.id).where(table.c.customer_id == customer_id).limit(1)) is not None:
             raise Conflict(
@@ -133,11 +135,11 @@ def delete_customer(work: Work, customer_id: str) -> Customer:
             )
     work.connection.execute(sa.delete(signup_links).where(signup_links.c.customer_id == customer_id))
     work.connection.execute(sa.delete(customers).where(customers.c.id == customer_id))
-    work.note("customer.delete", customer_id, before=customer)
+    work.audit("customer.delete", customer_id, before=customer)
     return customer
 
 
-def _check_external_id(work: Work, customer: Customer) -> None:
+def _check_external_id(work: UnitOfWork, customer: Customer) -> None:
     if customer.external_id is None:
         return
     same = {"account": work.account, "external_id": customer.external_id, "but": customer.id}
@@ -150,7 +152,7 @@ def _check_external_id(work: Work, customer: Customer) -> None:
 
 
 def _values(customer: Customer) -> dict[str, Any]:
-    details = Details(**{name: getattr(customer, name) for name in Details.__struct_fields__})
+    details = CustomerDetails(**{name: getattr(customer, name) for name in CustomerDetails.__struct_fields__})
     return {
         "id": customer.id,
         "account_id": customer.account,

@@ -7,20 +7,20 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from rating.ledger.engine import WRITES, transaction
-from rating.ledger.together import Together
+from rating.ledger.engine import WRITE_OPTION, transaction
+from rating.ledger.together import GroupCommit
 
 THREADS = 4
 
-_ONE_MOMENT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
+_SNAPSHOT_READS = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
 """A reader of several tables sees all of them as of one moment. SQLite's do so by themselves."""
 
 Answer = TypeVar("Answer")
 
 
-def writers_of(engine: sa.Engine) -> int:
+def writer_count(engine: sa.Engine) -> int:
     """How many may write at a time. SQLite lets one, and the others would only sleep and look again."""
-    return 1 if _is_at_hand(engine) else THREADS
+    return 1 if _is_sqlite(engine) else THREADS
 
 
 class Database:
@@ -30,34 +30,34 @@ class Database:
     """
 
     def __init__(self, engine: sa.Engine, readers: Executor, writers: Executor) -> None:
-        self._reader = engine.execution_options(**_ONE_MOMENT.get(engine.dialect.name, {}))
-        self._writer = engine.execution_options(**{WRITES: True})
-        self._is_at_hand = _is_at_hand(engine)
+        self._reader = engine.execution_options(**_SNAPSHOT_READS.get(engine.dialect.name, {}))
+        self._writer = engine.execution_options(**{WRITE_OPTION: True})
+        self._is_sqlite = _is_sqlite(engine)
         self._readers = readers
         self._writers = writers
-        self._together = Together(self._writer, writers) if self._is_at_hand else None
+        self._group_commit = GroupCommit(self._writer, writers) if self._is_sqlite else None
 
-    async def read(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._reader, ask)
+    async def read(self, query: Callable[[sa.Connection], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._reader, query)
 
-    async def glance(self, ask: Callable[[sa.Connection], Answer]) -> Answer:
+    async def read_inline(self, query: Callable[[sa.Connection], Answer]) -> Answer:
         """The same for a few rows found by their key.
 
         In a SQLite file they are at hand: the way to a thread and back takes many times as long as looking, and beside
         a busy processor each step of it waits for the interpreter.
         """
-        if self._is_at_hand:
-            return _run(self._reader, ask)
-        return await self.read(ask)
+        if self._is_sqlite:
+            return _run(self._reader, query)
+        return await self.read(query)
 
     async def write(self, change: Callable[[sa.Connection], Answer]) -> Answer:
         """All of `change` is committed when this returns, and none of it when this raises."""
-        if self._together is not None:
-            return await self._together.write(change)
+        if self._group_commit is not None:
+            return await self._group_commit.write(change)
         return await asyncio.get_running_loop().run_in_executor(self._writers, _run, self._writer, change)
 
 
-def _is_at_hand(engine: sa.Engine) -> bool:
+def _is_sqlite(engine: sa.Engine) -> bool:
     """A file of this machine, with room for one writer."""
     return engine.dialect.name == "sqlite"
 

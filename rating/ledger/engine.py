@@ -11,10 +11,10 @@ from sqlalchemy import event, exc
 from schemas.errors import Conflict, StoreFailed
 
 BUSY_SECONDS = 5
-_LOOK_SECONDS = 0.01
+_RETRY_SECONDS = 0.01
 CONNECTIONS = 8
 
-WRITES = "ledger_write"
+WRITE_OPTION = "ledger_write"
 """The execution option of an engine whose transactions change something."""
 
 
@@ -24,8 +24,8 @@ def create_engine(url: str) -> sa.Engine:
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() != "sqlite":
-        patience = {"connect_timeout": BUSY_SECONDS}
-        return sa.create_engine(address, connect_args=patience, pool_pre_ping=True, pool_size=CONNECTIONS)
+        options = {"connect_timeout": BUSY_SECONDS}
+        return sa.create_engine(address, connect_args=options, pool_pre_ping=True, pool_size=CONNECTIONS)
     engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=CONNECTIONS)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -35,12 +35,12 @@ def create_engine(url: str) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     """Durable commits, enforced references, readers beside one writer."""
     connection.isolation_level = None
-    _keep_a_write_ahead_log(connection)
+    _enable_write_ahead_log(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _keep_a_write_ahead_log(connection: Any) -> None:
+def _enable_write_ahead_log(connection: Any) -> None:
     """Several who open a new file all try to change how it is kept, and SQLite has none of them wait for another."""
     deadline = monotonic() + BUSY_SECONDS
     while True:
@@ -49,14 +49,14 @@ def _keep_a_write_ahead_log(connection: Any) -> None:
         except connection.OperationalError as error:
             if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
                 raise
-            sleep(_LOOK_SECONDS)
+            sleep(_RETRY_SECONDS)
         else:
             return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     """A writer takes its lock at once: one that first reads could find the ground moved under it."""
-    writes = connection.get_execution_options().get(WRITES)
+    writes = connection.get_execution_options().get(WRITE_OPTION)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -64,13 +64,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
     """All that is done in it is committed on leaving; on an error, nothing."""
     if write:
-        engine = engine.execution_options(**{WRITES: True})
-    with told(), engine.begin() as connection:
+        engine = engine.execution_options(**{WRITE_OPTION: True})
+    with translate_errors(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Failures of the database itself are StoreFailed.
 
     Changes look before they write; where two looked at the same moment and both wrote, the second is a Conflict.

@@ -7,15 +7,15 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.core.balance import movements
-from rating.core.invoice_lifecycle import Step, after
+from rating.core.invoice_lifecycle import InvoiceTransition, after
 from rating.core.local_time import days_later
-from rating.ledger.balances import move, purses_of
-from rating.ledger.billing_settings import settings_of
-from rating.ledger.customers import customers_of
-from rating.ledger.invoice_rows import invoice_values, invoices_of, without_lines
+from rating.ledger.balances import get_currency_balances, record_movements
+from rating.ledger.billing_settings import get_settings
+from rating.ledger.customers import get_customers
+from rating.ledger.invoice_rows import get_invoices, invoice_values, without_lines
 from rating.ledger.invoice_tables import invoices
-from rating.ledger.numbering import hold
-from rating.ledger.unit_of_work import Change, Work
+from rating.ledger.numbering import lock_sequence
+from rating.ledger.unit_of_work import AuditedChange, UnitOfWork
 from schemas.billing_settings import BillingSettings
 from schemas.customer import Customer
 from schemas.errors import Conflict
@@ -25,11 +25,11 @@ _WRITTEN = (
     *("status", "number", "public_token", "days_until_due", "due_at", "paid"),
     *("finalized_at", "paid_at", "updated_at"),
 )
-_TIME = 9
+_TIMESTAMP_LENGTH = 9
 """An id's first letters tell when it was made; the other sixteen cannot be guessed."""
 
 
-def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
+def finalize_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Its figures are those that the draft shows, and its customer's balance is used for it.
 
     What asks for nothing then is paid at once: no payment will ever come. Below zero, the rest is put on the balance.
@@ -38,47 +38,47 @@ def finalize_invoice(work: Work, invoice_id: str) -> Invoice:
     return finalize_invoices(work, [invoice_id])[0]
 
 
-def finalize_invoices(work: Work, invoice_ids: Iterable[str]) -> list[Invoice]:
+def finalize_invoices(work: UnitOfWork, invoice_ids: Iterable[str]) -> list[Invoice]:
     """The same of many, each once, numbered and paid from balances in their order; all or none."""
     # Whoever finalizes for this account waits here until the one before has committed its entries: the balances
     # that are read from here on are all there is, and nobody uses them a second time.
-    numbers = hold(work, "invoice")
-    drafts = invoices_of(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
+    numbers = lock_sequence(work, "invoice")
+    drafts = get_invoices(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
     for draft in drafts:
         _check(draft)
-    settings = settings_of(work.connection, work.account)
-    customers = customers_of(work.connection, work.account, (draft.customer_id for draft in drafts))
-    moved = movements(drafts, purses_of(work.connection, work.account, customers))
+    settings = get_settings(work.connection, work.account)
+    customers = get_customers(work.connection, work.account, (draft.customer_id for draft in drafts))
+    moved = movements(drafts, get_currency_balances(work.connection, work.account, customers))
     ready = [_with_due_date(work.now, draft, customers[draft.customer_id], settings) for draft in drafts]
     final = [
         _finalized(work, draft, numbers.next(settings.invoice_prefix), used=max(0, -amount))
         for draft, amount in zip(ready, moved, strict=True)
     ]
-    numbers.keep(work)
+    numbers.save(work)
     _write(work, final)
-    move(work, final, moved)
+    record_movements(work, final, moved)
     pairs = zip(drafts, final, strict=True)
-    noted = [Change(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
-    work.note_all("invoice.finalize", noted)
+    noted = [AuditedChange(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
+    work.audit_all("invoice.finalize", noted)
     return final
 
 
 def _check(draft: Invoice) -> None:
-    after(draft.status, Step.FINALIZE, draft.id)
+    after(draft.status, InvoiceTransition.FINALIZE, draft.id)
     if not draft.lines:
         raise Conflict(
             f"invoice {draft.id} has no lines: add what is to be paid, or delete it", code="INVOICE_HAS_NO_LINES"
         )
 
 
-def _finalized(work: Work, draft: Invoice, number: str, *, used: int) -> Invoice:
-    status = after(draft.status, Step.FINALIZE, draft.id)
+def _finalized(work: UnitOfWork, draft: Invoice, number: str, *, used: int) -> Invoice:
+    status = after(draft.status, InvoiceTransition.FINALIZE, draft.id)
     is_settled = draft.total <= used
     return replace(
         draft,
         number=number,
-        public_token=work.new_id()[_TIME:] + work.new_id()[_TIME:],
-        status=after(status, Step.PAY, draft.id) if is_settled else status,
+        public_token=work.new_id()[_TIMESTAMP_LENGTH:] + work.new_id()[_TIMESTAMP_LENGTH:],
+        status=after(status, InvoiceTransition.PAY, draft.id) if is_settled else status,
         paid=used,
         finalized_at=work.now,
         paid_at=work.now if is_settled else None,
@@ -96,7 +96,7 @@ def _with_due_date(now: int, draft: Invoice, customer: Customer, settings: Billi
     return replace(draft, days_until_due=days, due_at=due_at)
 
 
-def _write(work: Work, final: Sequence[Invoice]) -> None:
+def _write(work: UnitOfWork, final: Sequence[Invoice]) -> None:
     if final:
         columns: dict[str, Any] = {name: sa.bindparam(name) for name in _WRITTEN}
         changed = sa.update(invoices).where(invoices.c.id == sa.bindparam("this")).values(columns)

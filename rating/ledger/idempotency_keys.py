@@ -7,60 +7,67 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rating.ledger.customer_tables import idempotency_keys
-from schemas.command import Once
+from schemas.command import IdempotencyKey
 from schemas.errors import Conflict
 from schemas.ids import AccountId
 from schemas.timestamps import DAY
 
-KEPT = DAY
+KEY_LIFETIME = DAY
 """How long a key is good for."""
 
 
-def claim(connection: sa.Connection, account: AccountId, once: Once, now: int) -> str | None:
+def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, now: int) -> str | None:
     """None where this is the first request under the key, which is ours now; else the first one's answer.
 
     Whoever comes while the first is still at work waits here for its end, and takes its place if it came to nothing.
     """
-    forget(connection, now)
-    values = {"account_id": account, "key": once.key, "fingerprint": once.fingerprint, "created_at": now}
+    delete_expired(connection, now)
+    values = {
+        "account_id": account,
+        "key": idempotency_key.key,
+        "fingerprint": idempotency_key.fingerprint,
+        "created_at": now,
+    }
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     ours = insert(idempotency_keys).values(values).on_conflict_do_nothing().returning(idempotency_keys.c.key)
     if connection.execute(ours).first() is not None:
         return None
-    return _answer(connection.execute(sa.select(idempotency_keys).where(_this(account, once))).one(), once)
+    return _answer(
+        connection.execute(sa.select(idempotency_keys).where(_this(account, idempotency_key))).one(), idempotency_key
+    )
 
 
-def recall(connection: sa.Connection, account: AccountId, once: Once, now: int) -> str | None:
+def find_answer(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, now: int) -> str | None:
     """The answer of the first request under the key; None where there was none. Claims nothing."""
-    fresh = idempotency_keys.c.created_at > now - KEPT
-    row = connection.execute(sa.select(idempotency_keys).where(_this(account, once), fresh)).one_or_none()
-    return None if row is None else _answer(row, once)
+    fresh = idempotency_keys.c.created_at > now - KEY_LIFETIME
+    row = connection.execute(sa.select(idempotency_keys).where(_this(account, idempotency_key), fresh)).one_or_none()
+    return None if row is None else _answer(row, idempotency_key)
 
 
-def _answer(row: Any, once: Once) -> str:
-    if row.fingerprint != once.fingerprint:
-        raise reused(once)
+def _answer(row: Any, idempotency_key: IdempotencyKey) -> str:
+    if row.fingerprint != idempotency_key.fingerprint:
+        raise key_reused(idempotency_key)
     return str(row.answer)
 
 
-def reused(once: Once) -> Conflict:
+def key_reused(idempotency_key: IdempotencyKey) -> Conflict:
     return Conflict(
-        f"Idempotency-Key: {once.key!r} was used for another request within the last 24 hours; "
+        f"Idempotency-Key: {idempotency_key.key!r} was used for another request within the last 24 hours; "
         "use a new key for a new request, and the same body for the same one",
         code="IDEMPOTENCY_KEY_REUSED",
         field="Idempotency-Key",
     )
 
 
-def keep(connection: sa.Connection, account: AccountId, once: Once, answer: str) -> None:
+def store_answer(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, answer: str) -> None:
     """What the request led to."""
-    connection.execute(sa.update(idempotency_keys).where(_this(account, once)).values(answer=answer))
+    connection.execute(sa.update(idempotency_keys).where(_this(account, idempotency_key)).values(answer=answer))
 
 
-def forget(connection: sa.Connection, now: int) -> None:
+def delete_expired(connection: sa.Connection, now: int) -> None:
     """Old keys go."""
-    connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at <= now - KEPT))
+    connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at <= now - KEY_LIFETIME))
 
 
-def _this(account: AccountId, once: Once) -> sa.ColumnElement[bool]:
-    return (idempotency_keys.c.account_id == account) & (idempotency_keys.c.key == once.key)
+def _this(account: AccountId, idempotency_key: IdempotencyKey) -> sa.ColumnElement[bool]:
+    return (idempotency_keys.c.account_id == account) & (idempotency_keys.c.key == idempotency_key.key)

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.invoice_tables import invoice_lines, invoices
-from rating.ledger.rows import ById
+from rating.ledger.rows import RowById
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice import (
@@ -17,23 +17,23 @@ from schemas.invoice import (
     InvoiceLine,
     InvoiceStatus,
     InvoiceTax,
-    Rates,
+    TaxRates,
 )
 
-_SAME = (
+_COLUMNS = (
     *("id", "customer_id", "subscription_id", "status", "number", "currency", "collection_method", "days_until_due"),
     *("due_at", "public_token", "subtotal", "discount", "tax", "total", "paid", "credited", "period_start"),
     *("period_end", "finalized_at", "paid_at", "closed_at", "created_at", "updated_at"),
 )
 """Fields that have a column of their name."""
 
-_SAME_OF_LINE = (
+_LINE_COLUMNS = (
     *("id", "position", "reference", "description", "quantity", "unit_amount", "amount", "tax"),
     *("period_start", "period_end", "created_at", "updated_at"),
 )
 
 
-class Details(msgspec.Struct, frozen=True, kw_only=True):
+class InvoiceDetails(msgspec.Struct, frozen=True, kw_only=True):
     """What nothing is asked by: kept as JSON text."""
 
     description: str | None
@@ -44,19 +44,19 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     taxes: tuple[InvoiceTax, ...]
 
 
-class LineDetails(msgspec.Struct, frozen=True, kw_only=True):
+class InvoiceLineDetails(msgspec.Struct, frozen=True, kw_only=True):
     """The same of a line."""
 
     discount: int
-    own_tax_rates: Rates | None
-    tax_rates: Rates
+    own_tax_rates: TaxRates | None
+    tax_rates: TaxRates
     usage: Any
 
 
-_details = msgspec.json.Decoder(Details)
-_line_details = msgspec.json.Decoder(LineDetails)
+_details = msgspec.json.Decoder(InvoiceDetails)
+_line_details = msgspec.json.Decoder(InvoiceLineDetails)
 
-_by_id = ById(sa.select(invoices), invoices)
+_by_id = RowById(sa.select(invoices), invoices)
 _lines_of = (
     sa.select(invoice_lines)
     .where(invoice_lines.c.invoice_id.in_(sa.bindparam("invoices", expanding=True)))
@@ -64,7 +64,7 @@ _lines_of = (
 )
 
 
-def invoice_of(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
+def get_invoice(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
     """With its lines. Raises NotFound. Locked, nobody else changes it until the transaction ends."""
     row = _by_id.find(connection, account, invoice_id, lock=lock)
     if row is None:
@@ -72,7 +72,7 @@ def invoice_of(connection: sa.Connection, account: AccountId, invoice_id: str, *
     return with_lines(connection, [row])[0]
 
 
-def invoices_of(
+def get_invoices(
     connection: sa.Connection, account: AccountId, invoice_ids: Sequence[str], *, lock: bool = False
 ) -> list[Invoice]:
     """The same of many, in the order of the ids; locked in one order whoever asks."""
@@ -93,7 +93,7 @@ def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
     return [_to_invoice(row, tuple(lines[row.id])) for row in rows]
 
 
-def rewrite(connection: sa.Connection, before: Invoice, after: Invoice) -> None:
+def save_changed_columns(connection: sa.Connection, before: Invoice, after: Invoice) -> None:
     """Only what differs is written: of a final invoice, nothing else may be."""
     old = invoice_values(before)
     changed = {name: value for name, value in invoice_values(after).items() if value != old[name]}
@@ -108,17 +108,17 @@ def without_lines(invoice: Invoice) -> Invoice:
 
 def invoice_values(invoice: Invoice) -> dict[str, Any]:
     return {
-        **{name: getattr(invoice, name) for name in _SAME},
+        **{name: getattr(invoice, name) for name in _COLUMNS},
         "account_id": invoice.account,
         "status": invoice.status.value,
         "collection_method": invoice.collection_method.value,
-        "details": _text(invoice, Details),
+        "details": _text(invoice, InvoiceDetails),
     }
 
 
 def line_values(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
-    same = {name: getattr(line, name) for name in _SAME_OF_LINE}
-    return {**same, "invoice_id": invoice_id, "details": _text(line, LineDetails)}
+    same = {name: getattr(line, name) for name in _LINE_COLUMNS}
+    return {**same, "invoice_id": invoice_id, "details": _text(line, InvoiceLineDetails)}
 
 
 def _unknown(invoice_id: str) -> NotFound:
@@ -131,7 +131,7 @@ def _text(record: msgspec.Struct, kind: type[msgspec.Struct]) -> str:
 
 
 def _to_invoice(row: Any, lines: tuple[InvoiceLine, ...]) -> Invoice:
-    columns = {name: getattr(row, name) for name in _SAME}
+    columns = {name: getattr(row, name) for name in _COLUMNS}
     details = msgspec.structs.asdict(_details.decode(row.details))
     status, method = InvoiceStatus(row.status), CollectionMethod(row.collection_method)
     fields = {**columns, **details, "status": status, "collection_method": method}
@@ -139,5 +139,5 @@ def _to_invoice(row: Any, lines: tuple[InvoiceLine, ...]) -> Invoice:
 
 
 def _to_line(row: Any) -> InvoiceLine:
-    columns = {name: getattr(row, name) for name in _SAME_OF_LINE}
+    columns = {name: getattr(row, name) for name in _LINE_COLUMNS}
     return InvoiceLine(**columns, **msgspec.structs.asdict(_line_details.decode(row.details)))

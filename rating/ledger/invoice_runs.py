@@ -9,38 +9,38 @@ import sqlalchemy as sa
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoice_runs
 from rating.ledger.pages import newest_first
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Applied, Command
 from schemas.errors import NotFound
 from schemas.ids import AccountId
-from schemas.invoice_run import InvoiceRunRecord, RunState, Summary
+from schemas.invoice_run import InvoiceRunRecord, RunState, RunSummary
 from schemas.listing import Page
 from schemas.timestamps import MINUTE
 
-SILENT = MINUTE
-_SILENT = "the process that ran it has ended; what it did is done, and another run does the rest"
+SILENT_AFTER = MINUTE
+_SILENT_ERROR = "the process that ran it has ended; what it did is done, and another run does the rest"
 
 
 class SqlInvoiceRuns:
     """The runs of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, works: Works, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
         self._clock = clock
 
-    async def begun(self, act: Act) -> InvoiceRunRecord | None:
+    async def find_replay(self, command: Command) -> InvoiceRunRecord | None:
         """What the same request began before; None if it is the first one. Raises Conflict for another one."""
-        return await self._works.answered(act, InvoiceRunRecord)
+        return await self._transactions.stored_answer(command, InvoiceRunRecord)
 
-    async def begin(self, act: Act, record: InvoiceRunRecord) -> Done[InvoiceRunRecord]:
+    async def begin(self, command: Command, record: InvoiceRunRecord) -> Applied[InvoiceRunRecord]:
         """A new one. Of requests at once under one key, the first is the one that counts."""
-        return await self._works.change(act, InvoiceRunRecord, lambda work: begin_run(work, record))
+        return await self._transactions.change(command, InvoiceRunRecord, lambda work: begin_run(work, record))
 
     async def put(self, record: InvoiceRunRecord) -> None:
         """As it is now."""
-        kept = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
-        this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(_progress(kept))
+        updated = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
+        this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(_progress(updated))
         await self._database.write(lambda connection: connection.execute(this))
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
@@ -59,15 +59,15 @@ class SqlInvoiceRuns:
     def _as_of_now(self, row: Any) -> InvoiceRunRecord:
         """A run tells how far it is twice a second. One that has been silent for a minute has nobody who would."""
         record = _to_record(row)
-        if record.state is RunState.RUNNING and record.updated_at < self._clock() - SILENT:
-            return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT)
+        if record.state is RunState.RUNNING and record.updated_at < self._clock() - SILENT_AFTER:
+            return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT_ERROR)
         return record
 
 
-def begin_run(work: Work, record: InvoiceRunRecord) -> InvoiceRunRecord:
+def begin_run(work: UnitOfWork, record: InvoiceRunRecord) -> InvoiceRunRecord:
     new = {"id": record.id, "account_id": record.account, "created_at": record.created_at}
     work.connection.execute(sa.insert(invoice_runs).values(new | _progress(record)))
-    work.note("invoice_run.begin", record.id, after=record)
+    work.audit("invoice_run.begin", record.id, after=record)
     return record
 
 
@@ -91,7 +91,7 @@ def _to_record(row: Any) -> InvoiceRunRecord:
         account=AccountId(row.account_id),
         state=RunState(row.state),
         due=row.due,
-        summary=msgspec.json.decode(row.summary, type=Summary),
+        summary=msgspec.json.decode(row.summary, type=RunSummary),
         error=row.error,
         created_at=row.created_at,
         updated_at=row.updated_at,

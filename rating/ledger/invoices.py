@@ -4,23 +4,23 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from rating.ledger.balances import moved_by
-from rating.ledger.customers import customer_of
+from rating.ledger.balances import get_balance_change
+from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
 from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalization import finalize_invoice
 from rating.ledger.invoice_drafts import add_line, delete_invoice, delete_line, update_invoice, update_line
-from rating.ledger.invoice_rows import invoice_of, with_lines
+from rating.ledger.invoice_rows import get_invoice, with_lines
 from rating.ledger.invoice_tables import invoices
 from rating.ledger.pages import newest_first
-from rating.ledger.payments import give_up_invoice, pay_invoice, payments_of, void_invoice
-from rating.ledger.unit_of_work import Works
-from schemas.command import Act, Done
+from rating.ledger.payments import list_payments, mark_invoice_uncollectible, pay_invoice, void_invoice
+from rating.ledger.unit_of_work import Transactions
+from schemas.command import Applied, Command
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
 from schemas.listing import Page
-from schemas.payment import NewPayment, Paid, Payment
+from schemas.payment import NewPayment, Payment, PaymentResult
 from schemas.public_invoice import PublicInvoice
 
 _EXACT = ("customer_id", "subscription_id", "status", "number")
@@ -29,50 +29,56 @@ _EXACT = ("customer_id", "subscription_id", "status", "number")
 class SqlInvoices:
     """The invoices of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, works: Works) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
 
-    async def create(self, act: Act, new: NewInvoice) -> Done[Invoice]:
+    async def create(self, command: Command, new: NewInvoice) -> Applied[Invoice]:
         """Raises NotFound for the customer, Invalid for what is given."""
-        return await self._works.change(act, Invoice, lambda work: draft_invoice(work, new))
+        return await self._transactions.change(command, Invoice, lambda work: draft_invoice(work, new))
 
-    async def update(self, act: Act, invoice_id: str, changes: InvoiceChanges) -> Done[Invoice]:
+    async def update(self, command: Command, invoice_id: str, changes: InvoiceChanges) -> Applied[Invoice]:
         """Raises NotFound, or Conflict where it is no draft; so do all that follow."""
-        return await self._works.change(act, Invoice, lambda work: update_invoice(work, invoice_id, changes))
+        return await self._transactions.change(command, Invoice, lambda work: update_invoice(work, invoice_id, changes))
 
-    async def delete(self, act: Act, invoice_id: str) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: delete_invoice(work, invoice_id))
+    async def delete(self, command: Command, invoice_id: str) -> Applied[Invoice]:
+        return await self._transactions.change(command, Invoice, lambda work: delete_invoice(work, invoice_id))
 
-    async def add_line(self, act: Act, invoice_id: str, new: NewLine) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: add_line(work, invoice_id, new))
+    async def add_line(self, command: Command, invoice_id: str, new: NewLine) -> Applied[Invoice]:
+        return await self._transactions.change(command, Invoice, lambda work: add_line(work, invoice_id, new))
 
-    async def update_line(self, act: Act, invoice_id: str, line_id: str, changes: LineChanges) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: update_line(work, invoice_id, line_id, changes))
+    async def update_line(
+        self, command: Command, invoice_id: str, line_id: str, changes: LineChanges
+    ) -> Applied[Invoice]:
+        return await self._transactions.change(
+            command, Invoice, lambda work: update_line(work, invoice_id, line_id, changes)
+        )
 
-    async def delete_line(self, act: Act, invoice_id: str, line_id: str) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: delete_line(work, invoice_id, line_id))
+    async def delete_line(self, command: Command, invoice_id: str, line_id: str) -> Applied[Invoice]:
+        return await self._transactions.change(command, Invoice, lambda work: delete_line(work, invoice_id, line_id))
 
-    async def finalize(self, act: Act, invoice_id: str) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: finalize_invoice(work, invoice_id))
+    async def finalize(self, command: Command, invoice_id: str) -> Applied[Invoice]:
+        return await self._transactions.change(command, Invoice, lambda work: finalize_invoice(work, invoice_id))
 
-    async def void(self, act: Act, invoice_id: str) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: void_invoice(work, invoice_id))
+    async def void(self, command: Command, invoice_id: str) -> Applied[Invoice]:
+        return await self._transactions.change(command, Invoice, lambda work: void_invoice(work, invoice_id))
 
-    async def give_up(self, act: Act, invoice_id: str) -> Done[Invoice]:
-        return await self._works.change(act, Invoice, lambda work: give_up_invoice(work, invoice_id))
+    async def mark_uncollectible(self, command: Command, invoice_id: str) -> Applied[Invoice]:
+        return await self._transactions.change(
+            command, Invoice, lambda work: mark_invoice_uncollectible(work, invoice_id)
+        )
 
-    async def pay(self, act: Act, invoice_id: str, new: NewPayment) -> Done[Paid]:
+    async def pay(self, command: Command, invoice_id: str, new: NewPayment) -> Applied[PaymentResult]:
         """Raises Conflict for more than is due, too."""
-        return await self._works.change(act, Paid, lambda work: pay_invoice(work, invoice_id, new))
+        return await self._transactions.change(command, PaymentResult, lambda work: pay_invoice(work, invoice_id, new))
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
         """In their order. Raises NotFound for the invoice."""
-        return await payments_of(self._database, account, invoice_id)
+        return await list_payments(self._database, account, invoice_id)
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""
-        return await self._database.glance(lambda connection: invoice_of(connection, account, invoice_id))
+        return await self._database.read_inline(lambda connection: get_invoice(connection, account, invoice_id))
 
     async def by_token(self, token: str) -> PublicInvoice:
         """A final invoice, whosever it is, for whoever knows its address. Raises NotFound."""
@@ -90,8 +96,8 @@ def _public(connection: sa.Connection, token: str) -> PublicInvoice:
     (invoice,) = with_lines(connection, [row])
     return PublicInvoice(
         invoice=invoice,
-        customer=customer_of(connection, invoice.account, invoice.customer_id),
-        balance_change=moved_by(connection, invoice.id),
+        customer=get_customer(connection, invoice.account, invoice.customer_id),
+        balance_change=get_balance_change(connection, invoice.id),
     )
 
 

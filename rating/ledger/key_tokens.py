@@ -7,7 +7,7 @@ from collections.abc import Callable
 from schemas.account import Mode
 from schemas.errors import Invalid
 
-SHOWN = 12
+PREFIX_LENGTH = 12
 
 _FORM = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]{1,200}", re.ASCII)
 

@@ -8,23 +8,23 @@ from typing import NamedTuple
 
 from rating.ledger.accounts import SqlAccounts
 from rating.ledger.api_keys import SqlApiKeys
-from rating.ledger.audit_log import SqlAudit
-from rating.ledger.billing import SqlBilling
+from rating.ledger.audit_log import SqlAuditLog
+from rating.ledger.billing import SqlBillingLedger
 from rating.ledger.billing_settings import SqlBillingSettings
 from rating.ledger.credit_notes import SqlCreditNotes
 from rating.ledger.credits import SqlCredits
 from rating.ledger.customers import SqlCustomers
-from rating.ledger.database import THREADS, Database, writers_of
+from rating.ledger.database import THREADS, Database, writer_count
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_runs import SqlInvoiceRuns
 from rating.ledger.invoices import SqlInvoices
 from rating.ledger.key_tokens import NewSecret
 from rating.ledger.meters import SqlMeters
 from rating.ledger.plans import SqlPlans
-from rating.ledger.reject_replays import SqlRetries
+from rating.ledger.reject_replays import SqlRejectReplays
 from rating.ledger.signup_links import SqlSignupLinks
 from rating.ledger.subscriptions import SqlSubscriptions
-from rating.ledger.unit_of_work import Works
+from rating.ledger.unit_of_work import Transactions
 from schemas.ids import new_cuid
 from schemas.timestamps import SECOND
 
@@ -35,7 +35,7 @@ class Ledger(NamedTuple):
     accounts: SqlAccounts
     api_keys: SqlApiKeys
     meters: SqlMeters
-    retries: SqlRetries
+    retries: SqlRejectReplays
     customers: SqlCustomers
     invoices: SqlInvoices
     credit_notes: SqlCreditNotes
@@ -44,12 +44,12 @@ class Ledger(NamedTuple):
     subscriptions: SqlSubscriptions
     credits: SqlCredits
     signup_links: SqlSignupLinks
-    billing: SqlBilling
+    billing: SqlBillingLedger
     invoice_runs: SqlInvoiceRuns
-    audit: SqlAudit
+    audit: SqlAuditLog
 
 
-def as_it_is(url: str) -> None:
+def skip_migration(url: str) -> None:
     """For whoever knows that it is at the newest version."""
 
 
@@ -75,26 +75,26 @@ def open_ledger(
     try:
         with (
             ThreadPoolExecutor(THREADS, thread_name_prefix="ledger") as readers,
-            ThreadPoolExecutor(writers_of(engine), thread_name_prefix="ledger-writer") as writers,
+            ThreadPoolExecutor(writer_count(engine), thread_name_prefix="ledger-writer") as writers,
         ):
             database = Database(engine, readers, writers)
-            works = Works(database, clock, new_id)
+            transactions = Transactions(database, clock, new_id)
             yield Ledger(
                 accounts=SqlAccounts(database, clock, new_id, new_secret),
-                api_keys=SqlApiKeys(database, works, clock, new_secret),
-                meters=SqlMeters(database, works),
-                retries=SqlRetries(works),
-                customers=SqlCustomers(database, works),
-                invoices=SqlInvoices(database, works),
-                credit_notes=SqlCreditNotes(database, works),
-                billing_settings=SqlBillingSettings(database, works),
-                plans=SqlPlans(database, works),
-                subscriptions=SqlSubscriptions(database, works),
-                credits=SqlCredits(database, works, clock),
-                signup_links=SqlSignupLinks(database, works, clock, new_secret),
-                billing=SqlBilling(database, works, clock),
-                invoice_runs=SqlInvoiceRuns(database, works, clock),
-                audit=SqlAudit(database),
+                api_keys=SqlApiKeys(database, transactions, clock, new_secret),
+                meters=SqlMeters(database, transactions),
+                retries=SqlRejectReplays(transactions),
+                customers=SqlCustomers(database, transactions),
+                invoices=SqlInvoices(database, transactions),
+                credit_notes=SqlCreditNotes(database, transactions),
+                billing_settings=SqlBillingSettings(database, transactions),
+                plans=SqlPlans(database, transactions),
+                subscriptions=SqlSubscriptions(database, transactions),
+                credits=SqlCredits(database, transactions, clock),
+                signup_links=SqlSignupLinks(database, transactions, clock, new_secret),
+                billing=SqlBillingLedger(database, transactions, clock),
+                invoice_runs=SqlInvoiceRuns(database, transactions, clock),
+                audit=SqlAuditLog(database),
             )
     finally:
         engine.dispose()

@@ -8,16 +8,16 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
-from rating.ledger.priced_meters import check_unpriced
+from rating.ledger.priced_meters import check_not_priced
 from rating.ledger.tables import meter_sets, meters
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Applied, Command
 from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
-from schemas.meter import Aggregation, Filter, Meter, MeterSet
+from schemas.meter import Aggregation, Meter, MeterFilter, MeterSet
 
 
-class NewMeter(Protocol):
+class NewMeterFields(Protocol):
     """A checked meter that has no version yet, as the edge hands it over."""
 
     @property
@@ -38,31 +38,31 @@ class NewMeter(Protocol):
     def unit(self) -> str | None: ...
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
+class StoredMeter(msgspec.Struct, frozen=True, kw_only=True):
     """What of a meter never changes, as kept in one column."""
 
     event_name: str
     aggregation: Aggregation
     value_property: str | None
     group_by: dict[str, str]
-    filters: tuple[Filter, ...]
+    filters: tuple[MeterFilter, ...]
 
 
 # Numbers in filters keep every digit: a float on the way would move the border they draw.
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(Definition, float_hook=Decimal)
+_decoder = msgspec.json.Decoder(StoredMeter, float_hook=Decimal)
 
 
 class SqlMeters:
     """The meters of each account, and of all of them by version."""
 
-    def __init__(self, database: Database, works: Works) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
 
-    async def create(self, act: Act, meter: NewMeter) -> Done[Meter]:
+    async def create(self, command: Command, meter: NewMeterFields) -> Applied[Meter]:
         """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
-        return await self._works.change(act, Meter, lambda work: create_meter(work, meter))
+        return await self._transactions.change(command, Meter, lambda work: create_meter(work, meter))
 
     async def list(self, account: AccountId) -> Sequence[Meter]:
         """Oldest first, archived ones too."""
@@ -74,16 +74,16 @@ class SqlMeters:
         """Raises NotFound."""
         return await self._database.read(lambda connection: _one(connection, account, code))
 
-    async def rename(self, act: Act, code: str, changes: Mapping[str, str | None]) -> Done[Meter]:
+    async def rename(self, command: Command, code: str, changes: Mapping[str, str | None]) -> Applied[Meter]:
         """Change `name`, `unit`, or both."""
-        return await self._works.change(act, Meter, lambda work: rename_meter(work, code, changes))
+        return await self._transactions.change(command, Meter, lambda work: rename_meter(work, code, changes))
 
-    async def archive(self, act: Act, code: str) -> Done[Meter]:
+    async def archive(self, command: Command, code: str) -> Applied[Meter]:
         """It stops counting from the next meter set on; what it counted stays. Twice changes nothing.
 
         Raises Conflict where a plan in force prices it.
         """
-        return await self._works.change(act, Meter, lambda work: archive_meter(work, code))
+        return await self._transactions.change(command, Meter, lambda work: archive_meter(work, code))
 
     async def newest_version(self) -> int:
         return await self._database.read(_newest_version)
@@ -100,36 +100,36 @@ class SqlMeters:
         return meter_set(version, newest, [from_row(row) for row in rows])
 
 
-def create_meter(work: Work, meter: NewMeter) -> Meter:
+def create_meter(work: UnitOfWork, meter: NewMeterFields) -> Meter:
     # The version first: its lock makes the look for the code and the insert one step to rivals.
     made = to_meter(work.account, meter, version=_next_version(work.connection), created_at=work.now)
     if find_meter(work.connection, work.account, meter.code) is not None:
-        raise taken(meter.code)
+        raise meter_code_taken(meter.code)
     work.connection.execute(sa.insert(meters).values(_values(made)))
-    work.note("meter.create", made.code, after=_exactly(made))
+    work.audit("meter.create", made.code, after=_exactly(made))
     return made
 
 
-def rename_meter(work: Work, code: str, changes: Mapping[str, str | None]) -> Meter:
+def rename_meter(work: UnitOfWork, code: str, changes: Mapping[str, str | None]) -> Meter:
     before = _one(work.connection, work.account, code, lock=True)
     after = msgspec.structs.replace(before, **changes)
     if after != before:
         work.connection.execute(sa.update(meters).where(_this(work.account, code)).values(dict(changes)))
-        work.note("meter.update", code, _exactly(before), _exactly(after))
+        work.audit("meter.update", code, _exactly(before), _exactly(after))
     return after
 
 
-def archive_meter(work: Work, code: str) -> Meter:
+def archive_meter(work: UnitOfWork, code: str) -> Meter:
     # The lock first: two that archive at once must not both find the meter alive.
     work.connection.execute(sa.select(meter_sets.c.version).with_for_update())
     before = _one(work.connection, work.account, code, lock=True)
     if before.archived_version is not None:
         return before
-    check_unpriced(work.connection, work.account, code)
+    check_not_priced(work.connection, work.account, code)
     after = msgspec.structs.replace(before, archived_version=_next_version(work.connection))
     archived = sa.update(meters).where(_this(work.account, code)).values(archived_version=after.archived_version)
     work.connection.execute(archived)
-    work.note("meter.archive", code, _exactly(before), _exactly(after))
+    work.audit("meter.archive", code, _exactly(before), _exactly(after))
     return after
 
 
@@ -156,11 +156,11 @@ def find_meter(connection: sa.Connection, account: AccountId, code: str, *, lock
 def _one(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Meter:
     meter = find_meter(connection, account, code, lock=lock)
     if meter is None:
-        raise missing(code)
+        raise meter_not_found(code)
     return meter
 
 
-def to_meter(account: AccountId, meter: NewMeter, *, version: int, created_at: int) -> Meter:
+def to_meter(account: AccountId, meter: NewMeterFields, *, version: int, created_at: int) -> Meter:
     return Meter(
         account=account,
         code=meter.code,
@@ -177,7 +177,7 @@ def to_meter(account: AccountId, meter: NewMeter, *, version: int, created_at: i
 
 
 def _values(meter: Meter) -> dict[str, Any]:
-    definition = Definition(
+    definition = StoredMeter(
         event_name=meter.event_name,
         aggregation=meter.aggregation,
         value_property=meter.value_property,
@@ -228,7 +228,7 @@ def meter_set(version: int, newest: int, counting: Sequence[Meter]) -> MeterSet:
     return MeterSet(version=version, meters=tuple(msgspec.structs.replace(m, archived_version=None) for m in counting))
 
 
-def taken(code: str) -> Conflict:
+def meter_code_taken(code: str) -> Conflict:
     return Conflict(
         f"code: the meter code {code!r} is taken (archived meters keep theirs, so that old usage stays "
         "what it was); choose another one",
@@ -236,5 +236,5 @@ def taken(code: str) -> Conflict:
     )
 
 
-def missing(code: str) -> NotFound:
+def meter_not_found(code: str) -> NotFound:
     return NotFound(f"there is no meter with the code {code!r}", field="code")

@@ -32,7 +32,7 @@ def require_newest(url: str) -> None:
     engine = create_engine(url)
     try:
         with transaction(engine) as connection:
-            found = _refuse_the_future(_config(connection), connection)
+            found = _refuse_newer_version(_config(connection), connection)
     finally:
         engine.dispose()
     if found != set(ScriptDirectory.from_config(_config()).get_heads()):
@@ -44,7 +44,7 @@ def upgrade(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     config = _config(connection)
-    _refuse_the_future(config, connection)
+    _refuse_newer_version(config, connection)
     command.upgrade(config, "head")
 
 
@@ -54,7 +54,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
     return config
 
 
-def _refuse_the_future(config: Config, connection: sa.Connection) -> set[str]:
+def _refuse_newer_version(config: Config, connection: sa.Connection) -> set[str]:
     """The ledger's version. One written by a newer release is left alone."""
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     found = set(MigrationContext.configure(connection).get_current_heads())

@@ -7,13 +7,13 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from rating.ledger.invoice_tables import invoice_sequences
-from rating.ledger.unit_of_work import Work
+from rating.ledger.unit_of_work import UnitOfWork
 
 Kind = Literal["invoice", "credit_note"]
 """What is numbered; each account has one sequence of each."""
 
 
-class Numbers:
+class NumberSequence:
     """The numbers after the last one taken, as far as they are kept."""
 
     def __init__(self, kind: Kind, last: int) -> None:
@@ -25,12 +25,12 @@ class Numbers:
         self._last += 1
         return f"{prefix}{self._last:04}"
 
-    def keep(self, work: Work) -> None:
+    def save(self, work: UnitOfWork) -> None:
         """What was taken is taken, once the transaction is committed."""
         work.connection.execute(sa.update(invoice_sequences).where(_this(work, self._kind)).values(last=self._last))
 
 
-def hold(work: Work, kind: Kind) -> Numbers:
+def lock_sequence(work: UnitOfWork, kind: Kind) -> NumberSequence:
     """Nobody else takes any until the transaction ends.
 
     Held before the rows it is needed for: whoever locks both does so in this order, and so none waits for another.
@@ -42,8 +42,8 @@ def hold(work: Work, kind: Kind) -> Numbers:
         first = {"account_id": work.account, "kind": kind, "last": 0}
         work.connection.execute(insert(invoice_sequences).values(first).on_conflict_do_nothing())
         found = work.connection.execute(last).scalar_one()
-    return Numbers(kind, found)
+    return NumberSequence(kind, found)
 
 
-def _this(work: Work, kind: Kind) -> sa.ColumnElement[bool]:
+def _this(work: UnitOfWork, kind: Kind) -> sa.ColumnElement[bool]:
     return (invoice_sequences.c.account_id == work.account) & (invoice_sequences.c.kind == kind)

@@ -5,21 +5,21 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
-from rating.core.invoice_lifecycle import Step, after
+from rating.core.invoice_lifecycle import InvoiceTransition, after
 from rating.ledger.database import Database
-from rating.ledger.invoice_rows import invoice_of, rewrite, without_lines
+from rating.ledger.invoice_rows import get_invoice, save_changed_columns, without_lines
 from rating.ledger.invoice_tables import payments
-from rating.ledger.unit_of_work import Work
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceStatus
-from schemas.payment import NewPayment, Paid, Payment, PaymentMethod
+from schemas.payment import NewPayment, Payment, PaymentMethod, PaymentResult
 
 
-def pay_invoice(work: Work, invoice_id: str, new: NewPayment) -> Paid:
+def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentResult:
     """What covers all that is due pays it; less leaves it as it is. Raises Conflict where it is more."""
-    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
-    settled = after(before.status, Step.PAY, invoice_id)
+    before = get_invoice(work.connection, work.account, invoice_id, lock=True)
+    settled = after(before.status, InvoiceTransition.PAY, invoice_id)
     amount = before.due if new.amount is None else new.amount
     if amount > before.due:
         raise Conflict(
@@ -31,47 +31,47 @@ def pay_invoice(work: Work, invoice_id: str, new: NewPayment) -> Paid:
     is_all = amount == before.due
     paid = replace(
         before,
-        status=settled if is_all else after(before.status, Step.PAY_PART, invoice_id),
+        status=settled if is_all else after(before.status, InvoiceTransition.PAY_PART, invoice_id),
         paid=before.paid + amount,
         paid_at=payment.paid_at if is_all else None,
     )
-    return Paid(invoice=kept(work, before, paid, "invoice.pay"), payment=payment)
+    return PaymentResult(invoice=save_invoice(work, before, paid, "invoice.pay"), payment=payment)
 
 
-def void_invoice(work: Work, invoice_id: str) -> Invoice:
+def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Nobody has to pay it. Raises Conflict where somebody did: then a credit note takes it back."""
-    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
+    before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     bills_period = before.status is InvoiceStatus.DRAFT and before.subscription_id is not None
-    status = after(before.status, Step.VOID_PERIOD if bills_period else Step.VOID, invoice_id)
+    status = after(before.status, InvoiceTransition.VOID_PERIOD if bills_period else InvoiceTransition.VOID, invoice_id)
     if before.paid or before.credited:
         raise Conflict(
             f"invoice {invoice_id} is {before.status.value} with {before.paid} minor units paid and {before.credited} "
             "credited, which voiding would leave without an invoice; credit what is left of it instead",
             code="INVOICE_HAS_PAYMENTS",
         )
-    return kept(work, before, replace(before, status=status, closed_at=work.now), "invoice.void")
+    return save_invoice(work, before, replace(before, status=status, closed_at=work.now), "invoice.void")
 
 
-def give_up_invoice(work: Work, invoice_id: str) -> Invoice:
+def mark_invoice_uncollectible(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Nobody will pay it, as far as one knows."""
-    before = invoice_of(work.connection, work.account, invoice_id, lock=True)
-    status = after(before.status, Step.GIVE_UP, invoice_id)
-    return kept(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
+    before = get_invoice(work.connection, work.account, invoice_id, lock=True)
+    status = after(before.status, InvoiceTransition.MARK_UNCOLLECTIBLE, invoice_id)
+    return save_invoice(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
 
 
-def kept(work: Work, before: Invoice, changed: Invoice, action: str) -> Invoice:
+def save_invoice(work: UnitOfWork, before: Invoice, changed: Invoice, action: str) -> Invoice:
     """Written and noted."""
     changed = replace(changed, updated_at=max(work.now, before.updated_at))
-    rewrite(work.connection, before, changed)
-    work.note(action, before.id, without_lines(before), without_lines(changed))
+    save_changed_columns(work.connection, before, changed)
+    work.audit(action, before.id, without_lines(before), without_lines(changed))
     return changed
 
 
-async def payments_of(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
+async def list_payments(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
     """In the order of their payment. Raises NotFound for the invoice."""
 
     def read(connection: sa.Connection) -> tuple[Payment, ...]:
-        invoice_of(connection, account, invoice_id)
+        get_invoice(connection, account, invoice_id)
         rows = (
             sa.select(payments).where(payments.c.invoice_id == invoice_id).order_by(payments.c.paid_at, payments.c.id)
         )
@@ -80,7 +80,7 @@ async def payments_of(database: Database, account: AccountId, invoice_id: str) -
     return await database.read(read)
 
 
-def _record(work: Work, invoice_id: str, amount: int, new: NewPayment) -> Payment:
+def _record(work: UnitOfWork, invoice_id: str, amount: int, new: NewPayment) -> Payment:
     if new.paid_at is not None and new.paid_at > work.now:
         raise Invalid("paid_at: a payment is recorded once it is there, not before", field="paid_at")
     payment = Payment(
@@ -96,7 +96,7 @@ def _record(work: Work, invoice_id: str, amount: int, new: NewPayment) -> Paymen
     row = asdict(payment)
     row |= {"account_id": row.pop("account"), "method": payment.method.value}
     work.connection.execute(sa.insert(payments).values(row))
-    work.note("payment.create", payment.id, after=payment)
+    work.audit("payment.create", payment.id, after=payment)
     return payment
 
 

@@ -10,12 +10,12 @@ from rating.ledger.subscription_tables import plan_versions, plans
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.plan import PlanDefinition
-from schemas.plan_catalog import KeptVersion, Plan, definition_of
+from schemas.plan_catalog import Plan, StoredPlanVersion, definition_of
 
 _decoder = msgspec.json.Decoder(PlanDefinition)
 
 
-def plan_of(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Plan:
+def get_plan(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Plan:
     """Raises NotFound. Locked, nobody else changes it or its versions until the transaction ends."""
     this = sa.select(plans).where(plans.c.account_id == account, plans.c.code == code)
     row = connection.execute(this.with_for_update() if lock else this).one_or_none()
@@ -29,14 +29,14 @@ def with_versions(connection: sa.Connection, rows: Iterable[Any]) -> list[Plan]:
     found = {row.id: row for row in rows}
     newest = sa.select(plan_versions).join(plans, plans.c.id == plan_versions.c.plan_id)
     newest = newest.where(plans.c.id.in_(found), plan_versions.c.version >= plans.c.newest_version - 1)
-    published, drafts = dict[str, KeptVersion](), dict[str, KeptVersion]()
+    published, drafts = dict[str, StoredPlanVersion](), dict[str, StoredPlanVersion]()
     for version in connection.execute(newest.order_by(plan_versions.c.version)):
         of_kind = drafts if version.published_at is None else published
         of_kind[version.plan_id] = to_version(found[version.plan_id], version)
     return [_to_plan(row, published.get(row.id), drafts.get(row.id)) for row in found.values()]
 
 
-def version_of(connection: sa.Connection, plan: Plan, version: int) -> KeptVersion:
+def get_version(connection: sa.Connection, plan: Plan, version: int) -> StoredPlanVersion:
     """Raises NotFound."""
     this = sa.select(plan_versions).where(plan_versions.c.plan_id == plan.id, plan_versions.c.version == version)
     row = connection.execute(this).one_or_none()
@@ -45,7 +45,9 @@ def version_of(connection: sa.Connection, plan: Plan, version: int) -> KeptVersi
     return to_version(plan, row)
 
 
-def versions_of(connection: sa.Connection, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], KeptVersion]:
+def get_versions(
+    connection: sa.Connection, wanted: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], StoredPlanVersion]:
     """Each by its plan's id and its number."""
     rows = sa.select(plan_versions, plans.c.code, plans.c.name).join(plans, plans.c.id == plan_versions.c.plan_id)
     these = sa.tuple_(plan_versions.c.plan_id, plan_versions.c.version).in_(set(wanted))
@@ -53,10 +55,10 @@ def versions_of(connection: sa.Connection, wanted: Iterable[tuple[str, int]]) ->
     return {(row.plan_id, row.version): to_version(row, row) for row in found}
 
 
-def to_version(plan: Any, row: Any) -> KeptVersion:
+def to_version(plan: Any, row: Any) -> StoredPlanVersion:
     """`plan` has the code and the name: those of the plan as it is now."""
     definition = msgspec.structs.asdict(_decoder.decode(row.definition))
-    return KeptVersion(
+    return StoredPlanVersion(
         code=plan.code,
         name=plan.name,
         version=row.version,
@@ -66,7 +68,7 @@ def to_version(plan: Any, row: Any) -> KeptVersion:
     )
 
 
-def version_values(plan_id: str, version: KeptVersion) -> dict[str, Any]:
+def version_values(plan_id: str, version: StoredPlanVersion) -> dict[str, Any]:
     return {
         "plan_id": plan_id,
         "version": version.version,
@@ -76,7 +78,7 @@ def version_values(plan_id: str, version: KeptVersion) -> dict[str, Any]:
     }
 
 
-def _to_plan(row: Any, published: KeptVersion | None, draft: KeptVersion | None) -> Plan:
+def _to_plan(row: Any, published: StoredPlanVersion | None, draft: StoredPlanVersion | None) -> Plan:
     return Plan(
         id=row.id,
         account=AccountId(row.account_id),

@@ -6,15 +6,15 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.meters import find_meter
-from rating.ledger.plan_rows import plan_of, version_of, version_values
+from rating.ledger.plan_rows import get_plan, get_version, version_values
 from rating.ledger.subscription_tables import plan_versions, plans
-from rating.ledger.unit_of_work import Work
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
 from schemas.plan import PlanDefinition
-from schemas.plan_catalog import KeptVersion, NewPlan, NewVersion, Plan, PlanChanges, definition_of
+from schemas.plan_catalog import NewPlan, NewVersion, Plan, PlanChanges, StoredPlanVersion, definition_of
 
 
-def create_plan(work: Work, new: NewPlan) -> Plan:
+def create_plan(work: UnitOfWork, new: NewPlan) -> Plan:
     taken = sa.select(plans.c.id).where(plans.c.account_id == work.account, plans.c.code == new.code)
     if work.connection.scalar(taken) is not None:
         raise Conflict(
@@ -28,26 +28,26 @@ def create_plan(work: Work, new: NewPlan) -> Plan:
     work.connection.execute(
         sa.insert(plans).values(id=plan_id, account_id=work.account, created_at=work.now, updated_at=work.now, **values)
     )
-    _insert_version(work, plan_of(work.connection, work.account, new.code), 1, new, draft=new.draft)
-    plan = plan_of(work.connection, work.account, new.code)
-    work.note("plan.create", plan_id, after=plan)
+    _insert_version(work, get_plan(work.connection, work.account, new.code), 1, new, draft=new.draft)
+    plan = get_plan(work.connection, work.account, new.code)
+    work.audit("plan.create", plan_id, after=plan)
     return plan
 
 
-def update_plan(work: Work, code: str, changes: PlanChanges) -> Plan:
-    before = plan_of(work.connection, work.account, code, lock=True)
+def update_plan(work: UnitOfWork, code: str, changes: PlanChanges) -> Plan:
+    before = get_plan(work.connection, work.account, code, lock=True)
     given = {name: getattr(changes, name) for name in changes.__struct_fields__}
     return _changed(work, "plan.update", before, {name: to for name, to in given.items() if to is not msgspec.UNSET})
 
 
-def archive_plan(work: Work, code: str) -> Plan:
-    before = plan_of(work.connection, work.account, code, lock=True)
+def archive_plan(work: UnitOfWork, code: str) -> Plan:
+    before = get_plan(work.connection, work.account, code, lock=True)
     if before.archived_at is not None:
         return before
     return _changed(work, "plan.archive", before, {"archived_at": work.now})
 
 
-def add_version(work: Work, code: str, new: NewVersion) -> KeptVersion:
+def add_version(work: UnitOfWork, code: str, new: NewVersion) -> StoredPlanVersion:
     plan = _offered(work, code)
     if plan.draft_version is not None:
         number = plan.draft_version.version
@@ -58,25 +58,25 @@ def add_version(work: Work, code: str, new: NewVersion) -> KeptVersion:
         )
     number = 1 if plan.newest_version is None else plan.newest_version.version + 1
     made = _insert_version(work, plan, number, new, draft=new.draft)
-    work.note("plan.add_version", plan.id, after=made)
+    work.audit("plan.add_version", plan.id, after=made)
     return made
 
 
-def replace_draft(work: Work, code: str, version: int, definition: PlanDefinition) -> KeptVersion:
+def replace_draft(work: UnitOfWork, code: str, version: int, definition: PlanDefinition) -> StoredPlanVersion:
     plan = _offered(work, code)
     before = _draft(work, plan, version)
     after = msgspec.structs.replace(before, **msgspec.structs.asdict(definition_of(definition)))
     return _rewrite(work, "plan.replace_draft", plan, before, after)
 
 
-def publish(work: Work, code: str, version: int) -> KeptVersion:
+def publish(work: UnitOfWork, code: str, version: int) -> StoredPlanVersion:
     plan = _offered(work, code)
     before = _draft(work, plan, version)
     return _rewrite(work, "plan.publish", plan, before, msgspec.structs.replace(before, published_at=work.now))
 
 
-def _offered(work: Work, code: str) -> Plan:
-    plan = plan_of(work.connection, work.account, code, lock=True)
+def _offered(work: UnitOfWork, code: str) -> Plan:
+    plan = get_plan(work.connection, work.account, code, lock=True)
     if plan.archived_at is not None:
         raise Conflict(
             f"plan {code!r} is archived, so it gets no new versions; create another plan", code="PLAN_ARCHIVED"
@@ -84,8 +84,8 @@ def _offered(work: Work, code: str) -> Plan:
     return plan
 
 
-def _draft(work: Work, plan: Plan, version: int) -> KeptVersion:
-    found = version_of(work.connection, plan, version)
+def _draft(work: UnitOfWork, plan: Plan, version: int) -> StoredPlanVersion:
+    found = get_version(work.connection, plan, version)
     if found.published_at is not None:
         raise Conflict(
             f"version {version} of plan {plan.code!r} is published, and what is published never changes; "
@@ -95,8 +95,10 @@ def _draft(work: Work, plan: Plan, version: int) -> KeptVersion:
     return found
 
 
-def _insert_version(work: Work, plan: Plan, number: int, new: PlanDefinition, *, draft: bool) -> KeptVersion:
-    made = KeptVersion(
+def _insert_version(
+    work: UnitOfWork, plan: Plan, number: int, new: PlanDefinition, *, draft: bool
+) -> StoredPlanVersion:
+    made = StoredPlanVersion(
         code=plan.code,
         name=plan.name,
         version=number,
@@ -110,28 +112,30 @@ def _insert_version(work: Work, plan: Plan, number: int, new: PlanDefinition, *,
     return made
 
 
-def _rewrite(work: Work, action: str, plan: Plan, before: KeptVersion, after: KeptVersion) -> KeptVersion:
+def _rewrite(
+    work: UnitOfWork, action: str, plan: Plan, before: StoredPlanVersion, after: StoredPlanVersion
+) -> StoredPlanVersion:
     _check_meters(work, after)
     this = (plan_versions.c.plan_id == plan.id) & (plan_versions.c.version == after.version)
     work.connection.execute(sa.update(plan_versions).where(this).values(version_values(plan.id, after)))
     _touch(work, plan, {})
-    work.note(action, plan.id, before, after)
+    work.audit(action, plan.id, before, after)
     return after
 
 
-def _changed(work: Work, action: str, before: Plan, values: dict[str, Any]) -> Plan:
+def _changed(work: UnitOfWork, action: str, before: Plan, values: dict[str, Any]) -> Plan:
     _touch(work, before, values)
-    after = plan_of(work.connection, work.account, before.code)
-    work.note(action, before.id, before, after)
+    after = get_plan(work.connection, work.account, before.code)
+    work.audit(action, before.id, before, after)
     return after
 
 
-def _touch(work: Work, plan: Plan, values: dict[str, Any]) -> None:
+def _touch(work: UnitOfWork, plan: Plan, values: dict[str, Any]) -> None:
     changed = {**values, "updated_at": max(work.now, plan.updated_at)}
     work.connection.execute(sa.update(plans).where(plans.c.id == plan.id).values(changed))
 
 
-def _check_meters(work: Work, version: PlanDefinition) -> None:
+def _check_meters(work: UnitOfWork, version: PlanDefinition) -> None:
     """Raises Invalid where a price asks for what is not counted.
 
     The locks keep the meters from being archived meanwhile; all take them in one order.

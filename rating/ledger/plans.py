@@ -8,56 +8,58 @@ import sqlalchemy as sa
 
 from rating.ledger.database import Database
 from rating.ledger.pages import newest_first
-from rating.ledger.plan_rows import plan_of, to_version, version_of, with_versions
+from rating.ledger.plan_rows import get_plan, get_version, to_version, with_versions
 from rating.ledger.plan_versions import add_version, archive_plan, create_plan, publish, replace_draft, update_plan
 from rating.ledger.subscription_tables import plan_versions, plans
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Answer, Done
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Answer, Applied, Command
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.listing import Page
 from schemas.plan import PlanDefinition
-from schemas.plan_catalog import KeptVersion, NewPlan, NewVersion, Plan, PlanChanges
+from schemas.plan_catalog import NewPlan, NewVersion, Plan, PlanChanges, StoredPlanVersion
 
 
 class SqlPlans:
     """The plans of all accounts, each seen by its own."""
 
-    def __init__(self, database: Database, works: Works) -> None:
+    def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
 
-    async def create(self, act: Act, new: NewPlan) -> Done[Plan]:
+    async def create(self, command: Command, new: NewPlan) -> Applied[Plan]:
         """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
-        return await self._change(act, Plan, lambda work: create_plan(work, new))
+        return await self._change(command, Plan, lambda work: create_plan(work, new))
 
-    async def update(self, act: Act, code: str, changes: PlanChanges) -> Done[Plan]:
+    async def update(self, command: Command, code: str, changes: PlanChanges) -> Applied[Plan]:
         """Raises NotFound."""
-        return await self._change(act, Plan, lambda work: update_plan(work, code, changes))
+        return await self._change(command, Plan, lambda work: update_plan(work, code, changes))
 
-    async def archive(self, act: Act, code: str) -> Done[Plan]:
+    async def archive(self, command: Command, code: str) -> Applied[Plan]:
         """No new subscriptions; those there are go on. Twice changes nothing. Raises NotFound."""
-        return await self._change(act, Plan, lambda work: archive_plan(work, code))
+        return await self._change(command, Plan, lambda work: archive_plan(work, code))
 
-    async def add_version(self, act: Act, code: str, new: NewVersion) -> Done[KeptVersion]:
+    async def add_version(self, command: Command, code: str, new: NewVersion) -> Applied[StoredPlanVersion]:
         """Raises NotFound, Conflict where there is a draft or the plan is archived, or Invalid as `create` does."""
-        return await self._change(act, KeptVersion, lambda work: add_version(work, code, new))
+        return await self._change(command, StoredPlanVersion, lambda work: add_version(work, code, new))
 
-    async def replace(self, act: Act, code: str, version: int, definition: PlanDefinition) -> Done[KeptVersion]:
+    async def replace(
+        self, command: Command, code: str, version: int, definition: PlanDefinition
+    ) -> Applied[StoredPlanVersion]:
         """Raises NotFound, Conflict where the version is published, or Invalid as `create` does."""
 
-        def change(work: Work) -> KeptVersion:
+        def change(work: UnitOfWork) -> StoredPlanVersion:
             return replace_draft(work, code, version, definition)
 
-        return await self._change(act, KeptVersion, change)
+        return await self._change(command, StoredPlanVersion, change)
 
-    async def publish(self, act: Act, code: str, version: int) -> Done[KeptVersion]:
+    async def publish(self, command: Command, code: str, version: int) -> Applied[StoredPlanVersion]:
         """Raises as `replace` does."""
-        return await self._change(act, KeptVersion, lambda work: publish(work, code, version))
+        return await self._change(command, StoredPlanVersion, lambda work: publish(work, code, version))
 
     async def get(self, account: AccountId, code: str) -> Plan:
         """Raises NotFound."""
-        return await self._database.read(lambda connection: plan_of(connection, account, code))
+        return await self._database.read(lambda connection: get_plan(connection, account, code))
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
         """Newest first, archived ones too."""
@@ -69,11 +71,11 @@ class SqlPlans:
 
         return await self._database.read(select)
 
-    async def version(self, account: AccountId, code: str, version: int) -> KeptVersion:
+    async def version(self, account: AccountId, code: str, version: int) -> StoredPlanVersion:
         """Raises NotFound."""
 
-        def select(connection: sa.Connection) -> KeptVersion:
-            return version_of(connection, plan_of(connection, account, code), version)
+        def select(connection: sa.Connection) -> StoredPlanVersion:
+            return get_version(connection, get_plan(connection, account, code), version)
 
         return await self._database.read(select)
 
@@ -82,7 +84,7 @@ class SqlPlans:
         below = None if cursor is None else _number(cursor)
 
         def select(connection: sa.Connection) -> Page:
-            plan = plan_of(connection, account, code)
+            plan = get_plan(connection, account, code)
             rows = sa.select(plan_versions).where(plan_versions.c.plan_id == plan.id)
             if below is not None:
                 rows = rows.where(plan_versions.c.version < below)
@@ -92,8 +94,10 @@ class SqlPlans:
 
         return await self._database.read(select)
 
-    async def _change(self, act: Act, kind: type[Answer], change: Callable[[Work], Any]) -> Done[Answer]:
-        return await self._works.change(act, kind, change)
+    async def _change(
+        self, command: Command, kind: type[Answer], change: Callable[[UnitOfWork], Any]
+    ) -> Applied[Answer]:
+        return await self._transactions.change(command, kind, change)
 
 
 def _number(cursor: str) -> int:

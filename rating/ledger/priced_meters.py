@@ -9,7 +9,7 @@ from schemas.ids import AccountId
 from schemas.subscription import Status
 
 
-def check_unpriced(connection: sa.Connection, account: AccountId, meter: str) -> None:
+def check_not_priced(connection: sa.Connection, account: AccountId, meter: str) -> None:
     """Raises Conflict where a version in force prices the meter."""
     for row in connection.execute(_in_force(account)):
         version = to_version(row, row)

@@ -9,12 +9,12 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.core.charge import Group
-from rating.core.keeping import Bill
-from rating.core.rated_period import Acceptance, RatedPeriod
-from rating.core.service_period import Service
+from rating.core.keeping import PlannedBill
+from rating.core.rated_period import LateUsageWindow, RatedPeriod
+from rating.core.service_period import ServicePeriod
 from rating.ledger.invoice_tables import rated_periods
 from rating.ledger.subscription_tables import subscriptions
-from rating.ledger.unit_of_work import Work
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.flush import Watermark
 from schemas.plan import UsagePrice
 
@@ -23,7 +23,7 @@ class _Details(msgspec.Struct, frozen=True, kw_only=True):
     """A rated period as JSON text, in which only texts are keys."""
 
     price: UsagePrice
-    service: Service
+    service: ServicePeriod
     timezone: str
     quantities: tuple[tuple[Group, Decimal], ...]
     watermark: Watermark
@@ -32,7 +32,7 @@ class _Details(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(_Details)
 
 
-def open_periods_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[RatedPeriod, ...]]:
+def get_open_periods(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[RatedPeriod, ...]]:
     """Those of each subscription that were open at its last turn, which was where its current period began."""
     rows = connection.execute(
         sa.select(rated_periods.c.subscription_id, rated_periods.c.details)
@@ -46,20 +46,20 @@ def open_periods_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, 
     return {one: tuple(periods) for one, periods in found.items()}
 
 
-def remember(work: Work, bills: Iterable[Bill], acceptance: Acceptance) -> None:
+def record_rated_periods(work: UnitOfWork, bills: Iterable[PlannedBill], late_usage_window: LateUsageWindow) -> None:
     """What these bills rated for the first time, and what they rated again."""
-    rated, moved = list[dict[str, Any]](), list[dict[str, Any]]()
+    rated, rerated = list[dict[str, Any]](), list[dict[str, Any]]()
     for bill in bills:
-        subscription = bill.turn.before.id
-        rated += (_values(work, subscription, period, acceptance) for period in bill.rated)
-        moved += (_changes(work, subscription, period) for period in bill.moved)
+        subscription = bill.step.before.id
+        rated += (_values(work, subscription, period, late_usage_window) for period in bill.rated)
+        rerated += (_changes(work, subscription, period) for period in bill.rerated)
     if rated:
         work.connection.execute(sa.insert(rated_periods), rated)
-    if moved:
-        work.connection.execute(_move, moved)
+    if rerated:
+        work.connection.execute(_update, rerated)
 
 
-_move = (
+_update = (
     sa.update(rated_periods)
     .where(
         rated_periods.c.subscription_id == sa.bindparam("of_subscription"),
@@ -70,20 +70,22 @@ _move = (
 )
 
 
-def _values(work: Work, subscription: str, period: RatedPeriod, acceptance: Acceptance) -> dict[str, Any]:
+def _values(
+    work: UnitOfWork, subscription: str, period: RatedPeriod, late_usage_window: LateUsageWindow
+) -> dict[str, Any]:
     return {
         "subscription_id": subscription,
         "period_start": period.service.start,
         "price_code": period.price.code,
         "period_end": period.service.end,
-        "open_until": acceptance.open_until(period.service.end),
+        "open_until": late_usage_window.open_until(period.service.end),
         "details": _text(period),
         "created_at": work.now,
         "updated_at": work.now,
     }
 
 
-def _changes(work: Work, subscription: str, period: RatedPeriod) -> dict[str, Any]:
+def _changes(work: UnitOfWork, subscription: str, period: RatedPeriod) -> dict[str, Any]:
     return {
         "of_subscription": subscription,
         "from_start": period.service.start,

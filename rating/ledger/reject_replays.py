@@ -1,26 +1,26 @@
 """Rejects tried again, kept with the request that asked for it. The trying itself is the log's."""
 
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act, Done
-from schemas.listing import Retried
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Applied, Command
+from schemas.listing import ReplayResult
 
 
-class SqlRetries:
+class SqlRejectReplays:
     """What was answered; and the audit log tells who tried again what."""
 
-    def __init__(self, works: Works) -> None:
-        self._works = works
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
-    async def before(self, act: Act) -> Retried | None:
+    async def before(self, command: Command) -> ReplayResult | None:
         """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
-        return await self._works.answered(act, Retried)
+        return await self._transactions.stored_answer(command, ReplayResult)
 
-    async def keep(self, act: Act, retried: Retried) -> Done[Retried]:
+    async def keep(self, command: Command, retried: ReplayResult) -> Applied[ReplayResult]:
         """Of requests that were at work at once under one key, the first to come here is the one that counts."""
-        return await self._works.change(act, Retried, lambda work: _noted(work, retried))
+        return await self._transactions.change(command, ReplayResult, lambda work: _audited(work, retried))
 
 
-def _noted(work: Work, retried: Retried) -> Retried:
+def _audited(work: UnitOfWork, retried: ReplayResult) -> ReplayResult:
     if retried.replayed:
-        work.note("rejects.replay", "rejects", after={"replayed": retried.replayed})
+        work.audit("rejects.replay", "rejects", after={"replayed": retried.replayed})
     return retried

@@ -6,67 +6,69 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.customers import customer_of
+from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
 from rating.ledger.key_tokens import NewSecret, hash_of
-from rating.ledger.plan_rows import plan_of, versions_of
-from rating.ledger.subscription_creation import begin, check_currency, create_subscription, offered_version
+from rating.ledger.plan_rows import get_plan, get_versions
+from rating.ledger.subscription_creation import check_currency, create_subscription, offered_version, start_pending
 from rating.ledger.subscription_plan_change import change_plan
-from rating.ledger.subscription_rows import live_of, rewrite, subscription_of
+from rating.ledger.subscription_rows import get_subscription, list_live_subscriptions, save_subscription
 from rating.ledger.subscription_tables import signup_links
-from rating.ledger.unit_of_work import Work, Works
-from schemas.command import Act
+from rating.ledger.unit_of_work import Transactions, UnitOfWork
+from schemas.command import Command
 from schemas.errors import Conflict, Invalid, NotFound
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion, overridden
-from schemas.signup import GOOD_FOR, MadeLink, NewSignupLink, Offer, Offered, SignupLink
+from schemas.signup import LINK_LIFETIME, CreatedSignupLink, NewSignupLink, SignupLink, SignupOffer, SignupTerms
 from schemas.subscribing import NewSubscription, PlanChange
 from schemas.subscription import Status, Subscription
 
-_details = msgspec.json.Decoder(Offered)
+_details = msgspec.json.Decoder(SignupTerms)
 
 
 class SqlSignupLinks:
     """The links of all accounts; whoever knows a token is who it was made for."""
 
-    def __init__(self, database: Database, works: Works, clock: Callable[[], int], new_secret: NewSecret) -> None:
+    def __init__(
+        self, database: Database, transactions: Transactions, clock: Callable[[], int], new_secret: NewSecret
+    ) -> None:
         self._database = database
-        self._works = works
+        self._transactions = transactions
         self._clock = clock
         self._new_secret = new_secret
 
-    async def create(self, act: Act, new: NewSignupLink) -> MadeLink:
+    async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
         """Raises NotFound, or Conflict where the plan cannot be subscribed to.
 
         The token is kept nowhere: a repeated request is a Conflict that names the link.
         """
         token = self._new_secret()
-        done = await self._works.change(act, SignupLink, lambda work: create_link(work, new, token))
+        done = await self._transactions.change(command, SignupLink, lambda work: create_link(work, new, token))
         if done.is_replay:
-            raise shown_before(done.answer)
-        return MadeLink(link=done.answer, token=token)
+            raise link_shown_before(done.answer)
+        return CreatedSignupLink(link=done.answer, token=token)
 
-    async def offer(self, token: str) -> Offer:
+    async def offer(self, token: str) -> SignupOffer:
         """Raises NotFound, or Conflict where it is used or has expired."""
         now = self._clock()
 
-        def select(connection: sa.Connection) -> Offer:
-            link = usable(_link_of(connection, token), now)
-            customer = customer_of(connection, link.account, link.customer_id)
-            return Offer(link=link, customer=customer, plan=_plan_of(connection, link))
+        def select(connection: sa.Connection) -> SignupOffer:
+            link = check_usable(_get_link(connection, token), now)
+            customer = get_customer(connection, link.account, link.customer_id)
+            return SignupOffer(link=link, customer=customer, plan=_plan_of(connection, link))
 
         return await self._database.read(select)
 
     async def accept(self, token: str, request_id: str) -> SignupLink:
         """Raises as `offer` does, or Conflict where the state of things forbids it by now."""
-        link = await self._database.read(lambda connection: _link_of(connection, token))
-        act = Act(account=link.account, actor=f"signup_link:{link.id}", request_id=request_id)
-        return (await self._works.change(act, SignupLink, lambda work: accept_link(work, token))).answer
+        link = await self._database.read(lambda connection: _get_link(connection, token))
+        command = Command(account=link.account, actor=f"signup_link:{link.id}", request_id=request_id)
+        return (await self._transactions.change(command, SignupLink, lambda work: accept_link(work, token))).answer
 
 
-def create_link(work: Work, new: NewSignupLink, token: str) -> SignupLink:
-    customer = customer_of(work.connection, work.account, new.customer_id)
-    plan = plan_of(work.connection, work.account, new.plan_code)
+def create_link(work: UnitOfWork, new: NewSignupLink, token: str) -> SignupLink:
+    customer = get_customer(work.connection, work.account, new.customer_id)
+    plan = get_plan(work.connection, work.account, new.plan_code)
     version = offered_version(work, plan)
     check_currency(customer, version)
     if new.previous_subscription_id is not None:
@@ -77,30 +79,30 @@ def create_link(work: Work, new: NewSignupLink, token: str) -> SignupLink:
         account=work.account,
         plan_id=plan.id,
         plan_version=version.version,
-        expires_at=work.now + GOOD_FOR,
+        expires_at=work.now + LINK_LIFETIME,
         used_at=None,
         subscription_id=None,
         created_at=work.now,
         **asked,
     )
     work.connection.execute(sa.insert(signup_links).values({**_values(link), "token_hash": hash_of(token)}))
-    work.note("signup_link.create", link.id, after=link)
+    work.audit("signup_link.create", link.id, after=link)
     return link
 
 
-def accept_link(work: Work, token: str) -> SignupLink:
+def accept_link(work: UnitOfWork, token: str) -> SignupLink:
     # The customer first, as everyone else who locks more than one row.
-    customer_of(work.connection, work.account, _link_of(work.connection, token).customer_id, lock=True)
-    link = usable(_link_of(work.connection, token, lock=True), work.now)
-    subscribed = _subscribed(work, link) if link.previous_subscription_id is None else _changed(work, link)
+    get_customer(work.connection, work.account, _get_link(work.connection, token).customer_id, lock=True)
+    link = check_usable(_get_link(work.connection, token, lock=True), work.now)
+    subscribed = _subscribe(work, link) if link.previous_subscription_id is None else _change_plan(work, link)
     used = msgspec.structs.replace(link, used_at=work.now, subscription_id=subscribed.id)
     this = signup_links.c.id == link.id
     work.connection.execute(sa.update(signup_links).where(this).values(used_at=work.now, subscription_id=subscribed.id))
-    work.note("signup_link.use", link.id, link, used)
+    work.audit("signup_link.use", link.id, link, used)
     return used
 
 
-def shown_before(link: SignupLink) -> Conflict:
+def link_shown_before(link: SignupLink) -> Conflict:
     return Conflict(
         f"Idempotency-Key: it made the link {link.id} before, whose address was shown in that answer and is kept "
         "nowhere; if it was lost, make another under a new Idempotency-Key",
@@ -109,7 +111,7 @@ def shown_before(link: SignupLink) -> Conflict:
     )
 
 
-def usable(link: SignupLink, now: int) -> SignupLink:
+def check_usable(link: SignupLink, now: int) -> SignupLink:
     """Raises Conflict."""
     if link.used_at is not None:
         raise Conflict("this link was used already", code="LINK_USED")
@@ -118,12 +120,12 @@ def usable(link: SignupLink, now: int) -> SignupLink:
     return link
 
 
-def _subscribed(work: Work, link: SignupLink) -> Subscription:
+def _subscribe(work: UnitOfWork, link: SignupLink) -> Subscription:
     """What was made as pending is begun; else another one is made."""
     pending = _pending_for(work.connection, link)
     if pending is not None:
-        pending = subscription_of(work.connection, work.account, pending.id, lock=True)
-        return rewrite(work, "subscription.begin", pending, begin(work, pending))
+        pending = get_subscription(work.connection, work.account, pending.id, lock=True)
+        return save_subscription(work, "subscription.begin", pending, start_pending(work, pending))
     new = NewSubscription(
         customer_id=link.customer_id, plan_code=link.plan_code, plan_version=link.plan_version, initial_status="active"
     )
@@ -131,7 +133,7 @@ def _subscribed(work: Work, link: SignupLink) -> Subscription:
 
 
 def _pending_for(connection: sa.Connection, link: SignupLink) -> Subscription | None:
-    for one in live_of(connection, link.customer_id, link.plan_id):
+    for one in list_live_subscriptions(connection, link.customer_id, link.plan_id):
         if one.status is Status.PENDING and one.plan_version == link.plan_version:
             return one
     return None
@@ -140,14 +142,14 @@ def _pending_for(connection: sa.Connection, link: SignupLink) -> Subscription | 
 def _plan_of(connection: sa.Connection, link: SignupLink) -> PlanVersion:
     """As it will be paid."""
     key = link.plan_id, link.plan_version
-    version = versions_of(connection, [key])[key]
+    version = get_versions(connection, [key])[key]
     pending = None if link.previous_subscription_id is not None else _pending_for(connection, link)
     if pending is None:
         return version
     return msgspec.structs.replace(overridden(version, pending.overrides), trial_days=pending.trial_days)
 
 
-def _changed(work: Work, link: SignupLink) -> Subscription:
+def _change_plan(work: UnitOfWork, link: SignupLink) -> Subscription:
     if link.previous_subscription_id is None or link.change_timing_mode is None:
         raise ValueError("a link to change a plan says which subscription, and when")
     asked = PlanChange(
@@ -159,15 +161,15 @@ def _changed(work: Work, link: SignupLink) -> Subscription:
     return change_plan(work, link.previous_subscription_id, asked).new
 
 
-def _check_is_theirs(work: Work, subscription_id: str, customer_id: str) -> None:
-    if subscription_of(work.connection, work.account, subscription_id).customer_id != customer_id:
+def _check_is_theirs(work: UnitOfWork, subscription_id: str, customer_id: str) -> None:
+    if get_subscription(work.connection, work.account, subscription_id).customer_id != customer_id:
         raise Invalid(
             f"previous_subscription_id: subscription {subscription_id} is another customer's",
             field="previous_subscription_id",
         )
 
 
-def _link_of(connection: sa.Connection, token: str, *, lock: bool = False) -> SignupLink:
+def _get_link(connection: sa.Connection, token: str, *, lock: bool = False) -> SignupLink:
     this = sa.select(signup_links).where(signup_links.c.token_hash == hash_of(token))
     row = connection.execute(this.with_for_update() if lock else this).one_or_none()
     if row is None:
@@ -186,7 +188,7 @@ def _link_of(connection: sa.Connection, token: str, *, lock: bool = False) -> Si
 
 
 def _values(link: SignupLink) -> dict[str, Any]:
-    details = Offered(**{name: getattr(link, name) for name in Offered.__struct_fields__})
+    details = SignupTerms(**{name: getattr(link, name) for name in SignupTerms.__struct_fields__})
     columns = ("id", "customer_id", "plan_id", "expires_at", "used_at", "subscription_id", "created_at")
     return {
         "account_id": link.account,

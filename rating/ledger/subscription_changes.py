@@ -4,113 +4,118 @@ from datetime import datetime
 
 import msgspec
 
-from rating.core.subscription_cycle import caught_up, with_due
-from rating.core.subscription_lifecycle import Verb, after, refused
-from rating.ledger.customers import customer_of
-from rating.ledger.subscription_creation import begin, check_overrides_of, definition_for, waiting
-from rating.ledger.subscription_rows import rewrite, subscription_of, zone_of
-from rating.ledger.unit_of_work import Work
+from rating.core.subscription_cycle import advanced_to, with_due_date
+from rating.core.subscription_lifecycle import SubscriptionTransition, after, refused_transition
+from rating.ledger.customers import get_customer
+from rating.ledger.subscription_creation import change_is_scheduled, check_overrides_of, get_plan_version, start_pending
+from rating.ledger.subscription_rows import get_subscription, get_timezone, save_subscription
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
 from schemas.subscribing import Cancellation, ChangeTiming, Refund, SubscriptionChanges
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import to_iso, to_micros
 
 
-def update_subscription(work: Work, subscription_id: str, changes: SubscriptionChanges) -> Subscription:
-    before = locked(work, subscription_id)
+def update_subscription(work: UnitOfWork, subscription_id: str, changes: SubscriptionChanges) -> Subscription:
+    before = lock_subscription(work, subscription_id)
     now = before
     if changes.metadata is not msgspec.UNSET:
         now = msgspec.structs.replace(now, metadata=changes.metadata)
     if changes.billing_anchor_day is not msgspec.UNSET:
         now = msgspec.structs.replace(_changeable(now), billing_anchor_day=changes.billing_anchor_day)
     if changes.overrides is not msgspec.UNSET:
-        check_overrides_of(changes.overrides, definition_for(work, now))
+        check_overrides_of(changes.overrides, get_plan_version(work, now))
         now = msgspec.structs.replace(_changeable(now), overrides=changes.overrides)
     if changes.next_renewal_date is not msgspec.UNSET:
-        now = _renewing(work, now, changes.next_renewal_date)
+        now = _move_renewal(work, now, changes.next_renewal_date)
     if changes.status is not msgspec.UNSET:
-        now = _in_status(work, now, changes.status)
-    return rewrite(work, "subscription.update", before, now)
+        now = _change_status(work, now, changes.status)
+    return save_subscription(work, "subscription.update", before, now)
 
 
-def cancel_subscription(work: Work, subscription_id: str, asked: Cancellation) -> Subscription:
-    before = locked(work, subscription_id)
-    if asked.cancel_mode is ChangeTiming.END_OF_PERIOD:
-        return rewrite(work, "subscription.cancel", before, ending(work, before))
-    refunds = asked.cancel_now_prepaid_refund_policy is Refund.PRORATE
-    return rewrite(work, "subscription.cancel", before, canceled(work, before, refunds=refunds))
+def cancel_subscription(work: UnitOfWork, subscription_id: str, request: Cancellation) -> Subscription:
+    before = lock_subscription(work, subscription_id)
+    if request.cancel_mode is ChangeTiming.END_OF_PERIOD:
+        return save_subscription(work, "subscription.cancel", before, schedule_cancellation(work, before))
+    refunds = request.cancel_now_prepaid_refund_policy is Refund.PRORATE
+    return save_subscription(work, "subscription.cancel", before, cancel_now(work, before, refunds=refunds))
 
 
-def locked(work: Work, subscription_id: str) -> Subscription:
-    return subscription_of(work.connection, work.account, subscription_id, lock=True)
+def lock_subscription(work: UnitOfWork, subscription_id: str) -> Subscription:
+    return get_subscription(work.connection, work.account, subscription_id, lock=True)
 
 
-def canceled(work: Work, subscription: Subscription, *, refunds: bool) -> Subscription:
+def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -> Subscription:
     """At this moment. What it was to give way to does not begin."""
     if subscription.status is Status.PENDING and subscription.previous_id is not None:
-        predecessor = subscription_of(work.connection, work.account, subscription.previous_id)
+        predecessor = get_subscription(work.connection, work.account, subscription.previous_id)
         if predecessor.status.is_live and predecessor.next_id == subscription.id:
-            raise waiting(predecessor)
-    status = after(subscription.status, Verb.CANCELED)
+            raise change_is_scheduled(predecessor)
+    status = after(subscription.status, SubscriptionTransition.CANCELED)
     stopped = msgspec.structs.replace(
-        _alone(work, subscription),
+        _cancel_successor(work, subscription),
         status=status,
         cancel_at=None,
         canceled_at=work.now,
         ended_at=work.now,
         refunds=refunds,
     )
-    return stopped if subscription.status is Status.PENDING else with_due(stopped)
+    return stopped if subscription.status is Status.PENDING else with_due_date(stopped)
 
 
-def ending(work: Work, subscription: Subscription) -> Subscription:
+def schedule_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
     """At the end of its period: of the one that it is in by now, where a run is late."""
-    status = after(subscription.status, Verb.SCHEDULED)
-    check_goes_on(subscription)
-    customer = customer_of(work.connection, work.account, subscription.customer_id)
-    zone = zone_of(work.connection, customer)
-    end = caught_up(subscription, definition_for(work, subscription), work.now, zone).period_end
+    status = after(subscription.status, SubscriptionTransition.CANCEL_SCHEDULED)
+    check_not_ending(subscription)
+    customer = get_customer(work.connection, work.account, subscription.customer_id)
+    zone = get_timezone(work.connection, customer)
+    end = advanced_to(subscription, get_plan_version(work, subscription), work.now, zone).period_end
     return msgspec.structs.replace(subscription, status=status, cancel_at=end, canceled_at=work.now)
 
 
-def _in_status(work: Work, subscription: Subscription, wanted: Status) -> Subscription:
+def _change_status(work: UnitOfWork, subscription: Subscription, wanted: Status) -> Subscription:
     match subscription.status, wanted:
         case Status.PENDING, Status.ACTIVE:
-            return begin(work, subscription)
+            return start_pending(work, subscription)
         case _, Status.ACTIVE:
-            return _kept(work, subscription)
+            return _withdraw_cancellation(work, subscription)
         case _, Status.CANCELED:
-            return canceled(work, subscription, refunds=False)
+            return cancel_now(work, subscription, refunds=False)
         case _:
-            raise refused(subscription.status, f"made {wanted.value}")
+            raise refused_transition(subscription.status, f"made {wanted.value}")
 
 
-def _kept(work: Work, subscription: Subscription) -> Subscription:
+def _withdraw_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
     """Not ended after all."""
-    status = after(subscription.status, Verb.KEPT)
+    status = after(subscription.status, SubscriptionTransition.CANCEL_WITHDRAWN)
     if subscription.cancel_at is None:
         return subscription
-    return msgspec.structs.replace(_alone(work, subscription), status=status, cancel_at=None, canceled_at=None)
+    return msgspec.structs.replace(
+        _cancel_successor(work, subscription), status=status, cancel_at=None, canceled_at=None
+    )
 
 
-def _alone(work: Work, subscription: Subscription) -> Subscription:
+def _cancel_successor(work: UnitOfWork, subscription: Subscription) -> Subscription:
     """What it was to give way to is called off."""
     if subscription.next_id is None:
         return subscription
-    following = locked(work, subscription.next_id)
+    following = lock_subscription(work, subscription.next_id)
     if following.status is Status.PENDING:
         over = msgspec.structs.replace(
-            following, status=after(following.status, Verb.CANCELED), canceled_at=work.now, ended_at=work.now
+            following,
+            status=after(following.status, SubscriptionTransition.CANCELED),
+            canceled_at=work.now,
+            ended_at=work.now,
         )
-        rewrite(work, "subscription.cancel", following, over)
+        save_subscription(work, "subscription.cancel", following, over)
     return msgspec.structs.replace(subscription, next_id=None, ends_by_change=False)
 
 
-def _renewing(work: Work, subscription: Subscription, moment: datetime | None) -> Subscription:
+def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime | None) -> Subscription:
     """The current period ends then; without a date, where the calendar has it."""
     if subscription.status is not Status.ACTIVE:
-        raise refused(subscription.status, "renewed on another date")
-    check_goes_on(subscription)
+        raise refused_transition(subscription.status, "renewed on another date")
+    check_not_ending(subscription)
     latest = _latest_end(subscription)
     if latest <= work.now:
         raise Conflict(
@@ -125,7 +130,7 @@ def _renewing(work: Work, subscription: Subscription, moment: datetime | None) -
             f"next_renewal_date: expected a time to come, at most {to_iso(latest)}, where the current period ends",
             field="next_renewal_date",
         )
-    return with_due(msgspec.structs.replace(subscription, period_end=end))
+    return with_due_date(msgspec.structs.replace(subscription, period_end=end))
 
 
 def _latest_end(subscription: Subscription) -> int:
@@ -136,11 +141,11 @@ def _latest_end(subscription: Subscription) -> int:
 
 def _changeable(subscription: Subscription) -> Subscription:
     if not subscription.status.is_live:
-        raise refused(subscription.status, "changed")
+        raise refused_transition(subscription.status, "changed")
     return subscription
 
 
-def check_goes_on(subscription: Subscription) -> None:
+def check_not_ending(subscription: Subscription) -> None:
     """Raises Conflict where a live subscription is to end."""
     if subscription.cancel_at is not None and subscription.status.is_live:
         raise Conflict(

@@ -2,24 +2,30 @@
 
 import msgspec
 
-from rating.core.subscription_cycle import begun
-from rating.ledger.customers import customer_of
-from rating.ledger.plan_rows import plan_of, version_of, versions_of
-from rating.ledger.subscription_rows import insert, live_of, rewrite, subscription_of, zone_of
-from rating.ledger.unit_of_work import Work
+from rating.core.subscription_cycle import started
+from rating.ledger.customers import get_customer
+from rating.ledger.plan_rows import get_plan, get_version, get_versions
+from rating.ledger.subscription_rows import (
+    get_subscription,
+    get_timezone,
+    insert,
+    list_live_subscriptions,
+    save_subscription,
+)
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.customer import Customer
 from schemas.errors import Conflict, Invalid
 from schemas.plan import Overrides, PlanDefinition
-from schemas.plan_catalog import KeptVersion, Plan
-from schemas.plan_rules import check_codes
+from schemas.plan_catalog import Plan, StoredPlanVersion
+from schemas.plan_rules import check_override_codes
 from schemas.subscribing import NewSubscription
 from schemas.subscription import Status, Subscription
 from schemas.timestamps import to_iso, to_micros
 
 
-def create_subscription(work: Work, new: NewSubscription) -> Subscription:
-    customer = customer_of(work.connection, work.account, new.customer_id, lock=True)
-    plan = plan_of(work.connection, work.account, new.plan_code)
+def create_subscription(work: UnitOfWork, new: NewSubscription) -> Subscription:
+    customer = get_customer(work.connection, work.account, new.customer_id, lock=True)
+    plan = get_plan(work.connection, work.account, new.plan_code)
     version = offered_version(work, plan, new.plan_version)
     check_currency(customer, version)
     check_overrides_of(new.overrides, version)
@@ -35,11 +41,13 @@ def create_subscription(work: Work, new: NewSubscription) -> Subscription:
         metadata=new.metadata,
     )
     if new.initial_status == "active":
-        made = begun(made, version, start, work.now)
+        made = started(made, version, start, work.now)
     return insert(work, made)
 
 
-def new_subscription(work: Work, customer: Customer, plan: Plan, version: KeptVersion, start: int) -> Subscription:
+def new_subscription(
+    work: UnitOfWork, customer: Customer, plan: Plan, version: StoredPlanVersion, start: int
+) -> Subscription:
     """Pending, and not kept yet."""
     return Subscription(
         id=work.new_id(),
@@ -50,7 +58,7 @@ def new_subscription(work: Work, customer: Customer, plan: Plan, version: KeptVe
         plan_version=version.version,
         status=Status.PENDING,
         billing_anchor_day=1,
-        timezone=zone_of(work.connection, customer),
+        timezone=get_timezone(work.connection, customer),
         start_at=start,
         trial_end=None,
         period_start=start,
@@ -65,32 +73,34 @@ def new_subscription(work: Work, customer: Customer, plan: Plan, version: KeptVe
     )
 
 
-def begin(work: Work, pending: Subscription) -> Subscription:
+def start_pending(work: UnitOfWork, pending: Subscription) -> Subscription:
     """Now, or on its start date where that is still to come: nothing is billed for the time before."""
-    _check_not_waiting(work, pending)
-    customer = customer_of(work.connection, work.account, pending.customer_id)
-    in_zone = msgspec.structs.replace(pending, timezone=zone_of(work.connection, customer))
-    return begun(in_zone, definition_for(work, pending), max(pending.start_at, work.now), work.now)
+    _check_no_change_scheduled(work, pending)
+    customer = get_customer(work.connection, work.account, pending.customer_id)
+    in_zone = msgspec.structs.replace(pending, timezone=get_timezone(work.connection, customer))
+    return started(in_zone, get_plan_version(work, pending), max(pending.start_at, work.now), work.now)
 
 
-def take_over(work: Work, subscription_id: str, start: int) -> Subscription:
+def start_successor(work: UnitOfWork, subscription_id: str, start: int) -> Subscription:
     """The one that waits for another's end begins at that end."""
-    pending = subscription_of(work.connection, work.account, subscription_id, lock=True)
+    pending = get_subscription(work.connection, work.account, subscription_id, lock=True)
     if pending.status is not Status.PENDING:
         return pending
-    return rewrite(work, "subscription.begin", pending, begun(pending, definition_for(work, pending), start, work.now))
+    return save_subscription(
+        work, "subscription.begin", pending, started(pending, get_plan_version(work, pending), start, work.now)
+    )
 
 
-def definition_for(work: Work, subscription: Subscription) -> KeptVersion:
+def get_plan_version(work: UnitOfWork, subscription: Subscription) -> StoredPlanVersion:
     key = subscription.plan_id, subscription.plan_version
-    return versions_of(work.connection, [key])[key]
+    return get_versions(work.connection, [key])[key]
 
 
-def offered_version(work: Work, plan: Plan, number: int | None = None) -> KeptVersion:
+def offered_version(work: UnitOfWork, plan: Plan, number: int | None = None) -> StoredPlanVersion:
     """What can be subscribed to. Raises Conflict or NotFound."""
     if plan.archived_at is not None:
         raise Conflict(f"plan {plan.code!r} is archived: it takes no new subscriptions", code="PLAN_ARCHIVED")
-    version = plan.newest_version if number is None else version_of(work.connection, plan, number)
+    version = plan.newest_version if number is None else get_version(work.connection, plan, number)
     if version is None or version.published_at is None:
         draft = version or plan.draft_version
         which = 1 if draft is None else draft.version
@@ -111,9 +121,9 @@ def check_currency(customer: Customer, plan: PlanDefinition) -> None:
         )
 
 
-def check_not_subscribed(work: Work, customer: Customer, plan: Plan, *, but: str | None = None) -> None:
+def check_not_subscribed(work: UnitOfWork, customer: Customer, plan: Plan, *, but: str | None = None) -> None:
     """`but` is the subscription that is about to give way."""
-    for other in live_of(work.connection, customer.id, plan.id):
+    for other in list_live_subscriptions(work.connection, customer.id, plan.id):
         if other.id != but:
             raise Conflict(
                 f"customer {customer.id} has subscription {other.id} to plan {plan.code!r} already, and it is "
@@ -125,19 +135,19 @@ def check_not_subscribed(work: Work, customer: Customer, plan: Plan, *, but: str
 
 def check_overrides_of(overrides: Overrides, plan: PlanDefinition) -> None:
     """Raises Invalid where an override changes nothing."""
-    for field, wrong in check_codes(overrides, plan):
+    for field, wrong in check_override_codes(overrides, plan):
         raise Invalid(f"{field}: {wrong}", field=field)
 
 
-def _check_not_waiting(work: Work, pending: Subscription) -> None:
+def _check_no_change_scheduled(work: UnitOfWork, pending: Subscription) -> None:
     if pending.previous_id is None:
         return
-    before = subscription_of(work.connection, work.account, pending.previous_id)
+    before = get_subscription(work.connection, work.account, pending.previous_id)
     if before.status.is_live and before.next_id == pending.id:
-        raise waiting(before)
+        raise change_is_scheduled(before)
 
 
-def waiting(before: Subscription) -> Conflict:
+def change_is_scheduled(before: Subscription) -> Conflict:
     when = "" if before.cancel_at is None else f", on {to_iso(before.cancel_at)}"
     return Conflict(
         f"this subscription takes over from {before.id} when that ends{when}; to call the change off, PATCH "

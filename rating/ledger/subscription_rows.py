@@ -8,26 +8,28 @@ import sqlalchemy as sa
 
 from rating.core.local_time import zone
 from rating.ledger.customer_tables import billing_settings
-from rating.ledger.rows import ById
+from rating.ledger.rows import RowById
 from rating.ledger.subscription_tables import plans, subscriptions
-from rating.ledger.unit_of_work import Work
+from rating.ledger.unit_of_work import UnitOfWork
 from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.ids import AccountId
-from schemas.subscription import Progress, Status, Subscription
+from schemas.subscription import Status, Subscription, SubscriptionDetails
 
 # What has a column of its own; the rest is JSON text.
-_ELSEWHERE = (*Progress.__struct_fields__, "account", "plan_code")
+_ELSEWHERE = (*SubscriptionDetails.__struct_fields__, "account", "plan_code")
 _COLUMNS = tuple(name for name in Subscription.__struct_fields__ if name not in _ELSEWHERE)
 DEFAULT_ZONE = "UTC"
 
-_details = msgspec.json.Decoder(Progress)
+_details = msgspec.json.Decoder(SubscriptionDetails)
 
-selected = sa.select(subscriptions, plans.c.code.label("plan_code")).join(plans, plans.c.id == subscriptions.c.plan_id)
-_by_id = ById(selected, subscriptions)
+select_subscriptions = sa.select(subscriptions, plans.c.code.label("plan_code")).join(
+    plans, plans.c.id == subscriptions.c.plan_id
+)
+_by_id = RowById(select_subscriptions, subscriptions)
 
 
-def subscription_of(
+def get_subscription(
     connection: sa.Connection, account: AccountId, subscription_id: str, *, lock: bool = False
 ) -> Subscription:
     """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
@@ -37,32 +39,34 @@ def subscription_of(
     return to_subscription(row)
 
 
-def live_of(connection: sa.Connection, customer_id: str, plan_id: str) -> Sequence[Subscription]:
+def list_live_subscriptions(connection: sa.Connection, customer_id: str, plan_id: str) -> Sequence[Subscription]:
     """Those of one customer to one plan that are not over."""
     live = subscriptions.c.status != Status.CANCELED.value
-    this = selected.where(subscriptions.c.customer_id == customer_id, subscriptions.c.plan_id == plan_id, live)
+    this = select_subscriptions.where(
+        subscriptions.c.customer_id == customer_id, subscriptions.c.plan_id == plan_id, live
+    )
     return [to_subscription(row) for row in connection.execute(this.order_by(subscriptions.c.id))]
 
 
-def insert(work: Work, made: Subscription) -> Subscription:
+def insert(work: UnitOfWork, made: Subscription) -> Subscription:
     work.connection.execute(sa.insert(subscriptions), _values(made))
-    work.note("subscription.create", made.id, after=made)
+    work.audit("subscription.create", made.id, after=made)
     return made
 
 
-def rewrite(work: Work, action: str, before: Subscription, now: Subscription) -> Subscription:
+def save_subscription(work: UnitOfWork, action: str, before: Subscription, now: Subscription) -> Subscription:
     """Kept and noted; the time of the change is put in."""
     after = touched(work, now)
-    store(work.connection, [after])
-    work.note(action, after.id, before, after)
+    save_subscriptions(work.connection, [after])
+    work.audit(action, after.id, before, after)
     return after
 
 
-def touched(work: Work, subscription: Subscription) -> Subscription:
+def touched(work: UnitOfWork, subscription: Subscription) -> Subscription:
     return msgspec.structs.replace(subscription, updated_at=max(work.now, subscription.updated_at))
 
 
-def store(connection: sa.Connection, changed: Iterable[Subscription]) -> None:
+def save_subscriptions(connection: sa.Connection, changed: Iterable[Subscription]) -> None:
     """Many in one go."""
     values = [{f"new_{name}": value for name, value in _values(one).items()} for one in changed]
     if values:
@@ -71,7 +75,7 @@ def store(connection: sa.Connection, changed: Iterable[Subscription]) -> None:
         connection.execute(sa.update(subscriptions).where(this).values(columns), values)
 
 
-def zone_of(connection: sa.Connection, customer: Customer) -> str:
+def get_timezone(connection: sa.Connection, customer: Customer) -> str:
     """The customer's, else the account's, else UTC."""
     name = customer.timezone
     if name is None:
@@ -82,7 +86,9 @@ def zone_of(connection: sa.Connection, customer: Customer) -> str:
 
 
 def _values(subscription: Subscription) -> dict[str, Any]:
-    details = Progress(**{name: getattr(subscription, name) for name in Progress.__struct_fields__})
+    details = SubscriptionDetails(
+        **{name: getattr(subscription, name) for name in SubscriptionDetails.__struct_fields__}
+    )
     return {
         "account_id": subscription.account,
         "details": msgspec.json.encode(details).decode(),

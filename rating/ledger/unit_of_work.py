@@ -10,15 +10,15 @@ from msgspec.structs import replace
 
 from rating.ledger.customer_tables import audit_log
 from rating.ledger.database import Database
-from rating.ledger.idempotency_keys import claim, keep, recall
-from schemas.command import Act, Answer, Done
+from rating.ledger.idempotency_keys import find_answer, reserve_key, store_answer
+from schemas.command import Answer, Applied, Command
 from schemas.ids import AccountId
 
 # Numbers keep every digit: what is answered again is what was answered before.
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-class Change(NamedTuple):
+class AuditedChange(NamedTuple):
     """What was done to one thing, as it is noted."""
 
     subject: str
@@ -26,35 +26,35 @@ class Change(NamedTuple):
     after: Any = None
 
 
-class Work(NamedTuple):
+class UnitOfWork(NamedTuple):
     """Everything done through it is committed together, or not at all."""
 
     connection: sa.Connection
-    act: Act
+    command: Command
     now: int
     new_id: Callable[[], str]
 
     @property
     def account(self) -> AccountId:
-        return self.act.account
+        return self.command.account
 
-    def on(self, account: AccountId) -> Self:
+    def for_account(self, account: AccountId) -> Self:
         """The same work, as far as it concerns another account of the company."""
-        return self._replace(act=replace(self.act, account=account))
+        return self._replace(command=replace(self.command, account=account))
 
-    def note(self, action: str, subject: str, before: Any = None, after: Any = None) -> None:
+    def audit(self, action: str, subject: str, before: Any = None, after: Any = None) -> None:
         """Put into the audit log what was done to what; records are kept as JSON."""
-        self.note_all(action, [Change(subject, before, after)])
+        self.audit_all(action, [AuditedChange(subject, before, after)])
 
-    def note_all(self, action: str, changes: Sequence[Change]) -> None:
+    def audit_all(self, action: str, changes: Sequence[AuditedChange]) -> None:
         """The same of many at once."""
         rows = [
             {
                 "id": self.new_id(),
                 "account_id": self.account,
                 "at": self.now,
-                "actor": self.act.actor,
-                "request_id": self.act.request_id,
+                "actor": self.command.actor,
+                "request_id": self.command.request_id,
                 "action": action,
                 "subject": change.subject,
                 "before": _text(change.before),
@@ -66,7 +66,7 @@ class Work(NamedTuple):
             self.connection.execute(sa.insert(audit_log), rows)
 
 
-class Works:
+class Transactions:
     """Runs changes, each in a transaction of its own; one that is repeated under its key is answered as before."""
 
     def __init__(self, database: Database, clock: Callable[[], int], new_id: Callable[[], str]) -> None:
@@ -74,32 +74,36 @@ class Works:
         self._clock = clock
         self._new_id = new_id
 
-    async def change(self, act: Act, kind: type[Answer], change: Callable[[Work], Answer]) -> Done[Answer]:
+    async def change(
+        self, command: Command, kind: type[Answer], change: Callable[[UnitOfWork], Answer]
+    ) -> Applied[Answer]:
         """`kind` is the type of what `change` returns: a repeated answer is read back as that."""
 
-        def run(connection: sa.Connection) -> Done[Answer]:
-            work = Work(connection, act, self._clock(), self._new_id)
-            if act.once is None:
-                return Done(answer=change(work))
-            before = claim(connection, act.account, act.once, work.now)
+        def run(connection: sa.Connection) -> Applied[Answer]:
+            work = UnitOfWork(connection, command, self._clock(), self._new_id)
+            if command.idempotency_key is None:
+                return Applied(answer=change(work))
+            before = reserve_key(connection, command.account, command.idempotency_key, work.now)
             if before is not None:
-                return Done(answer=_read(before, kind), is_replay=True)
+                return Applied(answer=_decode(before, kind), is_replay=True)
             answer = change(work)
-            keep(connection, act.account, act.once, _encoder.encode(answer).decode())
-            return Done(answer=answer)
+            store_answer(connection, command.account, command.idempotency_key, _encoder.encode(answer).decode())
+            return Applied(answer=answer)
 
         return await self._database.write(run)
 
-    async def answered(self, act: Act, kind: type[Answer]) -> Answer | None:
+    async def stored_answer(self, command: Command, kind: type[Answer]) -> Answer | None:
         """What a request of this act's key was answered before; None if it is the first one."""
-        once = act.once
-        if once is None:
+        idempotency_key = command.idempotency_key
+        if idempotency_key is None:
             return None
-        before = await self._database.read(lambda connection: recall(connection, act.account, once, self._clock()))
-        return None if before is None else _read(before, kind)
+        before = await self._database.read(
+            lambda connection: find_answer(connection, command.account, idempotency_key, self._clock())
+        )
+        return None if before is None else _decode(before, kind)
 
 
-def _read(text: str, kind: type[Answer]) -> Answer:
+def _decode(text: str, kind: type[Answer]) -> Answer:
     return msgspec.json.Decoder(kind, float_hook=Decimal).decode(text)
 
 

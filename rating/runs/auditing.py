@@ -5,16 +5,16 @@ from decimal import Decimal
 from rating.core.billed_usage import BilledUsage, from_document
 from rating.core.pricing import rate
 from rating.core.usage_needs import whole_minute
-from rating.ports import Meters, Recount
+from rating.ports import MeterReader, Recount
 from schemas.errors import StoreFailed
 from schemas.invoice import Invoice, InvoiceLine
 from schemas.invoice_audit import InvoiceAudit, LineAudit
 from schemas.usage import UsageQuery
 
-_NONE = Decimal(0)
+_ZERO = Decimal(0)
 
 
-async def audit(invoice: Invoice, recount: Recount, meters: Meters) -> InvoiceAudit:
+async def audit(invoice: Invoice, recount: Recount, meters: MeterReader) -> InvoiceAudit:
     """Nothing of what was billed is believed but the line's own terms, period and watermark."""
     lines = [await _line(invoice, line, recount, meters) for line in invoice.lines if line.usage is not None]
     return InvoiceAudit(
@@ -27,7 +27,7 @@ async def audit(invoice: Invoice, recount: Recount, meters: Meters) -> InvoiceAu
     )
 
 
-async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: Meters) -> LineAudit:
+async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: MeterReader) -> LineAudit:
     billed = from_document(line.usage)
     counted = await _count(invoice, line, billed, recount, meters)
     owed = _amount(billed, counted, invoice.currency) - billed.cut
@@ -39,7 +39,7 @@ async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: M
         meter=billed.meter,
         group=billed.group,
         billed_quantity=billed.quantity,
-        counted_quantity=_NONE if counted is None else counted,
+        counted_quantity=_ZERO if counted is None else counted,
         billed_amount=line.amount,
         counted_amount=owed - earlier,
         watermark=billed.counted_to,
@@ -52,13 +52,13 @@ def _amount(billed: BilledUsage, quantity: Decimal | None, currency: str) -> int
 
 
 async def _count(
-    invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recount: Recount, meters: Meters
+    invoice: Invoice, line: InvoiceLine, billed: BilledUsage, recount: Recount, meters: MeterReader
 ) -> Decimal | None:
     if line.period_start is None or line.period_end is None:
         raise StoreFailed(f"line {line.id} has usage and no period: the ledger was changed from outside")
     start, end = whole_minute(line.period_start), whole_minute(line.period_end)
     if start >= end:
-        return _NONE
+        return _ZERO
     query = UsageQuery(
         account=invoice.account,
         meter=await meters.get(invoice.account, billed.meter),
@@ -69,4 +69,4 @@ async def _count(
         groups={key: (value,) for key, value in billed.group.items()},
     )
     answer = await recount.usage_at(query, billed.counted_to)
-    return None if billed.group and not answer.rows else sum((row.value for row in answer.rows), _NONE)
+    return None if billed.group and not answer.rows else sum((row.value for row in answer.rows), _ZERO)

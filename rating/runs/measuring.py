@@ -6,8 +6,8 @@ from decimal import Decimal
 import msgspec
 
 from rating.core.charge import Group
-from rating.core.usage_needs import Question, Wanted, questions
-from rating.ports import Meters, UsageReader
+from rating.core.usage_needs import UsageBatch, UsageNeed, usage_batches
+from rating.ports import BillingUsageReader, MeterReader
 from schemas.errors import Busy, Overloaded
 from schemas.flush import Watermark
 from schemas.ids import AccountId
@@ -15,61 +15,61 @@ from schemas.meter import Meter
 from schemas.usage import UsageRow
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class MeasuredUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What was used, and up to where that is counted."""
 
     quantities: dict[Group, Decimal]
     watermark: Watermark
 
 
-class PastIncomplete(Busy):
+class BackfillIncomplete(Busy):
     """The meter still counts events that are older than itself; what it says of a past period is too little."""
 
 
-Key = tuple[str, str, int]
+UsageKey = tuple[str, str, int]
 """Subscription, price code, and the start of the period."""
 
 
-async def measure(wanted: Sequence[Wanted], usage: UsageReader, meters: Meters) -> Mapping[Key, Measured]:
+async def measure(
+    needs: Sequence[UsageNeed], usage: BillingUsageReader, meters: MeterReader
+) -> Mapping[UsageKey, MeasuredUsage]:
     """Everything that lasts a minute. What has no usage is measured too: as nothing. Raises PastIncomplete."""
-    measured: dict[Key, Measured] = {}
+    measured: dict[UsageKey, MeasuredUsage] = {}
     ready: dict[tuple[AccountId, str], Meter] = {}
-    for question in questions(wanted):
-        key = question.account, question.meter
+    for batch in usage_batches(needs):
+        key = batch.account, batch.meter
         if key not in ready:
-            ready[key] = await _ready(await meters.get(*key), usage)
-        measured |= await _answered(question, ready[key], usage)
+            ready[key] = await _require_backfilled(await meters.get(*key), usage)
+        measured |= await _read_usage(batch, ready[key], usage)
     return measured
 
 
-async def _ready(meter: Meter, usage: UsageReader) -> Meter:
+async def _require_backfilled(meter: Meter, usage: BillingUsageReader) -> Meter:
     backfill = await usage.backfill(meter)
     if not backfill.done:
-        raise PastIncomplete(f"meter {meter.code} still counts its past; its periods are billed when that is done")
+        raise BackfillIncomplete(f"meter {meter.code} still counts its past; its periods are billed when that is done")
     return meter
 
 
-async def _answered(question: Question, meter: Meter, usage: UsageReader) -> dict[Key, Measured]:
+async def _read_usage(batch: UsageBatch, meter: Meter, usage: BillingUsageReader) -> dict[UsageKey, MeasuredUsage]:
     """From one answer, which has one watermark; a question whose answer is too long is asked in halves."""
-    answer = await usage.usage(question.query(meter))
+    answer = await usage.usage(batch.query(meter))
     if answer.next_cursor is None:
-        return _shares(question, answer.rows, answer.watermark)
-    halves = question.halves()
+        return _usage_by_need(batch, answer.rows, answer.watermark)
+    halves = batch.halves()
     if not halves:
-        raise Overloaded(
-            f"meter {meter.code}: customer {question.wanted[0].customer} has more groups than can be billed"
-        )
-    return {key: found for half in halves for key, found in (await _answered(half, meter, usage)).items()}
+        raise Overloaded(f"meter {meter.code}: customer {batch.needs[0].customer} has more groups than can be billed")
+    return {key: found for half in halves for key, found in (await _read_usage(half, meter, usage)).items()}
 
 
-def _shares(question: Question, rows: Sequence[UsageRow], watermark: Watermark) -> dict[Key, Measured]:
+def _usage_by_need(batch: UsageBatch, rows: Sequence[UsageRow], watermark: Watermark) -> dict[UsageKey, MeasuredUsage]:
     by_customer: dict[str, dict[Group, Decimal]] = {}
     for row in rows:
-        group = tuple(row.group.get(key) for key in question.group_by)
+        group = tuple(row.group.get(key) for key in batch.group_by)
         by_customer.setdefault(row.customer_id, {})[group] = row.value
     return {
-        (one.subscription, one.price.code, one.start): Measured(
+        (one.subscription, one.price.code, one.start): MeasuredUsage(
             quantities=by_customer.get(one.customer, {}), watermark=watermark
         )
-        for one in question.wanted
+        for one in batch.needs
     }

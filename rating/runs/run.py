@@ -11,23 +11,23 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from rating.core.cycle_step import Turn
-from rating.core.keeping import Bill, Kept
-from rating.core.planned_bill import billed, wanted
-from rating.core.rated_period import Acceptance
-from rating.core.run_summary import Tally
-from rating.ports import BillingLedger, Meters, UsageReader
+from rating.core.cycle_step import CycleStep
+from rating.core.keeping import PlannedBill, RecordedBills
+from rating.core.planned_bill import billed, usage_needs
+from rating.core.rated_period import LateUsageWindow
+from rating.core.run_summary import RunCounter
+from rating.ports import BillingLedger, BillingUsageReader, MeterReader
 from rating.runs.measuring import measure
 from schemas.errors import Busy, Refused
 from schemas.ids import AccountId
-from schemas.invoice_run import Summary
-from schemas.logger import Logger, NoLogger
+from schemas.invoice_run import RunSummary
+from schemas.logger import Logger, NullLogger
 
-TURNS_AT_ONCE = 500
+STEPS_PER_BATCH = 500
 """Read, measured and kept together: as much as a killed run has to do again."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class RunParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What to bill."""
 
     as_of: int
@@ -45,8 +45,8 @@ class InvoiceRun:
     def __init__(
         self,
         ledger: BillingLedger,
-        usage: UsageReader,
-        meters: Meters,
+        usage: BillingUsageReader,
+        meters: MeterReader,
         *,
         late_window: int,
         logger: Logger | None = None,
@@ -56,64 +56,68 @@ class InvoiceRun:
         self._usage = usage
         self._meters = meters
         self._late_window = late_window
-        self._logger = logger or NoLogger()
+        self._logger = logger or NullLogger()
 
-    async def run(self, order: Order, tell: Callable[[Summary, int], None] = lambda _summary, _due: None) -> Summary:
-        """Until nothing is due. `tell` hears after each step how far it is, and how many were due at the start."""
-        due = await self._ledger.count_due(order.account, order.as_of)
-        tally = Tally(order.run_id, order.as_of, is_dry=order.is_dry)
-        tell(tally.summary(), due)
-        while await self._pass(order, tally, lambda: tell(tally.summary(), due)) and not order.is_dry:
+    async def run(
+        self, parameters: RunParameters, on_progress: Callable[[RunSummary, int], None] = lambda _summary, _due: None
+    ) -> RunSummary:
+        """Until nothing is due. `on_progress` hears after each step how far it is, and how many were due at the start."""
+        due = await self._ledger.count_due(parameters.account, parameters.as_of)
+        counter = RunCounter(parameters.run_id, parameters.as_of, is_dry=parameters.is_dry)
+        on_progress(counter.summary(), due)
+        while (
+            await self._pass(parameters, counter, lambda: on_progress(counter.summary(), due)) and not parameters.is_dry
+        ):
             pass  # Those that are far behind are due again.
-        return tally.summary()
+        return counter.summary()
 
-    async def _pass(self, order: Order, tally: Tally, tell: Callable[[], None]) -> bool:
+    async def _pass(self, parameters: RunParameters, counter: RunCounter, on_progress: Callable[[], None]) -> bool:
         """Once over all that is due; whether anything was billed."""
         after: str | None = None
-        before = tally.turns
-        while turns := await self._ledger.due(order.account, order.as_of, after, TURNS_AT_ONCE):
+        before = counter.turns
+        while turns := await self._ledger.due(parameters.account, parameters.as_of, after, STEPS_PER_BATCH):
             after = turns[-1].before.id
             for some in _by_account(turns):
-                await self._bill(order, some, tally)
-                tell()
-        return tally.turns > before
+                await self._bill(parameters, some, counter)
+                on_progress()
+        return counter.turns > before
 
-    async def _bill(self, order: Order, turns: Sequence[Turn], tally: Tally) -> None:
+    async def _bill(self, parameters: RunParameters, turns: Sequence[CycleStep], counter: RunCounter) -> None:
         """All of them at once. Where one cannot be billed, all others are, and it is told who waits and why."""
         try:
-            bills = await self._reckoned(turns)
-            kept = None if order.is_dry else await self._kept(order, bills)
+            bills = await self._plan(turns)
+            recorded = None if parameters.is_dry else await self._record(parameters, bills)
         except (Refused, Busy) as error:
             if len(turns) == 1:
                 self._logger.warning(
                     "a subscription waits to be billed", subscription=turns[0].before.id, why=str(error)
                 )
-                tally.waits(turns[0], str(error))
+                counter.add_waiting(turns[0], str(error))
                 return
             middle = len(turns) // 2
             for some in (turns[:middle], turns[middle:]):
-                await self._bill(order, some, tally)
+                await self._bill(parameters, some, counter)
         else:
-            if kept is None:
-                tally.reckoned(bills)
+            if recorded is None:
+                counter.planned(bills)
             else:
-                tally.kept(bills, kept)
+                counter.recorded(bills, recorded)
 
-    async def _reckoned(self, turns: Sequence[Turn]) -> list[Bill]:
-        measured = await measure([one for turn in turns for one in wanted(turn)], self._usage, self._meters)
+    async def _plan(self, turns: Sequence[CycleStep]) -> list[PlannedBill]:
+        measured = await measure([one for step in turns for one in usage_needs(step)], self._usage, self._meters)
         bills = []
-        for turn in turns:
+        for step in turns:
             await asyncio.sleep(0)  # Others of this process's requests are answered between two subscriptions.
-            bills.append(billed(turn, measured))
+            bills.append(billed(step, measured))
         return bills
 
-    async def _kept(self, order: Order, bills: Sequence[Bill]) -> Kept:
-        acceptance = Acceptance(window=self._late_window, as_of=order.as_of)
-        return await self._ledger.keep(order.run_id, bills, acceptance)
+    async def _record(self, parameters: RunParameters, bills: Sequence[PlannedBill]) -> RecordedBills:
+        late_usage_window = LateUsageWindow(window=self._late_window, as_of=parameters.as_of)
+        return await self._ledger.record(parameters.run_id, bills, late_usage_window)
 
 
-def _by_account(turns: Sequence[Turn]) -> list[list[Turn]]:
-    found: dict[AccountId, list[Turn]] = {}
-    for turn in turns:
-        found.setdefault(turn.before.account, []).append(turn)
+def _by_account(turns: Sequence[CycleStep]) -> list[list[CycleStep]]:
+    found: dict[AccountId, list[CycleStep]] = {}
+    for step in turns:
+        found.setdefault(step.before.account, []).append(step)
     return list(found.values())

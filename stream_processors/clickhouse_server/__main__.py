@@ -8,13 +8,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.clickhouse_server.app import Served, create_app
-from stream_processors.clickhouse_server.authentication import by_password
+from stream_processors.clickhouse_server.app import ServerContext, create_app
+from stream_processors.clickhouse_server.authentication import password_check
 from stream_processors.clickhouse_server.bodies import BodyLimits, open_spool
-from stream_processors.clickhouse_server.full_access import Whole
-from stream_processors.clickhouse_server.server import HOST, listening, serving
+from stream_processors.clickhouse_server.full_access import FullAccess
+from stream_processors.clickhouse_server.server import HOST, open_listener, run_server
 
 _LIMITS = EngineLimits()
 
@@ -25,15 +25,15 @@ def main(limits: EngineLimits = _LIMITS) -> int:
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
     arguments.path.mkdir(parents=True, exist_ok=True)
     with (
-        listening(arguments.port) as listener,
+        open_listener(arguments.port) as listener,
         open_spool(arguments.path) as spool,
         ChdbStatements(arguments.path / "store", limits) as engine,
         ThreadPoolExecutor(arguments.statements, thread_name_prefix="statement") as threads,
     ):
-        version, timezone = engine.run(Statement(text="SELECT version(), timezone()")).body.decode().split()
-        served = Served(
-            access=Whole(engine, spool, limits.statement_seconds),
-            admit=by_password(password),
+        version, timezone = engine.run(EngineStatement(text="SELECT version(), timezone()")).body.decode().split()
+        context = ServerContext(
+            access=FullAccess(engine, spool, limits.statement_seconds),
+            check_caller=password_check(password),
             database="default",
             threads=threads,
             spool=spool,
@@ -42,7 +42,7 @@ def main(limits: EngineLimits = _LIMITS) -> int:
             timezone=timezone,
             name=socket.gethostname(),
         )
-        asyncio.run(_serve(served, listener))
+        asyncio.run(_serve(context, listener))
     return 0
 
 
@@ -55,11 +55,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _serve(served: Served, listener: socket.socket) -> None:
+async def _serve(context: ServerContext, listener: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(create_app(served), listener):
+    async with run_server(create_app(context), listener):
         print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it waits
         await stop.wait()
 

@@ -17,10 +17,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from stream_processors.backends.sql.chdb_statements import StatementFailed
-from stream_processors.clickhouse_server.bodies import Body, BodyLimits, kept, receive
-from stream_processors.clickhouse_server.deadline import Turn
-from stream_processors.clickhouse_server.outcome import Outcome
-from stream_processors.clickhouse_server.request import Asked, Caller, form_fields, read_request
+from stream_processors.clickhouse_server.bodies import Body, BodyLimits, open_body_file, receive
+from stream_processors.clickhouse_server.deadline import Deadline
+from stream_processors.clickhouse_server.outcome import QueryOutcome
+from stream_processors.clickhouse_server.request import Caller, QueryRequest, form_fields, read_request
 from stream_processors.clickhouse_server.responses import error_response, outcome_response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -33,7 +33,7 @@ _CANCEL_SECONDS = 0.5
 class Access(Protocol):
     """What may be asked for."""
 
-    def run(self, asked: Asked, body: Body, turn: Turn) -> Outcome:
+    def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
         """Blocks until the statement is done."""
         ...
 
@@ -42,15 +42,15 @@ class Access(Protocol):
         ...
 
 
-Admission = Callable[[Caller], Awaitable[None]]
+CallerCheck = Callable[[Caller], Awaitable[None]]
 """Raises StatementFailed for whom it does not let in."""
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
+class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     """What an endpoint is made of."""
 
     access: Access
-    admit: Admission
+    check_caller: CallerCheck
     database: str
     threads: Executor
     spool: Path
@@ -60,69 +60,69 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def create_app(served: Served) -> Starlette:
+def create_app(context: ServerContext) -> Starlette:
     """`GET /ping` asks for life; everything else goes to `/`."""
-    endpoint = Endpoint(served)
+    handler = QueryHandler(context)
     return Starlette(
         routes=[
-            Route("/ping", _alive),
-            Route("/", endpoint.answer, methods=["GET", "POST"]),
+            Route("/ping", _ping),
+            Route("/", handler.answer, methods=["GET", "POST"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)],
     )
 
 
-async def _alive(_: Request) -> Response:
+async def _ping(_: Request) -> Response:
     return PlainTextResponse("Ok.\n")
 
 
-class Endpoint:
+class QueryHandler:
     """Answers statements, as many at a time as there are threads; the others wait."""
 
-    def __init__(self, served: Served) -> None:
-        self._served = served
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
 
     async def answer(self, request: Request) -> Response:
         """Every answer is whole before its first byte is sent, so its status is the truth."""
         if request.method == "GET" and not request.url.query:
-            return await _alive(request)
+            return await _ping(request)
         headers = {
-            "X-ClickHouse-Server-Display-Name": self._served.name,
-            "X-ClickHouse-Timezone": self._served.timezone,
+            "X-ClickHouse-Server-Display-Name": self._context.name,
+            "X-ClickHouse-Timezone": self._context.timezone,
         }
         accepted = ""
         try:
-            asked = read_request(request.query_params.multi_items(), request.headers, self._served.database)
-            headers["X-ClickHouse-Query-Id"] = asked.query_id
-            accepted = request.headers.get("accept-encoding", "") if asked.compression else ""
-            await self._served.admit(asked.caller)
-            outcome = await self._receive(request, asked)
+            query = read_request(request.query_params.multi_items(), request.headers, self._context.database)
+            headers["X-ClickHouse-Query-Id"] = query.query_id
+            accepted = request.headers.get("accept-encoding", "") if query.compression else ""
+            await self._context.check_caller(query.caller)
+            outcome = await self._receive(request, query)
             return outcome_response(outcome, headers, accepted)
         except StatementFailed as error:
-            return error_response(error, self._served.version, headers, accepted)
+            return error_response(error, self._context.version, headers, accepted)
         except ClientDisconnect:
             return Response()  # which nobody reads
 
-    async def _receive(self, request: Request, asked: Asked) -> Outcome:
-        served, content_type = self._served, request.headers.get("content-type", "")
-        with kept(served.spool, served.limits) as file:
-            await receive(file, request.stream(), served.limits.stored)
+    async def _receive(self, request: Request, query: QueryRequest) -> QueryOutcome:
+        context, content_type = self._context, request.headers.get("content-type", "")
+        with open_body_file(context.spool, context.limits) as file:
+            await receive(file, request.stream(), context.limits.stored)
             if content_type.startswith("multipart/form-data"):
                 fields = [*request.query_params.multi_items(), *form_fields(content_type, file.read())]
-                asked = read_request(fields, request.headers, served.database)
-            body = Body(file, request.headers.get("content-encoding", ""), served.limits)
-            return await self._run(request, asked, body)
+                query = read_request(fields, request.headers, context.database)
+            body = Body(file, request.headers.get("content-encoding", ""), context.limits)
+            return await self._run(request, query, body)
 
-    async def _run(self, request: Request, asked: Asked, body: Body) -> Outcome:
+    async def _run(self, request: Request, query: QueryRequest, body: Body) -> QueryOutcome:
         """Leaves only when the statement has ended, for it reads the body; a statement nobody waits for ends early."""
-        served, mark = self._served, secrets.token_hex(8)
-        turn = Turn(mark=mark, may_write=request.method == "POST", since=perf_counter())
-        work = served.threads.submit(served.access.run, asked, body, turn)
-        done, gone = asyncio.wrap_future(work), asyncio.ensure_future(_gone(request))
+        context, mark = self._context, secrets.token_hex(8)
+        deadline = Deadline(mark=mark, may_write=request.method == "POST", since=perf_counter())
+        work = context.threads.submit(context.access.run, query, body, deadline)
+        done, gone = asyncio.wrap_future(work), asyncio.ensure_future(_wait_for_disconnect(request))
         try:
             await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
             while not work.done() and not work.cancel():
-                await asyncio.to_thread(served.access.cancel, mark)
+                await asyncio.to_thread(context.access.cancel, mark)
                 await asyncio.wait((done,), timeout=_CANCEL_SECONDS)
         finally:
             gone.cancel()
@@ -131,7 +131,7 @@ class Endpoint:
         return await done
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Returns when the client has hung up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -8,10 +8,15 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from stream_processors.clickhouse_server.compression import DAMAGE, READERS
-from stream_processors.clickhouse_server.errors import CANNOT_DECOMPRESS, TOO_LARGE, UNKNOWN_COMPRESSION, refusal
+from stream_processors.clickhouse_server.compression import DECOMPRESSION_ERRORS, DECOMPRESSORS
+from stream_processors.clickhouse_server.errors import (
+    CANNOT_DECOMPRESS,
+    TOO_LARGE,
+    UNKNOWN_COMPRESSION,
+    clickhouse_error,
+)
 
-PIECE = 1 << 20
+READ_BYTES = 1 << 20
 
 
 class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +34,12 @@ async def receive(file: BinaryIO, chunks: AsyncIterator[bytes], limit: int) -> N
     """The whole body, as sent, into the file."""
     async for chunk in chunks:
         if file.tell() + len(chunk) > limit:
-            raise refusal(TOO_LARGE, f"The body is larger than {limit} bytes: send it in parts.")
+            raise clickhouse_error(TOO_LARGE, f"The body is larger than {limit} bytes: send it in parts.")
         file.write(chunk)
     file.seek(0)
 
 
-def kept(directory: Path, limits: BodyLimits) -> BinaryIO:
+def open_body_file(directory: Path, limits: BodyLimits) -> BinaryIO:
     """Where a body is kept: in memory, or a large one in a file without a name. Gone with the process."""
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(limits.memory, "w+b", dir=str(directory)))
 
@@ -43,10 +48,12 @@ class Body:
     """A body as its statement and its data are read from it: the statement first."""
 
     def __init__(self, file: BinaryIO, encoding: str, limits: BodyLimits) -> None:
-        if encoding not in READERS:
-            known = ", ".join(filter(None, READERS))
-            raise refusal(UNKNOWN_COMPRESSION, f"Content-Encoding {encoding!r} is not known here; known are {known}.")
-        self._reader = READERS[encoding](file)
+        if encoding not in DECOMPRESSORS:
+            known = ", ".join(filter(None, DECOMPRESSORS))
+            raise clickhouse_error(
+                UNKNOWN_COMPRESSION, f"Content-Encoding {encoding!r} is not known here; known are {known}."
+            )
+        self._reader = DECOMPRESSORS[encoding](file)
         self._limits = limits
         self._size = 0
 
@@ -59,22 +66,26 @@ class Body:
         return b"".join(pieces)
 
     def rest(self) -> Iterator[bytes]:
-        while piece := self._piece(PIECE):
+        while piece := self._piece(READ_BYTES):
             yield piece
 
     def _piece(self, size: int) -> bytes:
         try:
             piece = self._reader.read(size)
-        except DAMAGE as error:
-            raise refusal(CANNOT_DECOMPRESS, f"The body is not what its Content-Encoding says: {error}.") from error
+        except DECOMPRESSION_ERRORS as error:
+            raise clickhouse_error(
+                CANNOT_DECOMPRESS, f"The body is not what its Content-Encoding says: {error}."
+            ) from error
         self._size += len(piece)
         if self._size > self._limits.decoded:
-            raise refusal(TOO_LARGE, f"The body is larger than {self._limits.decoded} bytes: send it in parts.")
+            raise clickhouse_error(
+                TOO_LARGE, f"The body is larger than {self._limits.decoded} bytes: send it in parts."
+            )
         return piece
 
 
 @contextmanager
-def in_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
+def temporary_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
     """The path of a file with all of it, for as long as this lasts."""
     with tempfile.NamedTemporaryFile(dir=directory, suffix=".data") as file:
         for piece in pieces:

@@ -9,7 +9,7 @@ from typing import IO, BinaryIO, cast
 import lz4.frame
 import zstandard
 
-READERS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(
+DECOMPRESSORS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(
     {
         "": lambda file: file,
         "identity": lambda file: file,
@@ -22,7 +22,7 @@ READERS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(
 )
 """By Content-Encoding. A body may be several frames one after the other: clients compress block by block."""
 
-DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, zstandard.ZstdError)
+DECOMPRESSION_ERRORS = (EOFError, OSError, RuntimeError, zlib.error, zstandard.ZstdError)
 """What readers raise for a body that is not what it says."""
 
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(

@@ -4,10 +4,10 @@ from time import perf_counter
 
 import msgspec
 
-from stream_processors.clickhouse_server.errors import TIMEOUT_EXCEEDED, refusal
+from stream_processors.clickhouse_server.errors import TIMEOUT_EXCEEDED, clickhouse_error
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Deadline(msgspec.Struct, frozen=True, kw_only=True):
     """Time in the queue counts: a statement has ended one time limit after its body was there, run or not.
 
     So whoever waits that long for an answer that is lost may be sure that nothing of it still happens.
@@ -27,5 +27,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             return limit
         left = seconds - (perf_counter() - self.since)
         if left <= 0:
-            raise refusal(TIMEOUT_EXCEEDED, f"Timeout exceeded: waited {seconds:.0f} s for other statements to end.")
+            raise clickhouse_error(
+                TIMEOUT_EXCEEDED, f"Timeout exceeded: waited {seconds:.0f} s for other statements to end."
+            )
         return f"{left:.3f}"

@@ -29,7 +29,7 @@ _STATUS_OF = {
 }
 
 
-def refusal(kind: tuple[int, str], message: str) -> StatementFailed:
+def clickhouse_error(kind: tuple[int, str], message: str) -> StatementFailed:
     """Ours, worded as the engine words its own."""
     code, name = kind
     return StatementFailed(code, f"Code: {code}. DB::Exception: {message} ({name})")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import orjson
 
-from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 
 _CATEGORIES = """\
 Arithmetic, Arrays, Bit, Bitmap, Comparison, Conditional, Dates and Times, Distance, Encoding, Encryption, Financial, \
@@ -42,7 +42,7 @@ _FUNCTIONS = "SELECT name, is_aggregate, categories, alias_to FROM system.functi
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class FunctionCatalogue(msgspec.Struct, frozen=True):
     """Names in lower case: the engine finds some of them whatever their case."""
 
     functions: frozenset[str]
@@ -64,13 +64,13 @@ class Catalogue(msgspec.Struct, frozen=True):
         )
 
 
-def read_catalogue(engine: ChdbStatements) -> Catalogue:
+def read_catalogue(engine: ChdbStatements) -> FunctionCatalogue:
     functions = _rows(engine, _FUNCTIONS)
     plain = [row for row in functions if not row["is_aggregate"]]
     pure = {row["name"] for row in plain if _is_pure(row)}
     aliases = {row["name"] for row in plain if row["alias_to"] in pure}
     aggregates = {row["name"].lower() for row in functions if row["is_aggregate"]}
-    return Catalogue(
+    return FunctionCatalogue(
         functions=_lower(pure | aliases),
         aggregates=frozenset(aggregates - AGGREGATES_REFUSED),
         combinators=tuple(_lower(row["name"] for row in _rows(engine, _COMBINATORS))),
@@ -86,5 +86,5 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 
 def _rows(engine: ChdbStatements, text: str) -> list[dict[str, str]]:
-    answer = engine.run(Statement(text=text, format="JSONEachRow"))
+    answer = engine.run(EngineStatement(text=text, format="JSONEachRow"))
     return [orjson.loads(line) for line in answer.body.splitlines()]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from stream_processors.clickhouse_server.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, refusal
+from stream_processors.clickhouse_server.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, clickhouse_error
 from stream_processors.clickhouse_server.lexer import Token, tokens
 
 VALUES = "values"
@@ -49,7 +49,7 @@ def parse_insert(text: bytes) -> Insert | None:
             return _insert(text, head[:-1], head[-1], token.text.decode(), _data_start(text, token.end))
         head.append(token)
     if _inputs(head):
-        raise refusal(SYNTAX_ERROR, "input() needs FORMAT and data at the end of the statement.")
+        raise clickhouse_error(SYNTAX_ERROR, "input() needs FORMAT and data at the end of the statement.")
     return None
 
 
@@ -57,13 +57,15 @@ def _insert(text: bytes, head: list[Token], end: Token, format_name: str, data_s
     sources = _inputs(head)
     selects = any(token.depth == 0 and token.is_word("SELECT") for token in head)
     if selects and len(sources) != 1:
-        raise refusal(NOT_IMPLEMENTED, "INSERT SELECT with FORMAT must read its data through exactly one input().")
+        raise clickhouse_error(
+            NOT_IMPLEMENTED, "INSERT SELECT with FORMAT must read its data through exactly one input()."
+        )
     if any(token.text == b";" for token in head):
-        raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+        raise clickhouse_error(SYNTAX_ERROR, "Multi-statements are not allowed.")
     if format_name.lower() == VALUES:
         _check_end(text[data_start:])
     if any(token.is_word("INFILE") for token in head):
-        raise refusal(NOT_IMPLEMENTED, "FROM INFILE is not supported over HTTP: send the data in the body.")
+        raise clickhouse_error(NOT_IMPLEMENTED, "FROM INFILE is not supported over HTTP: send the data in the body.")
     return Insert(text[: end.start], format_name, data_start, sources[0] if sources else None)
 
 
@@ -72,7 +74,7 @@ def _check_end(values: bytes) -> None:
     ended = False
     for token in tokens(values):
         if ended:
-            raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+            raise clickhouse_error(SYNTAX_ERROR, "Multi-statements are not allowed.")
         ended = token.text == b";"
 
 
@@ -84,7 +86,7 @@ def _inputs(head: Sequence[Token]) -> list[tuple[int, int, bytes]]:
             continue
         inside = head[place + 2 : place + 4]
         if [piece.kind for piece in inside] != ["string", "symbol"] or inside[1].text != b")":
-            raise refusal(
+            raise clickhouse_error(
                 NOT_IMPLEMENTED, "input() must be given its structure: one literal, input('a UInt8, b String')."
             )
         found.append((token.start, inside[1].end, inside[0].text))
@@ -96,7 +98,7 @@ def _data_start(text: bytes, place: int) -> int:
     while text[place : place + 1] and text[place : place + 1] in _LINE_SPACE:
         place += 1
     if text[place : place + 8].upper() == b"SETTINGS":
-        raise refusal(
+        raise clickhouse_error(
             NOT_IMPLEMENTED, "SETTINGS after FORMAT looks like data: write it before FORMAT, or into the URL."
         )
     if text[place : place + 1] == b"\r":

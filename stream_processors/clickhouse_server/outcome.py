@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from stream_processors.backends.sql.chdb_statements import Answer
+from stream_processors.backends.sql.chdb_statements import StatementResult
 from stream_processors.clickhouse_server.lexer import tokens
 
 
-class Outcome(NamedTuple):
+class QueryOutcome(NamedTuple):
     """`format` is None where the statement has no answer at all."""
 
-    answer: Answer
+    answer: StatementResult
     format: str | None
 
 

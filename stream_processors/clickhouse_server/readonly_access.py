@@ -9,21 +9,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 from stream_processors.clickhouse_server.bodies import Body
-from stream_processors.clickhouse_server.deadline import Turn
-from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, SYNTAX_ERROR, refusal
+from stream_processors.clickhouse_server.deadline import Deadline
+from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, SYNTAX_ERROR, clickhouse_error
 from stream_processors.clickhouse_server.full_access import text_of
-from stream_processors.clickhouse_server.function_catalogue import Catalogue
+from stream_processors.clickhouse_server.function_catalogue import FunctionCatalogue
 from stream_processors.clickhouse_server.lexer import tokens
-from stream_processors.clickhouse_server.outcome import Outcome, format_of
-from stream_processors.clickhouse_server.readonly_policy import ENGINE_DATABASES, vet
-from stream_processors.clickhouse_server.request import Asked
+from stream_processors.clickhouse_server.outcome import QueryOutcome, format_of
+from stream_processors.clickhouse_server.readonly_policy import ENGINE_DATABASES, check_readonly
+from stream_processors.clickhouse_server.request import QueryRequest
 
-HEAD = 256 << 10
+MAX_STATEMENT_BYTES = 256 << 10
 """The engine reads no longer statement."""
 
-OF_THE_ANSWER = (
+OUTPUT_SETTING_PREFIXES = (
     "output_format_arrow_",
     "output_format_csv_",
     "output_format_decimal_",
@@ -37,8 +37,8 @@ OF_THE_ANSWER = (
 
 FIRST_WORDS = ("SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN")
 
-SETTINGS = frozenset({"date_time_output_format", "extremes", "session_timezone"})
-OF_THE_CONNECTION = frozenset(
+ALLOWED_SETTINGS = frozenset({"date_time_output_format", "extremes", "session_timezone"})
+CONNECTION_SETTINGS = frozenset(
     {
         "cancel_http_readonly_queries_on_client_close",
         "enable_http_compression",
@@ -49,7 +49,7 @@ OF_THE_CONNECTION = frozenset(
 )
 """Accepted, and left to this endpoint: the engine knows nothing of the connection. Everything is read-only anyway."""
 
-BOUNDS = {"max_execution_time": 60, "max_result_rows": 10_000_000}
+UPPER_BOUNDS = {"max_execution_time": 60, "max_result_rows": 10_000_000}
 """May be lowered."""
 
 _FIXED = {
@@ -61,72 +61,78 @@ _FIXED = {
 }
 
 
-class ReadOnly:
+class ReadOnlyAccess:
     """Runs what has been found to read only."""
 
-    def __init__(self, engine: ChdbStatements, catalogue: Catalogue) -> None:
+    def __init__(self, engine: ChdbStatements, catalogue: FunctionCatalogue) -> None:
         self._engine = engine
         self._catalogue = catalogue
 
-    def run(self, asked: Asked, body: Body, turn: Turn) -> Outcome:
+    def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
         """Blocks until it is done."""
-        url = asked.text.encode()
-        head = (url + b"\n" if url else b"") + body.read(HEAD + 1)
-        if len(head) > HEAD:
-            raise refusal(SYNTAX_ERROR, f"Max query size exceeded: a statement may have {HEAD} bytes.")
-        if asked.database.lower() in ENGINE_DATABASES:
-            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {asked.database} as the default database.")
-        statement = Statement(
+        url = query.text.encode()
+        head = (url + b"\n" if url else b"") + body.read(MAX_STATEMENT_BYTES + 1)
+        if len(head) > MAX_STATEMENT_BYTES:
+            raise clickhouse_error(
+                SYNTAX_ERROR, f"Max query size exceeded: a statement may have {MAX_STATEMENT_BYTES} bytes."
+            )
+        if query.database.lower() in ENGINE_DATABASES:
+            raise clickhouse_error(
+                ACCESS_DENIED, f"Not allowed on a read-only port: {query.database} as the default database."
+            )
+        statement = EngineStatement(
             text=text_of(head),
-            format=asked.format,
-            database=asked.database,
-            settings=_bounded(vetted_settings(asked.settings), turn),
-            parameters=asked.parameters,
-            mark=turn.mark,
+            format=query.format,
+            database=query.database,
+            settings=_bounded(allowed_settings(query.settings), deadline),
+            parameters=query.parameters,
+            mark=deadline.mark,
         )
-        self._vet(statement)
-        return Outcome(self._engine.run(statement), format_of(head, asked.format))
+        self._check(statement)
+        return QueryOutcome(self._engine.run(statement), format_of(head, query.format))
 
     def cancel(self, mark: str) -> None:
         self._engine.cancel_read(mark)
 
-    def _vet(self, statement: Statement) -> None:
+    def _check(self, statement: EngineStatement) -> None:
         first = next(tokens(statement.text.encode()), None)
         if first is None or not (first.is_word(*FIRST_WORDS) or first.text == b"("):
-            raise refusal(READONLY, "Cannot execute query in readonly mode: this port only reads.")
-        kind = self._engine.kind_of(statement.text)
+            raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
+        kind = self._engine.classify(statement.text)
         if kind.statements > 1:
-            raise refusal(SYNTAX_ERROR, "Multi-statements are not allowed.")
+            raise clickhouse_error(SYNTAX_ERROR, "Multi-statements are not allowed.")
         explain = msgspec.structs.replace(
             statement, text=f"EXPLAIN AST {statement.text}", format="TabSeparatedRaw", mark=""
         )
         outline = self._engine.run(explain).body.decode().splitlines()  # raises where it does not parse
         if not kind.reads_only:
-            raise refusal(READONLY, "Cannot execute query in readonly mode: this port only reads.")
-        vet(filter(None, outline), self._catalogue)
+            raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
+        check_readonly(filter(None, outline), self._catalogue)
 
 
-def vetted_settings(asked: Mapping[str, str]) -> dict[str, str]:
+def allowed_settings(query: Mapping[str, str]) -> dict[str, str]:
     """Of the settings in the URL those that the engine is to have."""
     settings = {}
-    for name, value in asked.items():
-        if name in OF_THE_CONNECTION:
+    for name, value in query.items():
+        if name in CONNECTION_SETTINGS:
             continue
-        if name in BOUNDS:
+        if name in UPPER_BOUNDS:
             settings[name] = _lowered(name, value)
-        elif name in SETTINGS or name.startswith(OF_THE_ANSWER):
+        elif name in ALLOWED_SETTINGS or name.startswith(OUTPUT_SETTING_PREFIXES):
             settings[name] = value
         else:
-            raise refusal(READONLY, f"Cannot modify {name!r} setting in readonly mode.")
+            raise clickhouse_error(READONLY, f"Cannot modify {name!r} setting in readonly mode.")
     return settings
 
 
-def _bounded(settings: dict[str, str], turn: Turn) -> dict[str, str]:
-    limits = {name: str(bound) for name, bound in BOUNDS.items()} | settings
-    return limits | {"max_execution_time": turn.seconds_left(limits["max_execution_time"])} | _FIXED
+def _bounded(settings: dict[str, str], deadline: Deadline) -> dict[str, str]:
+    limits = {name: str(bound) for name, bound in UPPER_BOUNDS.items()} | settings
+    return limits | {"max_execution_time": deadline.seconds_left(limits["max_execution_time"])} | _FIXED
 
 
 def _lowered(name: str, value: str) -> str:
-    if not value.isdecimal() or not 0 < int(value) <= BOUNDS[name]:
-        raise refusal(READONLY, f"Cannot modify {name!r} setting in readonly mode, but for 1 to {BOUNDS[name]}.")
+    if not value.isdecimal() or not 0 < int(value) <= UPPER_BOUNDS[name]:
+        raise clickhouse_error(
+            READONLY, f"Cannot modify {name!r} setting in readonly mode, but for 1 to {UPPER_BOUNDS[name]}."
+        )
     return value

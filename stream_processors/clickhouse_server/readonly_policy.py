@@ -8,8 +8,8 @@ difference, for the parser has already seen through them.
 import re
 from collections.abc import Iterable
 
-from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, refusal
-from stream_processors.clickhouse_server.function_catalogue import TABLE_FUNCTIONS, Catalogue
+from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, clickhouse_error
+from stream_processors.clickhouse_server.function_catalogue import TABLE_FUNCTIONS, FunctionCatalogue
 
 _NODES = """
 ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
@@ -20,10 +20,10 @@ SelectWithUnionQuery Set ShowColumns ShowCreateDatabaseQuery ShowCreateTableQuer
 ShowSetting ShowTables Subquery TableExpression TableIdentifier TableJoin TablesInSelectQuery
 TablesInSelectQueryElement WindowDefinition WindowListElement WithElement"""
 
-NODES = frozenset(_NODES.split())
+ALLOWED_NODES = frozenset(_NODES.split())
 """ColumnsApplyTransformer is missing on purpose: it calls a function that the outline does not print."""
 
-EXPLAINED = frozenset({"", " AST", " ESTIMATE", " PIPELINE", " QUERY TREE", " SYNTAX"})
+ALLOWED_EXPLAINS = frozenset({"", " AST", " ESTIMATE", " PIPELINE", " QUERY TREE", " SYNTAX"})
 
 ENGINE_DATABASES = frozenset({"system", "information_schema"})
 
@@ -32,43 +32,45 @@ one numbers numbers_mt zeros zeros_mt columns data_skipping_indices data_type_fa
 parts settings table_engines tables time_zones
 schemata key_column_usage referential_constraints statistics table_constraints views character_sets"""
 
-ENGINE_TABLES = frozenset(_ENGINE_TABLES.split())
+ALLOWED_ENGINE_TABLES = frozenset(_ENGINE_TABLES.split())
 """What clients look up about tables and types. Not those that tell of users, other statements, or the server."""
 
 _NODE = re.compile(r"(?P<depth> *)(?P<type>[A-Za-z:]+)(?P<rest>(?: .*)?)")
 _NAME = re.compile(r" (?P<name>.*?)(?: \(alias .*\))?(?: \(children \d+\))?")
 
 
-def vet(outline: Iterable[str], catalogue: Catalogue) -> None:
+def check_readonly(outline: Iterable[str], catalogue: FunctionCatalogue) -> None:
     """Raises StatementFailed naming the first thing that may not be."""
     parent: list[str] = []
     for line in outline:
         node = _NODE.fullmatch(line)
-        if node is None or node["type"] not in NODES:
-            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {line.strip()}.")
+        if node is None or node["type"] not in ALLOWED_NODES:
+            raise clickhouse_error(ACCESS_DENIED, f"Not allowed on a read-only port: {line.strip()}.")
         depth = len(node["depth"])
         del parent[depth:]
-        _vet_node(node["type"], node["rest"], parent[-1] if parent else "", catalogue)
+        _check_node(node["type"], node["rest"], parent[-1] if parent else "", catalogue)
         parent.append(node["type"])
     if not parent:
-        raise refusal(ACCESS_DENIED, "Not allowed on a read-only port: a statement that has no parse.")
+        raise clickhouse_error(ACCESS_DENIED, "Not allowed on a read-only port: a statement that has no parse.")
 
 
-def _vet_node(kind: str, rest: str, parent: str, catalogue: Catalogue) -> None:
+def _check_node(kind: str, rest: str, parent: str, catalogue: FunctionCatalogue) -> None:
     name = _name_of(rest)
     if kind == "Function":
         allowed = name.lower() in TABLE_FUNCTIONS if parent == "TableExpression" else catalogue.allows(name)
         if not allowed:
             what = "table function" if parent == "TableExpression" else "function"
-            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {what} {name}.")
+            raise clickhouse_error(ACCESS_DENIED, f"Not allowed on a read-only port: {what} {name}.")
     elif kind in ("Identifier", "TableIdentifier"):
         database, _, table = name.lower().partition(".")
-        if database in ENGINE_DATABASES and table and table.partition(".")[0] not in ENGINE_TABLES:
-            raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: table {name}.")
+        if database in ENGINE_DATABASES and table and table.partition(".")[0] not in ALLOWED_ENGINE_TABLES:
+            raise clickhouse_error(ACCESS_DENIED, f"Not allowed on a read-only port: table {name}.")
     elif kind == "Set" and parent != "Explain":
-        raise refusal(READONLY, "Cannot modify settings in readonly mode: those of the answer may be set in the URL.")
-    elif kind == "Explain" and name.removeprefix("EXPLAIN") not in EXPLAINED:
-        raise refusal(ACCESS_DENIED, f"Not allowed on a read-only port: {name}.")
+        raise clickhouse_error(
+            READONLY, "Cannot modify settings in readonly mode: those of the answer may be set in the URL."
+        )
+    elif kind == "Explain" and name.removeprefix("EXPLAIN") not in ALLOWED_EXPLAINS:
+        raise clickhouse_error(ACCESS_DENIED, f"Not allowed on a read-only port: {name}.")
 
 
 def _name_of(rest: str) -> str:

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import msgspec
 
-from stream_processors.clickhouse_server.errors import BAD_ARGUMENTS, NOT_IMPLEMENTED, refusal
+from stream_processors.clickhouse_server.errors import BAD_ARGUMENTS, NOT_IMPLEMENTED, clickhouse_error
 
-_UNUSED = frozenset(
+_IGNORED = frozenset(
     {
         "add_http_cors_header",
         "buffer_size",
@@ -43,7 +43,7 @@ class Caller(NamedTuple):
     """The page in a browser that asks, where it is one."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One statement as the URL, the headers and the form fields give it. The body may go on with it."""
 
     text: str
@@ -56,7 +56,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
 
 
-def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> Asked:
+def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> QueryRequest:
     """Where a name is given twice, the last one counts."""
     settings: dict[str, str] = {}
     parameters: dict[str, str] = {}
@@ -68,10 +68,10 @@ def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], 
             known[name] = value
         elif name in _REFUSED:
             if value not in ("", "0"):
-                raise refusal(NOT_IMPLEMENTED, f"{name}={value} is not supported. {_REFUSED[name]}")
-        elif name not in _UNUSED:
+                raise clickhouse_error(NOT_IMPLEMENTED, f"{name}={value} is not supported. {_REFUSED[name]}")
+        elif name not in _IGNORED:
             settings[name] = value
-    return Asked(
+    return QueryRequest(
         text=known["query"],
         database=known["database"] or headers.get("x-clickhouse-database", "") or database,
         format=known["default_format"] or headers.get("x-clickhouse-format", "") or "TabSeparated",
@@ -94,7 +94,7 @@ def _password(headers: Mapping[str, str]) -> str:
     try:
         return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise refusal(BAD_ARGUMENTS, "The Authorization header is not user:password in Base64.") from error
+        raise clickhouse_error(BAD_ARGUMENTS, "The Authorization header is not user:password in Base64.") from error
 
 
 def form_fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ def form_fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
         head, _, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         disposition = head.decode()
         if "filename=" in disposition:
-            raise refusal(NOT_IMPLEMENTED, "External tables are not supported: use a parameter of type Array.")
+            raise clickhouse_error(NOT_IMPLEMENTED, "External tables are not supported: use a parameter of type Array.")
         _, _, name = disposition.partition('name="')
         fields.append((name.partition('"')[0], value.removesuffix(b"\r\n").decode()))
     return fields

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import orjson
 from starlette.responses import Response
 
-from stream_processors.backends.sql.chdb_statements import Answer, StatementFailed
+from stream_processors.backends.sql.chdb_statements import StatementFailed, StatementResult
 from stream_processors.clickhouse_server.compression import COMPRESSORS
 from stream_processors.clickhouse_server.errors import status_of
-from stream_processors.clickhouse_server.outcome import Outcome
+from stream_processors.clickhouse_server.outcome import QueryOutcome
 
 _WORTH_COMPRESSING = 1024
 
 
-def outcome_response(outcome: Outcome, headers: Mapping[str, str], accepted: str) -> Response:
+def outcome_response(outcome: QueryOutcome, headers: Mapping[str, str], accepted: str) -> Response:
     """`accepted` is what the client can uncompress, and '' where it did not ask."""
     said = dict(headers) | {"X-ClickHouse-Summary": summary_of(outcome.answer)}
     if outcome.format is not None:
@@ -31,7 +31,7 @@ def error_response(error: StatementFailed, version: str, headers: Mapping[str, s
     return _compressed(f"{text}\n".encode(), status_of(error.code), said, accepted)
 
 
-def summary_of(answer: Answer) -> str:
+def summary_of(answer: StatementResult) -> str:
     numbers = {
         "read_rows": answer.read_rows,
         "read_bytes": answer.read_bytes,

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from schemas.hashing import value_digest
 from schemas.meter import Aggregation, Meter
-from schemas.property_path import Path, parse_path
+from schemas.property_path import PathSteps, parse_path
 from schemas.tables import HASH, LATEST
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.core.groups import Codes, Groups, count, distinct, group_rows, latest, rank, reduce
-from stream_processors.core.property_columns import CHUNK, Reading
+from stream_processors.core.property_columns import CHUNK, PropertyColumn
 from stream_processors.core.usage_rows import Aggregates, usage_rows
 from stream_processors.core.values import identities, numbers, texts
 
@@ -30,20 +30,20 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     grp: pa.Array
 
 
-def value_reading(meter: Meter) -> Reading | None:
+def value_column(meter: Meter) -> PropertyColumn | None:
     """The column that holds what the meter aggregates; None where it only counts."""
     if not meter.aggregation.needs_value or meter.value_property is None:
         return None
     convert = numbers if meter.aggregation.needs_number else identities
-    return Reading(parse_path(meter.value_property, "value_property"), convert)
+    return PropertyColumn(parse_path(meter.value_property, "value_property"), convert)
 
 
-def group_readings(meter: Meter) -> list[Reading]:
+def group_columns(meter: Meter) -> list[PropertyColumn]:
     """The columns that hold the group values, in the order of the meter's group keys."""
-    return [Reading(group_path(text), texts) for text in meter.group_by.values()]
+    return [PropertyColumn(group_path(text), texts) for text in meter.group_by.values()]
 
 
-def group_path(text: str) -> Path:
+def group_path(text: str) -> PathSteps:
     return parse_path(text, "group_by")
 
 

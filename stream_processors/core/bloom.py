@@ -23,11 +23,11 @@ _SHIFTS = np.arange(16, 16 + 6 * _WORDS, 6, dtype=np.uint64)
 _EVERY_WORD_MATCHES = np.frombuffer(b"\1" * _WORDS, dtype=np.uint64)[0]
 
 Bits = npt.NDArray[np.uint64]
-Places = npt.NDArray[np.intp]
+BlockIndices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 
-class KeyFilter:
+class BloomFilter:
     """Fixed in size: before it is full, a larger one is filled to take its place.
 
     One thread may add while others ask. An answer then may be from just before the addition, as if asked earlier.
@@ -38,7 +38,7 @@ class KeyFilter:
         self._count = 0
 
     @classmethod
-    def sized_for(cls, expected: int) -> "KeyFilter":
+    def sized_for(cls, expected: int) -> "BloomFilter":
         """A filter with room for at least `expected` keys."""
         return cls(np.zeros((max(1, -(-expected // _KEYS_PER_BLOCK)), _WORDS), dtype=np.uint64))
 
@@ -70,18 +70,18 @@ class KeyFilter:
             found[start : start + _STRIDE] = self._holds(places, bits)
         return found
 
-    def _locate(self, hashes: KeyHashes) -> tuple[Places, Bits]:
+    def _locate(self, hashes: KeyHashes) -> tuple[BlockIndices, Bits]:
         """The block of each key by its high half, and its bit of each word by its low half."""
         places = ((hashes[:, 0] >> _HIGH_HALF) * np.uint64(len(self._blocks))) >> _HIGH_HALF
         return places.astype(np.intp), _ONE << ((hashes[:, 1, None] >> _SHIFTS) & _SIX_BITS)
 
-    def _holds(self, places: Places, bits: Bits) -> Mask:
+    def _holds(self, places: BlockIndices, bits: Bits) -> Mask:
         present = self._blocks.take(places, axis=0)
         present &= bits
         matches: Mask = (present == bits).view(np.uint64)[:, 0] == _EVERY_WORD_MATCHES
         return matches
 
-    def _add(self, places: Places, bits: Bits) -> None:
+    def _add(self, places: BlockIndices, bits: Bits) -> None:
         # Of keys that share a block in one assignment the last one wins; the others try again.
         while len(places):
             self._blocks[places] = self._blocks.take(places, axis=0) | bits

@@ -14,11 +14,11 @@ from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
-Bodies = npt.NDArray[np.uint64]
-Micros = npt.NDArray[np.int64]
+BodyHashes = npt.NDArray[np.uint64]
+Arrivals = npt.NDArray[np.int64]
 
 
-class Question(msgspec.Struct, frozen=True):
+class SeenKeyQuery(msgspec.Struct, frozen=True):
     """What has to be looked up before a flush can be judged: distinct key hashes."""
 
     seen: list[bytes]
@@ -27,14 +27,14 @@ class Question(msgspec.Struct, frozen=True):
     """Those of events under the backfill scope, whose keys are known without limit of age."""
 
 
-class Known(msgspec.Struct, frozen=True):
+class KeyLookupResult(msgspec.Struct, frozen=True):
     """The answers from flushes with a lower number."""
 
     seen: SeenRows
     events: SeenRows
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Classification(msgspec.Struct, frozen=True):
     """What each event is; exactly one of the three holds for each."""
 
     first: Mask
@@ -42,16 +42,16 @@ class Judgement(msgspec.Struct, frozen=True):
     conflict: Mask
 
 
-class Claimants(msgspec.Struct, frozen=True):
+class KeyColumns(msgspec.Struct, frozen=True):
     """The columns that decide who owns a key."""
 
     key_hash: pa.Array
-    body: Bodies
-    arrival: Micros
+    body: BodyHashes
+    arrival: Arrivals
     is_backfill: Mask
 
     @classmethod
-    def of(cls, events: pa.Table) -> "Claimants":
+    def of(cls, events: pa.Table) -> "KeyColumns":
         return cls(
             key_hash=_single(events["key_hash"]),
             body=events["body_hash"].to_numpy(),
@@ -67,28 +67,28 @@ def halves_of(key_hash: pa.ChunkedArray) -> KeyHashes:
     return as_halves(column.buffers()[1][start : start + len(column) * KEY_BYTES])
 
 
-def suspects(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) -> Question:
+def keys_to_look_up(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) -> SeenKeyQuery:
     """The keys to look up, each once."""
     if not events.num_rows:
-        return Question([], [])
-    claimants = Claimants.of(events)
-    return Question(
+        return SeenKeyQuery([], [])
+    claimants = KeyColumns.of(events)
+    return SeenKeyQuery(
         seen=_distinct(claimants.key_hash, may_contain(halves_of(events["key_hash"]))),
         events=_distinct(claimants.key_hash, claimants.is_backfill),
     )
 
 
-def judge(events: pa.Table, known: Known, window: int) -> Judgement:
+def classify(events: pa.Table, known: KeyLookupResult, window: int) -> Classification:
     """First-seen, duplicate (same body) or conflict (another body) for every event."""
-    claimants = Claimants.of(events)
-    is_known, known_body = _recall(claimants, known, window)
+    claimants = KeyColumns.of(events)
+    is_known, known_body = _match_known(claimants, known, window)
     first_of = first_occurrences(claimants.key_hash, halves_of(events["key_hash"])[:, 1])
     age = claimants.arrival - claimants.arrival[first_of]
     if np.any((is_known != is_known[first_of]) | (age > window)):
         # The window ends between two events of one key: rare, so plain Python may take its time.
-        return judge_one_by_one(claimants, known, window)
+        return classify_one_by_one(claimants, known, window)
     winner_body = np.where(is_known, known_body, claimants.body[first_of])
-    return _verdicts((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
+    return _classified((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
 
 
 def first_occurrences(key_hash: pa.Array, low_halves: npt.NDArray[np.uint64]) -> Indices:
@@ -111,8 +111,8 @@ def first_occurrences(key_hash: pa.Array, low_halves: npt.NDArray[np.uint64]) ->
     return first_of
 
 
-def judge_one_by_one(claimants: Claimants, known: Known, window: int) -> Judgement:
-    """The definition, event by event: what `judge` does for whole flushes wherever no window ends inside one."""
+def classify_one_by_one(claimants: KeyColumns, known: KeyLookupResult, window: int) -> Classification:
+    """The definition, event by event: what `classify` does for whole flushes wherever no window ends inside one."""
     recent = dict(
         zip(known.seen.key_hashes, zip(known.seen.arrivals, known.seen.body_hashes, strict=True), strict=True)
     )
@@ -135,14 +135,14 @@ def judge_one_by_one(claimants: Claimants, known: Known, window: int) -> Judgeme
             first[index] = True
             recent[key] = (arrival, body)
             taken.add(key)
-    return _verdicts(first, same)
+    return _classified(first, same)
 
 
-def _verdicts(first: Mask, same_body: Mask) -> Judgement:
-    return Judgement(first=first, duplicate=~first & same_body, conflict=~first & ~same_body)
+def _classified(first: Mask, same_body: Mask) -> Classification:
+    return Classification(first=first, duplicate=~first & same_body, conflict=~first & ~same_body)
 
 
-def _recall(claimants: Claimants, known: Known, window: int) -> tuple[Mask, Bodies]:
+def _match_known(claimants: KeyColumns, known: KeyLookupResult, window: int) -> tuple[Mask, BodyHashes]:
     """Which events have a key that an earlier flush knows, and the body it knows."""
     is_known = np.zeros(len(claimants.body), dtype=np.bool_)
     known_body = np.zeros(len(claimants.body), dtype=np.uint64)

@@ -13,7 +13,7 @@ from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
 from schemas.tables import EVENTS, SEEN, flush_receipt
 from schemas.timestamps import month_of
-from stream_processors.core.dedupe import Judgement, Known, Mask, halves_of, judge
+from stream_processors.core.dedupe import Classification, KeyLookupResult, Mask, classify, halves_of
 from stream_processors.core.measure import measure
 from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
 from stream_processors.core.usage_rows import with_receipt
@@ -50,12 +50,12 @@ class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
             yield table, getattr(self, table.value)
 
 
-def plan_flush(claim: Claim, events: pa.Table, known: Known, meters: MeterSet, window: int) -> FlushRows:
+def plan_flush(claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet, window: int) -> FlushRows:
     """Decide on every event of the claimed frames. A pure function: a redo or a rival makes the very same rows."""
-    judgement = judge(events, known, window)
+    judgement = classify(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
     judged = in_store_layout(events, claim, month)
-    new = _where(judged, judgement.first & _is_for_somebody(judged, meters))
+    new = _where(judged, judgement.first & _has_meter(judged, meters))
     measured = measure(new, meters.meters, month=month)
     conflicts = [conflict(row) for row in np.flatnonzero(judgement.conflict).tolist()]
     rejects = pa.concat_tables(
@@ -84,7 +84,7 @@ def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
     return pa.table(columns, schema=_JUDGED)
 
 
-def _is_for_somebody(judged: pa.Table, meters: MeterSet) -> Mask:
+def _has_meter(judged: pa.Table, meters: MeterSet) -> Mask:
     """All but rejects tried again for a meter that was archived meanwhile: no key may say that those were tried."""
     is_replay = _is_replay(judged)
     chosen = ~is_replay
@@ -113,7 +113,7 @@ def _where(events: pa.Table, mask: Mask) -> pa.Table:
     return events if mask.all() else events.take(pa.array(np.flatnonzero(mask))).combine_chunks()
 
 
-def _counts(judgement: Judgement, new: pa.Table, rejects: pa.Table) -> FlushCounts:
+def _counts(judgement: Classification, new: pa.Table, rejects: pa.Table) -> FlushCounts:
     return FlushCounts(
         events=len(judgement.first),
         accepted=new.num_rows,

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from schemas.event import EventFlag
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.core.aggregate import Grouping, aggregate, group_events, group_readings, value_reading
+from stream_processors.core.aggregate import Grouping, aggregate, group_columns, group_events, value_column
 from stream_processors.core.groups import group_rows, rank
-from stream_processors.core.meter_filters import passing, reading_of
-from stream_processors.core.property_columns import Columns, Reading, read_columns
-from stream_processors.core.rejects import Reject, explain, out_of_time, reject_rows
+from stream_processors.core.meter_filters import filter_column, passing
+from stream_processors.core.property_columns import Columns, PropertyColumn, read_columns
+from stream_processors.core.rejects import RejectedRow, explain, reject_rows, timestamp_out_of_range
 from stream_processors.core.ties import with_tie_places
 from stream_processors.core.usage_rows import stacked
 
@@ -27,14 +27,14 @@ _MINUTES = range(2**32 * SECOND // MINUTE)
 """What the `minute` of a usage row can hold."""
 
 
-class Measured(msgspec.Struct, frozen=True):
+class MeasuredRows(msgspec.Struct, frozen=True):
     """What some events add to the usage (layout USAGE, no receipt) and what of them could not be counted (REJECTS)."""
 
     usage: pa.Table
     rejects: pa.Table
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class MeterBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The events of one account and one event name, in order of arrival."""
 
     events: pa.Table
@@ -48,7 +48,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Those made so far, by group columns and by which of the events are in them."""
 
 
-def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: str = "") -> Measured:
+def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: str = "") -> MeasuredRows:
     """Count the events with the meters.
 
     `events` has the layout EVENTS, whether planned in a flush or read back from the store (more columns do no harm).
@@ -57,18 +57,18 @@ def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: st
     Both are sorted, so that the same events and meters always make the same rows.
     """
     usage: dict[tuple[str, str], pa.Table] = {}
-    rejects: list[Reject] = []
+    rejects: list[RejectedRow] = []
     for batch, its_meters in _batches(events, meters):
         for meter in its_meters:
             usage[meter.account, meter.code], refused = _count(batch, meter, month)
             rejects += refused
-    return Measured(
+    return MeasuredRows(
         usage=stacked([usage[key] for key in sorted(usage)]),
         rejects=reject_rows(events, rejects, month=month, origin=origin),
     )
 
 
-def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[Batch, list[Meter]]]:
+def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[MeterBatch, list[Meter]]]:
     """The events that some meter may count, with those meters."""
     wanted: dict[tuple[str, str], list[Meter]] = {}
     for meter in meters:
@@ -82,12 +82,12 @@ def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[Batch,
             whole = len(rows) == events.num_rows
             chosen = events if whole else events.take(pa.array(rows))
             yield (
-                Batch(
+                MeterBatch(
                     events=chosen,
                     rows=rows,
                     customers=customers[rows],
                     minutes=minutes[rows],
-                    columns=read_columns(_column(chosen, "properties"), _readings(wanted[pair])),
+                    columns=read_columns(_column(chosen, "properties"), _needed_columns(wanted[pair])),
                     replay_meters=_replay_meters(chosen),
                     groupings={},
                 ),
@@ -104,30 +104,33 @@ def _split(events: pa.Table) -> Iterator[tuple[tuple[str, str], Rows]]:
         yield (events["account"][example].as_py(), events["event_name"][example].as_py()), rows
 
 
-def _readings(meters: Sequence[Meter]) -> list[Reading]:
+def _needed_columns(meters: Sequence[Meter]) -> list[PropertyColumn]:
     """Every column that one of the meters needs, each once."""
-    needed: dict[Reading, None] = {}
+    needed: dict[PropertyColumn, None] = {}
     for meter in meters:
-        value = value_reading(meter)
-        conditions = [reading_of(condition) for condition in meter.filters]
-        needed |= dict.fromkeys([*([value] if value else []), *group_readings(meter), *conditions])
+        value = value_column(meter)
+        conditions = [filter_column(condition) for condition in meter.filters]
+        needed |= dict.fromkeys([*([value] if value else []), *group_columns(meter), *conditions])
     return list(needed)
 
 
-def _count(batch: Batch, meter: Meter, month: int) -> tuple[pa.Table, list[Reject]]:
+def _count(batch: MeterBatch, meter: Meter, month: int) -> tuple[pa.Table, list[RejectedRow]]:
     """One meter over one batch."""
-    chosen = _addressed(batch, meter) & passing(meter.filters, batch.columns, len(batch.rows))
-    timely = (batch.minutes >= _MINUTES.start) & (batch.minutes < _MINUTES.stop)
-    reading = value_reading(meter)
+    chosen = _for_meter(batch, meter) & passing(meter.filters, batch.columns, len(batch.rows))
+    in_range = (batch.minutes >= _MINUTES.start) & (batch.minutes < _MINUTES.stop)
+    reading = value_column(meter)
     valued = np.ones_like(chosen) if reading is None else _is_valid(batch.columns[reading])
-    rejects = [*_untimely(batch, meter, chosen & ~timely), *_unvalued(batch, meter, chosen & timely & ~valued)]
-    return _aggregate(batch, meter, chosen & timely & valued, month), rejects
+    rejects = [
+        *_out_of_range(batch, meter, chosen & ~in_range),
+        *_without_value(batch, meter, chosen & in_range & ~valued),
+    ]
+    return _aggregate(batch, meter, chosen & in_range & valued, month), rejects
 
 
-def _aggregate(batch: Batch, meter: Meter, mask: Mask, month: int) -> pa.Table:
-    reading = value_reading(meter)
+def _aggregate(batch: MeterBatch, meter: Meter, mask: Mask, month: int) -> pa.Table:
+    reading = value_column(meter)
     value = None if reading is None else batch.columns[reading]
-    grouping = _grouping(batch, group_readings(meter), mask)
+    grouping = _grouping(batch, group_columns(meter), mask)
     is_latest = meter.aggregation is Aggregation.LATEST
     events = with_tie_places(batch.events) if is_latest and batch.replay_meters is not None else batch.events
     if mask.all():
@@ -137,7 +140,7 @@ def _aggregate(batch: Batch, meter: Meter, mask: Mask, month: int) -> pa.Table:
     return aggregate(meter, grouping, None if value is None else value.take(rows), events, month=month)
 
 
-def _grouping(batch: Batch, readings: Sequence[Reading], mask: Mask) -> Grouping:
+def _grouping(batch: MeterBatch, readings: Sequence[PropertyColumn], mask: Mask) -> Grouping:
     """Made once for all meters that count the same events by the same groups."""
     key = (tuple(readings), mask.tobytes())
     if key not in batch.groupings:
@@ -149,7 +152,7 @@ def _grouping(batch: Batch, readings: Sequence[Reading], mask: Mask) -> Grouping
     return batch.groupings[key]
 
 
-def _addressed(batch: Batch, meter: Meter) -> Mask:
+def _for_meter(batch: MeterBatch, meter: Meter) -> Mask:
     """Which events are for this meter: all, but of rejects tried again only its own."""
     if batch.replay_meters is None:
         return np.ones(len(batch.rows), dtype=np.bool_)
@@ -164,12 +167,14 @@ def _replay_meters(events: pa.Table) -> pa.Array | None:
     return _column(events, "replay_meter") if (flags & EventFlag.REPLAY).any() else None
 
 
-def _untimely(batch: Batch, meter: Meter, mask: Mask) -> Iterator[Reject]:
+def _out_of_range(batch: MeterBatch, meter: Meter, mask: Mask) -> Iterator[RejectedRow]:
     for place in np.flatnonzero(mask).tolist():
-        yield out_of_time(int(batch.rows[place]), meter, batch.events["timestamp"][place].cast(pa.int64()).as_py())
+        yield timestamp_out_of_range(
+            int(batch.rows[place]), meter, batch.events["timestamp"][place].cast(pa.int64()).as_py()
+        )
 
 
-def _unvalued(batch: Batch, meter: Meter, mask: Mask) -> list[Reject]:
+def _without_value(batch: MeterBatch, meter: Meter, mask: Mask) -> list[RejectedRow]:
     places = np.flatnonzero(mask)
     if not len(places):
         return []

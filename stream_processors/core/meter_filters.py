@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.meter import Filter, FilterOp
+from schemas.meter import FilterOp, MeterFilter
 from schemas.property_path import parse_path
-from stream_processors.core.property_columns import Columns, Reading
+from stream_processors.core.property_columns import Columns, PropertyColumn
 from stream_processors.core.property_decoder import Value
 from stream_processors.core.values import Comparison, exact_number, identities, identity_of
 
@@ -20,24 +20,24 @@ Mask = npt.NDArray[np.bool_]
 _COMPARING = frozenset({FilterOp.GT, FilterOp.GTE, FilterOp.LT, FilterOp.LTE})
 
 
-def reading_of(condition: Filter) -> Reading:
+def filter_column(condition: MeterFilter) -> PropertyColumn:
     """The column that decides about a condition."""
     path = parse_path(condition.property, "filters")
     if condition.op not in _COMPARING:
-        return Reading(path, identities)
+        return PropertyColumn(path, identities)
     wanted = as_value(condition.value)
-    return Reading(path, Comparison(condition.op, None if type(wanted) is str else exact_number(wanted)))
+    return PropertyColumn(path, Comparison(condition.op, None if type(wanted) is str else exact_number(wanted)))
 
 
-def passing(conditions: Iterable[Filter], columns: Columns, events: int) -> Mask:
+def passing(conditions: Iterable[MeterFilter], columns: Columns, events: int) -> Mask:
     """Which events pass all of them."""
     passed = np.ones(events, dtype=np.bool_)
     for condition in conditions:
-        passed &= _passes(condition, columns[reading_of(condition)]).to_numpy(zero_copy_only=False)
+        passed &= _passes(condition, columns[filter_column(condition)]).to_numpy(zero_copy_only=False)
     return passed
 
 
-def _passes(condition: Filter, column: pa.Array) -> pa.Array:
+def _passes(condition: MeterFilter, column: pa.Array) -> pa.Array:
     match condition.op:
         case FilterOp.EXISTS:
             return pc.is_null(column) if condition.value is False else pc.is_valid(column)

@@ -7,30 +7,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.property_path import Path
+from schemas.property_path import PathSteps
 from stream_processors.core.property_decoder import Value, decoder_for
 
 CHUNK = 2048
 """Events decoded in one call. Nothing else runs in this process meanwhile, so it stays well below a millisecond."""
 
 
-class Reading(NamedTuple):
+class PropertyColumn(NamedTuple):
     """One column: which property, and what its values are turned into."""
 
-    path: Path
+    path: PathSteps
     convert: Callable[[Sequence[Value]], pa.Array]
 
 
-Columns = dict[Reading, pa.Array]
+Columns = dict[PropertyColumn, pa.Array]
 
 
-def read_columns(properties: pa.Array, readings: Collection[Reading]) -> Columns:
+def read_columns(properties: pa.Array, readings: Collection[PropertyColumn]) -> Columns:
     """Each reading as one array, in the order of the events. Every text is decoded once."""
     if not readings:
         return {}
     decoder = decoder_for(frozenset(reading.path[0] for reading in readings))
     by_path = _by_path(readings)
-    parts: dict[Reading, list[pa.Array]] = {reading: [] for reading in readings}
+    parts: dict[PropertyColumn, list[pa.Array]] = {reading: [] for reading in readings}
     for start in range(0, max(1, len(properties)), CHUNK):
         objects = decoder.decode(properties.slice(start, CHUNK))
         for path, wanted in by_path.items():
@@ -45,8 +45,8 @@ def take_columns(columns: Columns, rows: npt.NDArray[np.intp]) -> Columns:
     return {reading: column.take(pa.array(rows)) for reading, column in columns.items()}
 
 
-def _by_path(readings: Collection[Reading]) -> dict[Path, list[Reading]]:
-    grouped: dict[Path, list[Reading]] = {}
+def _by_path(readings: Collection[PropertyColumn]) -> dict[PathSteps, list[PropertyColumn]]:
+    grouped: dict[PathSteps, list[PropertyColumn]] = {}
     for reading in readings:
         grouped.setdefault(reading.path, []).append(reading)
     return grouped

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.property_path import Path
+from schemas.property_path import PathSteps
 
 Value = Any
 """What JSON can hold: None, bool, int, Decimal, str, list or dict."""
@@ -42,7 +42,7 @@ class Decoder(msgspec.Struct, frozen=True):
             return found
         return [self._decode_one(text) for text in texts.to_pylist()]
 
-    def values(self, objects: list[Any], path: Path) -> list[Value]:
+    def values(self, objects: list[Any], path: PathSteps) -> list[Value]:
         """The property at `path` of each object."""
         found = list(map(self.getters[path[0]], objects))
         for name in path[1:]:
@@ -64,7 +64,7 @@ def is_readable(text: str) -> bool:
         return False
 
 
-def value_at(text: str, path: Path) -> Value:
+def value_at(text: str, path: PathSteps) -> Value:
     """One property of one text."""
     decoder = decoder_for(frozenset({path[0]}))
     return decoder.values(decoder.decode(pa.array([text], pa.string())), path)[0]

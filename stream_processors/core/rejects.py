@@ -9,7 +9,7 @@ import pyarrow as pa
 from schemas.event import RejectCode
 from schemas.meter import Meter
 from schemas.property_path import parse_path
-from schemas.quantity import LARGEST
+from schemas.quantity import QUANTITY_LIMIT
 from schemas.tables import REJECTS
 from schemas.timestamps import to_iso
 from stream_processors.core.property_columns import CHUNK
@@ -20,7 +20,7 @@ _SHOWN = 60
 """How much of a wrong value a message repeats."""
 
 
-class Reject(NamedTuple):
+class RejectedRow(NamedTuple):
     """Why the event at `row` is not counted: for one meter, or ('') for any."""
 
     row: int
@@ -29,9 +29,9 @@ class Reject(NamedTuple):
     message: str
 
 
-def conflict(row: int) -> Reject:
+def conflict(row: int) -> RejectedRow:
     """The event's key belongs to an event with another body."""
-    return Reject(
+    return RejectedRow(
         row,
         "",
         RejectCode.CONFLICT,
@@ -40,9 +40,9 @@ def conflict(row: int) -> Reject:
     )
 
 
-def out_of_time(row: int, meter: Meter, timestamp: int) -> Reject:
+def timestamp_out_of_range(row: int, meter: Meter, timestamp: int) -> RejectedRow:
     """The event's time is beyond what usage can hold."""
-    return Reject(
+    return RejectedRow(
         row,
         meter.code,
         RejectCode.TIMESTAMP_OLD,
@@ -50,18 +50,19 @@ def out_of_time(row: int, meter: Meter, timestamp: int) -> Reject:
     )
 
 
-def explain(rows: Sequence[int], properties: pa.Array, meter: Meter) -> list[Reject]:
+def explain(rows: Sequence[int], properties: pa.Array, meter: Meter) -> list[RejectedRow]:
     """Why the value that the meter needs cannot be counted, for events (their properties, their rows) of which
     that is known already."""
     path = parse_path(meter.value_property or "", "value_property")
     decoder = decoder_for(frozenset({path[0]}))
-    rejects: list[Reject] = []
+    rejects: list[RejectedRow] = []
     for start in range(0, len(properties), CHUNK):
         texts = properties.slice(start, CHUNK)
         values = decoder.values(decoder.decode(texts), path)
         reasons = (_reason(value, text, meter) for value, text in zip(values, texts.to_pylist(), strict=True))
         rejects += [
-            Reject(row, meter.code, *reason) for row, reason in zip(rows[start : start + CHUNK], reasons, strict=True)
+            RejectedRow(row, meter.code, *reason)
+            for row, reason in zip(rows[start : start + CHUNK], reasons, strict=True)
         ]
     return rejects
 
@@ -75,7 +76,7 @@ def _reason(value: Value, text: str, meter: Meter) -> tuple[RejectCode, str]:
         return RejectCode.VALUE_MISSING, f"{wish}, which this event lacks"
     if exact_number(value) is None:
         return RejectCode.VALUE_NOT_A_NUMBER, f"{wish}; found {_shown(value)}"
-    return RejectCode.VALUE_RANGE, f"{wish} between -{LARGEST:f} and {LARGEST:f}; found {_shown(value)}"
+    return RejectCode.VALUE_RANGE, f"{wish} between -{QUANTITY_LIMIT:f} and {QUANTITY_LIMIT:f}; found {_shown(value)}"
 
 
 def _shown(value: Value) -> str:
@@ -83,7 +84,7 @@ def _shown(value: Value) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-def reject_rows(events: pa.Table, rejects: Sequence[Reject], *, month: int, origin: str) -> pa.Table:
+def reject_rows(events: pa.Table, rejects: Sequence[RejectedRow], *, month: int, origin: str) -> pa.Table:
     """Layout REJECTS, in the order of arrival and then of meters. `events` has the layout EVENTS."""
     if not rejects:
         return REJECTS.empty_table()

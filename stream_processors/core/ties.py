@@ -14,9 +14,9 @@ def with_tie_places(events: pa.Table) -> pa.Table:
 
     A recount knows a try by its reject and its arrival alone. Ties must be broken by what it knows.
     """
-    tries = np.flatnonzero(events["flags"].to_numpy() & EventFlag.REPLAY)
+    replays = np.flatnonzero(events["flags"].to_numpy() & EventFlag.REPLAY)
     columns = {name: events[name].to_numpy().copy() for name in _PLACE}
-    for row in tries.tolist():
+    for row in replays.tolist():
         place = reject_place(events["replay_of"][row].as_py())
         if place is not None:
             columns["p"][row], _, columns["offset"][row], columns["place"][row] = place

@@ -15,16 +15,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.event import PROPERTIES_BYTES
+from schemas.event import MAX_PROPERTIES_BYTES
 from schemas.meter import FilterOp
-from schemas.quantity import LARGEST, from_text, to_quantity, to_text
+from schemas.quantity import QUANTITY_LIMIT, from_text, to_quantity, to_text
 from schemas.tables import QUANTITY
 from stream_processors.core.property_decoder import Value
 
-_EXACT = Context(prec=PROPERTIES_BYTES, Emax=LARGEST_EXPONENT, Emin=SMALLEST_EXPONENT)
+_EXACT = Context(prec=MAX_PROPERTIES_BYTES, Emax=LARGEST_EXPONENT, Emin=SMALLEST_EXPONENT)
 _PLAIN_EXPONENTS = range(-100, 101)
 _SORTED_JSON = msgspec.json.Encoder(order="deterministic")
-_WHOLE_LIMIT: Final = int(LARGEST)
+_WHOLE_LIMIT: Final = int(QUANTITY_LIMIT)
 
 
 def numbers(values: Sequence[Value]) -> pa.Array:
@@ -35,7 +35,7 @@ def numbers(values: Sequence[Value]) -> pa.Array:
         if types <= {int}:
             return _within_limit(pa.array(values, pa.int64()), _WHOLE_LIMIT).cast(QUANTITY)
         if types <= {int, Decimal}:
-            return _within_limit(pa.array(values, QUANTITY), LARGEST)
+            return _within_limit(pa.array(values, QUANTITY), QUANTITY_LIMIT)
     return pa.array([number_of(value) for value in values], QUANTITY)
 
 

@@ -35,15 +35,15 @@ class BackfillPorts(msgspec.Struct, frozen=True, kw_only=True):
     tables: BackfillTables
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
+class BackfillRange(msgspec.Struct, frozen=True, kw_only=True):
     """The flushes of one partition before a meter's first one."""
 
     meter: Meter
     partition: int
     activation: int
 
-    def chunks(self) -> Sequence["Chunk"]:
-        return [Chunk(past=self, number=number) for number in range(backfill_chunks(self.activation))]
+    def chunks(self) -> Sequence["BackfillChunk"]:
+        return [BackfillChunk(past=self, number=number) for number in range(backfill_chunks(self.activation))]
 
     @property
     def receipts_prefix(self) -> str:
@@ -53,10 +53,10 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
         return backfill_receipt(self.meter.account, self.meter.code, self.partition, chunk)
 
 
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+class BackfillChunk(msgspec.Struct, frozen=True, kw_only=True):
     """One block's worth of a past."""
 
-    past: Past
+    past: BackfillRange
     number: int
 
     @property
@@ -81,9 +81,9 @@ class Backfill:
     def __init__(self, ports: BackfillPorts, partitions: int) -> None:
         self._ports = ports
         self._partitions = range(partitions)
-        self._met_version = 0
+        self._last_version = 0
         self._not_active: list[tuple[Meter, int]] = []
-        self._missing: list[Chunk] = []
+        self._missing: list[BackfillChunk] = []
         """Of one past, the first one last."""
 
     async def step(self) -> bool:
@@ -92,40 +92,40 @@ class Backfill:
             await self._count(self._missing[-1])
             self._missing.pop()
             return True
-        return await self._meet_meters() or await self._find_past()
+        return await self._next_meter_set() or await self._find_missing_chunks()
 
-    async def _meet_meters(self) -> bool:
+    async def _next_meter_set(self) -> bool:
         """Look at one more meter set; False where all are known."""
-        version = self._met_version + 1
+        version = self._last_version + 1
         if version > await self._ports.meters.newest_version():
             return False
         meters = await self._ports.meters.at_version(version)
         for meter in meters.meters:
             if meter.version == version:
                 self._not_active += [(meter, partition) for partition in self._partitions]
-        self._met_version = version
+        self._last_version = version
         return True
 
-    async def _find_past(self) -> bool:
+    async def _find_missing_chunks(self) -> bool:
         """Find what is to be done for a meter that takes part by now; False where there is none."""
         for meter, partition in self._not_active:
             activation = await self._ports.history.activation(partition, meter.version)
             if activation is not None:
-                past = Past(meter=meter, partition=partition, activation=activation)
+                past = BackfillRange(meter=meter, partition=partition, activation=activation)
                 there = await self._ports.tables.receipts(past.receipts_prefix)
                 self._missing = [chunk for chunk in reversed(past.chunks()) if chunk.receipt not in there]
                 self._not_active.remove((meter, partition))
                 return True
         return False
 
-    async def _count(self, chunk: Chunk) -> None:
+    async def _count(self, chunk: BackfillChunk) -> None:
         """Rejects first: the receipt in `usage` says that the chunk is whole."""
         usage, rejects = await self._measured(chunk)
         if rejects.num_rows:
             await self._ports.tables.apply_backfill(Table.REJECTS, chunk.receipt, rejects)
         await self._ports.tables.apply_backfill(Table.USAGE, chunk.receipt, usage)
 
-    async def _measured(self, chunk: Chunk) -> tuple[pa.Table, pa.Table]:
+    async def _measured(self, chunk: BackfillChunk) -> tuple[pa.Table, pa.Table]:
         """The chunk's rows: the same whoever makes them, and in whatever pieces the events are read."""
         month: int | None = None
         usage: list[pa.Table] = []

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 from schemas.errors import LogGap
-from schemas.flush import Progress
-from schemas.metrics import Counter, Metrics, NoMetrics
+from schemas.flush import FlushProgress
+from schemas.metrics import Counter, Metrics, NullMetrics
 from stream_processors.flushing.expiry_part import expired_months
-from stream_processors.flushing.policy import WINDOW
+from stream_processors.flushing.policy import DEDUPE_WINDOW
 from stream_processors.ports import Claims, FrameLog, LogTail, SeenMonths
 
 
@@ -23,13 +23,13 @@ class ExpiryPorts(msgspec.Struct, frozen=True, kw_only=True):
     tail: LogTail
     claims: Claims
     seen: SeenMonths
-    metrics: Metrics = NoMetrics()
+    metrics: Metrics = NullMetrics()
 
 
 class Expiry:
     """Remembers nothing: the store and the log say all there is to know, whoever counts the partitions."""
 
-    def __init__(self, ports: ExpiryPorts, partitions: int, window: int = WINDOW) -> None:
+    def __init__(self, ports: ExpiryPorts, partitions: int, window: int = DEDUPE_WINDOW) -> None:
         self._ports = ports
         self._partitions = range(partitions)
         self._window = window
@@ -42,7 +42,7 @@ class Expiry:
             return []
         expired = expired_months(months, oldest, self._window)
         for month in expired:
-            await self._ports.seen.put_replays_aside(month)
+            await self._ports.seen.preserve_replay_keys(month)
             await self._ports.seen.drop_seen_month(month)
             self._ports.metrics.count(Counter.EXPIRED_MONTHS)
         return expired
@@ -72,7 +72,7 @@ class Expiry:
         return min((arrival for arrival in (waiting, counted) if arrival is not None), default=None)
 
 
-def _next_offset(progress: Progress | None) -> int:
+def _next_offset(progress: FlushProgress | None) -> int:
     """The first frame that is not known to be counted."""
     if progress is None:
         return 0

@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 
 from schemas.errors import StoreFailed
 from schemas.hashing import KeyHashes
-from stream_processors.core.bloom import KeyFilter
+from stream_processors.core.bloom import BloomFilter
 from stream_processors.ports import SeenKeys
 
 
-async def sized_filter(seen: SeenKeys, partition: int, below: int, room: int) -> KeyFilter:
+async def sized_filter(seen: SeenKeys, partition: int, below: int, room: int) -> BloomFilter:
     """An empty filter for the keys of the flushes before `below`, and as many again (or `room`, if that is more)."""
     known = await seen.count(partition, below)
-    return KeyFilter.sized_for(known + max(known, room))
+    return BloomFilter.sized_for(known + max(known, room))
 
 
-async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -> KeyFilter:
+async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -> BloomFilter:
     """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
     keys = await sized_filter(seen, partition, below, room)
     async for piece in seen.all_hashes(partition, below):
@@ -29,12 +29,12 @@ async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -
 class GrowingFilter:
     """`keys` holds the keys of every flush done so far, whatever the larger one is still missing."""
 
-    def __init__(self, keys: KeyFilter, seen: SeenKeys, partition: int, room: int) -> None:
+    def __init__(self, keys: BloomFilter, seen: SeenKeys, partition: int, room: int) -> None:
         self.keys = keys
         self._seen = seen
         self._partition = partition
         self._room = room
-        self._larger: KeyFilter | None = None
+        self._larger: BloomFilter | None = None
         self._missing: AsyncIterator[KeyHashes] | None = None
 
     async def add(self, hashes: KeyHashes, below: int) -> None:

@@ -13,14 +13,14 @@ import msgspec
 import pyarrow as pa
 
 from schemas.errors import ClaimMismatch, LogGap, StoreFailed
-from schemas.flush import Applied, Claim, SeenRows, Table
+from schemas.flush import ApplyResult, Claim, SeenRows, Table
 from schemas.frame import Frame, raw_size
 from schemas.meter import MeterSet
-from schemas.metrics import Counter, Gauge, Histogram, Metrics, NoMetrics
+from schemas.metrics import Counter, Gauge, Histogram, Metrics, NullMetrics
 from schemas.timestamps import month_of
 from stream_processors.core.assemble import assemble
-from stream_processors.core.bloom import KeyFilter
-from stream_processors.core.dedupe import Known, suspects
+from stream_processors.core.bloom import BloomFilter
+from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
 from stream_processors.core.flush_plan import FlushRows, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
@@ -29,10 +29,10 @@ from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Table
 
 _Answer = TypeVar("_Answer")
 
-NOTHING_KNOWN = SeenRows([], [], [])
+NO_SEEN_ROWS = SeenRows([], [], [])
 
 
-class Ports(msgspec.Struct, frozen=True, kw_only=True):
+class FlushPorts(msgspec.Struct, frozen=True, kw_only=True):
     """All that a partition reaches of the outside."""
 
     log: FrameLog
@@ -41,7 +41,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     seen: SeenKeys
     meters: MeterSets
     pause: Pause
-    metrics: Metrics = NoMetrics()
+    metrics: Metrics = NullMetrics()
     monotonic: Callable[[], float] = time.perf_counter
 
 
@@ -56,7 +56,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         return Position(number=claim.number + 1, offset=claim.last + 1, version=claim.version)
 
 
-def fit_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
+def frames_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
     """The leading frames that arrived in one month and are not too large together; never none where any waits.
 
     All rows of a flush carry one month, and expire by it.
@@ -75,7 +75,7 @@ def fit_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[
 class Partition:
     """Owns what is remembered of one partition: a position and a filter, both thrown away at any doubt."""
 
-    def __init__(self, number: int, ports: Ports, policy: FlushPolicy) -> None:
+    def __init__(self, number: int, ports: FlushPorts, policy: FlushPolicy) -> None:
         self.number = number
         self._ports = ports
         self.attempts = Attempts(ports.monotonic)
@@ -89,18 +89,18 @@ class Partition:
         return self._position
 
     @property
-    def key_filter(self) -> KeyFilter | None:
+    def key_filter(self) -> BloomFilter | None:
         """The keys of all flushes done so far: a hint for whoever wants to ask about keys cheaply."""
         return None if self._filter is None else self._filter.keys
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Throw away everything remembered: the next step boots."""
         self._position = None
         self._filter = None
 
     async def boot(self) -> None:
         """Read the truth from the store, and redo the last flush if it is not known to be done."""
-        self.forget()
+        self.reset()
         # Before the claims are read: what a rival counts after that, and lets go of, is no gap.
         held_from = await self._ports.log.first_offset(self.number)
         progress = await self._ports.claims.progress(self.number)
@@ -132,11 +132,11 @@ class Partition:
         if position is None:
             return 0
         waiting = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
-        if waiting and waiting[0].offset > position.offset and await self._was_cut(position.offset):
+        if waiting and waiting[0].offset > position.offset and await self._was_truncated(position.offset):
             # A rival has counted them, or retention has deleted them: the boot finds out which.
-            self.forget()
+            self.reset()
             return 0
-        frames = fit_for_one_flush(waiting, self._policy.max_raw_bytes)
+        frames = frames_for_one_flush(waiting, self._policy.max_raw_bytes)
         newest = await self._ports.meters.newest_version()
         if not frames and newest <= position.version:
             return 0
@@ -144,7 +144,7 @@ class Partition:
         await self._guarded(self._flush(proposal, frames))
         return len(frames)
 
-    async def _was_cut(self, offset: int) -> bool:
+    async def _was_truncated(self, offset: int) -> bool:
         return await self._ports.log.first_offset(self.number) > offset
 
     def _propose(self, position: Position, frames: Sequence[Frame], newest: int) -> Claim:
@@ -163,9 +163,9 @@ class Partition:
         try:
             await work
         except Superseded:
-            self.forget()
+            self.reset()
         except BaseException:
-            self.forget()
+            self.reset()
             raise
 
     async def _redo(self, number: int) -> None:
@@ -214,7 +214,7 @@ class Partition:
         for table, block in rows.in_order():
             await self._apply_once(claim, table, block)
         await self._insist("finish", lambda: self._ports.claims.finish(self.number, claim.number))
-        await self._remember(claim, rows)
+        await self._advance(claim, rows)
         await self._ports.log.acknowledge(self.number, claim.last)
         self.attempts.succeed()
 
@@ -227,13 +227,13 @@ class Partition:
         self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
         return rows
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         return plan_flush(claim, events, known, meters, self._policy.window)
 
-    async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
+    async def _look_up(self, claim: Claim, events: pa.Table) -> KeyLookupResult:
         """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""
-        question = suspects(events, self._remembered()[1].keys.may_contain)
-        seen, stored = NOTHING_KNOWN, NOTHING_KNOWN
+        question = keys_to_look_up(events, self._current()[1].keys.may_contain)
+        seen, stored = NO_SEEN_ROWS, NO_SEEN_ROWS
         if question.seen:
             seen = await self._insist(
                 "look_up", lambda: self._ports.seen.find(self.number, claim.number, question.seen)
@@ -242,7 +242,7 @@ class Partition:
             stored = await self._insist(
                 "look_up", lambda: self._ports.seen.find_events(self.number, claim.number, question.events)
             )
-        return Known(seen=seen, events=stored)
+        return KeyLookupResult(seen=seen, events=stored)
 
     async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
         if not block.num_rows:
@@ -250,11 +250,11 @@ class Partition:
         outcome = await self._insist(
             table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, block)
         )
-        if outcome is Applied.CLOSED:
+        if outcome is ApplyResult.CLOSED:
             raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
 
-    async def _remember(self, claim: Claim, rows: FlushRows) -> None:
-        position, growing = self._remembered()
+    async def _advance(self, claim: Claim, rows: FlushRows) -> None:
+        position, growing = self._current()
         self._position = position.after(claim)
         await growing.add(rows.new_hashes, self._position.number)
         self._record(claim, rows, growing.keys.count)
@@ -271,7 +271,7 @@ class Partition:
             metrics.count(Counter.REJECTS, amount, code)
         metrics.set(Gauge.FILTER_KEYS, known, partition)
 
-    def _remembered(self) -> tuple[Position, GrowingFilter]:
+    def _current(self) -> tuple[Position, GrowingFilter]:
         if self._position is None or self._filter is None:
             raise Superseded(f"partition {self.number} was given up in the middle of a flush")
         return self._position, self._filter
@@ -296,7 +296,7 @@ class Partition:
                 "the log. Restore the log from a backup that has them; starting without them would lose their events."
             )
 
-    async def _filled_filter(self, below: int) -> KeyFilter:
+    async def _filled_filter(self, below: int) -> BloomFilter:
         return await filled_filter(self._ports.seen, self.number, below, self._policy.filter_keys)
 
     async def _insist(self, stage: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:

@@ -7,7 +7,7 @@ import msgspec
 from schemas.errors import TallyhouseError
 from schemas.timestamps import DAY, MINUTE
 
-WINDOW = 35 * DAY + 5 * MINUTE
+DEDUPE_WINDOW = 35 * DAY + 5 * MINUTE
 """For how long a key is known. A timestamp is at most 5 minutes ahead of its first arrival and at most 35 days old
 at any arrival, so a retry that comes later than this is refused as too old by the gateway."""
 
@@ -18,7 +18,7 @@ Pause = Callable[[int], Awaitable[None]]
 class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Frozen: what state there is lives in `Partition`."""
 
-    window: int = WINDOW
+    window: int = DEDUPE_WINDOW
     max_bytes: int = 24_000_000
     """How many bytes of frame payloads one flush may take: this bounds what is read at once."""
     max_raw_bytes: int = 20_000_000

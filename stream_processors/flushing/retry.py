@@ -10,7 +10,7 @@ from schemas.flush import Claim
 _ERROR_LENGTH = 500
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+class FlushFailure(msgspec.Struct, frozen=True, kw_only=True):
     """The failures since the last success, and the newest of them."""
 
     claim: Claim | None
@@ -23,7 +23,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{_named(self.claim)} has been failing for {self.seconds:.0f} seconds; attempt {self.attempts} failed at "
+            f"{_flush_text(self.claim)} has been failing for {self.seconds:.0f} seconds; attempt {self.attempts} failed at "
             f"the step {self.step!r} with {self.error}. Nothing accepted is lost, and it is tried again until it "
             "succeeds, but until then nothing more is counted here. Mend what the error names; the run book "
             "(deploy/README.md) says how under 'A partition is stuck'."
@@ -36,11 +36,11 @@ class Attempts:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._claim: Claim | None = None
-        self._newest: Trouble | None = None
+        self._newest: FlushFailure | None = None
         self._since = 0.0
 
     @property
-    def trouble(self) -> Trouble | None:
+    def failure(self) -> FlushFailure | None:
         """None where the last attempt succeeded."""
         newest, since = self._newest, self._since
         return newest and msgspec.structs.replace(newest, seconds=self._monotonic() - since)
@@ -54,7 +54,9 @@ class Attempts:
         if self._newest is None:
             self._since = self._monotonic()
         attempts = self._newest.attempts + 1 if self._newest else 1
-        self._newest = Trouble(claim=self._claim, step=step, error=_told(error), attempts=attempts, seconds=0.0)
+        self._newest = FlushFailure(
+            claim=self._claim, step=step, error=_error_text(error), attempts=attempts, seconds=0.0
+        )
         return attempts
 
     def succeed(self) -> None:
@@ -63,14 +65,14 @@ class Attempts:
         self._newest = None
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Ours say what is wrong with the machine; a stranger's text may quote an event, and every account may ask."""
     if isinstance(error, TallyhouseError):
         return f"{type(error).__name__}: {' '.join(str(error).split())[:_ERROR_LENGTH]}"
     return f"{type(error).__name__} (the logs have its text)"
 
 
-def _named(claim: Claim | None) -> str:
+def _flush_text(claim: Claim | None) -> str:
     if claim is None:
         return "the next flush"
     if claim.is_barrier:

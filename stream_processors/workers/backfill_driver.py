@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from schemas.errors import Alarm
-from schemas.logger import Logger, NoLogger
+from schemas.logger import Logger, NullLogger
 from stream_processors.flushing.policy import Pause
 from stream_processors.workers.partition_driver import BOOTING, COUNTING, RETRYING, STOPPED
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
 class BackfillSteps(Protocol):
@@ -29,13 +29,13 @@ class BackfillDriver:
         policy: WorkerPolicy,
         *,
         logger: Logger | None = None,
-        pause: Pause = growing_pause,
+        pause: Pause = exponential_backoff,
         rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._backfill = backfill
         self._policy = policy
-        self._logger = logger or NoLogger()
+        self._logger = logger or NullLogger()
         self._pause = pause
         self._rest = rest
         self._monotonic = monotonic
@@ -51,7 +51,7 @@ class BackfillDriver:
         failures = 0
         while True:
             try:
-                await self._turn()
+                await self._step_once()
                 failures = 0
                 self._state = COUNTING
             except Alarm as alarm:
@@ -64,8 +64,8 @@ class BackfillDriver:
                 self._logger.exception("backfill failed, it is tried again", attempt=failures)
                 await self._pause(failures)
 
-    async def _turn(self) -> None:
+    async def _step_once(self) -> None:
         began = self._monotonic()
         busy = await self._backfill.step()
         took = self._monotonic() - began
-        await self._rest(took * self._policy.backfill_rest if busy else self._policy.look_seconds)
+        await self._rest(took * self._policy.backfill_rest_ratio if busy else self._policy.poll_seconds)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 
 from schemas.flush import PartitionStatus
-from schemas.logger import Logger, NoLogger
+from schemas.logger import Logger, NullLogger
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
@@ -27,7 +27,7 @@ class EmbeddedWorker:
         self._backfill = backfill
         self._expiry = expiry
         self._policy = policy
-        self._logger = logger or NoLogger()
+        self._logger = logger or NullLogger()
         self._thread = threading.Thread(target=self._run, name="processors", daemon=True)
         self._running = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -45,7 +45,7 @@ class EmbeddedWorker:
             self._thread.join()
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Running, and no partition stopped by an alarm or stuck."""
         return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
 

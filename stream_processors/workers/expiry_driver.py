@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from schemas.logger import Logger, NoLogger
+from schemas.logger import Logger, NullLogger
 from stream_processors.workers.policy import WorkerPolicy
 
 
@@ -29,7 +29,7 @@ class ExpiryDriver:
     ) -> None:
         self._expiry = expiry
         self._policy = policy
-        self._logger = logger or NoLogger()
+        self._logger = logger or NullLogger()
         self._rest = rest
 
     async def run(self) -> None:

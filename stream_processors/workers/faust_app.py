@@ -14,28 +14,28 @@ from mode.threads import ServiceThread
 from schemas.errors import Alarm
 from schemas.logger import Logger
 from stream_processors.backends.log.buffered import Stream
-from stream_processors.backends.log.frame_buffer import HandedFrame
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.frame_buffer import DeliveredFrame
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.records import frame_of
 from stream_processors.workers.faust_settings import StreamSettings
 
-_NEVER = 7 * 24 * 3600.0
+_MAX_POLL_SECONDS = 7 * 24 * 3600.0
 """Partitions may stand full for as long as the store is down. A worker that gave up its membership over that would
 not come back: it rejoins only when it fetches."""
 
-_LOOK_MILLISECONDS = 5_000
+_METADATA_MAX_AGE_MILLISECONDS = 5_000
 """How often it asks which partitions there are. A broker that has just come back may not know them yet when it is asked
 to hand them out, and hands out none: the next look finds them. The client's own measure is five minutes."""
 
-_QUEUE = 4096
+_QUEUE_FRAMES = 4096
 """Frames between Faust's fetcher and us. We take each one at once, so it is all but empty."""
 
 
-_ASKED = Service._execute_task.__name__  # noqa: SLF001
+_EXECUTE_TASK = Service._execute_task.__name__  # noqa: SLF001
 """What a task of Faust's is called that does what another thread asked for."""
 
 
-class Partitions(Protocol):
+class PartitionAssignments(Protocol):
     """Whoever counts."""
 
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None: ...
@@ -44,7 +44,7 @@ class Partitions(Protocol):
         """Returns when nothing of them is being counted, after a bounded time."""
         ...
 
-    def push(self, handed: HandedFrame) -> None: ...
+    def push(self, delivered: DeliveredFrame) -> None: ...
 
 
 class DisklessApp(faust.App):
@@ -54,12 +54,12 @@ class DisklessApp(faust.App):
         """None are needed."""
 
 
-def build_app(settings: StreamSettings, partitions: Partitions, logger: Logger) -> faust.App:
+def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger: Logger) -> faust.App:
     """A new app that has not started; one that has crashed is not started again, but built anew."""
     app = DisklessApp(settings.group, **_configuration(settings))
     app.boot_strategy.enable_kafka_producer = False  # Nothing is sent to Kafka from here.
     topic = app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
-    stream = Pausing(app, settings.topic)
+    stream = FaustFlowControl(app, settings.topic)
 
     async def hand_over(frames: StreamT[bytes]) -> None:
         # `take` would acknowledge in a `finally`, and a flush that failed would be lost.
@@ -78,7 +78,7 @@ def build_app(settings: StreamSettings, partitions: Partitions, logger: Logger) 
     return app
 
 
-def cut_off(app: faust.App) -> None:
+def abort_consumer(app: faust.App) -> None:
     """Break off whatever the app's own thread is at.
 
     Its last commit waits for the brokers as long as they are away. Left alone, the thread would hold up the end of the
@@ -86,18 +86,18 @@ def cut_off(app: faust.App) -> None:
     """
     thread = app.consumer._thread  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way to it
     if not thread.thread_loop.is_closed():
-        thread.thread_loop.call_soon_threadsafe(_break_off, thread)
+        thread.thread_loop.call_soon_threadsafe(_abort, thread)
 
 
-def _break_off(thread: ServiceThread) -> None:
+def _abort(thread: ServiceThread) -> None:
     """What it was asked to do; its main task then ends in the orderly way."""
     thread._stopped.set()  # noqa: SLF001 - as its own `stop` does, which comes only after the last commit
     for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__name__", "") == _ASKED:
+        if getattr(task.get_coro(), "__name__", "") == _EXECUTE_TASK:
             task.cancel()
 
 
-class Pausing:
+class FaustFlowControl:
     """Stops and goes on fetching a partition, as Faust's own full queues do.
 
     Its `pause_partitions` would drop what is fetched but not handed over yet.
@@ -114,7 +114,7 @@ class Pausing:
         self._app.consumer.on_buffer_drop(TP(self._topic, partition))
 
 
-def _push(event: EventT[bytes], partitions: Partitions, logger: Logger) -> None:
+def _push(event: EventT[bytes], partitions: PartitionAssignments, logger: Logger) -> None:
     message = event.message
     try:
         frame = frame_of(message.partition, message.offset, _pairs(message.headers), message.value)
@@ -122,7 +122,7 @@ def _push(event: EventT[bytes], partitions: Partitions, logger: Logger) -> None:
         # Left out: the flush misses it, reads the log itself, and raises the alarm where it stops the counting.
         logger.exception("a record in the log is no frame", partition=message.partition, offset=message.offset)
         return
-    partitions.push(HandedFrame(frame=frame, acknowledge=event.ack))
+    partitions.push(DeliveredFrame(frame=frame, acknowledge=event.ack))
 
 
 def _pairs(headers: HeadersArg | None) -> Iterable[tuple[str, bytes]]:
@@ -142,12 +142,12 @@ def _configuration(settings: StreamSettings) -> dict[str, Any]:
         "broker_session_timeout": settings.session_seconds,
         "broker_heartbeat_interval": settings.heartbeat_seconds,
         "broker_commit_interval": settings.commit_seconds,
-        "broker_max_poll_interval": _NEVER,
+        "broker_max_poll_interval": _MAX_POLL_SECONDS,
         "broker_max_poll_records": settings.fetch_frames,
         "consumer_max_fetch_size": settings.fetch_bytes,
         "consumer_auto_offset_reset": "earliest",
-        "consumer_metadata_max_age_ms": _LOOK_MILLISECONDS,
-        "stream_buffer_maxsize": _QUEUE,
+        "consumer_metadata_max_age_ms": _METADATA_MAX_AGE_MILLISECONDS,
+        "stream_buffer_maxsize": _QUEUE_FRAMES,
         # Waiting for acknowledgements before a revocation is ours to do, and bounded.
         "stream_wait_empty": False,
         # There are no tables, and without standby copies of them Faust assigns partitions as any consumer group does.
@@ -159,13 +159,13 @@ def _configuration(settings: StreamSettings) -> dict[str, Any]:
     }
 
 
-def _credentials(cluster: Cluster) -> CredentialsT | None:
-    told = cluster.arguments(call_seconds=0)
+def _credentials(cluster: KafkaCluster) -> CredentialsT | None:
+    arguments = cluster.arguments(call_seconds=0)
     if cluster.sasl_mechanism:
         return faust.SASLCredentials(
             username=cluster.user,
             password=cluster.password,
             mechanism=cluster.sasl_mechanism,
-            ssl_context=told["ssl_context"],
+            ssl_context=arguments["ssl_context"],
         )
-    return faust.SSLCredentials(told["ssl_context"]) if cluster.tls else None
+    return faust.SSLCredentials(arguments["ssl_context"]) if cluster.tls else None

@@ -5,18 +5,18 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from schemas.flush import PartitionStatus
-from schemas.logger import Logger, NoLogger
-from schemas.metrics import Gauge, Metrics, NoMetrics
-from stream_processors.backends.log.buffered import BufferedFrames, Stream
-from stream_processors.backends.log.frame_buffer import HandedFrame
+from schemas.logger import Logger, NullLogger
+from schemas.metrics import Gauge, Metrics, NullMetrics
+from stream_processors.backends.log.buffered import BufferedLog, Stream
+from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.workers.partition_driver import PartitionDriver
 
-DUTIES_PARTITION = 0
+BACKGROUND_TASKS_PARTITION = 0
 """Who owns this partition also does what is done once for all of them."""
 
-_OF_OWNERS = (Gauge.OWNED, Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
+_OWNER_GAUGES = (Gauge.OWNED, Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
 
-Duties = Callable[[], Iterable[Coroutine[Any, Any, None]]]
+BackgroundTasks = Callable[[], Iterable[Coroutine[Any, Any, None]]]
 """Begins backfills and expiry, to run until cancelled. Two workers may be at them for as long as one has not noticed
 that it lost its partitions: a chunk is put into the store at most once by its receipt, and a month can be dropped any
 number of times."""
@@ -30,23 +30,23 @@ class OwnedPartitions:
 
     def __init__(
         self,
-        frames: BufferedFrames,
+        frames: BufferedLog,
         make_driver: Callable[[int], PartitionDriver],
-        duties: Duties,
+        background_tasks: BackgroundTasks,
         *,
-        give_up_seconds: float,
+        revoke_seconds: float,
         logger: Logger | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._frames = frames
         self._make_driver = make_driver
-        self._duties = duties
-        self._give_up_seconds = give_up_seconds
-        self._logger = logger or NoLogger()
-        self._metrics = metrics or NoMetrics()
+        self._start_background_tasks = background_tasks
+        self._give_up_seconds = revoke_seconds
+        self._logger = logger or NullLogger()
+        self._metrics = metrics or NullMetrics()
         self._drivers: dict[int, PartitionDriver] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._at_duties: list[asyncio.Task[None]] = []
+        self._running_background_tasks: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
         """A stop, a revocation and an assignment may come at the same moment, and each of them waits for flushes."""
 
@@ -56,32 +56,32 @@ class OwnedPartitions:
         return sorted(self._drivers)
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """No partition that is owned has stopped by an alarm, or is stuck."""
         return not any(driver.has_stopped or driver.is_stuck for driver in list(self._drivers.values()))
 
-    def push(self, handed: HandedFrame) -> None:
+    def push(self, delivered: DeliveredFrame) -> None:
         """What the stream brings."""
-        self._frames.push(handed)
+        self._frames.push(delivered)
 
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None:
         """These, and no others, are ours: boot each and count it."""
         given = set(partitions)
         async with self._changing:
-            await self._let_go({*self._drivers, *given})
+            await self._release({*self._drivers, *given})
             for number in sorted(given):
                 self._frames.assign(number, stream)
                 self._drivers[number] = self._make_driver(number)
                 self._tasks[number] = asyncio.create_task(self._drivers[number].run())
                 self._metrics.set(Gauge.OWNED, 1, str(number))
-            if DUTIES_PARTITION in given:
-                self._at_duties = [asyncio.create_task(duty) for duty in self._duties()]
+            if BACKGROUND_TASKS_PARTITION in given:
+                self._running_background_tasks = [asyncio.create_task(duty) for duty in self._start_background_tasks()]
         self._logger.info("partitions assigned", partitions=sorted(given))
 
     async def revoked(self, partitions: Iterable[int]) -> None:
         """Let go of everything of theirs. A running flush may end, within reason; the next owner redoes the others."""
         async with self._changing:
-            await self._let_go(partitions)
+            await self._release(partitions)
 
     async def finish(self, seconds: float) -> None:
         """Let the running flushes end and be acknowledged, so that whoever is next has nothing to redo."""
@@ -99,7 +99,7 @@ class OwnedPartitions:
         for driver in list(self._drivers.values()):
             await driver.report()
 
-    async def _let_go(self, partitions: Iterable[int]) -> None:
+    async def _release(self, partitions: Iterable[int]) -> None:
         lost = [number for number in partitions if number in self._drivers]
         for number in lost:
             self._drivers[number].stop()
@@ -110,19 +110,19 @@ class OwnedPartitions:
 
     async def _end(self, numbers: Sequence[int], seconds: float) -> None:
         counting = {self._tasks[number] for number in numbers}
-        duties = set(self._at_duties) if DUTIES_PARTITION in numbers else set()
-        for task in duties:
+        background_tasks = set(self._running_background_tasks) if BACKGROUND_TASKS_PARTITION in numbers else set()
+        for task in background_tasks:
             task.cancel()
         late = await _unfinished(counting, seconds)
         for task in late:
             task.cancel()
         if late:
             self._logger.warning("flushes were given up; whoever owns their partitions redoes them", flushes=len(late))
-        await _unfinished(late | duties, seconds)
+        await _unfinished(late | background_tasks, seconds)
         for number in numbers:
             del self._drivers[number], self._tasks[number]
             self._frames.revoke(number)
-            for gauge in _OF_OWNERS:
+            for gauge in _OWNER_GAUGES:
                 self._metrics.set(gauge, 0, str(number))
 
 

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.policy import MEBIBYTE
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Frozen, and the same for every worker of the group."""
 
-    cluster: Cluster
+    cluster: KafkaCluster
     topic: str
     group: str = "tallyhouse-workers"
     """Workers of one group share the partitions. Its committed offsets only tell where to read from: the store knows
@@ -24,7 +24,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one partition one fetch brings: comes on top of a full buffer."""
     fetch_frames: int = 500
     """How many frames are handed over at a time, so that a partition that is told to pause does."""
-    give_up_seconds: float = 2.0
+    revoke_seconds: float = 2.0
     """How long the running flushes may go on after their partitions were revoked."""
     stop_seconds: float = 10.0
     """How long a stop waits for Faust; then the process may end all the same."""

@@ -7,14 +7,14 @@ import faust
 
 from schemas.errors import StoreFailed
 from schemas.flush import PartitionStatus
-from schemas.logger import Logger, NoLogger
+from schemas.logger import Logger, NullLogger
 from stream_processors.flushing.policy import Pause
-from stream_processors.workers.faust_app import build_app, cut_off
+from stream_processors.workers.faust_app import abort_consumer, build_app
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
-_CUTS, _CUT_SECONDS = 20, 0.25
+_ABORT_ATTEMPTS, _ABORT_WAIT_SECONDS = 20, 0.25
 
 
 class FaustWorker:
@@ -26,22 +26,22 @@ class FaustWorker:
         owned: OwnedPartitions,
         policy: WorkerPolicy,
         *,
-        ask_ends: Callable[[], Awaitable[None]],
+        refresh_ends: Callable[[], Awaitable[None]],
         logger: Logger | None = None,
-        pause: Pause = growing_pause,
+        pause: Pause = exponential_backoff,
     ) -> None:
         self._settings = settings
         self._owned = owned
         self._policy = policy
-        self._ask_ends = ask_ends
-        self._logger = logger or NoLogger()
+        self._ask_ends = refresh_ends
+        self._logger = logger or NullLogger()
         self._pause = pause
         self._stopping = asyncio.Event()
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Running, and no partition stopped by an alarm or stuck."""
-        return not self._stopping.is_set() and self._owned.is_well
+        return not self._stopping.is_set() and self._owned.is_healthy
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         """How far each partition that this worker owns is counted."""
@@ -85,7 +85,7 @@ class FaustWorker:
                 await self._owned.finish(self._policy.stop_seconds)
             finally:
                 await self._end(app)
-                await self._owned.finish(self._settings.give_up_seconds)  # What it was given while it was leaving.
+                await self._owned.finish(self._settings.revoke_seconds)  # What it was given while it was leaving.
         return has_started
 
     async def _brokers_answer(self) -> bool:
@@ -100,11 +100,11 @@ class FaustWorker:
     async def _end(self, app: faust.App) -> None:
         stopping = asyncio.create_task(app.stop())
         await asyncio.wait({stopping}, timeout=self._settings.stop_seconds)
-        for _ in range(_CUTS):
+        for _ in range(_ABORT_ATTEMPTS):
             if stopping.done():
                 break
-            cut_off(app)
-            await asyncio.wait({stopping}, timeout=_CUT_SECONDS)
+            abort_consumer(app)
+            await asyncio.wait({stopping}, timeout=_ABORT_WAIT_SECONDS)
         if not stopping.done() or stopping.cancelled() or stopping.exception():
             self._logger.error("the stream did not end in an orderly way: are the brokers away?")
 

@@ -6,15 +6,15 @@ from typing import Protocol
 
 from schemas.errors import Alarm, LogGap, Revoked
 from schemas.flush import PartitionStatus
-from schemas.logger import Logger, NoLogger
-from schemas.metrics import Gauge, Histogram, Metrics, NoMetrics
+from schemas.logger import Logger, NullLogger
+from schemas.metrics import Gauge, Histogram, Metrics, NullMetrics
 from schemas.timestamps import SECOND
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.policy import Pause
-from stream_processors.flushing.retry import Attempts, Trouble
+from stream_processors.flushing.retry import Attempts, FlushFailure
 from stream_processors.ports import LogTail
 from stream_processors.workers.lag import lag_of
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 BOOTING = "booting"
 COUNTING = "counting"
@@ -25,7 +25,7 @@ STOPPED = "stopped: "
 _START = Position(number=0, offset=0, version=0)
 
 
-class Steps(Protocol):
+class PartitionSteps(Protocol):
     """A partition, as its driver sees it."""
 
     @property
@@ -47,25 +47,25 @@ class PartitionDriver:
 
     def __init__(
         self,
-        partition: Steps,
+        partition: PartitionSteps,
         tail: LogTail,
         policy: WorkerPolicy,
         *,
         clock: Callable[[], int],
         logger: Logger | None = None,
         metrics: Metrics | None = None,
-        pause: Pause = growing_pause,
+        pause: Pause = exponential_backoff,
     ) -> None:
         self._partition = partition
         self._tail = tail
         self._policy = policy
         self._clock = clock
-        self._logger = (logger or NoLogger()).bind(partition=partition.number)
-        self._metrics = metrics or NoMetrics()
+        self._logger = (logger or NullLogger()).bind(partition=partition.number)
+        self._metrics = metrics or NullMetrics()
         self._pause = pause
         self._stopping = False
         self._state = BOOTING
-        self._told_stuck = False
+        self._reported_stuck = False
         self._last_position = _START
 
     @property
@@ -76,15 +76,15 @@ class PartitionDriver:
     @property
     def is_stuck(self) -> bool:
         """Its flush fails again and again: a person must look, and it goes on when the cause is mended."""
-        return not self.has_stopped and self._is_stuck(self._partition.attempts.trouble)
+        return not self.has_stopped and self._is_stuck(self._partition.attempts.failure)
 
     @property
     def state(self) -> str:
         """As in `PartitionStatus`."""
-        trouble = self._partition.attempts.trouble
-        if self.has_stopped or trouble is None:
+        failure = self._partition.attempts.failure
+        if self.has_stopped or failure is None:
             return self._state
-        return f"{STUCK}{trouble}" if self._is_stuck(trouble) else RETRYING
+        return f"{STUCK}{failure}" if self._is_stuck(failure) else RETRYING
 
     def stop(self) -> None:
         """Begin no other flush."""
@@ -95,7 +95,7 @@ class PartitionDriver:
         attempts = self._partition.attempts
         while not self._stopping:
             try:
-                await self._turn()
+                await self._flush_once()
                 attempts.succeed()
             except Revoked:
                 return
@@ -104,7 +104,7 @@ class PartitionDriver:
                 self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
                 return
             except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and _is_told_to_end():
+                if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                     raise
                 # Whatever it was: a flush can always be begun again, and giving up would stop the counting.
                 attempt = attempts.fail("flush", error)
@@ -137,19 +137,19 @@ class PartitionDriver:
         stuck, partition = self.is_stuck, str(self._partition.number)
         self._metrics.set(Gauge.STUCK, stuck, partition)
         self._metrics.set(Gauge.STOPPED, self.has_stopped, partition)
-        if stuck and not self._told_stuck:
-            self._logger.error("partition stuck: a person must look", trouble=str(self._partition.attempts.trouble))
-        elif self._told_stuck and not stuck:
+        if stuck and not self._reported_stuck:
+            self._logger.error("partition stuck: a person must look", failure=str(self._partition.attempts.failure))
+        elif self._reported_stuck and not stuck:
             self._logger.info("partition is no longer stuck")
-        self._told_stuck = stuck
+        self._reported_stuck = stuck
 
-    def _is_stuck(self, trouble: Trouble | None) -> bool:
+    def _is_stuck(self, failure: FlushFailure | None) -> bool:
         policy = self._policy
-        return trouble is not None and (
-            trouble.attempts >= policy.stuck_attempts or trouble.seconds >= policy.stuck_seconds
+        return failure is not None and (
+            failure.attempts >= policy.stuck_attempts or failure.seconds >= policy.stuck_seconds
         )
 
-    async def _turn(self) -> None:
+    async def _flush_once(self) -> None:
         position = self._partition.position
         oldest = None if position is None else await self._gather(position)
         if self._stopping:
@@ -176,7 +176,7 @@ class PartitionDriver:
         """
         number, policy = self._partition.number, self._policy
         self._check_log_reaches(position)
-        await self._tail.wait(number, position.offset, policy.look_seconds)
+        await self._tail.wait(number, position.offset, policy.poll_seconds)
         oldest = await self._tail.oldest_arrival(number, position.offset)
         if oldest is not None:
             linger = min(oldest + policy.flush_linger - self._clock(), policy.flush_linger)
@@ -185,7 +185,7 @@ class PartitionDriver:
         return oldest
 
 
-def _is_told_to_end() -> bool:
+def _is_being_cancelled() -> bool:
     """A task of some client, cancelled while a flush waited for it, raises the same as our own end, and is not it."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

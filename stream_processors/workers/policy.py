@@ -14,7 +14,7 @@ class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Frames waiting in a partition that start a flush at once."""
     flush_linger: int = 300 * SECOND // 1000
     """Microseconds the oldest waiting frame may wait for company."""
-    look_seconds: float = 0.5
+    poll_seconds: float = 0.5
     """How often an idle partition, and an idle backfill, ask for a new meter set."""
     report_seconds: float = 1.0
     """How often lag is measured."""
@@ -22,7 +22,7 @@ class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Failures in a row from which a partition is stuck: a person should look."""
     stuck_seconds: float = 60.0
     """The same by time, for failures that take long."""
-    backfill_rest: float = 1.0
+    backfill_rest_ratio: float = 1.0
     """How long a backfill rests after a chunk, as a multiple of what the chunk took: traffic goes first."""
     expiry_seconds: float = 3600.0
     """How often seen keys are looked through for months that have expired."""
@@ -30,6 +30,6 @@ class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a flush may go on after a stop was asked for; the next start redoes what was given up."""
 
 
-async def growing_pause(attempt: int) -> None:
+async def exponential_backoff(attempt: int) -> None:
     """The pause before the given repetition (1, 2, …): short at first, half a minute at most."""
     await asyncio.sleep(min(0.05 * 2 ** min(attempt, 10), 30.0))

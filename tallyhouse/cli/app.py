@@ -19,7 +19,7 @@ from tallyhouse.cli import (
     subscriptions,
 )
 from tallyhouse.cli.changes import changes
-from tallyhouse.cli.exit_code import exit_code_of
+from tallyhouse.cli.exit_code import run_with_exit_code
 from tallyhouse.cli.settings import settings
 from tallyhouse.cli.status import status
 from tallyhouse.cli.usage import usage
@@ -77,4 +77,4 @@ def serve(
 
 def main() -> None:
     """What `tallyhouse` runs."""
-    sys.exit(exit_code_of(build()))
+    sys.exit(run_with_exit_code(build()))

@@ -23,4 +23,4 @@ def changes(
     only = {} if subject is None else {"subject": subject}
     with open_api(url, key) as api:
         rows = list(islice(every_row(api, "/v1/audit", "entries", **only), most))
-        print_rows(rows, _COLUMNS, as_json=as_json, nothing="no changes yet")
+        print_rows(rows, _COLUMNS, as_json=as_json, if_empty="no changes yet")

@@ -9,16 +9,16 @@ import httpx
 
 from schemas.errors import Busy, Conflict, Forbidden, NotFound, Overloaded, RateLimited, Refused, Unauthenticated
 
-_PATIENCE = 30.0
+_TIMEOUT_SECONDS = 30.0
 _REFUSALS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
 _HINTS = {
     401: "give a good key with --key or TALLYHOUSE_API_KEY",
     403: "`tallyhouse keys list` shows what each key may do",
 }
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 
 
-class Api:
+class ApiClient:
     """One address, one key. Waits out a rate limit before it gives up."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Api:
         self._url = url
         self._pause = pause
         self._client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_PATIENCE, transport=transport
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_SECONDS, transport=transport
         )
 
     def __enter__(self) -> Self:
@@ -43,18 +43,18 @@ class Api:
 
     def get(self, path: str, **params: str | int | list[str]) -> dict[str, Any]:
         """The answer's envelope."""
-        return self._ask("GET", path, params=params)
+        return self._request("GET", path, params=params)
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
         """The answer's envelope."""
-        return self._ask("POST", path, json=body)
+        return self._request("POST", path, json=body)
 
     def delete(self, path: str) -> dict[str, Any]:
         """The answer's envelope."""
-        return self._ask("DELETE", path)
+        return self._request("DELETE", path)
 
-    def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        for _ in range(_TRIES):
+    def _request(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        for _ in range(_MAX_ATTEMPTS):
             answer = self._send(method, path, **request)
             if answer.status_code != 429:
                 break
@@ -85,8 +85,8 @@ def _envelope(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _refusal(answer: httpx.Response, envelope: dict[str, Any]) -> Refused | Busy:
-    told = envelope.get("error", {})
-    message = f"{told.get('code', answer.status_code)}: {told.get('message', 'no message')}"
+    error = envelope.get("error", {})
+    message = f"{error.get('code', answer.status_code)}: {error.get('message', 'no message')}"
     if hint := _HINTS.get(answer.status_code):
         message += f" ({hint})"
     if request_id := envelope.get("request_id"):
@@ -95,4 +95,4 @@ def _refusal(answer: httpx.Response, envelope: dict[str, Any]) -> Refused | Busy
         return RateLimited(message)
     if answer.status_code == 503:
         return Overloaded(message)
-    return _REFUSALS.get(answer.status_code, Refused)(message, code=told.get("code"))
+    return _REFUSALS.get(answer.status_code, Refused)(message, code=error.get("code"))

@@ -19,16 +19,16 @@ def cluster_demo(
 ) -> None:
     """Load a cluster of its own, kill a worker with -9 meanwhile, prove the totals; exit code 1 where one differs."""
     # Only here: it loads what no other command needs.
-    from tallyhouse.cli.failover_demo import tell_story  # noqa: PLC0415
-    from tallyhouse.local.runner import until_told_to_stop  # noqa: PLC0415
+    from tallyhouse.cli.failover_demo import run_failover_demo  # noqa: PLC0415
+    from tallyhouse.local.runner import run_until_signal  # noqa: PLC0415
 
     console = Console(soft_wrap=True, highlight=False)
     folder = Path(tempfile.mkdtemp(prefix="tallyhouse-demo-"))
     folder.chmod(0o711)  # PostgreSQL may have to run as another user, who must get through.
-    story = tell_story(console, folder / "data", os.environ, events, seconds)
+    demo = run_failover_demo(console, folder / "data", os.environ, events, seconds)
     code = 1
     try:
-        code = asyncio.run(until_told_to_stop(story, console.print, stopped=_INTERRUPTED))
+        code = asyncio.run(run_until_signal(demo, console.print, stopped=_INTERRUPTED))
     finally:
         if code == 1:
             console.print(f"the cluster's data and logs are kept in {folder}")

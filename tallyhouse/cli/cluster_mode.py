@@ -49,9 +49,9 @@ def create_topic(check: Check = False) -> None:
     if check:
         _check("BROKERS")
         return
-    from tallyhouse.cluster.topics import run_create  # noqa: PLC0415
+    from tallyhouse.cluster.topics import run_create_topic  # noqa: PLC0415
 
-    typer.echo("the topic is made" if run_create() else "the topic is there already")
+    typer.echo("the topic is made" if run_create_topic() else "the topic is there already")
     check_topic()
 
 
@@ -75,8 +75,8 @@ def topics() -> typer.Typer:
     return group
 
 
-def _check(depth: str) -> None:
-    from tallyhouse.cluster.preflight import Depth, run_check  # noqa: PLC0415
+def _check(level: str) -> None:
+    from tallyhouse.cluster.preflight import CheckLevel, run_check  # noqa: PLC0415
 
-    for line in run_check(Depth[depth]):
+    for line in run_check(CheckLevel[level]):
         typer.echo(line)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from schemas.errors import Unauthenticated
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 from tallyhouse.runtime.environment import read_client_settings, read_settings
 
 Url = Annotated[
@@ -38,6 +38,6 @@ def find_key(key: str | None) -> str:
         ) from None
 
 
-def open_api(url: str | None, key: str | None) -> Api:
+def open_api(url: str | None, key: str | None) -> ApiClient:
     """Close it, or use it as a context manager."""
-    return Api(find_url(url), find_key(key))
+    return ApiClient(find_url(url), find_key(key))

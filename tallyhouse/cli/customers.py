@@ -41,7 +41,7 @@ def create(
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """All customers, newest first."""
     with open_api(url, key) as api:
-        print_rows(list(every_row(api, ALL, "customers")), _COLUMNS, as_json=as_json, nothing="no customers yet")
+        print_rows(list(every_row(api, ALL, "customers")), _COLUMNS, as_json=as_json, if_empty="no customers yet")
 
 
 def search(
@@ -57,7 +57,7 @@ def search(
     asked: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     with open_api(url, key) as api:
         found = api.get(f"{ALL}/search", **asked)["customers"]
-        print_rows(found, _COLUMNS, as_json=as_json, nothing="no such customer")
+        print_rows(found, _COLUMNS, as_json=as_json, if_empty="no such customer")
 
 
 def show(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
@@ -70,7 +70,7 @@ def balances(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson 
     """What is left of a customer's credit."""
     with open_api(url, key) as api:
         rows = api.get(f"{ALL}/{customer_id}/balances")["balances"]
-        print_rows(rows, _BALANCES, as_json=as_json, nothing="no credit")
+        print_rows(rows, _BALANCES, as_json=as_json, if_empty="no credit")
 
 
 def delete(customer_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

@@ -9,12 +9,12 @@ FAILED = 1
 MISCONFIGURED = 2
 
 
-def exit_code_of(work: Callable[[], int]) -> int:
+def run_with_exit_code(work: Callable[[], int]) -> int:
     """That of the work, or that of the error which ended it, which is told first."""
     try:
         return work()
     except Misconfigured as error:
-        for mistake in error.mistakes:
+        for mistake in error.errors:
             print_error(mistake)
         return MISCONFIGURED
     except TallyhouseError as error:

@@ -11,29 +11,31 @@ from rich.console import Console
 from rich.live import Live
 
 from schemas.errors import Overloaded
-from tallyhouse.cli.demo_load import PATIENCE, DemoLoad
+from tallyhouse.cli.demo_load import TIMEOUT_SECONDS, DemoLoad
 from tallyhouse.cli.proofs import print_proofs
-from tallyhouse.cli.sharing import is_shared, who_has_what
-from tallyhouse.local.cluster import LocalCluster, Plan, open_local_cluster
+from tallyhouse.cli.sharing import is_shared, partition_owners
+from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 
-_LOOK_SECONDS = 0.25
-_VICTIM = "worker 1"
+_POLL_SECONDS = 0.25
+_KILLED_WORKER = "worker 1"
 _SETTINGS = {"PORT": "0", "METRICS_PORT": "0", "PARTITIONS": "6", "API_RATE_LIMIT": "0"}
 
 
-async def tell_story(console: Console, folder: Path, environ: Mapping[str, str], events: int, seconds: float) -> int:
+async def run_failover_demo(
+    console: Console, folder: Path, environ: Mapping[str, str], events: int, seconds: float
+) -> int:
     """The exit code: 0 where all totals are exact."""
 
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         console.print(f"  {line}", style="dim", markup=False)
 
     console.print(
         "[bold]A cluster starts on this machine:[/] Kafka, a usage store, a ledger, two workers, two gateways"
     )
-    told = {**environ, **{f"TALLYHOUSE_{name}": value for name, value in _SETTINGS.items()}}
-    async with open_local_cluster(Plan(folder=folder), told, tell) as cluster:
+    environment = {**environ, **{f"TALLYHOUSE_{name}": value for name, value in _SETTINGS.items()}}
+    async with open_local_cluster(LocalClusterOptions(folder=folder), environment, notify) as cluster:
         load = DemoLoad(cluster.gateway_urls, cluster.key, events, seconds)
-        await Story(console, cluster, load, events).run()
+        await FailoverDemo(console, cluster, load, events).run()
         proofs = await load.prove()
         print_proofs(console, proofs)
     if any(proof.differences for proof in proofs):
@@ -43,7 +45,7 @@ async def tell_story(console: Console, folder: Path, environ: Mapping[str, str],
     return 0
 
 
-class Story:
+class FailoverDemo:
     """Runs once, on a cluster that is up."""
 
     def __init__(self, console: Console, cluster: LocalCluster, load: DemoLoad, events: int) -> None:
@@ -52,7 +54,7 @@ class Story:
         self._load = load
         self._events = events
         self._workers = {f"worker {number}": url for number, url in enumerate(cluster.worker_urls, 1)}
-        self._others = [name for name in self._workers if name != _VICTIM]
+        self._others = [name for name in self._workers if name != _KILLED_WORKER]
         self._began = time.monotonic()
 
     async def run(self) -> None:
@@ -63,7 +65,7 @@ class Story:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             showing = asyncio.create_task(self._show(live))
             try:
-                await asyncio.gather(self._send(), self._lose_a_worker())
+                await asyncio.gather(self._send(), self._kill_and_restore_worker())
             finally:
                 showing.cancel()
         self._say("waiting until the last event is counted, then comparing every value with what was sent")
@@ -72,17 +74,17 @@ class Story:
         await self._load.send()
         self._say(f"all {self._events:,} events are acknowledged; {self._load.retries} posts had to be sent again")
 
-    async def _lose_a_worker(self) -> None:
+    async def _kill_and_restore_worker(self) -> None:
         await self._until("a third of the events", self._is_under_way)
-        victim = self._cluster.workers.kept(_VICTIM)
-        victim.hold()
-        pid = self._cluster.workers.pid(_VICTIM)
+        victim = self._cluster.workers.supervised(_KILLED_WORKER)
+        victim.suspend_restarts()
+        pid = self._cluster.workers.pid(_KILLED_WORKER)
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-        self._say(f"[bold red]{_VICTIM} (process {pid}) is killed with -9[/], {self._load.acked:,} events in")
+        self._say(f"[bold red]{_KILLED_WORKER} (process {pid}) is killed with -9[/], {self._load.acked:,} events in")
         await self._until_shared_by(self._others)
-        self._say(f"its partitions are taken over; {_VICTIM} is let back in")
-        victim.release()
+        self._say(f"its partitions are taken over; {_KILLED_WORKER} is let back in")
+        victim.resume_restarts()
         await self._until_shared_by(list(self._workers))
 
     async def _is_under_way(self) -> bool:
@@ -90,24 +92,24 @@ class Story:
 
     async def _until_shared_by(self, names: Sequence[str]) -> None:
         async def shared() -> bool:
-            return is_shared(await who_has_what(self._workers), self._cluster.settings.partitions, names)
+            return is_shared(await partition_owners(self._workers), self._cluster.settings.partitions, names)
 
         await self._until(f"the partitions to be shared by {' and '.join(names)}", shared)
-        for name, numbers in (await who_has_what(self._workers)).items():
+        for name, numbers in (await partition_owners(self._workers)).items():
             has = f"has partitions {', '.join(map(str, sorted(numbers)))}" if numbers else "has none"
             self._say(f"[cyan]{name}[/] {has}")
 
     async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not await condition():
             if time.monotonic() > deadline:
-                raise Overloaded(f"waited {PATIENCE:.0f} s in vain for {what}")
-            await asyncio.sleep(_LOOK_SECONDS)
+                raise Overloaded(f"waited {TIMEOUT_SECONDS:.0f} s in vain for {what}")
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _show(self, live: Live) -> None:
         while True:
             live.update(f"{self._elapsed}  {self._load.acked:>9,} of {self._events:,} acknowledged", refresh=True)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _say(self, words: str) -> None:
         self._console.print(f"{self._elapsed}  {words}")

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tallyhouse.cli import invoices
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
 from tallyhouse.cli.printing import print_json, print_rows
 
 RUNS = "/v1/invoice-runs"
-_LOOK_SECONDS = 0.3
+_POLL_SECONDS = 0.3
 _SUMMARY = (
     "id",
     "state",
@@ -40,7 +40,7 @@ def run(
     """Bill every period that is due, each once, however often this runs. It may be stopped and begun again."""
     body: dict[str, Any] = {"dry_run": dry_run} | ({"as_of": as_of} if as_of else {})
     with open_api(url, key) as api:
-        found = _followed(api, api.post(RUNS, body)["invoice_run"], quiet=as_json)
+        found = _follow_run(api, api.post(RUNS, body)["invoice_run"], quiet=as_json)
     if as_json:
         print_json(found)
     else:
@@ -65,20 +65,20 @@ def audit(
     if as_json:
         print_json(found)
     else:
-        print_rows(found["lines"], _AUDIT, as_json=False, nothing="no usage on this invoice")
+        print_rows(found["lines"], _AUDIT, as_json=False, if_empty="no usage on this invoice")
         verdict = "[green]right[/]" if found["right"] else "[bold red]not right[/]"
         Console(soft_wrap=True).print(f"invoice {found['invoice_number'] or found['invoice_id']} is {verdict}")
     if not found["right"]:
         raise typer.Exit(1)
 
 
-def _followed(api: Api, begun: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+def _follow_run(api: ApiClient, started: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     with Progress(console=Console(stderr=True, quiet=quiet), transient=True) as progress:
-        bar = progress.add_task("billing", total=begun["due"] or None)
-        found = begun
+        bar = progress.add_task("billing", total=started["due"] or None)
+        found = started
         while found["state"] == "running":
-            time.sleep(_LOOK_SECONDS)
-            found = api.get(f"{RUNS}/{begun['id']}")["invoice_run"]
+            time.sleep(_POLL_SECONDS)
+            found = api.get(f"{RUNS}/{started['id']}")["invoice_run"]
             progress.update(bar, completed=found["turns"])
     return found
 

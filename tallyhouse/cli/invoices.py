@@ -28,7 +28,7 @@ def list_(
     only: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with open_api(url, key) as api:
         rows = list(every_row(api, ALL, "invoices", **only))
-        print_rows(rows, _COLUMNS, as_json=as_json, nothing="no invoices yet")
+        print_rows(rows, _COLUMNS, as_json=as_json, if_empty="no invoices yet")
 
 
 def show(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
@@ -80,7 +80,7 @@ def print_invoice(invoice: dict[str, Any]) -> None:
     """For people."""
     print_rows([invoice], _COLUMNS, as_json=False)
     Console().print()
-    print_rows(invoice["line_items"], _LINES, as_json=False, nothing="no lines")
+    print_rows(invoice["line_items"], _LINES, as_json=False, if_empty="no lines")
 
 
 def _step(invoice_id: str, step: str, url: str | None, key: str | None, *, as_json: bool) -> None:

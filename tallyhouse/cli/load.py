@@ -17,9 +17,7 @@ def load(
     rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second; else all it takes.")] = None,
     customers: Annotated[int, typer.Option("--customers", min=1, max=10_000, help="The top one gets 35 %.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same events.")] = 1,
-    patience: Annotated[
-        float, typer.Option("--patience", help="Seconds to wait for one ack, and for the count.")
-    ] = 120,
+    timeout: Annotated[float, typer.Option("--patience", help="Seconds to wait for one ack, and for the count.")] = 120,
     only_send: Annotated[
         bool, typer.Option("--only-send", help="Do not wait for the count, and prove nothing.")
     ] = False,
@@ -29,9 +27,9 @@ def load(
 ) -> None:
     """Send load and prove that the usage equals what was sent; exit code 1 when it does not."""
     # Only here: it loads what no other command needs.
-    from tallyhouse.cli.load_run import Order, send_and_prove  # noqa: PLC0415
+    from tallyhouse.cli.load_run import LoadOptions, send_and_prove  # noqa: PLC0415
 
-    order = Order(
+    options = LoadOptions(
         url=find_url(url),
         key=find_key(key),
         events=events,
@@ -41,9 +39,9 @@ def load(
         rate=rate,
         customers=customers,
         seed=seed,
-        patience=patience,
+        timeout=timeout,
         only_send=only_send,
         as_json=as_json,
     )
-    if not send_and_prove(order):
+    if not send_and_prove(options):
         raise typer.Exit(1)

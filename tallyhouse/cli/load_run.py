@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 from tallyhouse.cli.printing import print_json
 from tallyhouse.cli.proofs import print_proofs
-from tallyhouse.load.client import Client, Plan
-from tallyhouse.load.expected_usage import Truth
-from tallyhouse.load.post_generator import Supply
+from tallyhouse.load.client import DeliveryOptions, LoadClient
+from tallyhouse.load.expected_usage import ExpectedUsage
+from tallyhouse.load.post_generator import PostGenerator
 from tallyhouse.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
 from tallyhouse.load.target import parse_target
-from tallyhouse.load.workload import Shape, Workload, new_run
+from tallyhouse.load.workload import Workload, WorkloadShape, new_run
 
 _REDRAW = 0.25
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for."""
 
     url: str
@@ -35,43 +35,45 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None
     customers: int
     seed: int
-    patience: float
+    timeout: float
     only_send: bool
     as_json: bool
 
 
-def send_and_prove(order: Order) -> bool:
+def send_and_prove(options: LoadOptions) -> bool:
     """Whether the usage equals what was sent."""
-    target = parse_target(order.url, order.key)
-    shape = Shape(seed=order.seed, customers=order.customers)
+    target = parse_target(options.url, options.key)
+    shape = WorkloadShape(seed=options.seed, customers=options.customers)
     run = new_run()
-    truth = Truth(shape)
-    supply = Supply(Workload(shape, run), truth, batch=order.batch, now=_micros, events=order.events)
-    plan = Plan(connections=order.connections, rate=order.rate, patience=order.patience)
-    client = Client([target], supply, plan, time.monotonic)
+    expected_usage = ExpectedUsage(shape)
+    generator = PostGenerator(
+        Workload(shape, run), expected_usage, batch=options.batch, now=_micros, events=options.events
+    )
+    delivery = DeliveryOptions(connections=options.connections, rate=options.rate, timeout=options.timeout)
+    client = LoadClient([target], generator, delivery, time.monotonic)
     start = _micros()
-    with Api(order.url, target.api_key) as api:
+    with ApiClient(options.url, target.api_key) as api:
         prepare_meters(api)
         sending = time.monotonic()
-        uvloop.run(_send(client, supply, order.seconds, quiet=order.as_json))
-        summary = _summary(client, truth, time.monotonic() - sending) | {"run": run}
+        uvloop.run(_send(client, generator, options.seconds, quiet=options.as_json))
+        summary = _summary(client, expected_usage, time.monotonic() - sending) | {"run": run}
         proofs: tuple[MeterProof, ...] = ()
-        if not order.only_send:
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, patience=order.patience)
-            summary["counted_per_second"] = client.tally.acked / (time.monotonic() - sending)
-            proofs = prove(api, truth, run, start=start, end=_micros())
-    if order.as_json:
+        if not options.only_send:
+            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=options.timeout)
+            summary["counted_per_second"] = client.stats.acked / (time.monotonic() - sending)
+            proofs = prove(api, expected_usage, run, start=start, end=_micros())
+    if options.as_json:
         print_json(summary | {"meters": [_proof_document(proof) for proof in proofs]})
     else:
         _print_proof(summary, proofs)
     return not any(proof.differences for proof in proofs)
 
 
-async def _send(client: Client, supply: Supply, seconds: float | None, *, quiet: bool) -> None:
+async def _send(client: LoadClient, generator: PostGenerator, seconds: float | None, *, quiet: bool) -> None:
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, supply.stop)
+    loop.add_signal_handler(signal.SIGINT, generator.stop)
     if seconds is not None:
-        loop.call_later(seconds, supply.stop)
+        loop.call_later(seconds, generator.stop)
     sending = asyncio.ensure_future(client.run())
     began = time.monotonic()
     with Live(console=Console(stderr=True, quiet=quiet), auto_refresh=False, transient=True) as live:
@@ -82,33 +84,33 @@ async def _send(client: Client, supply: Supply, seconds: float | None, *, quiet:
     await sending
 
 
-def _progress(client: Client, elapsed: float) -> Table:
-    tally = client.tally
+def _progress(client: LoadClient, elapsed: float) -> Table:
+    stats = client.stats
     table = Table("sent", "acked", "duplicates", "errors", "events/s", "p50", "p99", box=None)
     table.add_row(
-        f"{tally.sent:,}",
-        f"{tally.acked:,}",
-        f"{tally.duplicates:,}",
-        f"{tally.retries:,}",
-        f"{tally.acked / max(elapsed, 1e-9):,.0f}",
-        f"{tally.latencies.percentile(50) * 1000:.1f} ms",
-        f"{tally.latencies.percentile(99) * 1000:.1f} ms",
+        f"{stats.sent:,}",
+        f"{stats.acked:,}",
+        f"{stats.duplicates:,}",
+        f"{stats.retries:,}",
+        f"{stats.acked / max(elapsed, 1e-9):,.0f}",
+        f"{stats.latencies.percentile(50) * 1000:.1f} ms",
+        f"{stats.latencies.percentile(99) * 1000:.1f} ms",
     )
     return table
 
 
-def _summary(client: Client, truth: Truth, seconds: float) -> dict[str, float | str]:
-    tally = client.tally
+def _summary(client: LoadClient, expected_usage: ExpectedUsage, seconds: float) -> dict[str, float | str]:
+    stats = client.stats
     return {
-        "sent": tally.sent,
-        "acked": tally.acked,
-        "different_events": truth.events,
-        "duplicates": tally.duplicates,
-        "errors": tally.retries,
+        "sent": stats.sent,
+        "acked": stats.acked,
+        "different_events": expected_usage.events,
+        "duplicates": stats.duplicates,
+        "errors": stats.retries,
         "seconds": seconds,
-        "acked_per_second": tally.acked / seconds,
-        "p50_ms": tally.latencies.percentile(50) * 1000,
-        "p99_ms": tally.latencies.percentile(99) * 1000,
+        "acked_per_second": stats.acked / seconds,
+        "p50_ms": stats.latencies.percentile(50) * 1000,
+        "p99_ms": stats.latencies.percentile(99) * 1000,
     }
 
 

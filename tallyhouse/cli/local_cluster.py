@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tallyhouse.local.ledger import Ledger
+from tallyhouse.local.ledger import LedgerChoice
 
 
 def cluster(
@@ -14,17 +14,17 @@ def cluster(
     gateways: Annotated[int, typer.Option("--gateways", min=1, max=16, help="From TALLYHOUSE_PORT on.")] = 2,
     workers: Annotated[int, typer.Option("--workers", min=1, max=16, help="From TALLYHOUSE_METRICS_PORT on.")] = 2,
     ledger: Annotated[
-        Ledger, typer.Option("--ledger", help="Its database; the best is PostgreSQL where it is installed.")
-    ] = Ledger.BEST,
+        LedgerChoice, typer.Option("--ledger", help="Its database; the best is PostgreSQL where it is installed.")
+    ] = LedgerChoice.BEST,
 ) -> None:
     """Run Kafka, a usage store, PostgreSQL, gateways and workers on this machine, without containers, until Ctrl-C."""
     # Only here: it loads what no other command needs.
-    from tallyhouse.local.cluster import Plan  # noqa: PLC0415
+    from tallyhouse.local.cluster import LocalClusterOptions  # noqa: PLC0415
     from tallyhouse.local.runner import run_cluster  # noqa: PLC0415
 
-    plan = Plan(folder=data, gateways=gateways, workers=workers, ledger=ledger)
-    raise typer.Exit(run_cluster(plan, os.environ, _tell))
+    options = LocalClusterOptions(folder=data, gateways=gateways, workers=workers, ledger=ledger)
+    raise typer.Exit(run_cluster(options, os.environ, _notify))
 
 
-def _tell(line: str) -> None:
+def _notify(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - this is for the person who started it

@@ -48,7 +48,7 @@ def create(
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """All meters of the account, archived ones too."""
     with open_api(url, key) as api:
-        print_rows(list(every_row(api, "/v1/meters", "meters")), _COLUMNS, as_json=as_json, nothing="no meters yet")
+        print_rows(list(every_row(api, "/v1/meters", "meters")), _COLUMNS, as_json=as_json, if_empty="no meters yet")
 
 
 def _group(text: str) -> tuple[str, str]:

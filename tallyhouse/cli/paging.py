@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 
 
-def every_row(api: Api, path: str, resource: str, **params: str | int | list[str]) -> Iterator[dict[str, Any]]:
+def every_row(api: ApiClient, path: str, resource: str, **params: str | int | list[str]) -> Iterator[dict[str, Any]]:
     """All rows of a listing, however many pages it has."""
     cursor: str | None = ""
     while cursor is not None:

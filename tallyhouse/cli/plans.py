@@ -30,7 +30,7 @@ def create(
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """All plans, newest first."""
     with open_api(url, key) as api:
-        print_rows(list(every_row(api, ALL, "plans")), _COLUMNS, as_json=as_json, nothing="no plans yet")
+        print_rows(list(every_row(api, ALL, "plans")), _COLUMNS, as_json=as_json, if_empty="no plans yet")
 
 
 def show(code: PlanCode, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

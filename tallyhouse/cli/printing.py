@@ -14,19 +14,19 @@ Row = Mapping[str, Any]
 _WIDEST = 1_000_000
 
 
-def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, nothing: str = "nothing there") -> None:
+def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, if_empty: str = "nothing there") -> None:
     """The given columns of all rows; as JSON, the rows whole. One row that is wider than the screen stands upright."""
     if as_json:
         print_json(rows)
         return
     if not rows:
-        Console(stderr=True).print(nothing)
+        Console(stderr=True).print(if_empty)
         return
     console = Console(soft_wrap=True)
     table = _table(rows, columns)
     unbounded = console.options.update(max_width=_WIDEST)
     if len(rows) == 1 and Measurement.get(console, unbounded, table).maximum > console.width:
-        table = _upright({column: rows[0].get(column) for column in columns})
+        table = _vertical_table({column: rows[0].get(column) for column in columns})
     console.print(table)
 
 
@@ -35,7 +35,7 @@ def print_fields(document: Row, *, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        Console(soft_wrap=True).print(_upright(document))
+        Console(soft_wrap=True).print(_vertical_table(document))
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
@@ -50,7 +50,7 @@ def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     return table
 
 
-def _upright(document: Row) -> Table:
+def _vertical_table(document: Row) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

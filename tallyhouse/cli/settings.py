@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from schemas.env import Entry
+from schemas.env import SettingEntry
 from tallyhouse.cli.connecting import AsJson
 from tallyhouse.cli.printing import print_rows
 from tallyhouse.runtime.cluster_settings import ClusterSettings
@@ -41,7 +41,7 @@ def settings(
 
 def markdown_table(*, cluster: bool = False) -> str:
     """Every setting with its default. Of a cluster's only those that the other table does not have."""
-    entries: Sequence[Entry] = every_entry()
+    entries: Sequence[SettingEntry] = every_entry()
     if cluster:
         entries = [entry for entry in every_entry(ClusterSettings) if entry not in entries]
     rows = (f"| `{entry.variable}` | `{entry.show(entry.default)}` | {entry.setting.meaning} |" for entry in entries)

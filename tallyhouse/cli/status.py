@@ -11,19 +11,19 @@ _COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_fra
 def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
     """Lag, rates, rejects and watermark."""
     with open_api(url, key) as api:
-        told = api.get("/v1/status")["status"]
+        document = api.get("/v1/status")["status"]
     if as_json:
-        print_json(told)
+        print_json(document)
         return
-    print_rows([_in_brief(row) for row in told["partitions"]], _COLUMNS, as_json=False)
-    for row in told["partitions"]:
-        if _in_brief(row) != row:
+    print_rows([_shortened(row) for row in document["partitions"]], _COLUMNS, as_json=False)
+    for row in document["partitions"]:
+        if _shortened(row) != row:
             typer.echo(f"partition {row['partition']} is {row['state']}")
-    for name, value in told.items():
+    for name, value in document.items():
         if name != "partitions":
             typer.echo(f"{name.replace('_', ' ')}: {cell(value)}")
 
 
-def _in_brief(partition: Row) -> Row:
+def _shortened(partition: Row) -> Row:
     """What has stopped it, or what it is stuck at, is too long for a table."""
     return {**partition, "state": partition["state"].split(":")[0]}

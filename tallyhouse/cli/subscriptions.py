@@ -50,7 +50,7 @@ def list_(
     only = {} if customer_id is None else {"customer_id": customer_id}
     with open_api(url, key) as api:
         rows = list(every_row(api, ALL, "subscriptions", **only))
-        print_rows(rows, _COLUMNS, as_json=as_json, nothing="no subscriptions yet")
+        print_rows(rows, _COLUMNS, as_json=as_json, if_empty="no subscriptions yet")
 
 
 def cancel(
@@ -86,8 +86,8 @@ def change_plan(
     """Change to another plan: the subscription ends, and another one follows it."""
     body = {"target_plan_code": plan, "change_mode": "now" if now else "end_of_period"}
     with open_api(url, key) as api:
-        told = api.post(f"{ALL}/{subscription_id}/change-plan", body)
-        print_rows([told["old_subscription"], told["new_subscription"]], _COLUMNS, as_json=as_json)
+        answer = api.post(f"{ALL}/{subscription_id}/change-plan", body)
+        print_rows([answer["old_subscription"], answer["new_subscription"]], _COLUMNS, as_json=as_json)
 
 
 def grant(

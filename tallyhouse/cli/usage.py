@@ -45,6 +45,6 @@ def usage(
         print_json(answer)
         return
     columns = ("customer_id", "window_start", "window_end", "group", "value")
-    print_rows(answer["usage"], columns, as_json=False, nothing="no usage in that range")
+    print_rows(answer["usage"], columns, as_json=False, if_empty="no usage in that range")
     if answer["pagination"]["has_more"]:
         typer.echo(f"only the first {limit} rows; ask for more with --limit", err=True)

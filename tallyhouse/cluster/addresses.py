@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 
 
-def brokers_of(settings: ClusterSettings) -> Cluster:
-    return Cluster(
+def brokers_of(settings: ClusterSettings) -> KafkaCluster:
+    return KafkaCluster(
         servers=",".join(settings.kafka_brokers),
         tls=settings.kafka_tls,
         ca_file=None if settings.kafka_ca_file is None else str(settings.kafka_ca_file),

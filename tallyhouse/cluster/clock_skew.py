@@ -4,56 +4,56 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from ingest_gateway.ingest.arrival_clock import Arrivals, LogEnd, newest_in_log
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, LogEnd, newest_in_log
 from schemas.errors import Conflict
 from schemas.logger import Logger
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.backends.sql.client import Row
 
-FURTHEST_APART = MINUTE
+MAX_CLOCK_SKEW = MINUTE
 FOLLOW_SECONDS = 10.0
 
 _NOW = "SELECT toUnixTimestamp64Micro(now64(6))"
 
 
-class Log(LogEnd, Protocol):
+class ArrivalLog(LogEnd, Protocol):
     """The newest frames, other processes' too."""
 
-    async def ask_ends(self) -> None: ...
+    async def refresh_ends(self) -> None: ...
 
 
-class Store(Protocol):
+class ClockSource(Protocol):
     """Whoever has the other clock."""
 
     async def rows(self, sql: str) -> Sequence[Row]: ...
 
 
-async def check_clock(store: Store, clock: Callable[[], int]) -> None:
+async def check_clock(store: ClockSource, clock: Callable[[], int]) -> None:
     """Raises Conflict where this machine's clock and the store's are too far apart to stamp arrivals by."""
     before = clock()
     ((stores,),) = await store.rows(_NOW)
-    apart = max(before - stores, stores - clock())
-    if apart > FURTHEST_APART:
+    skew = max(before - stores, stores - clock())
+    if skew > MAX_CLOCK_SKEW:
         ahead = "ahead of" if before > stores else "behind"
         raise Conflict(
-            f"this machine's clock is {apart // SECOND} s {ahead} the usage store's: set the wrong one right (both "
+            f"this machine's clock is {skew // SECOND} s {ahead} the usage store's: set the wrong one right (both "
             "should follow a time server); arrivals stamped by a wrong clock make keys expire at a wrong time"
         )
 
 
-async def follow_others(
-    arrivals: Arrivals,
-    log: Log,
+async def follow_other_gateways(
+    arrivals: ArrivalClock,
+    log: ArrivalLog,
     partitions: int,
     logger: Logger,
     *,
-    rest: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
     """Never stamp long before what others have stamped: a retry must not look younger here than its first there."""
     while True:
-        await rest(FOLLOW_SECONDS)
+        await sleep(FOLLOW_SECONDS)
         try:
-            await log.ask_ends()
+            await log.refresh_ends()
             arrivals.not_before(await newest_in_log(log, partitions))
         except Exception as error:
             logger.warning("the newest arrivals of other gateways could not be read", reason=str(error))

@@ -7,8 +7,8 @@ from schemas.hashing import HASH_NAME
 from schemas.logger import Logger
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
-from stream_processors.backends.log.kafka.topic import Difference, Topic, check_topic
-from stream_processors.backends.sql.identity import Identity
+from stream_processors.backends.log.kafka.topic import Topic, TopicDifference, check_topic
+from stream_processors.backends.sql.identity import StoreIdentity
 from tallyhouse.cluster.addresses import brokers_of
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 
@@ -23,16 +23,16 @@ def topic_of(settings: ClusterSettings) -> Topic:
     )
 
 
-async def identify(settings: ClusterSettings) -> tuple[Identity, Sequence[Difference]]:
+async def identify_log(settings: ClusterSettings) -> tuple[StoreIdentity, Sequence[TopicDifference]]:
     """Which log this is, and what should be mended about it."""
     checked = await check_topic(brokers_of(settings), topic_of(settings))
-    identity = Identity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=checked.identity.log_id)
+    identity = StoreIdentity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=checked.identity.log_id)
     return identity, checked.differences
 
 
-async def identify_and_warn(settings: ClusterSettings, logger: Logger) -> Identity:
+async def identify_log_and_warn(settings: ClusterSettings, logger: Logger) -> StoreIdentity:
     """The same for a process that goes on: what should be mended is told to the logs."""
-    identity, differences = await identify(settings)
+    identity, differences = await identify_log(settings)
     for difference in differences:
         logger.warning("the log's topic is not as it should be", difference=str(difference))
     return identity

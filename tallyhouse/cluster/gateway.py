@@ -8,25 +8,25 @@ from typing import NamedTuple, TypeVar
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
-from ingest_gateway.ingest.arrival_clock import Arrivals, newest_arrival
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.recall import recall
+from ingest_gateway.ingest.recall import warm_up
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
-from stream_processors.flushing.policy import WINDOW
-from tallyhouse.billing_schedule import open_desk
+from stream_processors.flushing.policy import DEDUPE_WINDOW
+from tallyhouse.billing_schedule import open_run_service
 from tallyhouse.cluster.addresses import brokers_of
-from tallyhouse.cluster.clock_skew import check_clock, follow_others
+from tallyhouse.cluster.clock_skew import check_clock, follow_other_gateways
 from tallyhouse.cluster.known import open_known_keys
-from tallyhouse.cluster.parts import Parts, open_parts
-from tallyhouse.cluster.patience import patiently
+from tallyhouse.cluster.parts import Connections, open_connections
+from tallyhouse.cluster.patience import retry_until_available
 from tallyhouse.cluster.status import ClusterStatus
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
-from tallyhouse.service import app_policy, app_ports, app_surroundings, intake_policy
+from tallyhouse.runtime.context import Runtime
+from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
 
 _RECALL_BYTES = 64 * MEBIBYTE
 """Of all partitions together: seconds of traffic."""
@@ -34,7 +34,7 @@ _RECALL_BYTES = 64 * MEBIBYTE
 _READING = KafkaPolicy(fetch_bytes=MEBIBYTE)
 """A gateway reads the log's end now and then; it need not keep much of it at hand."""
 
-_Done = TypeVar("_Done")
+_Result = TypeVar("_Result")
 
 
 class Gateway(NamedTuple):
@@ -46,51 +46,55 @@ class Gateway(NamedTuple):
 
 
 @asynccontextmanager
-async def open_gateway(settings: ClusterSettings, around: Surroundings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIterator[Gateway]:
     """Everything open and running; on leaving, what is in flight is finished first."""
     async with AsyncExitStack() as opened:
-        parts = await _patiently(lambda: open_parts(opened, settings, around, _READING), settings, around)
-        await _patiently(lambda: check_clock(parts.store.threads, around.clock), settings, around)
-        arrivals = await _follow(opened, parts, settings, around)
+        connections = await _retry(lambda: open_connections(opened, settings, runtime, _READING), settings, runtime)
+        await _retry(lambda: check_clock(connections.store.threads, runtime.clock), settings, runtime)
+        arrivals = await _follow(opened, connections, settings, runtime)
         sink = await opened.enter_async_context(
-            KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=around.metrics)
+            KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=runtime.metrics)
         )
-        intake = await _open_intake(opened, sink, parts, settings, arrivals, around)
-        log, store, ledger = parts
-        desk = await opened.enter_async_context(
-            open_desk(settings, around, ledger=ledger, threads=store.threads, seen=store.flushes)
+        intake = await _open_intake(opened, sink, connections, settings, arrivals, runtime)
+        log, store, ledger = connections
+        run_service = await opened.enter_async_context(
+            open_run_service(settings, runtime, ledger=ledger, threads=store.threads, seen=store.flushes)
         )
         ports = app_ports(
             settings,
-            around,
+            runtime,
             ledger=ledger,
-            desk=desk,
+            run_service=run_service,
             log=log,
             sink=sink,
             intake=intake,
             threads=store.threads,
             seen=store.flushes,
-            status=ClusterStatus(store.flushes, log, settings.partitions, around.clock),
-            checks={"clock": lambda: check_clock(store.threads, around.clock)},
+            status=ClusterStatus(store.flushes, log, settings.partitions, runtime.clock),
+            checks={"clock": lambda: check_clock(store.threads, runtime.clock)},
         )
-        surroundings = app_surroundings(arrivals.stamp, around)
+        context = build_app_context(arrivals.stamp, runtime)
         yield Gateway(
-            app.create_app(ports, app_policy(settings), surroundings), app.create_health_app(ports.checks, surroundings)
+            app.create_app(ports, app_policy(settings), context), app.create_health_app(ports.checks, context)
         )
 
 
-async def _patiently(step: Callable[[], Awaitable[_Done]], settings: ClusterSettings, around: Surroundings) -> _Done:
+async def _retry(step: Callable[[], Awaitable[_Result]], settings: ClusterSettings, runtime: Runtime) -> _Result:
     """Who answered a moment ago may be gone again before the start is over."""
-    return await patiently(settings.connect_timeout / SECOND, step, around.logger)
+    return await retry_until_available(settings.connect_timeout / SECOND, step, runtime.logger)
 
 
-async def _follow(opened: AsyncExitStack, parts: Parts, settings: ClusterSettings, around: Surroundings) -> Arrivals:
-    newest = await _patiently(
-        lambda: newest_arrival(parts.log, parts.store.months, settings.partitions), settings, around
+async def _follow(
+    opened: AsyncExitStack, connections: Connections, settings: ClusterSettings, runtime: Runtime
+) -> ArrivalClock:
+    newest = await _retry(
+        lambda: newest_arrival(connections.log, connections.store.months, settings.partitions), settings, runtime
     )
-    arrivals = Arrivals(around.clock, newest, around.metrics, around.logger)
+    arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
     arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
-    following = asyncio.create_task(follow_others(arrivals, parts.log, settings.partitions, around.logger))
+    following = asyncio.create_task(
+        follow_other_gateways(arrivals, connections.log, settings.partitions, runtime.logger)
+    )
 
     async def end() -> None:
         following.cancel()
@@ -104,15 +108,15 @@ async def _follow(opened: AsyncExitStack, parts: Parts, settings: ClusterSetting
 async def _open_intake(
     opened: AsyncExitStack,
     sink: KafkaSink,
-    parts: Parts,
+    connections: Connections,
     settings: ClusterSettings,
-    arrivals: Arrivals,
-    around: Surroundings,
+    arrivals: ArrivalClock,
+    runtime: Runtime,
 ) -> Intake:
-    recent = RecentKeys(settings.recent_keys, WINDOW)
+    recent = RecentKeys(settings.recent_keys, DEDUPE_WINDOW)
     most_bytes = _RECALL_BYTES // settings.partitions
-    await _patiently(lambda: recall(recent, parts.log, settings.partitions, most_bytes), settings, around)
-    known = await opened.enter_async_context(open_known_keys(settings.redis_url, around))
+    await _retry(lambda: warm_up(recent, connections.log, settings.partitions, most_bytes), settings, runtime)
+    known = await opened.enter_async_context(open_known_keys(settings.redis_url, runtime))
     return await opened.enter_async_context(
-        Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), around.metrics)
+        Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
     )

@@ -13,67 +13,69 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from schemas.timestamps import SECOND
-from tallyhouse.cli.exit_code import exit_code_of
+from tallyhouse.cli.exit_code import run_with_exit_code
 from tallyhouse.cluster.gateway import open_gateway
-from tallyhouse.cluster.startup import begin
+from tallyhouse.cluster.startup import start_process
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
-from tallyhouse.runtime.http_server import Server, SideServer, listening, listening_often
-from tallyhouse.runtime.supervisor import Child, Processes, end_with_parent, python_module
+from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.http_server import BackgroundServer, Server, open_listener, open_shared_listeners
+from tallyhouse.runtime.supervisor import ChildProcess, Supervisor, module_command, terminate_with_parent
 
 
 def run_gateway() -> int:
     """The exit code, once stopped."""
-    settings, around = begin()
+    settings, runtime = start_process()
     if settings.gateway_workers > 1:
-        with listening_often(settings.host, settings.port, settings.gateway_workers) as listeners:
-            return uvloop.run(_keep_running(settings, around, listeners))
-    with listening(settings.host, settings.port) as listener:
-        uvloop.run(_serve(settings, around, listener, None))
+        with open_shared_listeners(settings.host, settings.port, settings.gateway_workers) as listeners:
+            return uvloop.run(_supervise_children(settings, runtime, listeners))
+    with open_listener(settings.host, settings.port) as listener:
+        uvloop.run(_serve(settings, runtime, listener, None))
     return 0
 
 
-async def _keep_running(settings: ClusterSettings, around: Surroundings, listeners: Sequence[socket.socket]) -> int:
-    def child(number: int, descriptor: int) -> Child:
+async def _supervise_children(settings: ClusterSettings, runtime: Runtime, listeners: Sequence[socket.socket]) -> int:
+    def child(number: int, descriptor: int) -> ChildProcess:
         words = (descriptor, number, os.getpid())
-        return Child(python_module("tallyhouse.cluster.gateway_process", *words), descriptor)
+        return ChildProcess(module_command("tallyhouse.cluster.gateway_process", *words), descriptor)
 
     children = [child(number, listener.fileno()) for number, listener in enumerate(listeners)]
     grace = settings.shutdown_grace / SECOND
-    return await Processes(children, stop_seconds=grace, logger=around.logger).run()
+    return await Supervisor(children, stop_seconds=grace, logger=runtime.logger).run()
 
 
-def run_one_of_several(descriptor: int, number: int, parent: int) -> int:
+def run_gateway_child(descriptor: int, number: int, parent: int) -> int:
     """As a child of the above: the port is open already."""
-    end_with_parent(parent)
-    settings, around = begin()
+    terminate_with_parent(parent)
+    settings, runtime = start_process()
     own_port = settings.metrics_port and settings.metrics_port + number
     with (
         socket.socket(fileno=descriptor) as shared,
-        listening(settings.host, own_port, "TALLYHOUSE_METRICS_PORT") as own,
+        open_listener(settings.host, own_port, "TALLYHOUSE_METRICS_PORT") as metrics_listener,
     ):
-        uvloop.run(_serve(settings, around, shared, own))
+        uvloop.run(_serve(settings, runtime, shared, metrics_listener))
     return 0
 
 
 async def _serve(
-    settings: ClusterSettings, around: Surroundings, listener: socket.socket, own: socket.socket | None
+    settings: ClusterSettings, runtime: Runtime, listener: socket.socket, metrics_listener: socket.socket | None
 ) -> None:
     async with AsyncExitStack() as opened:
-        gateway = await opened.enter_async_context(open_gateway(settings, around))
-        if own is not None:
-            await opened.enter_async_context(SideServer(gateway.health).serving(own))
-        memory.settle()
-        around.logger.info("ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, own))
+        gateway = await opened.enter_async_context(open_gateway(settings, runtime))
+        if metrics_listener is not None:
+            await opened.enter_async_context(BackgroundServer(gateway.health).serve_in_background(metrics_listener))
+        memory.freeze_garbage_collector()
+        runtime.logger.info(
+            "ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, metrics_listener)
+        )
         await Server(gateway.app, settings.shutdown_grace).serve(sockets=[listener])
-        around.logger.info("stopping: finishing what is in flight")
-    around.logger.info("stopped")
+        runtime.logger.info("stopping: finishing what is in flight")
+    runtime.logger.info("stopped")
 
 
-def _url_of(settings: ClusterSettings, own: socket.socket | None) -> str | None:
-    return None if own is None else settings.url_at(own.getsockname()[1])
+def _url_of(settings: ClusterSettings, metrics_listener: socket.socket | None) -> str | None:
+    return None if metrics_listener is None else settings.url_at(metrics_listener.getsockname()[1])
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(lambda: run_one_of_several(*map(int, sys.argv[1:]))))
+    sys.exit(run_with_exit_code(lambda: run_gateway_child(*map(int, sys.argv[1:]))))

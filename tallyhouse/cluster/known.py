@@ -4,18 +4,18 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ingest_gateway.ingest.duplicate_lookup import NoKeys
-from ingest_gateway.ports import KnownKeys
+from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
+from ingest_gateway.ports import KeyHints
 from schemas.errors import Misconfigured
-from stream_processors.flushing.policy import WINDOW
-from tallyhouse.runtime.context import Surroundings
+from stream_processors.flushing.policy import DEDUPE_WINDOW
+from tallyhouse.runtime.context import Runtime
 
 
 @asynccontextmanager
-async def open_known_keys(redis_url: str | None, around: Surroundings) -> AsyncIterator[KnownKeys]:
+async def open_known_keys(redis_url: str | None, runtime: Runtime) -> AsyncIterator[KeyHints]:
     """Redis need not be up when they are opened, or ever."""
     if redis_url is None:
-        yield NoKeys()
+        yield NoKeyHints()
         return
     try:
         from tallyhouse.cluster import redis_hints  # noqa: PLC0415 - an optional library
@@ -24,6 +24,8 @@ async def open_known_keys(redis_url: str | None, around: Surroundings) -> AsyncI
             ["TALLYHOUSE_REDIS_URL is set, but the Redis client is not installed: pip install 'tallyhouse[redis]'"]
         ) from error
     client = redis_hints.connect(redis_url)
-    keys = redis_hints.SharedKeys(client, WINDOW, timer=time.perf_counter, metrics=around.metrics, logger=around.logger)
+    keys = redis_hints.RedisHints(
+        client, DEDUPE_WINDOW, timer=time.perf_counter, metrics=runtime.metrics, logger=runtime.logger
+    )
     async with keys:
         yield keys

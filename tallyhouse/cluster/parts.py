@@ -7,28 +7,28 @@ from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import require_newest
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
-from tallyhouse.cluster.connections import identify_and_warn, open_log
-from tallyhouse.cluster.store import Store, open_store
+from tallyhouse.cluster.connections import identify_log_and_warn, open_log
+from tallyhouse.cluster.store import ClusterStore, open_store
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 
 
-class Parts(NamedTuple):
+class Connections(NamedTuple):
     """What a process shares with all others."""
 
     log: KafkaFrameLog
-    store: Store
+    store: ClusterStore
     ledger: Ledger
 
 
-async def open_parts(
-    opened: AsyncExitStack, settings: ClusterSettings, around: Surroundings, reading: KafkaPolicy
-) -> Parts:
+async def open_connections(
+    opened: AsyncExitStack, settings: ClusterSettings, runtime: Runtime, reading: KafkaPolicy
+) -> Connections:
     """All of them, or none."""
     async with AsyncExitStack() as attempt:
-        identity = await identify_and_warn(settings, around.logger)
+        identity = await identify_log_and_warn(settings, runtime.logger)
         log = await attempt.enter_async_context(open_log(settings, reading))
         store = attempt.enter_context(open_store(settings, identity))
-        ledger = attempt.enter_context(open_ledger(settings.ledger_url, around.clock, prepare=require_newest))
+        ledger = attempt.enter_context(open_ledger(settings.ledger_url, runtime.clock, prepare=require_newest))
         opened.push_async_exit(attempt.pop_all())
-        return Parts(log, store, ledger)
+        return Connections(log, store, ledger)

@@ -7,12 +7,12 @@ from typing import TypeVar
 from schemas.errors import Busy, StoreFailed
 from schemas.logger import Logger
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 _Opened = TypeVar("_Opened")
 
 
-async def patiently(seconds: float, opening: Callable[[], Awaitable[_Opened]], logger: Logger) -> _Opened:
+async def retry_until_available(seconds: float, opening: Callable[[], Awaitable[_Opened]], logger: Logger) -> _Opened:
     """Try again while a store does not answer; what it says at the end of the time is raised."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -23,4 +23,4 @@ async def patiently(seconds: float, opening: Callable[[], Awaitable[_Opened]], l
             if loop.time() >= deadline:
                 raise
             logger.info("waiting for what this process needs", reason=str(error))
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)

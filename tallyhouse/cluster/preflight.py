@@ -10,20 +10,20 @@ from rating.ledger.engine import create_engine, transaction
 from rating.ledger.migrate import require_newest
 from schemas.errors import Misconfigured, TallyhouseError
 from schemas.timestamps import SECOND
-from stream_processors.backends.sql.clickhouse_http import HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.identity import where
+from stream_processors.backends.sql.identity import shard_address
 from tallyhouse.cluster.clock_skew import check_clock
-from tallyhouse.cluster.connections import identify
-from tallyhouse.cluster.startup import begin
+from tallyhouse.cluster.connections import identify_log
+from tallyhouse.cluster.startup import start_process
 from tallyhouse.cluster.store import open_store, servers_of
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 
-Trial = Callable[[], Awaitable[str]]
+Probe = Callable[[], Awaitable[str]]
 
 
-class Depth(StrEnum):
+class CheckLevel(StrEnum):
     """How far a command needs the others to be."""
 
     BROKERS = "brokers"
@@ -34,46 +34,46 @@ class Depth(StrEnum):
     """All have what `topics create` and `migrate` make."""
 
 
-def run_check(depth: Depth) -> Sequence[str]:
+def run_check(level: CheckLevel) -> Sequence[str]:
     """A line for each part. Raises Misconfigured with all that is wrong."""
-    settings, around = begin()
-    return asyncio.run(_tried(_trials(settings, around)[depth], settings.connect_timeout / SECOND))
+    settings, runtime = start_process()
+    return asyncio.run(_run_probes(_probes(settings, runtime)[level], settings.connect_timeout / SECOND))
 
 
-async def _tried(trials: Mapping[str, Trial], seconds: float) -> Sequence[str]:
-    outcomes = await asyncio.gather(*(_outcome(name, trial, seconds) for name, trial in trials.items()))
-    mistakes = [mistake for _, mistake in outcomes if mistake]
-    if mistakes:
-        raise Misconfigured(mistakes)
+async def _run_probes(probes: Mapping[str, Probe], seconds: float) -> Sequence[str]:
+    outcomes = await asyncio.gather(*(_run_probe(name, probe, seconds) for name, probe in probes.items()))
+    errors = [mistake for _, mistake in outcomes if mistake]
+    if errors:
+        raise Misconfigured(errors)
     return [line for line, _ in outcomes]
 
 
-async def _outcome(name: str, trial: Trial, seconds: float) -> tuple[str, str]:
+async def _run_probe(name: str, probe: Probe, seconds: float) -> tuple[str, str]:
     """What to say of it where it is well, and where it is not."""
     try:
         async with asyncio.timeout(seconds):
-            return f"{name}: {await trial()}", ""
+            return f"{name}: {await probe()}", ""
     except TimeoutError:
         return "", f"{name}: no answer within {seconds:g} s (TALLYHOUSE_CONNECT_TIMEOUT)"
     except TallyhouseError as error:
         return "", f"{name}: {error}"
 
 
-def _trials(settings: ClusterSettings, around: Surroundings) -> Mapping[Depth, Mapping[str, Trial]]:
+def _probes(settings: ClusterSettings, runtime: Runtime) -> Mapping[CheckLevel, Mapping[str, Probe]]:
     # In threads: whoever does not answer must not keep the others from being asked.
-    def blocking(trial: Callable[[], str]) -> Trial:
-        return lambda: asyncio.to_thread(trial)
+    def blocking(probe: Callable[[], str]) -> Probe:
+        return lambda: asyncio.to_thread(probe)
 
     return {
-        Depth.BROKERS: {"log": lambda: _brokers(settings)},
-        Depth.ANSWERING: {
+        CheckLevel.BROKERS: {"log": lambda: _brokers(settings)},
+        CheckLevel.ANSWERING: {
             "log": lambda: _log(settings),
-            **{name: blocking(trial) for name, trial in _stores(settings).items()},
+            **{name: blocking(probe) for name, probe in _stores(settings).items()},
             "ledger": blocking(lambda: _ledger(settings)),
         },
-        Depth.MIGRATED: {
+        CheckLevel.MIGRATED: {
             "log": lambda: _log(settings),
-            "store": lambda: _migrated_store(settings, around),
+            "store": lambda: _migrated_store(settings, runtime),
             "ledger": blocking(lambda: _migrated_ledger(settings)),
         },
     }
@@ -87,29 +87,31 @@ async def _brokers(settings: ClusterSettings) -> str:
 
 
 async def _log(settings: ClusterSettings) -> str:
-    _, differences = await identify(settings)
+    _, differences = await identify_log(settings)
     return "; ".join(map(str, differences)) or f"topic {settings.kafka_topic} is as it should be"
 
 
 def _stores(settings: ClusterSettings) -> Mapping[str, Callable[[], str]]:
     """Each shard on its own."""
     servers = servers_of(settings, _limits(settings))
-    names = ["store"] if len(servers) == 1 else [f"store, {where(number + 1)}" for number in range(len(servers))]
+    names = (
+        ["store"] if len(servers) == 1 else [f"store, {shard_address(number + 1)}" for number in range(len(servers))]
+    )
     return {name: partial(_store, server) for name, server in zip(names, servers, strict=True)}
 
 
-def _store(server: HttpServer) -> str:
+def _store(server: ClickHousePool) -> str:
     with server:
         ((version,),) = server.database("default").query_rows("SELECT version()")
     return f"ClickHouse {version} answers"
 
 
-async def _migrated_store(settings: ClusterSettings, around: Surroundings) -> str:
-    identity, _ = await identify(settings)
+async def _migrated_store(settings: ClusterSettings, runtime: Runtime) -> str:
+    identity, _ = await identify_log(settings)
     with ExitStack() as opened:
         opening = open_store(settings, identity, _limits(settings))
         store = await asyncio.to_thread(opened.enter_context, opening)
-        await check_clock(store.threads, around.clock)
+        await check_clock(store.threads, runtime.clock)
     return f"database {settings.clickhouse_database} is migrated, and this machine's clock agrees with the store's"
 
 

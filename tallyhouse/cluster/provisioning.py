@@ -7,54 +7,54 @@ from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate as migrate_ledger
 from rating.ledger.migrate import require_newest
 from schemas.errors import Conflict
-from stream_processors.backends.sql.identity import Identity, check_identity
+from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate
-from stream_processors.backends.sql.topology import Layout
-from tallyhouse.cluster.connections import identify
-from tallyhouse.cluster.startup import begin
+from stream_processors.backends.sql.topology import StoreTopology
+from tallyhouse.cluster.connections import identify_log
+from tallyhouse.cluster.startup import start_process
 from tallyhouse.cluster.store import open_servers, require_shards
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 
 
 def run_migrate() -> Iterator[str]:
     """What was done, step by step."""
-    settings, around = begin()
-    identity, differences = asyncio.run(identify(settings))
+    settings, runtime = start_process()
+    identity, differences = asyncio.run(identify_log(settings))
     yield from (f"topic {settings.kafka_topic}: {difference}" for difference in differences)
     migrate_ledger(settings.ledger_url)
     yield "the ledger is at this release's version"
     _migrate_store(settings, identity)
     yield f"the usage store's database {settings.clickhouse_database} is at this release's version"
     if settings.bootstrap_api_key is not None:
-        made = asyncio.run(_bootstrap(settings, settings.bootstrap_api_key, around))
+        made = asyncio.run(_bootstrap(settings, settings.bootstrap_api_key, runtime))
         yield "the first admin key is installed" if made else "the ledger has keys already: none was installed"
 
 
 def run_bootstrap() -> str:
     """The first admin key, made here. Raises Conflict where there are keys already."""
-    settings, around = begin()
+    settings, runtime = start_process()
     if settings.bootstrap_api_key is not None:
         raise Conflict(
             "TALLYHOUSE_BOOTSTRAP_API_KEY is set: `tallyhouse migrate` installs that one. Unset it to have one made."
         )
-    token = asyncio.run(_bootstrap(settings, None, around))
+    token = asyncio.run(_bootstrap(settings, None, runtime))
     if token is None:
         raise Conflict("the ledger has keys already: `tallyhouse keys create` makes more, with an admin key")
     return token
 
 
-def _migrate_store(settings: ClusterSettings, identity: Identity) -> None:
-    layout = Layout(settings.clickhouse_cluster)
+def _migrate_store(settings: ClusterSettings, identity: StoreIdentity) -> None:
+    topology = StoreTopology(settings.clickhouse_cluster)
     with open_servers(settings) as servers:
         shards = [server.database("default") for server in servers]
         require_shards(shards, settings.clickhouse_cluster)
         # Of a cluster any one server tells all others.
-        migrate(shards[0], settings.clickhouse_database, layout)
-        check_identity(shards, settings.clickhouse_database, identity, layout)
+        migrate(shards[0], settings.clickhouse_database, topology)
+        check_identity(shards, settings.clickhouse_database, identity, topology)
 
 
-async def _bootstrap(settings: ClusterSettings, token: str | None, around: Surroundings) -> str | None:
-    with open_ledger(settings.ledger_url, around.clock, prepare=require_newest) as ledger:
+async def _bootstrap(settings: ClusterSettings, token: str | None, runtime: Runtime) -> str | None:
+    with open_ledger(settings.ledger_url, runtime.clock, prepare=require_newest) as ledger:
         made = await ledger.accounts.bootstrap(token)
     return None if made is None else made[1]

@@ -22,15 +22,15 @@ from schemas.timestamps import MILLISECOND
 _PREFIX = b"tallyhouse:key:"
 _VALUE = struct.Struct("<Qq")
 """Hash of the body, and arrival."""
-_MOST_WAITING = 200_000
+_MAX_PENDING = 200_000
 """Keys not yet written, 150 bytes each. Beyond it the oldest are given up."""
-_AT_ONCE = 2_000
-_REST_SECONDS = 1.0
+_BATCH_SIZE = 2_000
+_BACKOFF_SECONDS = 1.0
 """After a failure Redis is left alone for so long: nobody waits for it again and again."""
 
 _FAILURES = (RedisError, OSError, TimeoutError)
 
-Entry = tuple[bytes, bytes]
+HintEntry = tuple[bytes, bytes]
 
 
 def connect(url: str) -> redis.asyncio.Redis:
@@ -39,15 +39,15 @@ def connect(url: str) -> redis.asyncio.Redis:
     return client
 
 
-class SharedKeys:
-    """`async with SharedKeys(…) as known:` for an intake. One event loop."""
+class RedisHints:
+    """`async with RedisHints(…) as known:` for an intake. One event loop."""
 
     def __init__(
         self,
         client: redis.asyncio.Redis,
         window: int,
         *,
-        patience_seconds: float = 0.1,
+        timeout_seconds: float = 0.1,
         timer: Callable[[], float],
         metrics: Metrics,
         logger: Logger,
@@ -55,19 +55,19 @@ class SharedKeys:
         """No key is known for longer than `window` microseconds."""
         self._client = client
         self._window = window
-        self._patience_seconds = patience_seconds
+        self._timeout_seconds = timeout_seconds
         self._timer = timer
         self._metrics = metrics
         self._logger = logger
-        self._waiting: deque[Entry] = deque(maxlen=_MOST_WAITING)
+        self._pending: deque[HintEntry] = deque(maxlen=_MAX_PENDING)
         self._wake = asyncio.Event()
-        self._resting_until = 0.0
+        self._backoff_until = 0.0
         self._is_down = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._metrics.set(Gauge.SHARED_KEYS_DOWN, 0)
-        self._task = asyncio.create_task(self._write_on(), name="shared-keys")
+        self._task = asyncio.create_task(self._write_loop(), name="shared-keys")
         return self
 
     async def __aexit__(
@@ -80,16 +80,16 @@ class SharedKeys:
 
     async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that any gateway made durable within the window, the hash of their body."""
-        if not len(keys) or self._timer() < self._resting_until:
+        if not len(keys) or self._timer() < self._backoff_until:
             return {}
         digests = as_digests(keys)
         try:
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._timeout_seconds):
                 values = await self._client.mget([_PREFIX + digest for digest in digests])
         except _FAILURES as error:
-            self._failed(error)
+            self._record_failure(error)
             return {}
-        self._answered()
+        self._record_success()
         pairs = zip(digests, values, strict=True)
         found = {digest: _VALUE.unpack(value) for digest, value in pairs if isinstance(value, bytes)}
         return {digest: body for digest, (body, arrival) in found.items() if now - arrival <= self._window}
@@ -97,33 +97,33 @@ class SharedKeys:
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
         """Have them written soon. What Redis is too slow for is given up."""
         for digest, body in zip(as_digests(keys), bodies.tolist(), strict=True):
-            self._waiting.append((_PREFIX + digest, _VALUE.pack(body, arrival)))
+            self._pending.append((_PREFIX + digest, _VALUE.pack(body, arrival)))
         self._wake.set()
 
-    async def _write_on(self) -> None:
+    async def _write_loop(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                entries = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+            while self._pending:
+                entries = [self._pending.popleft() for _ in range(min(_BATCH_SIZE, len(self._pending)))]
                 try:
-                    async with asyncio.timeout(_REST_SECONDS):
+                    async with asyncio.timeout(_BACKOFF_SECONDS):
                         await self._write(entries)
                 except _FAILURES as error:
-                    self._failed(error)
-                    await asyncio.sleep(_REST_SECONDS)
+                    self._record_failure(error)
+                    await asyncio.sleep(_BACKOFF_SECONDS)
                 else:
-                    self._answered()
+                    self._record_success()
 
-    async def _write(self, entries: Sequence[Entry]) -> None:
+    async def _write(self, entries: Sequence[HintEntry]) -> None:
         """The first body of a key stands, as it does in the log."""
         pipeline = self._client.pipeline(transaction=False)
         for name, value in entries:
             pipeline.set(name, value, px=self._window // MILLISECOND, nx=True)
         await pipeline.execute()
 
-    def _failed(self, error: Exception) -> None:
-        self._resting_until = self._timer() + _REST_SECONDS
+    def _record_failure(self, error: Exception) -> None:
+        self._backoff_until = self._timer() + _BACKOFF_SECONDS
         if not self._is_down:
             self._is_down = True
             self._metrics.set(Gauge.SHARED_KEYS_DOWN, 1)
@@ -132,7 +132,7 @@ class SharedKeys:
                 reason=str(error) or type(error).__name__,
             )
 
-    def _answered(self) -> None:
+    def _record_success(self) -> None:
         if self._is_down:
             self._is_down = False
             self._metrics.set(Gauge.SHARED_KEYS_DOWN, 0)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from schemas.flush import PartitionStatus, Progress
+from schemas.flush import FlushProgress, PartitionStatus
 from schemas.timestamps import SECOND
 from stream_processors.ports import Claims, TailedLog
 from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK
@@ -18,10 +18,10 @@ STUCK_SECONDS = 60.0
 _BACKFILLS = "each meter tells how far its own is: GET /v1/meters/{code}"
 
 
-class Log(TailedLog, Protocol):
+class ExternalLog(TailedLog, Protocol):
     """The log, whose end other processes move."""
 
-    async def ask_ends(self) -> None:
+    async def refresh_ends(self) -> None:
         """Hear anew where all partitions end."""
         ...
 
@@ -29,7 +29,7 @@ class Log(TailedLog, Protocol):
 class ClusterStatus:
     """`Status` of the whole cluster, for a process that counts nothing itself."""
 
-    def __init__(self, claims: Claims, log: Log, partitions: int, clock: Callable[[], int]) -> None:
+    def __init__(self, claims: Claims, log: ExternalLog, partitions: int, clock: Callable[[], int]) -> None:
         self._claims = claims
         self._log = log
         self._partitions = range(partitions)
@@ -41,14 +41,14 @@ class ClusterStatus:
         # between must look neither like a gap nor like a log that ends too early.
         held_from = await asyncio.gather(*map(self._log.first_offset, self._partitions))
         progress = await asyncio.gather(*map(self._claims.progress, self._partitions))
-        await self._log.ask_ends()
+        await self._log.refresh_ends()
         return await asyncio.gather(*map(self._partition, self._partitions, progress, held_from))
 
     async def backfills(self) -> str:
         """The counting of the past for new meters."""
         return _BACKFILLS
 
-    async def _partition(self, partition: int, progress: Progress | None, held_from: int) -> PartitionStatus:
+    async def _partition(self, partition: int, progress: FlushProgress | None, held_from: int) -> PartitionStatus:
         number, offset = next_flush(progress)
         end = self._log.end_offset(partition)
         oldest = await self._log.oldest_arrival(partition, offset) if offset < end else None
@@ -64,7 +64,7 @@ class ClusterStatus:
         )
 
 
-def next_flush(progress: Progress | None) -> tuple[int, int]:
+def next_flush(progress: FlushProgress | None) -> tuple[int, int]:
     """Number and first frame of the flush that is not known to be done."""
     if progress is None:
         return 0, 0

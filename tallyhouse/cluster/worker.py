@@ -13,16 +13,16 @@ from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import Outside, Policies, build_worker
+from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
 from tallyhouse.cluster.addresses import brokers_of
-from tallyhouse.cluster.parts import Parts, open_parts
-from tallyhouse.cluster.patience import patiently
+from tallyhouse.cluster.parts import Connections, open_connections
+from tallyhouse.cluster.patience import retry_until_available
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Surroundings
-from tallyhouse.service import app_surroundings
+from tallyhouse.runtime.context import Runtime
+from tallyhouse.service import build_app_context
 
 
-class Worker(NamedTuple):
+class ClusterWorker(NamedTuple):
     """What counts, and what tells how it does."""
 
     faust: FaustWorker
@@ -30,47 +30,47 @@ class Worker(NamedTuple):
 
 
 @asynccontextmanager
-async def open_worker(settings: ClusterSettings, around: Surroundings) -> AsyncIterator[Worker]:
+async def open_worker(settings: ClusterSettings, runtime: Runtime) -> AsyncIterator[ClusterWorker]:
     """Everything open; counting begins when the worker is run."""
     async with AsyncExitStack() as opened:
-        parts = await patiently(
+        connections = await retry_until_available(
             settings.connect_timeout / SECOND,
-            lambda: open_parts(opened, settings, around, KafkaPolicy()),
-            around.logger,
+            lambda: open_connections(opened, settings, runtime, KafkaPolicy()),
+            runtime.logger,
         )
-        faust = build_worker(_stream(settings), _outside(parts, around), _policies(settings))
+        faust = build_faust_worker(_stream(settings), _dependencies(connections, runtime), _policies(settings))
 
         async def check() -> None:
-            if not faust.is_well:
+            if not faust.is_healthy:
                 raise RuntimeError("a partition has stopped or is stuck: the log lines before this one tell why")
 
         checks = {
-            "log": lambda: parts.log.first_offset(0),
-            "ledger": parts.ledger.meters.newest_version,
-            "store": parts.store.answer,
+            "log": lambda: connections.log.first_offset(0),
+            "ledger": connections.ledger.meters.newest_version,
+            "store": connections.store.ping,
             "processors": check,
         }
-        yield Worker(faust, app.create_health_app(checks, app_surroundings(around.clock, around)))
+        yield ClusterWorker(faust, app.create_health_app(checks, build_app_context(runtime.clock, runtime)))
 
 
 def _stream(settings: ClusterSettings) -> StreamSettings:
     return StreamSettings(cluster=brokers_of(settings), topic=settings.kafka_topic, group=settings.worker_group)
 
 
-def _outside(parts: Parts, around: Surroundings) -> Outside:
-    return Outside(
-        log=parts.log,
-        store=parts.store.flushes,
-        months=parts.store.months,
-        meters=parts.ledger.meters,
-        clock=around.clock,
-        logger=around.logger,
-        metrics=around.metrics,
+def _dependencies(connections: Connections, runtime: Runtime) -> WorkerDependencies:
+    return WorkerDependencies(
+        log=connections.log,
+        store=connections.store.flushes,
+        months=connections.store.months,
+        meters=connections.ledger.meters,
+        clock=runtime.clock,
+        logger=runtime.logger,
+        metrics=runtime.metrics,
     )
 
 
-def _policies(settings: ClusterSettings) -> Policies:
-    return Policies(
+def _policies(settings: ClusterSettings) -> WorkerPolicies:
+    return WorkerPolicies(
         partitions=settings.partitions,
         flush=FlushPolicy(max_bytes=settings.flush_bytes),
         worker=WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger),

@@ -8,22 +8,22 @@ import msgspec
 import numpy as np
 
 from schemas.errors import StoreFailed
-from schemas.flush import EVERY_FLUSH
+from schemas.flush import FLUSH_NUMBER_BOUND
 from schemas.hashing import KeyHashes
 from schemas.logger import Logger
-from stream_processors.core.bloom import KeyFilter, Mask
+from stream_processors.core.bloom import BloomFilter, Mask
 from stream_processors.ports import SeenKeys
 
-ROOM = 1_000_000
+MIN_CAPACITY = 1_000_000
 """Keys, at the least, in each filter: 2 MB."""
 
-_REST_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 
-class _Dated(msgspec.Struct):
+class _AgedFilter(msgspec.Struct):
     """A filter, and when the newest of its keys arrived."""
 
-    keys: KeyFilter
+    keys: BloomFilter
     newest: int = 0
 
 
@@ -34,68 +34,68 @@ class KeyFilters:
     Until what was counted before the start is read, every key may be known.
     """
 
-    def __init__(self, window: int, room: int = ROOM) -> None:
+    def __init__(self, window: int, min_capacity: int = MIN_CAPACITY) -> None:
         self._window = window
-        self._room = room
-        self._before: _Dated | None = None
-        self._since = [_Dated(KeyFilter.sized_for(room))]
+        self._min_capacity = min_capacity
+        self._from_store: _AgedFilter | None = None
+        self._since_start = [_AgedFilter(BloomFilter.sized_for(min_capacity))]
 
     @property
     def filters(self) -> int:
         """How many there are."""
-        return len(self._since) + (self._before is not None)
+        return len(self._since_start) + (self._from_store is not None)
 
     def may_contain(self, keys: KeyHashes) -> Mask:
         """False means that the key was certainly never made durable within the window."""
-        if self._before is None:
+        if self._from_store is None:
             return np.ones(len(keys), np.bool_)
-        found = self._before.keys.may_contain(keys)
-        for each in self._since:
+        found = self._from_store.keys.may_contain(keys)
+        for each in self._since_start:
             found |= each.keys.may_contain(keys)
         return found
 
     def add(self, keys: KeyHashes, arrival: int) -> None:
         """Keys that are durable now."""
-        if self._since[-1].keys.is_nearly_full:
-            self._make_room(arrival)
-        last = self._since[-1]
+        if self._since_start[-1].keys.is_nearly_full:
+            self._rotate(arrival)
+        last = self._since_start[-1]
         last.keys.add(keys)
         last.newest = max(last.newest, arrival)
 
     async def fill(self, seen: SeenKeys, partitions: int, newest: int) -> None:
         """With all that is counted by now, the last of it at `newest`. The second time in place of the first."""
-        counts = [await seen.count(partition, EVERY_FLUSH) for partition in range(partitions)]
+        counts = [await seen.count(partition, FLUSH_NUMBER_BOUND) for partition in range(partitions)]
         # Apart from the others, for it is done in a thread: two that add to one filter undo each other's work.
-        before = _Dated(KeyFilter.sized_for(max(sum(counts), 1)), newest)
+        before = _AgedFilter(BloomFilter.sized_for(max(sum(counts), 1)), newest)
         for partition in range(partitions):
-            async for piece in seen.all_hashes(partition, EVERY_FLUSH):
+            async for piece in seen.all_hashes(partition, FLUSH_NUMBER_BOUND):
                 await asyncio.to_thread(before.keys.add, piece)
-        self._before = before
+        self._from_store = before
 
-    def _make_room(self, arrival: int) -> None:
-        if self._before is not None and arrival - self._before.newest > self._window:
-            self._before = _Dated(KeyFilter.sized_for(1), arrival)
-        self._since = [each for each in self._since if arrival - each.newest <= self._window]
-        known = sum(each.keys.count for each in self._since)
-        self._since.append(_Dated(KeyFilter.sized_for(max(known, self._room))))
+    def _rotate(self, arrival: int) -> None:
+        if self._from_store is not None and arrival - self._from_store.newest > self._window:
+            self._from_store = _AgedFilter(BloomFilter.sized_for(1), arrival)
+        self._since_start = [each for each in self._since_start if arrival - each.newest <= self._window]
+        known = sum(each.keys.count for each in self._since_start)
+        self._since_start.append(_AgedFilter(BloomFilter.sized_for(max(known, self._min_capacity))))
 
 
 @asynccontextmanager
-async def being_filled(
+async def fill_in_background(
     filters: KeyFilters,
     seen: SeenKeys,
     partitions: int,
     newest: int,
-    caught_up: Callable[[], Awaitable[None]],
+    wait_caught_up: Callable[[], Awaitable[None]],
     logger: Logger,
 ) -> AsyncIterator[None]:
     """In the background: a start does not wait for it."""
 
     async def fill() -> None:
         # What waited in the log at the start is among the recent keys until it is counted; then it is read too.
-        await _patiently(lambda: filters.fill(seen, partitions, newest), logger)
-        await caught_up()
-        await _patiently(lambda: filters.fill(seen, partitions, newest), logger)
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
+        await wait_caught_up()
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
 
     filling = asyncio.create_task(fill())
     try:
@@ -105,10 +105,10 @@ async def being_filled(
         await asyncio.wait([filling])
 
 
-async def _patiently(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
+async def _retry_fill(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
     while True:
         try:
             return await fill()
         except StoreFailed as error:
             logger.warning("counted keys could not be read, it is tried again", reason=str(error))
-            await asyncio.sleep(_REST_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from schemas.errors import Misconfigured
-from stream_processors.clickhouse_server.server import HOST, listening
-from tallyhouse.runtime.settings import Settings
+from stream_processors.clickhouse_server.server import HOST, open_listener
+from tallyhouse.runtime.settings import EmbeddedSettings
 
 
-def listening_for_questions() -> AbstractContextManager[socket.socket]:
+def open_worker_listener() -> AbstractContextManager[socket.socket]:
     """The gateway's own questions. Any free port: only it is told which."""
-    return listening(0)
+    return open_listener(0)
 
 
 @contextmanager
-def clickhouse_listening(settings: Settings) -> Iterator[socket.socket | None]:
+def open_clickhouse_listener(settings: EmbeddedSettings) -> Iterator[socket.socket | None]:
     """Taken before anything is opened; None where the port is off."""
     port = settings.clickhouse_port
     if port is None:
@@ -23,7 +23,7 @@ def clickhouse_listening(settings: Settings) -> Iterator[socket.socket | None]:
         return
     with ExitStack() as opened:
         try:
-            listener = opened.enter_context(listening(port))
+            listener = opened.enter_context(open_listener(port))
         except OSError as error:
             what = f"cannot listen on {HOST} port {port}: {error.strerror or error}"
             how = "stop what uses it, or name another with TALLYHOUSE_CLICKHOUSE_PORT"

@@ -17,51 +17,51 @@ WORKER_NICENESS = 10
 """A tenth of the gateway's weight: who waits for an answer goes first, and then the counting."""
 ENGINE_NICENESS = 5
 """On top of the worker's: a thirtieth. Where nothing else is to be done the engine still has the whole machine."""
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 """The engine starts threads as it needs them."""
 _THREADS = Path("/proc/self/task")
 
 
 @asynccontextmanager
-async def engine_stands_back(seconds: float = _LOOK_SECONDS) -> AsyncIterator[None]:
+async def lower_engine_priority(seconds: float = _POLL_SECONDS) -> AsyncIterator[None]:
     """While it is open. Where a system does not show its threads, nothing is done."""
-    looking = asyncio.create_task(_keep_looking(seconds))
+    looking = asyncio.create_task(_lower_new_threads(seconds))
     try:
         yield
     finally:
         looking.cancel()
 
 
-async def _keep_looking(seconds: float) -> None:
+async def _lower_new_threads(seconds: float) -> None:
     known: set[int] = set()
     niceness = os.getpriority(os.PRIO_PROCESS, 0) + ENGINE_NICENESS
     while True:
         threads = _threads()
-        for thread in _of_the_engine(threads - known):
-            _set(thread, niceness)
+        for thread in _engine_threads(threads - known):
+            _set_niceness(thread, niceness)
         known = threads
         await asyncio.sleep(seconds)
 
 
-def stand_back(by: int) -> None:
+def lower_priority(by: int) -> None:
     """All threads that there are so far, and with them all that they start."""
     niceness = os.getpriority(os.PRIO_PROCESS, 0) + by
     for thread in _threads() or {0}:
-        _set(thread, niceness)
+        _set_niceness(thread, niceness)
 
 
 def _threads() -> set[int]:
     return {int(entry.name) for entry in _THREADS.iterdir()} if _THREADS.is_dir() else set()
 
 
-def _set(thread: int, niceness: int) -> None:
+def _set_niceness(thread: int, niceness: int) -> None:
     with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
         if sys.platform == "linux":
             os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
 
 
-def _of_the_engine(threads: set[int]) -> Iterator[int]:
+def _engine_threads(threads: set[int]) -> Iterator[int]:
     """Those that Python did not start, nor a library for which Python waits: those have the process's own name."""
     others = threads - {thread.native_id for thread in threading.enumerate()}
     name = _name(os.getpid())

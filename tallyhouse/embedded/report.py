@@ -11,7 +11,7 @@ from schemas.metrics import Counter, Gauge, Histogram, Metrics
 Labels = tuple[str, ...]
 
 
-class Number(msgspec.Struct, frozen=True, array_like=True):
+class MetricSample(msgspec.Struct, frozen=True, array_like=True):
     """One call of a metric, or several made one. The metric's own name says of which kind it is."""
 
     metric: str
@@ -25,40 +25,40 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     partitions: Sequence[PartitionStatus]
     """As the worker sees them: of the log's end it hears a moment later than the gateway."""
     backfills: str
-    is_well: bool
+    is_healthy: bool
     counted: dict[int, int]
     """For each partition up to which frame: the gateway may delete these."""
-    numbers: Sequence[Number] = ()
+    samples: Sequence[MetricSample] = ()
     memory: int = 0
 
 
-class GatheredNumbers:
+class BufferedMetrics:
     """`Metrics` that are kept until they are told. From any thread: each step here is one that no other divides."""
 
     def __init__(self) -> None:
-        self._told: deque[Number] = deque()
+        self._samples: deque[MetricSample] = deque()
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:
         """It grew by `amount`."""
-        self._told.append(Number(metric.name, float(amount), labels))
+        self._samples.append(MetricSample(metric.name, float(amount), labels))
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
         """It is `value` now."""
-        self._told.append(Number(metric.name, float(value), labels))
+        self._samples.append(MetricSample(metric.name, float(value), labels))
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
         """It was `value` this time."""
-        self._told.append(Number(metric.name, float(value), labels))
+        self._samples.append(MetricSample(metric.name, float(value), labels))
 
-    def take(self) -> Sequence[Number]:
+    def take(self) -> Sequence[MetricSample]:
         """Those since the last time."""
-        return [self._told.popleft() for _ in range(len(self._told))]
+        return [self._samples.popleft() for _ in range(len(self._samples))]
 
 
-def pass_on(numbers: Sequence[Number], metrics: Metrics) -> None:
+def forward_metrics(samples: Sequence[MetricSample], metrics: Metrics) -> None:
     """Those of the worker become the gateway's, in their order."""
-    for number in numbers:
-        name, value, labels = number.metric, number.value, number.labels
+    for sample in samples:
+        name, value, labels = sample.metric, sample.value, sample.labels
         if name in Counter.__members__:
             metrics.count(Counter[name], value, *labels)
         elif name in Gauge.__members__:

@@ -9,16 +9,16 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from ingest_gateway.ports import Accounts
-from tallyhouse.embedded.listeners import clickhouse_listening, listening_for_questions
-from tallyhouse.embedded.worker_supervisor import Handed, kept_running
+from tallyhouse.embedded.listeners import open_clickhouse_listener, open_worker_listener
+from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
-from tallyhouse.runtime.http_server import Server, listening
+from tallyhouse.runtime.http_server import Server, open_listener
 from tallyhouse.runtime.logs import build_logger, forward_stdlib
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tallyhouse.runtime.settings import Settings
+from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.welcome import welcome
 
 _SWITCH_SECONDS = 0.001
@@ -31,42 +31,42 @@ def serve(environ: Mapping[str, str]) -> int:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    memory.prepare()
-    around = Surroundings(clock=_now, logger=logger, metrics=PrometheusMetrics())
+    memory.configure_allocator()
+    runtime = Runtime(clock=_now, logger=logger, metrics=PrometheusMetrics())
     with (
-        listening(settings.host, settings.port) as listener,
-        clickhouse_listening(settings) as for_clients,
-        listening_for_questions() as for_questions,
-        DataDirectory(settings.data_dir).owned() as lock,
+        open_listener(settings.host, settings.port) as listener,
+        open_clickhouse_listener(settings) as clickhouse_listener,
+        open_worker_listener() as worker_listener,
+        DataDirectory(settings.data_dir).hold_lock() as lock,
     ):
-        uvloop.run(_serve(settings, around, listener, Handed(environ, lock, for_questions, for_clients)))
+        uvloop.run(_serve(settings, runtime, listener, Inherited(environ, lock, worker_listener, clickhouse_listener)))
     return 0
 
 
-async def _serve(settings: Settings, around: Surroundings, listener: socket.socket, handed: Handed) -> None:
+async def _serve(settings: EmbeddedSettings, runtime: Runtime, listener: socket.socket, inherited: Inherited) -> None:
     async with AsyncExitStack() as opened:
-        kept = await opened.enter_async_context(kept_running(handed, around.logger))
+        supervised = await opened.enter_async_context(supervise_worker(inherited, runtime.logger))
         # Only here: loading it takes as long as the worker takes to load what it needs.
-        from tallyhouse.embedded.gateway import open_embedded  # noqa: PLC0415
+        from tallyhouse.embedded.gateway import open_embedded_gateway  # noqa: PLC0415
 
-        embedded = await opened.enter_async_context(open_embedded(settings, around, kept))
-        first_key = await _install_key(settings, embedded.ledger.accounts)
-        server = Server(embedded.app, settings.shutdown_grace)
+        gateway = await opened.enter_async_context(open_embedded_gateway(settings, runtime, supervised))
+        first_key = await _install_key(settings, gateway.ledger.accounts)
+        server = Server(gateway.app, settings.shutdown_grace)
         port = listener.getsockname()[1]
         print(welcome(settings, port, first_key, _now()), flush=True)  # noqa: T201 - this is for the person who started it
-        memory.settle()
+        memory.freeze_garbage_collector()
         await server.serve(sockets=[listener])
-        around.logger.info("stopping: finishing what is in flight")
-    around.logger.info("stopped")
+        runtime.logger.info("stopping: finishing what is in flight")
+    runtime.logger.info("stopped")
 
 
-async def _install_key(settings: Settings, accounts: Accounts) -> str | None:
+async def _install_key(settings: EmbeddedSettings, accounts: Accounts) -> str | None:
     """At the first start, the admin key. One that we made is kept for the commands on this machine."""
     made = await accounts.bootstrap(settings.bootstrap_api_key)
     if made is None or settings.bootstrap_api_key is not None:
         return None
     _, token = made
-    DataDirectory(settings.data_dir).keep_key(token)
+    DataDirectory(settings.data_dir).write_key_file(token)
     return token
 
 

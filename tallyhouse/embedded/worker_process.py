@@ -19,21 +19,21 @@ import msgspec
 import uvloop
 
 from schemas.errors import TallyhouseError
-from tallyhouse.embedded.counting import Doors, Surroundings, open_counting
-from tallyhouse.embedded.priorities import WORKER_NICENESS, stand_back
-from tallyhouse.embedded.report import GatheredNumbers, Report
+from tallyhouse.embedded.counting import ListenSockets, WorkerContext, open_worker_runtime
+from tallyhouse.embedded.priorities import WORKER_NICENESS, lower_priority
+from tallyhouse.embedded.report import BufferedMetrics, Report
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.logs import build_logger, forward_stdlib
-from tallyhouse.runtime.settings import Settings
+from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.runtime.supervisor import FAILED
 
-TOLD_SECONDS = 0.1
+REPORT_INTERVAL_SECONDS = 0.1
 """Between two reports."""
 _SWITCH_SECONDS = 0.001
 _NO_PORT = "-"
 _INPUT = 0
-_KILLED = 137
+_KILLED_EXIT_CODE = 137
 
 
 def main() -> int:
@@ -47,57 +47,61 @@ def main() -> int:
 
 
 def _run(listener: int, clients: str) -> None:
-    stand_back(WORKER_NICENESS)
+    lower_priority(WORKER_NICENESS)
     password = _read_line().decode()
-    told = _take_output()
+    reports = _redirect_output()
     settings = read_settings(os.environ)
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
     forward_stdlib(logger)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    memory.prepare()
-    around = Surroundings(clock=_now, logger=logger.bind(process="worker"), metrics=GatheredNumbers())
+    memory.configure_allocator()
+    context = WorkerContext(clock=_now, logger=logger.bind(process="worker"), metrics=BufferedMetrics())
     with ExitStack() as opened:
         own = opened.enter_context(socket.socket(fileno=listener))
-        for_clients = None if clients == _NO_PORT else opened.enter_context(socket.socket(fileno=int(clients)))
-        uvloop.run(_count(settings, around, Doors(own, password, for_clients), told))
+        clickhouse_listener = None if clients == _NO_PORT else opened.enter_context(socket.socket(fileno=int(clients)))
+        uvloop.run(
+            _process_until_stopped(settings, context, ListenSockets(own, password, clickhouse_listener), reports)
+        )
 
 
-async def _count(settings: Settings, around: Surroundings, doors: Doors, told: BinaryIO) -> None:
+async def _process_until_stopped(
+    settings: EmbeddedSettings, context: WorkerContext, sockets: ListenSockets, reports: BinaryIO
+) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    threading.Thread(target=_listen, args=(lambda: loop.call_soon_threadsafe(stop.set),), daemon=True).start()
-    async with open_counting(settings, around, doors) as counting:
-        last = await counting.report()
-        _tell(told, last)
-        memory.settle()
+    threading.Thread(target=_watch_input, args=(lambda: loop.call_soon_threadsafe(stop.set),), daemon=True).start()
+    async with open_worker_runtime(settings, context, sockets) as worker:
+        last = await worker.report()
+        _send_report(reports, last)
+        memory.freeze_garbage_collector()
         while not stop.is_set():
-            await _moment(stop)
-            last = await counting.report()
-            _tell(told, last)
-        around.logger.info("stopping: finishing what is being counted")
-    counted, numbers = dict(counting.log.counted), counting.numbers.take()
-    _tell(told, msgspec.structs.replace(last, counted=counted, numbers=numbers))
+            await _wait_interval(stop)
+            last = await worker.report()
+            _send_report(reports, last)
+        context.logger.info("stopping: finishing what is being counted")
+    counted, samples = dict(worker.log.counted), worker.samples.take()
+    _send_report(reports, msgspec.structs.replace(last, counted=counted, samples=samples))
 
 
-async def _moment(stop: asyncio.Event) -> None:
+async def _wait_interval(stop: asyncio.Event) -> None:
     try:
-        async with asyncio.timeout(TOLD_SECONDS):
+        async with asyncio.timeout(REPORT_INTERVAL_SECONDS):
             await stop.wait()
     except TimeoutError:
         return
 
 
-def _tell(told: BinaryIO, report: Report) -> None:
-    told.write(msgspec.json.encode(report) + b"\n")
+def _send_report(reports: BinaryIO, report: Report) -> None:
+    reports.write(msgspec.json.encode(report) + b"\n")
 
 
-def _take_output() -> BinaryIO:
+def _redirect_output() -> BinaryIO:
     """The standard output is for reports alone: whatever else is printed goes where the log lines go."""
-    told = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return told
+    return reports
 
 
-def _listen(stop: Callable[[], object]) -> None:
+def _watch_input(stop: Callable[[], object]) -> None:
     """For the word to stop, and then on: the gateway may end before the worker has finished."""
     _read_line()
     stop()
@@ -111,7 +115,7 @@ def _read_line() -> bytes:
     while not line.endswith(b"\n"):
         read = os.read(_INPUT, 1)
         if not read:
-            os._exit(_KILLED)
+            os._exit(_KILLED_EXIT_CODE)
         line += read
     return line.strip()
 

@@ -14,7 +14,7 @@ import msgspec
 from schemas.errors import StoreFailed
 from schemas.logger import Logger
 from tallyhouse.embedded.report import Report
-from tallyhouse.runtime.supervisor import MISCONFIGURED, Processes, python_module
+from tallyhouse.runtime.supervisor import MISCONFIGURED, Supervisor, module_command
 
 STOP_SECONDS = 30.0
 """For the flushes that are running when it is told to stop."""
@@ -24,11 +24,11 @@ STOP = b"stop\n"
 _LONGEST_LINE = 16 * 1024 * 1024
 _NO_PORT = "-"
 
-Hear = Callable[[Report | None], Awaitable[None]]
+ReportHandler = Callable[[Report | None], Awaitable[None]]
 """Each report as it comes; None when the worker has ended."""
 
 
-class Handed(NamedTuple):
+class Inherited(NamedTuple):
     """What the worker has of the gateway's."""
 
     environ: Mapping[str, str]
@@ -41,59 +41,59 @@ class Handed(NamedTuple):
     """The port for ClickHouse clients, if it is on."""
 
 
-class WorkerProgram:
+class WorkerProcess:
     """Told over its standard input: the password, when to stop, and by the input's end that the gateway is gone."""
 
-    def __init__(self, handed: Handed) -> None:
-        self._handed = handed
+    def __init__(self, inherited: Inherited) -> None:
+        self._inherited = inherited
         self._has_process = asyncio.Event()
-        self._may_begin = asyncio.Event()
+        self._may_start = asyncio.Event()
         self._password = ""
-        self._hear: Hear | None = None
+        self._on_report: ReportHandler | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._is_ending = False
-        self._was_heard = False
+        self._is_stopping = False
+        self._has_reported = False
 
     @property
     def port(self) -> int:
         """Where to ask it."""
-        port: int = self._handed.listener.getsockname()[1]
+        port: int = self._inherited.listener.getsockname()[1]
         return port
 
-    async def is_loading(self) -> None:
+    async def wait_for_process(self) -> None:
         """Returns when there is a process."""
         await self._has_process.wait()
 
-    def begin(self, password: str, hear: Hear) -> None:
+    def allow_start(self, password: str, on_report: ReportHandler) -> None:
         """Log and ledger are open: it may open them too."""
-        self._password, self._hear = password, hear
-        self._may_begin.set()
+        self._password, self._on_report = password, on_report
+        self._may_start.set()
 
     async def run(self) -> int:
         """Until it ends; its exit code. One that never got so far as to tell of itself is no use starting again."""
         process = await self._start()
-        await self._may_begin.wait()
+        await self._may_start.wait()
         assert process.stdin is not None  # noqa: S101 - as asked for
         assert process.stdout is not None  # noqa: S101
-        if self._hear is None:  # Told to end before it was told to begin.
+        if self._on_report is None:  # Told to end before it was told to begin.
             return await process.wait()
         with suppress(ConnectionError):
             process.stdin.write(f"{self._password}\n".encode())
             await process.stdin.drain()
         async for line in process.stdout:
-            self._was_heard = True
-            await self._hear(msgspec.json.decode(line, type=Report))
-        await self._hear(None)
+            self._has_reported = True
+            await self._on_report(msgspec.json.decode(line, type=Report))
+        await self._on_report(None)
         code = await process.wait()
-        return code if self._was_heard else MISCONFIGURED
+        return code if self._has_reported else MISCONFIGURED
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Have it stop, or not begin."""
-        self._is_ending = True
-        self._may_begin.set()
+        self._is_stopping = True
+        self._may_start.set()
         if self._process is None or self._process.stdin is None:
             return
-        if self._hear is None:
+        if self._on_report is None:
             self.kill()  # It has not begun.
             return
         with suppress(ConnectionError):
@@ -106,52 +106,52 @@ class WorkerProgram:
                 self._process.kill()
 
     async def _start(self) -> asyncio.subprocess.Process:
-        handed = self._handed
-        clients: list[int] = [handed.clients.fileno()] if handed.clients else []
-        words: list[object] = [handed.listener.fileno(), clients[0] if clients else _NO_PORT]
+        inherited = self._inherited
+        clients: list[int] = [inherited.clients.fileno()] if inherited.clients else []
+        words: list[object] = [inherited.listener.fileno(), clients[0] if clients else _NO_PORT]
         self._process = process = await asyncio.create_subprocess_exec(
-            *python_module("tallyhouse.embedded.worker_main", *words),
+            *module_command("tallyhouse.embedded.worker_main", *words),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=dict(handed.environ),
-            pass_fds=[handed.listener.fileno(), handed.lock, *clients],
+            env=dict(inherited.environ),
+            pass_fds=[inherited.listener.fileno(), inherited.lock, *clients],
             limit=_LONGEST_LINE,
         )
         self._has_process.set()
-        if self._is_ending:  # Told to while it was being started.
-            self.end()
+        if self._is_stopping:  # Told to while it was being started.
+            self.terminate()
         return process
 
 
-class KeptWorker(NamedTuple):
+class SupervisedWorker(NamedTuple):
     """The program, and the task that starts it again whenever it ends."""
 
-    program: WorkerProgram
-    processes: Processes
-    keeping: "asyncio.Task[int]"
+    program: WorkerProcess
+    supervisor: Supervisor
+    supervision: "asyncio.Task[int]"
 
-    async def once(self, told: Awaitable[None]) -> None:
+    async def wait_for(self, ready: Awaitable[None]) -> None:
         """Returns when it has told of itself. Raises StoreFailed where it could not start: it has said why."""
-        telling = asyncio.ensure_future(told)
-        await asyncio.wait((telling, self.keeping), return_when=asyncio.FIRST_COMPLETED)
-        telling.cancel()
-        if self.keeping.done():
+        starting = asyncio.ensure_future(ready)
+        await asyncio.wait((starting, self.supervision), return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()
+        if self.supervision.done():
             raise StoreFailed("the worker could not start: the lines before this one tell why")
 
     async def stop(self) -> None:
         """It has finished what it was counting when this returns."""
-        self.processes.stop()
-        await self.keeping
+        self.supervisor.stop()
+        await self.supervision
 
 
 @asynccontextmanager
-async def kept_running(handed: Handed, logger: Logger) -> AsyncIterator[KeptWorker]:
+async def supervise_worker(inherited: Inherited, logger: Logger) -> AsyncIterator[SupervisedWorker]:
     """From here on it is loading; it is stopped by the end."""
-    program = WorkerProgram(handed)
-    processes = Processes([program], stop_seconds=STOP_SECONDS, logger=logger)
-    kept = KeptWorker(program, processes, asyncio.create_task(processes.keep()))
+    program = WorkerProcess(inherited)
+    supervisor = Supervisor([program], stop_seconds=STOP_SECONDS, logger=logger)
+    supervised = SupervisedWorker(program, supervisor, asyncio.create_task(supervisor.run_until_stopped()))
     try:
-        await kept.once(program.is_loading())
-        yield kept
+        await supervised.wait_for(program.wait_for_process())
+        yield supervised
     finally:
-        await kept.stop()
+        await supervised.stop()

@@ -8,27 +8,27 @@ from contextlib import suppress
 import msgspec
 
 from schemas.errors import Overloaded, Refused
-from tallyhouse.load.connection import LOST, Answer, Connection
+from tallyhouse.load.connection import LOST, Connection, HttpReply
 from tallyhouse.load.latency import Latencies
-from tallyhouse.load.post_generator import Post, Supply
+from tallyhouse.load.post_generator import Post, PostGenerator
 from tallyhouse.load.target import Target
 
-_COME_AGAIN = {LOST, 429, 502, 503, 504}
+_RETRYABLE = {LOST, 429, 502, 503, 504}
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a supply is delivered."""
 
     connections: int = 4
     rate: float | None = None
     """Events per second; as fast as it goes without."""
-    patience: float = 60.0
+    timeout: float = 60.0
     """Seconds after which a body that is still not acked ends the run."""
 
 
-class Tally:
+class LoadStats:
     """What became of the events so far."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Tally:
         self.latencies = Latencies()
 
 
-class Told(msgspec.Struct):
+class IngestReply(msgspec.Struct):
     """The part of a reply that is added up: of a batch its counts, of a bare event its status."""
 
     accepted: int = 0
@@ -48,17 +48,19 @@ class Told(msgspec.Struct):
     status: str = ""
 
 
-_decode = msgspec.json.Decoder(Told).decode
+_decode = msgspec.json.Decoder(IngestReply).decode
 
 
-class Client:
+class LoadClient:
     """Runs once. Connections are shared out among the targets, and whoever loses one goes to the next target."""
 
-    def __init__(self, targets: Sequence[Target], supply: Supply, plan: Plan, clock: Callable[[], float]) -> None:
-        self.tally = Tally()
+    def __init__(
+        self, targets: Sequence[Target], generator: PostGenerator, options: DeliveryOptions, clock: Callable[[], float]
+    ) -> None:
+        self.stats = LoadStats()
         self._targets = itertools.cycle(targets)
-        self._posts = supply.posts()
-        self._plan = plan
+        self._posts = generator.posts()
+        self._options = options
         self._clock = clock
         self._slot = 0.0
 
@@ -67,7 +69,7 @@ class Client:
         self._slot = self._clock()
         try:
             async with asyncio.TaskGroup() as lanes:
-                for _ in range(self._plan.connections):
+                for _ in range(self._options.connections):
                     lanes.create_task(self._lane(self._posts))
         except* (Refused, Overloaded) as failures:
             raise failures.exceptions[0] from None
@@ -75,19 +77,19 @@ class Client:
     async def _lane(self, posts: Iterator[Post]) -> None:
         connection = await self._connect()
         for post in posts:
-            began = await self._turn(post.events)
-            self.tally.sent += post.events
+            began = await self._wait_for_slot(post.events)
+            self.stats.sent += post.events
             connection = await self._deliver(connection, post)
-            self.tally.latencies.add(self._clock() - began)
+            self.stats.latencies.add(self._clock() - began)
         connection.close()
 
-    async def _turn(self, events: int) -> float:
+    async def _wait_for_slot(self, events: int) -> float:
         """When this post should begin: at once, or in its place where a rate is kept."""
         now = self._clock()
-        if self._plan.rate is None:
+        if self._options.rate is None:
             return now
         self._slot = max(self._slot, now - _LONGEST_PAUSE)
-        slot, self._slot = self._slot, self._slot + events / self._plan.rate
+        slot, self._slot = self._slot, self._slot + events / self._options.rate
         if slot > now:
             await asyncio.sleep(slot - now)
         return slot
@@ -95,16 +97,16 @@ class Client:
     async def _deliver(self, connection: Connection, post: Post) -> Connection:
         """The connection that is good afterwards."""
         pause = _FIRST_PAUSE
-        deadline = self._clock() + self._plan.patience
-        while (answer := await connection.post(post.body)).status in _COME_AGAIN:
+        deadline = self._clock() + self._options.timeout
+        while (answer := await connection.post(post.body)).status in _RETRYABLE:
             if self._clock() > deadline:
-                raise Overloaded(f"not acked within {self._plan.patience:.0f} s: {_explain(answer)}")
-            self.tally.retries += 1
+                raise Overloaded(f"not acked within {self._options.timeout:.0f} s: {_explain(answer)}")
+            self.stats.retries += 1
             await asyncio.sleep(max(pause, answer.retry_after))
             pause = min(2 * pause, _LONGEST_PAUSE)
             if answer.status == LOST:
                 connection = await self._connect()
-        self._count(answer, post)
+        self._record(answer, post)
         return connection
 
     async def _connect(self) -> Connection:
@@ -115,19 +117,19 @@ class Client:
             await asyncio.get_running_loop().create_connection(lambda: connection, target.host, target.port)
         return connection
 
-    def _count(self, answer: Answer, post: Post) -> None:
+    def _record(self, answer: HttpReply, post: Post) -> None:
         if answer.status != 200:
             raise Refused(f"a post of {post.events} events was answered with {_explain(answer)}")
-        told = _decode(answer.body)
-        if told.rejected:
+        reply = _decode(answer.body)
+        if reply.rejected:
             raise Refused(
-                f"{len(told.rejected)} of {post.events} good events were refused: {bytes(told.rejected[0])!r}"
+                f"{len(reply.rejected)} of {post.events} good events were refused: {bytes(reply.rejected[0])!r}"
             )
-        self.tally.acked += post.events
-        self.tally.duplicates += told.duplicates + (told.status == "duplicate")
+        self.stats.acked += post.events
+        self.stats.duplicates += reply.duplicates + (reply.status == "duplicate")
 
 
-def _explain(answer: Answer) -> str:
+def _explain(answer: HttpReply) -> str:
     if answer.status == LOST:
         return "a lost connection"
     return f"{answer.status}: {answer.body[:300].decode(errors='replace')}"

@@ -10,7 +10,7 @@ from tallyhouse.load.target import Target
 LOST = 0
 
 
-class Answer(NamedTuple):
+class HttpReply(NamedTuple):
     """What came back; status LOST where the connection ended before the answer was whole."""
 
     status: int
@@ -25,7 +25,7 @@ class Connection(asyncio.Protocol):
         self._head = target.head
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.WriteTransport | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[HttpReply] | None = None
         self._body: list[bytes] = []
         self._retry_after = 0.0
 
@@ -34,7 +34,7 @@ class Connection(asyncio.Protocol):
         """Whether another post has a chance."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def post(self, body: bytes) -> asyncio.Future[Answer]:
+    def post(self, body: bytes) -> asyncio.Future[HttpReply]:
         """Send it; the answer always comes, if only to say that the connection is lost."""
         self._waiting = answer = asyncio.get_running_loop().create_future()
         self._body.clear()
@@ -87,4 +87,4 @@ class Connection(asyncio.Protocol):
     def _finish(self, status: int) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
-            waiting.set_result(Answer(status, b"".join(self._body), self._retry_after))
+            waiting.set_result(HttpReply(status, b"".join(self._body), self._retry_after))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tallyhouse.load.workload import EVENT_NAME, MODELS, Columns, Shape, customer_id
+from tallyhouse.load.workload import EVENT_NAME, MODELS, EventColumns, WorkloadShape, customer_id
 
 Values = Mapping[tuple[str, str | None], Decimal]
 """(customer, model or None where the meter has no groups) → value."""
@@ -26,10 +26,10 @@ def meter_body(meter: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": f"Load: {meter['code'].removeprefix('load_')}", "event_name": EVENT_NAME, **meter}
 
 
-class Truth:
+class ExpectedUsage:
     """Sums up what was sent, each new event once."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: WorkloadShape) -> None:
         self.events = 0
         self._requests = np.zeros((shape.customers, len(MODELS)), dtype=np.int64)
         self._tokens = np.zeros(shape.customers, dtype=np.int64)
@@ -37,7 +37,7 @@ class Truth:
         self._cost = np.zeros((shape.customers, len(MODELS)), dtype=np.int64)
         self._users = np.zeros(shape.customers, dtype=np.uint64)
 
-    def add(self, sent: Columns) -> None:
+    def add(self, sent: EventColumns) -> None:
         """Count these too."""
         self.events += len(sent.customers)
         np.add.at(self._requests, (sent.customers, sent.models), 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tallyhouse.load.expected_usage import Truth
+from tallyhouse.load.expected_usage import ExpectedUsage
 from tallyhouse.load.workload import Workload
 
 _SINGLES_AT_ONCE = 500
@@ -14,14 +14,20 @@ class Post(NamedTuple):
     events: int
 
 
-class Supply:
+class PostGenerator:
     """Whatever it gave out is in the truth; so all of it must be delivered before the truth can be compared."""
 
     def __init__(
-        self, workload: Workload, truth: Truth, *, batch: int, now: Callable[[], int], events: int | None = None
+        self,
+        workload: Workload,
+        expected_usage: ExpectedUsage,
+        *,
+        batch: int,
+        now: Callable[[], int],
+        events: int | None = None,
     ) -> None:
         self._workload = workload
-        self._truth = truth
+        self._expected_usage = expected_usage
         self._batch = batch
         self._now = now
         self._left = events
@@ -35,7 +41,7 @@ class Supply:
         """With a batch of one, each event is posted bare."""
         while not self._stopped and (size := self._next_size()):
             batch = self._workload.batch(size, self._now())
-            self._truth.add(batch.fresh)
+            self._expected_usage.add(batch.fresh)
             if self._batch == 1:
                 yield from (Post(body, 1) for body in batch.singles())
             else:

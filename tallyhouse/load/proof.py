@@ -8,14 +8,14 @@ import msgspec
 
 from schemas.errors import Conflict, Overloaded
 from schemas.timestamps import MINUTE, to_iso
-from tallyhouse.load.expected_usage import METERS, Truth, Values, meter_body
+from tallyhouse.load.expected_usage import METERS, ExpectedUsage, Values, meter_body
 
 _PAGE = 10_000
 _PAUSE = 0.1
 _SHOWN = 10
 
 
-class Api(Protocol):
+class UsageApi(Protocol):
     """The running process, asked over HTTP. Raises what the answer says: Conflict for a 409, and so on."""
 
     def get(self, path: str, **params: str | int) -> dict[str, Any]: ...
@@ -33,7 +33,7 @@ class MeterProof(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[str, ...]
 
 
-def prepare_meters(api: Api) -> None:
+def prepare_meters(api: UsageApi) -> None:
     """Make the run's meters; those of an earlier run will do if they count the same."""
     for meter in METERS:
         body = meter_body(meter)
@@ -44,22 +44,22 @@ def prepare_meters(api: Api) -> None:
 
 
 def wait_until_counted(
-    api: Api, *, clock: Callable[[], float], pause: Callable[[float], object], patience: float
+    api: UsageApi, *, clock: Callable[[], float], pause: Callable[[float], object], timeout: float
 ) -> None:
     """Until everything that is in the log now is in the usage, for the run's meters too."""
-    deadline = clock() + patience
+    deadline = clock() + timeout
     goal = {each["partition"]: each["end_offset"] for each in _partitions(api)}
     while lag := _lag(api, goal):
         if clock() > deadline:
-            raise Overloaded(f"not counted within {patience:.0f} s: {lag}")
+            raise Overloaded(f"not counted within {timeout:.0f} s: {lag}")
         pause(_PAUSE)
 
 
-def prove(api: Api, truth: Truth, run: str, *, start: int, end: int) -> tuple[MeterProof, ...]:
+def prove(api: UsageApi, expected_usage: ExpectedUsage, run: str, *, start: int, end: int) -> tuple[MeterProof, ...]:
     """Compare every customer's value of every meter. `start` and `end` enclose the run's timestamps."""
     window = {"from": to_iso(start // MINUTE * MINUTE), "to": to_iso((end // MINUTE + 1) * MINUTE)}
     return tuple(
-        _compare(code, expected, _found(api, code, run, window)) for code, expected in truth.usage(run).items()
+        _compare(code, expected, _found(api, code, run, window)) for code, expected in expected_usage.usage(run).items()
     )
 
 
@@ -72,12 +72,12 @@ def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
             )
 
 
-def _partitions(api: Api) -> list[dict[str, Any]]:
+def _partitions(api: UsageApi) -> list[dict[str, Any]]:
     partitions: list[dict[str, Any]] = api.get("/v1/status")["status"]["partitions"]
     return partitions
 
 
-def _lag(api: Api, goal: Mapping[int, int]) -> str:
+def _lag(api: UsageApi, goal: Mapping[int, int]) -> str:
     """What is still missing, in words; empty when nothing is."""
     for each in _partitions(api):
         if each["next_offset"] < goal.get(each["partition"], 0):
@@ -88,7 +88,7 @@ def _lag(api: Api, goal: Mapping[int, int]) -> str:
     return ""
 
 
-def _found(api: Api, code: str, run: str, window: Mapping[str, str]) -> Values:
+def _found(api: UsageApi, code: str, run: str, window: Mapping[str, str]) -> Values:
     grouped = {"group_by": "model"} if code == "load_cost" else {}
     return {
         (row["customer_id"], row["group"].get("model")): Decimal(row["value"])
@@ -97,7 +97,7 @@ def _found(api: Api, code: str, run: str, window: Mapping[str, str]) -> Values:
     }
 
 
-def _rows(api: Api, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
+def _rows(api: UsageApi, params: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
         page = api.get("/v1/usage", **params, **({"cursor": cursor} if cursor else {}))

@@ -40,20 +40,20 @@ def new_run() -> str:
     return base36(secrets.randbelow(36 ** len(_RUN)), len(_RUN))
 
 
-def _hole(mark: str) -> slice:
+def _placeholder(mark: str) -> slice:
     """The longest run of `mark` in the template."""
     width = max(length for length in range(1, 30) if mark * length in _TEMPLATE)
     start = _TEMPLATE.index(mark * width)
     return slice(start, start + width)
 
 
-_TIME, _MODEL = _hole("T"), _hole("M")
-_KEY, _CUSTOMER, _TOKENS, _COST, _LATENCY, _USER = map(_hole, "KCNPLU")
+_TIME, _MODEL = _placeholder("T"), _placeholder("M")
+_KEY, _CUSTOMER, _TOKENS, _COST, _LATENCY, _USER = map(_placeholder, "KCNPLU")
 _KEY_HIGH, _KEY_LOW = slice(_KEY.start, _KEY.start + 4), slice(_KEY.start + 4, _KEY.stop)
 _MODEL_TEXTS = np.array([list(model.encode()) for model in MODELS], dtype=np.uint8)
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
+class WorkloadShape(msgspec.Struct, frozen=True, kw_only=True):
     """What the events are like."""
 
     seed: int = 1
@@ -64,7 +64,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the events that repeats an earlier one, byte for byte."""
 
 
-class Columns(msgspec.Struct, frozen=True):
+class EventColumns(msgspec.Struct, frozen=True):
     """What new events hold, as numbers: parallel arrays."""
 
     customers: Ints
@@ -76,11 +76,11 @@ class Columns(msgspec.Struct, frozen=True):
     users: Ints
 
 
-class Batch(msgspec.Struct, frozen=True):
+class RenderedBatch(msgspec.Struct, frozen=True):
     """Rendered events, each followed by a comma, and what the new ones among them hold."""
 
     rows: Bytes
-    fresh: Columns
+    fresh: EventColumns
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,7 +104,7 @@ class Batch(msgspec.Struct, frozen=True):
 class Workload:
     """The events of one run: the same seed, run and times give the same bytes."""
 
-    def __init__(self, shape: Shape, run: str) -> None:
+    def __init__(self, shape: WorkloadShape, run: str) -> None:
         if len(run) != len(_RUN):
             raise ValueError(f"a run's name has {len(_RUN)} characters, got {run!r}")
         if not 1 <= shape.customers <= _LARGEST_CUSTOMERS:
@@ -112,22 +112,22 @@ class Workload:
         self._shape = shape
         self._random = np.random.default_rng(shape.seed)
         self._template = np.frombuffer(_TEMPLATE.replace(_RUN, run).encode(), dtype=np.uint8)
-        self._reach = cumulative_shares(shape)
+        self._cumulative_shares = cumulative_shares(shape)
         self._next = 0
         self._earlier: Bytes = np.empty((0, len(self._template)), dtype=np.uint8)
 
-    def batch(self, size: int, now: int) -> Batch:
+    def batch(self, size: int, now: int) -> RenderedBatch:
         """The next `size` events, stamped `now`; some of them repeat earlier ones."""
         repeats = int(self._random.binomial(size, self._shape.duplicates)) if len(self._earlier) else 0
         fresh = self._draw(size - repeats)
         rows = np.concatenate([self._render(fresh, now), self._repeat(repeats)])
         self._earlier = rows
-        return Batch(rows, fresh)
+        return RenderedBatch(rows, fresh)
 
-    def _draw(self, size: int) -> Columns:
+    def _draw(self, size: int) -> EventColumns:
         draw = self._random.integers
-        return Columns(
-            customers=np.searchsorted(self._reach, self._random.random(size), side="right"),
+        return EventColumns(
+            customers=np.searchsorted(self._cumulative_shares, self._random.random(size), side="right"),
             models=draw(len(MODELS), size=size),
             tokens=draw(1000, 10_000, size=size),
             costs=draw(10_000, size=size),
@@ -135,7 +135,7 @@ class Workload:
             users=draw(USERS, size=size),
         )
 
-    def _render(self, columns: Columns, now: int) -> Bytes:
+    def _render(self, columns: EventColumns, now: int) -> Bytes:
         rows = np.tile(self._template, (len(columns.customers), 1))
         keys = np.arange(self._next, self._next + len(rows))
         self._next += len(rows)
@@ -156,7 +156,7 @@ class Workload:
         return self._earlier[self._random.integers(len(self._earlier), size=size)] if size else self._earlier[:0]
 
 
-def cumulative_shares(shape: Shape) -> npt.NDArray[np.float64]:
+def cumulative_shares(shape: WorkloadShape) -> npt.NDArray[np.float64]:
     """Upper end of each customer's part of [0, 1): the first has `top_share`, the rest fall off as 1/rank."""
     ranks = 1 / np.arange(2, shape.customers + 1, dtype=np.float64)
     tail = ranks / ranks.sum() * (1 - shape.top_share) if len(ranks) else ranks

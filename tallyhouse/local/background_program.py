@@ -26,11 +26,11 @@ class ProgramFailed(TallyhouseError):
 class Pids(NamedTuple):
     """Who runs: the one that watches, and the program itself."""
 
-    keeper: int
+    watchdog: int
     program: int
 
 
-class KeptProgram:
+class BackgroundProgram:
     """The program of one folder. Opened, it is held: it runs on at least until it is closed again."""
 
     def __init__(
@@ -51,7 +51,7 @@ class KeptProgram:
     def open(self) -> None:
         """Hold the folder; waits while a program that nobody held any more is on its way out."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._held = _opened(self._folder / "held")
+        self._held = _open_lock_file(self._folder / "held")
         fcntl.flock(self._held, fcntl.LOCK_SH)
 
     def close(self) -> None:
@@ -67,9 +67,9 @@ class KeptProgram:
         return self._log
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def hold_start_lock(self) -> Iterator[None]:
         """One process at a time may decide whether the program must be started."""
-        lock = _opened(self._folder / "starting")
+        lock = _open_lock_file(self._folder / "starting")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -78,7 +78,7 @@ class KeptProgram:
 
     def start(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Start the program, with our environment unless another is given; it must not be running."""
-        manner = (str(self._folder / "held"), str(self._mark), str(self._stop.value), self._user)
+        manner = (str(self._folder / "held"), str(self._state_file), str(self._stop.value), self._user)
         watched = (sys.executable, "-I", "-S", watchdog.__file__, *manner, *command)
         with self.log.open("ab") as log:
             done = subprocess.run(  # noqa: S603 ours
@@ -90,25 +90,25 @@ class KeptProgram:
     def pids(self) -> Pids | None:
         """Whom to send signals to; nothing when the program does not run."""
         # An old file's pids may be anybody's by now: they count only under the keeper's lock.
-        told, is_running = self._told()
-        return Pids(*map(int, told.split())) if is_running and told[:1].isdigit() else None
+        state, is_running = self._read_state()
+        return Pids(*map(int, state.split())) if is_running and state[:1].isdigit() else None
 
     @property
     def exit_code(self) -> int | None:
         """With which it ended the last time; nothing while it runs, or where its keeper was killed."""
-        told, _ = self._told()
-        return int(told.removeprefix(watchdog.ENDED)) if told.startswith(watchdog.ENDED) else None
+        state, _ = self._read_state()
+        return int(state.removeprefix(watchdog.ENDED)) if state.startswith(watchdog.ENDED) else None
 
-    def _told(self) -> tuple[bytes, bool]:
+    def _read_state(self) -> tuple[bytes, bool]:
         """What the keeper wrote, and whether it is there."""
-        if not self._mark.exists():
+        if not self._state_file.exists():
             return b"", False
-        mark = _opened(self._mark)
+        state_file = _open_lock_file(self._state_file)
         try:
-            is_running = not _lock(mark, fcntl.LOCK_SH)
-            return os.pread(mark, 100, 0), is_running
+            is_running = not _lock(state_file, fcntl.LOCK_SH)
+            return os.pread(state_file, 100, 0), is_running
         finally:
-            os.close(mark)
+            os.close(state_file)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the program a signal, if it runs."""
@@ -116,25 +116,25 @@ class KeptProgram:
             with suppress(ProcessLookupError):
                 os.kill(pids.program, number)
 
-    def ask_to_end(self) -> None:
+    def request_stop(self) -> None:
         """Nobody waits for it."""
         if pids := self.pids():
             with suppress(ProcessLookupError):
-                os.kill(pids.keeper, signal.SIGTERM)
+                os.kill(pids.watchdog, signal.SIGTERM)
 
     def end(self) -> None:
         """Ask the program to end; when it does not, make it."""
-        self.ask_to_end()
-        if not self._gone_within(END_SECONDS):
+        self.request_stop()
+        if not self._wait_until_gone(END_SECONDS):
             self.kill()
 
     def kill(self) -> None:
         """End the program as a crash would, and see it gone."""
         self.signal(signal.SIGKILL)
-        if not self._gone_within(END_SECONDS):
+        if not self._wait_until_gone(END_SECONDS):
             raise ProgramFailed(f"the program of {self._folder} cannot be killed")
 
-    def _gone_within(self, seconds: float) -> bool:
+    def _wait_until_gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.pids() is not None:
             if time.monotonic() > deadline:
@@ -143,11 +143,11 @@ class KeptProgram:
         return True
 
     @property
-    def _mark(self) -> Path:
+    def _state_file(self) -> Path:
         return self._folder / "running"
 
 
-def _opened(path: Path) -> int:
+def _open_lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 

@@ -10,29 +10,29 @@ import msgspec
 
 from schemas.timestamps import SECOND
 from tallyhouse.local.background_program import ProgramFailed
-from tallyhouse.local.backing_services import find_needed
+from tallyhouse.local.backing_services import find_backing_services
 from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.local.group import Group
-from tallyhouse.local.kafka_jars import Tell
+from tallyhouse.local.group import ServerGroup
+from tallyhouse.local.kafka_jars import Notify
 from tallyhouse.local.kafka_node import HOST
-from tallyhouse.local.ledger import Ledger
+from tallyhouse.local.ledger import LedgerChoice
 from tallyhouse.local.services import choose_urls, gateway, worker
-from tallyhouse.local.surroundings import settings_for_all
+from tallyhouse.local.surroundings import cluster_environment
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.environment import read_cluster_settings
-from tallyhouse.runtime.supervisor import python_module
+from tallyhouse.runtime.supervisor import module_command
 
 _WORKER_SECONDS = 25.0
 """How long a worker may take to end its flushes and leave its group."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LocalClusterOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asks for."""
 
     folder: Path
     gateways: int = 2
     workers: int = 2
-    ledger: Ledger = Ledger.BEST
+    ledger: LedgerChoice = LedgerChoice.BEST
 
 
 class LocalCluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,51 +45,57 @@ class LocalCluster(msgspec.Struct, frozen=True, kw_only=True):
     """Health and numbers; nothing is posted there."""
     ledger: str
     """How a person looks into it."""
-    made_key: bool
+    created_key: bool
     """Whether the first key was made at this start."""
-    servers: Group
-    workers: Group
-    gateways: Group
+    servers: ServerGroup
+    workers: ServerGroup
+    gateways: ServerGroup
 
     @property
     def key(self) -> str:
         """An admin key."""
         return self.settings.bootstrap_api_key or self.folder.key_file.read_text().strip()
 
-    async def ended(self) -> int:
+    async def wait(self) -> int:
         """Until one of its programs cannot run as it is told to; the exit code."""
         groups = (self.servers, self.workers, self.gateways)
-        keeping = [group.keeping for group in groups if group.keeping is not None]
-        done, _ = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+        supervision = [group.supervision for group in groups if group.supervision is not None]
+        done, _ = await asyncio.wait(supervision, return_when=asyncio.FIRST_COMPLETED)
         return max(task.result() for task in done)
 
 
 @asynccontextmanager
-async def open_local_cluster(plan: Plan, environ: Mapping[str, str], tell: Tell) -> AsyncIterator[LocalCluster]:
+async def open_local_cluster(
+    options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify
+) -> AsyncIterator[LocalCluster]:
     """Everything up; on leaving, first the gateways stop, then the workers, then what they need."""
     settings = _checked(environ)
-    folder = ClusterFolder(plan.folder.absolute())
-    chance = SystemRandom()
+    folder = ClusterFolder(options.folder.absolute())
+    rng = SystemRandom()
     async with AsyncExitStack() as opened:
-        opened.enter_context(folder.owned())
-        gateway_urls = choose_urls(settings, settings.port, "TALLYHOUSE_PORT", plan.gateways, chance)
-        worker_urls = choose_urls(settings, settings.metrics_port, "TALLYHOUSE_METRICS_PORT", plan.workers, chance)
-        needed = await find_needed(folder, plan.ledger, environ, tell, chance)
-        servers = Group(needed.servers, 0.0, tell)
+        opened.enter_context(folder.hold_lock())
+        gateway_urls = choose_urls(settings, settings.port, "TALLYHOUSE_PORT", options.gateways, rng)
+        worker_urls = choose_urls(settings, settings.metrics_port, "TALLYHOUSE_METRICS_PORT", options.workers, rng)
+        services = await find_backing_services(folder, options.ledger, environ, notify, rng)
+        servers = ServerGroup(services.servers, 0.0, notify)
         await _start(opened, servers)
-        told = needed.told(environ)
-        made_key = await _prepare(folder, told, tell)
-        workers = Group([worker(folder, told, *each) for each in enumerate(worker_urls, 1)], _WORKER_SECONDS, tell)
+        environment = services.environment(environ)
+        created_key = await _prepare(folder, environment, notify)
+        workers = ServerGroup(
+            [worker(folder, environment, *each) for each in enumerate(worker_urls, 1)], _WORKER_SECONDS, notify
+        )
         grace = settings.shutdown_grace / SECOND
-        gateways = Group([gateway(folder, told, *each) for each in enumerate(gateway_urls, 1)], grace, tell)
+        gateways = ServerGroup(
+            [gateway(folder, environment, *each) for each in enumerate(gateway_urls, 1)], grace, notify
+        )
         await _start(opened, workers, gateways)
         yield LocalCluster(
             folder=folder,
-            settings=read_cluster_settings(told),
+            settings=read_cluster_settings(environment),
             gateway_urls=gateway_urls,
             worker_urls=worker_urls,
-            ledger=needed.ledger,
-            made_key=made_key,
+            ledger=services.ledger,
+            created_key=created_key,
             servers=servers,
             workers=workers,
             gateways=gateways,
@@ -99,25 +105,25 @@ async def open_local_cluster(plan: Plan, environ: Mapping[str, str], tell: Tell)
 def _checked(environ: Mapping[str, str]) -> ClusterSettings:
     """Raises Misconfigured with every mistake, before anything is started; addresses are not known yet."""
     nowhere = {"brokers": f"{HOST}:1", "clickhouse": f"http://{HOST}:1", "ledger": "sqlite:////nowhere"}
-    return read_cluster_settings(settings_for_all(environ, **nowhere))
+    return read_cluster_settings(cluster_environment(environ, **nowhere))
 
 
-async def _start(opened: AsyncExitStack, *groups: Group) -> None:
+async def _start(opened: AsyncExitStack, *groups: ServerGroup) -> None:
     """All at the same time; they are stopped in reverse, one after the other."""
     for group in groups:
         opened.push_async_callback(group.stop)
     await asyncio.gather(*(group.start() for group in groups))
 
 
-async def _prepare(folder: ClusterFolder, environ: Mapping[str, str], tell: Tell) -> bool:
+async def _prepare(folder: ClusterFolder, environ: Mapping[str, str], notify: Notify) -> bool:
     """Topic, tables, and whether the first key was made."""
     had_key = folder.key_file.exists()
-    command = python_module("tallyhouse.local.provisioning_main", folder.path)
+    command = module_command("tallyhouse.local.provisioning_main", folder.path)
     with folder.log_of("preparing").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
         code = await process.wait()
     if code:
         complaint = folder.log_of("preparing").read_text().splitlines()[-3:]
         raise ProgramFailed("\n".join(["topic and tables could not be made:", *complaint]))
-    tell("topic and tables are at this release's version")
+    notify("topic and tables are at this release's version")
     return not had_key and folder.key_file.exists()

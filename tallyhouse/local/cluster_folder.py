@@ -38,11 +38,11 @@ class ClusterFolder(msgspec.Struct, frozen=True):
         """The first key, kept for who works on this machine."""
         return self._directory.key_file
 
-    def keep_key(self, token: str) -> None:
+    def write_key_file(self, token: str) -> None:
         """Readable by nobody but the owner."""
-        self._directory.keep_key(token)
+        self._directory.write_key_file(token)
 
-    def place_of(self, name: str) -> Path:
+    def process_folder(self, name: str) -> Path:
         """Where the locks of one of our processes are."""
         return self.path / "processes" / name
 
@@ -54,17 +54,17 @@ class ClusterFolder(msgspec.Struct, frozen=True):
         """Everything that one of them has said, in all its starts."""
         return self.logs / f"{name}.log"
 
-    def store_port(self, chance: Random) -> int:
+    def store_port(self, rng: Random) -> int:
         """Chosen once, so that the store's clients find it again."""
         file = self.path / "store-port"
         if not file.exists():
-            file.write_text(f"{free_port(chance)}\n")
+            file.write_text(f"{free_port(rng)}\n")
         return int(file.read_text())
 
     @contextmanager
-    def owned(self) -> Iterator[None]:
+    def hold_lock(self) -> Iterator[None]:
         """Made if need be, and ours until the end; the system gives it back even if we are killed."""
-        with self._directory.owned():
+        with self._directory.hold_lock():
             if not os.geteuid():
                 # Root cannot run PostgreSQL: another user does, who must get through to its own folder.
                 self.path.chmod(self.path.stat().st_mode | 0o011)

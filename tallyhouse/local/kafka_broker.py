@@ -8,30 +8,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random, SystemRandom
 
-from tallyhouse.local.background_program import KeptProgram, ProgramFailed
-from tallyhouse.local.kafka_jars import Runtime, Tell, kafka_runtime
-from tallyhouse.local.kafka_node import HOST, Node, free_ports
-from tallyhouse.local.kafka_probe import cluster_at
+from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
+from tallyhouse.local.kafka_jars import KafkaInstallation, Notify, find_kafka
+from tallyhouse.local.kafka_node import HOST, KafkaNode, free_ports
+from tallyhouse.local.kafka_probe import probe_cluster_id
 from tallyhouse.local.local_server import POLL_SECONDS, LocalServer
 
 ATTEMPTS = 5
 PORT_TAKEN = "Address already in use"
 
 
-def local_broker(folder: Path, environ: Mapping[str, str], tell: Tell, *, port: int | None = None) -> "KafkaBroker":
+def local_broker(folder: Path, environ: Mapping[str, str], notify: Notify, *, port: int | None = None) -> "KafkaBroker":
     """A broker run by the installed Java from the cached jars; at a free port unless one is given."""
-    return KafkaBroker(folder, kafka_runtime(environ, tell), SystemRandom(), port=port)
+    return KafkaBroker(folder, find_kafka(environ, notify), SystemRandom(), port=port)
 
 
 class KafkaBroker(LocalServer):
     """The broker of one folder: its data and, from the first start on, its port."""
 
     def __init__(
-        self, folder: Path, runtime: Runtime, chance: Random, *, port: int | None = None, log: Path | None = None
+        self, folder: Path, runtime: KafkaInstallation, rng: Random, *, port: int | None = None, log: Path | None = None
     ) -> None:
-        super().__init__("Kafka", KeptProgram(folder, log=log))
-        self._node = Node(folder, runtime)
-        self._chance = chance
+        super().__init__("Kafka", BackgroundProgram(folder, log=log))
+        self._node = KafkaNode(folder, runtime)
+        self._rng = rng
         self._port = port
 
     @property
@@ -43,21 +43,21 @@ class KafkaBroker(LocalServer):
         """Let it neither answer nor hang up, as a network that went silent; returns when it is."""
         self._program.signal(signal.SIGSTOP)
         # A signal takes its time to reach every thread.
-        while self._serves():
+        while self._is_serving():
             time.sleep(POLL_SECONDS)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
         self._program.signal(signal.SIGCONT)
 
-    def _begin(self) -> None:
+    def _start_program(self) -> None:
         if self._node.cluster is None:
             self._first_start()
         else:
             self._launch(self._node.run_command())
 
     def _first_start(self) -> None:
-        self._node.configure(free_ports(self._chance, self._port))
+        self._node.configure(free_ports(self._rng, self._port))
         self._format()
         for _attempt in range(ATTEMPTS - 1):
             try:
@@ -66,23 +66,23 @@ class KafkaBroker(LocalServer):
                 # A port that was free a moment ago may be taken by now.
                 if PORT_TAKEN not in str(failed) or self._port is not None:
                     raise
-                self._node.configure(free_ports(self._chance, None))
+                self._node.configure(free_ports(self._rng, None))
         return self._launch(self._node.run_command())
 
     def _format(self) -> None:
-        command = self._node.format_command(_uuid(self._chance))
+        command = self._node.format_command(_uuid(self._rng))
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own words
         if done.returncode:
             raise ProgramFailed(f"Kafka's storage could not be formatted: {done.stdout}{done.stderr}")
 
-    def _serves(self) -> bool:
+    def _is_serving(self) -> bool:
         """By its own id, for at a taken port the broker of somebody else may answer."""
-        return cluster_at(HOST, self._node.ports.clients) == self._node.cluster
+        return probe_cluster_id(HOST, self._node.ports.clients) == self._node.cluster
 
-    def _is_trouble(self, line: str) -> bool:
+    def _is_error_line(self, line: str) -> bool:
         return PORT_TAKEN in line or " ERROR " in line or " FATAL " in line
 
 
-def _uuid(chance: Random) -> str:
+def _uuid(rng: Random) -> str:
     """As Kafka writes them; not with a dash in front, which its tools would take for an option."""
-    return "T" + base64.urlsafe_b64encode(chance.randbytes(16)).decode()[1:22]
+    return "T" + base64.urlsafe_b64encode(rng.randbytes(16)).decode()[1:22]

@@ -36,7 +36,7 @@ POM = """\
 """
 MAVEN_SECONDS = 900
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 """Where progress is told."""
 
 
@@ -49,20 +49,20 @@ class ToolMissing(TallyhouseError):
         self.remedy = remedy
 
 
-class Runtime(NamedTuple):
+class KafkaInstallation(NamedTuple):
     """The two halves of a broker that can be started."""
 
     java: str
     jars: Path
 
 
-def kafka_runtime(environ: Mapping[str, str], tell: Tell) -> Runtime:
+def find_kafka(environ: Mapping[str, str], notify: Notify) -> KafkaInstallation:
     """Java as installed, and the jars from the cache; the first time they are fetched, which takes a while."""
     java = _java(environ)
     jars = _cache(environ) / f"kafka-{VERSION}"
     if not jars.is_dir():
-        _fetch(jars, environ, tell)
-    return Runtime(java, jars)
+        _fetch(jars, environ, notify)
+    return KafkaInstallation(java, jars)
 
 
 def _java(environ: Mapping[str, str]) -> str:
@@ -83,14 +83,14 @@ def _cache(environ: Mapping[str, str]) -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "tallyhouse"
 
 
-def _fetch(jars: Path, environ: Mapping[str, str], tell: Tell) -> None:
+def _fetch(jars: Path, environ: Mapping[str, str], notify: Notify) -> None:
     """All jars or none: they are fetched beside their place and moved there whole, by one process at a time."""
     jars.parent.mkdir(parents=True, exist_ok=True)
     with jars.with_name(f"{jars.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if jars.is_dir():
             return
-        tell(f"fetching Kafka {VERSION} (45 MB, once) into {jars}")
+        notify(f"fetching Kafka {VERSION} (45 MB, once) into {jars}")
         with tempfile.TemporaryDirectory(dir=jars.parent, prefix=f"{jars.name}.") as folder:
             _run_maven(Path(folder), environ)
             (Path(folder) / "jars").rename(jars)

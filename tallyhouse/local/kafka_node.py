@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tallyhouse.local.kafka_jars import Runtime
+from tallyhouse.local.kafka_jars import KafkaInstallation
 
 HOST = "127.0.0.1"
 PORT_RANGE = range(20_000, 30_000)
@@ -54,21 +54,21 @@ appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
 """
 
 
-class Ports(NamedTuple):
+class NodePorts(NamedTuple):
     """Where clients knock, and where the node talks to itself."""
 
     clients: int
     controller: int
 
 
-class Node:
+class KafkaNode:
     """The node whose settings and data are in `folder`."""
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: KafkaInstallation) -> None:
         self._folder = folder
         self._runtime = runtime
 
-    def configure(self, ports: Ports) -> None:
+    def configure(self, ports: NodePorts) -> None:
         """Write its settings, with these ports."""
         listeners = f"PLAINTEXT://{HOST}:{ports.clients},CONTROLLER://{HOST}:{ports.controller}"
         own = {
@@ -81,12 +81,12 @@ class Node:
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in (SETTINGS | own).items()))
 
     @property
-    def ports(self) -> Ports:
+    def ports(self) -> NodePorts:
         """As they were configured."""
         found = re.search(r"^listeners=\S+?:(\d+),\S+?:(\d+)$", self._settings.read_text(), re.MULTILINE)
         if found is None:
             raise ValueError(f"{self._settings} names no listeners")
-        return Ports(int(found[1]), int(found[2]))
+        return NodePorts(int(found[1]), int(found[2]))
 
     @property
     def cluster(self) -> str | None:
@@ -118,18 +118,18 @@ class Node:
         return self._folder / "data"
 
 
-def free_ports(chance: Random, clients: int | None) -> Ports:
+def free_ports(rng: Random, clients: int | None) -> NodePorts:
     """Ports nobody listens at just now; `clients` where one is wished for."""
-    first = free_port(chance) if clients is None else clients
+    first = free_port(rng) if clients is None else clients
     second = first
     while second == first:
-        second = free_port(chance)
-    return Ports(first, second)
+        second = free_port(rng)
+    return NodePorts(first, second)
 
 
-def free_port(chance: Random) -> int:
+def free_port(rng: Random) -> int:
     """Nobody listens at it just now, and no outgoing connection will be given it."""
-    for port in chance.sample(PORT_RANGE, k=100):
+    for port in rng.sample(PORT_RANGE, k=100):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))

@@ -8,7 +8,7 @@ METADATA, VERSION, CORRELATION = 3, 2, 7
 NO_CLIENT_ID, NO_TOPICS = -1, 0
 
 
-def cluster_at(host: str, port: int, seconds: float = 1) -> str | None:
+def probe_cluster_id(host: str, port: int, seconds: float = 1) -> str | None:
     """The id of the cluster whose node answers there and takes part in it; nothing when none does."""
     body = struct.pack(">hhihi", METADATA, VERSION, CORRELATION, NO_CLIENT_ID, NO_TOPICS)
     try:

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from schemas.errors import Conflict
 from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.local.kafka_jars import Tell, ToolMissing
+from tallyhouse.local.kafka_jars import Notify, ToolMissing
 from tallyhouse.local.postgresql import PostgreSql, find_postgresql
 
 
-class Ledger(StrEnum):
+class LedgerChoice(StrEnum):
     """What a person may wish for."""
 
     BEST = "best"
@@ -17,25 +17,27 @@ class Ledger(StrEnum):
     SQLITE = "sqlite"
 
 
-def choose_ledger(folder: ClusterFolder, wish: Ledger, environ: Mapping[str, str], tell: Tell) -> PostgreSql | None:
+def choose_ledger(
+    folder: ClusterFolder, choice: LedgerChoice, environ: Mapping[str, str], notify: Notify
+) -> PostgreSql | None:
     """The server to run, or nothing for SQLite. What the first start chose stays: the ledger is there."""
     there = _ledger_in(folder)
-    if there is not None and wish not in (Ledger.BEST, there):
+    if there is not None and choice not in (LedgerChoice.BEST, there):
         raise Conflict(f"the ledger of {folder.path} is in {there} already: name another folder with --data")
-    if Ledger.SQLITE in (there, wish):
+    if LedgerChoice.SQLITE in (there, choice):
         return None
     try:
         server = PostgreSql(folder.postgresql, find_postgresql(environ), log=folder.log_of("postgresql"))
         server.prepare()
     except ToolMissing as missing:
-        if Ledger.POSTGRESQL in (there, wish):
+        if LedgerChoice.POSTGRESQL in (there, choice):
             raise
-        tell(f"the ledger is SQLite's, not PostgreSQL's: {missing}")
+        notify(f"the ledger is SQLite's, not PostgreSQL's: {missing}")
         return None
     return server
 
 
-def _ledger_in(folder: ClusterFolder) -> Ledger | None:
+def _ledger_in(folder: ClusterFolder) -> LedgerChoice | None:
     if folder.sqlite.exists():
-        return Ledger.SQLITE
-    return Ledger.POSTGRESQL if (folder.postgresql / "data").is_dir() else None
+        return LedgerChoice.SQLITE
+    return LedgerChoice.POSTGRESQL if (folder.postgresql / "data").is_dir() else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tallyhouse.local.background_program import KeptProgram, ProgramFailed
+from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
 
 START_SECONDS = 180
 POLL_SECONDS = 0.05
@@ -17,7 +17,7 @@ _SHOWN = 10
 class LocalServer(ABC):
     """Entered, it is started, or shared with the processes that have it open already."""
 
-    def __init__(self, name: str, program: KeptProgram) -> None:
+    def __init__(self, name: str, program: BackgroundProgram) -> None:
         self.name = name
         self._program = program
 
@@ -59,13 +59,13 @@ class LocalServer(ABC):
 
     def start(self) -> None:
         """See it running and serving; it may be already."""
-        with self._program.alone():
+        with self._program.hold_start_lock():
             if not self._program.pids():
-                self._begin()
+                self._start_program()
 
-    def ask_to_end(self) -> None:
+    def request_stop(self) -> None:
         """Cleanly, whoever else has it open; nobody waits for it."""
-        self._program.ask_to_end()
+        self._program.request_stop()
 
     def stop(self) -> None:
         """End it cleanly, whoever else has it open."""
@@ -81,34 +81,34 @@ class LocalServer(ABC):
         self.start()
 
     @abstractmethod
-    def _begin(self) -> None:
+    def _start_program(self) -> None:
         """Start it and see it serve; it does not run."""
 
     @abstractmethod
-    def _serves(self) -> bool:
+    def _is_serving(self) -> bool:
         """Whether it does what it is there for."""
 
     def _launch(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         """Raises ProgramFailed, with what it complained of."""
-        told_before = self.log.stat().st_size if self.log.exists() else 0
+        log_size = self.log.stat().st_size if self.log.exists() else 0
         self._program.start(command, environ)
         deadline = time.monotonic() + START_SECONDS
-        while not self._serves():
+        while not self._is_serving():
             if self._program.pids() is None:
-                raise ProgramFailed(f"{self.name} ended while it started: {self._trouble(told_before)}")
+                raise ProgramFailed(f"{self.name} ended while it started: {self._error_lines(log_size)}")
             if time.monotonic() > deadline:
                 self._program.kill()
                 raise ProgramFailed(
-                    f"{self.name} does not answer after {START_SECONDS} s: {self._trouble(told_before)}"
+                    f"{self.name} does not answer after {START_SECONDS} s: {self._error_lines(log_size)}"
                 )
             time.sleep(POLL_SECONDS)
 
-    def _trouble(self, told_before: int) -> str:
+    def _error_lines(self, log_size: int) -> str:
         """What it has complained of since it was started."""
-        told = self.log.read_bytes()[told_before:].decode(errors="replace").splitlines()
-        trouble = [line for line in told if self._is_trouble(line)] or told
+        lines = self.log.read_bytes()[log_size:].decode(errors="replace").splitlines()
+        trouble = [line for line in lines if self._is_error_line(line)] or lines
         return "\n".join([*trouble[-_SHOWN:], f"(all of it: {self.log})"])
 
-    def _is_trouble(self, line: str) -> bool:  # noqa: ARG002 - for servers that say much
+    def _is_error_line(self, line: str) -> bool:  # noqa: ARG002 - for servers that say much
         """Which lines of its log are worth showing."""
         return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.errors import Misconfigured
-from tallyhouse.local.background_program import KeptProgram, ProgramFailed
+from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
 from tallyhouse.local.kafka_jars import ToolMissing
 from tallyhouse.local.local_server import LocalServer
 
@@ -73,7 +73,7 @@ class PostgreSql(LocalServer):
     ) -> None:
         """`options` as on the command line of `postgres`."""
         # SIGINT has it end without waiting for its clients to go.
-        program = KeptProgram(folder, log=log, stop=signal.SIGINT, user=installed.user)
+        program = BackgroundProgram(folder, log=log, stop=signal.SIGINT, user=installed.user)
         super().__init__("PostgreSQL", program)
         self._folder = folder.absolute()
         self._installed = installed
@@ -105,7 +105,7 @@ class PostgreSql(LocalServer):
         if len(os.fsencode(self._folder / _SOCKET)) > _LONGEST_SOCKET:
             raise Misconfigured([f"the path {self._folder} is too long for PostgreSQL's socket: choose a shorter one"])
 
-    def _begin(self) -> None:
+    def _start_program(self) -> None:
         self.prepare()
         if not self.is_made:
             self._make()
@@ -126,7 +126,7 @@ class PostgreSql(LocalServer):
             raise ProgramFailed(f"PostgreSQL's database could not be made: {said}")
         new.rename(self._data)
 
-    def _serves(self) -> bool:
+    def _is_serving(self) -> bool:
         """As it says itself in the file that pg_ctl waits for."""
         try:
             told = (self._data / "postmaster.pid").read_text().splitlines()

@@ -8,25 +8,25 @@ import sys
 from pathlib import Path
 
 from schemas.errors import Conflict
-from tallyhouse.cli.exit_code import exit_code_of
+from tallyhouse.cli.exit_code import run_with_exit_code
 from tallyhouse.cluster.provisioning import run_bootstrap, run_migrate
-from tallyhouse.cluster.topics import run_create
+from tallyhouse.cluster.topics import run_create_topic
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.runtime.environment import read_cluster_settings
 
 
 def prepare(folder: ClusterFolder) -> int:
     """As often as wanted; the exit code."""
-    run_create()
+    run_create_topic()
     for _step in run_migrate():
         pass
     if read_cluster_settings(os.environ).bootstrap_api_key is None:
         try:
-            folder.keep_key(run_bootstrap())
+            folder.write_key_file(run_bootstrap())
         except Conflict:
             return 0  # The ledger has keys: this is not its first start.
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(lambda: prepare(ClusterFolder(Path(sys.argv[1])))))
+    sys.exit(run_with_exit_code(lambda: prepare(ClusterFolder(Path(sys.argv[1])))))

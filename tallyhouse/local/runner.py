@@ -6,40 +6,40 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tallyhouse.cluster.startup import now
-from tallyhouse.local.cluster import Plan, open_local_cluster
-from tallyhouse.local.kafka_jars import Tell
-from tallyhouse.local.welcome import welcome
+from tallyhouse.local.cluster import LocalClusterOptions, open_local_cluster
+from tallyhouse.local.kafka_jars import Notify
+from tallyhouse.local.welcome import cluster_welcome
 
 
-def run_cluster(plan: Plan, environ: Mapping[str, str], tell: Tell) -> int:
+def run_cluster(options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify) -> int:
     """The exit code, once stopped."""
 
     async def keep() -> int:
-        async with open_local_cluster(plan, environ, tell) as cluster:
-            tell(welcome(cluster, now()))
-            return await cluster.ended()
+        async with open_local_cluster(options, environ, notify) as cluster:
+            notify(cluster_welcome(cluster, now()))
+            return await cluster.wait()
 
-    return asyncio.run(until_told_to_stop(keep(), tell))
+    return asyncio.run(run_until_signal(keep(), notify))
 
 
-async def until_told_to_stop(work: Coroutine[Any, Any, int], tell: Tell, *, stopped: int = 0) -> int:
+async def run_until_signal(work: Coroutine[Any, Any, int], notify: Notify, *, stopped: int = 0) -> int:
     """Its exit code, or `stopped` where Ctrl-C or SIGTERM ended it. What it has open it closes even so."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stopper(task, tell))
+        loop.add_signal_handler(number, _stopper(task, notify))
     try:
         return await task
     except asyncio.CancelledError:
-        tell("everything has stopped")
+        notify("everything has stopped")
         return stopped
 
 
-def _stopper(task: asyncio.Task[int], tell: Tell) -> Callable[[], None]:
+def _stopper(task: asyncio.Task[int], notify: Notify) -> Callable[[], None]:
     def stop() -> None:
         # A second signal would cut the closing short, and leave something running.
         if not task.cancelling():
-            tell("stopping: gateways first, then workers, then what they need")
+            notify("stopping: gateways first, then workers, then what they need")
             task.cancel()
 
     return stop

@@ -5,33 +5,33 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tallyhouse.local.background_program import KeptProgram
+from tallyhouse.local.background_program import BackgroundProgram
 from tallyhouse.local.local_server import LocalServer
 
 _ANSWER_SECONDS = 5
 _READY = 200
 
 
-class Service(LocalServer):
+class HttpService(LocalServer):
     """Its command and environment stay the same over restarts, and so does its address."""
 
     def __init__(
         self, name: str, folder: Path, log: Path, *, command: Sequence[str], environ: Mapping[str, str], ready: str
     ) -> None:
         """`ready` is the URL that answers 200 once it serves."""
-        super().__init__(name, KeptProgram(folder, log=log))
+        super().__init__(name, BackgroundProgram(folder, log=log))
         self._command = command
         self._environ = environ
         self._ready = ready
 
-    def _begin(self) -> None:
+    def _start_program(self) -> None:
         self._launch(self._command, self._environ)
 
-    def _serves(self) -> bool:
-        return asked(self._ready) is not None
+    def _is_serving(self) -> bool:
+        return http_get(self._ready) is not None
 
 
-def asked(url: str) -> str | None:
+def http_get(url: str) -> str | None:
     """What is answered there; nothing where nobody answers, or not with a good answer."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)

@@ -8,24 +8,24 @@ from tallyhouse.local.background_program import ProgramFailed
 from tallyhouse.local.local_server import LocalServer
 from tallyhouse.runtime.supervisor import FAILED, MISCONFIGURED
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
-class Kept:
+class SupervisedServer:
     """A server that serves already; each later start of it is told."""
 
-    def __init__(self, server: LocalServer, tell: Callable[[str], None]) -> None:
+    def __init__(self, server: LocalServer, notify: Callable[[str], None]) -> None:
         self._server = server
-        self._tell = tell
-        self._is_ending = False
+        self._notify = notify
+        self._is_stopping = False
         self._may_start = asyncio.Event()
         self._may_start.set()
 
-    def hold(self) -> None:
+    def suspend_restarts(self) -> None:
         """Once it has ended, do not start it before it is released."""
         self._may_start.clear()
 
-    def release(self) -> None:
+    def resume_restarts(self) -> None:
         """Start it, if it has ended meanwhile."""
         self._may_start.set()
 
@@ -33,24 +33,24 @@ class Kept:
         """Until it ends; its exit code."""
         if self._server.pid is None and not await self._start():
             return FAILED
-        if self._is_ending:  # Told to while it was being started.
-            self._server.ask_to_end()
+        if self._is_stopping:  # Told to while it was being started.
+            self._server.request_stop()
         while self._server.pid is not None:  # noqa: ASYNC110 - its parent is its keeper: nobody tells us
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         code = self._server.exit_code
-        if not self._is_ending:
-            self._tell(f"{self._server.name} ended ({_words(code)}) and {self._next_step(code)}")
+        if not self._is_stopping:
+            self._notify(f"{self._server.name} ended ({_words(code)}) and {self._next_step(code)}")
         return -signal.SIGKILL if code is None else code
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Have it stop, or not begin."""
-        self._is_ending = True
+        self._is_stopping = True
         self._may_start.set()
-        self._server.ask_to_end()
+        self._server.request_stop()
 
     def kill(self) -> None:
         """End it as a crash would."""
-        self._tell(f"{self._server.name} did not stop in time and is killed")
+        self._notify(f"{self._server.name} did not stop in time and is killed")
         self._server.kill()
 
     def _next_step(self, code: int | None) -> str:
@@ -60,15 +60,15 @@ class Kept:
 
     async def _start(self) -> bool:
         await self._may_start.wait()
-        if self._is_ending:
+        if self._is_stopping:
             return False
         try:
             await asyncio.to_thread(self._server.start)
         except ProgramFailed as failed:
-            if not self._is_ending:
-                self._tell(f"{failed}\n{self._server.name} is tried again")
+            if not self._is_stopping:
+                self._notify(f"{failed}\n{self._server.name} is tried again")
             return False
-        self._tell(f"{self._server.name} is up again, as process {self._server.pid}")
+        self._notify(f"{self._server.name} is up again, as process {self._server.pid}")
         return True
 
 

@@ -10,14 +10,14 @@ _OURS = ("KAFKA_", "CLICKHOUSE_", "LEDGER_URL", "WORKER_GROUP", "GATEWAY_WORKERS
 _SINGLE = {"KAFKA_REPLICATION": "1", "KAFKA_MIN_INSYNC": "1"}
 
 
-def settings_for_all(environ: Mapping[str, str], *, brokers: str, clickhouse: str, ledger: str) -> Mapping[str, str]:
+def cluster_environment(environ: Mapping[str, str], *, brokers: str, clickhouse: str, ledger: str) -> Mapping[str, str]:
     """The environment of every process of this cluster."""
     ours = tuple(f"{PREFIX}{name}" for name in _OURS)
     yours = {name: value for name, value in environ.items() if not name.startswith(ours)}
-    told = {"KAFKA_BROKERS": brokers, "CLICKHOUSE_URL": clickhouse, "LEDGER_URL": ledger, **_SINGLE}
-    return yours | {f"{PREFIX}{name}": value for name, value in told.items()}
+    overrides = {"KAFKA_BROKERS": brokers, "CLICKHOUSE_URL": clickhouse, "LEDGER_URL": ledger, **_SINGLE}
+    return yours | {f"{PREFIX}{name}": value for name, value in overrides.items()}
 
 
-def settings_for_one(environ: Mapping[str, str], **told: object) -> Mapping[str, str]:
+def child_environment(environ: Mapping[str, str], **overrides: object) -> Mapping[str, str]:
     """The same with what differs from process to process."""
-    return {**environ, **{f"{PREFIX}{name}": str(value) for name, value in told.items()}}
+    return {**environ, **{f"{PREFIX}{name}": str(value) for name, value in overrides.items()}}

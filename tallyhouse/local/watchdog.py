@@ -26,22 +26,22 @@ _WIDTH = 40
 
 def main(held: str, running: str, stop: str, user: str, *command: str) -> None:
     wait_for_start, tell_start = os.pipe()
-    mark = os.open(running, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(mark, fcntl.LOCK_EX)
+    state_file = os.open(running, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(state_file, fcntl.LOCK_EX)
     if os.fork():
         # This process is the one the starter waits for; the other has the lock and goes on.
         os.close(tell_start)
         sys.exit(0 if os.read(wait_for_start, 1) else "the program could not be started")
     os.setsid()
-    program = _started(command, user)
+    program = _start_program(command, user)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _end(program, int(stop)))
-    Thread(target=_end_when_free, args=(held, program, int(stop)), daemon=True).start()
-    _write(mark, f"{os.getpid()} {program.pid}".encode())
+    Thread(target=_end_when_released, args=(held, program, int(stop)), daemon=True).start()
+    _write_state(state_file, f"{os.getpid()} {program.pid}".encode())
     os.write(tell_start, b".")
-    _write(mark, ENDED + b"%d" % program.wait())
+    _write_state(state_file, ENDED + b"%d" % program.wait())
 
 
-def _started(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
+def _start_program(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
     # A function between fork and exec is safe here: there are no threads yet.
     if user == "-":
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509, S603
@@ -57,9 +57,9 @@ def _started(command: tuple[str, ...], user: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def _write(mark: int, text: bytes) -> None:
+def _write_state(state_file: int, text: bytes) -> None:
     """At once, over whatever was there: nobody may read half of it."""
-    os.pwrite(mark, text.ljust(_WIDTH), 0)
+    os.pwrite(state_file, text.ljust(_WIDTH), 0)
 
 
 def _die_with_parent() -> None:
@@ -74,7 +74,7 @@ def _end(program: "subprocess.Popen[bytes]", stop: int) -> None:
     program.send_signal(stop)
 
 
-def _end_when_free(held: str, program: "subprocess.Popen[bytes]", stop: int) -> None:
+def _end_when_released(held: str, program: "subprocess.Popen[bytes]", stop: int) -> None:
     """Gets the file to itself when nobody holds it any more, and keeps it until this process is gone."""
     fcntl.flock(os.open(held, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
     _end(program, stop)

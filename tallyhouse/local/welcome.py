@@ -1,10 +1,10 @@
 """What a person sees when the cluster is up: where everything is, the first key, and commands to try."""
 
 from tallyhouse.local.cluster import LocalCluster
-from tallyhouse.welcome import try_it
+from tallyhouse.welcome import quickstart_commands
 
 
-def welcome(cluster: LocalCluster, now: int) -> str:
+def cluster_welcome(cluster: LocalCluster, now: int) -> str:
     """Copy, paste, and it works."""
     settings, folder = cluster.settings, cluster.folder
     places = {
@@ -19,7 +19,9 @@ def welcome(cluster: LocalCluster, now: int) -> str:
         [
             f"\nA cluster is counting at {cluster.gateway_urls[0]}, data in {folder.path}\n",
             *(f"  {what:<10}  {where}" for what, where in places.items()),
-            try_it(settings, cluster.gateway_urls[0], folder.key_file, cluster.key if cluster.made_key else None, now),
+            quickstart_commands(
+                settings, cluster.gateway_urls[0], folder.key_file, cluster.key if cluster.created_key else None, now
+            ),
             "Ctrl-C stops all of it; the next start goes on where it stopped.",
         ]
     )

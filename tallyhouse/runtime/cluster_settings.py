@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from schemas.env import Kind, Setting, duration, one_of, text, whole, yes_or_no
+from schemas.env import Setting, SettingType, boolean, duration, one_of, text, whole_number
 from schemas.errors import Misconfigured
 from schemas.timestamps import DAY, MINUTE
 from tallyhouse.runtime.settings import API_KEY, ServiceSettings
@@ -52,15 +52,17 @@ def _is_redis(url: SplitResult) -> bool:
     return url.scheme in ("redis", "rediss") and bool(url.hostname)
 
 
-_BROKERS: Kind[tuple[str, ...]] = Kind("host:port, or several of them with commas between", _brokers, ",".join)
+_BROKERS: SettingType[tuple[str, ...]] = SettingType(
+    "host:port, or several of them with commas between", _brokers, ",".join
+)
 _TOPIC_NAME = text("a topic's name of letters, digits, dots, dashes and underscores", _TOPIC.fullmatch)
 _SQL_NAME = text("a name of letters, digits and underscores", _NAME.fullmatch)
-_CLICKHOUSE: Kind[tuple[str, ...]] = Kind(
+_CLICKHOUSE: SettingType[tuple[str, ...]] = SettingType(
     "an address such as http://clickhouse:8123, without user and password, or one for each shard with commas between",
     _servers,
     ",".join,
 )
-_FILE: Kind[Path] = Kind("a file", Path)
+_FILE: SettingType[Path] = SettingType("a file", Path)
 _REDIS = text("an address such as redis://redis:6379/0", _address(_is_redis))
 _LEDGER = text(
     "an address such as postgresql://user:password@host/database or sqlite:////path/ledger.sqlite",
@@ -99,13 +101,14 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     partitions: Annotated[
         int,
         Setting(
-            whole(1, 1024), "Partitions of the topic; fixed for the life of the data. More than workers, to share them."
+            whole_number(1, 1024),
+            "Partitions of the topic; fixed for the life of the data. More than workers, to share them.",
         ),
     ] = 12
     kafka_topic: Annotated[str, Setting(_TOPIC_NAME, "The topic that is the log.")] = "tallyhouse-frames"
-    kafka_replication: Annotated[int, Setting(whole(1, 15), "Copies of each partition.")] = 3
+    kafka_replication: Annotated[int, Setting(whole_number(1, 15), "Copies of each partition.")] = 3
     kafka_min_insync: Annotated[
-        int, Setting(whole(1, 15), "Copies that must have a frame before its events are answered `accepted`.")
+        int, Setting(whole_number(1, 15), "Copies that must have a frame before its events are answered `accepted`.")
     ] = 2
     kafka_retention: Annotated[
         int,
@@ -115,7 +118,7 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
             "before it is counted is lost.",
         ),
     ] = 7 * DAY
-    kafka_tls: Annotated[bool, Setting(yes_or_no(), "Whether the brokers are spoken to over TLS.")] = False
+    kafka_tls: Annotated[bool, Setting(boolean(), "Whether the brokers are spoken to over TLS.")] = False
     kafka_ca_file: Annotated[
         Path | None, Setting(_FILE, "Whose certificates to trust; without it those that the machine trusts.")
     ] = None
@@ -146,11 +149,11 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     worker_group: Annotated[
         str, Setting(_TOPIC_NAME, "The consumer group in which the workers share the partitions.")
     ] = "tallyhouse-workers"
-    gateway_workers: Annotated[int, Setting(whole(1, 64), "Processes of one gateway, all behind its port.")] = 1
+    gateway_workers: Annotated[int, Setting(whole_number(1, 64), "Processes of one gateway, all behind its port.")] = 1
     metrics_port: Annotated[
         int,
         Setting(
-            whole(0, 65535 - 64),
+            whole_number(0, 65535 - 64),
             "Port of a worker's /metrics and health. Of a gateway with several processes, the first one's; each "
             "further process has the next port. 0 takes free ones.",
         ),
@@ -160,9 +163,9 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 10 * 10**6
 
     def __post_init__(self) -> None:
-        mistakes = list(self._mistakes())
-        if mistakes:
-            raise Misconfigured(mistakes)
+        errors = list(self._mistakes())
+        if errors:
+            raise Misconfigured(errors)
 
     def _mistakes(self) -> Iterator[str]:
         """What no setting has wrong by itself."""

@@ -8,7 +8,7 @@ from schemas.logger import Logger
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """Time, and where words and numbers go."""
 
     clock: Callable[[], int]

@@ -12,8 +12,8 @@ import msgspec
 
 from schemas.errors import Conflict, Misconfigured
 
-_ORPHANS_SECONDS = 30.0
-_LOOK_SECONDS = 0.02
+_ORPHAN_WAIT_SECONDS = 30.0
+_POLL_SECONDS = 0.02
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
     def key_file(self) -> Path:
         return self.path / "api_key"
 
-    def keep_key(self, token: str) -> None:
+    def write_key_file(self, token: str) -> None:
         """Readable by nobody but the owner, from the first byte on."""
         with os.fdopen(os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(f"{token}\n")
@@ -49,7 +49,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
         return self.path / "lock"
 
     @contextmanager
-    def owned(self) -> Iterator[int]:
+    def hold_lock(self) -> Iterator[int]:
         """Made if need be, and ours until the end; the system gives it back even if we are killed.
 
         The descriptor is for whoever works in it for us: until he is gone too, nobody else gets it.
@@ -60,15 +60,15 @@ class DataDirectory(msgspec.Struct, frozen=True):
         except OSError as error:
             raise Misconfigured([f"the data directory {self.path} cannot be used: {error.strerror}"]) from error
         with lock:
-            self._take(lock)
+            self._acquire(lock)
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
             yield lock.fileno()
 
-    def _take(self, lock: TextIO) -> None:
+    def _acquire(self, lock: TextIO) -> None:
         """Waits for those who worked for an owner that is dead: they end by themselves, and soon."""
-        until = time.monotonic() + _ORPHANS_SECONDS
+        until = time.monotonic() + _ORPHAN_WAIT_SECONDS
         while True:
             try:
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
                     f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
                     f"or name another directory with {self.setting}"
                 )
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _is_alive(process: str) -> bool:

@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
             )
         )
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """As a signal would."""
         self.should_exit = True
 
@@ -52,10 +52,10 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
+def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
     """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
     try:
-        listener = _listener(host, port, shared=False)
+        listener = _bind(host, port, shared=False)
     except OSError as error:
         what = f"cannot listen on {host} port {port}: {error.strerror or error}"
         how = f"stop what uses it, or name another with TALLYHOUSE_HOST and {setting}"
@@ -64,7 +64,7 @@ def listening(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterato
         yield listener
 
 
-class SideServer(Server):
+class BackgroundServer(Server):
     """Beside another one, which hears the signals."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -76,28 +76,28 @@ class SideServer(Server):
         yield
 
     @asynccontextmanager
-    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+    async def serve_in_background(self, listener: socket.socket) -> AsyncIterator[None]:
         """In the background, until the end."""
         running = asyncio.create_task(self.serve(sockets=[listener]))
         try:
             yield
         finally:
-            self.end()
+            self.stop()
             await running
 
 
 @contextmanager
-def listening_often(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
+def open_shared_listeners(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
     """The same port several times: the system spreads connections over them.
 
     Processes that share one listener do not share its connections: whoever wakes first takes all that wait.
     """
-    with listening(host, port) as alone:  # Nobody else has it: others could join in otherwise, and not be noticed.
+    with open_listener(host, port) as alone:  # Nobody else has it: others could join in otherwise, and not be noticed.
         taken: int = alone.getsockname()[1]
     with ExitStack() as stack:
-        yield [stack.enter_context(_listener(host, taken, shared=True)) for _ in range(times)]
+        yield [stack.enter_context(_bind(host, taken, shared=True)) for _ in range(times)]
 
 
-def _listener(host: str, port: int, *, shared: bool) -> socket.socket:
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)

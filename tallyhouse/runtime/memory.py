@@ -17,13 +17,13 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 
 
-def prepare() -> None:
+def configure_allocator() -> None:
     """At the beginning of a process, before any thread starts."""
-    _keep_what_is_freed()
-    _make_the_first_array()
+    _keep_freed_memory()
+    _initialize_pyarrow()
 
 
-def _keep_what_is_freed() -> None:
+def _keep_freed_memory() -> None:
     """A C library without mallopt goes its own way."""
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -33,7 +33,7 @@ def _keep_what_is_freed() -> None:
         mallopt(_TRIM_THRESHOLD, 1024 * 1024 * 1024)
 
 
-def _make_the_first_array() -> None:
+def _initialize_pyarrow() -> None:
     """With its first array pyarrow looks for pandas, once, and loads it where it is installed: 40 MB that nobody here
     uses, and a tenth of a second in the middle of a request. So it finds none.
     """
@@ -51,7 +51,7 @@ class _NoPandas(MetaPathFinder):
             raise ModuleNotFoundError(name, name=name)
 
 
-def settle() -> None:
+def freeze_garbage_collector() -> None:
     """Once all is set up: what is there now stays, and the collector need not look at it again."""
     gc.collect()
     gc.freeze()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.env import Kind, Setting, duration, one_of, size, text, whole, yes_or_no
+from schemas.env import Setting, SettingType, boolean, duration, one_of, size, text, whole_number
 from schemas.timestamps import DAY, MINUTE, SECOND
 from tallyhouse.runtime.data_directory import DataDirectory
 
@@ -28,7 +28,7 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-_DIRECTORY: Kind[Path] = Kind("a directory", Path)
+_DIRECTORY: SettingType[Path] = SettingType("a directory", Path)
 _WEB_ADDRESS = re.compile(r"https?://[^\s?#]+")
 
 WEB_ADDRESS = text("an address that begins with http:// or https://", _WEB_ADDRESS.fullmatch)
@@ -39,7 +39,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every mode has in common."""
 
     host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Setting(whole(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
+    port: Annotated[int, Setting(whole_number(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
     public_url: Annotated[
         str | None,
         Setting(
@@ -55,7 +55,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     partitions: Annotated[
         int,
-        Setting(whole(1, 1024), "Partitions of the log; fixed at the first start for the life of the data."),
+        Setting(whole_number(1, 1024), "Partitions of the log; fixed at the first start for the life of the data."),
     ] = 2
     log_format: Annotated[
         LogFormat, Setting(one_of(LogFormat), "How log lines are written: for people or for machines.")
@@ -76,10 +76,12 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5 * MINUTE
     api_rate_limit: Annotated[
         int,
-        Setting(whole(0, 10**9), "API requests per minute and account, event posts not counted; 0 sets no limit."),
+        Setting(
+            whole_number(0, 10**9), "API requests per minute and account, event posts not counted; 0 sets no limit."
+        ),
     ] = 1000
     ingest_rate_limit: Annotated[
-        int, Setting(whole(0, 10**9), "Event posts per minute and account; 0 sets no limit.")
+        int, Setting(whole_number(0, 10**9), "Event posts per minute and account; 0 sets no limit.")
     ] = 0
     body_budget: Annotated[
         int,
@@ -90,10 +92,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 64 * 10**6
     recent_keys: Annotated[
         int,
-        Setting(whole(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
+        Setting(whole_number(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),
     ] = 2**20
     flush_frames: Annotated[
-        int, Setting(whole(1, 10**6), "Frames waiting in a partition that start a flush at once.")
+        int, Setting(whole_number(1, 10**6), "Frames waiting in a partition that start a flush at once.")
     ] = 256
     flush_bytes: Annotated[
         int, Setting(size(10**5, 10**9), "Bytes of frames one flush takes at most; bounds the processor's memory.")
@@ -127,7 +129,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://{host}:{port}"
 
 
-class Settings(ServiceSettings, frozen=True, kw_only=True):
+class EmbeddedSettings(ServiceSettings, frozen=True, kw_only=True):
     """What `tallyhouse serve` runs with."""
 
     data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
@@ -143,14 +145,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     clickhouse_port: Annotated[
         int | None,
         Setting(
-            whole(1, 65535),
+            whole_number(1, 65535),
             "Port on the loopback interface for ClickHouse clients, read-only. The password is a live key with the "
             "admin scope; what it opens are the rows of all accounts. Without it there is no such port.",
         ),
     ] = None
     process_events: Annotated[
         bool,
-        Setting(yes_or_no(), "Whether events are counted; without it they wait in the log until the next start."),
+        Setting(boolean(), "Whether events are counted; without it they wait in the log until the next start."),
     ] = True
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class OneWrite(asyncio.Transport):
+class SingleWriteTransport(asyncio.Transport):
     """A transport that gathers what is written in one turn of the loop, or until it is flushed."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,9 +61,9 @@ class HttpConnection(HttpToolsProtocol):
     """uvicorn's, over such a transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        self._one_write = OneWrite(transport, self.loop)
-        super().connection_made(self._one_write)
+        self._single_write = SingleWriteTransport(transport, self.loop)
+        super().connection_made(self._single_write)
 
     def on_response_complete(self) -> None:
-        self._one_write.flush()
+        self._single_write.flush()
         super().on_response_complete()

@@ -16,10 +16,10 @@ FAILED = 1
 MISCONFIGURED = 2
 """Exit code of who cannot run as it is told to: starting it again will not help."""
 
-_LATE_SECONDS = 20.0
+_KILL_DELAY_SECONDS = 20.0
 """Beyond their own grace, programs have this long to close what they opened."""
 _LONGEST_PAUSE = 10.0
-_LONG_ENOUGH = 60.0
+_STABLE_SECONDS = 60.0
 """Who ran so long ended for a new reason."""
 _PR_SET_PDEATHSIG = 1
 
@@ -31,7 +31,7 @@ class Program(Protocol):
         """Until it ends; its exit code."""
         ...
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Have it stop, or not begin."""
         ...
 
@@ -40,14 +40,14 @@ class Program(Protocol):
         ...
 
 
-class Child:
+class ChildProcess:
     """A child process that is handed an open descriptor."""
 
     def __init__(self, command: Sequence[str], descriptor: int) -> None:
         self._command = command
         self._descriptor = descriptor
         self._process: asyncio.subprocess.Process | None = None
-        self._is_ending = False
+        self._is_stopping = False
 
     async def run(self) -> int:
         """Until it ends; its exit code."""
@@ -56,13 +56,13 @@ class Child:
             pass_fds=[self._descriptor],
             start_new_session=True,  # Ctrl-C is for the one that keeps them running.
         )
-        if self._is_ending:  # Told to while it was being started.
-            self.end()
+        if self._is_stopping:  # Told to while it was being started.
+            self.terminate()
         return await self._process.wait()
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Have it stop, or not begin."""
-        self._is_ending = True
+        self._is_stopping = True
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.terminate()
@@ -74,17 +74,17 @@ class Child:
                 self._process.kill()
 
 
-class Processes:
+class Supervisor:
     """Each program that ended is started again, after a growing pause."""
 
     def __init__(
-        self, programs: Sequence[Program], *, stop_seconds: float, logger: Logger, have_run: bool = False
+        self, programs: Sequence[Program], *, stop_seconds: float, logger: Logger, have_run_before: bool = False
     ) -> None:
         """Programs that have run well before are started again whatever fails; others are given up at the first."""
         self._programs = programs
-        self._stop_seconds = stop_seconds + _LATE_SECONDS
+        self._stop_seconds = stop_seconds + _KILL_DELAY_SECONDS
         self._logger = logger
-        self._have_run = have_run
+        self._have_run_before = have_run_before
         self._stopping = asyncio.Event()
         self._running: set[int] = set()
 
@@ -93,38 +93,38 @@ class Processes:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
-        return await self.keep()
+        return await self.run_until_stopped()
 
-    async def keep(self) -> int:
+    async def run_until_stopped(self) -> int:
         """The same, until `stop` is called."""
-        codes = await asyncio.gather(*map(self._keep, range(len(self._programs))))
+        codes = await asyncio.gather(*map(self._supervise, range(len(self._programs))))
         return max(map(abs, codes))
 
     def stop(self) -> None:
         """Have all of them end; who does not is killed."""
         self._stopping.set()
         for number in self._running:
-            self._programs[number].end()
+            self._programs[number].terminate()
         asyncio.get_running_loop().call_later(self._stop_seconds, self._kill)
 
-    async def _keep(self, number: int) -> int:
+    async def _supervise(self, number: int) -> int:
         loop = asyncio.get_running_loop()
-        failures = 1 if self._have_run else 0
+        failures = 1 if self._have_run_before else 0
         while not self._stopping.is_set():  # Another one may have failed before this one began.
             began = loop.time()
             code = await self._run_once(number)
             if self._stopping.is_set():
                 return 0 if code == -signal.SIGTERM else code  # Told to stop before it could listen to that.
-            is_settled = loop.time() - began > _LONG_ENOUGH
+            is_settled = loop.time() - began > _STABLE_SECONDS
             if code == MISCONFIGURED or (code == FAILED and not failures and not is_settled):
                 self.stop()
                 return code
             failures = 1 if is_settled else failures + 1
             self._logger.error("a process ended and is started again", process=number, exit_code=code)
-            await self._rest(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE))
+            await self._pause(min(0.1 * 2 ** min(failures, 10), _LONGEST_PAUSE))
         return 0
 
-    async def _rest(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> None:
         """So long, or until told to stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -143,7 +143,7 @@ class Processes:
             self._programs[number].kill()
 
 
-def end_with_parent(parent: int) -> None:
+def terminate_with_parent(parent: int) -> None:
     """Have this process told to stop when the one that keeps it running dies, however it dies."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
@@ -152,6 +152,6 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def python_module(name: str, *words: object) -> list[str]:
+def module_command(name: str, *words: object) -> list[str]:
     """The command that runs a module of ours."""
     return [sys.executable, "-m", name, *map(str, words)]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from tests.backing_services.clickhouse import clickhouse
-from tests.backing_services.postgresql import Server, started_server
+from tests.backing_services.postgresql import PostgreSqlServer, started_server
 from tests.backing_services.postgresql_part import postgresql
 from tests.backing_services.store_process import StoreProcess
 
 Stores = Callable[[], AbstractContextManager[ServerAddress]]
-LedgerServers = Callable[[], AbstractContextManager[Server]]
+LedgerServers = Callable[[], AbstractContextManager[PostgreSqlServer]]
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def best_store(folder: Path, *, docker: bool, contained: Stores = clickhouse) ->
 @contextmanager
 def best_ledger_server(
     *, docker: bool, contained: LedgerServers = postgresql, installed: LedgerServers = started_server
-) -> Iterator[Server]:
+) -> Iterator[PostgreSqlServer]:
     """PostgreSQL from its image, else the one that is installed here."""
     with contained() if docker else installed() as server:
         yield server

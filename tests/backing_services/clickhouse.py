@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from testcontainers.core.container import DockerContainer
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from tests.backing_services.docker import image_of, wait_until_serving
 
@@ -26,7 +26,7 @@ def variables(password: str) -> dict[str, str]:
 
 def serves(address: ServerAddress) -> bool:
     """Our own client is let in and answered: `/ping` would answer before users are known."""
-    with HttpServer(address, 1, EngineLimits()) as server:
+    with ClickHousePool(address, 1, EngineLimits()) as server:
         try:
             return server.database("default").query_rows("SELECT 1") == [(1,)]
         except StoreFailed:

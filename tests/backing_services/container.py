@@ -8,7 +8,7 @@ from testcontainers.core.container import DockerContainer
 
 from tallyhouse.local.kafka_jars import VERSION
 from tallyhouse.local.kafka_node import SETTINGS, free_ports
-from tallyhouse.local.kafka_probe import cluster_at
+from tallyhouse.local.kafka_probe import probe_cluster_id
 from tests.backing_services.docker import wait_until_serving
 
 
@@ -31,5 +31,5 @@ def container() -> Iterator[str]:
     for name, value in variables(host, port).items():
         broker.with_env(name, value)
     with broker.with_bind_ports(9092, port):
-        wait_until_serving(broker, lambda: cluster_at(host, port) is not None)
+        wait_until_serving(broker, lambda: probe_cluster_id(host, port) is not None)
         yield f"{host}:{port}"

@@ -12,29 +12,31 @@ from random import SystemRandom
 import pytest
 
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import Runtime, ToolMissing, kafka_runtime
-from tests.backing_services.kafka import Shared, Tell, best_broker
+from tallyhouse.local.kafka_jars import KafkaInstallation, ToolMissing, find_kafka
+from tests.backing_services.kafka import Print, SharedBroker, best_broker
 from tests.skips import must_not_skip, skip_without
 
 
 @pytest.fixture(scope="session")
-def tell_aloud(request: pytest.FixtureRequest) -> Tell:
+def print_uncaptured(request: pytest.FixtureRequest) -> Print:
     """Say a line on the terminal, past the capturing of output; from a worker of xdist too."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         with capture.global_and_fixture_disabled():
             print(f"\n{line}", file=sys.stderr, flush=True)
 
-    return tell
+    return notify
 
 
 @pytest.fixture(scope="session")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell, docker: bool) -> Iterator[Shared]:
+def shared_broker(
+    tmp_path_factory: pytest.TempPathFactory, print_uncaptured: Print, docker: bool
+) -> Iterator[SharedBroker]:
     """The best that can be had here: a container, else a local broker, else a stand-in."""
     folder = _folder_of_the_run(tmp_path_factory) / "kafka"
     with ExitStack() as stack:
-        choice = best_broker(folder, os.environ, tell_aloud, docker=docker, only_real=must_not_skip())
+        choice = best_broker(folder, os.environ, print_uncaptured, docker=docker, only_real=must_not_skip())
         try:
             shared = stack.enter_context(choice)
         except ToolMissing as missing:
@@ -43,13 +45,13 @@ def shared_broker(tmp_path_factory: pytest.TempPathFactory, tell_aloud: Tell, do
 
 
 @pytest.fixture(scope="session")
-def broker(shared_broker: Shared) -> str:
+def broker(shared_broker: SharedBroker) -> str:
     """The address of a broker. Topics are not made by themselves; they must have names of their own: `topic_name`."""
     return shared_broker.bootstrap
 
 
 @pytest.fixture(scope="session")
-def real_broker(shared_broker: Shared) -> str:
+def real_broker(shared_broker: SharedBroker) -> str:
     """The address of a broker for tests that a stand-in cannot serve."""
     if shared_broker.missing is not None:
         skip_without(shared_broker.missing.what, shared_broker.missing.remedy)
@@ -57,27 +59,27 @@ def real_broker(shared_broker: Shared) -> str:
 
 
 @pytest.fixture(scope="session")
-def runtime(tell_aloud: Tell) -> Runtime:
+def runtime(print_uncaptured: Print) -> KafkaInstallation:
     """What a local broker is run with."""
     try:
-        return kafka_runtime(os.environ, tell_aloud)
+        return find_kafka(os.environ, print_uncaptured)
     except ToolMissing as missing:
         skip_without(missing.what, missing.remedy)
 
 
 @pytest.fixture(scope="module")
-def broker_of_the_module(tmp_path_factory: pytest.TempPathFactory, runtime: Runtime) -> Iterator[KafkaBroker]:
-    """Whatever one test did to it, the next one may ask for it as `mortal_broker`."""
+def module_broker(tmp_path_factory: pytest.TempPathFactory, runtime: KafkaInstallation) -> Iterator[KafkaBroker]:
+    """Whatever one test did to it, the next one may ask for it as `killable_broker`."""
     with KafkaBroker(tmp_path_factory.mktemp("mortal"), runtime, SystemRandom()) as own:
         yield own
 
 
 @pytest.fixture
-def mortal_broker(broker_of_the_module: KafkaBroker) -> KafkaBroker:
+def killable_broker(module_broker: KafkaBroker) -> KafkaBroker:
     """A running broker that no other test uses meanwhile, to be killed, paused and restarted."""
-    broker_of_the_module.resume()
-    broker_of_the_module.start()
-    return broker_of_the_module
+    module_broker.resume()
+    module_broker.start()
+    return module_broker
 
 
 @pytest.fixture

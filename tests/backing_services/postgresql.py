@@ -15,7 +15,7 @@ from tallyhouse.local.postgresql import Installed, PostgreSql, find_postgresql
 from tests.skips import skip_without
 
 
-class Server:
+class PostgreSqlServer:
     """A running server, known by a database that is there from the beginning."""
 
     def __init__(self, first: sa.URL) -> None:
@@ -60,11 +60,11 @@ class Server:
 
 
 @contextmanager
-def started_server() -> Iterator[Server]:
+def started_server() -> Iterator[PostgreSqlServer]:
     """Gone when the tests are."""
     installed = installed_postgresql()
     with passable_folder() as folder, PostgreSql(folder, installed, options=("-c", "fsync=off")) as running:
-        yield Server(sa.make_url(running.url()))
+        yield PostgreSqlServer(sa.make_url(running.url()))
 
 
 def installed_postgresql() -> Installed:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from testcontainers.core.container import DockerContainer
 
 from tests.backing_services.docker import image_of, wait_until_serving
-from tests.backing_services.postgresql import Server
+from tests.backing_services.postgresql import PostgreSqlServer
 
 PORT = 5432
 USER = "tallyhouse"
@@ -19,12 +19,12 @@ def variables(password: str) -> dict[str, str]:
     return {"POSTGRES_USER": USER, "POSTGRES_PASSWORD": password}
 
 
-def server_at(host: str, port: int, password: str) -> Server:
-    return Server(sa.URL.create("postgresql+psycopg", USER, password, host, port, USER))
+def server_at(host: str, port: int, password: str) -> PostgreSqlServer:
+    return PostgreSqlServer(sa.URL.create("postgresql+psycopg", USER, password, host, port, USER))
 
 
 @contextmanager
-def postgresql() -> Iterator[Server]:
+def postgresql() -> Iterator[PostgreSqlServer]:
     """For as long as it is needed."""
     password = secrets.token_hex(8)
     container = DockerContainer(image_of("postgres")).with_exposed_ports(PORT)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import IO
 
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
-from tests.killable_process import Killable
+from tests.killable_process import KillableProcess
 
 START_SECONDS = 60
 
 
-class StoreProcess(Killable):
+class StoreProcess(KillableProcess):
     """Keeps its directory and its port over restarts."""
 
     def __init__(self, path: Path, module: str = "stream_processors.clickhouse_server") -> None:
@@ -26,15 +26,15 @@ class StoreProcess(Killable):
     def address(self) -> ServerAddress:
         return ServerAddress(host="127.0.0.1", port=self._port)
 
-    def launched(self) -> subprocess.Popen[str]:
+    def launch(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", self._module]
         arguments = ["--path", str(self._path), "--port", str(self._port)]
         process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         line = _first_line(process.stdout)
-        told = re.search(r"port (\d+)", line)
-        assert told, f"the store process says {line!r} and not where it listens"
-        self._port = int(told[1])
+        listening = re.search(r"port (\d+)", line)
+        assert listening, f"the store process says {line!r} and not where it listens"
+        self._port = int(listening[1])
         return process
 
 

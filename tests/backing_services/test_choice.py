@@ -9,12 +9,12 @@ import sqlalchemy as sa
 import yaml
 
 from rating.ledger.engine import create_engine
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from tests.backing_services import clickhouse, postgresql_part
 from tests.backing_services.choice import best_ledger_server, best_store
 from tests.backing_services.docker import COMPOSE, image_of, wait_until_serving
-from tests.backing_services.postgresql import Server
+from tests.backing_services.postgresql import PostgreSqlServer
 from tests.server_process import free_port
 
 CONTAINED_STORE = ServerAddress(host="docker.example", port=20_001, user="tallyhouse", password="sesame")
@@ -27,12 +27,12 @@ def contained_store() -> Iterator[ServerAddress]:
 
 
 @contextmanager
-def contained_ledger() -> Iterator[Server]:
+def contained_ledger() -> Iterator[PostgreSqlServer]:
     yield CONTAINED_LEDGER
 
 
 @contextmanager
-def not_installed() -> Iterator[Server]:
+def not_installed() -> Iterator[PostgreSqlServer]:
     pytest.fail("nothing of this machine is started where Docker answers")
     yield CONTAINED_LEDGER
 
@@ -58,7 +58,7 @@ def test_where_docker_answers_the_containers_are_taken(tmp_path: Path) -> None:
 def test_elsewhere_the_endpoint_serves(tmp_path: Path) -> None:
     """On this machine, and its wait condition sees that it does, and that a stranger is not it."""
     with best_store(tmp_path, docker=False) as address:
-        with HttpServer(address, 1, EngineLimits()) as server:
+        with ClickHousePool(address, 1, EngineLimits()) as server:
             assert server.database("default").query_rows("SELECT 1") == [(1,)]
         assert clickhouse.serves(address)
     assert not clickhouse.serves(ServerAddress(host="127.0.0.1", port=free_port()))
@@ -87,11 +87,14 @@ def test_a_container_s_databases_are_reached_with_its_password() -> None:
 def test_the_images_and_what_they_are_told_are_those_of_compose() -> None:
     """Tests run on what an installation runs on."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
-    for service, told in (("clickhouse", clickhouse.variables("p")), ("postgres", postgresql_part.variables("p"))):
+    for service, environment in (
+        ("clickhouse", clickhouse.variables("p")),
+        ("postgres", postgresql_part.variables("p")),
+    ):
         assert image_of(service).startswith(("clickhouse/clickhouse-server:", "postgres:"))
-        assert told.keys() == services[service]["environment"].keys()
-        assert {name for name in told if told[name] != services[service]["environment"][name]} == {
-            name for name in told if name.endswith("_PASSWORD")
+        assert environment.keys() == services[service]["environment"].keys()
+        assert {name for name in environment if environment[name] != services[service]["environment"][name]} == {
+            name for name in environment if name.endswith("_PASSWORD")
         }
 
 

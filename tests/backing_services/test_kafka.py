@@ -14,16 +14,16 @@ NOTHING_INSTALLED = {"PATH": ""}
 
 def test_a_stand_in_serves_and_says_that_it_is_one(tmp_path: Path) -> None:
     """Without Java, messages go to librdkafka's mock; one line says so, and what it cannot serve."""
-    told: list[str] = []
+    printed: list[str] = []
 
     async def send(bootstrap: str) -> int:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
             return int((await producer.send_and_wait("any", b"message", partition=0)).offset)
 
-    with best_broker(tmp_path, NOTHING_INSTALLED, told.append, docker=False, only_real=False) as shared:
+    with best_broker(tmp_path, NOTHING_INSTALLED, printed.append, docker=False, only_real=False) as shared:
         assert asyncio.run(send(shared.bootstrap)) == 0
         assert isinstance(shared.missing, ToolMissing)
-    [line] = told
+    [line] = printed
     assert "NOT the real one" in line
     assert "Java is missing" in line
 

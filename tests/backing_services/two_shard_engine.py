@@ -12,7 +12,7 @@ from pathlib import Path
 from schemas.flush import Table
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.topology import Layout
+from stream_processors.backends.sql.topology import StoreTopology
 from stream_processors.clickhouse_server.__main__ import main
 
 CLUSTER = "tally"
@@ -53,7 +53,7 @@ def read_as_one(engine: SqlClient, shards: Sequence[str], name: str) -> None:
             f"SELECT * FROM {shard}.{table} WHERE shardNum() = {number}" for number, shard in enumerate(shards, start=1)
         ]
         engine.command(f"CREATE VIEW {name}.{table} AS {' UNION ALL '.join(parts)}")
-    for statement in Layout(CLUSTER).reading_statements(name):
+    for statement in StoreTopology(CLUSTER).distributed_statements(name):
         # There is nobody to send it to.
         engine.command(statement.replace(f" ON CLUSTER {CLUSTER}", ""))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tallyhouse.load.workload import Shape, Workload
+from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.bench import billing_api, end_to_end, engine_alone, gateway_alone, invoice_run, machine
 from tests.bench.figures import TotalsDiffer, documents
 
@@ -41,14 +41,14 @@ def main() -> int:
 
 
 def _workload(seconds: float) -> dict[str, object]:
-    sample = Workload(Shape(), "sample00").batch(1000, 0)
+    sample = Workload(WorkloadShape(), "sample00").batch(1000, 0)
     return {
         "seconds": seconds,
         "batch_events": len(sample),
         "body_bytes": len(sample.body()),
         "event_bytes": sample.rows.shape[1] - 1,
         "fsync": "log: every commit, before the ack (synchronous=FULL); store: every part and its directory",
-        "shape": msgspec.to_builtins(Shape()),
+        "shape": msgspec.to_builtins(WorkloadShape()),
     }
 
 

@@ -8,7 +8,7 @@ from tests.bench.figures import TotalsDiffer
 from tests.server_process import KEY
 
 
-class Connection:
+class PlainConnection:
     """Asks one thing after another."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,7 +29,7 @@ class Connection:
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         answer = await self._reader.readuntil(b"\r\n\r\n")
         length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        told = await self._reader.readexactly(int(length.partition(b":")[2]))
+        response = await self._reader.readexactly(int(length.partition(b":")[2]))
         if (status := int(answer.split(b" ", 2)[1])) != expect:
-            raise TotalsDiffer(f"{method} {path} was answered {status}: {told.decode(errors='replace')}")
-        return told
+            raise TotalsDiffer(f"{method} {path} was answered {status}: {response.decode(errors='replace')}")
+        return response

@@ -6,14 +6,14 @@ from tests import load_generator
 from tests.bench.figures import Figure
 from tests.bench.machine import peak_memory
 from tests.bench.visibility_latency import VISIBLE, wait_for_probes
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 _WARM_SECONDS = 3
 
 
 def measure(data: Path, seconds: float, engine_per_second: float) -> list[Figure]:
     """One server for all of it, warmed up first."""
-    with Server(data, log_level="warning") as server:
+    with ServerProcess(data, log_level="warning") as server:
         load_generator.load(server.url, seconds=_WARM_SECONDS, events=90_000_000)
         whole = load_generator.load(server.url, seconds=seconds, events=90_000_000, patience=600)
         rate = whole["counted_per_second"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import clickhouse_connect
 
-from tallyhouse.load.workload import Shape, Workload
+from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.bench.figures import TotalsDiffer
 
 EVENTS_A_SECOND = 70_000
@@ -40,7 +40,7 @@ def measure(directory: Path, events: int) -> float:
 
 
 def _write(path: Path, events: int) -> None:
-    workload = Workload(Shape(), "engine00")
+    workload = Workload(WorkloadShape(), "engine00")
     with path.open("wb") as file:
         for _ in range(events // 10_000):
             file.write(workload.batch(10_000, time.time_ns() // 1000).ndjson())

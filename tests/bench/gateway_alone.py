@@ -8,7 +8,7 @@ from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from tallyhouse.runtime.data_directory import DataDirectory
 from tests.bench.figures import Figure, TotalsDiffer
 from tests.load_generator import only_send
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 PARTITIONS = 2
 _SETTINGS = {"process_events": "no", "log_limit": "40GB", "log_level": "warning"}
@@ -39,13 +39,13 @@ def measure(data: Path, seconds: float) -> list[Figure]:
 
 
 def _run(data: Path, seconds: float, *, batch: int, connections: int) -> tuple[dict[str, float], int]:
-    with Server(data, partitions=str(PARTITIONS), **_SETTINGS) as server:
-        told = only_send(server.url, seconds=seconds, batch=batch, connections=connections, events=90_000_000)
+    with ServerProcess(data, partitions=str(PARTITIONS), **_SETTINGS) as server:
+        report = only_send(server.url, seconds=seconds, batch=batch, connections=connections, events=90_000_000)
         server.stop()
     kept = asyncio.run(_different_keys(DataDirectory(data).log))
-    if kept != told["different_events"]:
-        raise TotalsDiffer(f"{told['different_events']} different events were acked, the log holds {kept}")
-    return told, kept
+    if kept != report["different_events"]:
+        raise TotalsDiffer(f"{report['different_events']} different events were acked, the log holds {kept}")
+    return report, kept
 
 
 async def _different_keys(path: Path) -> int:

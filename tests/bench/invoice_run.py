@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from tests.bench.connection import Connection
+from tests.bench.connection import PlainConnection
 from tests.bench.figures import Figure, TotalsDiffer
-from tests.server_process import Server, wait_until
+from tests.server_process import ServerProcess, wait_until
 
 CONNECTIONS = 8
 EVENTS_OF_EACH = 3
@@ -30,7 +30,7 @@ FEE_CENTS = 1000
 
 def measure(data: Path, subscriptions: int) -> Figure:
     """Everybody's week has ended, and is billed at once."""
-    with Server(data, log_level="warning", billing_every="0") as server:
+    with ServerProcess(data, log_level="warning", billing_every="0") as server:
         start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
         _sell(server)
         customers = asyncio.run(_subscribe(server.port, subscriptions, start))
@@ -55,7 +55,7 @@ def measure(data: Path, subscriptions: int) -> Figure:
     )
 
 
-def _sell(server: Server) -> None:
+def _sell(server: ServerProcess) -> None:
     for name in PRICES:
         meter = {"code": name, "name": name, "event_name": "bench.used", "aggregation": "sum"}
         server.post("/v1/meters", meter | {"value_property": f"$.{name}"}, expect=201)
@@ -74,12 +74,12 @@ async def _subscribe(port: int, subscriptions: int, start: datetime) -> list[str
 
 
 async def _subscribe_some(port: int, numbers: Any, start: datetime) -> list[str]:
-    connection = await Connection.open(port)
+    connection = await PlainConnection.open(port)
     new = {"plan_code": "weekly", "start_date": start.isoformat(), "initial_status": "active"}
     made = []
     for number in numbers:
-        told = await connection.ask("POST", "/v1/customers", {"name": f"Customer {number}"}, expect=201)
-        customer = msgspec.json.decode(told)["customer"]["id"]
+        response = await connection.ask("POST", "/v1/customers", {"name": f"Customer {number}"}, expect=201)
+        customer = msgspec.json.decode(response)["customer"]["id"]
         await connection.ask("POST", "/v1/subscriptions", new | {"customer_id": customer}, expect=201)
         made.append(customer)
     connection.close()
@@ -88,7 +88,7 @@ async def _subscribe_some(port: int, numbers: Any, start: datetime) -> list[str]
 
 async def _use(port: int, customers: list[str], start: datetime) -> list[int]:
     """What each has used of everything, in a few events of its own."""
-    connection = await Connection.open(port)
+    connection = await PlainConnection.open(port)
     quantities = [37 * number % 400 for number in range(len(customers))]
     events = [
         _event(customer, part, quantity if part == 0 else 1, start)
@@ -111,7 +111,7 @@ def _event(customer: str, part: int, quantity: int, start: datetime) -> dict[str
     }
 
 
-def _run(server: Server) -> dict[str, Any]:
+def _run(server: ServerProcess) -> dict[str, Any]:
     run: dict[str, Any] = server.post("/v1/invoice-runs", {}, expect=202)["invoice_run"]
 
     def ended() -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.cluster.__main__ import main
-from tests.bench.cluster.resource_usage import Spent, since, spent, watched
+from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage, since, watched
 from tests.bench.end_to_end import stages
 from tests.bench.figures import Figure, documents
 
@@ -49,7 +49,7 @@ def test_what_children_spend_counts_while_they_run_and_afterwards() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "burnt\n"
-        before = {"both": spent([process.pid])}
+        before = {"both": resource_usage([process.pid])}
         process.stdin.close()
         after = watched(process)
     assert before["both"].seconds >= 0.3
@@ -59,8 +59,8 @@ def test_what_children_spend_counts_while_they_run_and_afterwards() -> None:
 
 def test_memory_is_the_most_there_ever_was() -> None:
     """It is not a difference."""
-    before, after = Spent(seconds=1, peak_memory=5), Spent(seconds=3, peak_memory=7)
-    assert since({"store": before}, {"store": after}) == {"store": Spent(seconds=2, peak_memory=7)}
+    before, after = ResourceUsage(seconds=1, peak_memory=5), ResourceUsage(seconds=3, peak_memory=7)
+    assert since({"store": before}, {"store": after}) == {"store": ResourceUsage(seconds=2, peak_memory=7)}
 
 
 def test_the_clusters_bench_names_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

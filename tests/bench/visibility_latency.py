@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 from tallyhouse.load.latency import Latencies
 from tests import load_generator
 from tests.server_process import KEY, wait_until
@@ -39,7 +39,7 @@ def wait_for_probes(url: str, seconds: float, rate: float) -> Probes:
     """Probe events, one after another, each asked for until it is in the usage, while the load runs."""
     load = load_generator.start(url, f"--seconds={seconds}", f"--rate={rate}", "--events=90000000", "--patience=600")
     waits: list[float] = []
-    with Api(url, KEY) as api:
+    with ApiClient(url, KEY) as api:
         for number in itertools.count():
             if load.poll() is not None:
                 break
@@ -47,7 +47,7 @@ def wait_for_probes(url: str, seconds: float, rate: float) -> Probes:
     return Probes(waits=waits, load=load_generator.finish(load))
 
 
-def _wait_for_probe(api: Api, customer: str) -> float:
+def _wait_for_probe(api: ApiClient, customer: str) -> float:
     now = datetime.now(UTC)
     minute = now.replace(second=0, microsecond=0)
     event = {

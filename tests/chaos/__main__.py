@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from tallyhouse.local.kafka_jars import ToolMissing, kafka_runtime
+from tallyhouse.local.kafka_jars import ToolMissing, find_kafka
 from tests.bench import machine
-from tests.chaos.fault_plan import Kind
+from tests.chaos.fault_plan import FaultKind
 from tests.chaos.report import markdown
-from tests.chaos.run import Orders, Outcome, Progress, run
+from tests.chaos.run import ChaosOptions, ChaosOutcome, ChaosProgress, run
 
 KILLS_PER_ZOMBIE = 10
 
@@ -27,12 +27,14 @@ def main() -> int:
     console = Console(stderr=True)
     seed = SystemRandom().randrange(10**6) if given.seed is None else given.seed
     zombies = max(given.kills // KILLS_PER_ZOMBIE, 1)
-    orders = Orders(events=given.events, kills=given.kills, zombies=zombies, seed=seed, rate=given.rate)
-    console.print(f"{orders.events:,} events, {orders.kills} kills, {zombies} zombies; --seed {seed} repeats the plan")
+    options = ChaosOptions(events=given.events, kills=given.kills, zombies=zombies, seed=seed, rate=given.rate)
+    console.print(
+        f"{options.events:,} events, {options.kills} kills, {zombies} zombies; --seed {seed} repeats the plan"
+    )
     folder = Path(tempfile.mkdtemp(dir=given.data, prefix="tallyhouse-chaos-"))
     facts = machine.facts(folder)
     try:
-        outcome = _watched(orders, folder, console)
+        outcome = _watched(options, folder, console)
     except ToolMissing as missing:
         console.print(str(missing))
         return 1
@@ -59,22 +61,22 @@ def _arguments() -> argparse.ArgumentParser:
     return arguments
 
 
-def _watched(orders: Orders, folder: Path, console: Console) -> Outcome:
-    runtime = kafka_runtime(os.environ, console.print)
+def _watched(options: ChaosOptions, folder: Path, console: Console) -> ChaosOutcome:
+    runtime = find_kafka(os.environ, console.print)
     with Live(console=console, transient=True, refresh_per_second=4) as live:
         live.update("starting a broker, a store, two gateways and two workers")
-        return run(orders, folder, runtime, lambda progress: live.update(_table(orders, progress)))
+        return run(options, folder, runtime, lambda progress: live.update(_table(options, progress)))
 
 
-def _table(orders: Orders, progress: Progress) -> Table:
-    struck = Counter(deed.fault.kind for deed in progress.deeds)
-    table = Table("acked", "of", "events/s", "posts again", *Kind, "seconds", box=None)
+def _table(options: ChaosOptions, progress: ChaosProgress) -> Table:
+    injected_kinds = Counter(injection.fault.kind for injection in progress.injected)
+    table = Table("acked", "of", "events/s", "posts again", *FaultKind, "seconds", box=None)
     table.add_row(
         f"{progress.acked:,}",
-        f"{orders.events:,}",
+        f"{options.events:,}",
         f"{progress.acked / max(progress.seconds, 1e-9):,.0f}",
         f"{progress.posts_again:,}",
-        *(str(struck[kind]) for kind in Kind),
+        *(str(injected_kinds[kind]) for kind in FaultKind),
         f"{progress.seconds:,.0f}",
     )
     return table

@@ -7,18 +7,18 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NamedTuple
 
-from stream_processors.backends.sql.clickhouse_http import HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import Runtime
+from tallyhouse.local.kafka_jars import KafkaInstallation
 from tests.backing_services.store_process import StoreProcess
-from tests.tallyhouse.cluster.installation import Installation, Program
+from tests.tallyhouse.cluster.installation import ClusterProcess, Installation
 
 TWO = 2
 
 # A line of its own each; searched for as text, for the last line may be half written.
-_TOLD = re.compile(
+_PARTITION_LOG_LINE = re.compile(
     r'"partitions": \[(?P<numbers>[\d, ]*)\], "event": "partitions (?P<what>assigned|revoked)"|"event": "ready"'
 )
 
@@ -29,11 +29,11 @@ SETTINGS = {
 }
 
 
-class UnderFire(NamedTuple):
+class ClusterUnderTest(NamedTuple):
     """All of it runs when it is given out."""
 
-    gateways: Sequence[Program]
-    workers: Sequence[Program]
+    gateways: Sequence[ClusterProcess]
+    workers: Sequence[ClusterProcess]
     broker: KafkaBroker
     store: StoreProcess
     database: str
@@ -41,12 +41,12 @@ class UnderFire(NamedTuple):
     @contextmanager
     def opened_store(self) -> Iterator[SqlClient]:
         """The usage store, asked over ClickHouse's HTTP interface."""
-        with HttpServer(self.store.address, 1, EngineLimits()) as server:
+        with ClickHousePool(self.store.address, 1, EngineLimits()) as server:
             yield server.database(self.database)
 
 
 @contextmanager
-def cluster_under_fire(folder: Path, runtime: Runtime) -> Iterator[UnderFire]:
+def running_cluster(folder: Path, runtime: KafkaInstallation) -> Iterator[ClusterUnderTest]:
     """Started as an operator would; nothing of it is left running."""
     with ExitStack() as stack:
         broker = stack.enter_context(KafkaBroker(folder / "kafka", runtime, SystemRandom()))
@@ -58,13 +58,13 @@ def cluster_under_fire(folder: Path, runtime: Runtime) -> Iterator[UnderFire]:
         installation.prepare()
         gateways = [stack.enter_context(installation.gateway()) for _ in range(TWO)]
         workers = [stack.enter_context(installation.worker()) for _ in range(TWO)]
-        yield UnderFire(gateways, workers, broker, store, installation.settings["CLICKHOUSE_DATABASE"])
+        yield ClusterUnderTest(gateways, workers, broker, store, installation.settings["CLICKHOUSE_DATABASE"])
 
 
-def partitions_of(worker: Program) -> frozenset[int]:
+def partitions_of(worker: ClusterProcess) -> frozenset[int]:
     """What it counts, by its own word; one that was started since it last spoke counts nothing."""
     owned: frozenset[int] = frozenset()
-    for told in _TOLD.finditer(worker.output()):
-        numbers = frozenset(map(int, re.findall(r"\d+", told["numbers"] or "")))
-        owned = owned - numbers if told["what"] == "revoked" else numbers
+    for match in _PARTITION_LOG_LINE.finditer(worker.output()):
+        numbers = frozenset(map(int, re.findall(r"\d+", match["numbers"] or "")))
+        owned = owned - numbers if match["what"] == "revoked" else numbers
     return owned

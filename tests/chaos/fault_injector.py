@@ -5,20 +5,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from tests.chaos.fault_plan import Fault
-from tests.chaos.fault_targets import Deed
+from tests.chaos.fault_plan import PlannedFault
+from tests.chaos.fault_targets import InjectedFault
 
 AT_ONCE = 8
 
 
-class Executioner:
+class FaultInjector:
     """Each fault has a thread, so that one need not be over when the next one falls."""
 
-    def __init__(self, plan: Sequence[Fault], strike: Callable[[Fault], Deed]) -> None:
+    def __init__(self, plan: Sequence[PlannedFault], inject: Callable[[PlannedFault], InjectedFault]) -> None:
         self._left = list(plan)
-        self._strike = strike
+        self._inject = inject
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fault")
-        self._begun: list[Future[Deed]] = []
+        self._started: list[Future[InjectedFault]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -26,18 +26,18 @@ class Executioner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def go_on(self, acked: int) -> None:
+    def inject_due(self, acked: int) -> None:
         """Let fall what is due by now. Raises what went wrong with an earlier one."""
         while self._left and self._left[0].at <= acked:
-            self._begun.append(self._threads.submit(self._strike, self._left.pop(0)))
-        _ = self.deeds
+            self._started.append(self._threads.submit(self._inject, self._left.pop(0)))
+        _ = self.injected
 
     @property
-    def deeds(self) -> Sequence[Deed]:
+    def injected(self) -> Sequence[InjectedFault]:
         """What is over."""
-        return [future.result() for future in self._begun if future.done()]
+        return [future.result() for future in self._started if future.done()]
 
     @property
     def is_over(self) -> bool:
         """No fault is left, and all that fell are over."""
-        return not self._left and all(future.done() for future in self._begun)
+        return not self._left and all(future.done() for future in self._started)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tallyhouse.load.client import Client, Plan
-from tallyhouse.load.expected_usage import Truth
-from tallyhouse.load.post_generator import Supply
+from tallyhouse.load.client import DeliveryOptions, LoadClient
+from tallyhouse.load.expected_usage import ExpectedUsage
+from tallyhouse.load.post_generator import PostGenerator
 from tallyhouse.load.target import parse_target
-from tallyhouse.load.workload import Bytes, Shape, Workload
+from tallyhouse.load.workload import Bytes, Workload, WorkloadShape
 from tests.server_process import KEY
 
 RUN = "chaosrun"
@@ -23,13 +23,13 @@ class Load:
     """Runs once, in one thread; may be watched and stopped from another."""
 
     def __init__(self, urls: Sequence[str], *, seed: int, rate: float) -> None:
-        self._shape = Shape(seed=seed)
+        self._shape = WorkloadShape(seed=seed)
         self._times: list[int] = []
-        self.truth = Truth(self._shape)
-        self._supply = Supply(Workload(self._shape, RUN), self.truth, batch=BATCH, now=self._now)
-        plan = Plan(connections=CONNECTIONS, rate=rate, patience=PATIENCE)
-        self._client = Client([parse_target(url, KEY) for url in urls], self._supply, plan, time.monotonic)
-        self.tally = self._client.tally
+        self.expected_usage = ExpectedUsage(self._shape)
+        self._supply = PostGenerator(Workload(self._shape, RUN), self.expected_usage, batch=BATCH, now=self._now)
+        plan = DeliveryOptions(connections=CONNECTIONS, rate=rate, timeout=PATIENCE)
+        self._client = LoadClient([parse_target(url, KEY) for url in urls], self._supply, plan, time.monotonic)
+        self.stats = self._client.stats
 
     def run(self) -> None:
         """Until it is told to stop and all is acked."""

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.chaos.fault_plan import Kind
-from tests.chaos.fault_targets import Deed
-from tests.chaos.run import Outcome
+from tests.chaos.fault_plan import FaultKind
+from tests.chaos.fault_targets import InjectedFault
+from tests.chaos.run import ChaosOutcome
 
 _MACHINE = ("processors", "processor", "memory", "system", "python", "engine")
 
@@ -22,7 +22,7 @@ text that was posted and compared with it byte for byte. Equal means: none is mi
 differs, there is no other, and no event is among the rejects."""
 
 
-def markdown(outcome: Outcome, machine: Mapping[str, Any]) -> str:
+def markdown(outcome: ChaosOutcome, machine: Mapping[str, Any]) -> str:
     """The whole report."""
     parts = [
         "# Chaos: does every event count once, whatever is killed?",
@@ -31,8 +31,8 @@ def markdown(outcome: Outcome, machine: Mapping[str, Any]) -> str:
         "## The run",
         "\n".join(_table(["", ""], _facts(outcome, machine))),
         "## What was struck",
-        "\n".join(_table(["kind", "times", "median s to be ready again", "longest s"], _blows(outcome.deeds))),
-        _overlaps(outcome.deeds),
+        "\n".join(_table(["kind", "times", "median s to be ready again", "longest s"], _fault_rows(outcome.injected))),
+        _overlaps(outcome.injected),
         "## What was proven",
         "\n".join(_table(["meter", "values compared", "sent", "counted", "differences"], _meters(outcome))),
         _raw(outcome),
@@ -41,44 +41,44 @@ def markdown(outcome: Outcome, machine: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(outcome: Outcome) -> str:
-    kills = sum(deed.fault.kind is not Kind.ZOMBIE for deed in outcome.deeds)
-    zombies = len(outcome.deeds) - kills
+def _verdict(outcome: ChaosOutcome) -> str:
+    kills = sum(injection.fault.kind is not FaultKind.ZOMBIE for injection in outcome.injected)
+    zombies = len(outcome.injected) - kills
     return f"{outcome.acked:,} events, {kills} kills, {zombies} zombies, {len(outcome.differences)} differences."
 
 
-def _facts(outcome: Outcome, machine: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    orders = outcome.orders
+def _facts(outcome: ChaosOutcome, machine: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    options = outcome.options
     yield from ([name, str(machine[name])] for name in _MACHINE)
-    yield ["seed", str(orders.seed)]
+    yield ["seed", str(options.seed)]
     yield ["events acked", f"{outcome.acked:,}"]
     yield ["different ones among them", f"{outcome.different:,}"]
     yield ["sent twice", f"{outcome.acked - outcome.different:,}"]
     yield ["posts of 1,000 sent again, after a 503 or a lost connection", f"{outcome.posts_again:,}"]
     yield ["load", f"{outcome.seconds:,.0f} s"]
-    yield ["acked", f"{outcome.acked / outcome.seconds:,.0f} events/s, held to {orders.rate:,.0f}"]
+    yield ["acked", f"{outcome.acked / outcome.seconds:,.0f} events/s, held to {options.rate:,.0f}"]
     yield ["from the last ack until all is counted", f"{outcome.recovery:,.1f} s"]
 
 
-def _blows(deeds: Sequence[Deed]) -> Iterator[Sequence[str]]:
-    for kind in Kind:
-        waits = [deed.ready_after for deed in deeds if deed.fault.kind is kind]
+def _fault_rows(injected: Sequence[InjectedFault]) -> Iterator[Sequence[str]]:
+    for kind in FaultKind:
+        waits = [injection.ready_after for injection in injected if injection.fault.kind is kind]
         if waits:
             yield [kind, str(len(waits)), f"{statistics.median(waits):.1f}", f"{max(waits):.1f}"]
 
 
-def _overlaps(deeds: Sequence[Deed]) -> str:
-    overlapping = sum(any(deed.overlaps(other) for other in deeds) for deed in deeds)
+def _overlaps(injected: Sequence[InjectedFault]) -> str:
+    overlapping = sum(any(injection.overlaps(other) for other in injected) for injection in injected)
     return f"{overlapping} of them fell, or were still felt, while another process was down."
 
 
-def _meters(outcome: Outcome) -> Iterator[Sequence[str]]:
+def _meters(outcome: ChaosOutcome) -> Iterator[Sequence[str]]:
     for proof in outcome.meters:
         differences = str(len(proof.differences) or "none")
         yield [f"`{proof.meter}`", f"{proof.values:,}", f"{proof.expected:,f}", f"{proof.found:,f}", differences]
 
 
-def _raw(outcome: Outcome) -> str:
+def _raw(outcome: ChaosOutcome) -> str:
     verdict = "they DIFFER" if outcome.raw.differences else "all equal"
     return _RAW.format(compared=outcome.raw.compared, verdict=verdict)
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 from tallyhouse.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
-from tallyhouse.local.kafka_jars import Runtime
-from tests.chaos.cluster_under_test import UnderFire, cluster_under_fire
-from tests.chaos.fault_injector import Executioner
+from tallyhouse.local.kafka_jars import KafkaInstallation
+from tests.chaos.cluster_under_test import ClusterUnderTest, running_cluster
+from tests.chaos.fault_injector import FaultInjector
 from tests.chaos.fault_plan import draw_plan
-from tests.chaos.fault_targets import Deed, Victims
+from tests.chaos.fault_targets import FaultTargets, InjectedFault
 from tests.chaos.load import RUN, Load
 from tests.chaos.raw_events import RawProof, prove_raw_events
 from tests.server_process import KEY
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.05
 COUNT_PATIENCE = 600.0
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
+class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: the same orders make the same plan and the same events."""
 
     events: int
@@ -35,20 +35,20 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """Events per second; bounds how close the faults are to each other."""
 
 
-class Progress(NamedTuple):
+class ChaosProgress(NamedTuple):
     """How far it is."""
 
     acked: int
     posts_again: int
-    deeds: Sequence[Deed]
+    injected: Sequence[InjectedFault]
     seconds: float
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ChaosOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What happened, and what was proven."""
 
-    orders: Orders
-    deeds: Sequence[Deed]
+    options: ChaosOptions
+    injected: Sequence[InjectedFault]
     acked: int
     """Events, those posted twice included."""
     different: int
@@ -64,35 +64,35 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def differences(self) -> Sequence[str]:
         """None, where each event is counted once."""
-        told = [f"{proof.meter}: {line}" for proof in self.meters for line in proof.differences]
-        return [*told, *self.raw.differences]
+        of_meters = [f"{proof.meter}: {line}" for proof in self.meters for line in proof.differences]
+        return [*of_meters, *self.raw.differences]
 
 
-Watch = Callable[[Progress], object]
+Watch = Callable[[ChaosProgress], object]
 
 
-def run(orders: Orders, folder: Path, runtime: Runtime, watch: Watch) -> Outcome:
+def run(options: ChaosOptions, folder: Path, runtime: KafkaInstallation, watch: Watch) -> ChaosOutcome:
     """Raises where a process ends by itself, or something takes too long."""
-    with cluster_under_fire(folder, runtime) as cluster:
+    with running_cluster(folder, runtime) as cluster:
         urls = [gateway.url for gateway in cluster.gateways]
-        load = Load(urls, seed=orders.seed, rate=orders.rate)
-        with Api(urls[0], KEY) as api:
+        load = Load(urls, seed=options.seed, rate=options.rate)
+        with ApiClient(urls[0], KEY) as api:
             prepare_meters(api)
             began = time.monotonic()
-            deeds = _strike_while_loading(orders, cluster, load, watch)
+            injected = _inject_faults_under_load(options, cluster, load, watch)
             loaded = time.monotonic()
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, patience=COUNT_PATIENCE)
+            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=COUNT_PATIENCE)
             counted = time.monotonic()
             start, end = load.window
-            meters = prove(api, load.truth, RUN, start=start, end=end)
+            meters = prove(api, load.expected_usage, RUN, start=start, end=end)
         with cluster.opened_store() as store:
             raw = prove_raw_events(store, load.fresh_rows())
-    return Outcome(
-        orders=orders,
-        deeds=deeds,
-        acked=load.tally.acked,
-        different=load.truth.events,
-        posts_again=load.tally.retries,
+    return ChaosOutcome(
+        options=options,
+        injected=injected,
+        acked=load.stats.acked,
+        different=load.expected_usage.events,
+        posts_again=load.stats.retries,
         seconds=loaded - began,
         recovery=counted - loaded,
         meters=meters,
@@ -100,23 +100,25 @@ def run(orders: Orders, folder: Path, runtime: Runtime, watch: Watch) -> Outcome
     )
 
 
-def _strike_while_loading(orders: Orders, cluster: UnderFire, load: Load, watch: Watch) -> Sequence[Deed]:
+def _inject_faults_under_load(
+    options: ChaosOptions, cluster: ClusterUnderTest, load: Load, watch: Watch
+) -> Sequence[InjectedFault]:
     """The load ends when enough is acked and no fault is under way any more; so all faults fell while it ran."""
-    plan = draw_plan(orders.seed, events=orders.events, kills=orders.kills, zombies=orders.zombies)
-    victims = Victims(cluster)
+    plan = draw_plan(options.seed, events=options.events, kills=options.kills, zombies=options.zombies)
+    targets = FaultTargets(cluster)
     began = time.monotonic()
-    with ThreadPoolExecutor(1) as thread, Executioner(plan, victims.strike) as executioner:
+    with ThreadPoolExecutor(1) as thread, FaultInjector(plan, targets.inject) as injector:
         loading = thread.submit(load.run)
         try:
             while not loading.done():
-                acked = load.tally.acked
-                executioner.go_on(acked)
-                watch(Progress(acked, load.tally.retries, executioner.deeds, time.monotonic() - began))
-                if executioner.is_over and acked >= orders.events:
+                acked = load.stats.acked
+                injector.inject_due(acked)
+                watch(ChaosProgress(acked, load.stats.retries, injector.injected, time.monotonic() - began))
+                if injector.is_over and acked >= options.events:
                     load.stop()
                 time.sleep(LOOK_SECONDS)
         finally:
             load.stop()
         loading.result()
-        victims.must_run()
-        return executioner.deeds
+        targets.assert_running()
+        return injector.injected

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.tables import EVENTS, REJECTS
 from stream_processors.backends.sql.client import SqlClient
-from tallyhouse.load.workload import Bytes, Shape, Workload
+from tallyhouse.load.workload import Bytes, Workload, WorkloadShape
 from tests.chaos.raw_events import RawProof, prove_raw_events
 from tests.conftest import Databases
 
@@ -35,7 +35,7 @@ Spoil = Callable[[list[Stored]], object]
 
 def sent() -> Iterator[Bytes]:
     """Three pieces of a hundred."""
-    workload = Workload(Shape(duplicates=0, customers=10), "chaosrun")
+    workload = Workload(WorkloadShape(duplicates=0, customers=10), "chaosrun")
     return (workload.batch(100, NOW + number).rows for number in range(3))
 
 

@@ -7,18 +7,20 @@ import msgspec
 
 from tallyhouse.load.proof import MeterProof
 from tests.bench import machine
-from tests.chaos.fault_plan import Fault, Kind
-from tests.chaos.fault_targets import Deed
+from tests.chaos.fault_plan import FaultKind, PlannedFault
+from tests.chaos.fault_targets import InjectedFault
 from tests.chaos.raw_events import RawProof
 from tests.chaos.report import markdown
-from tests.chaos.run import Orders, Outcome
+from tests.chaos.run import ChaosOptions, ChaosOutcome
 
 METER = MeterProof(meter="load_requests", values=7, expected=Decimal(990), found=Decimal(990), differences=())
-OUTCOME = Outcome(
-    orders=Orders(events=1000, kills=1, zombies=1, seed=42, rate=100.0),
-    deeds=[
-        Deed(fault=Fault(kind=kind, which=0, at=0, down=1.0), began=began, let=began + 1, ready=began + 3)
-        for kind, began in ((Kind.BROKER, 0.0), (Kind.ZOMBIE, 2.0))
+OUTCOME = ChaosOutcome(
+    options=ChaosOptions(events=1000, kills=1, zombies=1, seed=42, rate=100.0),
+    injected=[
+        InjectedFault(
+            fault=PlannedFault(kind=kind, which=0, at=0, down=1.0), began=began, released=began + 1, ready=began + 3
+        )
+        for kind, began in ((FaultKind.BROKER, 0.0), (FaultKind.ZOMBIE, 2.0))
     ],
     acked=1000,
     different=990,

@@ -9,10 +9,10 @@ from schemas.account import ApiKey, Scope
 from schemas.errors import Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.timestamps import DAY, MINUTE
-from tests.contracts.commands import by, key_for
+from tests.contracts.commands import command_of, key_for
 
 
-class Clock:
+class ManualClock:
     """Time that stands still unless a test moves it."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class ApiKeysContract:
 
     async def test_a_new_key_is_found_by_its_secret(self, api_keys: ApiKeys, live: AccountId) -> None:
         """What was made is what is found; the secret has the promised form and is long enough."""
-        key, token = await api_keys.create(by(live), key_for(live, "meter reader", Scope.READ, Scope.INGEST))
+        key, token = await api_keys.create(command_of(live), key_for(live, "meter reader", Scope.READ, Scope.INGEST))
         assert re.fullmatch(r"ak_live_[A-Za-z0-9_-]{32,}", token)
         assert token.startswith(key.prefix)
         found = await api_keys.find(token)
@@ -37,59 +37,61 @@ class ApiKeysContract:
 
     async def test_the_mode_is_the_account_s(self, api_keys: ApiKeys, test: AccountId) -> None:
         """A key of the test account says so in its secret."""
-        key, token = await api_keys.create(by(test), key_for(test, "t"))
+        key, token = await api_keys.create(command_of(test), key_for(test, "t"))
         assert token.startswith("ak_test_")
         assert key.mode == "test"
 
     async def test_nothing_else_is_found(self, api_keys: ApiKeys, live: AccountId) -> None:
         """A secret that is one character off, longer, empty, or hostile text finds no key."""
-        _, token = await api_keys.create(by(live), key_for(live))
+        _, token = await api_keys.create(command_of(live), key_for(live))
         for wrong in (token[:-1], token + "x", token.swapcase(), "", "' OR 1=1 --", "\udcff", "ak_live_%"):
             assert await api_keys.find(wrong) is None
 
     async def test_secrets_differ(self, api_keys: ApiKeys, live: AccountId) -> None:
         """No two keys share a secret or an id."""
-        made = [await api_keys.create(by(live), key_for(live)) for _ in range(20)]
+        made = [await api_keys.create(command_of(live), key_for(live)) for _ in range(20)]
         assert len({token for _, token in made}) == len({key.id for key, _ in made}) == 20
 
-    async def test_a_revoked_key_is_found_as_revoked(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+    async def test_a_revoked_key_is_found_as_revoked(
+        self, api_keys: ApiKeys, live: AccountId, clock: ManualClock
+    ) -> None:
         """Whoever shows a revoked key can be told that it was revoked; the first revocation stands."""
-        key, token = await api_keys.create(by(live), key_for(live))
-        first = (await api_keys.revoke(by(live), key.id)).answer
+        key, token = await api_keys.create(command_of(live), key_for(live))
+        first = (await api_keys.revoke(command_of(live), key.id)).answer
         clock.now += MINUTE
-        assert (await api_keys.revoke(by(live), key.id)).answer == first
+        assert (await api_keys.revoke(command_of(live), key.id)).answer == first
         found = await api_keys.find(token)
         assert found is not None
         assert found.revoked_at == first.revoked_at == clock.now - MINUTE
 
     async def test_keys_belong_to_one_account(self, api_keys: ApiKeys, live: AccountId, test: AccountId) -> None:
         """One account neither lists nor revokes another's key, not even its sibling's."""
-        key, token = await api_keys.create(by(live), key_for(live))
+        key, token = await api_keys.create(command_of(live), key_for(live))
         assert key.id not in {other.id for other in await api_keys.list(test)}
         with pytest.raises(NotFound):
-            await api_keys.revoke(by(test), key.id)
+            await api_keys.revoke(command_of(test), key.id)
         found = await api_keys.find(token)
         assert found is not None
         assert found.revoked_at is None
 
-    async def test_listing_is_oldest_first(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+    async def test_listing_is_oldest_first(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
         """All keys of the account are listed in the order of making, revoked ones too."""
         before = [key.id for key in await api_keys.list(live)]
         made = []
         for number in range(3):
             clock.now += 1
-            made.append((await api_keys.create(by(live), key_for(live, f"k{number}")))[0].id)
-        await api_keys.revoke(by(live), made[1])
+            made.append((await api_keys.create(command_of(live), key_for(live, f"k{number}")))[0].id)
+        await api_keys.revoke(command_of(live), made[1])
         assert [key.id for key in await api_keys.list(live)] == [*before, *made]
 
     async def test_unknown_accounts_get_no_key(self, api_keys: ApiKeys) -> None:
         """A key is only made for an account that exists."""
         with pytest.raises(NotFound):
-            await api_keys.create(by(AccountId("nobody")), key_for(AccountId("nobody")))
+            await api_keys.create(command_of(AccountId("nobody")), key_for(AccountId("nobody")))
 
-    async def test_last_use_is_noted(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+    async def test_last_use_is_noted(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
         """A key that is used says when, to the minute or so; one that is not says nothing."""
-        key, token = await api_keys.create(by(live), key_for(live))
+        key, token = await api_keys.create(command_of(live), key_for(live))
         assert await self._last_use(api_keys, live, key.id) is None
         await api_keys.find(token)
         first = clock.now
@@ -98,39 +100,39 @@ class ApiKeysContract:
         await api_keys.find(token)
         assert await self._last_use(api_keys, live, key.id) == first + MINUTE
 
-    async def test_an_expiry_is_kept(self, api_keys: ApiKeys, live: AccountId, clock: Clock) -> None:
+    async def test_an_expiry_is_kept(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
         """A key is found and listed with the moment it ends, before and after; once it has, it is used no more."""
         ends = clock.now + DAY
-        key, token = await api_keys.create(by(live), key_for(live, expires_at=ends))
+        key, token = await api_keys.create(command_of(live), key_for(live, expires_at=ends))
         assert key.expires_at == ends
         clock.now = ends - 1
-        assert (await self._found(api_keys, token)).is_good(clock.now)
+        assert (await self._found(api_keys, token)).is_valid(clock.now)
         clock.now = ends + MINUTE
-        assert not (await self._found(api_keys, token)).is_good(clock.now)
+        assert not (await self._found(api_keys, token)).is_valid(clock.now)
         assert await self._last_use(api_keys, live, key.id) == ends - 1
         assert ends in [other.expires_at for other in await api_keys.list(live)]
 
     async def test_a_repeated_request_makes_no_second_key(self, api_keys: ApiKeys, live: AccountId) -> None:
         """The secret is gone, so the answer cannot be given again; the first key is named, and good."""
-        key, token = await api_keys.create(by(live, "k1"), key_for(live))
+        key, token = await api_keys.create(command_of(live, "k1"), key_for(live))
         before = await api_keys.list(live)
-        with pytest.raises(Conflict, match=key.id) as told:
-            await api_keys.create(by(live, "k1"), key_for(live))
-        assert told.value.code == "SECRET_SHOWN_ONCE"
-        assert token not in told.value.message
+        with pytest.raises(Conflict, match=key.id) as refusal:
+            await api_keys.create(command_of(live, "k1"), key_for(live))
+        assert refusal.value.code == "SECRET_SHOWN_ONCE"
+        assert token not in refusal.value.message
         with pytest.raises(Conflict) as other:
-            await api_keys.create(by(live, "k1", body="another"), key_for(live))
+            await api_keys.create(command_of(live, "k1", body="another"), key_for(live))
         assert other.value.code == "IDEMPOTENCY_KEY_REUSED"
         assert await api_keys.list(live) == before
 
     async def test_a_repeated_revocation_is_answered_as_before(
-        self, api_keys: ApiKeys, live: AccountId, clock: Clock
+        self, api_keys: ApiKeys, live: AccountId, clock: ManualClock
     ) -> None:
         """And says that it is a repetition."""
-        key, _ = await api_keys.create(by(live), key_for(live))
-        first = await api_keys.revoke(by(live, "k1"), key.id)
+        key, _ = await api_keys.create(command_of(live), key_for(live))
+        first = await api_keys.revoke(command_of(live, "k1"), key.id)
         clock.now += MINUTE
-        again = await api_keys.revoke(by(live, "k1"), key.id)
+        again = await api_keys.revoke(command_of(live, "k1"), key.id)
         assert (first.is_replay, again.is_replay, again.answer) == (False, True, first.answer)
 
     async def _found(self, api_keys: ApiKeys, token: str) -> ApiKey:

@@ -6,7 +6,7 @@ import threading
 import pytest
 from hypothesis import strategies as st
 
-from schemas.flush import Claim, Progress
+from schemas.flush import Claim, FlushProgress
 from tests.contracts.stores import Subject, claim_of
 
 
@@ -27,14 +27,14 @@ class ClaimsContract:
         """Its range, its version, and that it is not done."""
         claim = claim_of(partition=3, first=5, last=8, version=7)
         await subject.store.claim(claim)
-        assert await subject.store.read_back(3, 0) == [Progress(claim=claim, done=False)]
-        assert await subject.store.progress(3) == Progress(claim=claim, done=False)
+        assert await subject.store.read_back(3, 0) == [FlushProgress(claim=claim, done=False)]
+        assert await subject.store.progress(3) == FlushProgress(claim=claim, done=False)
 
     async def test_the_first_claim_of_a_number_wins(self, subject: Subject) -> None:
         """A second one, with other frames and another version, changes nothing."""
         await subject.store.claim(claim_of(last=9, version=1))
         await subject.rival.claim(claim_of(last=4, version=2))
-        assert await subject.rival.read_back(0, 0) == [Progress(claim=claim_of(last=9, version=1), done=False)]
+        assert await subject.rival.read_back(0, 0) == [FlushProgress(claim=claim_of(last=9, version=1), done=False)]
 
     async def test_nothing_is_claimed_below_a_higher_claim(self, subject: Subject) -> None:
         """Whoever claims an old number is late: it is not stored, and the reader sees the higher one."""
@@ -47,12 +47,12 @@ class ClaimsContract:
         first, second = claim_of(number=0), claim_of(number=1, first=10, last=19)
         await subject.store.claim(first)
         await subject.store.finish(0, 0)
-        assert await subject.store.progress(0) == Progress(claim=first, done=True)
+        assert await subject.store.progress(0) == FlushProgress(claim=first, done=True)
         await subject.store.claim(second)
-        assert await subject.store.progress(0) == Progress(claim=second, done=False)
+        assert await subject.store.progress(0) == FlushProgress(claim=second, done=False)
         assert await subject.store.read_back(0, 0) == [
-            Progress(claim=first, done=True),
-            Progress(claim=second, done=False),
+            FlushProgress(claim=first, done=True),
+            FlushProgress(claim=second, done=False),
         ]
 
     async def test_a_barrier_flush_can_be_claimed_before_any_frame(self, subject: Subject) -> None:
@@ -69,15 +69,15 @@ class ClaimsContract:
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
         await subject.rival.finish(0, 0)
-        assert await subject.store.read_back(0, 0) == [Progress(claim=claim_of(), done=True)]
+        assert await subject.store.read_back(0, 0) == [FlushProgress(claim=claim_of(), done=True)]
 
     async def test_partitions_do_not_touch(self, subject: Subject) -> None:
         """The same number in two partitions is two flushes."""
         await subject.store.claim(claim_of(partition=1, last=1))
         await subject.store.claim(claim_of(partition=2, last=2))
         await subject.store.finish(2, 0)
-        assert await subject.store.progress(1) == Progress(claim=claim_of(partition=1, last=1), done=False)
-        assert await subject.store.progress(2) == Progress(claim=claim_of(partition=2, last=2), done=True)
+        assert await subject.store.progress(1) == FlushProgress(claim=claim_of(partition=1, last=1), done=False)
+        assert await subject.store.progress(2) == FlushProgress(claim=claim_of(partition=2, last=2), done=True)
 
     async def test_of_racing_claims_one_wins(self, subject: Subject) -> None:
         """Many workers, each in its own thread and event loop, claim one number: all read back the same claim."""

@@ -27,7 +27,7 @@ class AnyLog(TailedLog, Protocol):
     async def append(self, frames: Sequence[NewFrame]) -> None: ...
 
 
-class Log(AnyLog, Protocol):
+class AnyHeldLog(AnyLog, Protocol):
     """A log that bounds itself and lets counted frames go."""
 
     @property
@@ -39,7 +39,7 @@ L = TypeVar("L", bound=AnyLog)
 Open = Callable[[LogPolicy], AbstractAsyncContextManager[L]]
 """A new, empty log of three partitions with this policy."""
 
-OpenLog = Open[Log]
+OpenLog = Open[AnyHeldLog]
 
 
 def new_frame(partition: int = 0, payload: bytes = b"payload", arrival: int = 7) -> NewFrame:
@@ -62,7 +62,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.002)
 
 
-async def trimmed_to(log: Log, offset: int, partition: int = 0) -> None:
+async def trimmed_to(log: AnyHeldLog, offset: int, partition: int = 0) -> None:
     async def there() -> bool:
         return await log.first_offset(partition) == offset
 
@@ -226,14 +226,14 @@ class AnyLogContract(Generic[L]):
         asyncio.run(check())
 
 
-class FrameLogContract(AnyLogContract[Log]):
+class FrameLogContract(AnyLogContract[AnyHeldLog]):
     """Every log's contract, and that of those that bound themselves and delete what is counted."""
 
-    async def first_held(self, log: Log, partition: int, counted: int) -> int:
+    async def first_held(self, log: AnyHeldLog, partition: int, counted: int) -> int:
         await trimmed_to(log, counted, partition)
         return counted
 
-    async def check_held(self, log: Log, held: int) -> None:
+    async def check_held(self, log: AnyHeldLog, held: int) -> None:
         """Bytes are given back a moment after their frames are gone."""
 
         async def there() -> bool:
@@ -257,8 +257,8 @@ class FrameLogContract(AnyLogContract[Log]):
             assert [f.offset for f in await everything(log)] == [7]
 
     async def test_a_tail_may_be_kept(self, open_log: OpenLog) -> None:
-        """With `kept_frames` the newest counted frames stay readable."""
-        async with open_log(LogPolicy(kept_frames=3)) as log:
+        """With `retained_frames` the newest counted frames stay readable."""
+        async with open_log(LogPolicy(retained_frames=3)) as log:
             await log.append(numbered(7))
             await log.acknowledge(0, 6)
             await trimmed_to(log, 4)

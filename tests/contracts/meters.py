@@ -6,20 +6,20 @@ from typing import Protocol
 
 import pytest
 
-from ingest_gateway.ports import Meters, NewMeter
+from ingest_gateway.ports import MeterCatalog, MeterDefinition
 from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
-from schemas.meter import Aggregation, Filter, FilterOp
+from schemas.meter import Aggregation, FilterOp, MeterFilter
 from stream_processors.ports import MeterSets
-from tests.contracts.commands import by
+from tests.contracts.commands import command_of
 
 
-class Ledger(Meters, MeterSets, Protocol):
+class MeterLedger(MeterCatalog, MeterSets, Protocol):
     """One adapter serves both ports: what is created is what is counted."""
 
 
-def new_meter(code: str = "tokens") -> NewMeter:
-    return NewMeter(
+def new_meter(code: str = "tokens") -> MeterDefinition:
+    return MeterDefinition(
         code=code,
         name="Tokens",
         event_name="api.request",
@@ -27,9 +27,9 @@ def new_meter(code: str = "tokens") -> NewMeter:
         value_property="$.tokens",
         group_by={"model": "$.model", "a": "$.b"},
         filters=(
-            Filter(property="$.share", op=FilterOp.GT, value=Decimal("0.1000000000000000055511151231257827")),
-            Filter(property="$.region", op=FilterOp.IN, value=["eu", 7, True, None]),
-            Filter(property="$.x", op=FilterOp.EXISTS, value=False),
+            MeterFilter(property="$.share", op=FilterOp.GT, value=Decimal("0.1000000000000000055511151231257827")),
+            MeterFilter(property="$.region", op=FilterOp.IN, value=["eu", 7, True, None]),
+            MeterFilter(property="$.x", op=FilterOp.EXISTS, value=False),
         ),
         unit="token",
     )
@@ -39,9 +39,9 @@ def new_meter(code: str = "tokens") -> NewMeter:
 class MetersContract:
     """Subclasses give `meters`, on a ledger with the siblings `live` and `test` and no meters."""
 
-    async def test_a_meter_comes_back_as_it_was_made(self, meters: Ledger, live: AccountId) -> None:
+    async def test_a_meter_comes_back_as_it_was_made(self, meters: MeterLedger, live: AccountId) -> None:
         """Every field keeps its value: the order of the groups, each digit of a number, each JSON type."""
-        made = (await meters.create(by(live), new_meter())).answer
+        made = (await meters.create(command_of(live), new_meter())).answer
         assert made.aggregation is Aggregation.SUM
         assert list(made.group_by) == ["model", "a"]
         assert await meters.get(live, "tokens") == made
@@ -49,95 +49,97 @@ class MetersContract:
         assert limit.value == Decimal("0.1000000000000000055511151231257827")
         assert [type(value) for value in region.value] == [str, int, bool, type(None)]
 
-    async def test_each_new_meter_makes_a_set(self, meters: Ledger, live: AccountId, test: AccountId) -> None:
+    async def test_each_new_meter_makes_a_set(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
         """Versions count up by one over all accounts, and a set holds all accounts' meters."""
         assert await meters.newest_version() == 0
-        first = (await meters.create(by(live), new_meter())).answer
-        second = (await meters.create(by(test), new_meter())).answer
+        first = (await meters.create(command_of(live), new_meter())).answer
+        second = (await meters.create(command_of(test), new_meter())).answer
         assert (first.version, second.version, await meters.newest_version()) == (1, 2, 2)
         assert (await meters.at_version(1)).meters == (first,)
         assert (await meters.at_version(2)).meters == (first, second)
         assert (await meters.at_version(0)).meters == ()
 
-    async def test_codes_are_never_used_twice(self, meters: Ledger, live: AccountId, test: AccountId) -> None:
+    async def test_codes_are_never_used_twice(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
         """A taken code is refused, after archiving too, makes no set, and is free in another account."""
-        await meters.create(by(live), new_meter())
+        await meters.create(command_of(live), new_meter())
         with pytest.raises(Conflict):
-            await meters.create(by(live), new_meter())
-        await meters.archive(by(live), "tokens")
+            await meters.create(command_of(live), new_meter())
+        await meters.archive(command_of(live), "tokens")
         with pytest.raises(Conflict):
-            await meters.create(by(live), new_meter())
+            await meters.create(command_of(live), new_meter())
         assert await meters.newest_version() == 2
-        assert (await meters.create(by(test), new_meter())).answer.version == 3
+        assert (await meters.create(command_of(test), new_meter())).answer.version == 3
 
-    async def test_archiving_leaves_old_sets_alone(self, meters: Ledger, live: AccountId) -> None:
+    async def test_archiving_leaves_old_sets_alone(self, meters: MeterLedger, live: AccountId) -> None:
         """An archived meter is in the sets before, exactly as it was, and in none after; twice is once."""
-        made = (await meters.create(by(live), new_meter())).answer
-        archived = (await meters.archive(by(live), "tokens")).answer
+        made = (await meters.create(command_of(live), new_meter())).answer
+        archived = (await meters.archive(command_of(live), "tokens")).answer
         assert archived.archived_version == 2
-        assert (await meters.archive(by(live), "tokens")).answer == archived
+        assert (await meters.archive(command_of(live), "tokens")).answer == archived
         assert await meters.get(live, "tokens") == archived
         assert await meters.newest_version() == 2
         assert (await meters.at_version(1)).meters == (made,)
         assert (await meters.at_version(2)).meters == ()
 
-    async def test_renaming_makes_no_set(self, meters: Ledger, live: AccountId) -> None:
+    async def test_renaming_makes_no_set(self, meters: MeterLedger, live: AccountId) -> None:
         """Name and unit change on their own, a unit can be taken away, and counting goes on as before."""
-        await meters.create(by(live), new_meter())
-        assert (await meters.rename(by(live), "tokens", {"name": "T"})).answer.unit == "token"
-        renamed = (await meters.rename(by(live), "tokens", {"unit": None})).answer
+        await meters.create(command_of(live), new_meter())
+        assert (await meters.rename(command_of(live), "tokens", {"name": "T"})).answer.unit == "token"
+        renamed = (await meters.rename(command_of(live), "tokens", {"unit": None})).answer
         assert (renamed.name, renamed.unit) == ("T", None)
-        assert (await meters.rename(by(live), "tokens", {})).answer == renamed == await meters.get(live, "tokens")
+        assert (
+            (await meters.rename(command_of(live), "tokens", {})).answer == renamed == await meters.get(live, "tokens")
+        )
         assert await meters.newest_version() == 1
 
-    async def test_a_repeated_request_is_answered_as_before(self, meters: Ledger, live: AccountId) -> None:
+    async def test_a_repeated_request_is_answered_as_before(self, meters: MeterLedger, live: AccountId) -> None:
         """Each digit of it, whatever happened to the meter meanwhile, and no second set is made."""
-        first = await meters.create(by(live, "k1"), new_meter())
-        await meters.rename(by(live), "tokens", {"name": "T"})
-        again = await meters.create(by(live, "k1"), new_meter())
+        first = await meters.create(command_of(live, "k1"), new_meter())
+        await meters.rename(command_of(live), "tokens", {"name": "T"})
+        again = await meters.create(command_of(live, "k1"), new_meter())
         assert (again.is_replay, again.answer) == (True, first.answer)
-        gone = await meters.archive(by(live, "k2"), "tokens")
-        assert (await meters.archive(by(live, "k2"), "tokens")).answer == gone.answer
+        gone = await meters.archive(command_of(live, "k2"), "tokens")
+        assert (await meters.archive(command_of(live, "k2"), "tokens")).answer == gone.answer
         with pytest.raises(Conflict, match="another request"):
-            await meters.create(by(live, "k1", body="another"), new_meter("other"))
+            await meters.create(command_of(live, "k1", body="another"), new_meter("other"))
         assert await meters.newest_version() == 2
 
-    async def test_meters_belong_to_one_account(self, meters: Ledger, live: AccountId, test: AccountId) -> None:
+    async def test_meters_belong_to_one_account(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
         """Another account's meter is not there: not to get, rename, archive or list."""
-        await meters.create(by(live), new_meter())
-        stranger = by(test)
+        await meters.create(command_of(live), new_meter())
+        stranger = command_of(test)
         tries = (meters.get(test, "tokens"), meters.rename(stranger, "tokens", {}), meters.archive(stranger, "tokens"))
         for attempt in tries:
             with pytest.raises(NotFound):
                 await attempt
         assert await meters.list(test) == []
 
-    async def test_listing_is_oldest_first(self, meters: Ledger, live: AccountId) -> None:
+    async def test_listing_is_oldest_first(self, meters: MeterLedger, live: AccountId) -> None:
         """All meters are listed in the order of making, archived ones too."""
         for code in ("b", "a", "c"):
-            await meters.create(by(live), new_meter(code))
-        await meters.archive(by(live), "a")
+            await meters.create(command_of(live), new_meter(code))
+        await meters.archive(command_of(live), "a")
         assert [meter.code for meter in await meters.list(live)] == ["b", "a", "c"]
 
-    async def test_a_set_of_the_future_is_an_alarm(self, meters: Ledger) -> None:
+    async def test_a_set_of_the_future_is_an_alarm(self, meters: MeterLedger) -> None:
         """A version that was never made means that the ledger is older than what was counted with it."""
         with pytest.raises(Alarm, match="backup"):
             await meters.at_version(1)
 
-    async def test_simultaneous_makers_share_no_version(self, meters: Ledger, live: AccountId) -> None:
+    async def test_simultaneous_makers_share_no_version(self, meters: MeterLedger, live: AccountId) -> None:
         """However many meters are made and archived at once, versions have neither gaps nor twins."""
-        await meters.create(by(live), new_meter("old"))
-        making = [meters.create(by(live), new_meter(f"m{number}")) for number in range(12)]
-        archiving = [meters.archive(by(live), "old") for _ in range(4)]
+        await meters.create(command_of(live), new_meter("old"))
+        making = [meters.create(command_of(live), new_meter(f"m{number}")) for number in range(12)]
+        archiving = [meters.archive(command_of(live), "old") for _ in range(4)]
         done = await asyncio.gather(asyncio.gather(*making), asyncio.gather(*archiving))
         made, archived = ([each.answer for each in changes] for changes in done)
         assert len({meter.archived_version for meter in archived}) == 1
         versions = [1, archived[0].archived_version, *(meter.version for meter in made)]
         assert sorted(version or 0 for version in versions) == list(range(1, 15))
 
-    async def test_a_code_raced_for_is_won_once(self, meters: Ledger, live: AccountId) -> None:
+    async def test_a_code_raced_for_is_won_once(self, meters: MeterLedger, live: AccountId) -> None:
         """Of several who want one code at once, one gets it and the others are told."""
-        racing = (meters.create(by(live), new_meter()) for _ in range(6))
+        racing = (meters.create(command_of(live), new_meter()) for _ in range(6))
         answers = await asyncio.gather(*racing, return_exceptions=True)
         assert sum(isinstance(answer, Conflict) for answer in answers) == 5
         assert await meters.newest_version() == 1

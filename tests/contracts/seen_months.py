@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from schemas.flush import Applied, Table
+from schemas.flush import ApplyResult, Table
 from stream_processors.ports import SeenMonths
-from tests.contracts.stores import Store, claim_of, key, rows_of
+from tests.contracts.stores import AnyStore, claim_of, key, rows_of
 from tests.factories import NOW
 
 
@@ -13,7 +13,7 @@ class MonthsSubject(msgspec.Struct, frozen=True):
     """The months under test, and the store whose they are."""
 
     months: SeenMonths
-    store: Store
+    store: AnyStore
 
     async def count(self, number: int, names: list[str], month: int, *, partition: int = 0, arrival: int = NOW) -> None:
         """A flush of some events, as far as keys are concerned."""
@@ -36,7 +36,7 @@ class SeenMonthsContract:
         """Nothing was counted: nothing can be said."""
         assert await subject.months.seen_months() == []
         assert await subject.months.last_arrival(0) is None
-        await subject.months.put_replays_aside(202601)
+        await subject.months.preserve_replay_keys(202601)
         await subject.months.drop_seen_month(202601)
 
     async def test_months_are_told_in_order(self, subject: MonthsSubject) -> None:
@@ -70,7 +70,7 @@ class SeenMonthsContract:
         await subject.count(0, ["old"], 202608)
         await subject.months.drop_seen_month(202608)
         again = await subject.store.apply(Table.SEEN, 0, 0, rows_of(Table.SEEN, ["old"], month=202608))
-        assert again is Applied.CLOSED
+        assert again is ApplyResult.CLOSED
         assert await subject.months.seen_months() == []
 
     async def test_keys_of_rejects_tried_again_outlive_their_month(self, subject: MonthsSubject) -> None:
@@ -81,7 +81,7 @@ class SeenMonthsContract:
             rows = rows_of(Table.SEEN, [f"replay {number}"], number=number, month=month, arrival=NOW + number)
             await subject.store.apply(Table.SEEN, 0, number, rows)
         for _ in range(2):
-            await subject.months.put_replays_aside(202608)
+            await subject.months.preserve_replay_keys(202608)
         await subject.months.drop_seen_month(202608)
         assert await subject.months.seen_months() == [202611]
         keys = [key(name) for name in ("a", "b", "c", "replay 100", "replay 101")]
@@ -93,7 +93,7 @@ class SeenMonthsContract:
         """It is no month, and says nothing of the frames to come."""
         rows = rows_of(Table.SEEN, ["replay"], month=202608)
         await subject.store.apply(Table.SEEN, 0, 0, rows)
-        await subject.months.put_replays_aside(202608)
+        await subject.months.preserve_replay_keys(202608)
         await subject.months.drop_seen_month(202608)
         assert await subject.months.seen_months() == []
         assert await subject.months.last_arrival(0) is None

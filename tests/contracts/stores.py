@@ -15,15 +15,15 @@ from tests.factories import ACCOUNT, NOW
 MONTH = 202611
 
 
-class Store(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
     """All that a flush and a backfill ask of the usage store."""
 
 
 class Subject(msgspec.Struct, frozen=True):
     """A store under test, and what a failing disk could do to it."""
 
-    store: Store
-    rival: Store
+    store: AnyStore
+    rival: AnyStore
     """Another worker's, on the same data."""
     rows: Callable[[Table], Awaitable[pa.Table]]
     lose_rows: Callable[[Table], Awaitable[None]]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from schemas.flush import Applied, Table
+from schemas.flush import ApplyResult, Table
 from schemas.tables import backfill_receipt
 from tests.contracts.stores import Subject, backfill_rows_of, claim_of, rows_of
 
@@ -29,7 +29,7 @@ class TablesContract:
     async def test_rows_come_back_as_they_were_handed_over(self, subject: Subject, table: Table) -> None:
         """Every column of every row."""
         rows = rows_of(table, ["a", "b", "c"])
-        assert await subject.store.apply(table, 0, 0, rows) is Applied.WRITTEN
+        assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.WRITTEN
         stored = await subject.rows(table)
         assert sorted(map(str, stored.to_pylist())) == sorted(map(str, rows.to_pylist()))
 
@@ -39,8 +39,8 @@ class TablesContract:
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         before = await count(subject, table)
-        assert await subject.store.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
-        assert await subject.rival.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
+        assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
+        assert await subject.rival.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == before
 
     @EVERY_TABLE
@@ -48,7 +48,7 @@ class TablesContract:
         """Neither rows that are there nor rows that are not: who brings them is late."""
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
-        assert await subject.rival.apply(table, 0, 0, rows_of(table, ["a"])) is Applied.CLOSED
+        assert await subject.rival.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.CLOSED
         assert await count(subject, table) == 0
 
     async def test_what_is_there_of_a_done_flush_is_closed_too(self, subject: Subject) -> None:
@@ -57,14 +57,14 @@ class TablesContract:
         await subject.store.apply(Table.EVENTS, 0, 0, rows)
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
-        assert await subject.rival.apply(Table.EVENTS, 0, 0, rows) is Applied.CLOSED
+        assert await subject.rival.apply(Table.EVENTS, 0, 0, rows) is ApplyResult.CLOSED
 
     @EVERY_TABLE
     async def test_each_flush_of_each_partition_is_its_own(self, subject: Subject, table: Table) -> None:
         """Equal rows of another flush are other rows."""
         for partition, number in [(0, 0), (0, 1), (1, 0), (1, 10)]:
             rows = rows_of(table, ["a"], number=number, partition=partition)
-            assert await subject.store.apply(table, partition, number, rows) is Applied.WRITTEN
+            assert await subject.store.apply(table, partition, number, rows) is ApplyResult.WRITTEN
         one = rows_of(table, ["a"]).num_rows
         assert await count(subject, table) == 4 * one
 
@@ -76,7 +76,7 @@ class TablesContract:
         for _ in range(2):
             await subject.lose_rows(table)
             assert await count(subject, table) == 0
-            assert await subject.store.apply(table, 0, 0, rows) is Applied.WRITTEN
+            assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.WRITTEN
             assert await count(subject, table) == rows.num_rows
 
     @EVERY_TABLE
@@ -85,7 +85,7 @@ class TablesContract:
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         await subject.forget_tokens(table)
-        assert await subject.rival.apply(table, 0, 0, rows) is Applied.ALREADY_THERE
+        assert await subject.rival.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == rows.num_rows
 
     @EVERY_TABLE
@@ -95,24 +95,24 @@ class TablesContract:
         outcomes = await asyncio.gather(
             *(store.apply(table, 0, 0, rows) for store in (subject.store, subject.rival) for _ in range(3))
         )
-        assert set(outcomes) <= {Applied.WRITTEN, Applied.ALREADY_THERE}
-        assert Applied.WRITTEN in outcomes
+        assert set(outcomes) <= {ApplyResult.WRITTEN, ApplyResult.ALREADY_THERE}
+        assert ApplyResult.WRITTEN in outcomes
         assert await count(subject, table) == rows.num_rows
 
     async def test_a_receipt_of_one_table_says_nothing_of_another(self, subject: Subject) -> None:
         """A redo goes on with the first table that lacks the flush's rows."""
         await subject.store.apply(Table.EVENTS, 0, 0, rows_of(Table.EVENTS, ["a"]))
         for table in (Table.USAGE, Table.REJECTS, Table.SEEN):
-            assert await subject.store.apply(table, 0, 0, rows_of(table, ["a"])) is Applied.WRITTEN
+            assert await subject.store.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.WRITTEN
 
     @BACKFILLED
     async def test_a_chunk_of_a_backfill_is_written_once(self, subject: Subject, table: Table) -> None:
         """By its receipt, whoever repeats it."""
         rows = backfill_rows_of(table, RECEIPT)
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.WRITTEN
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.ALREADY_THERE
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.WRITTEN
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.ALREADY_THERE
         await subject.forget_tokens(table)
-        assert await subject.rival.apply_backfill(table, RECEIPT, rows) is Applied.ALREADY_THERE
+        assert await subject.rival.apply_backfill(table, RECEIPT, rows) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == rows.num_rows
 
     @BACKFILLED
@@ -121,14 +121,14 @@ class TablesContract:
         rows = backfill_rows_of(table, RECEIPT)
         await subject.store.apply_backfill(table, RECEIPT, rows)
         await subject.lose_rows(table)
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is Applied.WRITTEN
+        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.WRITTEN
         assert await count(subject, table) == rows.num_rows
 
     async def test_rejects_of_a_backfill_are_no_receipt_of_a_flush(self, subject: Subject) -> None:
         """They carry the place of an event in an old flush, which may be redone after them."""
         await subject.store.apply_backfill(Table.REJECTS, RECEIPT, backfill_rows_of(Table.REJECTS, RECEIPT))
         rows = rows_of(Table.REJECTS, ["b"])
-        assert await subject.store.apply(Table.REJECTS, 0, 0, rows) is Applied.WRITTEN
+        assert await subject.store.apply(Table.REJECTS, 0, 0, rows) is ApplyResult.WRITTEN
 
     async def test_receipts_of_backfills_are_found_by_prefix(self, subject: Subject) -> None:
         """Chunk by chunk; other meters' and flushes' receipts stay out."""

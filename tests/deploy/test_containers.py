@@ -53,8 +53,8 @@ def _settings(service: str) -> ClusterSettings:
 @pytest.mark.parametrize("service", OURS)
 def test_every_command_exists(service: str) -> None:
     """What a container runs is a command of ours."""
-    told = CliRunner().invoke(build(), [*shlex.split(SERVICES[service]["command"]), "--help"])
-    assert told.exit_code == 0, told.output
+    finished = CliRunner().invoke(build(), [*shlex.split(SERVICES[service]["command"]), "--help"])
+    assert finished.exit_code == 0, finished.output
 
 
 def test_the_broker_is_the_one_the_tests_run_on() -> None:

@@ -20,8 +20,8 @@ def test_the_table_of_settings_is_the_catalogue() -> None:
 
 def test_the_table_of_a_clusters_settings_is_the_catalogue() -> None:
     """Put in what `tallyhouse settings --cluster --markdown` prints."""
-    told = (README.parent / "deploy" / "README.md").read_text()
-    table = re.search(r"<!-- cluster settings:.*?-->\n(.*?)<!-- end of cluster settings -->", told, re.DOTALL)
+    text = (README.parent / "deploy" / "README.md").read_text()
+    table = re.search(r"<!-- cluster settings:.*?-->\n(.*?)<!-- end of cluster settings -->", text, re.DOTALL)
     assert table is not None
     assert table[1] == markdown_table(cluster=True)
 

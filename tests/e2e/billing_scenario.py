@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from tests.server_process import Api, wait_until
+from tests.server_process import GatewayClient, wait_until
 
 PERIODS = 3
 DAYS = 7
@@ -35,7 +35,7 @@ METER = {
 }
 
 
-def bill_and_audit(api: Api) -> None:
+def bill_and_audit(api: GatewayClient) -> None:
     """Events (every one twice) → run → invoices → finalized → audited; more of them → billed at the end → audited."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight - timedelta(days=PERIODS * DAYS + 1)
@@ -63,7 +63,7 @@ def bill_and_audit(api: Api) -> None:
     assert _billed(invoices, start) == _expected(events + late, start)
 
 
-def _sold(api: Api, start: datetime) -> tuple[str, str]:
+def _sold(api: GatewayClient, start: datetime) -> tuple[str, str]:
     """A customer with the plan, since `start`, and the subscription."""
     api.post("/v1/meters", METER, expect=201)
     api.post("/v1/plans", PLAN, expect=201)
@@ -119,7 +119,7 @@ def _billed(invoices: list[dict[str, Any]], start: datetime) -> list[dict[str, i
     return sums
 
 
-def _run(api: Api) -> dict[str, Any]:
+def _run(api: GatewayClient) -> dict[str, Any]:
     """To its end."""
     found: dict[str, Any] = api.post("/v1/invoice-runs", {}, expect=202)["invoice_run"]
 
@@ -133,9 +133,9 @@ def _run(api: Api) -> dict[str, Any]:
     return found
 
 
-def _audited(api: Api, invoices: list[dict[str, Any]]) -> None:
+def _audited(api: GatewayClient, invoices: list[dict[str, Any]]) -> None:
     for invoice in invoices:
-        told = api.get(f"/v1/invoices/{invoice['id']}/audit")["audit"]
-        assert told["right"], told
-        assert {line["difference"] for line in told["lines"]} <= {"0"}
-        assert len(told["lines"]) == sum(line["usage"] is not None for line in invoice["line_items"])
+        response = api.get(f"/v1/invoices/{invoice['id']}/audit")["audit"]
+        assert response["right"], response
+        assert {line["difference"] for line in response["lines"]} <= {"0"}
+        assert len(response["lines"]) == sum(line["usage"] is not None for line in invoice["line_items"])

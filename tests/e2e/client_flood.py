@@ -16,7 +16,7 @@ from tests.server_process import KEY
 _PLACE = b"BATCHNUMBER"
 
 
-class Kind(NamedTuple):
+class ClientKind(NamedTuple):
     """So many clients that post bodies of one make."""
 
     clients: int
@@ -40,7 +40,7 @@ class Kind(NamedTuple):
         }
 
 
-class Said(NamedTuple):
+class Refusal(NamedTuple):
     """One answer: when it came, how long it took, and what it was."""
 
     at: float
@@ -51,7 +51,7 @@ class Said(NamedTuple):
     """Of the error, where it came in an envelope that is whole."""
 
 
-class Attack:
+class ClientFlood:
     """Counts what was acked, and keeps every answer that was no ack. Who is sent away rests before the next try."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic, rest: float = 0.0) -> None:
@@ -60,10 +60,10 @@ class Attack:
         self._rest = rest
         self._numbers: Iterator[int] = itertools.count()
         self.acked = 0
-        self.refused: list[Said] = []
+        self.refused: list[Refusal] = []
         self.failures: Counter[str] = Counter()
 
-    async def run(self, kinds: list[Kind], stop: asyncio.Event) -> None:
+    async def run(self, kinds: list[ClientKind], stop: asyncio.Event) -> None:
         """Until `stop`, and then until every client's last body is acked."""
         async with asyncio.TaskGroup() as clients:
             for kind in kinds:
@@ -71,7 +71,7 @@ class Attack:
                 for _ in range(kind.clients):
                     clients.create_task(self._client(kind, template, stop))
 
-    async def _client(self, kind: Kind, template: bytes, stop: asyncio.Event) -> None:
+    async def _client(self, kind: ClientKind, template: bytes, stop: asyncio.Event) -> None:
         connection = await self._connect()
         while not stop.is_set():
             body = template.replace(_PLACE, b"batch%d" % next(self._numbers))
@@ -86,15 +86,15 @@ class Attack:
                 self._count(answer.body, events)
                 return connection
             now = self._clock()
-            self.refused.append(Said(now, now - began, answer.status, answer.retry_after, code_of(answer.body)))
+            self.refused.append(Refusal(now, now - began, answer.status, answer.retry_after, code_of(answer.body)))
             await asyncio.sleep(self._rest)
             if not connection.is_open:
                 connection = await self._connect()
 
     def _count(self, answer: bytes, events: int) -> None:
-        told = json.loads(answer)
+        verdicts = json.loads(answer)
         self.acked += events
-        if told["accepted"] + told["duplicates"] != events:
+        if verdicts["accepted"] + verdicts["duplicates"] != events:
             self.failures[answer.decode()] += 1
 
     async def _connect(self) -> Connection:

@@ -21,8 +21,8 @@ def post_all(url: str, bodies: Sequence[bytes], connections: int) -> list[Answer
         def post(body: bytes) -> Answer:
             answer = client.post("/v1/events/ingest", content=body)
             assert answer.status_code == 200, answer.text
-            told: Answer = answer.json()
-            return told
+            response: Answer = answer.json()
+            return response
 
         with ThreadPoolExecutor(connections) as senders:
             return list(senders.map(post, bodies))

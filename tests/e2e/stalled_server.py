@@ -12,18 +12,18 @@ import uvloop
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
-from tallyhouse.embedded.gateway import open_over
-from tallyhouse.embedded.listeners import listening_for_questions
+from tallyhouse.embedded.gateway import open_gateway_on_log
+from tallyhouse.embedded.listeners import open_worker_listener
 from tallyhouse.embedded.serve import _install_key
-from tallyhouse.embedded.worker_supervisor import Handed, kept_running
+from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
-from tallyhouse.runtime.http_server import Server, listening
+from tallyhouse.runtime.http_server import Server, open_listener
 from tallyhouse.runtime.logs import build_logger
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tallyhouse.runtime.settings import Settings
+from tallyhouse.runtime.settings import EmbeddedSettings
 
 STALLED = "stalled"
 LOOK_SECONDS = 0.02
@@ -42,22 +42,22 @@ class StallingLog(SqliteFrameLog):
         await super().append(frames)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: EmbeddedSettings) -> None:
     logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
-    around = Surroundings(clock=now, logger=logger, metrics=PrometheusMetrics())
+    runtime = Runtime(clock=now, logger=logger, metrics=PrometheusMetrics())
     directory = DataDirectory(settings.data_dir)
     with (
-        listening(settings.host, settings.port) as listener,
-        listening_for_questions() as for_questions,
-        directory.owned() as lock,
+        open_listener(settings.host, settings.port) as listener,
+        open_worker_listener() as for_questions,
+        directory.hold_lock() as lock,
     ):
         async with (
-            kept_running(Handed(os.environ, lock, for_questions, None), logger) as kept,
-            StallingLog(directory, settings.partitions, around.metrics) as log,
-            open_over(log, settings, around, kept) as embedded,
+            supervise_worker(Inherited(os.environ, lock, for_questions, None), logger) as supervised,
+            StallingLog(directory, settings.partitions, runtime.metrics) as log,
+            open_gateway_on_log(log, settings, runtime, supervised) as embedded,
         ):
             await _install_key(settings, embedded.ledger.accounts)
-            memory.settle()
+            memory.freeze_garbage_collector()
             await Server(embedded.app, settings.shutdown_grace).serve(sockets=[listener])
 
 
@@ -66,5 +66,5 @@ def now() -> int:
 
 
 if __name__ == "__main__":
-    memory.prepare()
+    memory.configure_allocator()
     uvloop.run(serve(read_settings(os.environ)))

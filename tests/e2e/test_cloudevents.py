@@ -8,7 +8,7 @@ from cloudevents.core.bindings.http import to_structured_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 DOOR = "/api/v1/events"
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -27,7 +27,7 @@ def usage_event(number: int, tokens: float = 2.5) -> CloudEvent:
 
 def test_events_made_by_their_own_library_are_taken_and_counted(tmp_path: Path) -> None:
     """One in structured mode, several as a batch, each with 204 and no body; sent again, they count once."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("tokens", "$.tokens")
         one = to_structured_event(usage_event(0))
         # The library has no batch mode of its own: a batch is the JSON array of its events.

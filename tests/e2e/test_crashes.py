@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server_process import KEY, Server, wait_until
+from tests.server_process import KEY, ServerProcess, wait_until
 
 KILLS = 20
 WORKER_KILLS = 6
@@ -56,8 +56,8 @@ class Sender(threading.Thread):
                 self._post(client, self._batch(next(batches)))
 
     def _post(self, client: httpx.Client, events: list[dict[str, Any]]) -> None:
-        told = self._send(client, events, patience=1 if self._random.random() < 0.3 else 10_000)
-        if told is None:
+        response = self._send(client, events, patience=1 if self._random.random() < 0.3 else 10_000)
+        if response is None:
             self.abandoned |= {event["idempotency_key"]: event for event in events}
             return
         self.acked |= {event["idempotency_key"]: event for event in events}
@@ -95,18 +95,18 @@ class Sender(threading.Thread):
             answer = client.post("/v1/events/ingest", json={"events": events})
         except httpx.TransportError:
             return None
-        told: dict[str, Any] = answer.json()
+        response: dict[str, Any] = answer.json()
         if answer.status_code == 200:
             # One batch is one durable write: it stands whole or not at all, and the answer must say which.
-            if {told["accepted"], told["duplicates"]} != {0, len(events)} or told["rejected"]:
+            if {response["accepted"], response["duplicates"]} != {0, len(events)} or response["rejected"]:
                 self.failures.append(answer.text)
-            return told
+            return response
         if answer.status_code != 503:
             self.failures.append(answer.text)
         return None
 
 
-def stored_events(server: Server) -> list[dict[str, Any]]:
+def stored_events(server: ServerProcess) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -122,7 +122,7 @@ def test_every_acked_event_is_counted_once_whatever_is_killed(tmp_path: Path) ->
     """20 kills while three producers send: usage, raw events and what was acked agree exactly."""
     chance = random.Random(7)
     stop = threading.Event()
-    with Server(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
+    with ServerProcess(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
         server.make_meter("tokens", "$.tokens")
         senders = _sending(server, stop)
         for kill in itertools.count():
@@ -152,7 +152,7 @@ def test_every_acked_event_is_counted_once_though_its_worker_is_killed(tmp_path:
     """The worker alone, again and again: producers never notice, but that a repeat may be told as new meanwhile."""
     chance = random.Random(7)
     stop = threading.Event()
-    with Server(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
+    with ServerProcess(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
         server.make_meter("tokens", "$.tokens")
         senders = _sending(server, stop, known_again=False)
         for kill in range(WORKER_KILLS):
@@ -172,21 +172,21 @@ def test_every_acked_event_is_counted_once_though_its_worker_is_killed(tmp_path:
         _check(server, senders)
 
 
-def _sending(server: Server, stop: threading.Event, *, known_again: bool = True) -> list[Sender]:
+def _sending(server: ServerProcess, stop: threading.Event, *, known_again: bool = True) -> list[Sender]:
     senders = [Sender(number, server.url, stop, known_again=known_again) for number in range(SENDERS)]
     for sender in senders:
         sender.start()
     return senders
 
 
-def _other_worker(server: Server, killed: int) -> bool:
+def _other_worker(server: ServerProcess, killed: int) -> bool:
     try:
         return server.worker != killed
     except LookupError:
         return False
 
 
-def _check(server: Server, senders: list[Sender]) -> None:
+def _check(server: ServerProcess, senders: list[Sender]) -> None:
     assert [failure for sender in senders for failure in sender.failures] == []
     acked = {key: event for sender in senders for key, event in sender.acked.items()}
     possible = acked | {key: event for sender in senders for key, event in sender.abandoned.items()}

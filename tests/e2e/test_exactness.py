@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.e2e.posting import post_all
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 EVENTS = 1_000_000
 BATCH = 10_000
@@ -23,11 +23,11 @@ def tenths(batch: int, now: str) -> bytes:
 def test_a_tenth_a_million_times_is_a_hundred_thousand(tmp_path: Path) -> None:
     """Exactly, for no float ever holds it; and a million were counted."""
     now = datetime.now(UTC).isoformat()
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("tokens", "$.tokens")
         server.make_meter("requests")
-        told = post_all(server.url, [tenths(batch, now) for batch in range(EVENTS // BATCH)], connections=2)
-        assert sum(answer["accepted"] for answer in told) == EVENTS
+        responses = post_all(server.url, [tenths(batch, now) for batch in range(EVENTS // BATCH)], connections=2)
+        assert sum(answer["accepted"] for answer in responses) == EVENTS
         server.wait_until_counted()
         assert server.usage("tokens") == {"acme": Decimal(100_000)}
         assert server.usage("requests") == {"acme": Decimal(EVENTS)}

@@ -23,7 +23,7 @@ STARTED = re.compile(r"Tallyhouse is counting at (\S+),")
 FIRST_KEY = re.compile(r"^  (ak_live_\S+)$", re.MULTILINE)
 
 
-class Terminal:
+class ServeTerminal:
     """`tallyhouse serve` as a person runs it, with nothing set but where."""
 
     def __init__(self, process: subprocess.Popen[bytes], shown: Path) -> None:
@@ -66,12 +66,12 @@ class Terminal:
 
 
 @contextmanager
-def started(data: Path, shown: Path) -> Iterator[Terminal]:
+def started(data: Path, shown: Path) -> Iterator[ServeTerminal]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
     environment |= {"TALLYHOUSE_DATA_DIR": str(data), "TALLYHOUSE_PORT": str(free_port())}
     with shown.open("wb") as screen:
         program = [str(Path(sys.executable).parent / "tallyhouse"), "serve"]
-        terminal = Terminal(subprocess.Popen(program, env=environment, stdout=screen, stderr=screen), shown)
+        terminal = ServeTerminal(subprocess.Popen(program, env=environment, stdout=screen, stderr=screen), shown)
     try:
         wait_until("the commands to be shown", terminal.is_up)
         yield terminal
@@ -118,9 +118,9 @@ def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
             meter = {"code": "tokens", "name": "Tokens", "event_name": "api.request", "aggregation": "sum"}
             assert client.post("/v1/meters", json=meter | {"value_property": "$.tokens"}).status_code == 201
             first, retry = (client.post("/v1/events/ingest", content=QUICKSTART) for _ in range(2))
-            told = first.json()
-            assert (first.status_code, told["success"], told["accepted"]) == (200, True, 1)
-            assert re.fullmatch(r"req_[A-Za-z0-9]+", told["request_id"])
+            response = first.json()
+            assert (first.status_code, response["success"], response["accepted"]) == (200, True, 1)
+            assert re.fullmatch(r"req_[A-Za-z0-9]+", response["request_id"])
             assert (retry.json()["accepted"], retry.json()["duplicates"]) == (0, 1)
             asked = {"meter": "tokens", "from": "2024-01-01T00:00:00Z", "to": "2024-02-01T00:00:00Z", "window": "month"}
             wait_until("the event to be counted", lambda: bool(client.get("/v1/usage", params=asked).json()["usage"]))
@@ -136,11 +136,11 @@ def test_the_published_way_to_an_invoice_works_to_the_letter(tmp_path: Path) -> 
 
             def posted(path: str, body: str | None = None) -> dict[str, Any]:
                 reply = client.post(path, content=body)
-                told: dict[str, Any] = reply.json()
-                assert reply.is_success, told
-                assert told["success"] is True
-                assert re.fullmatch(r"req_[A-Za-z0-9]+", told["request_id"])
-                return told
+                response: dict[str, Any] = reply.json()
+                assert reply.is_success, response
+                assert response["success"] is True
+                assert re.fullmatch(r"req_[A-Za-z0-9]+", response["request_id"])
+                return response
 
             customer = posted("/v1/customers", QUICKSTART_CUSTOMER)["customer"]
             assert re.fullmatch("c[a-z0-9]{24}", customer["id"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.posting import post_all
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 BATCHES = 60
 BATCH = 50
@@ -37,24 +37,24 @@ def batch(number: int, now: str, value: str = "0.7") -> bytes:
 def test_a_storm_of_retries_counts_once(tmp_path: Path, end: str) -> None:
     """Sent three times at once, again after a restart, then with other bodies: one is accepted, all are told apart."""
     now = datetime.now(UTC).isoformat()
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("tokens", "$.tokens")
         bodies = [batch(number, now) for number in range(BATCHES)]
         storm = post_all(server.url, [body for body in bodies for _ in range(TIMES)], connections=12)
-        assert sum(told["accepted"] for told in storm) == EVENTS
-        assert sum(told["duplicates"] for told in storm) == EVENTS * (TIMES - 1)
+        assert sum(verdicts["accepted"] for verdicts in storm) == EVENTS
+        assert sum(verdicts["duplicates"] for verdicts in storm) == EVENTS * (TIMES - 1)
         # At once: what is killed here has events that no flush has counted yet.
         server.kill() if end == "kill" else server.stop()
         server.start()
         late = post_all(server.url, bodies, connections=4)
-        assert [(told["accepted"], told["duplicates"]) for told in late] == [(0, BATCH)] * BATCHES
+        assert [(verdicts["accepted"], verdicts["duplicates"]) for verdicts in late] == [(0, BATCH)] * BATCHES
         _check_conflicts(server, [batch(number, now, "0.8") for number in range(BATCHES)])
         server.wait_until_counted()
         assert server.total("tokens") == EVENTS * Decimal("0.7")
         assert server.get("/v1/rejects")["rejects"] == []
 
 
-def _check_conflicts(server: Server, others: list[bytes]) -> None:
+def _check_conflicts(server: ServerProcess, others: list[bytes]) -> None:
     """Nothing of them is stored, and each event is told why."""
     for body in others:
         answer = server.client.post("/v1/events/ingest", content=body)

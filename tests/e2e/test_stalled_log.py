@@ -7,27 +7,27 @@ from decimal import Decimal
 from pathlib import Path
 
 from tallyhouse.load.connection import LOST
-from tests.e2e.client_flood import Attack, Kind
+from tests.e2e.client_flood import ClientFlood, ClientKind
 from tests.e2e.stalled_server import STALLED
-from tests.server_process import Server
+from tests.server_process import ServerProcess
 
 STALL_SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
 """`make soak` stalls for the full minute."""
 STALLED_CAP = 1_000_000_000
 RSS_CAP = 1_500_000_000
 """Of the whole process, gateway and processors and the store's engine: while the log hangs, and ever."""
-QUICKLY = 2.0
-SETTLED = 4.0
+REFUSED_WITHIN = 2.0
+REFUSING_AFTER = 4.0
 """Seconds after which the gateway knows that the log hangs, and sends everyone away at once."""
 
 KINDS = [
-    Kind(clients=120, events=1, padding=40),
-    Kind(clients=64, events=100, padding=40),
-    Kind(clients=16, events=10_000, padding=800),
+    ClientKind(clients=120, events=1, padding=40),
+    ClientKind(clients=64, events=100, padding=40),
+    ClientKind(clients=16, events=10_000, padding=800),
 ]
 
 
-def peak_rss(server: Server) -> int:
+def peak_rss(server: ServerProcess) -> int:
     """The most the process has ever held, in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
@@ -36,45 +36,45 @@ def peak_rss(server: Server) -> int:
 
 def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) -> None:
     """200 clients, bodies up to 10 MB: refused quickly with Retry-After, RSS under its cap, then all of it counted."""
-    with Server(tmp_path / "data", program=("tests.e2e.stalled_server",)) as server:
+    with ServerProcess(tmp_path / "data", program=("tests.e2e.stalled_server",)) as server:
         server.make_meter("requests")
         server.make_meter("tokens", "$.tokens")
         pid = server.pid
-        attack, stall = Attack(server.url), Stall(server)
-        asyncio.run(_attack(attack, stall))
+        flood, stall = ClientFlood(server.url), Stall(server)
+        asyncio.run(_attack(flood, stall))
         server.wait_until_counted()
-        print(f"{attack.acked} acked, {len(attack.refused)} refused")
+        print(f"{flood.acked} acked, {len(flood.refused)} refused")
         print(f"most memory: {stall.rss} until the log went on, {peak_rss(server)} ever")
-        _check_answers(attack, stall)
+        _check_answers(flood, stall)
         assert (server.pid, server.client.get("/readyz").status_code) == (pid, 200)
-        assert server.total("requests") == attack.acked
-        assert server.total("tokens") == attack.acked * Decimal("0.5")
+        assert server.total("requests") == flood.acked
+        assert server.total("tokens") == flood.acked * Decimal("0.5")
         assert stall.rss < STALLED_CAP
         assert peak_rss(server) < RSS_CAP
 
 
 def test_events_that_compress_a_hundredfold_are_counted(tmp_path: Path) -> None:
     """Hundreds of megabytes that look small in the log: no insert outgrows what the store may take for it."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("requests")
-        attack = Attack(server.url)
-        asyncio.run(_attack_for(6, attack, [Kind(clients=8, events=1000, padding=9000)]))
+        flood = ClientFlood(server.url)
+        asyncio.run(_attack_for(6, flood, [ClientKind(clients=8, events=1000, padding=9000)]))
         server.wait_until_counted()
-        assert server.total("requests") == attack.acked
+        assert server.total("requests") == flood.acked
         assert "tallyhouse_store_retries_total{" not in server.client.get("/metrics").text
-        print(f"{attack.acked} acked, most memory {peak_rss(server)}")
+        print(f"{flood.acked} acked, most memory {peak_rss(server)}")
 
 
-async def _attack_for(seconds: float, attack: Attack, kinds: list[Kind]) -> None:
+async def _attack_for(seconds: float, flood: ClientFlood, kinds: list[ClientKind]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, stop.set)
-    await attack.run(kinds, stop)
+    await flood.run(kinds, stop)
 
 
 class Stall:
     """The time in which the log hangs."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self._server = server
         self._sign = server.data / STALLED
         self.began = self.ended = 0.0
@@ -90,10 +90,10 @@ class Stall:
         self._sign.unlink()
 
 
-async def _attack(attack: Attack, stall: Stall) -> None:
+async def _attack(flood: ClientFlood, stall: Stall) -> None:
     """The log hangs in the midst of it; when it goes on, everyone delivers what they have."""
     stop = asyncio.Event()
-    running = asyncio.create_task(attack.run(KINDS, stop))
+    running = asyncio.create_task(flood.run(KINDS, stop))
     await asyncio.sleep(1)
     stall.begin()
     await asyncio.sleep(STALL_SECONDS)
@@ -102,18 +102,20 @@ async def _attack(attack: Attack, stall: Stall) -> None:
     await running
 
 
-def _check_answers(attack: Attack, stall: Stall) -> None:
+def _check_answers(flood: ClientFlood, stall: Stall) -> None:
     """Whoever comes while it hangs is told so at once, and when to come again."""
-    assert attack.failures == {}
-    assert {said.status for said in attack.refused} <= {503, LOST}
-    sent_away = [
-        said for said in attack.refused if said.at - said.seconds > stall.began + SETTLED and said.at < stall.ended
+    assert flood.failures == {}
+    assert {refusal.status for refusal in flood.refused} <= {503, LOST}
+    refused_in_stall = [
+        refusal
+        for refusal in flood.refused
+        if refusal.at - refusal.seconds > stall.began + REFUSING_AFTER and refusal.at < stall.ended
     ]
-    told = [said for said in sent_away if said.status == 503]
-    waits = sorted(said.seconds for said in told)
+    with_response = [refusal for refusal in refused_in_stall if refusal.status == 503]
+    waits = sorted(refusal.seconds for refusal in with_response)
     late = waits[-max(1, len(waits) // 100)]
-    print(f"{len(sent_away)} sent away, {len(told)} with an answer, p99 within {late:.2f} s")
-    assert len(told) > 0.9 * len(sent_away)
-    assert all(said.retry_after >= 1 for said in told)
-    assert {said.code for said in told} == {"UNAVAILABLE"}
-    assert late < QUICKLY
+    print(f"{len(refused_in_stall)} sent away, {len(with_response)} with an answer, p99 within {late:.2f} s")
+    assert len(with_response) > 0.9 * len(refused_in_stall)
+    assert all(refusal.retry_after >= 1 for refusal in with_response)
+    assert {refusal.code for refusal in with_response} == {"UNAVAILABLE"}
+    assert late < REFUSED_WITHIN

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server_process import Server, wait_until
+from tests.server_process import ServerProcess, wait_until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its processes")
 
@@ -17,7 +17,7 @@ EVENTS = 200
 AT = datetime.now(UTC).isoformat()
 
 
-def post(server: Server, first: int) -> int:
+def post(server: ServerProcess, first: int) -> int:
     """How many were accepted."""
     event = {"event_name": "api.request", "customer_id": "acme", "timestamp": AT, "properties": {}}
     events = [event | {"idempotency_key": str(number)} for number in range(first, first + EVENTS)]
@@ -33,7 +33,7 @@ def is_alive(process: int) -> bool:
 
 def test_events_are_taken_in_while_the_worker_is_started_again(tmp_path: Path) -> None:
     """It is told that nothing is counted meanwhile; then all of it is, once."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS
         server.wait_until_counted()
@@ -53,7 +53,7 @@ def test_events_are_taken_in_while_the_worker_is_started_again(tmp_path: Path) -
 
 def test_a_worker_that_hangs_keeps_no_event_out(tmp_path: Path) -> None:
     """It is told that it is silent; and it goes on where it was, with nothing lost or counted twice."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS
         server.wait_until_counted()
@@ -70,7 +70,7 @@ def test_a_worker_that_hangs_keeps_no_event_out(tmp_path: Path) -> None:
         assert server.client.get("/readyz").status_code == 200
 
 
-def _checks(server: Server) -> dict[str, str]:
+def _checks(server: ServerProcess) -> dict[str, str]:
     """What does not work, by the word of the readiness page."""
     answer = server.client.get("/readyz").json()
     details: dict[str, str] = answer["error"]["details"] if "error" in answer else {}
@@ -79,7 +79,7 @@ def _checks(server: Server) -> dict[str, str]:
 
 def test_a_killed_gateway_takes_its_worker_along(tmp_path: Path) -> None:
     """The next start waits for that, for no two may count in one directory, and goes on where it ended."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         for start in range(3):
             assert post(server, start * EVENTS) == EVENTS
@@ -91,10 +91,10 @@ def test_a_killed_gateway_takes_its_worker_along(tmp_path: Path) -> None:
         assert server.total("calls") == 3 * EVENTS
 
 
-@pytest.mark.parametrize("stop", [Server.stop, Server.interrupt])
-def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[Server], int]) -> None:
+@pytest.mark.parametrize("stop", [ServerProcess.stop, ServerProcess.interrupt])
+def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[ServerProcess], int]) -> None:
     """What was being counted is finished first, whoever else hears of it."""
-    with Server(tmp_path / "data", flush_linger="0s") as server:
+    with ServerProcess(tmp_path / "data", flush_linger="0s") as server:
         server.make_meter("calls")
         post(server, 0)
         worker = server.worker
@@ -109,7 +109,7 @@ def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[Server], int]) -> None
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     """And so does the gateway end: a store of another log is nobody's to count into."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         post(server, 0)
         server.wait_until_counted()
@@ -126,7 +126,7 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 def test_its_numbers_are_on_the_gateways_page(tmp_path: Path) -> None:
     """Whoever collects them asks one process."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         post(server, 0)
         server.wait_until_counted()
@@ -143,7 +143,7 @@ def test_its_numbers_are_on_the_gateways_page(tmp_path: Path) -> None:
 
 def test_neither_loads_what_it_has_no_use_for(tmp_path: Path) -> None:
     """A library that another one finds by itself would take 40 MB of each."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS
         server.wait_until_counted()

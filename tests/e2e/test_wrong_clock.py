@@ -9,35 +9,35 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.arrival_clock import Arrivals, newest_arrival
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.outcome import BatchOutcome
 from ingest_gateway.ingest.recent_keys import RecentKeys
-from ingest_gateway.ingest.replay import Replays
+from ingest_gateway.ingest.replay import RejectReplayer
 from schemas.event import RejectCode
 from schemas.flush import Table
 from schemas.listing import Reject
-from schemas.logger import NoLogger
-from schemas.metrics import NoMetrics
+from schemas.logger import NullLogger
+from schemas.metrics import NullMetrics
 from schemas.tables import reject_id
 from schemas.timestamps import DAY, MINUTE, to_iso, to_micros
 from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
 from tests.factories import NOW, WINDOW, make_event, make_meter
-from tests.ingest_gateway.ingest.doubles import TestKeys
+from tests.ingest_gateway.ingest.doubles import FakeKnownKeys
 from tests.ingest_gateway.ingest.examples import batch, event, post
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, partition_of_event
 
 HOUR = 60 * MINUTE
 WEEKS = 21 * DAY
 
 
-class Machine:
+class MachineWithClock:
     """One data directory, and the processes that live on it one after the other."""
 
     def __init__(self, *, remembers: bool = True) -> None:
         self._remembers = remembers
-        self.counting = Counting()
+        self.counting = InMemoryPipeline()
         self.counting.meters.add(make_meter("tokens", "sum"))
         self.time = NOW
         """What the time really is."""
@@ -48,15 +48,15 @@ class Machine:
         """A new process; it knows of the one before only what is stored."""
         months = MemorySeenMonths(self.counting.engine)
         newest = await newest_arrival(self.counting.log, months, PARTITIONS) if self._remembers else 0
-        self._arrivals = Arrivals(lambda: self.time + self.ahead, newest, NoMetrics(), NoLogger())
+        self._arrivals = ArrivalClock(lambda: self.time + self.ahead, newest, NullMetrics(), NullLogger())
         self._partitions = [self.counting.partition(number) for number in range(PARTITIONS)]
 
-    async def post(self, events: Mapping[str, int], *, tokens: object = 1) -> Outcome:
+    async def post(self, events: Mapping[str, int], *, tokens: object = 1) -> BatchOutcome:
         """Keys and when they happened, to a gateway that has forgotten all others: the processor must know them."""
         recent, policy = RecentKeys(2**4, WINDOW), IntakePolicy(partitions=PARTITIONS)
         bodies = [event(k, timestamp=to_iso(at), properties={"tokens": tokens}) for k, at in events.items()]
         stamp = self._arrivals.stamp
-        async with Intake(self.counting.log, TestKeys({}), recent, stamp, policy, NoMetrics()) as intake:
+        async with Intake(self.counting.log, FakeKnownKeys({}), recent, stamp, policy, NullMetrics()) as intake:
             return await intake.submit(post(batch(*bodies)))
 
     async def count(self) -> None:
@@ -69,9 +69,9 @@ class Machine:
 
     async def replay(self, reject: Reject) -> None:
         """Try the reject again, if that is allowed, as someone who has not seen that it was tried before."""
-        replays = Replays(self.counting.log, self._arrivals.stamp, PARTITIONS)
-        tried, _ = replays.sort_out([reject], {meter.code: meter for meter in self.counting.meters.made})
-        await replays.put(tried, "req_replay")
+        replays = RejectReplayer(self.counting.log, self._arrivals.stamp, PARTITIONS)
+        tried, _ = replays.select([reject], {meter.code: meter for meter in self.counting.meters.made})
+        await replays.append(tried, "req_replay")
 
     def counted(self) -> Counter[str]:
         """How often each key was."""
@@ -79,7 +79,7 @@ class Machine:
         return Counter(row["idempotency_key"] for row in rows)
 
 
-async def a_wrong_hour(machine: Machine) -> Outcome:
+async def a_wrong_hour(machine: MachineWithClock) -> BatchOutcome:
     """A retry within the window, after keys have expired by a clock that was weeks ahead; what it was told.
 
     The days are chosen such that the key lies in a month that goes.
@@ -97,23 +97,23 @@ async def a_wrong_hour(machine: Machine) -> Outcome:
     machine.time += HOUR
     machine.ahead = 0
     await machine.start()
-    told = await machine.post({"old": happened})
+    verdict = await machine.post({"old": happened})
     assert (await machine.post({"young": machine.time})).accepted == 1
     await machine.count()
-    return told
+    return verdict
 
 
 def test_weeks_ahead_for_an_hour_counts_nothing_twice() -> None:
     """What is so old that its key may be gone is refused as too old, until the clock has caught up."""
-    machine = Machine()
-    told = asyncio.run(a_wrong_hour(machine))
-    assert [rejection.code for rejection in told.rejections] == [RejectCode.TIMESTAMP_OLD]
+    machine = MachineWithClock()
+    verdict = asyncio.run(a_wrong_hour(machine))
+    assert [rejection.code for rejection in verdict.rejections] == [RejectCode.TIMESTAMP_OLD]
     assert set(machine.counted().values()) == {1}
 
 
 def test_it_is_the_newest_arrival_that_keeps_it_from_counting_twice() -> None:
     """A process that knew nothing of arrivals before it would count the retry again."""
-    machine = Machine(remembers=False)
+    machine = MachineWithClock(remembers=False)
     assert asyncio.run(a_wrong_hour(machine)).accepted == 1
     assert machine.counted()["old"] == 2
 
@@ -123,7 +123,7 @@ def test_a_repeat_that_waits_does_not_let_keys_expire_that_the_next_process_need
     young = next(key for key in map(str, range(100)) if home_of(key) == home_of("old"))
 
     async def story() -> Counter[str]:
-        machine = Machine()
+        machine = MachineWithClock()
         await machine.start()
         for key, later in (("old", 0), (young, 20 * DAY)):
             machine.time += later
@@ -151,7 +151,7 @@ def test_a_reject_tried_before_and_after_the_clock_was_set_back_counts_once() ->
     """Both tries are stamped after the reject, however far ahead it was, so the second meets the key of the first."""
 
     async def story() -> list[dict[str, Any]]:
-        machine = Machine()
+        machine = MachineWithClock()
         machine.ahead = WEEKS
         await machine.start()
         await machine.post({"bad": machine.time}, tokens="many")
@@ -187,7 +187,7 @@ def reject_of(row: dict[str, Any]) -> Reject:
     )
 
 
-class Spell(msgspec.Struct, frozen=True):
+class ClockPeriod(msgspec.Struct, frozen=True):
     """Some time with one clock: events and retries of all before them come in, and may be counted and expire."""
 
     ahead: int
@@ -197,9 +197,9 @@ class Spell(msgspec.Struct, frozen=True):
     expire: bool
 
 
-SPELLS = st.lists(
+CLOCK_PERIODS = st.lists(
     st.builds(
-        Spell,
+        ClockPeriod,
         ahead=st.sampled_from([0, 0, HOUR, WEEKS, 34 * DAY, 50 * DAY, -HOUR, -WEEKS]),
         later=st.sampled_from([HOUR, 10 * DAY, 20 * DAY, 30 * DAY]),
         restart=st.booleans(),
@@ -212,27 +212,27 @@ SPELLS = st.lists(
 
 
 @settings(max_examples=150)
-@given(spells=SPELLS)
-def test_no_key_is_counted_twice_whatever_the_clock_does(spells: list[Spell]) -> None:
+@given(clock_periods=CLOCK_PERIODS)
+def test_no_key_is_counted_twice_whatever_the_clock_does(clock_periods: list[ClockPeriod]) -> None:
     """Over any course of clocks, restarts, retries, flushes and expiry."""
-    machine = Machine()
-    asyncio.run(_through(machine, spells))
+    machine = MachineWithClock()
+    asyncio.run(_through(machine, clock_periods))
     assert set(machine.counted().values()) <= {1}
 
 
-async def _through(machine: Machine, spells: list[Spell]) -> None:
+async def _through(machine: MachineWithClock, clock_periods: list[ClockPeriod]) -> None:
     posted: dict[str, int] = {}
     await machine.start()
-    for number, spell in enumerate(spells):
-        machine.time += spell.later
-        machine.ahead = spell.ahead
-        if spell.restart:
+    for number, period in enumerate(clock_periods):
+        machine.time += period.later
+        machine.ahead = period.ahead
+        if period.restart:
             await machine.start()
         # Several keys, so that they fall into all partitions.
         posted |= {f"{number}/{key}": machine.time for key in range(5)}
         await machine.post(posted)
-        if spell.count:
+        if period.count:
             await machine.count()
-        if spell.expire:
+        if period.expire:
             await machine.expire()
     await machine.count()

@@ -9,31 +9,31 @@ from pathlib import Path
 import pytest
 
 from schemas.frame import NewFrame, encode
-from schemas.metrics import Histogram, NoMetrics
+from schemas.metrics import Histogram, NullMetrics
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.embedded_worker import EmbeddedWorker
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 from tests.conftest import Databases
 from tests.factories import NOW, Event, make_batch, make_event, make_meter
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, GrowingMeters, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, ChangingMeters, partition_of_event
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 60.0
 POSTS = 60
 POST = 10
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.02, backfill_rest=0.0)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.02, backfill_rest_ratio=0.0)
 TOTALS = "SELECT meter, sum(sum), sum(count) FROM usage WHERE meter != '' GROUP BY meter ORDER BY meter"
 STORED = "SELECT count(), uniqExact(idempotency_key) FROM events"
 CLAIMED = "SELECT count() FROM flushes WHERE kind = 'claim'"
@@ -45,7 +45,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Flushes(NoMetrics):
+class FlushCount(NullMetrics):
     """How many flushes the workers carried out between them."""
 
     def __init__(self) -> None:
@@ -55,21 +55,27 @@ class Flushes(NoMetrics):
         self.number += metric is Histogram.FLUSH_EVENTS
 
 
-class Stage:
+class StoreOfManyWorkers:
     """One log and one store, on which any number of workers count."""
 
-    def __init__(self, log: SqliteFrameLog, sql: SqlThreads) -> None:
+    def __init__(self, log: SqliteFrameLog, sql: AsyncSqlClient) -> None:
         self.log = log
         self.sql = sql
-        self.meters = GrowingMeters()
+        self.meters = ChangingMeters()
         self._store = EmbeddedStore(SqlEngine(sql))
-        self.flushes = Flushes()
+        self.flushes = FlushCount()
 
     def worker(self) -> EmbeddedWorker:
         """It remembers nothing, and thinks that it is alone."""
         store, log, meters = self._store, self.log, self.meters
-        ports = Ports(
-            log=log, claims=store, tables=store, seen=store, meters=meters, pause=growing_pause, metrics=self.flushes
+        ports = FlushPorts(
+            log=log,
+            claims=store,
+            tables=store,
+            seen=store,
+            meters=meters,
+            pause=exponential_backoff,
+            metrics=self.flushes,
         )
         # Two frames a flush at most: many flushes, and a rival at each.
         policy = FlushPolicy(filter_keys=1000, max_bytes=2000)
@@ -98,26 +104,26 @@ async def test_a_zombie_beside_its_successor_changes_nothing(
     """Two workers on the same partitions while events flow, are repeated, and a meter comes late: totals exact."""
     events = [make_event(f"key_{number}", {"tokens": "0.1"}) for number in range(POSTS * POST)]
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
-        stage = Stage(log, SqlThreads(databases(), threads))
-        stage.meters.add(make_meter("requests"))
-        workers = [stage.worker(), stage.worker()]
+        shared = StoreOfManyWorkers(log, AsyncSqlClient(databases(), threads))
+        shared.meters.add(make_meter("requests"))
+        workers = [shared.worker(), shared.worker()]
         for worker in workers:
             worker.start()
         for place in range(0, len(events), POST):
             if place == len(events) // 2:
-                stage.meters.add(make_meter("tokens", "sum"))
+                shared.meters.add(make_meter("tokens", "sum"))
             # Every post carries the one before it again: a retry.
-            await stage.post(events[max(place - POST, 0) : place + POST], NOW + place)
+            await shared.post(events[max(place - POST, 0) : place + POST], NOW + place)
         wanted = [("requests", Decimal(0), len(events)), ("tokens", len(events) * Decimal("0.1"), len(events))]
         deadline = time.monotonic() + DEADLINE
-        while await stage.totals() != wanted:
-            assert time.monotonic() < deadline, await stage.totals()
+        while await shared.totals() != wanted:
+            assert time.monotonic() < deadline, await shared.totals()
             await asyncio.sleep(0.05)
-        assert all(worker.is_well for worker in workers)
+        assert all(worker.is_healthy for worker in workers)
         for worker in workers:
             await asyncio.to_thread(worker.stop)
-        assert await stage.totals() == wanted
-        assert [tuple(row) for row in await stage.sql.rows(STORED)] == [(len(events), len(events))]
-        assert list(await stage.sql.rows(TWICE)) == []
-        ((claimed,),) = await stage.sql.rows(CLAIMED)
-        assert stage.flushes.number > claimed, "they never worked at the same flush"
+        assert await shared.totals() == wanted
+        assert [tuple(row) for row in await shared.sql.rows(STORED)] == [(len(events), len(events))]
+        assert list(await shared.sql.rows(TWICE)) == []
+        ((claimed,),) = await shared.sql.rows(CLAIMED)
+        assert shared.flushes.number > claimed, "they never worked at the same flush"

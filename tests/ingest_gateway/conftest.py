@@ -7,31 +7,31 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
-from ingest_gateway.http.memory_budget import Budget
-from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
+from ingest_gateway.api.app import AppContext, AppPolicy, AppPorts, create_app
+from ingest_gateway.http.memory_budget import MemoryBudget
+from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRejectReplays, MemoryState
 from schemas.account import Mode, Scope
 from schemas.ids import AccountId
-from schemas.metrics import NoMetrics
-from tests.contracts.api_keys import Clock
-from tests.contracts.commands import by, key_for
+from schemas.metrics import NullMetrics
+from tests.contracts.api_keys import ManualClock
+from tests.contracts.commands import command_of, key_for
 from tests.ingest_gateway.fakes import FakeIntake, FakeReader, FakeSink
 
 ALL_SCOPES = frozenset(Scope)
 
 
-class World:
+class InMemoryApp:
     """The app and everything behind it."""
 
     def __init__(self) -> None:
         numbers = count()
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.seconds = 0.0
-        self.books = MemoryBooks(self.clock, lambda: f"c{next(numbers):024}", lambda: f"{next(numbers):032}")
+        self.books = MemoryState(self.clock, lambda: f"c{next(numbers):024}", lambda: f"{next(numbers):032}")
         self.accounts = MemoryAccounts(self.books)
         self.api_keys = MemoryApiKeys(self.books)
         self.meters = MemoryMeters(self.books)
-        self.retries = MemoryRetries(self.books)
+        self.replay_results = MemoryRejectReplays(self.books)
         self.reader = FakeReader()
         self.intake = FakeIntake()
         self.sink = FakeSink()
@@ -40,7 +40,7 @@ class World:
         self.client = self.serve()
 
     def serve(
-        self, *, ports: dict[str, Any] | None = None, policy: Policy | None = None, **around: Any
+        self, *, ports: dict[str, Any] | None = None, policy: AppPolicy | None = None, **runtime: Any
     ) -> httpx.AsyncClient:
         """A client of the app, with some parts replaced."""
         given: dict[str, Any] = {
@@ -52,19 +52,19 @@ class World:
             "usage": self.reader,
             "events": self.reader,
             "status": self.reader,
-            "retries": self.retries,
-            "budget": Budget(10**8, NoMetrics()),
+            "retries": self.replay_results,
+            "budget": MemoryBudget(10**8, NullMetrics()),
         }
-        surroundings = Surroundings(
-            clock=self.clock, arrival=self.clock, timer=lambda: self.seconds, below=lambda _: 0, **around
+        surroundings = AppContext(
+            clock=self.clock, arrival=self.clock, timer=lambda: self.seconds, below=lambda _: 0, **runtime
         )
-        app = create_app(Ports(**given | (ports or {})), policy or Policy(partitions=2), surroundings)
+        app = create_app(AppPorts(**given | (ports or {})), policy or AppPolicy(partitions=2), surroundings)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tallyhouse")
 
     async def key(self, account: AccountId | None = None, *scopes: Scope) -> dict[str, str]:
         """The headers of a new key: of our live account and with all scopes, unless said otherwise."""
         owner = account or self.ours[Mode.LIVE]
-        _, token = await self.api_keys.create(by(owner), key_for(owner, "test", *(scopes or ALL_SCOPES)))
+        _, token = await self.api_keys.create(command_of(owner), key_for(owner, "test", *(scopes or ALL_SCOPES)))
         return {"authorization": f"Bearer {token}"}
 
 
@@ -74,8 +74,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def world(anyio_backend: str) -> AsyncIterator[World]:
-    made = World()
+async def in_memory_app(anyio_backend: str) -> AsyncIterator[InMemoryApp]:
+    made = InMemoryApp()
     yield made
     await made.client.aclose()
 
@@ -93,5 +93,5 @@ TOKENS = {
 
 
 @pytest.fixture
-async def auth(world: World) -> dict[str, str]:
-    return await world.key()
+async def auth(in_memory_app: InMemoryApp) -> dict[str, str]:
+    return await in_memory_app.key()

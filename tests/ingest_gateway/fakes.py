@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ingest_gateway.ingest.batch import Posted
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.outcome import BatchOutcome
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.ids import AccountId
-from schemas.listing import Counted, EventQuery, Page, Place, Reject, RejectQuery, Share, StoredEvent
+from schemas.listing import EventPlace, EventQuery, MeterCount, Page, Reject, RejectQuery, Share, StoredEvent
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE
-from schemas.usage import Backfill, UsageAnswer, UsageQuery, UsageRow
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
 
 NOW = 1_800_000_000_000_000
 
@@ -22,11 +22,11 @@ class FakeReader:
     def __init__(self) -> None:
         self.values: dict[AccountId, dict[str, Decimal]] = {}
         self.stored: list[StoredEvent] = []
-        self.kept: list[Reject] = []
-        self.asked: list[UsageQuery | EventQuery | RejectQuery] = []
+        self.stored_rejects: list[Reject] = []
+        self.queries: list[UsageQuery | EventQuery | RejectQuery] = []
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer:
-        self.asked.append(query)
+    async def usage(self, query: UsageQuery) -> UsageResult:
+        self.queries.append(query)
         rows = tuple(
             UsageRow(
                 meter=query.meter.code,
@@ -40,27 +40,27 @@ class FakeReader:
             if not query.customers or customer in query.customers
         )
         more = "more" if len(rows) > query.limit else None
-        return UsageAnswer(rows=rows[: query.limit], watermark=Watermark(flushes={1: 7, 0: 9}), next_cursor=more)
+        return UsageResult(rows=rows[: query.limit], watermark=Watermark(flushes={1: 7, 0: 9}), next_cursor=more)
 
-    async def backfill(self, meter: Meter) -> Backfill:
-        return Backfill(done=False, chunks_done=meter.version, chunks_total=None)
+    async def backfill(self, meter: Meter) -> BackfillStatus:
+        return BackfillStatus(done=False, chunks_done=meter.version, chunks_total=None)
 
     async def watermark(self) -> Watermark:
         return Watermark(flushes={0: 9})
 
     async def events(self, query: EventQuery) -> Page:
-        self.asked.append(query)
+        self.queries.append(query)
         found = [event for event in self.stored if event.account == query.account]
         return Page(items=tuple(found[: query.limit]), next_cursor="more" if len(found) > query.limit else None)
 
-    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[Counted]:
-        return [Counted(meter=meter.code, share=Share.COUNTED, value=Decimal("1.50")) for meter in meters]
+    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[MeterCount]:
+        return [MeterCount(meter=meter.code, share=Share.COUNTED, value=Decimal("1.50")) for meter in meters]
 
     async def rejects(self, query: RejectQuery) -> Page:
-        self.asked.append(query)
+        self.queries.append(query)
         found = [
             reject
-            for reject in self.kept
+            for reject in self.stored_rejects
             if reject.account == query.account
             and (not query.ids or reject.id in query.ids)
             and (query.meter is None or reject.meter == query.meter)
@@ -84,10 +84,10 @@ class FakeIntake:
     """Accepts everything that broke no rule, and remembers it; or does what it is told to do instead."""
 
     def __init__(self) -> None:
-        self.posted: list[Posted] = []
-        self.answer: Outcome | Exception | None = None
+        self.posted: list[PostedBatch] = []
+        self.answer: BatchOutcome | Exception | None = None
 
-    async def submit(self, posted: Posted) -> Outcome:
+    async def submit(self, posted: PostedBatch) -> BatchOutcome:
         self.posted.append(posted)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -95,7 +95,7 @@ class FakeIntake:
             return self.answer
         held_back = len(posted.good) if posted.strict and posted.rejections else 0
         accepted = len(posted.good) - held_back
-        return Outcome(accepted=accepted, duplicates=0, rejections=posted.rejections, held_back=held_back)
+        return BatchOutcome(accepted=accepted, duplicates=0, rejections=posted.rejections, held_back=held_back)
 
 
 class FakeSink:
@@ -119,11 +119,11 @@ def stored_event(account: AccountId, key: str = "k1") -> StoredEvent:
         arrival=NOW,
         request_id="req_1",
         backfill=False,
-        place=Place(partition=0, number=0, offset=0, place=0),
+        place=EventPlace(partition=0, number=0, offset=0, place=0),
     )
 
 
-def kept_reject(account: AccountId, number: int, *, meter: str | None = "tokens", replayed: bool = False) -> Reject:
+def make_reject(account: AccountId, number: int, *, meter: str | None = "tokens", replayed: bool = False) -> Reject:
     return Reject(
         id=f"rej_0_0_0_{number}_{meter or ''}",
         account=account,

@@ -4,39 +4,39 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Died(Exception):
+class Crashed(Exception):
     """The process ended here."""
 
 
-class Fate:
+class CrashPoint:
     """At which call, counted over all ports of one life, the end comes."""
 
     def __init__(self, calls: int, *, after: bool) -> None:
         self._calls = calls
         self._after = after
 
-    async def meet(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    async def pass_on(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         self._calls -= 1
         if self._calls >= 0:
             return await call(*arguments, **named)
         if self._after:
             await call(*arguments, **named)
-        raise Died
+        raise Crashed
 
 
-class Mortal:
+class CrashingPort:
     """Any port, call for call, under a fate. What streams (and only reads) is passed on as it is."""
 
-    def __init__(self, port: Any, fate: Fate) -> None:
+    def __init__(self, port: Any, crash_point: CrashPoint) -> None:
         self._port = port
-        self._fate = fate
+        self._fate = crash_point
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._port, name)
         if name in ("all_hashes", "read_events"):
             return call
 
-        async def mortal(*arguments: Any, **named: Any) -> Any:
-            return await self._fate.meet(call, *arguments, **named)
+        async def crashing(*arguments: Any, **named: Any) -> Any:
+            return await self._fate.pass_on(call, *arguments, **named)
 
-        return mortal
+        return crashing

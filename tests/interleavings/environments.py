@@ -14,27 +14,27 @@ from schemas.meter import Meter
 from schemas.tables import LAYOUTS
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.chdb import ChdbDatabase
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
-from tests.interleavings.interleaving import Chapter, Posts, Story
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.interleavings.interleaving import Interleaving, Operation, Posts
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 
-World = Callable[[], AbstractAsyncContextManager[Counting]]
+Environment = Callable[[], AbstractAsyncContextManager[InMemoryPipeline]]
 
 
 @asynccontextmanager
-async def in_memory() -> AsyncIterator[Counting]:
-    yield Counting()
+async def in_memory() -> AsyncIterator[InMemoryPipeline]:
+    yield InMemoryPipeline()
 
 
-class DurableCounting(Counting):
+class DurablePipeline(InMemoryPipeline):
     """The same story on SQLite and chDB."""
 
     def __init__(self, log: SqliteFrameLog, database: ChdbDatabase, threads: ThreadPoolExecutor) -> None:
         super().__init__()
         self.log = log  # type: ignore[assignment] # the same port
-        self.store = EmbeddedStore(SqlEngine(SqlThreads(database, threads)))
+        self.store = EmbeddedStore(SqlEngine(AsyncSqlClient(database, threads)))
         self.engine = StoredRows(database)  # type: ignore[assignment] # as far as a story looks at it
 
 
@@ -55,25 +55,27 @@ class StoredRows:
         return [Claim(partition=p, number=n, first=a, last=b, version=version) for p, n, a, b, version in rows]
 
 
-def durable(folder: Path, databases: Callable[[], ChdbDatabase], threads: ThreadPoolExecutor) -> World:
+def durable(folder: Path, databases: Callable[[], ChdbDatabase], threads: ThreadPoolExecutor) -> Environment:
     @asynccontextmanager
-    async def world() -> AsyncIterator[Counting]:
+    async def environment() -> AsyncIterator[InMemoryPipeline]:
         with TemporaryDirectory(dir=folder) as own:
             async with SqliteFrameLog(Path(own, "log.db"), PARTITIONS) as log:
-                yield DurableCounting(log, databases(), threads)
+                yield DurablePipeline(log, databases(), threads)
 
-    return world
+    return environment
 
 
-def tell(world: World, posts: Posts, meters: Sequence[Meter], told: Sequence[Chapter]) -> Counting:
+def run_interleaving(
+    environment: Environment, posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]
+) -> InMemoryPipeline:
     """The whole story, to its exact end."""
 
-    async def run() -> Counting:
-        async with world() as counting:
-            story = Story(counting, posts, meters)
-            for chapter in told:
-                await chapter(story)
-            await story.end()
+    async def run() -> InMemoryPipeline:
+        async with environment() as counting:
+            interleaving = Interleaving(counting, posts, meters)
+            for operation in operations_drawn:
+                await operation(interleaving)
+            await interleaving.end()
             return counting
 
     return asyncio.run(run())

@@ -11,11 +11,11 @@ from schemas.listing import Reject
 from schemas.meter import Meter
 from schemas.property_path import parse_path
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests.factories import Event
-from tests.interleavings.crashing_ports import Died, Fate, Mortal
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, no_pause
+from tests.interleavings.crashing_ports import Crashed, CrashingPort, CrashPoint
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, no_pause
 
 SIZES = (0, 700, 10**9)
 """Bytes of frames one flush may take: one frame, a few, all."""
@@ -25,10 +25,10 @@ Posts = Sequence[tuple[int, list[Event]]]
 """When they arrive, and the events."""
 
 
-class Story:
+class Interleaving:
     """Two workers that both believe to own every partition, and what happens to them."""
 
-    def __init__(self, counting: Counting, posts: Posts, meters: Sequence[Meter]) -> None:
+    def __init__(self, counting: InMemoryPipeline, posts: Posts, meters: Sequence[Meter]) -> None:
         self.counting = counting
         self._posts = list(posts)
         self._meters = list(meters)
@@ -53,7 +53,7 @@ class Story:
         if counting:
             self.counting.meters.archive(counting[0])
 
-    async def try_again(self, which: int, pause: int, *, readable: bool) -> None:
+    async def replay(self, which: int, pause: int, *, readable: bool) -> None:
         """Some reject is replayed after a while, whatever became of it before.
 
         Meters and events never change, so a try can succeed only with a program that reads more than the one
@@ -64,7 +64,7 @@ class Story:
             self._waited += pause
             self._now += pause
             chosen = rejects[which % len(rejects)]
-            await self.counting.try_again(self._read(chosen, which) if readable else chosen, self._now)
+            await self.counting.replay(self._read(chosen, which) if readable else chosen, self._now)
 
     def _read(self, reject: Reject, number: int) -> Reject:
         """As the newer program would."""
@@ -81,26 +81,26 @@ class Story:
     async def restart(self, worker: int, size: int) -> None:
         self._workers[worker] = self._booting(SIZES[size])
 
-    async def die(self, worker: int, partition: int, calls: int, after: bool) -> None:
+    async def crash(self, worker: int, partition: int, calls: int, after: bool) -> None:
         """The worker is killed at its so-manieth call of any port, and starts again."""
-        mortal = self._partition(partition, SIZES[1], Fate(calls, after=after))
+        mortal = self._partition(partition, SIZES[1], CrashPoint(calls, after=after))
         try:
             while await mortal.step():
                 pass
-        except Died:
+        except Crashed:
             await self.restart(worker, 1)
 
     async def backfill(self) -> None:
         await self._backfill.step()
 
-    async def die_in_backfill(self, calls: int, after: bool) -> None:
-        fate, counting = Fate(calls, after=after), self.counting
-        store: Any = Mortal(counting.store, fate)
+    async def crash_in_backfill(self, calls: int, after: bool) -> None:
+        crash_point, counting = CrashPoint(calls, after=after), self.counting
+        store: Any = CrashingPort(counting.store, crash_point)
         backfill = Backfill(BackfillPorts(meters=counting.meters, history=store, tables=store), PARTITIONS)
         try:
             while await backfill.step():
                 pass
-        except Died:
+        except Crashed:
             self._backfill = counting.backfill()
 
     async def end(self) -> None:
@@ -122,11 +122,11 @@ class Story:
     def _booting(self, size: int) -> list[Partition]:
         return [self._partition(number, size) for number in range(PARTITIONS)]
 
-    def _partition(self, number: int, size: int, fate: Fate | None = None) -> Partition:
+    def _partition(self, number: int, size: int, crash_point: CrashPoint | None = None) -> Partition:
         counting = self.counting
-        log: Any = Mortal(counting.log, fate) if fate else counting.log
-        store: Any = Mortal(counting.store, fate) if fate else counting.store
-        ports = Ports(log=log, claims=store, tables=store, seen=store, meters=counting.meters, pause=no_pause)
+        log: Any = CrashingPort(counting.log, crash_point) if crash_point else counting.log
+        store: Any = CrashingPort(counting.store, crash_point) if crash_point else counting.store
+        ports = FlushPorts(log=log, claims=store, tables=store, seen=store, meters=counting.meters, pause=no_pause)
         return Partition(number, ports, replace(FlushPolicy(filter_keys=1000), max_bytes=size))
 
 
@@ -142,4 +142,4 @@ def with_number(properties: str, meter: Meter, number: int) -> str:
     return json.dumps(whole)
 
 
-Chapter = Callable[[Story], Awaitable[None]]
+Operation = Callable[[Interleaving], Awaitable[None]]

@@ -9,28 +9,30 @@ from hypothesis import strategies as st
 
 from schemas.meter import Meter
 from tests.conftest import Databases
-from tests.interleavings.chapters import chapters
-from tests.interleavings.environments import durable, in_memory, tell
-from tests.interleavings.interleaving import Chapter, Posts
+from tests.interleavings.chapters import operations
+from tests.interleavings.environments import durable, in_memory, run_interleaving
+from tests.interleavings.interleaving import Operation, Posts
 from tests.strategies import batches, meter_lists
 
 
 @settings(max_examples=100, deadline=None)
-@given(posts=batches(), meters=meter_lists(), told=st.lists(chapters(), min_size=3, max_size=25))
-def test_any_story_in_memory(posts: Posts, meters: Sequence[Meter], told: Sequence[Chapter]) -> None:
+@given(posts=batches(), meters=meter_lists(), operations_drawn=st.lists(operations(), min_size=3, max_size=25))
+def test_any_interleaving_in_memory(
+    posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]
+) -> None:
     """On the in-memory log and store, any story ends exactly."""
-    tell(in_memory, posts, meters, told)
+    run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(posts=batches(), meters=meter_lists(), told=st.lists(chapters(), min_size=3, max_size=15))
-def test_any_story_on_disk(
+@given(posts=batches(), meters=meter_lists(), operations_drawn=st.lists(operations(), min_size=3, max_size=15))
+def test_any_interleaving_on_disk(
     tmp_path: Path,
     databases: Databases,
     threads: ThreadPoolExecutor,
     posts: Posts,
     meters: Sequence[Meter],
-    told: Sequence[Chapter],
+    operations_drawn: Sequence[Operation],
 ) -> None:
     """On SQLite and chDB, any story ends exactly."""
-    tell(durable(tmp_path, databases, threads), posts, meters, told)
+    run_interleaving(durable(tmp_path, databases, threads), posts, meters, operations_drawn)

@@ -5,14 +5,14 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from schemas.env import HIDDEN, REQUIRED, UNSET, Setting, catalogue, read, text, variables, whole
+from schemas.env import HIDDEN, REQUIRED, UNSET, Setting, catalogue, read, text, variables, whole_number
 from schemas.errors import Misconfigured
 
 
 class Kitchen(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of something small."""
 
-    ovens: Annotated[int, Setting(whole(1, 4), "How many ovens.")] = 2
+    ovens: Annotated[int, Setting(whole_number(1, 4), "How many ovens.")] = 2
     recipe: Annotated[str | None, Setting(text("a recipe"), "The secret recipe.", secret=True)] = None
 
 
@@ -28,7 +28,7 @@ def no_file(path: str) -> str:
 
 
 def kitchen(environ: dict[str, str]) -> Kitchen:
-    return read(Kitchen, "KITCHEN_", environ, read_file=no_file, elsewhere=frozenset({"KITCHEN_URL"}))
+    return read(Kitchen, "KITCHEN_", environ, read_file=no_file, other_variables=frozenset({"KITCHEN_URL"}))
 
 
 def bakery(files: dict[str, str] | None = None, **environ: str) -> Bakery:
@@ -38,10 +38,10 @@ def bakery(files: dict[str, str] | None = None, **environ: str) -> Bakery:
     return read(Bakery, "BAKERY_", environ, read_file=read_file)
 
 
-def mistakes(**environ: str) -> tuple[str, ...]:
+def errors(**environ: str) -> tuple[str, ...]:
     with pytest.raises(Misconfigured) as caught:
         kitchen(environ)
-    return caught.value.mistakes
+    return caught.value.errors
 
 
 def test_absent_and_empty_variables_give_the_default() -> None:
@@ -58,7 +58,7 @@ def test_values_are_typed() -> None:
 
 def test_every_mistake_is_told_at_once() -> None:
     """One start, one list: not one mistake per start."""
-    assert mistakes(KITCHEN_OVENS="nine", KITCHEN_OVEN="2", KITCHEN_URL="elsewhere", KITCHEN_ZZZZZZ="1") == (
+    assert errors(KITCHEN_OVENS="nine", KITCHEN_OVEN="2", KITCHEN_URL="elsewhere", KITCHEN_ZZZZZZ="1") == (
         "KITCHEN_OVEN: no such setting; did you mean KITCHEN_OVENS?",
         "KITCHEN_ZZZZZZ: no such setting; `tallyhouse settings` lists those there are",
         "KITCHEN_OVENS: expected a whole number from 1 to 4, got 'nine'",
@@ -67,14 +67,14 @@ def test_every_mistake_is_told_at_once() -> None:
 
 def test_bounds_are_kept() -> None:
     """A number out of range is as wrong as a word."""
-    assert mistakes(KITCHEN_OVENS="5") == ("KITCHEN_OVENS: expected a whole number from 1 to 4, got '5'",)
+    assert errors(KITCHEN_OVENS="5") == ("KITCHEN_OVENS: expected a whole number from 1 to 4, got '5'",)
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
     """Mistakes go to logs."""
 
     class Safe(msgspec.Struct, frozen=True, kw_only=True):
-        code: Annotated[int, Setting(whole(0, 9), "Opens it.", secret=True)] = 0
+        code: Annotated[int, Setting(whole_number(0, 9), "Opens it.", secret=True)] = 0
 
     with pytest.raises(Misconfigured) as caught:
         read(Safe, "SAFE_", {"SAFE_CODE": "hunter2"}, read_file=no_file)
@@ -92,7 +92,7 @@ def test_what_has_no_default_must_be_set() -> None:
     """Told with all the rest, and shown as such."""
     with pytest.raises(Misconfigured) as caught:
         bakery(BAKERY_STREAT="Main")
-    assert caught.value.mistakes == (
+    assert caught.value.errors == (
         "BAKERY_STREAT: no such setting; did you mean BAKERY_STREET?",
         "BAKERY_STREET: must be set to a street",
     )
@@ -126,11 +126,11 @@ def test_a_secret_file_that_is_of_no_use_is_a_mistake(environ: dict[str, str], m
     """Rather than a service without its password."""
     with pytest.raises(Misconfigured) as caught:
         bakery({"/s": "salt", "/empty": "\n"}, BAKERY_STREET="Main", **environ)
-    assert caught.value.mistakes == (mistake,)
+    assert caught.value.errors == (mistake,)
 
 
 def test_a_password_inside_an_address_is_not_repeated() -> None:
     """Even where no secret was expected."""
-    assert mistakes(KITCHEN_OVENS="http://me:hunter2@oven") == (
+    assert errors(KITCHEN_OVENS="http://me:hunter2@oven") == (
         "KITCHEN_OVENS: expected a whole number from 1 to 4, got 'http://(hidden)@oven'",
     )

@@ -8,8 +8,8 @@ import msgspec
 
 from tests.simulator.holes import HOLES
 from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
-from tests.simulator.search import Report, exhaustive_search, random_search, replay
-from tests.simulator.simulation import Setup, world_of
+from tests.simulator.search import SearchReport, exhaustive_search, random_search, replay
+from tests.simulator.simulation import Setup, simulation_of
 
 SETUPS: dict[str, Setup] = {**RANDOM, **EXHAUSTIVE, **{hole.name: hole.setup for hole in HOLES}}
 MOST_RUNS = 10_000_000
@@ -44,19 +44,19 @@ def _bounded(setup: Setup, switches: int | None) -> Setup:
 
 def _holds(name: str, setup: Setup, seeds: range, *, exhaustive: bool) -> bool:
     began = time.perf_counter()
-    make = world_of(setup)
+    make = simulation_of(setup)
     report = exhaustive_search(make, most_runs=MOST_RUNS) if exhaustive else random_search(make, seeds)
-    _tell(name, report, time.perf_counter() - began)
+    _print_report(name, report, time.perf_counter() - began)
     return report.failure is None
 
 
 def _replay(setup: Setup, decisions: str) -> int:
-    failure = replay(world_of(setup), [int(decision) for decision in decisions.split(",") if decision])
+    failure = replay(simulation_of(setup), [int(decision) for decision in decisions.split(",") if decision])
     print(failure or "this run keeps every promise")
     return 1 if failure else 0
 
 
-def _tell(name: str, report: Report, seconds: float) -> None:
+def _print_report(name: str, report: SearchReport, seconds: float) -> None:
     rate = report.runs / seconds
     print(f"{name}: {report.runs} runs, {report.states} states, {report.steps} steps, {rate:.0f} runs/s", flush=True)
     if report.failure:

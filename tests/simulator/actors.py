@@ -3,11 +3,11 @@
 from collections.abc import Callable, Coroutine, Hashable
 
 from schemas.errors import Alarm, StoreFailed
-from stream_processors.core.bloom import KeyFilter
+from stream_processors.core.bloom import BloomFilter
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
-from tests.simulator.outcomes import Outcome
-from tests.simulator.scheduler import Call, Task
+from tests.simulator.outcomes import CallOutcome
+from tests.simulator.scheduler import PortCall, SimulatedTask
 
 
 class Actor:
@@ -18,7 +18,7 @@ class Actor:
         self.process = process
         self.paused = False
         self.alarm: Alarm | None = None
-        self.task = Task(name, self._work())
+        self.task = SimulatedTask(name, self._work())
 
     @property
     def ready(self) -> bool:
@@ -49,7 +49,7 @@ class Actor:
         """Is there anything to do?"""
         raise NotImplementedError
 
-    def _work(self) -> Coroutine[Call, Outcome, None]:
+    def _work(self) -> Coroutine[PortCall, CallOutcome, None]:
         return self._for_ever()
 
     async def _for_ever(self) -> None:
@@ -58,20 +58,20 @@ class Actor:
             try:
                 await self.step()
             except StoreFailed:
-                await Call("try again")
+                await PortCall("try again")
             except Alarm as alarm:
                 self.alarm = alarm
                 return
             if not self.has_more():
                 self.task.memory = (self.name, self.remembers())
-                await Call("rest", ready=self.has_more)
+                await PortCall("rest", ready=self.has_more)
 
 
-def _contents(keys: KeyFilter | None) -> Hashable:
+def _contents(keys: BloomFilter | None) -> Hashable:
     return keys and (keys.count, hash(keys._blocks.tobytes()))
 
 
-class Worker(Actor):
+class SimulatedWorker(Actor):
     """Steps one real `Partition` for ever."""
 
     def __init__(self, name: str, process: int, partition: Partition, has_more: Callable[[Partition], bool]) -> None:
@@ -95,19 +95,19 @@ class Backfiller(Actor):
 
     def __init__(self, name: str, process: int, backfill: Backfill, news: Callable[[], Hashable]) -> None:
         self.backfill = backfill
-        self._news = news
+        self._version_seen = news
         self._done_at: Hashable = None
         super().__init__(name, process)
 
     def remembers(self) -> Hashable:
         waiting = tuple((meter.code, partition) for meter, partition in self.backfill._not_active)
         missing = tuple(chunk.receipt for chunk in self.backfill._missing)
-        return (self.backfill._met_version, waiting, missing, self._done_at)
+        return (self.backfill._last_version, waiting, missing, self._done_at)
 
     async def step(self) -> None:
-        news = self._news()
+        news = self._version_seen()
         self._done_at = None if await self.backfill.step() else news
 
     def has_more(self) -> bool:
         """Only a flush or a new meter gives it more to do."""
-        return self._done_at != self._news()
+        return self._done_at != self._version_seen()

@@ -5,16 +5,16 @@ from collections.abc import Hashable
 
 from schemas.flush import Claim, Table
 from schemas.meter import Meter
-from stream_processors.flushing.policy import WINDOW
+from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.contents import Block, summary_of, total
 from tests.simulator.durable import Durable
-from tests.simulator.expected import Counted, Expected
+from tests.simulator.expected import Expected, ExpectedRows
 from tests.simulator.journal import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Entry, SeenDropped
 from tests.simulator.scenario import Scenario
 from tests.simulator.sources import SimulatedLog
 
 
-class Broken(AssertionError):
+class PromiseBroken(AssertionError):
     """A promise does not hold: the number of the invariant, and what was found."""
 
 
@@ -45,7 +45,7 @@ class Checks:
             self._read += 1
             self._check(entry)
         if self._log.acknowledged > self.counted_up_to:
-            raise Broken(
+            raise PromiseBroken(
                 f"the log was told to let go of frame {self._log.acknowledged}, counted is up to {self.counted_up_to}"
             )
 
@@ -65,32 +65,34 @@ class Checks:
     def _check_claim(self, claim: Claim) -> None:
         known = self.claims.setdefault(claim.number, claim)
         if known != claim:
-            raise Broken(f"I1: flush {claim.number} has two claims: {known} and {claim}")
+            raise PromiseBroken(f"I1: flush {claim.number} has two claims: {known} and {claim}")
         if claim.number == 0:
             return
         if claim.number - 1 not in self.done:
-            raise Broken(f"I2: flush {claim.number} is claimed, but {claim.number - 1} is not done")
+            raise PromiseBroken(f"I2: flush {claim.number} is claimed, but {claim.number - 1} is not done")
         before = self.claims[claim.number - 1]
         if claim.first != before.last + 1:
-            raise Broken(f"flush {claim.number} starts at {claim.first}, the one before ended at {before.last}")
+            raise PromiseBroken(f"flush {claim.number} starts at {claim.first}, the one before ended at {before.last}")
         if claim.version < before.version:
-            raise Broken(f"I6: flush {claim.number} is counted with version {claim.version} after {before.version}")
+            raise PromiseBroken(
+                f"I6: flush {claim.number} is counted with version {claim.version} after {before.version}"
+            )
 
     def _check_block(self, block: Block) -> None:
         if (block.table, block.origin) in self._there:
-            raise Broken(f"I4: {block.table} has the rows of {block.origin} twice")
+            raise PromiseBroken(f"I4: {block.table} has the rows of {block.origin} twice")
         self._there.add((block.table, block.origin))
         if isinstance(block.origin, int):
             self._check_flush_block(block, block.origin)
 
     def _check_flush_block(self, block: Block, number: int) -> None:
         if number not in self.claims:
-            raise Broken(f"{block.table} has rows of flush {number}, which nobody claimed")
+            raise PromiseBroken(f"{block.table} has rows of flush {number}, which nobody claimed")
         wanted = self._expected.of_flush(self.claims[number])
         found = summary_of(block.table, block.rows)
-        for part in Counted.__struct_fields__:
+        for part in ExpectedRows.__struct_fields__:
             if getattr(found, part) != (getattr(wanted, part) if part in PARTS[block.table] else Counter()):
-                raise Broken(
+                raise PromiseBroken(
                     f"I3: flush {number} put into {block.table} the {part} {getattr(found, part)}, "
                     f"its claim means {getattr(wanted, part)}"
                 )
@@ -100,32 +102,32 @@ class Checks:
     def _check_done(self, number: int) -> None:
         self.done.add(number)
         if number not in self.claims:
-            raise Broken(f"flush {number} is done, but nobody claimed it")
+            raise PromiseBroken(f"flush {number} is done, but nobody claimed it")
         wanted = self._expected.of_flush(self.claims[number])
         for table in ORDER:
             self._must_be_there(table, number, wanted, "when it was marked as done")
 
-    def _must_be_there(self, table: Table, number: int, wanted: Counted, when: str) -> None:
+    def _must_be_there(self, table: Table, number: int, wanted: ExpectedRows, when: str) -> None:
         receipt_only = table is Table.USAGE and not self.claims[number].is_barrier
         if (receipt_only or any(getattr(wanted, part) for part in PARTS[table])) and (table, number) not in self._there:
-            raise Broken(f"I5: flush {number} has no rows in {table} {when}")
+            raise PromiseBroken(f"I5: flush {number} has no rows in {table} {when}")
 
     def _check_expiry(self, arrivals: tuple[int, ...]) -> None:
         waiting = self._scenario.batches[self.counted_up_to + 1 :]
-        needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= WINDOW for batch in waiting)]
+        needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= DEDUPE_WINDOW for batch in waiting)]
         if needed:
-            raise Broken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may ask for them")
+            raise PromiseBroken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may ask for them")
 
     def at_the_end(self, meters: tuple[Meter, ...]) -> None:
         """Usage per meter, events, rejects and seen keys are exactly those of the posts."""
         if self.counted_up_to != len(self._scenario.batches) - 1:
-            raise Broken(f"only the frames up to {self.counted_up_to} are counted, nobody goes on")
+            raise PromiseBroken(f"only the frames up to {self.counted_up_to} are counted, nobody goes on")
         wanted = self._expected.in_the_end(meters, self.claims.values())
         contents = total(self._durable.blocks)
         for part in ("events", "usage", "sums", "rejects"):
             found, right = getattr(contents, part), getattr(wanted, part)
             if found != right:
-                raise Broken(f"{part}: lost {right - found}, too many {found - right}")
+                raise PromiseBroken(f"{part}: lost {right - found}, too many {found - right}")
 
 
 ORDER = tuple(Table)

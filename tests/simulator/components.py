@@ -8,7 +8,7 @@ from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
-from stream_processors.flushing.policy import WINDOW
+from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.engine import FaultyEngine, ReplicatedEngine
 from tests.simulator.memoized_partition import RememberingPartition
 from tests.simulator.reader import Reader
@@ -17,7 +17,7 @@ from tests.simulator.sources import KeepingLog, SimulatedLog
 Store = EmbeddedStore | GuardedStore
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
+class Components(msgspec.Struct, frozen=True, kw_only=True):
     """One of each."""
 
     processes: int
@@ -28,7 +28,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     log: type[SimulatedLog] = SimulatedLog
     backfill: type[Backfill] = Backfill
     reader: type[Reader] = Reader
-    window: int = WINDOW
+    window: int = DEDUPE_WINDOW
     expiry_judged_by: Callable[[int, int], int] = min
     """Of the arrival of the oldest frame not yet counted, and of the newest frame there is."""
 
@@ -37,11 +37,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         return self.processes == 1
 
 
-EMBEDDED = Parts(processes=1, store=EmbeddedStore)
+EMBEDDED = Components(processes=1, store=EmbeddedStore)
 """Two workers in the one process that owns the data: the second is a zombie, or the first is."""
 
-GUARDED = Parts(processes=2, store=GuardedStore, log=KeepingLog)
+GUARDED = Components(processes=2, store=GuardedStore, log=KeepingLog)
 """Two processes that share a store: one plain server."""
 
-REPLICATED = Parts(processes=2, store=GuardedStore, engine=ReplicatedEngine, log=KeepingLog)
+REPLICATED = Components(processes=2, store=GuardedStore, engine=ReplicatedEngine, log=KeepingLog)
 """Two processes that share a store whose tables are replicated."""

@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.flush import Table
-from tests.simulator.expected import Counted, nothing
+from tests.simulator.expected import ExpectedRows, nothing
 
 Origin = int | str
 """The number of the flush that wrote a block, or the receipt of a backfill; '' where neither is shown."""
@@ -47,7 +47,7 @@ def _origin(table: Table, rows: list[dict[str, Any]]) -> Origin:
     return receipt if not receipt or receipt.startswith("backfill") else int(receipt.split("/")[1])
 
 
-def _summary(table: Table, rows: list[dict[str, Any]]) -> Counted:
+def _summary(table: Table, rows: list[dict[str, Any]]) -> ExpectedRows:
     counted = nothing()
     for row in rows:
         match table:
@@ -67,15 +67,15 @@ def _summary(table: Table, rows: list[dict[str, Any]]) -> Counted:
 origin_of: Callable[[Table, pa.Table], Origin] = ByTable(_origin)
 """What shows in the rows themselves where they come from."""
 
-summary_of: Callable[[Table, pa.Table], Counted] = ByTable(_summary)
+summary_of: Callable[[Table, pa.Table], ExpectedRows] = ByTable(_summary)
 """What the rows say."""
 
 
-def total(blocks: Iterable[Block]) -> Counted:
+def total(blocks: Iterable[Block]) -> ExpectedRows:
     """All blocks together."""
     whole = nothing()
     for block in blocks:
         part = summary_of(block.table, block.rows)
-        for name in Counted.__struct_fields__:
+        for name in ExpectedRows.__struct_fields__:
             getattr(whole, name).update(getattr(part, name))
     return whole

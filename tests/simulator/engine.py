@@ -7,14 +7,14 @@ from typing import TypeVar
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.flush import Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
-from stream_processors.backends.store.engine import Standing
+from stream_processors.backends.store.engine import FlushState
 from tests.simulator.durable import Durable, SeenRow
-from tests.simulator.outcomes import READ, WRITE, Outcome
-from tests.simulator.scheduler import Call
+from tests.simulator.outcomes import READ, WRITE, CallOutcome
+from tests.simulator.scheduler import PortCall
 from tests.simulator.sources import Learner
-from tests.simulator.statements import ENDED, Stage, Statement, Statements
+from tests.simulator.statements import ENDED, RunningStatement, Statements, StatementState
 
 _Answer = TypeVar("_Answer", bound=Hashable)
 
@@ -47,7 +47,7 @@ class FaultyEngine:
     def forget_tokens(self) -> None:
         self.durable.tokens.clear()
 
-    def die_committing(self, statement: Statement) -> None:
+    def die_committing(self, statement: RunningStatement) -> None:
         """The store is killed in the middle of it; everything else it was working on fails."""
         self.durable.keep_token_of(statement.effect)
         self.statements.all_fail()
@@ -63,11 +63,11 @@ class FaultyEngine:
 
     # Reads.
 
-    async def highest(self, partition: int) -> Sequence[Progress]:
+    async def highest(self, partition: int) -> Sequence[FlushProgress]:
         del partition
         return await self._read("highest claim", lambda: self._progress(max(self._numbers(), default=0)))
 
-    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+    async def claims_from(self, partition: int, number: int) -> Sequence[FlushProgress]:
         del partition
         return await self._read(f"claims from {number}", lambda: self._progress(number))
 
@@ -75,13 +75,13 @@ class FaultyEngine:
         del partition
         return await self._read(f"is {number} done", lambda: number in self.durable.done)
 
-    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
         del partition
         return await self._read(f"is {number} in {table}", lambda: self.durable.has(table, number))
 
-    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         del partition
-        return await self._read(f"standing of {table} {number}", lambda: self._standing(table, number))
+        return await self._read(f"standing of {table} {number}", lambda: self._flush_state(table, number))
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:
         return await self._read(f"is {receipt} in {table}", lambda: self.durable.has(table, receipt))
@@ -125,7 +125,7 @@ class FaultyEngine:
     @asynccontextmanager
     async def exclusive(self, section: int | str) -> AsyncIterator[None]:
         place, me = (self._running_process(), section), object()
-        await Call("enter", ready=lambda: place not in self._holders)
+        await PortCall("enter", ready=lambda: place not in self._holders)
         self._holders[place] = me
         try:
             yield
@@ -148,9 +148,9 @@ class FaultyEngine:
     async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
         del partition
         await self._send(
-            Statement(
+            RunningStatement(
                 label=token,
-                guard=lambda: self._standing(table, number) == Standing(there=False, done=False),
+                guard=lambda: self._flush_state(table, number) == FlushState(applied=False, done=False),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
@@ -158,7 +158,7 @@ class FaultyEngine:
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
         await self._send(
-            Statement(
+            RunningStatement(
                 label=token,
                 guard=lambda: not self.durable.has(table, receipt),
                 effect=lambda: self.durable.insert(table, rows, token),
@@ -168,7 +168,7 @@ class FaultyEngine:
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
         await self._send(
-            Statement(
+            RunningStatement(
                 label=f"{token} {_short(claim)}",
                 guard=lambda: not self._progress(claim.number),
                 effect=lambda: self.durable.insert_claim(claim, token),
@@ -179,7 +179,7 @@ class FaultyEngine:
     async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
         del partition
         await self._send(
-            Statement(
+            RunningStatement(
                 label=token,
                 guard=lambda: number not in self.durable.done,
                 effect=lambda: self.durable.insert_done(number, token),
@@ -190,41 +190,41 @@ class FaultyEngine:
     async def quiesce(self) -> None:
         """Waits for what the store works on now, not for what others send in the meantime."""
         now = list(self.statements.running)
-        await Call("quiesce", ready=lambda: all(statement.stage in ENDED for statement in now))
+        await PortCall("quiesce", ready=lambda: all(statement.stage in ENDED for statement in now))
 
     # How a call goes.
 
     async def _read(self, name: str, answer: Callable[[], _Answer]) -> _Answer:
-        if await Call(name, READ) is Outcome.FAILS:
+        if await PortCall(name, READ) is CallOutcome.FAILS:
             self._fail(name)
         found = answer()
         self._learn(found)
         return found
 
     async def _write(self, name: str, effect: Callable[[], None]) -> None:
-        outcome = await Call(name, (*WRITE, Outcome.TOKEN_ONLY))
-        if outcome is Outcome.TOKEN_ONLY:
+        outcome = await PortCall(name, (*WRITE, CallOutcome.TOKEN_ONLY))
+        if outcome is CallOutcome.TOKEN_ONLY:
             self.durable.lose_rows_of(effect)
-        elif outcome is not Outcome.FAILS:
+        elif outcome is not CallOutcome.FAILS:
             effect()
-        if outcome is not Outcome.OK:
+        if outcome is not CallOutcome.OK:
             self._fail(name)
         self._learn("written")
 
-    async def _send(self, statement: Statement) -> None:
+    async def _send(self, statement: RunningStatement) -> None:
         """The store works on a statement by itself, whatever becomes of the client meanwhile."""
-        outcome = await Call(f"send {statement.label}", (Outcome.OK, Outcome.FAILS, Outcome.LATE))
-        if outcome is not Outcome.FAILS:
-            self.statements.take(statement, at_once=outcome is Outcome.OK)
-        if outcome is not Outcome.OK:
+        outcome = await PortCall(f"send {statement.label}", (CallOutcome.OK, CallOutcome.FAILS, CallOutcome.LATE))
+        if outcome is not CallOutcome.FAILS:
+            self.statements.take(statement, at_once=outcome is CallOutcome.OK)
+        if outcome is not CallOutcome.OK:
             self._fail(statement.label)
-        outcome = await Call(
+        outcome = await PortCall(
             f"reply to {statement.label}",
-            (Outcome.OK, Outcome.REPLY_LOST),
+            (CallOutcome.OK, CallOutcome.REPLY_LOST),
             ready=lambda: statement.stage in ENDED,
             at_store=True,
         )
-        if outcome is not Outcome.OK or statement.stage is Stage.FAILED:
+        if outcome is not CallOutcome.OK or statement.stage is StatementState.FAILED:
             self._fail(statement.label)
         self._learn("sent")
 
@@ -237,12 +237,12 @@ class FaultyEngine:
     def _numbers(self) -> list[int]:
         return [claim.number for claim in self.durable.claims]
 
-    def _progress(self, number: int) -> tuple[Progress, ...]:
+    def _progress(self, number: int) -> tuple[FlushProgress, ...]:
         claims = dict.fromkeys(claim for claim in self.durable.claims if claim.number >= number)
-        return tuple(Progress(claim=claim, done=claim.number in self.durable.done) for claim in claims)
+        return tuple(FlushProgress(claim=claim, done=claim.number in self.durable.done) for claim in claims)
 
-    def _standing(self, table: Table, number: int) -> Standing:
-        return Standing(there=self.durable.has(table, number), done=number in self.durable.done)
+    def _flush_state(self, table: Table, number: int) -> FlushState:
+        return FlushState(applied=self.durable.has(table, number), done=number in self.durable.done)
 
     def _receipts(self, prefix: str) -> frozenset[str]:
         origins = (str(block.origin) for block in self.durable.of(Table.USAGE))

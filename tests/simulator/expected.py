@@ -10,14 +10,14 @@ from schemas.event import RejectCode, Verdict
 from schemas.flush import Claim
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.flushing.policy import WINDOW
-from tests.simulator.scenario import Post, Scenario, meter_set, timestamp_of
+from stream_processors.flushing.policy import DEDUPE_WINDOW
+from tests.simulator.scenario import PostedEvent, Scenario, meter_set, timestamp_of
 
 UsageKey = tuple[str, str, int]
 Reject = tuple[int, int, str, str]
 
 
-class Counted(msgspec.Struct, frozen=True):
+class ExpectedRows(msgspec.Struct, frozen=True):
     """The contents of the tables, or of one flush's part of them, as plain values."""
 
     events: Counter[tuple[int, int]]
@@ -32,14 +32,14 @@ class Counted(msgspec.Struct, frozen=True):
     """Key hashes."""
 
 
-def nothing() -> Counted:
-    return Counted(Counter(), Counter(), Counter(), Counter(), Counter())
+def nothing() -> ExpectedRows:
+    return ExpectedRows(Counter(), Counter(), Counter(), Counter(), Counter())
 
 
 class Arrived(msgspec.Struct, frozen=True):
     """One posted event with its place and what it is."""
 
-    post: Post
+    post: PostedEvent
     offset: int
     place: int
     timestamp: int
@@ -57,7 +57,7 @@ def judged(scenario: Scenario) -> Iterator[Arrived]:
     for offset, batch in enumerate(scenario.batches):
         for place, post in enumerate(batch.posts):
             known = seen.get(post.key)
-            if known and batch.arrival - known[1] > WINDOW:
+            if known and batch.arrival - known[1] > DEDUPE_WINDOW:
                 known = None
             if post.backfill:
                 known = known or stored.get(post.key)
@@ -74,15 +74,15 @@ class Expected:
 
     def __init__(self, scenario: Scenario) -> None:
         self._arrived = tuple(judged(scenario))
-        self._of_flush: dict[Claim, Counted] = {}
+        self._of_flush: dict[Claim, ExpectedRows] = {}
 
-    def of_flush(self, claim: Claim) -> Counted:
+    def of_flush(self, claim: Claim) -> ExpectedRows:
         """What the tables must hold of one flush: a function of its claim."""
         if claim not in self._of_flush:
             self._of_flush[claim] = self._find(claim)
         return self._of_flush[claim]
 
-    def _find(self, claim: Claim) -> Counted:
+    def _find(self, claim: Claim) -> ExpectedRows:
         within = [event for event in self._arrived if claim.first <= event.offset <= claim.last]
         return self._counted(within, meter_set(claim.version).meters)
 
@@ -96,13 +96,13 @@ class Expected:
         events = [event for event in self._arrived if (event.offset, event.place) in wanted]
         return self._counted(events, (meter,)).usage
 
-    def in_the_end(self, meters: tuple[Meter, ...], claims: Iterable[Claim]) -> Counted:
+    def in_the_end(self, meters: tuple[Meter, ...], claims: Iterable[Claim]) -> ExpectedRows:
         """What all tables must hold when everything is counted."""
         versions = {offset: claim.version for claim in claims for offset in range(claim.first, claim.last + 1)}
         tried = [event for event in self._arrived if _has_meter(event, meter_set(versions[event.offset]).meters)]
         return self._counted(tried, meters)
 
-    def _counted(self, events: Iterable[Arrived], meters: tuple[Meter, ...]) -> Counted:
+    def _counted(self, events: Iterable[Arrived], meters: tuple[Meter, ...]) -> ExpectedRows:
         counted = nothing()
         for event in events:
             if event.verdict is Verdict.CONFLICT:
@@ -123,7 +123,7 @@ def _has_meter(event: Arrived, meters: tuple[Meter, ...]) -> bool:
     return not wanted or any(meter.code == wanted for meter in meters)
 
 
-def _count(counted: Counted, event: Arrived, meter: Meter) -> None:
+def _count(counted: ExpectedRows, event: Arrived, meter: Meter) -> None:
     key = (meter.code, event.post.customer, event.minute)
     if meter.aggregation is Aggregation.COUNT:
         counted.usage[key] += 1

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tests.simulator.outcomes import Outcome
+from tests.simulator.outcomes import CallOutcome
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -10,7 +10,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     faults: int = 0
     """How many in all: every failed call, crash, power cut and forgetting counts."""
-    outcomes: frozenset[Outcome] = frozenset()
+    outcomes: frozenset[CallOutcome] = frozenset()
     """Beside OK, which ends of a call."""
     crash: bool = False
     """A process dies: everything its workers remember is lost, its locks vanish, and it starts anew."""

@@ -6,10 +6,10 @@ from schemas.timestamps import DAY
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.simulator import mutants
-from tests.simulator.components import EMBEDDED, GUARDED, Parts
+from tests.simulator.components import EMBEDDED, GUARDED, Components
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.memoized_partition import RememberingPartition
-from tests.simulator.outcomes import Outcome
+from tests.simulator.outcomes import CallOutcome
 from tests.simulator.reader import Reader
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios import (
@@ -20,7 +20,7 @@ from tests.simulator.scenarios import (
     LATE_METERS,
     OLD_KEYS,
     REPEATS,
-    TRIED_AGAIN,
+    REPLAYED,
     TWO_FRAMES,
 )
 from tests.simulator.simulation import Setup
@@ -38,13 +38,13 @@ class Hole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _hole(
-    line: str, mutant: type, scenario: Scenario, seed: int, *, among: Parts = EMBEDDED, **changes: object
+    line: str, mutant: type, scenario: Scenario, seed: int, *, among: Components = EMBEDDED, **changes: object
 ) -> Hole:
     part = next(part for part, kinds in _KINDS.items() if issubclass(mutant, kinds))
     return _made(line, mutant.__name__, msgspec.structs.replace(among, **{part: mutant}), scenario, seed, **changes)
 
 
-def _made(line: str, name: str, parts: Parts, scenario: Scenario, seed: int, **changes: object) -> Hole:
+def _made(line: str, name: str, parts: Components, scenario: Scenario, seed: int, **changes: object) -> Hole:
     rules = msgspec.structs.replace(EVERYTHING if parts.processes == 1 else EVERYTHING_GUARDED, **changes)
     return Hole(line=line, name=name, setup=Setup(scenario, rules, parts), seed=seed)
 
@@ -77,13 +77,13 @@ HOLES = (
     _hole("H2", mutants.TokensAlone, REPEATS, 9),
     _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
     _hole("H3", mutants.ClientChecks, REPEATS, 242, among=GUARDED, outcomes=ENDS),
-    _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {Outcome.LATE}),
+    _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {CallOutcome.LATE}),
     _hole("H4", mutants.FilterBeforeClaims, REPEATS, 13),
     _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 1),
     _hole("H4", mutants.KeepsOldFilter, REPEATS, 1),
     _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 2),
     _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 6),
-    _hole("H6", mutants.VersionFalls, LATE_METERS, 164, outcomes=frozenset({Outcome.STALE})),
+    _hole("H6", mutants.VersionFalls, LATE_METERS, 164, outcomes=frozenset({CallOutcome.STALE})),
     _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 0),
     _hole("H8", mutants.NoBarrier, LATE_METERS, 1),
     _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 5),
@@ -99,8 +99,8 @@ HOLES = (
     _hole("H18", mutants.MonthOfTheEvent, TWO_FRAMES, 0),
     _hole("I5", mutants.SeenFirst, TWO_FRAMES, 0),
     _hole("I5", mutants.DoneTooSoon, TWO_FRAMES, 0),
-    _hole("replay", mutants.TriesLeaveNoKey, TRIED_AGAIN, 0),
-    _hole("replay", mutants.TriesAreAlwaysNew, TRIED_AGAIN, 0),
+    _hole("replay", mutants.TriesLeaveNoKey, REPLAYED, 0),
+    _hole("replay", mutants.TriesAreAlwaysNew, REPLAYED, 0),
     _hole("replay", mutants.TriesWithoutMeterCount, LATE_METERS, 4),
     _hole("ack", mutants.AcknowledgesFirst, TWO_FRAMES, 0),
 )

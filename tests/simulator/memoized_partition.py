@@ -6,11 +6,11 @@ import pyarrow as pa
 
 from schemas.flush import Claim, SeenRows
 from schemas.meter import MeterSet
-from stream_processors.core.dedupe import Known
+from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows
 from stream_processors.flushing.partition import Partition
 
-_TELLING = ("offset", "arrival", "key_hash", "body_hash", "flags")
+_SIGNIFICANT_COLUMNS = ("offset", "arrival", "key_hash", "body_hash", "flags")
 """What tells the events of one scenario from those of another; the rest follows from it."""
 
 _planned: dict[Hashable, FlushRows] = {}
@@ -19,7 +19,7 @@ _planned: dict[Hashable, FlushRows] = {}
 class RememberingPartition(Partition):
     """Plans with the real core, once for every different input: thousands of runs plan the same few flushes."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         key = (
             type(self).__name__,
             self._policy.window,
@@ -27,7 +27,7 @@ class RememberingPartition(Partition):
             meters.version,
             _content(known.seen),
             _content(known.events),
-            *(tuple(events[column].to_pylist()) for column in _TELLING),
+            *(tuple(events[column].to_pylist()) for column in _SIGNIFICANT_COLUMNS),
         )
         if key not in _planned:
             _planned[key] = super()._decide(claim, events, known, meters)

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.event import EventFlag
-from schemas.flush import Applied, Claim, SeenRows, Table
+from schemas.flush import ApplyResult, Claim, SeenRows, Table
 from schemas.frame import Frame
 from schemas.meter import MeterSet
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.insert_tokens import rows_token
-from stream_processors.core.bloom import KeyFilter
-from stream_processors.core.dedupe import Known
+from stream_processors.core.bloom import BloomFilter
+from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.policy import Superseded
@@ -28,7 +28,7 @@ from tests.simulator.memoized_partition import RememberingPartition
 from tests.simulator.reader import Reader
 from tests.simulator.scenario import METERS
 from tests.simulator.sources import SimulatedLog
-from tests.simulator.statements import Statement
+from tests.simulator.statements import RunningStatement
 
 EVERYTHING = 1 << 40
 FIRST_VERSION = 1
@@ -39,17 +39,19 @@ FIRST_VERSION = 1
 class TrustsTokens(EmbeddedStore):
     """H1: an answered insert is taken for rows that are there."""
 
-    async def _until(self, there: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]) -> None:
-        del there
+    async def _insert_until(
+        self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
+    ) -> None:
+        del applied
         await insert(0)
 
 
 class TokensAlone(EmbeddedStore):
     """H2: no receipt is asked for; a token is all that keeps a second insert out."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         await self._engine.insert(table, rows, rows_token(table, partition, number, 0))
-        return Applied.WRITTEN
+        return ApplyResult.WRITTEN
 
 
 class NoSection(FaultyEngine):
@@ -64,19 +66,19 @@ class NoSection(FaultyEngine):
 class ClientChecks(GuardedStore):
     """H3: the client asks for receipt and done, and then inserts without a condition."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
-        standing = await self._engine.standing(table, partition, number)
-        if standing.done:
-            return Applied.CLOSED
-        if not standing.there:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
+        flush_state = await self._engine.flush_state(table, partition, number)
+        if flush_state.done:
+            return ApplyResult.CLOSED
+        if not flush_state.applied:
             await self._engine.insert(table, rows, rows_token(table, partition, number, 0))
-        return Applied.WRITTEN
+        return ApplyResult.WRITTEN
 
 
 class UnguardedStatements(FaultyEngine):
     """H3: a statement that comes late inserts, whatever was done in the meantime."""
 
-    async def _send(self, statement: Statement) -> None:
+    async def _send(self, statement: RunningStatement) -> None:
         statement.guard = lambda: True
         await super()._send(statement)
 
@@ -109,11 +111,11 @@ class ActiveAtWatermark(EmbeddedStore):
 class LooseRejects(EmbeddedStore):
     """H17: rejects are written without a receipt, under the flush's token or none that lasts."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         if table is not Table.REJECTS:
             return await super().apply(table, partition, number, rows)
         await self._engine.insert(table, rows, f"{id(rows)} {self._engine_time()}")
-        return Applied.WRITTEN
+        return ApplyResult.WRITTEN
 
     def _engine_time(self) -> int:
         assert isinstance(self._engine, FaultyEngine)
@@ -140,7 +142,7 @@ class FlushesByTime(FaultyEngine):
 class FilterBeforeClaims(RememberingPartition):
     """H4: the filter is filled before the claims are read."""
 
-    _early: KeyFilter | None = None
+    _early: BloomFilter | None = None
 
     async def boot(self) -> None:
         self._early = None
@@ -148,7 +150,7 @@ class FilterBeforeClaims(RememberingPartition):
         await super().boot()
         self._early = None
 
-    async def _filled_filter(self, below: int) -> KeyFilter:
+    async def _filled_filter(self, below: int) -> BloomFilter:
         return self._early or await super()._filled_filter(below)
 
 
@@ -162,7 +164,7 @@ class SkipsWithoutBoot(RememberingPartition):
         except Superseded:
             progress = await self._ports.claims.progress(self.number)
             if progress is None or not progress.done:
-                self.forget()
+                self.reset()
                 return
             self._position = Position(number=0, offset=0, version=0).after(progress.claim)
             self._filter = keys
@@ -171,20 +173,20 @@ class SkipsWithoutBoot(RememberingPartition):
 class KeepsOldFilter(RememberingPartition):
     """H4: after a take-over and back, the filter of the earlier ownership is used again."""
 
-    _old: KeyFilter | None = None
+    _old: BloomFilter | None = None
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         self._old = self.key_filter or self._old
-        super().forget()
+        super().reset()
 
-    async def _filled_filter(self, below: int) -> KeyFilter:
+    async def _filled_filter(self, below: int) -> BloomFilter:
         return self._old or await super()._filled_filter(below)
 
 
 class EmptyFlushLeavesNothing(RememberingPartition):
     """H4: a flush that counts nothing writes no receipt, so nothing in the table stands against a second one."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
         return rows if rows.usage.num_rows > 1 else msgspec.structs.replace(rows, usage=rows.usage.slice(0, 0))
 
@@ -218,7 +220,7 @@ class NoBarrier(RememberingPartition):
 class SeveralBatches(RememberingPartition):
     """H12: the rows of a flush are more than one record batch, so they are more than one block."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
         half = rows.usage.num_rows // 2
         return msgspec.structs.replace(
@@ -229,7 +231,7 @@ class SeveralBatches(RememberingPartition):
 class MonthOfTheEvent(RememberingPartition):
     """H18: rows lie in the month of their events, so a flush may touch any number of table partitions."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
         months = pa.array([202401 + row for row in range(rows.events.num_rows)], pa.uint32())
         at = rows.events.column_names.index("month")
@@ -294,7 +296,7 @@ class RejectsOnce(RememberingPartition):
 class TriesLeaveNoKey(RememberingPartition):
     """Replay: what shows that a reject was tried again is not put among the seen keys."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
         is_try = pc.is_in(rows.seen["key_hash"], _keys_of_tries(events))
         return msgspec.structs.replace(rows, seen=rows.seen.filter(pc.invert(is_try)).combine_chunks())
@@ -303,13 +305,13 @@ class TriesLeaveNoKey(RememberingPartition):
 class TriesAreAlwaysNew(RememberingPartition):
     """Replay: tries are measured without a look whether an earlier flush knows their key."""
 
-    async def _look_up(self, claim: Claim, events: pa.Table) -> Known:
+    async def _look_up(self, claim: Claim, events: pa.Table) -> KeyLookupResult:
         known = await super()._look_up(claim, events)
         tries = set(_keys_of_tries(events).to_pylist())
         seen = known.seen
         rows = zip(seen.key_hashes, seen.body_hashes, seen.arrivals, strict=True)
         others = [row for row in rows if row[0] not in tries]
-        return Known(
+        return KeyLookupResult(
             seen=SeenRows([key for key, _, _ in others], [body for _, body, _ in others], [at for _, _, at in others]),
             events=known.events,
         )
@@ -318,7 +320,7 @@ class TriesAreAlwaysNew(RememberingPartition):
 class TriesWithoutMeterCount(RememberingPartition):
     """Replay: a try whose meter is not in the flush's set is taken for one, so no later one can succeed."""
 
-    def _decide(self, claim: Claim, events: pa.Table, known: Known, meters: MeterSet) -> FlushRows:
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         deaf = tuple(
             msgspec.structs.replace(meter, event_name="none") for meter in METERS if meter not in meters.meters
         )
@@ -336,7 +338,7 @@ class TrustsTheLog(RememberingPartition):
     def _check_log_holds(self, offset: int, held_from: int) -> None:
         del offset, held_from
 
-    async def _was_cut(self, offset: int) -> bool:
+    async def _was_truncated(self, offset: int) -> bool:
         del offset
         return False
 

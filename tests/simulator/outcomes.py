@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """The scheduler decides one of these for each call."""
 
     OK = "ok"
@@ -19,6 +19,6 @@ class Outcome(StrEnum):
     """The caller's connection breaks; the store has the statement and will run it at some time."""
 
 
-READ = (Outcome.OK, Outcome.FAILS)
-WRITE = (Outcome.OK, Outcome.FAILS, Outcome.REPLY_LOST)
-SURE = (Outcome.OK,)
+READ = (CallOutcome.OK, CallOutcome.FAILS)
+WRITE = (CallOutcome.OK, CallOutcome.FAILS, CallOutcome.REPLY_LOST)
+SURE = (CallOutcome.OK,)

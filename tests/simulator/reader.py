@@ -5,12 +5,12 @@ from collections.abc import Callable, Hashable
 
 from schemas.flush import Table
 from tests.simulator.actors import Actor
-from tests.simulator.checks import Broken, Checks
+from tests.simulator.checks import Checks, PromiseBroken
 from tests.simulator.contents import total
 from tests.simulator.durable import Durable
 from tests.simulator.expected import Expected, UsageKey
 from tests.simulator.scenario import CALLS
-from tests.simulator.scheduler import Call
+from tests.simulator.scheduler import PortCall
 
 
 class Reader(Actor):
@@ -20,7 +20,7 @@ class Reader(Actor):
         self.durable = durable
         self._checks = checks
         self._expected = expected
-        self._news = news
+        self._version_seen = news
         self._read_at: Hashable = None
         super().__init__("reader", process=-1)
 
@@ -28,23 +28,23 @@ class Reader(Actor):
         return self._read_at
 
     def has_more(self) -> bool:
-        return self._read_at != self._news()
+        return self._read_at != self._version_seen()
 
     async def step(self) -> None:
-        self._read_at = self._news()
-        await Call("read the watermark")
+        self._read_at = self._version_seen()
+        await PortCall("read the watermark")
         watermark = self.watermark()
         self.task.learn(watermark)
-        await Call("read usage")
+        await PortCall("read usage")
         found = self.usage()
         self.task.learn(frozenset(found.items()))
-        await Call("look for events beyond")
+        await PortCall("look for events beyond")
         if self.has_events_beyond(watermark):
             found = self.recount(watermark)
         last = self._checks.claims[watermark].last if watermark >= 0 else -1
         wanted = self._expected.usage_up_to(last, CALLS)
         if found != wanted:
-            raise Broken(f"H16: usage read at watermark {watermark} is {found}, its events make {wanted}")
+            raise PromiseBroken(f"H16: usage read at watermark {watermark} is {found}, its events make {wanted}")
 
     def watermark(self) -> int:
         return max(self.durable.done, default=-1)

@@ -20,7 +20,7 @@ START = 20_000 * DAY
 """2024-10-04: any day will do, as long as it is always the same one."""
 
 
-class Post(msgspec.Struct, frozen=True):
+class PostedEvent(msgspec.Struct, frozen=True):
     """One event, as small as can be. The same key with another value or customer is another body."""
 
     key: str
@@ -66,15 +66,15 @@ class Post(msgspec.Struct, frozen=True):
         }
 
 
-def tried_again(reject: str, value: str = "4", meter: str = "units") -> Post:
+def replayed(reject: str, value: str = "4", meter: str = "units") -> PostedEvent:
     """A row of the gateway's for a reject; with a number, of a program that can read what one before could not."""
-    return Post(reject, value, replay_meter=meter)
+    return PostedEvent(reject, value, replay_meter=meter)
 
 
-class Batch(msgspec.Struct, frozen=True):
+class PostedFrame(msgspec.Struct, frozen=True):
     """The events of one frame and the days after START at which it arrives."""
 
-    posts: tuple[Post, ...]
+    posts: tuple[PostedEvent, ...]
     day: float = 0.0
 
     @property
@@ -131,7 +131,7 @@ class Scenario(msgspec.Struct, frozen=True):
     """What will be posted, by how many workers it is processed, and how many meter sets there will be."""
 
     name: str
-    batches: tuple[Batch, ...]
+    batches: tuple[PostedFrame, ...]
     versions: int = 1
     flush_bytes: tuple[int, ...] = (0, 1_000_000)
     """One worker per entry: how much it takes at once. 0 is one frame."""
@@ -146,18 +146,18 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=256)
-def frames_of(batches: tuple[Batch, ...]) -> tuple[Frame, ...]:
+def frames_of(batches: tuple[PostedFrame, ...]) -> tuple[Frame, ...]:
     return tuple(
         Frame(partition=PARTITION, offset=offset, arrival=batch.arrival, payload=encode(_columns(batch)))
         for offset, batch in enumerate(batches)
     )
 
 
-def timestamp_of(batch: Batch, place: int) -> int:
+def timestamp_of(batch: PostedFrame, place: int) -> int:
     """Events of a frame happen a minute before it arrives, two seconds apart."""
     return batch.arrival - MINUTE + 2 * place * SECOND
 
 
-def _columns(batch: Batch) -> pa.RecordBatch:
+def _columns(batch: PostedFrame) -> pa.RecordBatch:
     rows = [post.row(timestamp_of(batch, place)) for place, post in enumerate(batch.posts)]
     return pa.RecordBatch.from_pylist(rows, COLUMNS)

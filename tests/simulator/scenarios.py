@@ -2,10 +2,10 @@
 
 import msgspec
 
-from tests.simulator.components import EMBEDDED, GUARDED, REPLICATED, Parts
+from tests.simulator.components import EMBEDDED, GUARDED, REPLICATED, Components
 from tests.simulator.faults import Rules
-from tests.simulator.outcomes import Outcome
-from tests.simulator.scenario import Batch, Post, Scenario, tried_again
+from tests.simulator.outcomes import CallOutcome
+from tests.simulator.scenario import PostedEvent, PostedFrame, Scenario, replayed
 from tests.simulator.simulation import Setup
 
 FIVE_MINUTES = 5 / 1440
@@ -13,8 +13,10 @@ FIVE_MINUTES = 5 / 1440
 TWO_FRAMES = Scenario(
     "two frames",
     (
-        Batch((Post("a"), Post("b", '"x"'), tried_again("rej_0"))),
-        Batch((Post("a"), Post("b", "3"), Post("c"), tried_again("rej_0"), tried_again("rej_1", '"x"'))),
+        PostedFrame((PostedEvent("a"), PostedEvent("b", '"x"'), replayed("rej_0"))),
+        PostedFrame(
+            (PostedEvent("a"), PostedEvent("b", "3"), PostedEvent("c"), replayed("rej_0"), replayed("rej_1", '"x"'))
+        ),
     ),
 )
 """A duplicate and a conflict across frames, and a value that cannot be counted.
@@ -25,12 +27,12 @@ A reject is tried again in both frames, another one in vain.
 REPEATS = Scenario(
     "repeats",
     (
-        Batch((Post("a"), Post("a"), Post("b", "2"))),
-        Batch((Post("b", "2"), Post("c", "5", "bob"))),
-        Batch((Post("a", "9"), Post("c", "5", "bob"), Post("d", '"x"'))),
-        Batch((Post("d", '"x"'), Post("b", "2"))),
-        Batch((tried_again("rej_0"), tried_again("rej_0"))),
-        Batch((tried_again("rej_0"), Post("e", "7"), Post("e", "8"))),
+        PostedFrame((PostedEvent("a"), PostedEvent("a"), PostedEvent("b", "2"))),
+        PostedFrame((PostedEvent("b", "2"), PostedEvent("c", "5", "bob"))),
+        PostedFrame((PostedEvent("a", "9"), PostedEvent("c", "5", "bob"), PostedEvent("d", '"x"'))),
+        PostedFrame((PostedEvent("d", '"x"'), PostedEvent("b", "2"))),
+        PostedFrame((replayed("rej_0"), replayed("rej_0"))),
+        PostedFrame((replayed("rej_0"), PostedEvent("e", "7"), PostedEvent("e", "8"))),
     ),
 )
 """Within a flush, across flushes, twice over; the fourth frame brings nothing new.
@@ -40,22 +42,24 @@ A reject is tried again, and again."""
 LATE_METERS = Scenario(
     "late meters",
     (
-        Batch((Post("a", "2"), Post("b", '"x"'))),
-        Batch((Post("a", "2"), Post("c", "3"))),
-        Batch((Post("d", "4", "bob"), Post("b", "5"), tried_again("rej_0"), tried_again("rej_1", meter="late"))),
+        PostedFrame((PostedEvent("a", "2"), PostedEvent("b", '"x"'))),
+        PostedFrame((PostedEvent("a", "2"), PostedEvent("c", "3"))),
+        PostedFrame(
+            (PostedEvent("d", "4", "bob"), PostedEvent("b", "5"), replayed("rej_0"), replayed("rej_1", meter="late"))
+        ),
     ),
     versions=3,
 )
 """The last try is no try where its flush does not know the meter, as where the meter was archived."""
 
-TRIED_AGAIN = Scenario(
+REPLAYED = Scenario(
     "rejects tried again",
     (
-        Batch((Post("a", '"x"'), Post("b", '"x"'))),
-        Batch((tried_again("rej_a"), tried_again("rej_b", '"x"'))),
-        Batch((tried_again("rej_b"), tried_again("rej_a", '"x"'), Post("a", '"x"'))),
-        Batch((tried_again("rej_b_again"), tried_again("rej_b_again", '"x"')), day=20),
-        Batch((tried_again("rej_a"), tried_again("rej_b"), tried_again("rej_b_again")), day=35),
+        PostedFrame((PostedEvent("a", '"x"'), PostedEvent("b", '"x"'))),
+        PostedFrame((replayed("rej_a"), replayed("rej_b", '"x"'))),
+        PostedFrame((replayed("rej_b"), replayed("rej_a", '"x"'), PostedEvent("a", '"x"'))),
+        PostedFrame((replayed("rej_b_again"), replayed("rej_b_again", '"x"')), day=20),
+        PostedFrame((replayed("rej_a"), replayed("rej_b"), replayed("rej_b_again")), day=35),
     ),
 )
 """One counts at once, and one whose first try fails, with the try of that; nothing later changes either."""
@@ -63,11 +67,11 @@ TRIED_AGAIN = Scenario(
 OLD_KEYS = Scenario(
     "old keys",
     (
-        Batch((Post("a"), Post("b"))),
-        Batch((Post("c", backfill=True), Post("a", backfill=True)), day=1),
-        Batch((Post("a"),), day=35 + 0.9 * FIVE_MINUTES),
-        Batch((Post("a", backfill=True), Post("b")), day=37),
-        Batch((Post("c", "2", backfill=True), Post("c")), day=80),
+        PostedFrame((PostedEvent("a"), PostedEvent("b"))),
+        PostedFrame((PostedEvent("c", backfill=True), PostedEvent("a", backfill=True)), day=1),
+        PostedFrame((PostedEvent("a"),), day=35 + 0.9 * FIVE_MINUTES),
+        PostedFrame((PostedEvent("a", backfill=True), PostedEvent("b")), day=37),
+        PostedFrame((PostedEvent("c", "2", backfill=True), PostedEvent("c")), day=80),
     ),
 )
 """Retries just inside the window, just outside, and long after under the backfill scope."""
@@ -75,18 +79,18 @@ OLD_KEYS = Scenario(
 LAGGING = Scenario(
     "a worker that lags",
     (
-        Batch((Post("a"), Post("b"))),
-        Batch((Post("c"),), day=20),
-        Batch((Post("a"), Post("d")), day=34),
-        Batch((Post("c"), Post("b")), day=54),
-        Batch((Post("e"),), day=140),
+        PostedFrame((PostedEvent("a"), PostedEvent("b"))),
+        PostedFrame((PostedEvent("c"),), day=20),
+        PostedFrame((PostedEvent("a"), PostedEvent("d")), day=34),
+        PostedFrame((PostedEvent("c"), PostedEvent("b")), day=54),
+        PostedFrame((PostedEvent("e"),), day=140),
     ),
 )
 
-ENDS = frozenset({Outcome.FAILS, Outcome.REPLY_LOST})
-EMBEDDED_ENDS = ENDS | {Outcome.TOKEN_ONLY}
-REPLICATED_ENDS = ENDS | {Outcome.LATE}
-GUARDED_ENDS = REPLICATED_ENDS | {Outcome.TOKEN_ONLY}
+ENDS = frozenset({CallOutcome.FAILS, CallOutcome.REPLY_LOST})
+EMBEDDED_ENDS = ENDS | {CallOutcome.TOKEN_ONLY}
+REPLICATED_ENDS = ENDS | {CallOutcome.LATE}
+GUARDED_ENDS = REPLICATED_ENDS | {CallOutcome.TOKEN_ONLY}
 
 QUIET = Rules(switches=2)
 QUIET_GUARDED = Rules(switches=1)
@@ -101,7 +105,7 @@ EVERYTHING = Rules(
     crash=True,
     power_cut=True,
     forget_tokens=True,
-    outcomes=EMBEDDED_ENDS | {Outcome.STALE},
+    outcomes=EMBEDDED_ENDS | {CallOutcome.STALE},
     expiry=True,
     trickle=True,
     pauses=True,
@@ -109,9 +113,11 @@ EVERYTHING = Rules(
     reader=True,
 )
 EVERYTHING_GUARDED = msgspec.structs.replace(
-    EVERYTHING, outcomes=GUARDED_ENDS | {Outcome.STALE}, store_dies=True, stalls=True
+    EVERYTHING, outcomes=GUARDED_ENDS | {CallOutcome.STALE}, store_dies=True, stalls=True
 )
-EVERYTHING_REPLICATED = msgspec.structs.replace(EVERYTHING, outcomes=REPLICATED_ENDS | {Outcome.STALE}, store_dies=True)
+EVERYTHING_REPLICATED = msgspec.structs.replace(
+    EVERYTHING, outcomes=REPLICATED_ENDS | {CallOutcome.STALE}, store_dies=True
+)
 
 _BOUNDED = (
     ("embedded", EMBEDDED, {"no fault": QUIET, "crashes": CRASHES, "any one fault": ONE_FAULT}),
@@ -126,7 +132,7 @@ EXHAUSTIVE = {
 }
 """Bounded by how often a worker that could go on is made to wait: `--switches` goes further."""
 
-SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, TRIED_AGAIN, OLD_KEYS, LAGGING)
+SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, REPLAYED, OLD_KEYS, LAGGING)
 
 RANDOM = {
     f"{parts_name}, {scenario.name}": Setup(scenario, rules, parts)
@@ -139,6 +145,6 @@ RANDOM = {
 }
 
 
-def with_parts(setup: Setup, parts: Parts) -> Setup:
+def with_parts(setup: Setup, parts: Components) -> Setup:
     """The same runs, with something else in them."""
     return Setup(setup.scenario, setup.rules, parts)

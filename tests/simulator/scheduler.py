@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from tests.simulator.outcomes import Outcome
+from tests.simulator.outcomes import CallOutcome
 
 
-class Call:
+class PortCall:
     """A port call that is about to happen: awaiting it hands control to the scheduler, which decides how it goes."""
 
     __slots__ = ("at_store", "name", "outcomes", "ready")
@@ -16,7 +16,7 @@ class Call:
     def __init__(
         self,
         name: str,
-        outcomes: tuple[Outcome, ...] = (Outcome.OK,),
+        outcomes: tuple[CallOutcome, ...] = (CallOutcome.OK,),
         *,
         ready: Callable[[], bool] | None = None,
         at_store: bool = False,
@@ -26,16 +26,16 @@ class Call:
         self.ready = ready
         self.at_store = at_store
 
-    def __await__(self) -> Generator["Call", Outcome, Outcome]:
+    def __await__(self) -> Generator["PortCall", CallOutcome, CallOutcome]:
         return (yield self)
 
 
-class Task:
+class SimulatedTask:
     """One coroutine and the call it is waiting before."""
 
-    def __init__(self, name: str, work: Coroutine[Call, Outcome, None]) -> None:
+    def __init__(self, name: str, work: Coroutine[PortCall, CallOutcome, None]) -> None:
         self.name = name
-        self.waiting: Call | None = None
+        self.waiting: PortCall | None = None
         self.memory: Hashable = name
         """Stands for the coroutine's local state, which is a function of all replies it has had."""
         self._work = work
@@ -44,7 +44,7 @@ class Task:
         """Run up to the first call."""
         self._advance(lambda: self._work.send(None))  # type: ignore[arg-type]  # what a fresh coroutine must be sent
 
-    def resume(self, outcome: Outcome) -> None:
+    def resume(self, outcome: CallOutcome) -> None:
         """Make the call go as decided, and run up to the next one."""
         self._advance(lambda: self._work.send(outcome))
 
@@ -61,7 +61,7 @@ class Task:
     def runnable(self) -> bool:
         return self.waiting is not None and (self.waiting.ready is None or self.waiting.ready())
 
-    def _advance(self, send: Callable[[], Call]) -> None:
+    def _advance(self, send: Callable[[], PortCall]) -> None:
         try:
             self.waiting = send()
         except StopIteration:

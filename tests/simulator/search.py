@@ -4,11 +4,11 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import msgspec
 
-from tests.simulator.checks import Broken
+from tests.simulator.checks import PromiseBroken
 from tests.simulator.choices import Choices, Drawn, Recorded
-from tests.simulator.simulation import World
+from tests.simulator.simulation import Simulation
 
-MakeWorld = Callable[[Choices], World]
+MakeSimulation = Callable[[Choices], Simulation]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Failure(msgspec.Struct, frozen=True):
         return f"{self.reason}\n{steps}\n--replay {','.join(map(str, self.decisions))}"
 
 
-class Report(msgspec.Struct, kw_only=True):
+class SearchReport(msgspec.Struct, kw_only=True):
     """How much was searched, and what was found."""
 
     runs: int = 0
@@ -33,32 +33,32 @@ class Report(msgspec.Struct, kw_only=True):
     failure: Failure | None = None
 
 
-def replay(make: MakeWorld, decisions: Sequence[int]) -> Failure | None:
+def replay(make: MakeSimulation, decisions: Sequence[int]) -> Failure | None:
     """One run, from its decisions."""
     return _run(make(Recorded(decisions)))
 
 
-def random_search(make: MakeWorld, seeds: Iterable[int]) -> Report:
+def random_search(make: MakeSimulation, seeds: Iterable[int]) -> SearchReport:
     """One run per seed, until one fails."""
-    report = Report()
+    report = SearchReport()
     for seed in seeds:
-        world = make(Drawn(seed))
-        failure = _run(world)
+        simulation = make(Drawn(seed))
+        failure = _run(simulation)
         report.runs += 1
-        report.steps += len(world.trace)
+        report.steps += len(simulation.trace)
         if failure:
             report.failure = msgspec.structs.replace(failure, seed=seed)
             break
     return report
 
 
-def exhaustive_search(make: MakeWorld, *, most_runs: int) -> Report:
+def exhaustive_search(make: MakeSimulation, *, most_runs: int) -> SearchReport:
     """Every run there is, except those that come back to a state already seen.
 
     A state is the store, the log, and what each worker has learnt since it last knew nothing; from equal states
     equal futures follow. Running out of `most_runs` is an error: then it was not exhaustive.
     """
-    report = Report()
+    report = SearchReport()
     visited: set[Hashable] = set()
     waiting: list[tuple[int, ...]] = [()]
     while waiting:
@@ -66,10 +66,10 @@ def exhaustive_search(make: MakeWorld, *, most_runs: int) -> Report:
         if report.runs > most_runs:
             raise RuntimeError(f"not exhaustive: {len(waiting)} branches are left after {most_runs} runs")
         branch = _Branch(waiting.pop(), visited, waiting)
-        world = make(branch)
-        branch.state = world.state
-        failure = _run(world)
-        report.steps += len(world.trace)
+        simulation = make(branch)
+        branch.state = simulation.state
+        failure = _run(simulation)
+        report.steps += len(simulation.trace)
         report.states = len(visited)
         if failure:
             report.failure = failure
@@ -110,16 +110,16 @@ class _Branch:
         self._waiting.extend((*here, option) for option in range(options - 1, 0, -1))
 
 
-def _run(world: World) -> Failure | None:
+def _run(simulation: Simulation) -> Failure | None:
     try:
-        world.run()
+        simulation.run()
     except _Visited:
         return None
-    except Broken as broken:
-        return Failure(tuple(world.choices.taken), str(broken), tuple(world.trace))
+    except PromiseBroken as broken:
+        return Failure(tuple(simulation.choices.taken), str(broken), tuple(simulation.trace))
     except Exception as error:
         # A crash of the code under test is a failure with a run to replay, like any other.
-        return Failure(tuple(world.choices.taken), f"{type(error).__name__}: {error}", tuple(world.trace))
+        return Failure(tuple(simulation.choices.taken), f"{type(error).__name__}: {error}", tuple(simulation.trace))
     finally:
-        world.close()
+        simulation.close()
     return None

@@ -7,19 +7,19 @@ import msgspec
 
 from stream_processors.flushing.backfill import BackfillPorts
 from stream_processors.flushing.expiry_part import expired_months
-from stream_processors.flushing.partition import Partition, Ports
-from stream_processors.flushing.policy import WINDOW, FlushPolicy
-from tests.simulator.actors import Actor, Backfiller, Worker
-from tests.simulator.checks import Broken, Checks
+from stream_processors.flushing.partition import FlushPorts, Partition
+from stream_processors.flushing.policy import DEDUPE_WINDOW, FlushPolicy
+from tests.simulator.actors import Actor, Backfiller, SimulatedWorker
+from tests.simulator.checks import Checks, PromiseBroken
 from tests.simulator.choices import Choices
-from tests.simulator.components import Parts, Store
+from tests.simulator.components import Components, Store
 from tests.simulator.expected import Expected
 from tests.simulator.faults import Rules
-from tests.simulator.outcomes import Outcome
+from tests.simulator.outcomes import CallOutcome
 from tests.simulator.scenario import PARTITION, Scenario
-from tests.simulator.scheduler import Action, Call
+from tests.simulator.scheduler import Action, PortCall
 from tests.simulator.sources import SimulatedMeters
-from tests.simulator.statements import Stage, Statement
+from tests.simulator.statements import RunningStatement, StatementState
 
 MOST_STEPS = 3_000
 """A run that is longer goes in circles."""
@@ -36,10 +36,10 @@ class Setup(msgspec.Struct, frozen=True):
 
     scenario: Scenario
     rules: Rules
-    parts: Parts
+    parts: Components
 
 
-class World:
+class Simulation:
     """Asks its choices what happens next, lets it happen, and has everything checked."""
 
     def __init__(self, setup: Setup, choices: Choices) -> None:
@@ -63,7 +63,7 @@ class World:
         for process in range(self.parts.processes):
             self._start(process)
         if self.rules.reader:
-            self._enter(self.parts.reader(self.engine.durable, self.checks, self.expected, self._news))
+            self._enter(self.parts.reader(self.engine.durable, self.checks, self.expected, self._version_seen))
         self._until_rest()
         self._drain()
         self.checks.at_the_end(self.scenario.meters)
@@ -101,15 +101,17 @@ class World:
         store = self.parts.store(self.engine)
         share = self.scenario.flush_bytes[process :: self.parts.processes]
         for index, flush_bytes in enumerate(share):
-            self._enter(Worker(f"w{process}.{index}", process, self._partition(store, flush_bytes), self._has_more))
+            self._enter(
+                SimulatedWorker(f"w{process}.{index}", process, self._partition(store, flush_bytes), self._has_more)
+            )
         if self.rules.backfill:
             self._enter(self._backfiller(process, store))
 
     def _backfiller(self, process: int, store: Store) -> Backfiller:
         ports = BackfillPorts(meters=self.meters, history=store, tables=store)
-        return Backfiller(f"b{process}", process, self.parts.backfill(ports, PARTITION + 1), self._news)
+        return Backfiller(f"b{process}", process, self.parts.backfill(ports, PARTITION + 1), self._version_seen)
 
-    def _news(self) -> Hashable:
+    def _version_seen(self) -> Hashable:
         """What may give a bystander something to do."""
         return (len(self.engine.durable.journal), self.meters.newest)
 
@@ -124,7 +126,7 @@ class World:
         self.actors.remove(actor)
 
     def _partition(self, store: Store, flush_bytes: int) -> Partition:
-        ports = Ports(
+        ports = FlushPorts(
             log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=_wait, monotonic=_no_clock
         )
         policy = FlushPolicy(window=self.parts.window, max_bytes=flush_bytes, filter_keys=FILTER_KEYS)
@@ -147,7 +149,7 @@ class World:
             chosen.do()
             self.checks.after_step()
         if self.draining:
-            raise Broken(f"still not at rest after {MOST_STEPS} steps without a fault: it goes in circles")
+            raise PromiseBroken(f"still not at rest after {MOST_STEPS} steps without a fault: it goes in circles")
 
     def _drain(self) -> None:
         self.trace.append("-- from here on nothing goes wrong, and one fresh worker finishes")
@@ -155,7 +157,7 @@ class World:
         self.faults_left = 0
         self.log.end, self.meters.newest = len(self.log.frames), self.scenario.versions
         self._crash(*range(self.parts.processes))
-        for actor in [actor for actor in self.actors if isinstance(actor, Worker)][1:]:
+        for actor in [actor for actor in self.actors if isinstance(actor, SimulatedWorker)][1:]:
             self._leave(actor)
         self._until_rest()
 
@@ -166,7 +168,7 @@ class World:
             yield from self._developments()
             # Where all are at rest, the drain is what a crash would bring about.
             if at_work and self.faults_left:
-                yield from self._disasters()
+                yield from self._process_failures()
 
     def _calls(self) -> Iterator[Action]:
         ahead = self.current if self.current in self.actors and self.current.busy else None
@@ -177,8 +179,8 @@ class World:
             assert call is not None
             weight = GO_ON if actor is ahead else SWITCH
             for outcome in call.outcomes:
-                if outcome is Outcome.OK:
-                    yield Action(f"{actor.name}: {call.name}", weight, partial(self._resume, actor, Outcome.OK))
+                if outcome is CallOutcome.OK:
+                    yield Action(f"{actor.name}: {call.name}", weight, partial(self._resume, actor, CallOutcome.OK))
                 elif self._may_end(outcome):
                     label = f"{actor.name}: {call.name} -> {outcome}"
                     yield Action(label, FAULT, partial(self._resume, actor, outcome))
@@ -186,24 +188,24 @@ class World:
     def _may_switch(self, ahead: "Actor | None", actor: "Actor") -> bool:
         return ahead is None or actor is ahead or self.switches_left is None or self.switches_left > 0
 
-    def _may_end(self, outcome: Outcome) -> bool:
+    def _may_end(self, outcome: CallOutcome) -> bool:
         return self.faults_left > 0 and outcome in self.rules.outcomes
 
-    def _resume(self, actor: Actor, outcome: Outcome) -> None:
+    def _resume(self, actor: Actor, outcome: CallOutcome) -> None:
         if self.switches_left is not None and self.current is not actor and self.current and self.current.busy:
             self.switches_left -= 1
-        if outcome is not Outcome.OK:
+        if outcome is not CallOutcome.OK:
             self.faults_left -= 1
         self.current = actor
         actor.task.resume(outcome)
         if actor.alarm:
-            raise Broken(f"{actor.name} stopped with an alarm: {actor.alarm}")
-        if outcome is Outcome.TOKEN_ONLY and self.parts.store_dies_with_process:
+            raise PromiseBroken(f"{actor.name} stopped with an alarm: {actor.alarm}")
+        if outcome is CallOutcome.TOKEN_ONLY and self.parts.store_dies_with_process:
             self._crash(actor.process)
 
     def _statements(self) -> Iterator[Action]:
         for statement in self.engine.statements.unfinished:
-            stage = "at last starts" if statement.stage is Stage.SENT else "commits"
+            stage = "at last starts" if statement.stage is StatementState.SENT else "commits"
             yield Action(f"store: {stage} {statement.label}", GO_ON, partial(self.engine.statements.advance, statement))
 
     def _developments(self) -> Iterator[Action]:
@@ -217,24 +219,24 @@ class World:
             if actor.paused:
                 yield Action(f"{actor.name}: resumes", RARE, actor.toggle)
 
-    def _disasters(self) -> Iterator[Action]:
+    def _process_failures(self) -> Iterator[Action]:
         if self.rules.pauses:
             for actor in self.actors:
                 if actor.ready:
                     yield Action(f"{actor.name}: is paused", FAULT, partial(self._pause, actor))
         if self.rules.crash:
             for process in range(self.parts.processes):
-                yield Action(f"process {process} dies and starts again", FAULT, partial(self._disaster, process))
-        yield from self._disasters_of_the_store()
+                yield Action(f"process {process} dies and starts again", FAULT, partial(self._power_failure, process))
+        yield from self._store_failures()
         if self.rules.power_cut:
             yield Action("the power fails", FAULT, self._power_cut)
         if self.rules.forget_tokens and self.engine.can_forget:
             yield Action("tokens are forgotten", FAULT, self._forget_tokens)
 
-    def _disasters_of_the_store(self) -> Iterator[Action]:
+    def _store_failures(self) -> Iterator[Action]:
         running = self.engine.statements.running
-        for statement in [statement for statement in running if statement.stage is Stage.PASSED]:
-            if Outcome.TOKEN_ONLY in self.rules.outcomes:
+        for statement in [statement for statement in running if statement.stage is StatementState.PASSED]:
+            if CallOutcome.TOKEN_ONLY in self.rules.outcomes:
                 label = f"store: dies with the token of {statement.label} written and its rows lost"
                 yield Action(label, FAULT, partial(self._store_dies, statement))
             if self.rules.stalls:
@@ -249,7 +251,7 @@ class World:
             return []
         oldest, newest = batches[min(next_one, self.log.end - 1)].arrival, batches[self.log.end - 1].arrival
         months = self.engine.durable.months_of_seen()
-        return expired_months(months, self.parts.expiry_judged_by(oldest, newest), WINDOW)
+        return expired_months(months, self.parts.expiry_judged_by(oldest, newest), DEDUPE_WINDOW)
 
     def _arrive(self) -> None:
         self.log.end += 1
@@ -261,7 +263,7 @@ class World:
         self.faults_left -= 1
         actor.toggle()
 
-    def _store_dies(self, statement: Statement) -> None:
+    def _store_dies(self, statement: RunningStatement) -> None:
         self.faults_left -= 1
         self.engine.die_committing(statement)
 
@@ -269,7 +271,7 @@ class World:
         self.faults_left -= 1
         self.engine.forget_tokens()
 
-    def _stall(self, statement: Statement) -> None:
+    def _stall(self, statement: RunningStatement) -> None:
         self.faults_left -= 1
         self.engine.statements.stall(statement)
 
@@ -282,7 +284,7 @@ class World:
         self._crash(*range(self.parts.processes))
         self.engine.power_cut()
 
-    def _disaster(self, process: int) -> None:
+    def _power_failure(self, process: int) -> None:
         self.faults_left -= 1
         self._crash(process)
 
@@ -295,13 +297,13 @@ class World:
 
 
 async def _wait(_attempt: int) -> None:
-    await Call("pause")
+    await PortCall("pause")
 
 
 def _no_clock() -> float:
     return 0.0
 
 
-def world_of(setup: Setup) -> Callable[[Choices], World]:
+def simulation_of(setup: Setup) -> Callable[[Choices], Simulation]:
     """Worlds that differ in nothing but their choices."""
-    return partial(World, setup)
+    return partial(Simulation, setup)

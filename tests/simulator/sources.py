@@ -6,9 +6,9 @@ from typing import Protocol
 from schemas.errors import StoreFailed
 from schemas.frame import Frame
 from schemas.meter import MeterSet
-from tests.simulator.outcomes import READ, SURE, Outcome
+from tests.simulator.outcomes import READ, SURE, CallOutcome
 from tests.simulator.scenario import meter_set
-from tests.simulator.scheduler import Call
+from tests.simulator.scheduler import PortCall
 
 
 class Learner(Protocol):
@@ -35,13 +35,13 @@ class SimulatedLog:
         return self._from(start) < self.end
 
     async def first_offset(self, partition: int) -> int:
-        await Call(f"first offset of {partition}", READ)
+        await PortCall(f"first offset of {partition}", READ)
         first = self._from(0)
         self._learn(first)
         return first
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        if await Call(f"read {partition} from {start}", READ) is Outcome.FAILS:
+        if await PortCall(f"read {partition} from {start}", READ) is CallOutcome.FAILS:
             self._learn("failed")
             raise StoreFailed("the log does not answer")
         end = self.end if last is None else min(last + 1, self.end)
@@ -52,7 +52,7 @@ class SimulatedLog:
         return found
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        await Call(f"acknowledge {partition} up to {last}", SURE)
+        await PortCall(f"acknowledge {partition} up to {last}", SURE)
         self.acknowledged = max(self.acknowledged, last)
         self._learn("acknowledged")
 
@@ -83,11 +83,11 @@ class SimulatedMeters:
         self._learn = learn
 
     async def newest_version(self) -> int:
-        outcome = await Call("newest meters", (Outcome.OK, Outcome.STALE))
-        version = self.newest if outcome is Outcome.OK else max(1, self.newest - 1)
+        outcome = await PortCall("newest meters", (CallOutcome.OK, CallOutcome.STALE))
+        version = self.newest if outcome is CallOutcome.OK else max(1, self.newest - 1)
         self._learn(version)
         return version
 
     async def at_version(self, version: int) -> MeterSet:
-        await Call(f"meters {version}", SURE)
+        await PortCall(f"meters {version}", SURE)
         return meter_set(version)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from tests.simulator.durable import Durable
 
 
-class Stage(StrEnum):
+class StatementState(StrEnum):
     """Where a statement is."""
 
     SENT = "sent"
@@ -22,69 +22,69 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
-ENDED = (Stage.FINISHED, Stage.FAILED)
-RUNNING = (Stage.PASSED, Stage.TOKENED)
+ENDED = (StatementState.FINISHED, StatementState.FAILED)
+RUNNING = (StatementState.PASSED, StatementState.TOKENED)
 
 
-class Statement:
+class RunningStatement:
     """An insert with its condition."""
 
     def __init__(self, *, label: str, guard: Callable[[], bool], effect: Callable[[], None], durable: Durable) -> None:
         self.label = label
-        self.stage = Stage.SENT
+        self.stage = StatementState.SENT
         self.guard = guard
         self.effect = effect
         self._durable = durable
 
     def advance(self) -> None:
         """From sent to evaluated, from evaluated to committed."""
-        if self.stage is Stage.SENT:
-            self.stage = Stage.PASSED if self.guard() else Stage.FINISHED
+        if self.stage is StatementState.SENT:
+            self.stage = StatementState.PASSED if self.guard() else StatementState.FINISHED
             return
-        if self.stage is Stage.TOKENED:
+        if self.stage is StatementState.TOKENED:
             self._durable.add_rows_of(self.effect)
         else:
             self.effect()
-        self.stage = Stage.FINISHED
+        self.stage = StatementState.FINISHED
 
     def stall(self) -> None:
         """Half of the commit; the other half is for later."""
-        self.stage = Stage.TOKENED if self._durable.keep_token_of(self.effect) else Stage.FINISHED
+        self.stage = StatementState.TOKENED if self._durable.keep_token_of(self.effect) else StatementState.FINISHED
 
 
 class Statements:
     """Those that are not finished, in the order in which they were sent."""
 
     def __init__(self) -> None:
-        self.unfinished: list[Statement] = []
+        self.unfinished: list[RunningStatement] = []
 
     def state(self) -> Hashable:
         return tuple((statement.label, statement.stage) for statement in self.unfinished)
 
     @property
-    def running(self) -> list[Statement]:
+    def running(self) -> list[RunningStatement]:
         """What the store works on; of one that it has not even received nobody knows, so nobody can wait for it."""
         return [statement for statement in self.unfinished if statement.stage in RUNNING]
 
-    def take(self, statement: Statement, *, at_once: bool) -> None:
+    def take(self, statement: RunningStatement, *, at_once: bool) -> None:
         self.unfinished.append(statement)
         if at_once:
             self.advance(statement)
 
-    def advance(self, statement: Statement) -> None:
+    def advance(self, statement: RunningStatement) -> None:
         statement.advance()
         self._let_go(statement)
 
-    def stall(self, statement: Statement) -> None:
+    def stall(self, statement: RunningStatement) -> None:
         statement.stall()
         self._let_go(statement)
 
-    def _let_go(self, statement: Statement) -> None:
+    def _let_go(self, statement: RunningStatement) -> None:
         if statement.stage in ENDED:
             self.unfinished.remove(statement)
 
     def all_fail(self) -> None:
         """The store is killed."""
         for statement in self.running:
-            statement.stage = Stage.FAILED
+            statement.stage = StatementState.FAILED
         self.unfinished = [statement for statement in self.unfinished if statement.stage not in ENDED]

@@ -11,11 +11,11 @@ from schemas.flush import Claim, SeenRows, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.core.assemble import assemble
-from stream_processors.core.dedupe import Known
+from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows, plan_flush
-from stream_processors.flushing.policy import WINDOW
+from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.engine import FaultyEngine
-from tests.simulator.outcomes import Outcome
+from tests.simulator.outcomes import CallOutcome
 from tests.simulator.scenario import PARTITION, meter_set
 from tests.simulator.scenarios import TWO_FRAMES
 
@@ -31,7 +31,7 @@ def claim_of(number: int, version: int) -> Claim:
 
 def planned(number: int) -> FlushRows:
     events = assemble(TWO_FRAMES.frames()[number % 2 : number % 2 + 1])
-    return plan_flush(claim_of(number, 1), events, Known(NOTHING, NOTHING), meter_set(1), WINDOW)
+    return plan_flush(claim_of(number, 1), events, KeyLookupResult(NOTHING, NOTHING), meter_set(1), DEDUPE_WINDOW)
 
 
 PLANNED = {number: planned(number) for number in NUMBERS}
@@ -63,7 +63,7 @@ def drawn_step(draw: random.Random) -> Step:
         lambda engine: engine.highest(PARTITION),
         lambda engine: engine.claims_from(PARTITION, number),
         lambda engine: engine.is_done(PARTITION, number),
-        lambda engine: engine.standing(table, PARTITION, number),
+        lambda engine: engine.flush_state(table, PARTITION, number),
         lambda engine: engine.activation(PARTITION, version),
         lambda engine: engine.find(PARTITION, number, KEYS),
         lambda engine: engine.find_events(PARTITION, number, KEYS),
@@ -76,11 +76,11 @@ def drawn_step(draw: random.Random) -> Step:
 def answer(engine: FaultyEngine | MemoryEngine, step: Step) -> object:
     """Run one call to its end, everything going well."""
     call = step(engine)
-    outcome: Outcome | None = None
+    outcome: CallOutcome | None = None
     try:
         while True:
             call.send(outcome)
-            outcome = Outcome.OK
+            outcome = CallOutcome.OK
             assert isinstance(engine, FaultyEngine), "the store in memory never waits"
             for statement in engine.statements.running:
                 engine.statements.advance(statement)

@@ -9,7 +9,7 @@ from tests.simulator.components import EMBEDDED
 from tests.simulator.holes import HOLES, Hole
 from tests.simulator.scenarios import EVERYTHING, TWO_FRAMES
 from tests.simulator.search import random_search, replay
-from tests.simulator.simulation import Setup, World, world_of
+from tests.simulator.simulation import Setup, Simulation, simulation_of
 
 MOST_SEEDS = 400
 
@@ -17,38 +17,38 @@ MOST_SEEDS = 400
 @pytest.mark.parametrize("hole", HOLES, ids=lambda hole: f"{hole.line}-{hole.name}")
 def test_a_hole_shows(hole: Hole) -> None:
     """Whoever simplifies this line away hears of it."""
-    report = random_search(world_of(hole.setup), range(hole.seed, hole.seed + MOST_SEEDS))
+    report = random_search(simulation_of(hole.setup), range(hole.seed, hole.seed + MOST_SEEDS))
     assert report.failure is not None, f"{hole.line}: {report.runs} runs and nobody noticed that {hole.name}"
 
 
 def test_a_failure_replays() -> None:
     """The decisions that a failure prints lead to the same failure again."""
     setup = next(hole.setup for hole in HOLES if hole.name == mutants.TokensAlone.__name__)
-    failure = random_search(world_of(setup), range(MOST_SEEDS)).failure
+    failure = random_search(simulation_of(setup), range(MOST_SEEDS)).failure
     assert failure is not None
-    again = replay(world_of(setup), failure.decisions)
+    again = replay(simulation_of(setup), failure.decisions)
     assert again == msgspec.structs.replace(failure, seed=None)
 
 
 def test_a_seed_is_one_run() -> None:
     """Nothing but the seed decides: no clock, no hash order, no run before it."""
     setup = Setup(TWO_FRAMES, EVERYTHING, EMBEDDED)
-    worlds = [World(setup, Drawn(7)), World(setup, Drawn(7))]
-    for world in worlds:
-        world.run()
-    third = World(setup, Recorded(worlds[0].choices.taken))
+    simulations = [Simulation(setup, Drawn(7)), Simulation(setup, Drawn(7))]
+    for simulation in simulations:
+        simulation.run()
+    third = Simulation(setup, Recorded(simulations[0].choices.taken))
     third.run()
-    assert worlds[0].trace == worlds[1].trace == third.trace
+    assert simulations[0].trace == simulations[1].trace == third.trace
 
 
 def test_a_cut_log_is_an_alarm() -> None:
     """H22: a frame that is gone before it was counted stops the partition; unnoticed, it would be lost."""
     quiet = msgspec.structs.replace(EVERYTHING, faults=0)
     cut = msgspec.structs.replace(EMBEDDED, log=mutants.CutLog)
-    report = random_search(world_of(Setup(TWO_FRAMES, quiet, cut)), range(3))
+    report = random_search(simulation_of(Setup(TWO_FRAMES, quiet, cut)), range(3))
     assert report.failure is not None
     assert "no longer in the log" in report.failure.reason
     unnoticed = msgspec.structs.replace(cut, partition=mutants.TrustsTheLog)
-    report = random_search(world_of(Setup(TWO_FRAMES, quiet, unnoticed)), range(3))
+    report = random_search(simulation_of(Setup(TWO_FRAMES, quiet, unnoticed)), range(3))
     assert report.failure is not None
     assert report.failure.reason.startswith("I3")

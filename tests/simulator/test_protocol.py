@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
 from tests.simulator.search import exhaustive_search, random_search
-from tests.simulator.simulation import world_of
+from tests.simulator.simulation import simulation_of
 
 SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "25"))
 """Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""
@@ -17,7 +17,7 @@ MOST_RUNS = 20_000
 @pytest.mark.parametrize("name", EXHAUSTIVE)
 def test_every_run_of_a_small_log_counts_exactly_once(name: str) -> None:
     """Two workers over two frames: no interleaving within the bounds, with no fault or any one, breaks a promise."""
-    report = exhaustive_search(world_of(EXHAUSTIVE[name]), most_runs=MOST_RUNS)
+    report = exhaustive_search(simulation_of(EXHAUSTIVE[name]), most_runs=MOST_RUNS)
     assert report.failure is None, f"{report.failure} --setup '{name}'"
     # A search that ends at once has searched nothing.
     assert report.states > 100
@@ -26,5 +26,5 @@ def test_every_run_of_a_small_log_counts_exactly_once(name: str) -> None:
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_runs_count_exactly_once(name: str) -> None:
     """Crashes, zombies, lost replies, late inserts, new meters and expiry, all together, break no promise."""
-    report = random_search(world_of(RANDOM[name]), range(SEEDS))
+    report = random_search(simulation_of(RANDOM[name]), range(SEEDS))
     assert report.failure is None, f"seed {report.failure.seed}: {report.failure} --setup '{name}'"

@@ -17,16 +17,16 @@ from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests import oracle
 from tests.factories import Event, make_batch
-from tests.stream_processors.replay_oracle import Posted, Tries, VersionAt, rejects_in
+from tests.stream_processors.replay_oracle import LoggedEvent, ReplayOracle, VersionAt, rejects_in
 
 PARTITIONS = 2
 
 
-class GrowingMeters:
+class ChangingMeters:
     """Meter sets: each meter made or archived makes a new one."""
 
     def __init__(self) -> None:
@@ -63,16 +63,16 @@ async def no_pause(attempt: int) -> None:
     assert attempt < 20
 
 
-class Counting:
+class InMemoryPipeline:
     """A log, a store and meters, and what was posted."""
 
     def __init__(self) -> None:
         self.log = MemoryFrameLog(PARTITIONS)
         self.engine = MemoryEngine()
         self.store = EmbeddedStore(self.engine)
-        self.meters = GrowingMeters()
-        self._posted: list[Posted] = []
-        self._tries = Tries(PARTITIONS)
+        self.meters = ChangingMeters()
+        self._posted: list[LoggedEvent] = []
+        self._tries = ReplayOracle(PARTITIONS)
 
     async def post(self, events: Iterable[Event], arrival: int) -> None:
         """One frame per partition. Events of one moment count as arrived partition by partition."""
@@ -83,9 +83,9 @@ class Counting:
             chosen = by_partition[number]
             offset = self.log.end_offset(number)
             await self.log.append([NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))])
-            self._posted += [Posted(arrival, number, offset, place, event) for place, event in enumerate(chosen)]
+            self._posted += [LoggedEvent(arrival, number, offset, place, event) for place, event in enumerate(chosen)]
 
-    async def try_again(self, reject: Reject, arrival: int) -> None:
+    async def replay(self, reject: Reject, arrival: int) -> None:
         """What the gateway does for someone who has seen the reject, and not whether it was tried before."""
         meters = {meter.code: meter for meter in self.meters.made if meter.account == reject.account}
         await self._tries.put(reject, meters, arrival, self.log, self.log.end_offset)
@@ -93,7 +93,7 @@ class Counting:
     def partition(self, number: int) -> Partition:
         """A worker's partition that has not booted."""
         store = self.store
-        ports = Ports(log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=no_pause)
+        ports = FlushPorts(log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=no_pause)
         return Partition(number, ports, FlushPolicy(filter_keys=1000))
 
     def backfill(self) -> Backfill:
@@ -106,7 +106,7 @@ class Counting:
         return Expiry(ports, PARTITIONS)
 
     @property
-    def accepted(self) -> Sequence[Posted]:
+    def accepted(self) -> Sequence[LoggedEvent]:
         """The events that count, in order of arrival."""
         posted = sorted(self._posted, key=lambda post: post.order)
         given = oracle.verdicts([post.event for post in posted], [post.arrival for post in posted])
@@ -126,7 +126,7 @@ class Counting:
         """By the claims there are by now."""
         claims = [flush for flush in self.engine.flushes if isinstance(flush, Claim)]
 
-        def version_at(posted: Posted) -> int:
+        def version_at(posted: LoggedEvent) -> int:
             own = (claim for claim in claims if claim.partition == posted.partition)
             return next(claim.version for claim in own if claim.first <= posted.offset <= claim.last)
 

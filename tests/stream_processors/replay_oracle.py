@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ingest_gateway.ingest.replay import Replays
+from ingest_gateway.ingest.replay import RejectReplayer
 from ingest_gateway.ports import FrameSink
 from schemas.event import EventFlag
 from schemas.hashing import as_halves, key_hash, partition_of
@@ -17,7 +17,7 @@ from tests.factories import Event
 REQUEST = "req_again"
 
 
-class Posted(NamedTuple):
+class LoggedEvent(NamedTuple):
     """An event and where it is in the log."""
 
     arrival: int
@@ -35,30 +35,30 @@ class Posted(NamedTuple):
         return self.arrival, partition, offset, place
 
 
-VersionAt = Callable[[Posted], int]
+VersionAt = Callable[[LoggedEvent], int]
 """The meter set with which the flush that has it was counted."""
 
 
-class Tries:
+class ReplayOracle:
     """Every try there was, in the order of the log."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._put: list[Posted] = []
+        self._put: list[LoggedEvent] = []
 
     async def put(
         self, reject: Reject, meters: Mapping[str, Meter], arrival: int, sink: FrameSink, end_of: Callable[[int], int]
     ) -> None:
         """What a request to try it again does, if the gateway sees any sense in it."""
-        gateway = Replays(sink, lambda: arrival, self._partitions)
-        sensible, _ = gateway.sort_out([reject], meters)
+        gateway = RejectReplayer(sink, lambda: arrival, self._partitions)
+        sensible, _ = gateway.select([reject], meters)
         partition = int(partition_of(as_halves(_key(reject.account, reject.id)), self._partitions)[0])
-        self._put += [Posted(arrival, partition, end_of(partition), 0, _as_event(reject)) for reject in sensible]
-        await gateway.put(sensible, REQUEST)
+        self._put += [LoggedEvent(arrival, partition, end_of(partition), 0, _as_event(reject)) for reject in sensible]
+        await gateway.append(sensible, REQUEST)
 
-    def of_meter(self, meter: Meter, version_at: VersionAt) -> Sequence[Posted]:
+    def of_meter(self, meter: Meter, version_at: VersionAt) -> Sequence[LoggedEvent]:
         """Those that the meter measures: of each reject the first one that finds the meter alive, and no other."""
-        first: dict[str, Posted] = {}
+        first: dict[str, LoggedEvent] = {}
         for posted in self._put:
             event = posted.event
             addressed = (event.account, event.replay_meter) == (meter.account, meter.code)

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 import pytest
 from msgspec.structs import replace
 
-from rating.runs.run_service import Desk
+from rating.runs.run_service import InvoiceRunService
 from schemas.errors import StoreFailed
-from schemas.invoice_run import Summary
-from schemas.logger import NoLogger
+from schemas.invoice_run import RunSummary
+from schemas.logger import NullLogger
 from schemas.timestamps import DAY, MILLISECOND, MINUTE
-from tallyhouse.billing_schedule import _bill_by_the_clock
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.billing_schedule import _bill_on_schedule
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tests.rating.api.conftest import Office, desk_of
+from tests.rating.api.conftest import BillingApi, run_service_of
 from tests.rating.api.test_invoice_runs import subscribed
 
 pytestmark = pytest.mark.anyio
@@ -27,11 +27,11 @@ GRACE = 60 * MINUTE
 class Watched:
     """A desk whose runs by the clock are counted; the first of them fails."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, run_service: InvoiceRunService) -> None:
+        self._desk = run_service
         self.asked = 0
 
-    async def run_all(self, as_of: int) -> Summary:
+    async def run_all(self, as_of: int) -> RunSummary:
         self.asked += 1
         if self.asked == 1:
             raise StoreFailed("away for a moment")
@@ -39,11 +39,11 @@ class Watched:
 
 
 @asynccontextmanager
-async def billing_by_the_clock(office: Office) -> AsyncIterator[Watched]:
+async def billing_by_the_clock(billing_api: BillingApi) -> AsyncIterator[Watched]:
     settings = replace(read_settings({}), billing_every=MILLISECOND, billing_grace=GRACE)
-    around = Surroundings(clock=office.clock, logger=NoLogger(), metrics=PrometheusMetrics())
-    watched = Watched(desk_of(office.ledger, office.clock, office.usage))
-    schedule = asyncio.create_task(_bill_by_the_clock(watched, settings, around))  # type: ignore[arg-type]
+    runtime = Runtime(clock=billing_api.clock, logger=NullLogger(), metrics=PrometheusMetrics())
+    watched = Watched(run_service_of(billing_api.ledger, billing_api.clock, billing_api.usage))
+    schedule = asyncio.create_task(_bill_on_schedule(watched, settings, runtime))  # type: ignore[arg-type]
     try:
         yield watched
     finally:
@@ -59,22 +59,22 @@ async def _after_two_more(watched: Watched) -> None:
             await asyncio.sleep(0.001)
 
 
-async def _count(office: Office) -> int:
-    return len((await office.get("/v1/invoices"))["invoices"])
+async def _count(billing_api: BillingApi) -> int:
+    return len((await billing_api.get("/v1/invoices"))["invoices"])
 
 
-async def test_periods_are_billed_once_when_the_grace_is_over(office: Office) -> None:
+async def test_periods_are_billed_once_when_the_grace_is_over(billing_api: BillingApi) -> None:
     """Not a microsecond before; and a run that failed is tried again."""
-    await subscribed(office)
-    begins = office.clock.now
+    await subscribed(billing_api)
+    begins = billing_api.clock.now
     midnight = begins - begins % DAY + DAY
-    async with billing_by_the_clock(office) as watched:
+    async with billing_by_the_clock(billing_api) as watched:
         for now, invoices in (
             (begins + GRACE - 1, 0),
             (begins + GRACE, 1),
             (midnight + GRACE - 1, 1),
             (midnight + GRACE, 2),
         ):
-            office.clock.now = now
+            billing_api.clock.now = now
             await _after_two_more(watched)
-            assert await _count(office) == invoices
+            assert await _count(billing_api) == invoices

@@ -5,18 +5,18 @@ from typing import Protocol
 
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame
-from stream_processors.backends.log.frame_buffer import HandedFrame, HeldFrames
+from stream_processors.backends.log.frame_buffer import DeliveredFrame, FrameBuffer
 from stream_processors.backends.log.policy import MEBIBYTE
 from stream_processors.ports import TailedLog
 
-ROOM = 8 * MEBIBYTE
+BUFFER_BYTES = 8 * MEBIBYTE
 """Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
 
-AHEAD_OF_THE_STREAM = MEBIBYTE
+CATCH_UP_BYTES = MEBIBYTE
 """Payload bytes read from the log for a new flush while the stream is behind. It brings the same frames a little later:
 more than a flush takes would be found waiting, though not held, and every flush from then on would read the log."""
 
-_LOOK_SECONDS = 1.0
+_WAIT_SECONDS = 1.0
 """How long to look for a frame that must be there: only a log older than the store lacks it."""
 
 
@@ -30,17 +30,17 @@ class Stream(Protocol):
     def resume(self, partition: int) -> None: ...
 
 
-class BufferedFrames:
+class BufferedLog:
     """`TailedLog` of the partitions one worker owns.
 
     What a flush reads is whole whatever the stream does: only an unbroken run of offsets is given from the buffer. A
     frame that was left out, or came before the first one handed over, is read from the log.
     """
 
-    def __init__(self, log: TailedLog, room: int = ROOM) -> None:
+    def __init__(self, log: TailedLog, room: int = BUFFER_BYTES) -> None:
         self._log = log
         self._room = room
-        self._held: dict[int, HeldFrames] = {}
+        self._held: dict[int, FrameBuffer] = {}
         self._streams: dict[int, Stream] = {}
         self._paused: set[int] = set()
 
@@ -52,7 +52,7 @@ class BufferedFrames:
     def assign(self, partition: int, stream: Stream) -> None:
         """The partition is ours from now on; nothing is known of an earlier ownership."""
         self.revoke(partition)
-        self._held[partition] = HeldFrames(self._room)
+        self._held[partition] = FrameBuffer(self._room)
         self._streams[partition] = stream
 
     def revoke(self, partition: int) -> None:
@@ -61,15 +61,15 @@ class BufferedFrames:
         self._streams.pop(partition, None)
         self._paused.discard(partition)
         if held is not None:
-            held.lose()
+            held.discard()
 
-    def push(self, handed: HandedFrame) -> None:
+    def push(self, delivered: DeliveredFrame) -> None:
         """What a stream brings of a partition that is not ours is a late one: its owner gets it again."""
-        partition = handed.frame.partition
+        partition = delivered.frame.partition
         held = self._held.get(partition)
         if held is None:
             return
-        held.add(handed)
+        held.add(delivered)
         if held.is_full:
             self._paused.add(partition)
             self._streams[partition].pause(partition)
@@ -78,19 +78,19 @@ class BufferedFrames:
         """The lowest offset the log still holds; where it holds nothing, the next one to be given."""
         held = self._of(partition)
         offset = await self._log.first_offset(partition)
-        _check_ours(held, partition)
+        _check_assigned(held, partition)
         return offset
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
         """Frames from `start` on: up to `last`, or as many as fit. What is before `start` is counted."""
         held = self._of(partition)
-        self._count(partition, held, start - 1)
+        self._acknowledge_buffered(partition, held, start - 1)
         if last is not None:
-            return held.all_of(start, last) or await self._read_log(held, partition, start, max_bytes, last)
-        if frames := held.run_from(start, max_bytes):
+            return held.complete_range(start, last) or await self._read_log(held, partition, start, max_bytes, last)
+        if frames := held.contiguous_from(start, max_bytes):
             return frames
         if held.first_from(start) is None:
-            max_bytes = min(max_bytes, AHEAD_OF_THE_STREAM)
+            max_bytes = min(max_bytes, CATCH_UP_BYTES)
         return await self._read_log(held, partition, start, max_bytes, None)
 
     async def acknowledge(self, partition: int, last: int) -> None:
@@ -99,10 +99,10 @@ class BufferedFrames:
         if held is None:
             # A flush that ended after the partition was revoked: its new owner finds it done.
             return
-        await self._look_for(partition, last)
+        await self._wait_until_appended(partition, last)
         if last >= self.end_offset(partition):
             raise Alarm(f"partition {partition}: frame {last} is said to be counted, but was never appended")
-        self._count(partition, held, last)
+        self._acknowledge_buffered(partition, held, last)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
@@ -111,7 +111,7 @@ class BufferedFrames:
         """
         held = self._of(partition)
         await held.wait(start, timeout)
-        _check_ours(held, partition)
+        _check_assigned(held, partition)
 
     def end_offset(self, partition: int) -> int:
         """The next offset to be given, as far as is known."""
@@ -129,35 +129,35 @@ class BufferedFrames:
         return await self._log.oldest_arrival(partition, start)
 
     async def _read_log(
-        self, held: HeldFrames, partition: int, start: int, max_bytes: int, last: int | None
+        self, held: FrameBuffer, partition: int, start: int, max_bytes: int, last: int | None
     ) -> Sequence[Frame]:
-        await self._look_for(partition, start - 1 if last is None else last)
+        await self._wait_until_appended(partition, start - 1 if last is None else last)
         frames: Sequence[Frame] = []
         if self.end_offset(partition) > start:
             frames = await self._log.read(partition, start, max_bytes=max_bytes, last=last)
         if frames:
             held.note_end(frames[-1].offset + 1)
-        _check_ours(held, partition)
+        _check_assigned(held, partition)
         return frames
 
-    async def _look_for(self, partition: int, offset: int) -> None:
+    async def _wait_until_appended(self, partition: int, offset: int) -> None:
         """A frame that was claimed or counted is there, though nobody may have told us so far."""
         if self.end_offset(partition) <= offset:
-            await self._log.wait(partition, offset, _LOOK_SECONDS)
+            await self._log.wait(partition, offset, _WAIT_SECONDS)
 
-    def _count(self, partition: int, held: HeldFrames, last: int) -> None:
-        held.count_to(last)
+    def _acknowledge_buffered(self, partition: int, held: FrameBuffer, last: int) -> None:
+        held.acknowledge_to(last)
         if partition in self._paused and held.has_room:
             self._paused.discard(partition)
             self._streams[partition].resume(partition)
 
-    def _of(self, partition: int) -> HeldFrames:
+    def _of(self, partition: int) -> FrameBuffer:
         held = self._held.get(partition)
         if held is None:
             raise Revoked(f"partition {partition} is not ours")
         return held
 
 
-def _check_ours(held: HeldFrames, partition: int) -> None:
-    if held.is_lost:
+def _check_assigned(held: FrameBuffer, partition: int) -> None:
+    if held.is_discarded:
         raise Revoked(f"partition {partition} was given to another worker")

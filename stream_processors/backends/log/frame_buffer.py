@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from schemas.frame import Frame
-from stream_processors.backends.log.read_limit import fitting
+from stream_processors.backends.log.read_limit import within_bytes
 from stream_processors.backends.log.tail import Tail
 
 _EVERYTHING = 2**63
 
 
-class HandedFrame(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveredFrame(msgspec.Struct, frozen=True, kw_only=True):
     """A frame, and how to tell the stream that it is counted."""
 
     frame: Frame
@@ -25,7 +25,7 @@ class HandedFrame(msgspec.Struct, frozen=True, kw_only=True):
         return self.frame.offset
 
 
-class HeldFrames:
+class FrameBuffer:
     """From a partition's assignment to its revocation. Used from many threads.
 
     A stream may begin again at an earlier frame, and may leave frames out: offsets tell.
@@ -33,11 +33,11 @@ class HeldFrames:
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._frames: list[HandedFrame] = []
+        self._frames: list[DeliveredFrame] = []
         self._bytes = 0
         self._counted = -1
         self._end = 0
-        self._is_lost = False
+        self._is_discarded = False
         self._tail = Tail(1)
         self._lock = threading.Lock()
 
@@ -61,19 +61,19 @@ class HeldFrames:
         return self._bytes <= self._room // 2
 
     @property
-    def is_lost(self) -> bool:
+    def is_discarded(self) -> bool:
         """The partition was revoked: nothing of this counts any more."""
-        return self._is_lost
+        return self._is_discarded
 
-    def add(self, handed: HandedFrame) -> None:
+    def add(self, delivered: DeliveredFrame) -> None:
         """One that is counted already is acknowledged at once; one handed over again takes the place of the first."""
         with self._lock:
-            is_counted = handed.offset <= self._counted
-            if not is_counted and not self._is_lost:
-                self._insert(handed)
+            is_counted = delivered.offset <= self._counted
+            if not is_counted and not self._is_discarded:
+                self._insert(delivered)
         if is_counted:
-            handed.acknowledge()
-        self.note_end(handed.offset + 1)
+            delivered.acknowledge()
+        self.note_end(delivered.offset + 1)
 
     def note_end(self, end: int) -> None:
         """The log is known to reach this far."""
@@ -81,22 +81,22 @@ class HeldFrames:
             self._end = max(self._end, end)
         self._wake()
 
-    def count_to(self, last: int) -> None:
+    def acknowledge_to(self, last: int) -> None:
         """Everything up to `last` is counted: let go of it, and tell the stream in order."""
         with self._lock:
             self._counted = max(self._counted, last)
             through = self._index(last + 1)
             counted = self._frames[:through]
             del self._frames[:through]
-            self._bytes -= sum(len(handed.frame.payload) for handed in counted)
-        for handed in counted:
-            handed.acknowledge()
+            self._bytes -= sum(len(delivered.frame.payload) for delivered in counted)
+        for delivered in counted:
+            delivered.acknowledge()
         self._wake()
 
-    def lose(self) -> None:
+    def discard(self) -> None:
         """Let go of everything at once, acknowledging nothing, and wake whoever waits."""
         with self._lock:
-            self._is_lost = True
+            self._is_discarded = True
             self._frames.clear()
             self._bytes = 0
         self._wake()
@@ -107,36 +107,36 @@ class HeldFrames:
             place = self._index(start)
             return self._frames[place].frame if place < len(self._frames) else None
 
-    def run_from(self, start: int, max_bytes: int) -> Sequence[Frame]:
+    def contiguous_from(self, start: int, max_bytes: int) -> Sequence[Frame]:
         """The frames from exactly `start` on without a gap, the first one and as many as fit after it."""
         with self._lock:
             first = self._index(start)
             held = enumerate(itertools.islice(self._frames, first, None), start)
             unbroken = itertools.takewhile(lambda numbered: numbered[0] == numbered[1].offset, held)
-            return list(fitting((handed.frame for _, handed in unbroken), max_bytes))
+            return list(within_bytes((delivered.frame for _, delivered in unbroken), max_bytes))
 
-    def all_of(self, start: int, last: int) -> Sequence[Frame] | None:
+    def complete_range(self, start: int, last: int) -> Sequence[Frame] | None:
         """The frames from `start` to `last`; None where not every one is held."""
         with self._lock:
             held = self._frames[self._index(start) : self._index(last + 1)]
-        return [handed.frame for handed in held] if len(held) == last - start + 1 else None
+        return [delivered.frame for delivered in held] if len(held) == last - start + 1 else None
 
     async def wait(self, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Return when the log reaches `start`, when no more fits in here, or after `timeout` seconds."""
         await self._tail.wait(0, start, timeout)
 
-    def _insert(self, handed: HandedFrame) -> None:
-        place = self._index(handed.offset)
-        is_there = place < len(self._frames) and self._frames[place].offset == handed.offset
+    def _insert(self, delivered: DeliveredFrame) -> None:
+        place = self._index(delivered.offset)
+        is_there = place < len(self._frames) and self._frames[place].offset == delivered.offset
         if is_there:
-            self._frames[place] = handed
+            self._frames[place] = delivered
         else:
-            self._frames.insert(place, handed)
-            self._bytes += len(handed.frame.payload)
+            self._frames.insert(place, delivered)
+            self._bytes += len(delivered.frame.payload)
 
     def _index(self, offset: int) -> int:
-        return bisect.bisect_left(self._frames, offset, key=lambda handed: handed.offset)
+        return bisect.bisect_left(self._frames, offset, key=lambda delivered: delivered.offset)
 
     def _wake(self) -> None:
         """Nobody is kept waiting for what does not fit, or for what is lost."""
-        self._tail.advance({0: _EVERYTHING if self.is_full or self._is_lost else self._end})
+        self._tail.advance({0: _EVERYTHING if self.is_full or self._is_discarded else self._end})

@@ -9,7 +9,7 @@ from schemas.errors import Alarm
 from schemas.frame import Frame, NewFrame
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.read_limit import fitting
+from stream_processors.backends.log.read_limit import within_bytes
 from stream_processors.backends.log.tail import Tail
 
 
@@ -35,7 +35,7 @@ class MemoryFrameLog:
         """As durable as it gets here when this returns."""
         if not frames:
             return
-        self._quota.take(sum(len(frame.payload) for frame in frames))
+        self._quota.reserve(sum(len(frame.payload) for frame in frames))
         with self._lock:
             ends: dict[int, int] = {}
             for frame in frames:
@@ -59,7 +59,7 @@ class MemoryFrameLog:
             first = _index(held, start)
             if last is not None:
                 return held[first : _index(held, last + 1)]
-            return list(fitting(itertools.islice(held, first, None), max_bytes))
+            return list(within_bytes(itertools.islice(held, first, None), max_bytes))
 
     async def acknowledge(self, partition: int, last: int) -> None:
         """Everything up to `last` is counted: it is deleted."""
@@ -67,8 +67,8 @@ class MemoryFrameLog:
             if last >= self._tail.end(partition):
                 raise Alarm(f"partition {partition}: frame {last} is said to be counted, but was never appended")
             held = self._frames[partition]
-            counted = _index(held, last - self._policy.kept_frames + 1)
-            self._quota.give_back(sum(len(frame.payload) for frame in held[:counted]))
+            counted = _index(held, last - self._policy.retained_frames + 1)
+            self._quota.release(sum(len(frame.payload) for frame in held[:counted]))
             del held[:counted]
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)

@@ -11,7 +11,7 @@ class LogPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     held_bytes: int = 4 * GIBIBYTE
     """Payload bytes the log may hold; from there on producers are told to wait. Nothing accepted is ever dropped."""
-    kept_frames: int = 0
+    retained_frames: int = 0
     """How many counted frames of each partition stay, to look at; they take part in `held_bytes`."""
     trim_frames: int = 512
     """How many counted frames one commit deletes: small, so that nobody waits long behind it."""

@@ -23,7 +23,7 @@ class Quota:
     def held(self) -> int:
         return self._held
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Raises Overloaded where the limit is reached."""
         with self._lock:
             if self._held >= self._limit:
@@ -34,11 +34,11 @@ class Quota:
                 )
             self._held += size
 
-    def found(self, size: int) -> None:
+    def add_existing(self, size: int) -> None:
         """Bytes that were there before."""
         with self._lock:
             self._held += size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         with self._lock:
             self._held -= size

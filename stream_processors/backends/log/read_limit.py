@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from schemas.frame import Frame
 
 
-def fitting(frames: Iterable[Frame], max_bytes: int) -> Iterator[Frame]:
+def within_bytes(frames: Iterable[Frame], max_bytes: int) -> Iterator[Frame]:
     """The first frame whatever its size, and those after it that fit into `max_bytes` together."""
     room: int | None = None
     for frame in frames:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from schemas.meter import Meter
 from schemas.tables import backfill_chunks, backfill_receipt
-from schemas.usage import Backfill
+from schemas.usage import BackfillStatus
 
 
 def receipts_prefix(meter: Meter) -> str:
@@ -12,9 +12,9 @@ def receipts_prefix(meter: Meter) -> str:
     return backfill_receipt(meter.account, meter.code, 0, 0).removesuffix("0/0")
 
 
-def past_of(first: Mapping[int, int], partitions: int, chunks_done: int) -> Backfill:
+def backfill_progress(first: Mapping[int, int], partitions: int, chunks_done: int) -> BackfillStatus:
     """`first` says from which flush on each partition counts the meter itself; what is before that is the past."""
     if any(partition not in first for partition in range(partitions)):
-        return Backfill(done=False, chunks_done=chunks_done, chunks_total=None)
+        return BackfillStatus(done=False, chunks_done=chunks_done, chunks_total=None)
     total = sum(backfill_chunks(first[partition]) for partition in range(partitions))
-    return Backfill(done=chunks_done >= total, chunks_done=chunks_done, chunks_total=total)
+    return BackfillStatus(done=chunks_done >= total, chunks_done=chunks_done, chunks_total=total)

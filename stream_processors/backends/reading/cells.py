@@ -8,7 +8,7 @@ import msgspec
 from schemas.quantity import PRECISION, SCALE, from_text, to_text
 from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, UsageRow
-from stream_processors.backends.reading.cursor import Key, bad_cursor, decode_cursor, encode_cursor
+from stream_processors.backends.reading.cursor import Key, decode_cursor, encode_cursor, invalid_cursor
 from stream_processors.backends.reading.windows import Windows
 
 PLAIN_KEY = (str, int, str)
@@ -50,7 +50,7 @@ def key_after(query: UsageQuery) -> Key | None:
     key = decode_cursor(query.after, TOP_KEY)
     total = from_text(str(key[0]))
     if total is None or abs(total) >= Decimal(10) ** (PRECISION - SCALE):
-        raise bad_cursor()
+        raise invalid_cursor()
     return key
 
 

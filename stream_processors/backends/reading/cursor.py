@@ -26,13 +26,13 @@ def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[_Whole | str])
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise bad_cursor() from error
+        raise invalid_cursor() from error
     if [type(part) for part in key] != list(shape):
-        raise bad_cursor()
+        raise invalid_cursor()
     return tuple(key)
 
 
-def bad_cursor() -> Invalid:
+def invalid_cursor() -> Invalid:
     """What to tell whoever sent a cursor we never gave."""
     return Invalid(
         "cursor: not one of ours, or of another kind of listing; "

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.event import EventFlag
 from schemas.hashing import key_hash
-from schemas.listing import Counted, Share, StoredEvent
+from schemas.listing import MeterCount, Share, StoredEvent
 from schemas.meter import Aggregation, Meter
 from schemas.tables import EVENTS
 from stream_processors.backends.reading.group_values import read_groups
@@ -23,21 +23,21 @@ _VALUE_COLUMN = {
 }
 
 
-def counted(event: StoredEvent, meters: Sequence[Meter]) -> list[Counted]:
+def event_outcomes(event: StoredEvent, meters: Sequence[Meter]) -> list[MeterCount]:
     """How the meters on this event's name count it, each told apart from the others."""
     ours = [meter for meter in meters if (meter.account, meter.event_name) == (event.account, event.event_name)]
     row = _as_row(event)
     return [_by_one(row, meter) for meter in ours]
 
 
-def _by_one(row: pa.Table, meter: Meter) -> Counted:
+def _by_one(row: pa.Table, meter: Meter) -> MeterCount:
     measured = measure(row, [meter], month=0)
     for usage in measured.usage.to_pylist():
         group = dict(zip(meter.group_by, read_groups(usage["grp"]), strict=True))
-        return Counted(meter=meter.code, share=Share.COUNTED, value=_value(usage, meter.aggregation), group=group)
+        return MeterCount(meter=meter.code, share=Share.COUNTED, value=_value(usage, meter.aggregation), group=group)
     for reject in measured.rejects.to_pylist():
-        return Counted(meter=meter.code, share=Share.REJECTED, code=reject["code"], message=reject["message"])
-    return Counted(meter=meter.code, share=Share.FILTERED)
+        return MeterCount(meter=meter.code, share=Share.REJECTED, code=reject["code"], message=reject["message"])
+    return MeterCount(meter=meter.code, share=Share.FILTERED)
 
 
 def _value(usage: dict[str, Any], aggregation: Aggregation) -> Decimal | None:

@@ -15,7 +15,7 @@ from schemas.meter import Aggregation
 from schemas.quantity import SCALE
 from schemas.usage import UsageQuery
 from stream_processors.backends.reading.cells import Cell, after_cursor, sort_key
-from stream_processors.backends.reading.group_values import passes, place_of, read_groups, write_groups
+from stream_processors.backends.reading.group_values import group_index, matches_groups, read_groups, write_groups
 from stream_processors.backends.reading.windows import Windows
 
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
@@ -26,7 +26,7 @@ Part = Any
 Row = Mapping[str, Any]
 
 
-class Fold(msgspec.Struct, frozen=True):
+class RowFold(msgspec.Struct, frozen=True):
     """How an aggregation merges: what a row gives, two parts into one, what a part is worth."""
 
     part: Callable[[Row], Part]
@@ -41,15 +41,17 @@ def _average(part: tuple[Decimal, int]) -> Decimal:
 
 
 FOLDS = {
-    Aggregation.COUNT: Fold(lambda row: row["count"], lambda a, b: a + b, Decimal),
-    Aggregation.SUM: Fold(lambda row: row["sum"], _EXACT.add, Decimal),
-    Aggregation.MIN: Fold(lambda row: row["min"], min, Decimal),
-    Aggregation.MAX: Fold(lambda row: row["max"], max, Decimal),
-    Aggregation.AVG: Fold(
+    Aggregation.COUNT: RowFold(lambda row: row["count"], lambda a, b: a + b, Decimal),
+    Aggregation.SUM: RowFold(lambda row: row["sum"], _EXACT.add, Decimal),
+    Aggregation.MIN: RowFold(lambda row: row["min"], min, Decimal),
+    Aggregation.MAX: RowFold(lambda row: row["max"], max, Decimal),
+    Aggregation.AVG: RowFold(
         lambda row: (row["sum"], row["count"]), lambda a, b: (_EXACT.add(a[0], b[0]), a[1] + b[1]), _average
     ),
-    Aggregation.LATEST: Fold(lambda row: tuple(row["latest"].values()), max, lambda part: Decimal(part[-1])),
-    Aggregation.UNIQUE: Fold(lambda row: frozenset(row["uniques"]), frozenset.__or__, lambda part: Decimal(len(part))),
+    Aggregation.LATEST: RowFold(lambda row: tuple(row["latest"].values()), max, lambda part: Decimal(part[-1])),
+    Aggregation.UNIQUE: RowFold(
+        lambda row: frozenset(row["uniques"]), frozenset.__or__, lambda part: Decimal(len(part))
+    ),
 }
 
 CellKey = tuple[str, str, int]
@@ -67,10 +69,10 @@ def fold(usage: pa.Table, query: UsageQuery, windows: Windows) -> list[Cell]:
 
 def _parts(usage: pa.Table, query: UsageQuery, windows: Windows) -> dict[CellKey, Part]:
     folding = FOLDS[query.meter.aggregation]
-    places = [place_of(query.meter, key) for key in query.group_by]
+    places = [group_index(query.meter, key) for key in query.group_by]
     parts: dict[CellKey, Part] = {}
     for row in usage.to_pylist():
-        if not _asked_for(row, query, windows):
+        if not _matches_query(row, query, windows):
             continue
         values = read_groups(row["grp"])
         kept = write_groups([values[place] for place in places])
@@ -80,13 +82,13 @@ def _parts(usage: pa.Table, query: UsageQuery, windows: Windows) -> dict[CellKey
     return parts
 
 
-def _asked_for(row: Row, query: UsageQuery, windows: Windows) -> bool:
+def _matches_query(row: Row, query: UsageQuery, windows: Windows) -> bool:
     return (
         row["account"] == query.account
         and row["meter"] == query.meter.code
         and (not query.customers or row["customer_id"] in query.customers)
         and windows.start <= row["minute"] < windows.end
-        and passes(read_groups(row["grp"]), query.meter, query.groups)
+        and matches_groups(read_groups(row["grp"]), query.meter, query.groups)
     )
 
 

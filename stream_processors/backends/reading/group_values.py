@@ -10,7 +10,7 @@ from schemas.meter import Meter
 GroupValues = Sequence[str | None]
 
 
-def place_of(meter: Meter, key: str, field: str = "group_by") -> int:
+def group_index(meter: Meter, key: str, field: str = "group_by") -> int:
     """Where the key's value is among the group values; `Invalid` names the keys there are."""
     keys = list(meter.group_by)
     if key not in keys:
@@ -29,6 +29,6 @@ def write_groups(values: GroupValues) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def passes(values: GroupValues, meter: Meter, wanted: Mapping[str, Sequence[str | None]]) -> bool:
+def matches_groups(values: GroupValues, meter: Meter, wanted: Mapping[str, Sequence[str | None]]) -> bool:
     """Has each of the keys one of the wanted values?"""
-    return all(values[place_of(meter, key, "filter")] in allowed for key, allowed in wanted.items())
+    return all(values[group_index(meter, key, "filter")] in allowed for key, allowed in wanted.items())

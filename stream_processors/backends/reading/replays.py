@@ -22,7 +22,7 @@ class KeyLookup(Protocol):
         ...
 
 
-class Replayed(msgspec.Struct, frozen=True):
+class ReplayLookup(msgspec.Struct, frozen=True):
     """Asks the seen keys; `partitions` is that of the log."""
 
     seen: KeyLookup

@@ -35,7 +35,7 @@ class StatementFailed(StoreFailed):
         self.message = message
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class EngineStatement(msgspec.Struct, frozen=True, kw_only=True):
     """What to run, and what it may take. Everything but the text is for this statement alone."""
 
     text: str
@@ -49,7 +49,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """By which it can be found while it runs."""
 
 
-class Answer(NamedTuple):
+class StatementResult(NamedTuple):
     """What came out, and what it took."""
 
     body: bytes
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
     elapsed: float = 0.0
 
 
-class Kind(NamedTuple):
+class StatementKind(NamedTuple):
     """What the engine's parser takes a text for."""
 
     statements: int
@@ -78,24 +78,24 @@ class ChdbStatements:
     def __init__(self, path: Path, limits: EngineLimits) -> None:
         self._path = path
         self._limits = limits
-        self._keeper: Any = None
+        self._keepalive_session: Any = None
 
     def __enter__(self) -> Self:
         # The engine lives as long as anyone holds a session.
-        self._keeper = self._connect()
+        self._keepalive_session = self._connect()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._keeper.close()
+        self._keepalive_session.close()
 
-    def run(self, statement: Statement) -> Answer:
+    def run(self, statement: EngineStatement) -> StatementResult:
         """A statement that brings no data."""
         start = time.perf_counter()
         with self._session(statement) as session:
             found = session.query(statement.text, statement.format, params=dict(statement.parameters))
-            return Answer(
+            return StatementResult(
                 found.bytes() or b"",
                 found.rows_read(),
                 found.storage_rows_read(),
@@ -105,45 +105,45 @@ class ChdbStatements:
                 time.perf_counter() - start,
             )
 
-    def insert(self, statement: Statement, data: Iterable[bytes]) -> Answer:
+    def insert(self, statement: EngineStatement, data: Iterable[bytes]) -> StatementResult:
         """`INSERT INTO t (columns)`, without FORMAT, and its rows. Nothing is inserted where this raises."""
         start = time.perf_counter()
         with self._session(statement) as session, session.send_insert(statement.text, statement.format) as rows:
             for chunk in data:
                 rows.append(chunk)
             done = rows.finish()
-            return Answer(
+            return StatementResult(
                 body=b"",
                 written_rows=done.rows_written,
                 written_bytes=done.bytes_written,
                 elapsed=time.perf_counter() - start,
             )
 
-    def kind_of(self, text: str) -> Kind:
+    def classify(self, text: str) -> StatementKind:
         """By the engine's own parser. Raises nothing: what does not parse is no statement."""
         session = self._connect()
         try:
             report = session._conn.classify_query(text)  # noqa: SLF001 - the library does not hand it on
         finally:
             session.close()
-        return Kind(report["statement_count"], report["query_class"].name == "READ_ONLY")
+        return StatementKind(report["statement_count"], report["query_class"].name == "READ_ONLY")
 
     def cancel_read(self, mark: str) -> None:
         """Ask the statement to end, where it runs and writes nothing."""
-        self.run(Statement(text=_CANCEL, parameters={"mark": f"{mark} "}))
+        self.run(EngineStatement(text=_CANCEL, parameters={"mark": f"{mark} "}))
 
     @contextmanager
-    def _session(self, statement: Statement) -> Iterator[Any]:
+    def _session(self, statement: EngineStatement) -> Iterator[Any]:
         session = self._connect()
         try:
-            with _refusals():
+            with _translate_errors():
                 session.query(_set(self._settings_of(statement)))
                 session.query(f"USE {_quoted(statement.database, '`')}")
                 yield session
         finally:
             session.close()
 
-    def _settings_of(self, statement: Statement) -> dict[str, str]:
+    def _settings_of(self, statement: EngineStatement) -> dict[str, str]:
         settings = {name: str(value) for name, value in session_settings(self._limits).items()} | dict(
             statement.settings
         )
@@ -167,7 +167,7 @@ def _quoted(text: str, quote: str = "'") -> str:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """The engine's exceptions, all of one kind, as ours with their code."""
     try:
         yield

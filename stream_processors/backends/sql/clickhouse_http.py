@@ -17,7 +17,7 @@ from schemas.errors import StoreFailed
 from stream_processors.backends.sql.client import Parameters, Row
 from stream_processors.backends.sql.engine_settings import (
     EngineLimits,
-    Settings,
+    EngineSettings,
     guarded_insert_settings,
     insert_settings,
     session_settings,
@@ -44,7 +44,7 @@ class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
         return f"{scheme}://{self.user}@{self.host}:{self.port}"
 
 
-class HttpServer:
+class ClickHousePool:
     """Owns the connections: as many as `connections` threads keep busy; a dead server is found again by itself."""
 
     def __init__(
@@ -71,11 +71,11 @@ class HttpServer:
     def address(self) -> ServerAddress:
         return self._address
 
-    def database(self, name: str) -> "HttpDatabase":
+    def database(self, name: str) -> "ClickHouseDatabase":
         """Asks the server who it is: raises StoreFailed where it does not answer."""
         client = _call(lambda: self._open_client(name))
         self._clients.callback(client.close)
-        return HttpDatabase(client)
+        return ClickHouseDatabase(client)
 
     def _open_client(self, database: str) -> Any:
         return clickhouse_connect.get_client(
@@ -96,7 +96,7 @@ class HttpServer:
         )
 
 
-class HttpDatabase:
+class ClickHouseDatabase:
     """A GuardedSqlClient for one database of the server."""
 
     def __init__(self, client: Any) -> None:
@@ -122,7 +122,7 @@ class HttpDatabase:
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
         _call(lambda: self._client.command(sql, parameters=parameters))
 
-    def _insert(self, statement: str, rows: pa.Table, parameters: Parameters, settings: Settings) -> None:
+    def _insert(self, statement: str, rows: pa.Table, parameters: Parameters, settings: EngineSettings) -> None:
         """The statement in the address, its rows in the body; sent once, whatever happens."""
         sql, bound = bind_query(f"{statement}\nFORMAT ArrowStream", dict(parameters))
         address = {"query": sql, "database": self._client.database, **settings, **bound}

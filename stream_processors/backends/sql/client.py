@@ -38,7 +38,7 @@ class SqlClient(Protocol):
         ...
 
 
-class SqlThreads:
+class AsyncSqlClient:
     """Runs the blocking calls of a client on threads, for callers in any event loop.
 
     A cancelled caller leaves only when the store has answered: whoever holds an exclusive section knows that nothing

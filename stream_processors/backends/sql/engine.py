@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.flush import Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
 from schemas.tables import EVENTS, flush_receipt
 from stream_processors.backends.sql import flush_statements as sql
-from stream_processors.backends.sql.client import Row, SqlThreads
-from stream_processors.backends.store.engine import Standing
-from stream_processors.backends.store.keyed_locks import Sections
+from stream_processors.backends.sql.client import AsyncSqlClient, Row
+from stream_processors.backends.store.engine import FlushState
+from stream_processors.backends.store.keyed_locks import KeyedLocks
 
 FLUSHES = pa.schema(
     [
@@ -35,29 +35,29 @@ LOOK_UP_KEYS = 2_000
 class SqlEngine:
     """An `Engine` over a SqlClient."""
 
-    def __init__(self, store: SqlThreads) -> None:
+    def __init__(self, store: AsyncSqlClient) -> None:
         self._store = store
-        self._sections = Sections()
+        self._locks = KeyedLocks()
 
     def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
-        return self._sections.enter(section)
+        return self._locks.hold(section)
 
-    async def highest(self, partition: int) -> Sequence[Progress]:
+    async def highest(self, partition: int) -> Sequence[FlushProgress]:
         return progress_of(partition, await self._store.rows(sql.HIGHEST, {"p": partition}))
 
-    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+    async def claims_from(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return progress_of(partition, await self._store.rows(sql.CLAIMS_FROM, {"p": partition, "n": number}))
 
     async def is_done(self, partition: int, number: int) -> bool:
         return bool(await self._store.rows(sql.IS_DONE, {"p": partition, "n": number}))
 
-    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
         place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
-        return bool(await self._store.rows(sql.IS_THERE[table], place))
+        return bool(await self._store.rows(sql.IS_APPLIED[table], place))
 
-    async def standing(self, table: Table, partition: int, number: int) -> Standing:
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         done = await self.is_done(partition, number)
-        return Standing(there=await self.is_there(table, partition, number), done=done)
+        return FlushState(applied=await self.is_applied(table, partition, number), done=done)
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:
         return bool(await self._store.rows(sql.HAS_BACKFILL[table], {"receipt": receipt}))
@@ -128,13 +128,13 @@ def _flush_row(partition: int, number: int, kind: str, claimed: tuple[int, int, 
     return pa.Table.from_pylist([row], FLUSHES)
 
 
-def progress_of(partition: int, rows: Iterable[Row]) -> list[Progress]:
+def progress_of(partition: int, rows: Iterable[Row]) -> list[FlushProgress]:
     """Rows (number, first, last, version, is it the one that says done) as one entry per different claim."""
     rows = list(rows)
     done = {number for number, *_, is_done in rows if is_done}
     claims = sorted({tuple(claimed) for *claimed, is_done in rows if not is_done})
     return [
-        Progress(
+        FlushProgress(
             claim=Claim(partition=partition, number=number, first=first, last=last, version=version),
             done=number in done,
         )

@@ -4,7 +4,7 @@ import msgspec
 
 MEGABYTE = 1_000_000
 
-Settings = dict[str, int | str]
+EngineSettings = dict[str, int | str]
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def session_settings(limits: EngineLimits) -> Settings:
+def session_settings(limits: EngineLimits) -> EngineSettings:
     """For every statement of a handle."""
     return {
         "max_threads": limits.query_threads,
@@ -47,7 +47,7 @@ def session_settings(limits: EngineLimits) -> Settings:
     }
 
 
-def insert_settings(rows: int, token: str) -> Settings:
+def insert_settings(rows: int, token: str) -> EngineSettings:
     """For an insert that must be one block, one part, and known by its token."""
     above = rows + 1
     return {
@@ -60,12 +60,12 @@ def insert_settings(rows: int, token: str) -> Settings:
     }
 
 
-def guarded_insert_settings(rows: int, token: str) -> Settings:
+def guarded_insert_settings(rows: int, token: str) -> EngineSettings:
     """For the same with its condition inside: it selects, and a select's rows have a token only if that is forced."""
     return {**insert_settings(rows, token), "deduplicate_insert_select": "force_enable"}
 
 
-def quorum_settings() -> Settings:
+def quorum_settings() -> EngineSettings:
     """For every statement to a replicated table: what was answered is what every later read sees, on any replica.
 
     Sequential consistency knows of one insert at a time: another one into the same table is refused meanwhile, and

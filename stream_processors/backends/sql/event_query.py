@@ -11,7 +11,7 @@ from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.listing import EventQuery, RejectQuery
 from schemas.tables import reject_place
 from stream_processors.backends.reading.cursor import Key, decode_cursor
-from stream_processors.backends.sql.usage_query import Statement
+from stream_processors.backends.sql.usage_query import SqlQuery
 
 EVENT_KEY = (int, int, int, int, int)
 REJECT_KEY = (int, int, int, int, int, str, str)
@@ -30,7 +30,7 @@ ORDER BY arrival DESC, p DESC, n DESC, offset DESC, place DESC{more_order}
 LIMIT {{limit:UInt64}}"""
 
 
-def events_statement(query: EventQuery, after: Key | None, since: int | None, partitions: int) -> Statement:
+def events_statement(query: EventQuery, after: Key | None, since: int | None, partitions: int) -> SqlQuery:
     """Events that arrived at `since` or later, and before the cursor's. A key is in one of the `partitions` only."""
     params: dict[str, Any] = {"account": query.account, "limit": query.limit + 1}
     conditions = ["account = {account:String}", *_event_filters(query, params, partitions)]
@@ -42,10 +42,10 @@ def events_statement(query: EventQuery, after: Key | None, since: int | None, pa
     sql = LISTING.format(
         columns=f"{_SHARED}, {_PLACE}", table="events", conditions=" AND ".join(conditions), more_order=""
     )
-    return Statement(sql, params)
+    return SqlQuery(sql, params)
 
 
-def rejects_statement(query: RejectQuery, after: Key | None, limit: int) -> Statement:
+def rejects_statement(query: RejectQuery, after: Key | None, limit: int) -> SqlQuery:
     """Rejects before the cursor's."""
     params: dict[str, Any] = {"account": query.account, "limit": limit}
     conditions = ["account = {account:String}", *_reject_filters(query, params)]
@@ -57,7 +57,7 @@ def rejects_statement(query: RejectQuery, after: Key | None, limit: int) -> Stat
         conditions=" AND ".join(conditions),
         more_order=", origin DESC, meter DESC",
     )
-    return Statement(sql, params)
+    return SqlQuery(sql, params)
 
 
 def event_cursor(query: EventQuery) -> Key | None:

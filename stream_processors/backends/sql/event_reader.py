@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from schemas.event import EventFlag
-from schemas.listing import Counted, EventQuery, Page, Place, Reject, RejectQuery, Share, StoredEvent
+from schemas.listing import EventPlace, EventQuery, MeterCount, Page, Reject, RejectQuery, Share, StoredEvent
 from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK, backfill_receipt, reject_id
 from schemas.timestamps import DAY, MINUTE
 from stream_processors.backends.reading.cursor import Key, encode_cursor
-from stream_processors.backends.reading.event_outcome import counted
-from stream_processors.backends.reading.replays import Replayed
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.reading.event_outcome import event_outcomes
+from stream_processors.backends.reading.replays import ReplayLookup
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.event_query import (
     event_cursor,
     events_statement,
@@ -35,7 +35,7 @@ WHERE account = '' AND meter = '' AND customer_id IN {receipts:Array(String)}"""
 class SqlEventReader:
     """Lists what the usage store keeps of events."""
 
-    def __init__(self, store: SqlThreads, replayed: Replayed, now: Callable[[], int]) -> None:
+    def __init__(self, store: AsyncSqlClient, replayed: ReplayLookup, now: Callable[[], int]) -> None:
         self._store = store
         self._replayed = replayed
         self._now = now
@@ -67,14 +67,14 @@ class SqlEventReader:
         while True:
             statement = rejects_statement(query, after, at_once)
             rows = (await self._store.query(statement.sql, statement.params)).to_pylist()
-            kept += await self._wanted(rows, query)
+            kept += await self._with_replays(rows, query)
             if len(kept) > query.limit or len(rows) < at_once:
                 break
             after = _key(rows[-1], _REJECT_KEY)
         items = tuple(_reject(row) for row in kept[: query.limit])
         return Page(items=items, next_cursor=_cursor(kept, query.limit, _REJECT_KEY))
 
-    async def _wanted(self, rows: Sequence[dict[str, Any]], query: RejectQuery) -> list[Found]:
+    async def _with_replays(self, rows: Sequence[dict[str, Any]], query: RejectQuery) -> list[Found]:
         named = [row | {"id": _id(row)} for row in rows]
         replayed = await self._replayed.arrivals(query.account, [row["id"] for row in named])
         return [
@@ -83,7 +83,7 @@ class SqlEventReader:
             if (not query.ids or row["id"] in query.ids) and not (query.open_only and row["id"] in replayed)
         ]
 
-    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[Counted]:
+    async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[MeterCount]:
         """How each of the meters that were in force for the event, or were backfilled over it, counted it."""
         version = await self._flushes.version_of(event.place.partition, event.place.number)
         if version is None:
@@ -94,10 +94,13 @@ class SqlEventReader:
         covered = {str(receipt) for (receipt,) in there}
         pending = [meter.code for receipt, meter in younger.items() if receipt not in covered]
         backfilled = [meter for receipt, meter in younger.items() if receipt in covered]
-        return (*counted(event, [*in_force, *backfilled]), *(Counted(meter=m, share=Share.PENDING) for m in pending))
+        return (
+            *event_outcomes(event, [*in_force, *backfilled]),
+            *(MeterCount(meter=m, share=Share.PENDING) for m in pending),
+        )
 
 
-def _receipt(meter: Meter, place: Place) -> str:
+def _receipt(meter: Meter, place: EventPlace) -> str:
     return backfill_receipt(meter.account, meter.code, place.partition, place.number // BACKFILL_CHUNK)
 
 
@@ -118,7 +121,7 @@ def _id(row: Found) -> str:
 
 
 def _stored_event(row: Found) -> StoredEvent:
-    place = Place(partition=row["p"], number=row["n"], offset=row["offset"], place=row["place"])
+    place = EventPlace(partition=row["p"], number=row["n"], offset=row["offset"], place=row["place"])
     return StoredEvent(**_shared(row), backfill=bool(row["flags"] & EventFlag.BACKFILL), place=place)
 
 

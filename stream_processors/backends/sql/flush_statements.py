@@ -19,7 +19,7 @@ WHERE p = {{p:UInt16}} AND n >= (SELECT max(n) FROM flushes WHERE p = {{p:UInt16
 
 IS_DONE = f"SELECT 1 FROM flushes WHERE {_PLACE} AND kind = 'done' LIMIT 1 {_POINT}"
 
-IS_THERE = {
+IS_APPLIED = {
     Table.EVENTS: f"SELECT 1 FROM events WHERE {_PLACE} LIMIT 1 {_POINT}",
     Table.USAGE: "SELECT 1 FROM usage WHERE account = '' AND meter = '' AND customer_id = {receipt:String} LIMIT 1 "
     + _POINT,
@@ -28,7 +28,7 @@ IS_THERE = {
 }
 
 HAS_BACKFILL = {
-    Table.USAGE: IS_THERE[Table.USAGE],
+    Table.USAGE: IS_APPLIED[Table.USAGE],
     Table.REJECTS: f"SELECT 1 FROM rejects WHERE origin = {{receipt:String}} LIMIT 1 {_POINT}",
 }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 
 # Partitions advance together, so the oldest of the known ends leaves little to read; new ones are read whole.
 DONE = """\
@@ -20,7 +20,7 @@ SELECT ver FROM flushes WHERE p = {p:UInt16} AND n = {n:UInt64} AND kind = 'clai
 class FlushTable:
     """Reads `flushes`. Remembers how far it was, since what is done stays done, to read only the end of the table."""
 
-    def __init__(self, store: SqlThreads) -> None:
+    def __init__(self, store: AsyncSqlClient) -> None:
         self._store = store
         self._known: Mapping[int, int] = {}
 

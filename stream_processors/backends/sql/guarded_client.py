@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from stream_processors.backends.sql.client import Parameters, SqlClient, SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, SqlClient
 
 
 class GuardedSqlClient(SqlClient, Protocol):
@@ -20,7 +20,7 @@ class GuardedSqlClient(SqlClient, Protocol):
         ...
 
 
-class GuardedSqlThreads(SqlThreads):
+class GuardedAsyncSqlClient(AsyncSqlClient):
     """Runs the blocking calls of such a client on threads."""
 
     def __init__(self, client: GuardedSqlClient, executor: Executor) -> None:

@@ -11,8 +11,8 @@ from schemas.tables import flush_receipt
 from stream_processors.backends.sql import guarded_statements as sql
 from stream_processors.backends.sql.client import Parameters
 from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
-from stream_processors.backends.store.engine import Standing
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
+from stream_processors.backends.store.engine import FlushState
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -24,14 +24,14 @@ PAUSES = 90
 class SqlGuardedEngine(SqlEngine):
     """A `GuardedEngine` over one plain server: there a token is kept before the rows, and may stand without them."""
 
-    def __init__(self, store: GuardedSqlThreads, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, store: GuardedAsyncSqlClient, pause: Pause = asyncio.sleep) -> None:
         super().__init__(store)
         self._guarded = store
         self._pause = pause
 
-    async def standing(self, table: Table, partition: int, number: int) -> Standing:
-        ((there, done),) = await self._guarded.rows(sql.STANDING[table], _place(partition, number))
-        return Standing(there=bool(there), done=bool(done))
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
+        ((applied, done),) = await self._guarded.rows(sql.FLUSH_STATE[table], _place(partition, number))
+        return FlushState(applied=bool(applied), done=bool(done))
 
     async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
         await self._insert(table.value, rows, sql.NOT_APPLIED[table], _place(partition, number), token)

@@ -1,7 +1,7 @@
 """Conditions inside inserts: each asks for one row that must not be there yet."""
 
 from schemas.flush import Table
-from stream_processors.backends.sql.flush_statements import HAS_BACKFILL, IS_DONE, IS_THERE
+from stream_processors.backends.sql.flush_statements import HAS_BACKFILL, IS_APPLIED, IS_DONE
 
 RUNNING_INSERTS = "SELECT query_id FROM system.processes WHERE query_kind = 'Insert'"
 """What the store works on: a statement is listed before its guard is evaluated and until its rows are committed."""
@@ -19,9 +19,9 @@ UNCLAIMED = _absent(
     "SETTINGS max_threads = 1, use_query_condition_cache = 0"
 )
 
-NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS_THERE.items()}
+NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS_APPLIED.items()}
 
 NOT_BACKFILLED = {table: _absent(there) for table, there in HAS_BACKFILL.items()}
 
-STANDING = {table: f"SELECT ({IS_THERE[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
+FLUSH_STATE = {table: f"SELECT ({IS_APPLIED[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
 """Is it there, and is the flush done: two questions, one journey."""

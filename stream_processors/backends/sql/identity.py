@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from schemas.errors import Conflict, IdentityChanged
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.topology import ON_ONE_SERVER, Layout
+from stream_processors.backends.sql.topology import SINGLE_SERVER, StoreTopology
 
 _IDENTITY = Template("""\
 CREATE TABLE IF NOT EXISTS $database.identity$on_cluster (partitions UInt32, hash_name String, log_id String)
@@ -23,12 +23,12 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 _SHARD = pa.schema([("shard", pa.uint32()), ("shards", pa.uint32())])
 
 
-def where(number: int) -> str:
+def shard_address(number: int) -> str:
     """What a user knows a shard by, counted from one."""
     return f"address {number} of TALLYHOUSE_CLICKHOUSE_URL"
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class StoreIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """What must never change under a store: every key's partition and every known key depend on it."""
 
     partitions: int
@@ -36,7 +36,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     log_id: str
 
 
-class Shard(NamedTuple):
+class ShardNumber(NamedTuple):
     """Which one of how many."""
 
     shard: int
@@ -52,58 +52,58 @@ _REMEDY = {
 
 
 def check_identity(
-    shards: Sequence[SqlClient], database: str, identity: Identity, layout: Layout = ON_ONE_SERVER
+    shards: Sequence[SqlClient], database: str, identity: StoreIdentity, topology: StoreTopology = SINGLE_SERVER
 ) -> None:
     """Remember the identity, and which shard is which, at the first start; refuse another one ever after."""
     anywhere = shards[0]
-    anywhere.command(layout.worded_for_all(_IDENTITY, database))
+    anywhere.command(topology.render_for_all(_IDENTITY, database))
     table = f"{database}.identity"
     stored = _stored(anywhere, table)
-    _refuse_another(database, stored, identity)
+    _check_same_identity(database, stored, identity)
     _number_shards(shards, database, is_new=not stored)
     if not stored:
         # Last: a store that has an identity, and no numbers, is one from when all had a single shard.
         anywhere.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
-        _refuse_another(database, _stored(anywhere, table), identity)
+        _check_same_identity(database, _stored(anywhere, table), identity)
 
 
-def require_identity(shards: Sequence[SqlClient], database: str, identity: Identity) -> None:
+def require_identity(shards: Sequence[SqlClient], database: str, identity: StoreIdentity) -> None:
     """For a process that shares the migrated store, and so adds nothing to it."""
     table = f"{database}.identity"
     ((there,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
     stored = _stored(shards[0], table) if there else []
     found = [_shard(client, database) for client in shards]
-    _refuse_others(database, found, all_numbered=bool(stored) and any(found))
+    _check_shard_numbers(database, found, all_numbered=bool(stored) and any(found))
     if not stored or None in found:
         raise Conflict(f"the usage store {database!r} does not say whose it is: run `tallyhouse migrate` first")
-    _refuse_another(database, stored, identity)
+    _check_same_identity(database, stored, identity)
 
 
 def _number_shards(shards: Sequence[SqlClient], database: str, *, is_new: bool) -> None:
     found = [_shard(client, database) for client in shards]
     if not is_new and not any(found):
-        found[0] = Shard(0, 1)
-    _refuse_others(database, found, all_numbered=not is_new)
+        found[0] = ShardNumber(0, 1)
+    _check_shard_numbers(database, found, all_numbered=not is_new)
     for number, client in enumerate(shards):
         if _shard(client, database) is None:
-            row = pa.Table.from_pylist([Shard(number, len(shards))._asdict()], _SHARD)
+            row = pa.Table.from_pylist([ShardNumber(number, len(shards))._asdict()], _SHARD)
             client.insert_arrow(f"{database}.shard", row, "shard")
-    _refuse_others(database, [_shard(client, database) for client in shards], all_numbered=True)
+    _check_shard_numbers(database, [_shard(client, database) for client in shards], all_numbered=True)
 
 
-def _shard(client: SqlClient, database: str) -> Shard | None:
+def _shard(client: SqlClient, database: str) -> ShardNumber | None:
     ((there,),) = client.query_rows(f"EXISTS TABLE {database}.shard")
     rows = client.query_rows(f"SELECT shard, shards FROM {database}.shard") if there else []
-    return Shard(*rows[0]) if rows else None
+    return ShardNumber(*rows[0]) if rows else None
 
 
-def _refuse_others(database: str, found: Sequence[Shard | None], *, all_numbered: bool) -> None:
-    mistakes = list(_mistaken(found, all_numbered=all_numbered))
-    if mistakes:
-        raise IdentityChanged(f"the usage store {database!r} is not the one it was: " + " ".join(mistakes))
+def _check_shard_numbers(database: str, found: Sequence[ShardNumber | None], *, all_numbered: bool) -> None:
+    errors = list(_shard_problems(found, all_numbered=all_numbered))
+    if errors:
+        raise IdentityChanged(f"the usage store {database!r} is not the one it was: " + " ".join(errors))
 
 
-def _mistaken(found: Sequence[Shard | None], *, all_numbered: bool) -> Iterator[str]:
+def _shard_problems(found: Sequence[ShardNumber | None], *, all_numbered: bool) -> Iterator[str]:
     counts = {shard.shards for shard in found if shard is not None}
     if counts - {len(found)}:
         yield (
@@ -113,15 +113,15 @@ def _mistaken(found: Sequence[Shard | None], *, all_numbered: bool) -> Iterator[
         return
     for number, shard in enumerate(found, start=1):
         if shard is None and all_numbered:
-            yield f"{where(number)} has lost its data: restore it from a backup."
+            yield f"{shard_address(number)} has lost its data: restore it from a backup."
         elif shard is not None and shard.shard + 1 != number:
             yield (
-                f"{where(number)} is the shard that was address {shard.shard + 1}: put them back in the order they "
+                f"{shard_address(number)} is the shard that was address {shard.shard + 1}: put them back in the order they "
                 "were in, each shard once."
             )
 
 
-def _refuse_another(database: str, stored: Sequence[Identity], identity: Identity) -> None:
+def _check_same_identity(database: str, stored: Sequence[StoreIdentity], identity: StoreIdentity) -> None:
     differences = [
         f"{field} is {now!r}, but this data was made with {then!r}. {_REMEDY[field]}"
         for then_identity in stored
@@ -132,6 +132,6 @@ def _refuse_another(database: str, stored: Sequence[Identity], identity: Identit
         raise IdentityChanged(f"the usage store {database!r} belongs to another log: " + " ".join(differences))
 
 
-def _stored(client: SqlClient, table: str) -> list[Identity]:
+def _stored(client: SqlClient, table: str) -> list[StoreIdentity]:
     rows = client.query_rows(f"SELECT partitions, hash_name, log_id FROM {table}")
-    return [Identity(partitions=partitions, hash_name=name, log_id=log) for partitions, name, log in rows]
+    return [StoreIdentity(partitions=partitions, hash_name=name, log_id=log) for partitions, name, log in rows]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.errors import Conflict
 from stream_processors.backends.sql.client import SqlClient
-from stream_processors.backends.sql.topology import ON_ONE_SERVER, Layout
+from stream_processors.backends.sql.topology import SINGLE_SERVER, StoreTopology
 
 _DATABASE = Template("CREATE DATABASE IF NOT EXISTS $database$on_cluster")
 
@@ -25,18 +25,18 @@ class Migration(NamedTuple):
     sql: Template
 
 
-def migrate(client: SqlClient, database: str, layout: Layout = ON_ONE_SERVER) -> None:
+def migrate(client: SqlClient, database: str, topology: StoreTopology = SINGLE_SERVER) -> None:
     """Apply, in order, what has not been applied. A migration cut short is applied again: each can be."""
-    client.command(layout.worded(_DATABASE, database))
-    client.command(layout.worded_for_all(_MIGRATIONS, database))
+    client.command(topology.render(_DATABASE, database))
+    client.command(topology.render_for_all(_MIGRATIONS, database))
     applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
     for migration in migrations():
         if migration.number not in applied:
-            for statement in statements(layout.worded(migration.sql, database)):
+            for statement in statements(topology.render(migration.sql, database)):
                 client.command(statement)
             row = pa.table({"number": pa.array([migration.number], pa.uint32()), "name": [migration.name]})
             client.insert_arrow(f"{database}.migrations", row, f"migration/{migration.number}")
-    for statement in layout.reading_statements(database):
+    for statement in topology.distributed_statements(database):
         client.command(statement)
 
 

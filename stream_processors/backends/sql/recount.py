@@ -19,13 +19,13 @@ import pyarrow as pa
 from schemas.flush import Watermark
 from schemas.tables import EVENTS, USAGE, reject_id
 from schemas.timestamps import SECOND
-from schemas.usage import UsageAnswer, UsageQuery
+from schemas.usage import UsageQuery, UsageResult
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.cursor import Key
 from stream_processors.backends.reading.fold import fold
-from stream_processors.backends.reading.replays import Replayed
+from stream_processors.backends.reading.replays import ReplayLookup
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
 from stream_processors.backends.sql.recount_query import recounted_events, recounted_rejects
 from stream_processors.core.measure import measure
@@ -38,19 +38,19 @@ EVENTS_AT_ONCE = 200_000
 class SqlRecount:
     """Counts from `events` what `usage` has already added up."""
 
-    def __init__(self, store: SqlThreads, replayed: Replayed) -> None:
+    def __init__(self, store: AsyncSqlClient, replayed: ReplayLookup) -> None:
         self._store = store
         self._replayed = replayed
         self._flushes = FlushTable(store)
 
-    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageAnswer:
+    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
         """The answer to the query from the events of these flushes and earlier ones, and no others."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         usage: pa.Table = USAGE.empty_table()
         async for events in self._counted_events(query, watermark):
             usage = merge_usage([usage, measure(events, [query.meter], month=0).usage], month=0)
         rows, cursor = page_of(fold(usage, query, windows), query, windows)
-        return UsageAnswer(rows=rows, watermark=watermark, next_cursor=cursor)
+        return UsageResult(rows=rows, watermark=watermark, next_cursor=cursor)
 
     async def _counted_events(self, query: UsageQuery, watermark: Watermark) -> AsyncIterator[pa.Table]:
         last = await self._last_counted(query, watermark)
@@ -62,7 +62,7 @@ class SqlRecount:
             if events.num_rows < EVENTS_AT_ONCE:
                 break
             after = tuple(events[column][-1].as_py() for column in ("p", "n", "offset", "place"))
-        yield await self._tried_again(query, watermark)
+        yield await self._replayed_rejects(query, watermark)
 
     async def _last_counted(self, query: UsageQuery, watermark: Watermark) -> dict[int, int]:
         """The last flush of each partition that the meter was part of."""
@@ -71,7 +71,7 @@ class SqlRecount:
         without = await self._flushes.first_with(query.meter.archived_version)
         return {p: min(n, without.get(p, n + 1) - 1) for p, n in watermark.flushes.items() if without.get(p) != 0}
 
-    async def _tried_again(self, query: UsageQuery, watermark: Watermark) -> pa.Table:
+    async def _replayed_rejects(self, query: UsageQuery, watermark: Watermark) -> pa.Table:
         """The rejects that count after all, as events that arrived when they were tried again."""
         statement = recounted_rejects(query)
         rejects = (await self._store.query(statement.sql, statement.params)).to_pylist()

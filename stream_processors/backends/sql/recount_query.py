@@ -6,7 +6,7 @@ from typing import Any
 from schemas.tables import EVENTS
 from schemas.usage import UsageQuery
 from stream_processors.backends.reading.cursor import Key
-from stream_processors.backends.sql.usage_query import Statement
+from stream_processors.backends.sql.usage_query import SqlQuery
 
 _PLACE = "p, n, offset, place"
 
@@ -28,10 +28,10 @@ WHERE meter = {{meter:String}} AND {conditions}
 ORDER BY p, n, offset, place, origin"""
 
 
-def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | None, limit: int) -> Statement:
+def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | None, limit: int) -> SqlQuery:
     """Events of the query up to flush `last` of each partition, in order of place, from the place `after` on."""
     params: dict[str, Any] = {"meter": query.meter.code, "limit": limit}
-    conditions = [*_asked_for(query, params), _up_to(last, params)]
+    conditions = [*_conditions_of(query, params), _up_to(last, params)]
     if after is not None:
         names = ("after_p", "after_n", "after_offset", "after_place")
         params |= dict(zip(names, after, strict=True))
@@ -40,22 +40,22 @@ def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | No
         )
         conditions.append("p >= {after_p:UInt16}")
     sql = EVENTS_UP_TO.format(columns=", ".join(EVENTS.names), conditions=" AND ".join(conditions), place=_PLACE)
-    return Statement(sql, params)
+    return SqlQuery(sql, params)
 
 
-def recounted_rejects(query: UsageQuery) -> Statement:
+def recounted_rejects(query: UsageQuery) -> SqlQuery:
     """All rejects of the query's meter and range, those of tries again too."""
     params: dict[str, Any] = {"meter": query.meter.code}
     columns = ", ".join(
         "toUInt64(0) AS body_hash" if name == "body_hash" else _NO_HASH.get(name, name) for name in EVENTS.names
     )
-    return Statement(REJECTS_OF.format(columns=columns, conditions=" AND ".join(_asked_for(query, params))), params)
+    return SqlQuery(REJECTS_OF.format(columns=columns, conditions=" AND ".join(_conditions_of(query, params))), params)
 
 
 _NO_HASH = {"key_hash": "toFixedString('', 16) AS key_hash"}
 
 
-def _asked_for(query: UsageQuery, params: dict[str, Any]) -> Iterator[str]:
+def _conditions_of(query: UsageQuery, params: dict[str, Any]) -> Iterator[str]:
     params |= {"account": query.account, "event_name": query.meter.event_name, "start": query.start, "end": query.end}
     yield "account = {account:String} AND event_name = {event_name:String}"
     yield "timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')"

@@ -6,7 +6,7 @@ What is put aside lies in the partition of month 0, which never goes.
 from collections.abc import Sequence
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 
 RUN = 64
 """Flushes looked at together: their keys must fit into one statement's memory."""
@@ -38,7 +38,7 @@ SELECT count() {_REPLAYS} AND key_hash NOT IN (SELECT key_hash FROM seen WHERE m
 class SqlSeenMonths:
     """`SeenMonths` over a SqlClient."""
 
-    def __init__(self, store: SqlThreads) -> None:
+    def __init__(self, store: AsyncSqlClient) -> None:
         self._store = store
 
     async def seen_months(self) -> Sequence[int]:
@@ -48,7 +48,7 @@ class SqlSeenMonths:
         rows = await self._store.rows(LAST_ARRIVAL, {"p": partition})
         return int(rows[0][0]) if rows else None
 
-    async def put_replays_aside(self, month: int) -> None:
+    async def preserve_replay_keys(self, month: int) -> None:
         for partition, number in await self._store.rows(RUNS_WITH_REPLAYS, {"month": month, "run": RUN}):
             first = number * RUN
             run = {"month": month, "p": partition, "first": first, "last": first + RUN - 1}

@@ -35,12 +35,12 @@ CREATE OR REPLACE TABLE {all}.{table} ON CLUSTER {cluster} AS {name}.{table}
 ENGINE = Distributed('{cluster}', '{name}', '{table}')"""
 
 
-def reading_database(database: str) -> str:
+def distributed_database(database: str) -> str:
     """Where all shards of it are read as one."""
     return f"{database}_all"
 
 
-class Layout(msgspec.Struct, frozen=True):
+class StoreTopology(msgspec.Struct, frozen=True):
     """One server, embedded or not, or the cluster of this name in the servers' own configuration."""
 
     cluster: str | None = None
@@ -49,27 +49,27 @@ class Layout(msgspec.Struct, frozen=True):
         if self.cluster is not None and not _NAME.fullmatch(self.cluster):
             raise Misconfigured([f"{self.cluster!r} cannot be a cluster's name: use letters, digits and underscores"])
 
-    def worded(self, statement: Template, database: str) -> str:
+    def render(self, statement: Template, database: str) -> str:
         """For a table of which every shard has its own."""
-        return self._filled_in(statement, database, "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')")
+        return self._substitute(statement, database, "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')")
 
-    def worded_for_all(self, statement: Template, database: str) -> str:
+    def render_for_all(self, statement: Template, database: str) -> str:
         """For a table that is one and the same on every server of the cluster."""
-        return self._filled_in(
+        return self._substitute(
             statement, database, "('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')"
         )
 
-    def reading_statements(self, database: str) -> list[str]:
+    def distributed_statements(self, database: str) -> list[str]:
         """What shows all shards as one; nothing where there is only one."""
         if self.cluster is None:
             return []
-        words = {"all": reading_database(database), "name": database, "cluster": self.cluster}
+        words = {"all": distributed_database(database), "name": database, "cluster": self.cluster}
         return [
             _READ_DATABASE.format_map(words),
             *(_READ_TABLE.format_map(words | {"table": table}) for table in _SHARDED_TABLES),
         ]
 
-    def _filled_in(self, statement: Template, database: str, replica: str) -> str:
+    def _substitute(self, statement: Template, database: str, replica: str) -> str:
         if self.cluster is None:
             window = f"non_replicated_deduplication_window = {TOKEN_WINDOW}"
             return statement.substitute(
@@ -85,4 +85,4 @@ class Layout(msgspec.Struct, frozen=True):
         )
 
 
-ON_ONE_SERVER = Layout()
+SINGLE_SERVER = StoreTopology()

@@ -13,20 +13,20 @@ import msgspec
 from schemas.meter import Aggregation
 from schemas.usage import UsageQuery
 from stream_processors.backends.reading.cells import key_after
-from stream_processors.backends.reading.group_values import place_of
+from stream_processors.backends.reading.group_values import group_index
 from stream_processors.backends.reading.windows import Windows
 
 _LAST_SECOND = 2**32 - 1
 
 
-class Statement(msgspec.Struct, frozen=True):
+class SqlQuery(msgspec.Struct, frozen=True):
     """SQL, and the values bound to its {name:Type} places."""
 
     sql: str
     params: dict[str, Any]
 
 
-class Fold(msgspec.Struct, frozen=True):
+class SqlFold(msgspec.Struct, frozen=True):
     """How an aggregation merges: rows into parts, parts into one, and what a part is worth."""
 
     part: str
@@ -45,19 +45,19 @@ def _average(total: str, count: str) -> str:
 
 
 FOLDS = {
-    Aggregation.COUNT: Fold("sum(count)", "sum(part)", "{}"),
-    Aggregation.SUM: Fold("sum(sum)", "sum(part)", "{}"),
-    Aggregation.MIN: Fold("min(min)", "min(part)", "{}"),
-    Aggregation.MAX: Fold("max(max)", "max(part)", "{}"),
-    Aggregation.AVG: Fold(
+    Aggregation.COUNT: SqlFold("sum(count)", "sum(part)", "{}"),
+    Aggregation.SUM: SqlFold("sum(sum)", "sum(part)", "{}"),
+    Aggregation.MIN: SqlFold("min(min)", "min(part)", "{}"),
+    Aggregation.MAX: SqlFold("max(max)", "max(part)", "{}"),
+    Aggregation.AVG: SqlFold(
         "(sum(sum), sum(count))", "(sum(part.1), sum(part.2))", _average("tupleElement({0}, 1)", "tupleElement({0}, 2)")
     ),
-    Aggregation.LATEST: Fold("max(latest)", "max(part)", "tupleElement({}, 'value')"),
-    Aggregation.UNIQUE: Fold("groupUniqArrayArray(uniques)", "groupUniqArrayArray(part)", "length({})"),
+    Aggregation.LATEST: SqlFold("max(latest)", "max(part)", "tupleElement({}, 'value')"),
+    Aggregation.UNIQUE: SqlFold("groupUniqArrayArray(uniques)", "groupUniqArrayArray(part)", "length({})"),
 }
 
 
-def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> Statement:
+def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> SqlQuery:
     """Rows (meter, customer_id, start, kept, value, total): first the receipts found, whose meter is '', then usage."""
     params: dict[str, Any] = {
         "account": query.account,
@@ -82,7 +82,7 @@ def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]
     )
     if query.top is not None:
         params["top"] = query.top
-    return Statement(sql, params)
+    return SqlQuery(sql, params)
 
 
 PARTS = """\
@@ -140,7 +140,7 @@ def _kept(query: UsageQuery) -> str:
     """The group values asked for as a JSON array, in the order of the question."""
     if list(query.group_by) == list(query.meter.group_by):
         return "grp"
-    values = ", ',', ".join(f"JSONExtractRaw(grp, {place_of(query.meter, key) + 1})" for key in query.group_by)
+    values = ", ',', ".join(f"JSONExtractRaw(grp, {group_index(query.meter, key) + 1})" for key in query.group_by)
     return f"concat('[', {values}, ']')" if values else _constant("'[]'")
 
 
@@ -158,7 +158,7 @@ def _conditions(query: UsageQuery, windows: Windows, params: dict[str, Any]) -> 
         params["customers"] = list(query.customers)
         yield "customer_id IN {customers:Array(String)}"
     for key, wanted in query.groups.items():
-        place = place_of(query.meter, key, "filter") + 1
+        place = group_index(query.meter, key, "filter") + 1
         params[f"group_{place}"] = [value for value in wanted if value is not None]
         found = f"JSONExtract(grp, {place}, 'Nullable(String)')"
         missing = f" OR {found} IS NULL" if None in wanted else ""

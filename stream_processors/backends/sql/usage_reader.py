@@ -29,11 +29,11 @@ from schemas.flush import Watermark
 from schemas.meter import Meter
 from schemas.tables import flush_receipt
 from schemas.timestamps import SECOND
-from schemas.usage import Backfill, UsageAnswer, UsageQuery
-from stream_processors.backends.reading.backfill_progress import past_of, receipts_prefix
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import Cell, page_of
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
 from stream_processors.backends.sql.usage_query import usage_statement
 
@@ -48,12 +48,12 @@ WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String})
 class SqlUsageReader:
     """Answers questions about usage from the usage store."""
 
-    def __init__(self, store: SqlThreads, partitions: int) -> None:
+    def __init__(self, store: AsyncSqlClient, partitions: int) -> None:
         self._store = store
         self._partitions = range(partitions)
         self._flushes = FlushTable(store)
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer:
+    async def usage(self, query: UsageQuery) -> UsageResult:
         """One page of rows, and the watermark at which they are exact."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         for ahead in LOOK_AHEAD:
@@ -66,14 +66,14 @@ class SqlUsageReader:
                 seen, cells = _split(found)
                 rows, cursor = page_of(cells, query, windows)
                 flushes = before | _highest(receipts[name] for name in seen)
-                return UsageAnswer(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
+                return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
         raise Overloaded("usage: flushes were done faster than usage could be read; ask again")
 
-    async def backfill(self, meter: Meter) -> Backfill:
+    async def backfill(self, meter: Meter) -> BackfillStatus:
         """How far the meter's count of past events is."""
         first = await self._flushes.first_with(meter.version)
         ((chunks_done,),) = await self._store.rows(CHUNKS_DONE, {"receipts": receipts_prefix(meter)})
-        return past_of(first, len(self._partitions), int(chunks_done))
+        return backfill_progress(first, len(self._partitions), int(chunks_done))
 
     async def watermark(self) -> Watermark:
         """The last flush done of each partition that has one."""

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Applied, Claim, Progress, Table
+from schemas.flush import ApplyResult, Claim, FlushProgress, Table
 from stream_processors.backends.store.engine import Engine
 from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
 from stream_processors.backends.store.lookups import Lookups
-from stream_processors.backends.store.progress import the_only
+from stream_processors.backends.store.progress import single_claim
 
 ATTEMPTS = 20
 
@@ -26,10 +26,10 @@ class EmbeddedStore(Lookups):
         super().__init__(engine)
         self._engine = engine
 
-    async def progress(self, partition: int) -> Progress | None:
-        return the_only(partition, await self._engine.highest(partition))
+    async def progress(self, partition: int) -> FlushProgress | None:
+        return single_claim(partition, await self._engine.highest(partition))
 
-    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return await self._engine.claims_from(partition, number)
 
     async def claim(self, claim: Claim) -> None:
@@ -41,7 +41,7 @@ class EmbeddedStore(Lookups):
 
         async with self._engine.exclusive(claim.partition):
             if not await taken():
-                await self._until(taken, insert)
+                await self._insert_until(taken, insert)
 
     async def finish(self, partition: int, number: int) -> None:
         async def done() -> bool:
@@ -52,42 +52,44 @@ class EmbeddedStore(Lookups):
 
         async with self._engine.exclusive(partition):
             if not await done():
-                await self._until(done, insert)
+                await self._insert_until(done, insert)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
-        async def there() -> bool:
-            return await self._engine.is_there(table, partition, number)
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
+        async def applied() -> bool:
+            return await self._engine.is_applied(table, partition, number)
 
         async def insert(attempt: int) -> None:
             await self._engine.insert(table, rows, rows_token(table, partition, number, attempt))
 
         async with self._engine.exclusive(partition):
-            standing = await self._engine.standing(table, partition, number)
-            if standing.done:
-                return Applied.CLOSED
-            if standing.there:
-                return Applied.ALREADY_THERE
-            await self._until(there, insert)
-            return Applied.WRITTEN
+            flush_state = await self._engine.flush_state(table, partition, number)
+            if flush_state.done:
+                return ApplyResult.CLOSED
+            if flush_state.applied:
+                return ApplyResult.ALREADY_THERE
+            await self._insert_until(applied, insert)
+            return ApplyResult.WRITTEN
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
-        async def there() -> bool:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
+        async def applied() -> bool:
             return await self._engine.has_backfill(table, receipt)
 
         async def insert(attempt: int) -> None:
             await self._engine.insert(table, rows, backfill_token(table, receipt, attempt))
 
         async with self._engine.exclusive(receipt):
-            if await there():
-                return Applied.ALREADY_THERE
-            await self._until(there, insert)
-            return Applied.WRITTEN
+            if await applied():
+                return ApplyResult.ALREADY_THERE
+            await self._insert_until(applied, insert)
+            return ApplyResult.WRITTEN
 
-    async def _until(self, there: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]) -> None:
+    async def _insert_until(
+        self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
+    ) -> None:
         """Insert under one fresh token after the other until the rows are seen."""
         for attempt in range(ATTEMPTS):
             await insert(attempt)
-            if await there():
+            if await applied():
                 return
         raise StoreFailed(
             f"{ATTEMPTS} inserts were answered, but their rows are not in the usage store. "

@@ -11,14 +11,14 @@ from typing import Protocol
 import msgspec
 import pyarrow as pa
 
-from schemas.flush import Claim, Progress, Table
+from schemas.flush import Claim, FlushProgress, Table
 from stream_processors.ports import EventHistory, SeenKeys
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class FlushState(msgspec.Struct, frozen=True, kw_only=True):
     """Where one table stands with one flush."""
 
-    there: bool
+    applied: bool
     """The flush's rows are in the table itself: this is its receipt."""
     done: bool
     """The flush is done."""
@@ -38,21 +38,21 @@ class Engine(SeenKeys, EventHistory, Protocol):
         """
         ...
 
-    async def highest(self, partition: int) -> Sequence[Progress]:
+    async def highest(self, partition: int) -> Sequence[FlushProgress]:
         """The claims with the highest number there is: normally one, or none."""
         ...
 
-    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+    async def claims_from(self, partition: int, number: int) -> Sequence[FlushProgress]:
         """All claims numbered `number` or higher, one entry per different row stored."""
         ...
 
     async def is_done(self, partition: int, number: int) -> bool: ...
 
-    async def is_there(self, table: Table, partition: int, number: int) -> bool:
+    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
         """Are the flush's rows in the table?"""
         ...
 
-    async def standing(self, table: Table, partition: int, number: int) -> Standing: ...
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState: ...
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:
         """Are the rows of this chunk of a backfill in the table?"""

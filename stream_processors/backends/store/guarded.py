@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Applied, Claim, Progress, Table
+from schemas.flush import ApplyResult, Claim, FlushProgress, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
 from stream_processors.backends.store.lookups import Lookups
-from stream_processors.backends.store.progress import the_only
+from stream_processors.backends.store.progress import single_claim
 
 ATTEMPTS = 20
 
@@ -27,10 +27,10 @@ class GuardedStore(Lookups):
         super().__init__(engine)
         self._engine = engine
 
-    async def progress(self, partition: int) -> Progress | None:
-        return the_only(partition, await self._engine.highest(partition))
+    async def progress(self, partition: int) -> FlushProgress | None:
+        return single_claim(partition, await self._engine.highest(partition))
 
-    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return await self._engine.claims_from(partition, number)
 
     async def claim(self, claim: Claim) -> None:
@@ -40,7 +40,7 @@ class GuardedStore(Lookups):
         async def insert(attempt: int) -> None:
             await self._engine.insert_claim_guarded(claim, claim_token(claim.partition, claim.number, attempt))
 
-        await self._until(taken, insert)
+        await self._insert_until(taken, insert)
 
     async def finish(self, partition: int, number: int) -> None:
         async def done() -> bool:
@@ -49,45 +49,47 @@ class GuardedStore(Lookups):
         async def insert(attempt: int) -> None:
             await self._engine.insert_done_guarded(partition, number, done_token(partition, number, attempt))
 
-        await self._until(done, insert)
+        await self._insert_until(done, insert)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         """WRITTEN also where a rival wrote the very same rows: which of the two it was, nobody can tell or needs to."""
-        standing = await self._engine.standing(table, partition, number)
-        if standing.there and not standing.done:
-            return Applied.ALREADY_THERE
+        flush_state = await self._engine.flush_state(table, partition, number)
+        if flush_state.applied and not flush_state.done:
+            return ApplyResult.ALREADY_THERE
 
         async def settled() -> bool:
-            nonlocal standing
-            standing = await self._engine.standing(table, partition, number)
-            return standing.there or standing.done
+            nonlocal flush_state
+            flush_state = await self._engine.flush_state(table, partition, number)
+            return flush_state.applied or flush_state.done
 
         async def insert(attempt: int) -> None:
             token = rows_token(table, partition, number, attempt)
             await self._engine.insert_guarded(table, partition, number, rows, token)
 
-        await self._until(settled, insert)
-        return Applied.CLOSED if standing.done else Applied.WRITTEN
+        await self._insert_until(settled, insert)
+        return ApplyResult.CLOSED if flush_state.done else ApplyResult.WRITTEN
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
-        async def there() -> bool:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
+        async def applied() -> bool:
             return await self._engine.has_backfill(table, receipt)
 
         async def insert(attempt: int) -> None:
             await self._engine.insert_backfill_guarded(table, receipt, rows, backfill_token(table, receipt, attempt))
 
-        if await there():
-            return Applied.ALREADY_THERE
-        await self._until(there, insert)
-        return Applied.WRITTEN
+        if await applied():
+            return ApplyResult.ALREADY_THERE
+        await self._insert_until(applied, insert)
+        return ApplyResult.WRITTEN
 
-    async def _until(self, there: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]) -> None:
+    async def _insert_until(
+        self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
+    ) -> None:
         for attempt in range(ATTEMPTS):
             await insert(attempt)
-            if await there():
+            if await applied():
                 return
             await self._engine.quiesce()
-            if await there():
+            if await applied():
                 return
         raise StoreFailed(
             f"{ATTEMPTS} inserts were answered, but their rows are not in the usage store. "

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
 
-class Sections:
+class KeyedLocks:
     """Who is in which section, and who waits for it, in order of coming.
 
     An asyncio lock belongs to one loop, and a thread's lock cannot be left by a cancelled waiter; this can do both.
@@ -20,7 +20,7 @@ class Sections:
         """A section is here while somebody is in it."""
 
     @asynccontextmanager
-    async def enter(self, section: Hashable) -> AsyncIterator[None]:
+    async def hold(self, section: Hashable) -> AsyncIterator[None]:
         turn = self._queue_up(section)
         if turn is not None:
             await self._wait(section, turn)

@@ -8,16 +8,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.flush import Claim, Progress, SeenRows, Table
+from schemas.flush import Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from schemas.tables import LAYOUTS, flush_receipt
-from stream_processors.backends.store.engine import Standing
-from stream_processors.backends.store.keyed_locks import Sections
+from stream_processors.backends.store.engine import FlushState
+from stream_processors.backends.store.keyed_locks import KeyedLocks
 
 FLUSHES = "flushes"
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class FlushDone(msgspec.Struct, frozen=True, kw_only=True):
     """The row "flush `number` of `partition` is done"."""
 
     partition: int
@@ -29,32 +29,32 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.blocks: dict[Table, list[pa.Table]] = {table: [] for table in Table}
-        self.flushes: list[Claim | Done] = []
+        self.flushes: list[Claim | FlushDone] = []
         self.tokens: set[tuple[str, int, str]] = set()
         """By table and table partition, as the engines do."""
-        self._sections = Sections()
+        self._locks = KeyedLocks()
         self._commit = threading.Lock()
 
     def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
-        return self._sections.enter(section)
+        return self._locks.hold(section)
 
     # What is there
 
-    async def highest(self, partition: int) -> Sequence[Progress]:
+    async def highest(self, partition: int) -> Sequence[FlushProgress]:
         numbers = [claim.number for claim in self._claims(partition)]
         return self._progress(partition, max(numbers)) if numbers else []
 
-    async def claims_from(self, partition: int, number: int) -> Sequence[Progress]:
+    async def claims_from(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return self._progress(partition, number)
 
     async def is_done(self, partition: int, number: int) -> bool:
         return self._is_done(partition, number)
 
-    async def is_there(self, table: Table, partition: int, number: int) -> bool:
-        return self._is_there(table, partition, number)
+    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
+        return self._is_applied(table, partition, number)
 
-    async def standing(self, table: Table, partition: int, number: int) -> Standing:
-        return Standing(there=self._is_there(table, partition, number), done=self._is_done(partition, number))
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
+        return FlushState(applied=self._is_applied(table, partition, number), done=self._is_done(partition, number))
 
     async def has_backfill(self, table: Table, receipt: str) -> bool:
         return self._has_backfill(table, receipt)
@@ -78,10 +78,10 @@ class MemoryEngine:
 
     async def insert_done(self, partition: int, number: int, token: str) -> None:
         if self._is_new(FLUSHES, 0, token):
-            self.flushes.append(Done(partition=partition, number=number))
+            self.flushes.append(FlushDone(partition=partition, number=number))
 
     async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
-        if not self._is_done(partition, number) and not self._is_there(table, partition, number):
+        if not self._is_done(partition, number) and not self._is_applied(table, partition, number):
             await self.insert(table, rows, token)
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
@@ -137,14 +137,14 @@ class MemoryEngine:
     def _claims(self, partition: int) -> Iterator[Claim]:
         return (row for row in self.flushes if isinstance(row, Claim) and row.partition == partition)
 
-    def _progress(self, partition: int, number: int) -> list[Progress]:
+    def _progress(self, partition: int, number: int) -> list[FlushProgress]:
         claims = dict.fromkeys(claim for claim in self._claims(partition) if claim.number >= number)
-        return [Progress(claim=claim, done=self._is_done(partition, claim.number)) for claim in claims]
+        return [FlushProgress(claim=claim, done=self._is_done(partition, claim.number)) for claim in claims]
 
     def _is_done(self, partition: int, number: int) -> bool:
-        return Done(partition=partition, number=number) in self.flushes
+        return FlushDone(partition=partition, number=number) in self.flushes
 
-    def _is_there(self, table: Table, partition: int, number: int) -> bool:
+    def _is_applied(self, table: Table, partition: int, number: int) -> bool:
         if table is Table.USAGE:
             return flush_receipt(partition, number) in self._receipts()
         return any(self._of_flushes(table, partition, number, number))

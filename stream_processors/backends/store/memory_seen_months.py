@@ -27,7 +27,7 @@ class MemorySeenMonths:
         months = [rows for rows in own if _month_of(rows) != ASIDE]
         return max((arrival for rows in months for arrival in rows.column("arrival").to_pylist()), default=None)
 
-    async def put_replays_aside(self, month: int) -> None:
+    async def preserve_replay_keys(self, month: int) -> None:
         # Every event of a flush has one key, and both are of one month. A reject tried again is a key without event.
         events = self._engine.rows(Table.EVENTS)
         keys = events.filter(pc.equal(events.column("month"), month)).column("key_hash")

@@ -7,12 +7,12 @@ import pyarrow.compute as pc
 from schemas.flush import Claim, Table, Watermark
 from schemas.meter import Meter
 from schemas.timestamps import SECOND
-from schemas.usage import Backfill, UsageAnswer, UsageQuery
-from stream_processors.backends.reading.backfill_progress import past_of, receipts_prefix
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.fold import fold
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.store.memory import Done, MemoryEngine
+from stream_processors.backends.store.memory import FlushDone, MemoryEngine
 
 
 class MemoryUsageReader:
@@ -22,22 +22,22 @@ class MemoryUsageReader:
         self._engine = engine
         self._partitions = partitions
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer:
+    async def usage(self, query: UsageQuery) -> UsageResult:
         """One page of rows, and the watermark at which they are exact."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         done = self._done()
         usage = self._engine.rows(Table.USAGE)
         receipts = usage.filter(pc.equal(usage["meter"], ""))["customer_id"].to_pylist()
         rows, cursor = page_of(fold(usage, query, windows), query, windows)
-        return UsageAnswer(rows=rows, watermark=Watermark(flushes=_raised(done, receipts)), next_cursor=cursor)
+        return UsageResult(rows=rows, watermark=Watermark(flushes=_raised(done, receipts)), next_cursor=cursor)
 
-    async def backfill(self, meter: Meter) -> Backfill:
+    async def backfill(self, meter: Meter) -> BackfillStatus:
         """How far the meter's count of past events is."""
         claims = [row for row in self._engine.flushes if isinstance(row, Claim) and row.version >= meter.version]
         first: dict[int, int] = {}
         for claim in claims:
             first[claim.partition] = min(claim.number, first.get(claim.partition, claim.number))
-        return past_of(first, self._partitions, len(await self._engine.receipts(receipts_prefix(meter))))
+        return backfill_progress(first, self._partitions, len(await self._engine.receipts(receipts_prefix(meter))))
 
     async def watermark(self) -> Watermark:
         """The last flush done of each partition that has one."""
@@ -46,7 +46,7 @@ class MemoryUsageReader:
     def _done(self) -> dict[int, int]:
         done: dict[int, int] = {}
         for row in self._engine.flushes:
-            if isinstance(row, Done):
+            if isinstance(row, FlushDone):
                 done[row.partition] = max(row.number, done.get(row.partition, row.number))
         return done
 

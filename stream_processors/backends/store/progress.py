@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from schemas.errors import ClaimMismatch
-from schemas.flush import Progress
+from schemas.flush import FlushProgress
 
 
-def the_only(partition: int, found: Sequence[Progress]) -> Progress | None:
+def single_claim(partition: int, found: Sequence[FlushProgress]) -> FlushProgress | None:
     """The one claim among those of one number; two different ones mean that something has gone badly wrong."""
     if len(found) > 1:
         raise ClaimMismatch(

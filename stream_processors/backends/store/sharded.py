@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from schemas.flush import Applied, Claim, Progress, SeenRows, Table
+from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.tables import partition_of_backfill
 from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, Tables
@@ -23,35 +23,35 @@ def shard_of(partition: int, shards: Sequence[_Shard]) -> _Shard:
     return shards[partition % len(shards)]
 
 
-class Shard(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
     """All that a flush and a backfill ask of one store."""
 
 
 class ShardedStore:
     """`Claims`, `Tables`, `SeenKeys`, `BackfillTables` and `EventHistory` over one store for each shard."""
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, shards: Sequence[ShardStore]) -> None:
         self._shards = shards
 
-    def _of(self, partition: int) -> Shard:
+    def _of(self, partition: int) -> ShardStore:
         return shard_of(partition, self._shards)
 
-    async def progress(self, partition: int) -> Progress | None:
+    async def progress(self, partition: int) -> FlushProgress | None:
         return await self._of(partition).progress(partition)
 
     async def claim(self, claim: Claim) -> None:
         await self._of(claim.partition).claim(claim)
 
-    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return await self._of(partition).read_back(partition, number)
 
     async def finish(self, partition: int, number: int) -> None:
         await self._of(partition).finish(partition, number)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         return await self._of(partition).apply(table, partition, number, rows)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
         return await self._of(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows)
 
     async def receipts(self, prefix: str) -> frozenset[str]:
@@ -90,8 +90,8 @@ class ShardedSeenMonths:
     async def last_arrival(self, partition: int) -> int | None:
         return await shard_of(partition, self._shards).last_arrival(partition)
 
-    async def put_replays_aside(self, month: int) -> None:
-        await asyncio.gather(*(shard.put_replays_aside(month) for shard in self._shards))
+    async def preserve_replay_keys(self, month: int) -> None:
+        await asyncio.gather(*(shard.preserve_replay_keys(month) for shard in self._shards))
 
     async def drop_seen_month(self, month: int) -> None:
         await asyncio.gather(*(shard.drop_seen_month(month) for shard in self._shards))

@@ -56,7 +56,7 @@ PARTS = ("whole", "frames", "faust", "seen")
 
 def _parts(given: argparse.Namespace) -> Mapping[str, Part]:
     seconds = given.seconds or (15 if given.short else 60)
-    tell = partial(_tell, time.monotonic())
+    tell = partial(_print_line, time.monotonic())
     return {
         "whole": lambda folder: end_to_end.measure(folder, seconds, _size(given), tell),
         "frames": lambda folder: frames.measure(folder, seconds / 3, tell),
@@ -69,7 +69,7 @@ def _size(given: argparse.Namespace) -> Size:
     return Size(gateways=given.gateways, workers=given.workers, partitions=given.partitions)
 
 
-def _tell(began: float, line: str) -> None:
+def _print_line(began: float, line: str) -> None:
     print(f"{time.monotonic() - began:6.0f} s  {line}", file=sys.stderr, flush=True)
 
 

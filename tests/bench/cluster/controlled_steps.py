@@ -4,9 +4,9 @@ import asyncio
 import time
 
 from schemas.frame import Frame
-from stream_processors.backends.log.buffered import BufferedFrames
-from stream_processors.backends.log.frame_buffer import HandedFrame
-from stream_processors.flushing.partition import Partition, Position, fit_for_one_flush
+from stream_processors.backends.log.buffered import BufferedLog
+from stream_processors.backends.log.frame_buffer import DeliveredFrame
+from stream_processors.flushing.partition import Partition, Position, frames_for_one_flush
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.flushing.retry import Attempts
 from tests.bench.figures import TotalsDiffer
@@ -14,20 +14,20 @@ from tests.bench.figures import TotalsDiffer
 _POLICY = FlushPolicy()
 
 
-class CountedFrames(BufferedFrames):
+class CountedFrames(BufferedLog):
     """Knows how many frames the stream has brought."""
 
-    handed = 0
+    delivered = 0
 
-    def push(self, handed: HandedFrame) -> None:
-        self.handed += 1
-        super().push(handed)
+    def push(self, delivered: DeliveredFrame) -> None:
+        self.delivered += 1
+        super().push(delivered)
 
 
-class Taken:
+class TakingSteps:
     """Takes what a flush would take, and acknowledges it at once; every frame exactly once, in order."""
 
-    def __init__(self, number: int, frames: BufferedFrames) -> None:
+    def __init__(self, number: int, frames: BufferedLog) -> None:
         self.number = number
         self.position = Position(number=0, offset=0, version=0)
         self.attempts = Attempts(time.perf_counter)
@@ -37,7 +37,7 @@ class Taken:
     async def step(self) -> int:
         position = self.position
         waiting = await self._frames.read(self.number, position.offset, max_bytes=_POLICY.max_bytes)
-        taken = fit_for_one_flush(waiting, _POLICY.max_raw_bytes)
+        taken = frames_for_one_flush(waiting, _POLICY.max_raw_bytes)
         for offset, frame in enumerate(taken, position.offset):
             self._take(frame, offset)
         if taken:
@@ -52,13 +52,13 @@ class Taken:
         self.frame_bytes += len(frame.payload)
 
 
-class HeldBack:
+class GatedSteps:
     """Steps that begin when the gate opens; knows when the last of them ended.
 
     A boot is a step of its own: one that flushes as well would find nothing handed over yet, and read the log itself.
     """
 
-    def __init__(self, steps: Taken | Partition, gate: asyncio.Event) -> None:
+    def __init__(self, steps: TakingSteps | Partition, gate: asyncio.Event) -> None:
         self.steps = steps
         self.ended = 0.0
         self._gate = gate

@@ -8,8 +8,8 @@ import httpx
 
 from tests import load_generator
 from tests.bench import engine_alone
-from tests.bench.cluster.pipeline import Pipeline, Size, Tell, pipeline
-from tests.bench.cluster.resource_usage import Spent, machine_seconds, since, watched
+from tests.bench.cluster.pipeline import Pipeline, Print, Size, pipeline
+from tests.bench.cluster.resource_usage import ResourceUsage, machine_seconds, since, watched
 from tests.bench.end_to_end import stages
 from tests.bench.figures import Figure
 from tests.bench.visibility_latency import VISIBLE, wait_for_probes
@@ -18,7 +18,7 @@ _WARM_SECONDS = 3
 _ALL_IT_TAKES = ("--events=90000000", "--patience=600")
 
 
-def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure]:
+def measure(folder: Path, seconds: float, size: Size, tell: Print) -> list[Figure]:
     """One cluster for all of it, warmed up first; and what the engine does alone on this machine, just before."""
     tell("the same events into the engine alone")
     alone = engine_alone.measure(folder, int(seconds) * engine_alone.EVENTS_A_SECOND)
@@ -26,8 +26,8 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
         tell("warming up")
         load_generator.load(running.url, seconds=_WARM_SECONDS, events=90_000_000)
         tell(f"all the load it takes, for {seconds:.0f} s")
-        told, costs = _loaded(running, seconds)
-        rate = told["counted_per_second"]
+        report, costs = _loaded(running, seconds)
+        rate = report["counted_per_second"]
         tell(f"{rate:,.0f} events/s; half of it, for {seconds:.0f} s")
         probes = wait_for_probes(running.url, seconds, rate / 2)
         flushes = [stages(httpx.get(f"{url}/metrics").text) for url in running.workers]
@@ -39,7 +39,7 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
             unit="events/s",
             target=80_000,
             moonshot=250_000,
-            details=told | {"processes": {stage: len(pids) for stage, pids in running.pids.items()}},
+            details=report | {"processes": {stage: len(pids) for stage, pids in running.pids.items()}},
         ),
         Figure(
             name="ratio to the engine alone, same NDJSON",
@@ -55,24 +55,24 @@ def measure(folder: Path, seconds: float, size: Size, tell: Tell) -> list[Figure
             less_is_better=True,
             details=probes.details() | {"flushes": flushes},
         ),
-        *_cost_figures(costs, told["acked"]),
+        *_cost_figures(costs, report["acked"]),
         *_kept_figures(kept),
     ]
 
 
-def _loaded(running: Pipeline, seconds: float) -> tuple[dict[str, Any], dict[str, Spent]]:
+def _loaded(running: Pipeline, seconds: float) -> tuple[dict[str, Any], dict[str, ResourceUsage]]:
     """What the generator proved, and what each stage spent until then."""
-    before, all_before = running.spent(), machine_seconds()
+    before, all_before = running.resource_usage(), machine_seconds()
     load = load_generator.start(running.url, f"--seconds={seconds}", *_ALL_IT_TAKES)
     of_load = watched(load)
-    costs = since(before, running.spent()) | {"generator": of_load}
+    costs = since(before, running.resource_usage()) | {"generator": of_load}
     accounted = sum(cost.seconds for cost in costs.values())
     # Kernel threads that write pages back are nobody's; on a machine that is not quiet, other programs are in here too.
-    costs["all else here"] = Spent(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
+    costs["all else here"] = ResourceUsage(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
     return load_generator.finish(load), costs
 
 
-def _cost_figures(costs: Mapping[str, Spent], events: int) -> list[Figure]:
+def _cost_figures(costs: Mapping[str, ResourceUsage], events: int) -> list[Figure]:
     """Per event sent, repeats included."""
     total = sum(cost.seconds for cost in costs.values())
     return [

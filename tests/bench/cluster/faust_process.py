@@ -12,32 +12,32 @@ import msgspec
 
 from schemas.flush import Table
 from schemas.meter import Meter
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.partition_driver import PartitionDriver
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 from tallyhouse.load.expected_usage import METERS, meter_body
 from tallyhouse.runtime import memory
-from tests.bench.cluster.controlled_steps import CountedFrames, HeldBack, Taken
-from tests.bench.cluster.null_store import Receipts
+from tests.bench.cluster.controlled_steps import CountedFrames, GatedSteps, TakingSteps
+from tests.bench.cluster.null_store import NullStore
 from tests.bench.machine import peak_memory
 from tests.factories import ACCOUNT, NOW
-from tests.killable_process import Killable
-from tests.stream_processors.in_memory_pipeline import GrowingMeters
+from tests.killable_process import KillableProcess
+from tests.stream_processors.in_memory_pipeline import ChangingMeters
 
 _PATIENT_SECONDS = 60.0
 """A membership that ended in the middle would spoil the figure, and so would frames read past the stream: a partition
-that hears nothing of it for `look_seconds` reads the log itself."""
+that hears nothing of it for `poll_seconds` reads the log itself."""
 
-_POLICY = WorkerPolicy(look_seconds=_PATIENT_SECONDS)
+_POLICY = WorkerPolicy(poll_seconds=_PATIENT_SECONDS)
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerTask(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is to read, and whether it counts or only takes and acknowledges."""
 
     servers: str
@@ -47,7 +47,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker did with its share, from the moment it was told to go."""
 
     frames: int
@@ -65,17 +65,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory: int
 
 
-class FaustProcess(Killable):
+class FaustProcess(KillableProcess):
     """Asked one thing at a time."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: WorkerTask) -> None:
         super().__init__()
         self._task = task
 
-    def launched(self) -> subprocess.Popen[str]:
-        told = msgspec.json.encode(self._task).decode()
+    def launch(self) -> subprocess.Popen[str]:
+        report = msgspec.json.encode(self._task).decode()
         return subprocess.Popen(
-            [sys.executable, "-m", __name__, told], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", __name__, report], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def owned(self) -> Sequence[int]:
@@ -84,9 +84,9 @@ class FaustProcess(Killable):
     def go(self) -> None:
         self._ask("go")
 
-    def told(self) -> Told | None:
+    def report(self) -> WorkerReport | None:
         """None while it is not through."""
-        return msgspec.json.decode(self._ask("told"), type=Told | None)
+        return msgspec.json.decode(self._ask("told"), type=WorkerReport | None)
 
     def _ask(self, word: str) -> str:
         assert self._process is not None
@@ -97,34 +97,34 @@ class FaustProcess(Killable):
         return str(self._process.stdout.readline())
 
 
-class Work:
+class BenchWorker:
     """One worker's parts, and what it can tell of them."""
 
-    def __init__(self, task: Task, log: KafkaFrameLog) -> None:
+    def __init__(self, task: WorkerTask, log: KafkaFrameLog) -> None:
         self._counts = task.counts
         self._log = log
         self._frames = CountedFrames(log)
-        self._store = Receipts()
-        self._meters = GrowingMeters()
+        self._store = NullStore()
+        self._meters = ChangingMeters()
         for meter in METERS:
             self._meters.add(
                 msgspec.convert({**meter_body(meter), "account": ACCOUNT, "version": 1, "created_at": NOW}, Meter)
             )
         self._gate = asyncio.Event()
-        self._held_back: dict[int, HeldBack] = {}
+        self._held_back: dict[int, GatedSteps] = {}
         self._handed_before = 0
         self._began = self._spent_before = 0.0
-        self._owned = OwnedPartitions(self._frames, self._driver, lambda: (), give_up_seconds=0.1)
+        self._owned = OwnedPartitions(self._frames, self._driver, lambda: (), revoke_seconds=0.1)
         self._stream = StreamSettings(
-            cluster=Cluster(servers=task.servers),
+            cluster=KafkaCluster(servers=task.servers),
             topic=task.topic,
             group=task.group,
             session_seconds=_PATIENT_SECONDS,
-            give_up_seconds=0.1,
+            revoke_seconds=0.1,
         )
 
     def worker(self) -> FaustWorker:
-        return FaustWorker(self._stream, self._owned, _POLICY, ask_ends=self._log.ask_ends)
+        return FaustWorker(self._stream, self._owned, _POLICY, refresh_ends=self._log.refresh_ends)
 
     def answer(self, word: str) -> Any:
         return {"owned": self._numbers, "go": self._go, "told": self._told}[word]()
@@ -133,21 +133,21 @@ class Work:
         return self._owned.numbers
 
     def _go(self) -> None:
-        self._handed_before = self._frames.handed
+        self._handed_before = self._frames.delivered
         self._began, self._spent_before = time.monotonic(), time.process_time()
         self._gate.set()
 
-    def _told(self) -> Told | None:
+    def _told(self) -> WorkerReport | None:
         mine = [self._held_back[number] for number in self._owned.numbers]
         frames = sum(each.position.offset if each.position else 0 for each in mine)
         if frames < sum(self._log.end_offset(number) for number in self._owned.numbers):
             return None
-        return Told(
+        return WorkerReport(
             frames=frames,
-            handed=self._frames.handed,
-            fetched=self._frames.handed - self._handed_before,
+            handed=self._frames.delivered,
+            fetched=self._frames.delivered - self._handed_before,
             events=self._store.rows[Table.EVENTS],
-            frame_bytes=sum(each.steps.frame_bytes for each in mine if isinstance(each.steps, Taken)),
+            frame_bytes=sum(each.steps.frame_bytes for each in mine if isinstance(each.steps, TakingSteps)),
             began=self._began,
             ended=max(each.ended for each in mine),
             processor_seconds=time.process_time() - self._spent_before,
@@ -155,14 +155,14 @@ class Work:
         )
 
     def _driver(self, number: int) -> PartitionDriver:
-        steps = HeldBack(self._counting(number) if self._counts else Taken(number, self._frames), self._gate)
+        steps = GatedSteps(self._counting(number) if self._counts else TakingSteps(number, self._frames), self._gate)
         self._held_back[number] = steps
         return PartitionDriver(steps, self._frames, _POLICY, clock=_no_time_passes)
 
     def _counting(self, number: int) -> Partition:
         store = self._store
-        ports = Ports(
-            log=self._frames, claims=store, tables=store, seen=store, meters=self._meters, pause=growing_pause
+        ports = FlushPorts(
+            log=self._frames, claims=store, tables=store, seen=store, meters=self._meters, pause=exponential_backoff
         )
         return Partition(number, ports, FlushPolicy())
 
@@ -172,11 +172,11 @@ def _no_time_passes() -> int:
     return 0
 
 
-async def _work(task: Task) -> None:
-    async with KafkaFrameLog(Cluster(servers=task.servers), task.topic, task.partitions) as log:
-        work = Work(task, log)
+async def _work(task: WorkerTask) -> None:
+    async with KafkaFrameLog(KafkaCluster(servers=task.servers), task.topic, task.partitions) as log:
+        work = BenchWorker(task, log)
         worker = work.worker()
-        memory.settle()
+        memory.freeze_garbage_collector()
         running = asyncio.create_task(worker.run())
         commands = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
@@ -187,4 +187,4 @@ async def _work(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_work(msgspec.json.decode(sys.argv[1], type=Task)))
+    asyncio.run(_work(msgspec.json.decode(sys.argv[1], type=WorkerTask)))

@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
 from tallyhouse.local.kafka_broker import local_broker
 from tests.bench.cluster.payloads import payloads
-from tests.bench.cluster.pipeline import Tell
+from tests.bench.cluster.pipeline import Print
 from tests.bench.figures import Figure, TotalsDiffer
 
 SIZES = (1, 10, 100, 1000)
@@ -36,10 +36,10 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True):
     """Of this process: the sink's and its client's own work."""
 
 
-def measure(folder: Path, seconds: float, tell: Tell) -> list[Figure]:
+def measure(folder: Path, seconds: float, tell: Print) -> list[Figure]:
     """One broker for all sizes, a topic for each."""
     with local_broker(folder / "kafka", os.environ, tell) as broker:
-        cluster = Cluster(servers=broker.bootstrap)
+        cluster = KafkaCluster(servers=broker.bootstrap)
         return [_figure(size, _appended(cluster, size, seconds, tell)) for size in SIZES]
 
 
@@ -58,23 +58,23 @@ def _figure(size: int, appended: Appended) -> Figure:
     )
 
 
-def _appended(cluster: Cluster, size: int, seconds: float, tell: Tell) -> Appended:
+def _appended(cluster: KafkaCluster, size: int, seconds: float, tell: Print) -> Appended:
     tell(f"appending frames of {size:,} events for {seconds:.0f} s")
     return asyncio.run(_append(cluster, f"frames-{size}", list(payloads(_DIFFERENT * size, size)), seconds))
 
 
-async def _append(cluster: Cluster, topic: str, different: Sequence[bytes], seconds: float) -> Appended:
+async def _append(cluster: KafkaCluster, topic: str, different: Sequence[bytes], seconds: float) -> Appended:
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     async with KafkaSink(cluster, topic) as sink:
         await sink.append(_one_each(different[0]))  # The first one connects.
-        began, spent = time.perf_counter(), time.process_time()
+        began, resource_usage = time.perf_counter(), time.process_time()
         until = began + seconds
         appends = sum(await asyncio.gather(*(_keep_appending(sink, different, until) for _ in range(AT_A_TIME))))
-        took, spent = time.perf_counter() - began, time.process_time() - spent
+        took, resource_usage = time.perf_counter() - began, time.process_time() - resource_usage
     frames = appends * PARTITIONS
     await _check(cluster, topic, frames + PARTITIONS)
     mean = sum(map(len, different)) / len(different)
-    return Appended(frame_bytes=mean, frames=frames, seconds=took, processor_seconds=spent)
+    return Appended(frame_bytes=mean, frames=frames, seconds=took, processor_seconds=resource_usage)
 
 
 async def _keep_appending(sink: KafkaSink, different: Sequence[bytes], until: float) -> int:
@@ -91,7 +91,7 @@ def _one_each(payload: bytes) -> list[NewFrame]:
     return [NewFrame(partition=number, arrival=arrival, payload=payload) for number in range(PARTITIONS)]
 
 
-async def _check(cluster: Cluster, topic: str, appended: int) -> None:
+async def _check(cluster: KafkaCluster, topic: str, appended: int) -> None:
     async with KafkaFrameLog(cluster, topic, PARTITIONS) as log:
         kept = sum(log.end_offset(number) for number in range(PARTITIONS))
     if kept != appended:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from schemas.flush import Applied, Claim, Progress, SeenRows, Table
+from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes
 
 
-class Receipts:
+class NullStore:
     """`Claims`, `Tables` and `SeenKeys` of events whose keys are all different, so that none is ever found."""
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Receipts:
         self._done: set[tuple[int, int]] = set()
         self._applied: set[tuple[Table, int, int]] = set()
 
-    async def progress(self, partition: int) -> Progress | None:
+    async def progress(self, partition: int) -> FlushProgress | None:
         claims = self._claims.get(partition)
         return self._told(claims[-1]) if claims else None
 
@@ -27,19 +27,19 @@ class Receipts:
         if len(claims) <= claim.number:
             claims.append(claim)
 
-    async def read_back(self, partition: int, number: int) -> Sequence[Progress]:
+    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return [self._told(claim) for claim in self._claims[partition][number:]]
 
     async def finish(self, partition: int, number: int) -> None:
         self._done.add((partition, number))
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         receipt = (table, partition, number)
         if receipt in self._applied:
-            return Applied.ALREADY_THERE
+            return ApplyResult.ALREADY_THERE
         self._applied.add(receipt)
         self.rows[table] += rows.num_rows
-        return Applied.WRITTEN
+        return ApplyResult.WRITTEN
 
     async def count(self, partition: int, below: int) -> int:
         return 0
@@ -53,5 +53,5 @@ class Receipts:
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         return SeenRows([], [], [])
 
-    def _told(self, claim: Claim) -> Progress:
-        return Progress(claim=claim, done=(claim.partition, claim.number) in self._done)
+    def _told(self, claim: Claim) -> FlushProgress:
+        return FlushProgress(claim=claim, done=(claim.partition, claim.number) in self._done)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.frame import COLUMNS, encode
 from schemas.hashing import body_digest, key_hash
-from tallyhouse.load.workload import Shape, Workload
+from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.factories import ACCOUNT
 
 _CHUNK = 10_000
@@ -16,7 +16,7 @@ _CHUNK = 10_000
 _SINGLE = {"account": ACCOUNT, "flags": 0, "request_id": "req_bench", "replay_of": "", "replay_meter": ""}
 
 
-class Posted(msgspec.Struct, gc=False):
+class BenchEvent(msgspec.Struct, gc=False):
     """As the load renders it; the properties as they stand there."""
 
     event_name: str
@@ -26,7 +26,7 @@ class Posted(msgspec.Struct, gc=False):
 
 
 class _Body(msgspec.Struct):
-    events: list[Posted]
+    events: list[BenchEvent]
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -34,7 +34,7 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 def batches(events: int, size: int, run: str = "frames00") -> Iterator[pa.RecordBatch]:
     """So many events of as many different keys, `size` to a batch."""
-    workload = Workload(Shape(duplicates=0), run)
+    workload = Workload(WorkloadShape(duplicates=0), run)
     chunk = max(size, _CHUNK // size * size)
     for start in range(0, events, chunk):
         now = time.time_ns() // 1000
@@ -47,7 +47,7 @@ def payloads(events: int, size: int) -> Iterator[bytes]:
     return map(encode, batches(events, size))
 
 
-def columns(posted: list[Posted], timestamp: int) -> pa.RecordBatch:
+def columns(posted: list[BenchEvent], timestamp: int) -> pa.RecordBatch:
     """In a frame's columns. The body's hash stands for the whole body, whatever a gateway's own canonical form."""
     values = {
         "event_name": [event.event_name for event in posted],

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from tallyhouse.local.kafka_broker import local_broker
 from tests.backing_services.store_process import StoreProcess
-from tests.bench.cluster.resource_usage import Spent, spent
+from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage
 from tests.tallyhouse.cluster.installation import Installation
 
-Tell = Callable[[str], None]
+Print = Callable[[str], None]
 """Where progress is told."""
 
 
@@ -45,20 +45,20 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     store: ServerAddress
     database: str
 
-    def spent(self) -> dict[str, Spent]:
-        return {stage: spent(pids) for stage, pids in self.pids.items()}
+    def resource_usage(self) -> dict[str, ResourceUsage]:
+        return {stage: resource_usage(pids) for stage, pids in self.pids.items()}
 
     def kept(self) -> dict[str, int]:
         """Bytes on disk of the log and of each table, and under `rows` how many events there are."""
         log = sum(segment.stat().st_size for segment in self.log.glob(f"{_TOPIC}-*/*.log"))
-        with HttpServer(self.store, 1, EngineLimits()) as server:
+        with ClickHousePool(self.store, 1, EngineLimits()) as server:
             parts = server.database("default").query_rows(_PARTS, {"name": self.database})
         rows = next(rows for table, _, rows in parts if table == "events")
         return {"log": log, **{table: size for table, size, _ in parts}, "rows": rows}
 
 
 @contextmanager
-def pipeline(folder: Path, size: Size, tell: Tell) -> Iterator[Pipeline]:
+def pipeline(folder: Path, size: Size, tell: Print) -> Iterator[Pipeline]:
     """Started and warm; ended whatever happens."""
     with ExitStack() as running:
         tell("starting a broker, a store, a gateway and workers")

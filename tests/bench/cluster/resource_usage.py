@@ -17,17 +17,17 @@ _USER, _OF_CHILDREN = 11, 15
 _LOOK_SECONDS = 0.5
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
+class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Processor seconds so far, and the most bytes that were ever resident."""
 
     seconds: float
     peak_memory: int
 
 
-def spent(pids: Iterable[int]) -> Spent:
+def resource_usage(pids: Iterable[int]) -> ResourceUsage:
     """Of all these processes together."""
     everyone = [each for pid in pids for each in _family(pid)]
-    return Spent(seconds=sum(map(cpu_seconds, everyone)), peak_memory=sum(map(peak_memory, everyone)))
+    return ResourceUsage(seconds=sum(map(cpu_seconds, everyone)), peak_memory=sum(map(peak_memory, everyone)))
 
 
 def cpu_seconds(pid: int) -> float:
@@ -42,20 +42,20 @@ def machine_seconds() -> float:
     return (user + nice + system + irq + soft_irq) / _TICKS
 
 
-def watched(process: subprocess.Popen[str]) -> Spent:
+def watched(process: subprocess.Popen[str]) -> ResourceUsage:
     """What a program has spent when it ends; it is left to be waited for."""
     peak = 0
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         with suppress(LookupError):  # It ended a moment ago.
             peak = peak_memory(process.pid)
         time.sleep(_LOOK_SECONDS)
-    return Spent(seconds=cpu_seconds(process.pid), peak_memory=peak)
+    return ResourceUsage(seconds=cpu_seconds(process.pid), peak_memory=peak)
 
 
-def since(before: Mapping[str, Spent], after: Mapping[str, Spent]) -> dict[str, Spent]:
+def since(before: Mapping[str, ResourceUsage], after: Mapping[str, ResourceUsage]) -> dict[str, ResourceUsage]:
     """What each has spent in between; the memory is that of its whole life."""
     return {
-        name: Spent(seconds=now.seconds - before[name].seconds, peak_memory=now.peak_memory)
+        name: ResourceUsage(seconds=now.seconds - before[name].seconds, peak_memory=now.peak_memory)
         for name, now in after.items()
     }
 

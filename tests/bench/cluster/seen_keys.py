@@ -12,16 +12,16 @@ import msgspec
 from schemas.flush import Claim
 from schemas.hashing import HASH_NAME
 from schemas.timestamps import month_of
-from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
-from stream_processors.backends.sql.identity import Identity, check_identity
+from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.backing_services.store_process import StoreProcess
-from tests.bench.cluster.pipeline import Tell
-from tests.bench.cluster.seen_keys_process import FLUSHES, FRESH, KNOWN, Task, Told
+from tests.bench.cluster.pipeline import Print
+from tests.bench.cluster.seen_keys_process import FLUSHES, FRESH, KNOWN, FlushReport, FlushTask
 from tests.bench.figures import Figure, TotalsDiffer
 from tests.bench.machine import peak_memory
 from tests.server_process import wait_until
@@ -43,7 +43,7 @@ SELECT sum(bytes_on_disk), sum(rows), count() FROM system.parts WHERE database =
 _MERGES = "SELECT count() FROM system.merges WHERE database = {name:String} AND table = 'seen'"
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class StoredKeys(msgspec.Struct, frozen=True, kw_only=True):
     """What the store holds of them on its disk."""
 
     bytes_on_disk: int
@@ -51,38 +51,38 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     parts: int
 
 
-def measure(folder: Path, keys: int, tell: Tell) -> list[Figure]:
+def measure(folder: Path, keys: int, tell: Print) -> list[Figure]:
     """All of them in one partition: what a worker has of each partition it takes over."""
     with (
         StoreProcess(folder / "store") as store,
-        HttpServer(store.address, 1, EngineLimits()) as server,
+        ClickHousePool(store.address, 1, EngineLimits()) as server,
         ThreadPoolExecutor(1) as threads,
     ):
         database = _migrated(server)
         tell(f"filling a store with {keys:,} seen keys")
         _fill(database, keys)
-        asyncio.run(_count_them(GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads))), keys))
+        asyncio.run(_count_them(GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads))), keys))
         tell("waiting until the store has merged them")
         wait_until("the merges to end", lambda: not _asked(database, _MERGES)[0], _MERGE_SECONDS)
         kept = _kept(database)
         tell(f"taking the partition over from {kept.parts} parts, and {FLUSHES} flushes")
-        told = _told(Task(port=store.address.port, database=_DATABASE, keys=keys))
-        _check(told, keys, kept, _kept(database))
-        return _figures(told, keys, kept, peak_memory(store.pid))
+        report = _measured(FlushTask(port=store.address.port, database=_DATABASE, keys=keys))
+        _check(report, keys, kept, _kept(database))
+        return _figures(report, keys, kept, peak_memory(store.pid))
 
 
-def _migrated(server: HttpServer) -> HttpDatabase:
+def _migrated(server: ClickHousePool) -> ClickHouseDatabase:
     anywhere = server.database("default")
     migrate(anywhere, _DATABASE)
-    check_identity([anywhere], _DATABASE, Identity(partitions=1, hash_name=HASH_NAME, log_id="bench"))
+    check_identity([anywhere], _DATABASE, StoreIdentity(partitions=1, hash_name=HASH_NAME, log_id="bench"))
     return server.database(_DATABASE)
 
 
-def _fill(database: HttpDatabase, keys: int) -> None:
+def _fill(database: ClickHouseDatabase, keys: int) -> None:
     arrival = time.time_ns() // 1000 - keys  # A microsecond apart, and none in the future.
-    told = {"arrival": arrival, "flush": FRESH, "month": month_of(arrival)}
+    report = {"arrival": arrival, "flush": FRESH, "month": month_of(arrival)}
     for first in range(0, keys, _AT_ONCE):
-        database.command(FILL, {**told, "first": first, "number": min(_AT_ONCE, keys - first)})
+        database.command(FILL, {**report, "first": first, "number": min(_AT_ONCE, keys - first)})
 
 
 async def _count_them(store: GuardedStore, keys: int) -> None:
@@ -92,52 +92,52 @@ async def _count_them(store: GuardedStore, keys: int) -> None:
     await store.finish(0, last)
 
 
-def _told(task: Task) -> Told:
+def _measured(task: FlushTask) -> FlushReport:
     command = [sys.executable, "-m", "tests.bench.cluster.seen_keys_process", msgspec.json.encode(task).decode()]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return msgspec.json.decode(run.stdout, type=Told)
+    return msgspec.json.decode(run.stdout, type=FlushReport)
 
 
-def _asked(database: HttpDatabase, question: str) -> list[int]:
+def _asked(database: ClickHouseDatabase, question: str) -> list[int]:
     return [int(value) for value in database.query_rows(question, {"name": _DATABASE})[0]]
 
 
-def _kept(database: HttpDatabase) -> Kept:
+def _kept(database: ClickHouseDatabase) -> StoredKeys:
     bytes_on_disk, keys, parts = _asked(database, _SIZE)
-    return Kept(bytes_on_disk=bytes_on_disk, keys=keys, parts=parts)
+    return StoredKeys(bytes_on_disk=bytes_on_disk, keys=keys, parts=parts)
 
 
-def _check(told: Told, keys: int, before: Kept, after: Kept) -> None:
-    counted = {"accepted": told.accepted, "duplicates": told.duplicates, "kept": after.keys}
+def _check(report: FlushReport, keys: int, before: StoredKeys, after: StoredKeys) -> None:
+    counted = {"accepted": report.accepted, "duplicates": report.duplicates, "kept": after.keys}
     expected = {"accepted": FRESH * FLUSHES, "duplicates": KNOWN * FLUSHES, "kept": keys + FRESH * FLUSHES}
     if before.keys != keys or counted != expected:
         raise TotalsDiffer(f"{before.keys} of {keys} seen keys were kept; then {counted}, expected {expected}")
 
 
-def _figures(told: Told, keys: int, kept: Kept, store_memory: int) -> list[Figure]:
+def _figures(report: FlushReport, keys: int, kept: StoredKeys, store_memory: int) -> list[Figure]:
     measured = (FRESH + KNOWN) * (FLUSHES - 1)
-    asked = told.stages["look_up"] + told.stages["seen"]
-    details = {"partitions": 1, "parts": kept.parts, "stages": told.stages, "flush_seconds": told.flush_seconds}
+    asked = report.stages["look_up"] + report.stages["seen"]
+    details = {"partitions": 1, "parts": kept.parts, "stages": report.stages, "flush_seconds": report.flush_seconds}
     many = f"{keys / 1e6:g} M seen keys"
     return [
-        Figure(name=f"{many}: taking over", value=told.take_over_seconds, unit="s", less_is_better=True),
-        Figure(name=f"{many}: taking over, rate", value=keys / told.take_over_seconds, unit="keys/s"),
+        Figure(name=f"{many}: taking over", value=report.take_over_seconds, unit="s", less_is_better=True),
+        Figure(name=f"{many}: taking over, rate", value=keys / report.take_over_seconds, unit="keys/s"),
         Figure(name=f"{many}: look-up and insert", value=measured / asked, unit="keys/s", details=details),
-        Figure(name=f"{many}: whole flush, no meters", value=measured / told.flush_seconds, unit="events/s"),
+        Figure(name=f"{many}: whole flush, no meters", value=measured / report.flush_seconds, unit="events/s"),
         Figure(
             name=f"{many}: false alarms",
-            value=told.false_alarms / (FRESH * FLUSHES) * 1e6,
+            value=report.false_alarms / (FRESH * FLUSHES) * 1e6,
             unit="per million",
             less_is_better=True,
-            details={"false_alarms": told.false_alarms, "asked": FRESH * FLUSHES},
+            details={"false_alarms": report.false_alarms, "asked": FRESH * FLUSHES},
         ),
-        Figure(name=f"{many}: filter", value=told.filter_memory / 1e6, unit="MB", less_is_better=True),
+        Figure(name=f"{many}: filter", value=report.filter_memory / 1e6, unit="MB", less_is_better=True),
         Figure(
             name=f"{many}: worker, peak memory",
-            value=told.memory_at_the_end / 1e6,
+            value=report.memory_at_the_end / 1e6,
             unit="MB",
             less_is_better=True,
-            details={"before": told.memory_before, "after_take_over": told.memory_after_take_over},
+            details={"before": report.memory_before, "after_take_over": report.memory_after_take_over},
         ),
         Figure(name=f"{many}: store, peak memory", value=store_memory / 1e6, unit="MB", less_is_better=True),
         Figure(name=f"{many}: on disk", value=kept.bytes_on_disk / keys, unit="bytes/key", less_is_better=True),

@@ -14,20 +14,20 @@ import pyarrow as pa
 from schemas.flush import SeenRows
 from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves
-from schemas.metrics import Counter, Histogram, NoMetrics
+from schemas.metrics import Counter, Histogram, NullMetrics
 from stream_processors.backends.log.memory import MemoryFrameLog
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.guarded import GuardedStore
-from stream_processors.core.bloom import KeyFilter
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.core.bloom import BloomFilter
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.workers.policy import growing_pause
+from stream_processors.workers.policy import exponential_backoff
 from tests.bench.cluster.payloads import batches
 from tests.bench.machine import peak_memory
-from tests.stream_processors.in_memory_pipeline import GrowingMeters
+from tests.stream_processors.in_memory_pipeline import ChangingMeters
 
 STATEMENTS = 4
 FRESH = 50_000
@@ -42,7 +42,7 @@ FROM numbers({number:UInt64})"""
 """Spread evenly over those that `seen.FILL` has made."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class FlushTask(msgspec.Struct, frozen=True, kw_only=True):
     """Where the keys are, and how many."""
 
     port: int
@@ -50,7 +50,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     keys: int
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class FlushReport(msgspec.Struct, frozen=True, kw_only=True):
     """What it took; memory in bytes."""
 
     take_over_seconds: float
@@ -65,7 +65,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float]
 
 
-class Sums(NoMetrics):
+class Sums(NullMetrics):
     """Seconds by stage, verdicts by name."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Sums(NoMetrics):
             self.verdicts[labels[0]] += amount
 
 
-class Flushes:
+class SeenKeyFlushes:
     """One partition, and the flushes that are put before it."""
 
     def __init__(self, store: GuardedStore, known: SeenRows) -> None:
@@ -89,19 +89,19 @@ class Flushes:
         self.sums = Sums()
         self.false_alarms = 0
         self._known = known
-        ports = Ports(
+        ports = FlushPorts(
             log=self.log,
             claims=store,
             tables=store,
             seen=store,
-            meters=GrowingMeters(),
-            pause=growing_pause,
+            meters=ChangingMeters(),
+            pause=exponential_backoff,
             metrics=self.sums,
         )
         self.partition = Partition(0, ports, FlushPolicy())
 
     @property
-    def keys(self) -> KeyFilter:
+    def keys(self) -> BloomFilter:
         keys = self.partition.key_filter
         assert keys is not None
         return keys
@@ -128,8 +128,8 @@ def _as_repeats(like: pa.RecordBatch, known: SeenRows) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(rows, schema=like.schema)
 
 
-async def _measure(store: GuardedStore, known: SeenRows) -> Told:
-    flushes = Flushes(store, known)
+async def _measure(store: GuardedStore, known: SeenRows) -> FlushReport:
+    flushes = SeenKeyFlushes(store, known)
     before = peak_memory(os.getpid())
     began = time.perf_counter()
     await flushes.partition.boot()
@@ -138,7 +138,7 @@ async def _measure(store: GuardedStore, known: SeenRows) -> Told:
     await flushes.flush(0)
     flushes.sums.seconds.clear()
     seconds = [await flushes.flush(number) for number in range(1, FLUSHES)]
-    return Told(
+    return FlushReport(
         take_over_seconds=took,
         filter_memory=flushes.keys.capacity * 2,
         memory_before=before,
@@ -152,15 +152,15 @@ async def _measure(store: GuardedStore, known: SeenRows) -> Told:
     )
 
 
-def main(task: Task) -> Told:
+def main(task: FlushTask) -> FlushReport:
     address = ServerAddress(host="127.0.0.1", port=task.port)
-    with HttpServer(address, STATEMENTS, EngineLimits()) as server, ThreadPoolExecutor(STATEMENTS) as threads:
+    with ClickHousePool(address, STATEMENTS, EngineLimits()) as server, ThreadPoolExecutor(STATEMENTS) as threads:
         database = server.database(task.database)
         rows = database.query_arrow(KNOWN_KEYS, {"stride": task.keys // KNOWN, "number": KNOWN})
         hashes: Sequence[bytes] = rows.column("key_hash").to_pylist()
         known = SeenRows(hashes, rows.column("body_hash").to_pylist(), [])
-        return asyncio.run(_measure(GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads))), known))
+        return asyncio.run(_measure(GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads))), known))
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(main(msgspec.json.decode(sys.argv[1], type=Task))).decode())
+    print(msgspec.json.encode(main(msgspec.json.decode(sys.argv[1], type=FlushTask))).decode())

@@ -13,46 +13,46 @@ from schemas.ids import AccountId
 from schemas.listing import EventQuery, RejectQuery
 from schemas.tables import replay_key
 from schemas.timestamps import DAY
-from tests.ingest_gateway.conftest import TOKENS, World
-from tests.ingest_gateway.fakes import kept_reject, stored_event
+from tests.ingest_gateway.conftest import TOKENS, InMemoryApp
+from tests.ingest_gateway.fakes import make_reject, stored_event
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def kept(world: World, auth: dict[str, str]) -> World:
+async def app_with_rejects(in_memory_app: InMemoryApp, auth: dict[str, str]) -> InMemoryApp:
     """A meter, and four rejects of our live account: open, replayed, a conflict, and of an archived meter."""
-    await world.client.post("/v1/meters", headers=auth, json=TOKENS)
-    await world.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": "old"})
-    await world.client.delete("/v1/meters/old", headers=auth)
-    ours = world.ours[Mode.LIVE]
-    world.reader.kept = [
-        kept_reject(ours, 1),
-        kept_reject(ours, 2, replayed=True),
-        kept_reject(ours, 3, meter=None),
-        kept_reject(ours, 4, meter="old"),
-        kept_reject(world.theirs[Mode.LIVE], 5),
+    await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
+    await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": "old"})
+    await in_memory_app.client.delete("/v1/meters/old", headers=auth)
+    ours = in_memory_app.ours[Mode.LIVE]
+    in_memory_app.reader.stored_rejects = [
+        make_reject(ours, 1),
+        make_reject(ours, 2, replayed=True),
+        make_reject(ours, 3, meter=None),
+        make_reject(ours, 4, meter="old"),
+        make_reject(in_memory_app.theirs[Mode.LIVE], 5),
     ]
-    return world
+    return in_memory_app
 
 
-async def test_events_are_shown_as_posted(world: World, auth: dict[str, str]) -> None:
+async def test_events_are_shown_as_posted(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Properties are the very text that was posted; times are ISO 8601."""
-    world.reader.stored = [stored_event(world.ours[Mode.LIVE])]
-    reply = await world.client.get("/v1/events", headers=auth)
+    in_memory_app.reader.stored = [stored_event(in_memory_app.ours[Mode.LIVE])]
+    reply = await in_memory_app.client.get("/v1/events", headers=auth)
     assert b'"properties":{"tokens": 1.50,  "b":12345678901234567890}' in reply.content
     event = reply.json()["events"][0]
     assert event["arrived_at"] == "2027-01-15T08:00:00Z"
     assert "counted" not in event
 
 
-async def test_filters_reach_the_reader(world: World, auth: dict[str, str]) -> None:
+async def test_filters_reach_the_reader(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Each parameter narrows the listing."""
     query = "idempotency_key=k&event_name=e&customer_id=c&from=1970-01-01T00:00:01Z&to=1970-01-01T00:00:02.5Z"
-    await world.client.get(f"/v1/events?{query}&limit=7&cursor=x", headers=auth)
-    assert world.reader.asked == [
+    await in_memory_app.client.get(f"/v1/events?{query}&limit=7&cursor=x", headers=auth)
+    assert in_memory_app.reader.queries == [
         EventQuery(
-            account=world.ours[Mode.LIVE],
+            account=in_memory_app.ours[Mode.LIVE],
             idempotency_key="k",
             event_name="e",
             customer_id="c",
@@ -64,26 +64,28 @@ async def test_filters_reach_the_reader(world: World, auth: dict[str, str]) -> N
     ]
 
 
-async def test_one_key_tells_how_it_was_counted(kept: World, auth: dict[str, str]) -> None:
+async def test_one_key_tells_how_it_was_counted(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """Asked for one idempotency key, every meter on its event name says what it made of the event."""
-    kept.reader.stored = [stored_event(kept.ours[Mode.LIVE])]
+    app_with_rejects.reader.stored = [stored_event(app_with_rejects.ours[Mode.LIVE])]
     other = TOKENS | {"code": "other", "event_name": "something.else"}
-    await kept.client.post("/v1/meters", headers=auth, json=other)
-    event = (await kept.client.get("/v1/events?idempotency_key=k1", headers=auth)).json()["events"][0]
+    await app_with_rejects.client.post("/v1/meters", headers=auth, json=other)
+    event = (await app_with_rejects.client.get("/v1/events?idempotency_key=k1", headers=auth)).json()["events"][0]
     assert [(counted["meter"], counted["share"], counted["value"]) for counted in event["counted"]] == [
         ("tokens", "counted", "1.5"),
         ("old", "counted", "1.5"),
     ]
 
 
-async def test_rejects_are_listed(kept: World, auth: dict[str, str]) -> None:
+async def test_rejects_are_listed(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """With what was wrong; `open` leaves out those tried again."""
-    listed = (await kept.client.get("/v1/rejects", headers=auth)).json()["rejects"]
+    listed = (await app_with_rejects.client.get("/v1/rejects", headers=auth)).json()["rejects"]
     assert [reject["idempotency_key"] for reject in listed] == ["k1", "k2", "k3", "k4"]
     assert (listed[2]["meter"], listed[0]["code"]) == (None, "VALUE_MISSING")
-    await kept.client.get("/v1/rejects?open=true&code=C&meter=m&limit=3&cursor=x", headers=auth)
-    wanted = RejectQuery(account=kept.ours[Mode.LIVE], code="C", meter="m", open_only=True, limit=3, cursor="x")
-    assert kept.reader.asked[-1] == wanted
+    await app_with_rejects.client.get("/v1/rejects?open=true&code=C&meter=m&limit=3&cursor=x", headers=auth)
+    wanted = RejectQuery(
+        account=app_with_rejects.ours[Mode.LIVE], code="C", meter="m", open_only=True, limit=3, cursor="x"
+    )
+    assert app_with_rejects.reader.queries[-1] == wanted
 
 
 def rows_of(frames: list[NewFrame]) -> Iterator[dict[str, object]]:
@@ -92,12 +94,12 @@ def rows_of(frames: list[NewFrame]) -> Iterator[dict[str, object]]:
             yield row | {"partition": frame.partition}
 
 
-async def test_replay_puts_rejects_into_the_log(kept: World, auth: dict[str, str]) -> None:
+async def test_replay_puts_rejects_into_the_log(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """Each open value reject becomes one row for its meter, in the partition and under the key of its replay."""
-    reply = await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})
-    reject = kept_reject(kept.ours[Mode.LIVE], 1)
+    reply = await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})
+    reject = make_reject(app_with_rejects.ours[Mode.LIVE], 1)
     assert reply.json()["replay"] == {"replayed": [reject.id], "skipped": [], "more": False}
-    (row,) = rows_of(kept.sink.frames)
+    (row,) = rows_of(app_with_rejects.sink.frames)
     digest = key_hash(reject.account, replay_key(reject.id))
     assert (row["key_hash"], row["partition"]) == (digest, int(partition_of(as_halves(digest), 2)[0]))
     assert (row["flags"], row["replay_of"], row["replay_meter"]) == (EventFlag.REPLAY, reject.id, "tokens")
@@ -108,10 +110,14 @@ async def test_replay_puts_rejects_into_the_log(kept: World, auth: dict[str, str
     )
 
 
-async def test_what_makes_no_sense_is_skipped_with_a_reason(kept: World, auth: dict[str, str]) -> None:
+async def test_what_makes_no_sense_is_skipped_with_a_reason(
+    app_with_rejects: InMemoryApp, auth: dict[str, str]
+) -> None:
     """Conflicts, rejects tried before, archived meters, strangers' rejects and typos are named, not replayed."""
-    ids = [reject.id for reject in kept.reader.kept] + ["rej_nope"]
-    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"ids": ids})).json()["replay"]
+    ids = [reject.id for reject in app_with_rejects.reader.stored_rejects] + ["rej_nope"]
+    answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"ids": ids})).json()[
+        "replay"
+    ]
     assert answer["replayed"] == [ids[0]]
     reasons = {skip["id"]: skip["reason"] for skip in answer["skipped"]}
     assert "tried again before" in reasons[ids[1]]
@@ -120,15 +126,15 @@ async def test_what_makes_no_sense_is_skipped_with_a_reason(kept: World, auth: d
     assert reasons[ids[4]] == reasons["rej_nope"] == "there is no such reject"
 
 
-async def test_what_is_older_than_the_window_is_skipped(kept: World, auth: dict[str, str]) -> None:
+async def test_what_is_older_than_the_window_is_skipped(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """A first try long ago may be forgotten by now; 35 days after the arrival none can be."""
-    (young, *_) = kept.reader.kept
-    kept.reader.kept = [
-        replace(young, id="rej_young", arrival=kept.clock() - 35 * DAY),
-        replace(young, id="rej_old", arrival=kept.clock() - 35 * DAY - 1),
+    (young, *_) = app_with_rejects.reader.stored_rejects
+    app_with_rejects.reader.stored_rejects = [
+        replace(young, id="rej_young", arrival=app_with_rejects.clock() - 35 * DAY),
+        replace(young, id="rej_old", arrival=app_with_rejects.clock() - 35 * DAY - 1),
     ]
     body = {"meter": "tokens"}
-    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json=body)).json()["replay"]
+    answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json=body)).json()["replay"]
     assert answer["replayed"] == ["rej_young"]
     ((old, reason),) = ((skip["id"], skip["reason"]) for skip in answer["skipped"])
     assert old == "rej_old"
@@ -136,14 +142,18 @@ async def test_what_is_older_than_the_window_is_skipped(kept: World, auth: dict[
     assert "new key" in reason
 
 
-async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: dict[str, str]) -> None:
+async def test_more_is_said_only_where_a_call_gets_further(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """Whoever repeats the call while there is more comes to an end, though what cannot be tried again stays open."""
-    (young, *_) = kept.reader.kept
-    kept.reader.kept = [replace(young, id=f"rej_{number}", arrival=0) for number in range(1001)]
-    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    (young, *_) = app_with_rejects.reader.stored_rejects
+    app_with_rejects.reader.stored_rejects = [replace(young, id=f"rej_{number}", arrival=0) for number in range(1001)]
+    answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()[
+        "replay"
+    ]
     assert (answer["replayed"], answer["more"], len(answer["skipped"])) == ([], False, 1000)
-    kept.reader.kept.insert(0, young)
-    answer = (await kept.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()["replay"]
+    app_with_rejects.reader.stored_rejects.insert(0, young)
+    answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()[
+        "replay"
+    ]
     assert (answer["replayed"], answer["more"]) == ([young.id], True)
 
 
@@ -161,39 +171,41 @@ async def test_more_is_said_only_where_a_call_gets_further(kept: World, auth: di
         ({"metre": "tokens"}, "metre"),
     ],
 )
-async def test_replay_wants_to_know_which(kept: World, auth: dict[str, str], body: object, field: str) -> None:
+async def test_replay_wants_to_know_which(
+    app_with_rejects: InMemoryApp, auth: dict[str, str], body: object, field: str
+) -> None:
     """A request that does not clearly say which rejects it means replays none."""
-    reply = await kept.client.post("/v1/rejects/replay", headers=auth, json=body)
+    reply = await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json=body)
     details = reply.json()["error"]["details"]
-    told = details[0] if isinstance(details, list) else details
-    assert (reply.status_code, told["field"]) == (400, field)
-    assert kept.sink.frames == []
+    detail = details[0] if isinstance(details, list) else details
+    assert (reply.status_code, detail["field"]) == (400, field)
+    assert app_with_rejects.sink.frames == []
 
 
-async def test_a_repeated_replay_is_answered_as_before(kept: World, auth: dict[str, str]) -> None:
+async def test_a_repeated_replay_is_answered_as_before(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """And puts nothing into the log again, even where it would find other rejects by now."""
     headers = auth | {"idempotency-key": "k1"}
-    first = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
-    kept.reader.kept.append(kept_reject(kept.ours[Mode.LIVE], 77))
-    frames = len(kept.sink.frames)
-    again = await kept.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    first = await app_with_rejects.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
+    app_with_rejects.reader.stored_rejects.append(make_reject(app_with_rejects.ours[Mode.LIVE], 77))
+    frames = len(app_with_rejects.sink.frames)
+    again = await app_with_rejects.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
     assert again.json()["replay"] == first.json()["replay"]
     assert again.headers["idempotent-replayed"] == "true"
-    assert len(kept.sink.frames) == frames
-    other = await kept.client.post("/v1/rejects/replay", headers=headers, json={"code": "VALUE_MISSING"})
+    assert len(app_with_rejects.sink.frames) == frames
+    other = await app_with_rejects.client.post("/v1/rejects/replay", headers=headers, json={"code": "VALUE_MISSING"})
     assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_status_tells_lag_and_rejects(kept: World, auth: dict[str, str]) -> None:
+async def test_status_tells_lag_and_rejects(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
     """Lag of the partitions, the account's own open rejects, and the watermark."""
-    status = (await kept.client.get("/v1/status", headers=auth)).json()["status"]
+    status = (await app_with_rejects.client.get("/v1/status", headers=auth)).json()["status"]
     assert (status["lag_frames"], status["lag_seconds"], status["watermark"]) == (2, 1.5, {"0": 9})
     assert status["open_rejects"] == {"count": 3, "more": False}
     assert status["partitions"][0]["state"] == "running"
     assert status["backfills"] == "stopped: a frame cannot be read"
 
 
-async def test_status_tells_the_rate(world: World, auth: dict[str, str]) -> None:
+async def test_status_tells_the_rate(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Events per second of the last ten whole seconds, of the asking account alone."""
     event = {
         "event_name": "e",
@@ -202,15 +214,15 @@ async def test_status_tells_the_rate(world: World, auth: dict[str, str]) -> None
         "timestamp": "2026-11-20T10:30:00Z",
     }
     for _ in range(5):
-        assert (await world.client.post("/v1/events/ingest", headers=auth, json=event)).status_code == 200
-    world.clock.now += 10_000_000
-    assert await _accepted_rate(world, world.ours[Mode.LIVE]) == 0.5
-    assert await _accepted_rate(world, world.ours[Mode.TEST]) == 0
-    world.clock.now += 20_000_000
-    assert await _accepted_rate(world, world.ours[Mode.LIVE]) == 0
+        assert (await in_memory_app.client.post("/v1/events/ingest", headers=auth, json=event)).status_code == 200
+    in_memory_app.clock.now += 10_000_000
+    assert await _accepted_rate(in_memory_app, in_memory_app.ours[Mode.LIVE]) == 0.5
+    assert await _accepted_rate(in_memory_app, in_memory_app.ours[Mode.TEST]) == 0
+    in_memory_app.clock.now += 20_000_000
+    assert await _accepted_rate(in_memory_app, in_memory_app.ours[Mode.LIVE]) == 0
 
 
-async def _accepted_rate(world: World, account: AccountId) -> float:
-    status = (await world.client.get("/v1/status", headers=await world.key(account))).json()["status"]
+async def _accepted_rate(in_memory_app: InMemoryApp, account: AccountId) -> float:
+    status = (await in_memory_app.client.get("/v1/status", headers=await in_memory_app.key(account))).json()["status"]
     rate: float = status["rates"]["accepted"]
     return rate

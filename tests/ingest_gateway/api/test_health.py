@@ -7,8 +7,8 @@ import pytest
 
 from ingest_gateway.api.health import Health
 from schemas.errors import StoreFailed
-from schemas.logger import NoLogger
-from tests.ingest_gateway.conftest import World
+from schemas.logger import NullLogger
+from tests.ingest_gateway.conftest import InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
@@ -21,23 +21,23 @@ async def broken() -> None:
     raise StoreFailed("disk /srv/secret is full")
 
 
-async def test_alive_needs_no_key(world: World) -> None:
+async def test_alive_needs_no_key(in_memory_app: InMemoryApp) -> None:
     """Whoever answers is alive; HEAD does for a balancer."""
-    assert (await world.client.get("/healthz")).json()["status"] == "ok"
-    assert (await world.client.head("/healthz")).status_code == 200
+    assert (await in_memory_app.client.get("/healthz")).json()["status"] == "ok"
+    assert (await in_memory_app.client.head("/healthz")).status_code == 200
 
 
-async def test_ready_when_all_parts_are(world: World) -> None:
+async def test_ready_when_all_parts_are(in_memory_app: InMemoryApp) -> None:
     """Each part is named with its state."""
-    async with world.serve(ports={"checks": {"log": fine, "store": fine}}) as client:
+    async with in_memory_app.serve(ports={"checks": {"log": fine, "store": fine}}) as client:
         reply = await client.get("/readyz")
     assert reply.status_code == 200
     assert reply.json()["checks"] == {"log": "ok", "store": "ok"}
 
 
-async def test_one_broken_part_is_not_ready(world: World) -> None:
+async def test_one_broken_part_is_not_ready(in_memory_app: InMemoryApp) -> None:
     """503 in the envelope, naming the part and not its secrets."""
-    async with world.serve(ports={"checks": {"log": fine, "store": broken}}) as client:
+    async with in_memory_app.serve(ports={"checks": {"log": fine, "store": broken}}) as client:
         reply = await client.get("/readyz")
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (503, "NOT_READY")
@@ -47,25 +47,25 @@ async def test_one_broken_part_is_not_ready(world: World) -> None:
 
 async def test_a_part_that_hangs_is_not_ready() -> None:
     """No part can keep the answer waiting, not even one that does not let itself be called off."""
-    asked, may_answer = [], asyncio.Event()
+    queries, may_answer = [], asyncio.Event()
 
     async def stubborn() -> None:
-        asked.append("once")
+        queries.append("once")
         while not may_answer.is_set():
             with suppress(asyncio.CancelledError):
                 await may_answer.wait()
 
-    health = Health({"log": stubborn}, NoLogger(), seconds=0.01)
+    health = Health({"log": stubborn}, NullLogger(), seconds=0.01)
     assert [await health._state("log") for _ in range(3)] == ["no answer"] * 3
-    assert asked == ["once"]
+    assert queries == ["once"]
     may_answer.set()
     assert await health._state("log") == "ok"
     assert await health._state("log") == "ok"
-    assert asked == ["once", "once"]
+    assert queries == ["once", "once"]
 
 
-async def test_metrics_are_shown(world: World) -> None:
+async def test_metrics_are_shown(in_memory_app: InMemoryApp) -> None:
     """The page is what the adapter renders, with its media type."""
-    async with world.serve(render_metrics=lambda: b"up 1\n", metrics_type="text/plain; version=9") as client:
+    async with in_memory_app.serve(render_metrics=lambda: b"up 1\n", metrics_type="text/plain; version=9") as client:
         reply = await client.get("/metrics")
     assert (reply.text, reply.headers["content-type"]) == ("up 1\n", "text/plain; version=9")

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.accept import best_of
+from ingest_gateway.api.accept import negotiate
 from ingest_gateway.api.routes_usage import read_usage_query
 from ingest_gateway.api.usage_records import UsageParameters
 from ingest_gateway.http.errors import NotAcceptable
@@ -38,7 +38,7 @@ URLS = st.lists(FIELDS, max_size=8).map(lambda fields: "&".join(f"{name}={value}
 def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
     """What passes is a question about whole minutes, of a sane size; all else is Invalid."""
     with suppress(Invalid):
-        question = read_usage_query(Query.asked(text, UsageParameters), AccountId("a"), METER)
+        question = read_usage_query(Query.of_type(text, UsageParameters), AccountId("a"), METER)
         assert question.start < question.end
         assert question.start % MINUTE == question.end % MINUTE == 0
         assert 1 <= question.limit <= 10_000
@@ -49,4 +49,4 @@ def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
 def test_any_accept_header_chooses_or_is_refused(accept: bytes) -> None:
     """The choice is always one of those on offer."""
     with suppress(NotAcceptable):
-        assert best_of(accept, (b"application/json", b"text/csv")) in (b"application/json", b"text/csv")
+        assert negotiate(accept, (b"application/json", b"text/csv")) in (b"application/json", b"text/csv")

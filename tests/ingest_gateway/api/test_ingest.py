@@ -10,20 +10,20 @@ import httpx
 import pytest
 import zstandard
 
-from ingest_gateway.api.app import Policy
-from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.api.app import AppPolicy
+from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.outcome import BatchOutcome
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.account import Scope
 from schemas.errors import Overloaded
 from schemas.event import RejectCode, Rejection
 from schemas.frame import decode
 from schemas.hashing import BodyHashes, KeyHashes
-from schemas.metrics import NoMetrics
+from schemas.metrics import NullMetrics
 from schemas.timestamps import DAY, to_iso, to_micros
-from tests.ingest_gateway.conftest import World
+from tests.ingest_gateway.conftest import InMemoryApp
 from tests.ingest_gateway.fakes import NOW
 from tests.published_requests import QUICKSTART
 
@@ -43,13 +43,13 @@ class NothingKnown:
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def client(in_memory_app: InMemoryApp) -> AsyncIterator[httpx.AsyncClient]:
     """The app with a real intake."""
     recent = RecentKeys(1024, 35 * DAY)
     policy = IntakePolicy(partitions=2)
     async with (
-        Intake(world.sink, NothingKnown(), recent, world.clock, policy, NoMetrics()) as intake,
-        world.serve(ports={"intake": intake}) as client,
+        Intake(in_memory_app.sink, NothingKnown(), recent, in_memory_app.clock, policy, NullMetrics()) as intake,
+        in_memory_app.serve(ports={"intake": intake}) as client,
     ):
         yield client
 
@@ -64,13 +64,13 @@ def event(key: str = "k1", **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def stored(world: World) -> list[dict[str, Any]]:
-    return [row for frame in world.sink.frames for row in decode(frame.payload).to_pylist()]
+def stored(in_memory_app: InMemoryApp) -> list[dict[str, Any]]:
+    return [row for frame in in_memory_app.sink.frames for row in decode(frame.payload).to_pylist()]
 
 
-async def test_the_quickstart_verbatim(world: World, client: httpx.AsyncClient) -> None:
+async def test_the_quickstart_verbatim(in_memory_app: InMemoryApp, client: httpx.AsyncClient) -> None:
     """The documented first request, timestamp of 2024 and all, is accepted from a key with the backfill scope."""
-    headers = await world.key(None, Scope.ADMIN, Scope.BACKFILL) | {"content-type": "application/json"}
+    headers = await in_memory_app.key(None, Scope.ADMIN, Scope.BACKFILL) | {"content-type": "application/json"}
     reply = await client.post(INGEST, headers=headers, content=QUICKSTART)
     assert reply.status_code == 200
     assert reply.json() == {
@@ -80,16 +80,16 @@ async def test_the_quickstart_verbatim(world: World, client: httpx.AsyncClient) 
         "rejected": [],
         "request_id": reply.headers["x-request-id"],
     }
-    (row,) = stored(world)
+    (row,) = stored(in_memory_app)
     assert (row["request_id"], row["timestamp"]) == (
         reply.headers["x-request-id"],
         to_micros(datetime(2024, 1, 15, 10, 30, tzinfo=UTC)),
     )
 
 
-async def test_without_backfill_old_events_are_refused(world: World, client: httpx.AsyncClient) -> None:
+async def test_without_backfill_old_events_are_refused(in_memory_app: InMemoryApp, client: httpx.AsyncClient) -> None:
     """The same request from an ordinary key is refused with the reason."""
-    reply = await client.post(INGEST, headers=await world.key(None, Scope.ADMIN), content=QUICKSTART)
+    reply = await client.post(INGEST, headers=await in_memory_app.key(None, Scope.ADMIN), content=QUICKSTART)
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (400, "VALIDATION_ERROR")
     assert [(bad["index"], bad["code"], bad["field"]) for bad in error["details"]] == [
@@ -97,7 +97,9 @@ async def test_without_backfill_old_events_are_refused(world: World, client: htt
     ]
 
 
-async def test_a_batch_tells_each_verdict(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_a_batch_tells_each_verdict(
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
+) -> None:
     """Accepted and duplicates are counted, the rest listed with index, key, code, field and message."""
     events = [event("a"), event("b"), event("a"), event("b", customer_id="other"), event("c", event_name="")]
     reply = (await client.post(INGEST, headers=auth, json={"events": events})).json()
@@ -107,10 +109,10 @@ async def test_a_batch_tells_each_verdict(world: World, auth: dict[str, str], cl
         (4, "c", "LENGTH_OUT_OF_RANGE"),
     ]
     assert set(reply["rejected"][0]) == {"index", "idempotency_key", "code", "field", "message"}
-    assert {row["idempotency_key"] for row in stored(world)} == {"a", "b"}
+    assert {row["idempotency_key"] for row in stored(in_memory_app)} == {"a", "b"}
 
 
-async def test_the_single_form(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_the_single_form(in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient) -> None:
     """One bare event: accepted, then known under the same usage id, then in conflict."""
     first = await client.post(INGEST, headers=auth, json=event())
     body = first.json()
@@ -131,12 +133,12 @@ async def test_the_single_form(world: World, auth: dict[str, str], client: httpx
     assert invalid.json()["error"]["details"][0]["field"] == "timestamp"
 
 
-async def test_all_bad_is_400(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_all_bad_is_400(in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient) -> None:
     """When no event can be accepted the list stands under the error's details, and nothing is stored."""
     reply = await client.post(INGEST, headers=auth, json={"events": [event(event_name=5), event(customer_id="")]})
     assert reply.status_code == 400
     assert [bad["index"] for bad in reply.json()["error"]["details"]] == [0, 1]
-    assert stored(world) == []
+    assert stored(in_memory_app) == []
 
 
 @pytest.mark.parametrize("body", ["", "nonsense", "[1", '{"events": []}', '{"events": 5}', "null", '{"a": 1}', "\x00"])
@@ -146,16 +148,18 @@ async def test_a_body_that_is_none_is_400(auth: dict[str, str], client: httpx.As
     assert (reply.status_code, reply.json()["success"]) == (400, False)
 
 
-async def test_strict_stores_all_or_nothing(world: World, auth: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_strict_stores_all_or_nothing(
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
+) -> None:
     """One bad event, or one conflict, and nothing of a strict request is stored; the list names the bad ones."""
     await client.post(INGEST, headers=auth, json=event("known"))
-    before = len(stored(world))
+    before = len(stored(in_memory_app))
     for bad in (event("x", event_name=""), event("known", customer_id="other")):
         body = {"events": [event("known"), event("fresh"), bad]}
         reply = await client.post(f"{INGEST}?strict=true", headers=auth, json=body)
         assert reply.status_code == 400
         assert [each["index"] for each in reply.json()["error"]["details"]] == [2]
-        assert len(stored(world)) == before
+        assert len(stored(in_memory_app)) == before
     reply = await client.post(f"{INGEST}?strict=true", headers=auth, json={"events": [event("fresh")]})
     assert reply.json()["accepted"] == 1
 
@@ -189,7 +193,7 @@ def cloud_event(key: str = "ce1", **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("media_type", ["application/cloudevents+json", "application/json"])
 async def test_openmeter_clients_get_204(
-    world: World, auth: dict[str, str], client: httpx.AsyncClient, media_type: str
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient, media_type: str
 ) -> None:
     """One CloudEvent at their path is answered with nothing, the second time too."""
     headers = auth | {"content-type": media_type}
@@ -197,22 +201,22 @@ async def test_openmeter_clients_get_204(
         reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(cloud_event()))
         assert (reply.status_code, reply.content) == (204, b"")
         assert "content-type" not in reply.headers
-    assert [row["customer_id"] for row in stored(world)] == ["c1"]
+    assert [row["customer_id"] for row in stored(in_memory_app)] == ["c1"]
 
 
 async def test_openmeter_batches_are_all_or_nothing(
-    world: World, auth: dict[str, str], client: httpx.AsyncClient
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
 ) -> None:
     """A batch with a bad event is refused whole, for 204 could not tell which one it was."""
     headers = auth | {"content-type": "application/cloudevents-batch+json"}
     bad = [cloud_event("a"), cloud_event("b", subject="")]
     reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(bad))
     assert (reply.status_code, reply.json()["error"]["details"][0]["index"]) == (400, 1)
-    assert stored(world) == []
+    assert stored(in_memory_app) == []
     good = json.dumps([cloud_event("a"), cloud_event("b")])
     assert (await client.post("/api/v1/events", headers=headers, content=good)).status_code == 204
-    told = await client.post(INGEST, headers=headers, content=good)
-    assert told.json()["duplicates"] == 2
+    repeated = await client.post(INGEST, headers=headers, content=good)
+    assert repeated.json()["duplicates"] == 2
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
@@ -248,38 +252,38 @@ async def test_ten_megabytes_is_the_limit(auth: dict[str, str], client: httpx.As
         assert reply.headers["connection"] == "close"
 
 
-async def test_back_pressure_is_503(world: World, auth: dict[str, str]) -> None:
+async def test_back_pressure_is_503(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """When the log cannot keep up, or memory is full, callers are told when to come again."""
-    world.intake.answer = Overloaded("the log is full", retry_after=7)
-    reply = await world.client.post(INGEST, headers=auth, json=event())
+    in_memory_app.intake.answer = Overloaded("the log is full", retry_after=7)
+    reply = await in_memory_app.client.post(INGEST, headers=auth, json=event())
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "7")
     assert reply.json()["error"]["code"] == "UNAVAILABLE"
-    full = Budget(10, NoMetrics())
+    full = MemoryBudget(10, NullMetrics())
     full.reserve(10)
-    async with world.serve(ports={"budget": full}) as client:
+    async with in_memory_app.serve(ports={"budget": full}) as client:
         reply = await client.post(INGEST, headers=auth, json=event())
     assert (reply.status_code, reply.headers["connection"]) == (503, "close")
 
 
-async def test_what_was_held_is_given_back(world: World, auth: dict[str, str]) -> None:
+async def test_what_was_held_is_given_back(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """After any ending, good or bad, a request holds nothing of the budget any more."""
-    budget = Budget(10**6, NoMetrics())
+    budget = MemoryBudget(10**6, NullMetrics())
     conflict = Rejection(index=0, idempotency_key="k", code=RejectCode.CONFLICT, field=None, message="m")
     endings = [
         None,
         Overloaded("full"),
         RuntimeError("oops"),
-        Outcome(accepted=0, duplicates=0, rejections=(conflict,)),
+        BatchOutcome(accepted=0, duplicates=0, rejections=(conflict,)),
     ]
-    async with world.serve(ports={"budget": budget}) as client:
+    async with in_memory_app.serve(ports={"budget": budget}) as client:
         for ending in endings:
-            world.intake.answer = ending
+            in_memory_app.intake.answer = ending
             await client.post(INGEST, headers=auth, json=event())
             await client.post(INGEST, headers=auth, content=b"broken")
     assert budget._held == 0
 
 
-async def test_a_smaller_limit_is_kept_too(world: World, auth: dict[str, str]) -> None:
+async def test_a_smaller_limit_is_kept_too(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """The limit is the operator's to set."""
-    async with world.serve(policy=Policy(partitions=2, body_bytes=100)) as client:
+    async with in_memory_app.serve(policy=AppPolicy(partitions=2, body_bytes=100)) as client:
         assert (await client.post(INGEST, headers=auth, content=b"x" * 101)).status_code == 413

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ingest_gateway.api.routes_ingest import INGEST, takes_long
-from tests.ingest_gateway.conftest import World
+from tests.ingest_gateway.conftest import InMemoryApp
 from tests.ingest_gateway.ingest.examples import batch, event, raw_batch, raw_event
 
 pytestmark = pytest.mark.anyio
@@ -16,9 +16,9 @@ HOSTILE = raw_batch(*[raw_event(f"k{number}", properties=b'{"a":1,"a":2}') for n
 """Each event is refused for its own sake."""
 
 
-async def turns_while_posting(world: World, headers: dict[str, str], body: bytes) -> tuple[int, int]:
+async def turns_while_posting(in_memory_app: InMemoryApp, headers: dict[str, str], body: bytes) -> tuple[int, int]:
     """The status of the reply, and how often something else had its turn meanwhile."""
-    posting = asyncio.create_task(world.client.post(INGEST, headers=headers, content=body))
+    posting = asyncio.create_task(in_memory_app.client.post(INGEST, headers=headers, content=body))
     turns = 0
     while not posting.done():
         turns += 1
@@ -26,37 +26,39 @@ async def turns_while_posting(world: World, headers: dict[str, str], body: bytes
     return posting.result().status_code, turns
 
 
-async def test_others_have_their_turn_meanwhile(world: World, auth: dict[str, str]) -> None:
+async def test_others_have_their_turn_meanwhile(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Plain and compressed; a small body is read at once, in a few turns."""
-    small = await turns_while_posting(world, auth, batch(event(), {}))
-    plain = await turns_while_posting(world, auth, HOSTILE)
-    compressed = await turns_while_posting(world, auth | {"content-encoding": "gzip"}, gzip.compress(HOSTILE))
+    small = await turns_while_posting(in_memory_app, auth, batch(event(), {}))
+    plain = await turns_while_posting(in_memory_app, auth, HOSTILE)
+    compressed = await turns_while_posting(in_memory_app, auth | {"content-encoding": "gzip"}, gzip.compress(HOSTILE))
     assert (small[0], plain[0], compressed[0]) == (200, 400, 400)
     assert small[1] < 100
     assert min(plain[1], compressed[1]) > 10 * small[1]
 
 
-async def test_the_answer_is_the_same(world: World, auth: dict[str, str]) -> None:
+async def test_the_answer_is_the_same(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Wherever it was read: verdicts, and refusals of the body as a whole."""
     good = [event(f"k{number}") for number in range(3_000)]
-    reply = (await world.client.post(INGEST, headers=auth, content=batch(*good, {}))).json()
+    reply = (await in_memory_app.client.post(INGEST, headers=auth, content=batch(*good, {}))).json()
     assert (reply["accepted"], [rejection["index"] for rejection in reply["rejected"]]) == (3_000, [3_000])
-    broken = await world.client.post(INGEST, headers=auth, content=b'{"events":[' + b"[" * 1_500_000)
+    broken = await in_memory_app.client.post(INGEST, headers=auth, content=b'{"events":[' + b"[" * 1_500_000)
     assert (broken.status_code, broken.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
     bomb = gzip.compress(b" " * 40_000_000)
     assert len(bomb) > 4_000
-    reply_to_bomb = await world.client.post(INGEST, headers=auth | {"content-encoding": "gzip"}, content=bomb)
+    reply_to_bomb = await in_memory_app.client.post(INGEST, headers=auth | {"content-encoding": "gzip"}, content=bomb)
     assert reply_to_bomb.status_code == 413
 
 
-async def test_bodies_that_come_together_are_read_one_in_a_turn(world: World, auth: dict[str, str]) -> None:
+async def test_bodies_that_come_together_are_read_one_in_a_turn(
+    in_memory_app: InMemoryApp, auth: dict[str, str]
+) -> None:
     """So that nobody else waits for all of them."""
     bodies = [batch(*[event(f"{body}-{number}") for number in range(100)]) for body in range(8)]
-    posting = [asyncio.create_task(world.client.post(INGEST, headers=auth, content=body)) for body in bodies]
+    posting = [asyncio.create_task(in_memory_app.client.post(INGEST, headers=auth, content=body)) for body in bodies]
     read, most = 0, 0
     while not all(post.done() for post in posting):
         await asyncio.sleep(0)
-        now = len(world.intake.posted)
+        now = len(in_memory_app.intake.posted)
         most, read = max(most, now - read), now
     assert [post.result().status_code for post in posting] == [200] * len(bodies)
     assert (read, most) == (len(bodies), 1)

@@ -4,35 +4,35 @@ import pytest
 
 from schemas.account import Mode
 from schemas.timestamps import DAY, to_iso
-from tests.contracts.commands import by, key_for
-from tests.ingest_gateway.conftest import World
+from tests.contracts.commands import command_of, key_for
+from tests.ingest_gateway.conftest import InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_new_key_works_at_once(world: World, auth: dict[str, str]) -> None:
+async def test_a_new_key_works_at_once(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """The token is in this one answer and in no other, and does what its scopes say."""
-    made = await world.client.post("/v1/keys", headers=auth, json={"name": "reader", "scopes": ["read"]})
+    made = await in_memory_app.client.post("/v1/keys", headers=auth, json={"name": "reader", "scopes": ["read"]})
     assert made.status_code == 201
     key = made.json()["api_key"]
     assert (key["name"], key["scopes"], key["mode"], key["revoked_at"]) == ("reader", ["read"], "live", None)
     reader = {"authorization": f"Bearer {key['token']}"}
-    assert (await world.client.get("/v1/status", headers=reader)).status_code == 200
-    assert (await world.client.get("/v1/keys", headers=reader)).status_code == 403
-    assert key["token"] not in (await world.client.get("/v1/keys", headers=auth)).text
+    assert (await in_memory_app.client.get("/v1/status", headers=reader)).status_code == 200
+    assert (await in_memory_app.client.get("/v1/keys", headers=reader)).status_code == 403
+    assert key["token"] not in (await in_memory_app.client.get("/v1/keys", headers=auth)).text
 
 
-async def test_a_live_key_makes_the_first_test_key(world: World, auth: dict[str, str]) -> None:
+async def test_a_live_key_makes_the_first_test_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Test data is reached through the live account; live data is never reached through a test key."""
-    asked = {"name": "t", "scopes": ["admin"], "mode": "test"}
-    test = (await world.client.post("/v1/keys", headers=auth, json=asked)).json()["api_key"]
+    queries = {"name": "t", "scopes": ["admin"], "mode": "test"}
+    test = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["api_key"]
     assert test["token"].startswith("ak_test_")
-    found = await world.api_keys.find(test["token"])
+    found = await in_memory_app.api_keys.find(test["token"])
     assert found is not None
-    assert found.account == world.ours[Mode.TEST]
+    assert found.account == in_memory_app.ours[Mode.TEST]
     tester = {"authorization": f"Bearer {test['token']}"}
-    assert (await world.client.post("/v1/keys", headers=tester, json=asked)).status_code == 201
-    refused = await world.client.post("/v1/keys", headers=tester, json=asked | {"mode": "live"})
+    assert (await in_memory_app.client.post("/v1/keys", headers=tester, json=queries)).status_code == 201
+    refused = await in_memory_app.client.post("/v1/keys", headers=tester, json=queries | {"mode": "live"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN")
 
 
@@ -54,49 +54,51 @@ async def test_a_live_key_makes_the_first_test_key(world: World, auth: dict[str,
     ],
 )
 async def test_mistakes_name_their_field(
-    world: World, auth: dict[str, str], body: dict[str, object], field: str
+    in_memory_app: InMemoryApp, auth: dict[str, str], body: dict[str, object], field: str
 ) -> None:
     """No key is made of a request that is wrong anywhere."""
-    before = len(world.books.keys)
-    reply = await world.client.post("/v1/keys", headers=auth, json=body)
+    before = len(in_memory_app.books.keys)
+    reply = await in_memory_app.client.post("/v1/keys", headers=auth, json=body)
     assert reply.status_code == 400
     assert field in [mistake["field"] for mistake in reply.json()["error"]["details"]]
-    assert len(world.books.keys) == before
+    assert len(in_memory_app.books.keys) == before
 
 
-async def test_only_what_is_there_is_revoked(world: World, auth: dict[str, str]) -> None:
+async def test_only_what_is_there_is_revoked(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """An unknown id, or one of another account, is not found."""
-    stranger, _ = await world.api_keys.create(by(world.theirs[Mode.LIVE]), key_for(world.theirs[Mode.LIVE]))
+    stranger, _ = await in_memory_app.api_keys.create(
+        command_of(in_memory_app.theirs[Mode.LIVE]), key_for(in_memory_app.theirs[Mode.LIVE])
+    )
     for key_id in ("nope", stranger.id):
-        assert (await world.client.post(f"/v1/keys/{key_id}/revoke", headers=auth)).status_code == 404
+        assert (await in_memory_app.client.post(f"/v1/keys/{key_id}/revoke", headers=auth)).status_code == 404
 
 
-async def test_a_key_may_have_an_end(world: World, auth: dict[str, str]) -> None:
+async def test_a_key_may_have_an_end(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """It is shown from the start and in every list."""
-    ends = to_iso(world.clock.now + 90 * DAY)
-    asked = {"name": "ci", "scopes": ["read"], "expires_at": ends}
-    made = (await world.client.post("/v1/keys", headers=auth, json=asked)).json()["api_key"]
+    ends = to_iso(in_memory_app.clock.now + 90 * DAY)
+    queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
+    made = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["api_key"]
     assert made["expires_at"] == ends
-    listed = (await world.client.get("/v1/keys", headers=auth)).json()["api_keys"]
+    listed = (await in_memory_app.client.get("/v1/keys", headers=auth)).json()["api_keys"]
     assert [key["expires_at"] for key in listed] == [None, ends]
 
 
 @pytest.mark.parametrize(("ends", "says"), [("tomorrow", "ISO 8601"), ("2020-01-01T00:00:00Z", "is over")])
-async def test_an_end_is_a_time_to_come(world: World, auth: dict[str, str], ends: str, says: str) -> None:
+async def test_an_end_is_a_time_to_come(in_memory_app: InMemoryApp, auth: dict[str, str], ends: str, says: str) -> None:
     """A key that could never be used is a mistake."""
-    asked = {"name": "ci", "scopes": ["read"], "expires_at": ends}
-    error = (await world.client.post("/v1/keys", headers=auth, json=asked)).json()["error"]
+    queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
+    error = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["error"]
     assert error["details"]["field"] == "expires_at"
     assert says in error["message"]
 
 
-async def test_a_repeated_request_makes_no_second_key(world: World, auth: dict[str, str]) -> None:
+async def test_a_repeated_request_makes_no_second_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Its secret was shown once; the answer says which key it was, and what to do."""
-    asked = {"name": "ci", "scopes": ["read"]}
+    queries = {"name": "ci", "scopes": ["read"]}
     headers = auth | {"idempotency-key": "k1"}
-    made = (await world.client.post("/v1/keys", headers=headers, json=asked)).json()["api_key"]
-    again = await world.client.post("/v1/keys", headers=headers, json=asked)
+    made = (await in_memory_app.client.post("/v1/keys", headers=headers, json=queries)).json()["api_key"]
+    again = await in_memory_app.client.post("/v1/keys", headers=headers, json=queries)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "SECRET_SHOWN_ONCE")
     assert made["id"] in again.text
     assert made["token"] not in again.text
-    assert len((await world.client.get("/v1/keys", headers=auth)).json()["api_keys"]) == 2
+    assert len((await in_memory_app.client.get("/v1/keys", headers=auth)).json()["api_keys"]) == 2

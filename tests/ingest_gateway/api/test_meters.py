@@ -8,76 +8,76 @@ from hypothesis import strategies as st
 
 from ingest_gateway.api.meter_validation import FIELDS, read_changes, read_new_meter
 from schemas.errors import Invalid
-from tests.ingest_gateway.conftest import TOKENS, World
+from tests.ingest_gateway.conftest import TOKENS, InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_example_is_accepted(world: World, auth: dict[str, str]) -> None:
+async def test_the_example_is_accepted(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """A full meter is made, answered whole, and found where `Location` says, with its backfill."""
-    made = await world.client.post("/v1/meters", headers=auth, json=TOKENS)
+    made = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     assert made.status_code == 201
     meter = made.json()["meter"]
     assert {field: meter[field] for field in TOKENS} == TOKENS
     assert (meter["version"], meter["archived"]) == (1, False)
-    found = await world.client.get(made.headers["location"], headers=auth)
+    found = await in_memory_app.client.get(made.headers["location"], headers=auth)
     assert found.json()["meter"] == meter | {"backfill": {"done": False, "chunks_done": 1, "chunks_total": None}}
 
 
-async def test_the_smallest_meter(world: World, auth: dict[str, str]) -> None:
+async def test_the_smallest_meter(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Counting events needs no property, group, filter or unit."""
     small = {"code": "n", "name": "N", "event_name": "e", "aggregation": "count"}
-    made = (await world.client.post("/v1/meters", headers=auth, json=small)).json()["meter"]
+    made = (await in_memory_app.client.post("/v1/meters", headers=auth, json=small)).json()["meter"]
     assert (made["value_property"], made["group_by"], made["filters"], made["unit"]) == (None, {}, [], None)
 
 
-async def test_numbers_in_filters_keep_every_digit(world: World, auth: dict[str, str]) -> None:
+async def test_numbers_in_filters_keep_every_digit(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """A border is shown exactly as it was posted: as a number, with all its digits."""
     body = b'{"code":"n","name":"N","event_name":"e","aggregation":"count","filters":[%s]}'
     given_filter = b'{"property":"$.x","op":"in","value":[0.10000000000000000001,1,"1",true]}'
-    made = await world.client.post("/v1/meters", headers=auth, content=body % given_filter)
+    made = await in_memory_app.client.post("/v1/meters", headers=auth, content=body % given_filter)
     assert b'"value":[0.10000000000000000001,1,"1",true]' in made.content
 
 
-async def test_a_taken_code_is_409(world: World, auth: dict[str, str]) -> None:
+async def test_a_taken_code_is_409(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """A code names one meter for ever, archived or not."""
-    await world.client.post("/v1/meters", headers=auth, json=TOKENS)
-    assert (await world.client.delete("/v1/meters/tokens", headers=auth)).json()["meter"]["archived"]
-    again = await world.client.post("/v1/meters", headers=auth, json=TOKENS)
+    await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
+    assert (await in_memory_app.client.delete("/v1/meters/tokens", headers=auth)).json()["meter"]["archived"]
+    again = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "CONFLICT")
     assert again.json()["error"]["details"] == {"field": "code"}
 
 
-async def test_only_name_and_unit_change(world: World, auth: dict[str, str]) -> None:
+async def test_only_name_and_unit_change(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """What usage was counted with stays; only the words around it change."""
-    await world.client.post("/v1/meters", headers=auth, json=TOKENS)
-    changed = await world.client.patch("/v1/meters/tokens", headers=auth, json={"name": "T", "unit": None})
+    await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
+    changed = await in_memory_app.client.patch("/v1/meters/tokens", headers=auth, json={"name": "T", "unit": None})
     assert (changed.json()["meter"]["name"], changed.json()["meter"]["unit"]) == ("T", None)
-    refused = await world.client.patch("/v1/meters/tokens", headers=auth, json={"aggregation": "max"})
+    refused = await in_memory_app.client.patch("/v1/meters/tokens", headers=auth, json={"aggregation": "max"})
     assert refused.status_code == 400
     assert "cannot be changed" in refused.json()["error"]["message"]
-    assert (await world.client.patch("/v1/meters/tokens", headers=auth, json={})).status_code == 400
+    assert (await in_memory_app.client.patch("/v1/meters/tokens", headers=auth, json={})).status_code == 400
 
 
-async def test_what_is_not_there_is_404(world: World, auth: dict[str, str]) -> None:
+async def test_what_is_not_there_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """An unknown code is answered the same way by every method."""
     for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
-        reply = await world.client.request(method, "/v1/meters/nope", headers=auth, json=body)
+        reply = await in_memory_app.client.request(method, "/v1/meters/nope", headers=auth, json=body)
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-async def test_listing_pages_through_all(world: World, auth: dict[str, str]) -> None:
+async def test_listing_pages_through_all(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Following the cursor shows each meter once, in the order of making."""
     for number in range(5):
-        await world.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": f"m{number}"})
+        await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": f"m{number}"})
     shown, cursor = [], ""
     while cursor is not None:
-        page = (await world.client.get(f"/v1/meters?limit=2&cursor={cursor}", headers=auth)).json()
+        page = (await in_memory_app.client.get(f"/v1/meters?limit=2&cursor={cursor}", headers=auth)).json()
         shown += [meter["code"] for meter in page["meters"]]
         cursor = page["pagination"]["next_cursor"]
         assert page["pagination"]["has_more"] == (cursor is not None)
     assert shown == [f"m{number}" for number in range(5)]
-    assert (await world.client.get("/v1/meters?cursor=999", headers=auth)).status_code == 400
+    assert (await in_memory_app.client.get("/v1/meters?cursor=999", headers=auth)).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -120,16 +120,16 @@ async def test_listing_pages_through_all(world: World, auth: dict[str, str]) -> 
     ],
 )
 async def test_mistakes_name_their_field(
-    world: World, auth: dict[str, str], change: dict[str, Any], field: str, hint: str
+    in_memory_app: InMemoryApp, auth: dict[str, str], change: dict[str, Any], field: str, hint: str
 ) -> None:
     """Each refusal says where it is wrong and how to mend it, and nothing is made."""
-    reply = await world.client.post("/v1/meters", headers=auth, json=TOKENS | change)
+    reply = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | change)
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (400, "VALIDATION_ERROR")
     assert [mistake["field"] for mistake in error["details"]] == [field]
     assert hint in error["details"][0]["message"]
     assert error["message"].startswith(f"{field}: ")
-    assert await world.meters.newest_version() == 0
+    assert await in_memory_app.meters.newest_version() == 0
 
 
 _JSON = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from schemas.account import Mode
 from schemas.timestamps import MINUTE
 from schemas.usage import UsageQuery, Window
-from tests.ingest_gateway.conftest import TOKENS, World
+from tests.ingest_gateway.conftest import TOKENS, InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
@@ -18,31 +18,31 @@ START, END = 1_793_491_200_000_000, 1_796_083_200_000_000
 
 
 @pytest.fixture
-async def metered(world: World, auth: dict[str, str]) -> World:
-    await world.client.post("/v1/meters", headers=auth, json=TOKENS)
-    return world
+async def metered(in_memory_app: InMemoryApp, auth: dict[str, str]) -> InMemoryApp:
+    await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
+    return in_memory_app
 
 
-async def asked(world: World, auth: dict[str, str], query: str) -> UsageQuery:
-    reply = await world.client.get(f"/v1/usage?{query}", headers=auth)
+async def queries(in_memory_app: InMemoryApp, auth: dict[str, str], query: str) -> UsageQuery:
+    reply = await in_memory_app.client.get(f"/v1/usage?{query}", headers=auth)
     assert reply.status_code == 200, reply.text
-    question = world.reader.asked[-1]
+    question = in_memory_app.reader.queries[-1]
     assert isinstance(question, UsageQuery)
     return question
 
 
-async def test_the_smallest_question(metered: World, auth: dict[str, str]) -> None:
+async def test_the_smallest_question(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """A meter and a range: all customers, one row each, no groups."""
-    question = await asked(metered, auth, RANGE)
+    question = await queries(metered, auth, RANGE)
     assert (question.account, question.meter.code) == (metered.ours[Mode.LIVE], "tokens")
     assert (question.start, question.end) == (START, END)
     assert (question.customers, question.window, question.timezone) == ((), Window.NONE, "UTC")
     assert (question.group_by, question.groups, question.top, question.after) == ((), {}, None, None)
 
 
-async def test_every_parameter_arrives(metered: World, auth: dict[str, str]) -> None:
+async def test_every_parameter_arrives(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """Lists by comma or by repetition, offsets in times, several values of one group, a missing one too."""
-    question = await asked(
+    question = await queries(
         metered,
         auth,
         "meter=tokens&from=2026-11-01T01:00%2B01:00&to=2026-12-01T00:00:00Z&customer_id=a,b&customer_id=c&window=day"
@@ -54,15 +54,15 @@ async def test_every_parameter_arrives(metered: World, auth: dict[str, str]) -> 
     assert (question.top, question.limit, question.after) == (5, 10_000, "x")
 
 
-async def test_commas_inside_an_id(metered: World, auth: dict[str, str]) -> None:
+async def test_commas_inside_an_id(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """A customer whose id holds a comma can be asked for, too."""
-    question = await asked(metered, auth, RANGE + r"&customer_id=a\,b,c")
+    question = await queries(metered, auth, RANGE + r"&customer_id=a\,b,c")
     assert question.customers == ("a,b", "c")
 
 
-async def test_an_unescaped_plus_is_understood(metered: World, auth: dict[str, str]) -> None:
+async def test_an_unescaped_plus_is_understood(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """A '+' of an offset that a careless client did not escape arrives as a space, and means '+'."""
-    question = await asked(metered, auth, "meter=tokens&from=2026-11-01T05:30:00+05:30&to=2026-12-01T00:00:00Z")
+    question = await queries(metered, auth, "meter=tokens&from=2026-11-01T05:30:00+05:30&to=2026-12-01T00:00:00Z")
     assert question.start == START
 
 
@@ -91,27 +91,29 @@ async def test_an_unescaped_plus_is_understood(metered: World, auth: dict[str, s
         (RANGE + "&customer_id=" + ",".join(f"c{number}" for number in range(1001)), "customer_id"),
     ],
 )
-async def test_mistakes_name_their_parameter(metered: World, auth: dict[str, str], query: str, field: str) -> None:
+async def test_mistakes_name_their_parameter(
+    metered: InMemoryApp, auth: dict[str, str], query: str, field: str
+) -> None:
     """A wrong question is never answered with something else."""
     reply = await metered.client.get(f"/v1/usage?{query}", headers=auth)
     assert reply.status_code == 400
     assert reply.json()["error"]["details"] == {"field": field}
-    assert metered.reader.asked == []
+    assert metered.reader.queries == []
 
 
-async def test_strange_query_strings_are_refused(metered: World, auth: dict[str, str]) -> None:
+async def test_strange_query_strings_are_refused(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """Bytes that are no text, too many fields and NULs are the caller's mistake, not a failure of ours."""
     for query in ("meter=%ff", "meter=%00", "&".join(["a=1"] * 1001), "filter[=1", "filter]=1"):
         assert (await metered.client.get(f"/v1/usage?{query}", headers=auth)).status_code == 400
 
 
-async def test_an_unknown_meter_is_404(metered: World, auth: dict[str, str]) -> None:
+async def test_an_unknown_meter_is_404(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """Usage of a meter that is not there is not zero."""
     reply = await metered.client.get(f"/v1/usage?{RANGE.replace('tokens', 'nope')}", headers=auth)
     assert reply.status_code == 404
 
 
-async def test_json_keeps_every_digit(metered: World, auth: dict[str, str]) -> None:
+async def test_json_keeps_every_digit(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """Values are decimal texts; watermark and `as_of` say how far they are exact, and when."""
     metered.reader.values = {metered.ours[Mode.LIVE]: {"a": Decimal("12345678901234567890.000000000001")}}
     metered.clock.now = START
@@ -136,7 +138,7 @@ async def test_json_keeps_every_digit(metered: World, auth: dict[str, str]) -> N
     }
 
 
-async def test_files_are_made_on_request(metered: World, auth: dict[str, str]) -> None:
+async def test_files_are_made_on_request(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """CSV and Parquet hold the same rows; where the next page begins is told in a header."""
     metered.reader.values = {metered.ours[Mode.LIVE]: {'a,"b"': Decimal("0.1"), "c": Decimal(2)}}
     csv = await metered.client.get(f"/v1/usage?{RANGE}&limit=1", headers=auth | {"accept": "text/csv"})
@@ -151,7 +153,7 @@ async def test_files_are_made_on_request(metered: World, auth: dict[str, str]) -
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "text/html, application/xml"])
-async def test_what_cannot_be_made_is_406(metered: World, auth: dict[str, str], accept: str) -> None:
+async def test_what_cannot_be_made_is_406(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
     """A format nobody can make is refused with those that can be."""
     reply = await metered.client.get(f"/v1/usage?{RANGE}", headers=auth | {"accept": accept})
     assert (reply.status_code, reply.json()["error"]["code"]) == (406, "NOT_ACCEPTABLE")
@@ -160,13 +162,13 @@ async def test_what_cannot_be_made_is_406(metered: World, auth: dict[str, str], 
 @pytest.mark.parametrize(
     "accept", ["*/*", "", "application/*", "text/html, */*;q=0.1", "text/csv;q=0.1, application/json"]
 )
-async def test_json_is_what_most_want(metered: World, auth: dict[str, str], accept: str) -> None:
+async def test_json_is_what_most_want(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
     """Whoever has no special wish gets JSON."""
     reply = await metered.client.get(f"/v1/usage?{RANGE}", headers=auth | {"accept": accept})
     assert reply.headers["content-type"] == "application/json"
 
 
-async def test_minutes_are_the_smallest_step(metered: World, auth: dict[str, str]) -> None:
+async def test_minutes_are_the_smallest_step(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """A range of one minute is possible."""
-    question = await asked(metered, auth, "meter=tokens&from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z")
+    question = await queries(metered, auth, "meter=tokens&from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z")
     assert question.end - question.start == MINUTE

@@ -8,8 +8,8 @@ from ingest_gateway.http.auth import Authenticator
 from schemas.account import ApiKey, Mode, Scope
 from schemas.errors import StoreFailed
 from schemas.timestamps import DAY
-from tests.contracts.commands import by, key_for
-from tests.ingest_gateway.conftest import World
+from tests.contracts.commands import command_of, key_for
+from tests.ingest_gateway.conftest import InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
@@ -36,22 +36,26 @@ HEADER = ("UNAUTHORIZED", "Missing or invalid Authorization header")
         ("Bearer ak_live_\u00e9", ("INVALID_API_KEY", "Invalid API key")),
     ],
 )
-async def test_the_refusals_are_the_contract_s(world: World, header: str | None, told: tuple[str, str]) -> None:
+async def test_the_refusals_are_the_contract_s(
+    in_memory_app: InMemoryApp, header: str | None, refusal: tuple[str, str]
+) -> None:
     """Each way of not being known has the code and the message that the contract gives it."""
     headers = [] if header is None else [(b"authorization", header.encode("latin-1"))]
-    reply = await world.client.get("/v1/meters", headers=headers)
+    reply = await in_memory_app.client.get("/v1/meters", headers=headers)
     error = reply.json()["error"]
-    assert (reply.status_code, error["code"], error["message"]) == (401, *told)
+    assert (reply.status_code, error["code"], error["message"]) == (401, *refusal)
     assert reply.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, str]) -> None:
+async def test_a_revoked_key_is_told_so_at_once(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Revoked over the API, a key that was good a moment ago is refused by the very next request."""
-    key, token = await world.api_keys.create(by(world.ours[Mode.LIVE]), key_for(world.ours[Mode.LIVE]))
+    key, token = await in_memory_app.api_keys.create(
+        command_of(in_memory_app.ours[Mode.LIVE]), key_for(in_memory_app.ours[Mode.LIVE])
+    )
     victim = {"authorization": f"Bearer {token}"}
-    assert (await world.client.get("/v1/meters", headers=victim)).status_code == 200
-    assert (await world.client.post(f"/v1/keys/{key.id}/revoke", headers=auth)).status_code == 200
-    reply = await world.client.get("/v1/meters", headers=victim)
+    assert (await in_memory_app.client.get("/v1/meters", headers=victim)).status_code == 200
+    assert (await in_memory_app.client.post(f"/v1/keys/{key.id}/revoke", headers=auth)).status_code == 200
+    reply = await in_memory_app.client.get("/v1/meters", headers=victim)
     assert reply.status_code == 401
     assert reply.json()["error"] == {
         "code": "API_KEY_REVOKED",
@@ -59,30 +63,32 @@ async def test_a_revoked_key_is_told_so_at_once(world: World, auth: dict[str, st
     }
 
 
-async def test_an_expired_key_is_told_so(world: World) -> None:
+async def test_an_expired_key_is_told_so(in_memory_app: InMemoryApp) -> None:
     """To the microsecond, even where the key was good a moment ago, and with what to do."""
-    account, ends = world.ours[Mode.LIVE], world.clock.now + DAY
-    _, token = await world.api_keys.create(by(account), key_for(account, expires_at=ends))
+    account, ends = in_memory_app.ours[Mode.LIVE], in_memory_app.clock.now + DAY
+    _, token = await in_memory_app.api_keys.create(command_of(account), key_for(account, expires_at=ends))
     headers = {"authorization": f"Bearer {token}"}
-    world.clock.now = ends - 1
-    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
-    world.clock.now = ends
+    in_memory_app.clock.now = ends - 1
+    assert (await in_memory_app.client.get("/v1/meters", headers=headers)).status_code == 200
+    in_memory_app.clock.now = ends
     for _ in range(2):
-        reply = await world.client.get("/v1/meters", headers=headers)
+        reply = await in_memory_app.client.get("/v1/meters", headers=headers)
         assert (reply.status_code, reply.json()["error"]["code"]) == (401, "API_KEY_EXPIRED")
         assert "POST /v1/keys" in reply.json()["error"]["message"]
-        world.seconds += 10.0
+        in_memory_app.seconds += 10.0
 
 
-async def test_a_revocation_elsewhere_counts_within_seconds(world: World) -> None:
+async def test_a_revocation_elsewhere_counts_within_seconds(in_memory_app: InMemoryApp) -> None:
     """A key revoked by another process is refused once what was remembered of it is too old."""
-    key, token = await world.api_keys.create(by(world.ours[Mode.LIVE]), key_for(world.ours[Mode.LIVE]))
+    key, token = await in_memory_app.api_keys.create(
+        command_of(in_memory_app.ours[Mode.LIVE]), key_for(in_memory_app.ours[Mode.LIVE])
+    )
     headers = {"authorization": f"Bearer {token}"}
-    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
-    await world.api_keys.revoke(by(key.account), key.id)
-    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 200
-    world.seconds += 3.0
-    assert (await world.client.get("/v1/meters", headers=headers)).status_code == 401
+    assert (await in_memory_app.client.get("/v1/meters", headers=headers)).status_code == 200
+    await in_memory_app.api_keys.revoke(command_of(key.account), key.id)
+    assert (await in_memory_app.client.get("/v1/meters", headers=headers)).status_code == 200
+    in_memory_app.seconds += 3.0
+    assert (await in_memory_app.client.get("/v1/meters", headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -105,29 +111,31 @@ async def test_a_revocation_elsewhere_counts_within_seconds(world: World) -> Non
         ("POST", "/v1/keys/c1/revoke", Scope.ADMIN),
     ],
 )
-async def test_every_endpoint_asks_for_its_scope(world: World, method: str, path: str, scope: Scope) -> None:
+async def test_every_endpoint_asks_for_its_scope(
+    in_memory_app: InMemoryApp, method: str, path: str, scope: Scope
+) -> None:
     """A key with every scope but the one needed is told which one it lacks; `admin` stands for all but backfill."""
     others = set(Scope) - {scope, Scope.ADMIN}
-    reply = await world.client.request(method, path, headers=await world.key(None, *others))
+    reply = await in_memory_app.client.request(method, path, headers=await in_memory_app.key(None, *others))
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (403, "FORBIDDEN")
     assert error["details"] == {"missing_scope": scope.value}
     assert scope.value in error["message"]
-    admin = await world.client.request(method, path, headers=await world.key(None, Scope.ADMIN))
+    admin = await in_memory_app.client.request(method, path, headers=await in_memory_app.key(None, Scope.ADMIN))
     assert admin.status_code != 403
 
 
-class Keys:
+class CountingApiKeys:
     """Answers only when it is let, and counts how often it was asked."""
 
     def __init__(self, key: ApiKey | None) -> None:
         self.key = key
-        self.asked = 0
+        self.queries = 0
         self.open = asyncio.Event()
         self.reached = asyncio.Event()
 
     async def find(self, token: str) -> ApiKey | None:
-        self.asked += 1
+        self.queries += 1
         self.reached.set()
         await self.open.wait()
         return self.key
@@ -148,19 +156,19 @@ def _key(revoked_at: int | None = None) -> ApiKey:
 
 async def test_many_requests_ask_the_ledger_once() -> None:
     """A hundred simultaneous requests with one unknown key cost one look-up, and the next ones none."""
-    keys = Keys(_key())
+    keys = CountingApiKeys(_key())
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = [asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x")) for _ in range(100)]
     await keys.reached.wait()
     keys.open.set()
     assert {key.id for key in await asyncio.gather(*waiting)} == {"c1"}
     await authenticator.key_of(b"Bearer ak_live_x")
-    assert keys.asked == 1
+    assert keys.queries == 1
 
 
 async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
     """A look-up that was under way when the key was revoked does not keep it alive."""
-    keys = Keys(_key())
+    keys = CountingApiKeys(_key())
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x"))
     await keys.reached.wait()
@@ -168,27 +176,27 @@ async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
     keys.open.set()
     await waiting
     await authenticator.key_of(b"Bearer ak_live_x")
-    assert keys.asked == 2
+    assert keys.queries == 2
 
 
 async def test_what_is_remembered_is_bounded() -> None:
     """More good keys than fit push others out; all are still let in."""
-    keys = Keys(_key())
+    keys = CountingApiKeys(_key())
     keys.open.set()
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0, capacity=4)  # type: ignore[arg-type]  # only `find` is used
     for number in range(20):
         await authenticator.key_of(b"Bearer ak_live_%d" % number)
-        assert len(authenticator._known) <= 4
+        assert len(authenticator._cache) <= 4
 
 
-async def test_a_ledger_that_is_down_is_503(world: World) -> None:
+async def test_a_ledger_that_is_down_is_503(in_memory_app: InMemoryApp) -> None:
     """Without the ledger nobody new can be let in, and callers learn that they should come again."""
 
     class Down:
         async def find(self, token: str) -> ApiKey | None:
             raise StoreFailed("connection refused to ledger.internal")
 
-    async with world.serve(ports={"api_keys": Down()}) as client:
+    async with in_memory_app.serve(ports={"api_keys": Down()}) as client:
         reply = await client.get("/v1/meters", headers={"authorization": "Bearer ak_live_0123"})
     assert reply.status_code == 503
     assert reply.headers["retry-after"] == "1"

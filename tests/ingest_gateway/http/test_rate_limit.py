@@ -4,61 +4,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.app import Policy
+from ingest_gateway.api.app import AppPolicy
 from ingest_gateway.http.errors import Headers
 from ingest_gateway.http.rate_limit import NO_LIMIT, RateLimit
 from schemas.account import Mode
 from schemas.errors import RateLimited
 from schemas.ids import AccountId
 from schemas.timestamps import MINUTE, SECOND
-from tests.ingest_gateway.conftest import World
+from tests.ingest_gateway.conftest import InMemoryApp
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_answer_tells_the_limit(world: World, auth: dict[str, str]) -> None:
+async def test_every_answer_tells_the_limit(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Limit, what is left of it, and the second at which it begins anew; on refusals too."""
-    first = await world.client.get("/v1/meters", headers=auth)
-    second = await world.client.get("/v1/meters?wrong=1", headers=auth)
-    third = await world.client.get("/v1/meters/none", headers=auth)
+    first = await in_memory_app.client.get("/v1/meters", headers=auth)
+    second = await in_memory_app.client.get("/v1/meters?wrong=1", headers=auth)
+    third = await in_memory_app.client.get("/v1/meters/none", headers=auth)
     assert [reply.headers["x-ratelimit-limit"] for reply in (first, second, third)] == ["1000"] * 3
     assert [reply.headers["x-ratelimit-remaining"] for reply in (first, second, third)] == ["999", "998", "997"]
-    assert int(first.headers["x-ratelimit-reset"]) == (world.clock.now // MINUTE + 1) * 60
+    assert int(first.headers["x-ratelimit-reset"]) == (in_memory_app.clock.now // MINUTE + 1) * 60
 
 
 @pytest.mark.parametrize("path", ["/v1/meters", "/nope", "/healthz", "/readyz", "/metrics"])
-async def test_answers_to_nobody_tell_it_too(world: World, path: str) -> None:
+async def test_answers_to_nobody_tell_it_too(in_memory_app: InMemoryApp, path: str) -> None:
     """Without a key there is no account to count for, and the headers tell the limit as it would begin."""
-    headers = (await world.client.get(path)).headers
+    headers = (await in_memory_app.client.get(path)).headers
     assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("1000", "1000")
-    assert int(headers["x-ratelimit-reset"]) == (world.clock.now // MINUTE + 1) * 60
+    assert int(headers["x-ratelimit-reset"]) == (in_memory_app.clock.now // MINUTE + 1) * 60
 
 
-async def test_one_too_many_is_429(world: World, auth: dict[str, str]) -> None:
+async def test_one_too_many_is_429(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Over the limit one is told when to come again; the next minute, and other accounts, are not affected."""
-    test_key = await world.key(world.ours[Mode.TEST])
-    world.clock.now = 100 * MINUTE + 15 * SECOND
-    async with world.serve(policy=Policy(partitions=2, api_per_minute=2)) as client:
+    test_key = await in_memory_app.key(in_memory_app.ours[Mode.TEST])
+    in_memory_app.clock.now = 100 * MINUTE + 15 * SECOND
+    async with in_memory_app.serve(policy=AppPolicy(partitions=2, api_per_minute=2)) as client:
         replies = [await client.get("/v1/meters", headers=auth) for _ in range(4)]
         assert [reply.status_code for reply in replies] == [200, 200, 429, 429]
         assert [reply.headers["x-ratelimit-remaining"] for reply in replies] == ["1", "0", "0", "0"]
         assert replies[2].json()["error"]["code"] == "RATE_LIMIT_EXCEEDED"
         assert replies[2].headers["retry-after"] == "45"
         assert (await client.get("/v1/meters", headers=test_key)).status_code == 200
-        world.clock.now += 45 * SECOND
+        in_memory_app.clock.now += 45 * SECOND
         assert (await client.get("/v1/meters", headers=auth)).status_code == 200
 
 
-async def test_posting_events_has_a_limit_of_its_own(world: World, auth: dict[str, str]) -> None:
+async def test_posting_events_has_a_limit_of_its_own(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Off by default, and then the headers say so; API calls and event posts do not use up each other's."""
-    async with world.serve(policy=Policy(partitions=2, api_per_minute=1)) as client:
+    async with in_memory_app.serve(policy=AppPolicy(partitions=2, api_per_minute=1)) as client:
         for _ in range(3):
             reply = await client.post("/v1/events/ingest", headers=auth, content=b"{")
             assert reply.status_code == 400
             assert reply.headers["x-ratelimit-remaining"] == reply.headers["x-ratelimit-limit"] == str(NO_LIMIT)
-            assert int(reply.headers["x-ratelimit-reset"]) > world.clock.now // SECOND
+            assert int(reply.headers["x-ratelimit-reset"]) > in_memory_app.clock.now // SECOND
         assert (await client.get("/v1/meters", headers=auth)).status_code == 200
-    async with world.serve(policy=Policy(partitions=2, ingest_per_minute=1)) as client:
+    async with in_memory_app.serve(policy=AppPolicy(partitions=2, ingest_per_minute=1)) as client:
         statuses = [(await client.post(path, headers=auth)).status_code for path in ("/v1/events/ingest",) * 2]
         assert statuses == [400, 429]
         assert (await client.post("/api/v1/events", headers=auth)).status_code == 429

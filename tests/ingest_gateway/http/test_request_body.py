@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from ingest_gateway.http.errors import ClientGone, Headers, SlowBody
-from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.http.errors import ClientDisconnected, Headers, SlowBody
+from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.http.request_body import read_body
 from schemas.errors import Overloaded, TooLarge
-from schemas.metrics import NoMetrics
+from schemas.metrics import NullMetrics
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def read(
 ) -> bytes:
     names = {name.replace("_", "-").encode(): value.encode() for name, value in header.items()}
     headers: Headers = []
-    with Budget(budget, NoMetrics()).share() as share:
+    with MemoryBudget(budget, NullMetrics()).share() as share:
         return await read_body(receive, names, headers, share, limit=limit, seconds=0.05)
 
 
@@ -53,7 +53,7 @@ def test_pieces_are_joined_up_to_the_limit(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize("pieces", [(None,), (b"half", None)])
 async def test_who_hangs_up_is_gone(pieces: tuple[bytes | None, ...]) -> None:
     """Half a body is no body."""
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientDisconnected):
         await read(sender(*pieces))
 
 
@@ -75,7 +75,7 @@ async def test_who_is_too_slow_is_told() -> None:
 
 async def test_memory_is_bounded_while_reading() -> None:
     """A piece beyond the budget is where reading ends, whatever was announced."""
-    shared = Budget(100, NoMetrics())
+    shared = MemoryBudget(100, NullMetrics())
     shared.reserve(60)
     with pytest.raises(Overloaded), shared.share() as share:
         await read_body(sender(b"x" * 30, b"x" * 30), {}, [], share, limit=100, seconds=1)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.judge import Ages
+from ingest_gateway.ingest.judge import AgeLimits
 from ingest_gateway.ingest.recent_keys import RecentKeys
-from ingest_gateway.ports import KnownKeys
+from ingest_gateway.ports import KeyHints
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame, decode
 from schemas.hashing import BodyHashes, KeyHashes, as_digests
-from schemas.metrics import Metrics, NoMetrics
+from schemas.metrics import Metrics, NullMetrics
 from schemas.timestamps import DAY, MINUTE, to_micros
 from tests.clock import NOON
 
@@ -19,7 +19,7 @@ PARTITIONS = 4
 WINDOW = 35 * DAY + 5 * MINUTE
 
 
-class TestLog:
+class FakeLog:
     """Keeps frames; fails when told to; waits at the gate."""
 
     __test__ = False
@@ -29,13 +29,13 @@ class TestLog:
         self.appends = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.reached = asyncio.Event()
+        self.append_started = asyncio.Event()
         self._fails = fails
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
         number = self.appends
         self.appends += 1
-        self.reached.set()
+        self.append_started.set()
         await self.gate.wait()
         await asyncio.sleep(0)
         if self._fails(number):
@@ -47,15 +47,15 @@ class TestLog:
         return [row for frame in self.frames for row in decode(frame.payload).to_pylist()]
 
 
-class TestKeys:
+class FakeKnownKeys:
     """Known keys that answer, fail, or never answer."""
 
     __test__ = False
 
-    def __init__(self, known: Mapping[bytes, int], error: Exception | None = None, silent: bool = False) -> None:
+    def __init__(self, known: Mapping[bytes, int], error: Exception | None = None, hangs: bool = False) -> None:
         self._known = known
         self._error = error
-        self._silent = silent
+        self._silent = hangs
 
     async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         if self._silent:
@@ -69,8 +69,8 @@ class TestKeys:
 
 
 def intake_over(
-    log: TestLog,
-    keys: KnownKeys | None = None,
+    log: FakeLog,
+    keys: KeyHints | None = None,
     policy: IntakePolicy | None = None,
     clock: Callable[[], int] = lambda: to_micros(NOON),
     metrics: Metrics | None = None,
@@ -78,9 +78,9 @@ def intake_over(
 ) -> Intake:
     return Intake(
         log,
-        keys or TestKeys({}),
+        keys or FakeKnownKeys({}),
         RecentKeys(capacity, WINDOW),
         clock,
-        policy or IntakePolicy(partitions=PARTITIONS, ages=Ages()),
-        metrics or NoMetrics(),
+        policy or IntakePolicy(partitions=PARTITIONS, age_limits=AgeLimits()),
+        metrics or NullMetrics(),
     )

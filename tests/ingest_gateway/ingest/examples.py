@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from ingest_gateway.ingest.batch import GoodEvents, Posted
+from ingest_gateway.ingest.batch import GoodEvents, PostedBatch
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import at_once
+from ingest_gateway.ingest.pieces import run_at_once
 from schemas.ids import AccountId
 
 ACCOUNT = AccountId("acme_live")
@@ -57,8 +57,8 @@ def raw_event(key: str = "k1", **changes: bytes) -> bytes:
     return b"{" + b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items()) + b"}"
 
 
-def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfill: bool = False) -> Posted:
-    return at_once(
+def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfill: bool = False) -> PostedBatch:
+    return run_at_once(
         parse_body(body, content_type, account=ACCOUNT, request_id="req_1", strict=strict, backfill=backfill)
     )
 

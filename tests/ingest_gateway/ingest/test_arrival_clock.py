@@ -5,30 +5,30 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.arrival_clock import Arrivals, newest_arrival
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
 from schemas.frame import NewFrame
-from schemas.logger import NoLogger
-from schemas.metrics import NoMetrics
+from schemas.logger import NullLogger
+from schemas.metrics import NullMetrics
 from schemas.timestamps import DAY, SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tests.factories import NOW
 
 
-class Lines(NoLogger):
+class LogLines(NullLogger):
     """Remembers what was told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, object]] = []
+        self.logged: list[tuple[str, object]] = []
 
     def error(self, event: str, **fields: object) -> None:
-        self.told.append((event, fields["behind_seconds"]))
+        self.logged.append((event, fields["behind_seconds"]))
 
     def info(self, event: str, **fields: object) -> None:
-        self.told.append((event, None))
+        self.logged.append((event, None))
 
 
-class Keys:
+class FakeSeenMonths:
     """The newest key of each partition."""
 
     def __init__(self, arrivals: list[int | None]) -> None:
@@ -41,22 +41,22 @@ class Keys:
 @given(newest=st.integers(0, 10), clock=st.lists(st.integers(0, 10), min_size=1))
 def test_a_stamp_is_the_time_or_the_newest_stamp(newest: int, clock: list[int]) -> None:
     """Whatever the clock does, stamps follow it upwards only."""
-    arrivals = Arrivals(iter(clock).__next__, newest, NoMetrics(), NoLogger())
+    arrivals = ArrivalClock(iter(clock).__next__, newest, NullMetrics(), NullLogger())
     assert [arrivals.stamp() for _ in clock] == [max(newest, *clock[: n + 1]) for n in range(len(clock))]
 
 
 def test_a_clock_that_is_behind_is_told_once_and_so_is_its_return() -> None:
     """A line for each, and a number all the while; a tiny adjustment is no news."""
-    metrics, lines = PrometheusMetrics(), Lines()
+    metrics, lines = PrometheusMetrics(), LogLines()
     clock = iter([NOW - SECOND // 2, NOW - 21 * DAY, NOW - DAY, NOW + 1, NOW + 2])
-    arrivals = Arrivals(clock.__next__, NOW, metrics, lines)
+    arrivals = ArrivalClock(clock.__next__, NOW, metrics, lines)
     shown = []
     for _ in range(5):
         arrivals.stamp()
         page = metrics.render().decode().splitlines()
         shown += [float(line.split()[1]) for line in page if line.startswith("tallyhouse_clock_behind_seconds ")]
     assert shown == [0.5, 21 * 86_400, 86_400, 0, 0]
-    assert [seconds for _, seconds in lines.told] == [21 * 86_400, None]
+    assert [seconds for _, seconds in lines.logged] == [21 * 86_400, None]
 
 
 def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
@@ -67,7 +67,7 @@ def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
         for partition, arrival in frames:
             await log.append([NewFrame(partition=partition, arrival=arrival, payload=b"x")])
         await log.acknowledge(0, 0)
-        return await newest_arrival(log, Keys(keys), 2)
+        return await newest_arrival(log, FakeSeenMonths(keys), 2)
 
     assert asyncio.run(found([(0, 3), (0, 5), (1, 4)], [3, None])) == 5
     assert asyncio.run(found([(0, 9), (1, 4)], [9, None])) == 9
@@ -77,7 +77,7 @@ def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
 def test_arrivals_do_not_go_behind_those_of_another_process() -> None:
     """Stamped by a clock that was ahead: a retry that comes here must not look younger than its first."""
     clock = iter([NOW, NOW + 1, NOW + 4])
-    arrivals = Arrivals(clock.__next__, 0, PrometheusMetrics(), Lines())
+    arrivals = ArrivalClock(clock.__next__, 0, PrometheusMetrics(), LogLines())
     assert arrivals.stamp() == NOW
     arrivals.not_before(NOW + 3)
     arrivals.not_before(NOW + 2)

@@ -4,39 +4,39 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.ingest.cooperative import OneByOne, give_way
+from ingest_gateway.ingest.cooperative import Serialized, yield_control
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import Pieces, at_once
+from ingest_gateway.ingest.pieces import Steps, run_at_once
 from schemas.errors import Invalid
-from tests.ingest_gateway.ingest.doubles import TestLog, intake_over
+from tests.ingest_gateway.ingest.doubles import FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import ACCOUNT, JSON, batch, event, post, raw_batch, raw_event
 
 pytestmark = pytest.mark.anyio
 
 
-def told(said: list[str]) -> Pieces[str]:
+def three_pieces(order: list[str]) -> Steps[str]:
     """Three pieces and an answer."""
     for piece in ("first", "second", "third"):
-        said.append(piece)
+        order.append(piece)
         yield
     return "answer"
 
 
-def broken() -> Pieces[str]:
+def broken() -> Steps[str]:
     yield
     raise Invalid("no")
 
 
 def test_at_once() -> None:
     """All pieces, and what goes wrong in any."""
-    said: list[str] = []
-    assert at_once(told(said)) == "answer"
-    assert said == ["first", "second", "third"]
+    order: list[str] = []
+    assert run_at_once(three_pieces(order)) == "answer"
+    assert order == ["first", "second", "third"]
     with pytest.raises(Invalid):
-        at_once(broken())
+        run_at_once(broken())
 
 
-class Clock:
+class SecondsClock:
     """Stands still unless told how long something took."""
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Clock:
         return self.now
 
 
-def asking(said: list[str], clock: Clock, seconds: float) -> Pieces[str]:
+def occupying(order: list[str], clock: SecondsClock, seconds: float) -> Steps[str]:
     """Two pieces that take so long. During the first someone comes who has three more turns to go."""
     loop = asyncio.get_running_loop()
 
     async def answered(result: asyncio.Future[str]) -> None:
-        said.append(await result)
+        order.append(await result)
 
     def asked() -> None:
         result: asyncio.Future[str] = loop.create_future()
@@ -59,37 +59,37 @@ def asking(said: list[str], clock: Clock, seconds: float) -> Pieces[str]:
         loop.call_soon(result.set_result, "another's answer")
 
     tasks: list[asyncio.Task[None]] = []
-    said.append("first")
+    order.append("first")
     loop.call_soon(asked)
     clock.now += seconds
     yield
-    said.append("second")
+    order.append("second")
     return "answer"
 
 
 async def test_who_becomes_ready_during_a_piece_goes_before_the_next() -> None:
     """Even if it takes a thread's result, a task begun for it and a task that waits for that: a turn for each."""
-    clock = Clock()
-    said: list[str] = []
-    assert await OneByOne(clock).do(asking(said, clock, 0.001)) == "answer"
-    assert said == ["first", "another's answer", "second"]
+    clock = SecondsClock()
+    order: list[str] = []
+    assert await Serialized(clock).run(occupying(order, clock, 0.001)) == "answer"
+    assert order == ["first", "another's answer", "second"]
 
 
 async def test_short_pieces_do_not_give_way_until_they_are_a_long_one() -> None:
     """Then the next one does, whosever it is."""
-    clock = Clock()
-    works = OneByOne(clock)
-    said: list[str] = []
-    await works.do(asking(said, clock, 0.0003))
-    assert said == ["first", "second"]
-    said.clear()
-    await works.do(asking(said, clock, 0.0003))
-    assert said == ["first", "another's answer", "another's answer", "second"]
+    clock = SecondsClock()
+    works = Serialized(clock)
+    order: list[str] = []
+    await works.run(occupying(order, clock, 0.0003))
+    assert order == ["first", "second"]
+    order.clear()
+    await works.run(occupying(order, clock, 0.0003))
+    assert order == ["first", "another's answer", "another's answer", "second"]
 
 
 async def test_nobody_gives_way_for_ever() -> None:
     """Others whose every turn is long have one of them."""
-    clock = Clock()
+    clock = SecondsClock()
     turns = 0
 
     def busy() -> None:
@@ -100,16 +100,16 @@ async def test_nobody_gives_way_for_ever() -> None:
 
     loop = asyncio.get_running_loop()
     loop.call_soon(busy)
-    await give_way(clock)
+    await yield_control(clock)
     assert turns == 1
 
 
 async def test_what_goes_wrong_in_a_piece_is_told() -> None:
     """And keeps nobody from going on."""
-    works = OneByOne()
+    works = Serialized()
     with pytest.raises(Invalid):
-        await works.do(broken())
-    assert await works.do(told([])) == "answer"
+        await works.run(broken())
+    assert await works.run(three_pieces([])) == "answer"
 
 
 @pytest.mark.parametrize("form", [JSON, "application/x-ndjson"])
@@ -124,7 +124,7 @@ def test_a_body_is_read_in_pieces(form: str) -> None:
 async def test_storing_a_group_lets_others_by() -> None:
     """Before judging it, before making frames of it, and before answering."""
     turns = 0
-    async with intake_over(TestLog()) as intake:
+    async with intake_over(FakeLog()) as intake:
         storing = asyncio.create_task(intake.submit(post(batch(event()))))
         while not storing.done():
             await asyncio.sleep(0)

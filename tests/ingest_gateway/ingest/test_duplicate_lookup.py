@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ingest_gateway.ingest.duplicate_lookup import FilteredKeys
+from ingest_gateway.ingest.duplicate_lookup import FilteredKeyHints
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes, as_halves, key_hash, partition_of
@@ -29,7 +29,7 @@ class Knows:
         self._keys |= {tuple(row) for row in keys.tolist()}
 
 
-class Store:
+class CountingStore:
     """Seen rows of every key it is asked for, arrived at 100."""
 
     def __init__(self, *, broken: bool = False) -> None:
@@ -43,35 +43,35 @@ class Store:
         return SeenRows(key_hashes, [7] * len(key_hashes), [100] * len(key_hashes))
 
 
-def known(key_filter: Knows, store: Store, now: int = 100) -> Mapping[bytes, int]:
-    hint = FilteredKeys(key_filter, store, partitions=1, window=50)
+def known(key_filter: Knows, store: CountingStore, now: int = 100) -> Mapping[bytes, int]:
+    hint = FilteredKeyHints(key_filter, store, partitions=1, window=50)
     return asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), now))
 
 
 def test_the_store_is_asked_only_for_what_the_filter_may_know() -> None:
     """New keys, nearly all of them, cost no query."""
-    store = Store()
+    store = CountingStore()
     assert known(Knows(KEYS[1]), store) == {KEYS[1]: 7}
     assert store.asked == [[KEYS[1]]]
 
 
 def test_nothing_suspected_asks_nothing() -> None:
     """The usual case."""
-    store = Store()
+    store = CountingStore()
     assert known(Knows(), store) == {}
     assert store.asked == []
 
 
 def test_a_key_outside_the_window_is_unknown() -> None:
     """Like the processor, which decides."""
-    assert known(Knows(*KEYS), Store(), now=151) == {}
-    assert len(known(Knows(*KEYS), Store(), now=150)) == 3
+    assert known(Knows(*KEYS), CountingStore(), now=151) == {}
+    assert len(known(Knows(*KEYS), CountingStore(), now=150)) == 3
 
 
 def test_each_partition_is_asked_for_its_own() -> None:
     """And one of which nothing is suspected, not at all."""
-    store = Store()
-    hint = FilteredKeys(Knows(*KEYS), store, partitions=64, window=50)
+    store = CountingStore()
+    hint = FilteredKeyHints(Knows(*KEYS), store, partitions=64, window=50)
     assert len(asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), 100))) == 3
     assert sorted(key for asked in store.asked for key in asked) == sorted(KEYS)
     assert len(store.asked) == len({int(partition_of(as_halves(key), 64)[0]) for key in KEYS})
@@ -79,8 +79,8 @@ def test_each_partition_is_asked_for_its_own() -> None:
 
 def test_what_was_made_durable_is_suspected() -> None:
     """From then on."""
-    store = Store()
-    hint = FilteredKeys(Knows(), store, partitions=1, window=50)
+    store = CountingStore()
+    hint = FilteredKeyHints(Knows(), store, partitions=1, window=50)
     keys = as_halves(b"".join(KEYS))
     hint.remember(keys[:1], np.array([7], np.uint64), 100)
     assert asyncio.run(hint.bodies(keys, 100)) == {KEYS[0]: 7}
@@ -88,4 +88,4 @@ def test_what_was_made_durable_is_suspected() -> None:
 
 def test_a_store_that_fails_knows_nothing() -> None:
     """A hint that is missing costs an honest word, never an event."""
-    assert known(Knows(*KEYS), Store(broken=True)) == {}
+    assert known(Knows(*KEYS), CountingStore(broken=True)) == {}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from schemas.event import BODY_BYTES, NAME_LENGTH
+from schemas.event import MAX_BODY_BYTES, MAX_NAME_LENGTH
 from schemas.frame import raw_size
-from tests.ingest_gateway.ingest.doubles import TestLog, intake_over
+from tests.ingest_gateway.ingest.doubles import FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import event, post
 
 RAW_BYTES = 18_000_000
@@ -19,7 +19,9 @@ RAW_BYTES = 18_000_000
 
 def long_names(number: int) -> dict[str, Any]:
     """Every name as long as it may be, in characters of four bytes."""
-    return event(f"{number:05}" + "\N{PILE OF POO}" * (NAME_LENGTH - 5), customer_id="\N{PILE OF POO}" * NAME_LENGTH)
+    return event(
+        f"{number:05}" + "\N{PILE OF POO}" * (MAX_NAME_LENGTH - 5), customer_id="\N{PILE OF POO}" * MAX_NAME_LENGTH
+    )
 
 
 def large_properties(number: int) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def test_a_frame_stays_small_however_well_it_compresses(make: Callable[[int], di
     """Two full bodies for one partition, taken in together."""
 
     async def story() -> list[int]:
-        log = TestLog()
+        log = FakeLog()
         async with asyncio.timeout(60), intake_over(log, policy=IntakePolicy(partitions=1)) as intake:
             requests = [intake.submit(post(full_body(make, first))) for first in (0, 50_000)]
             outcomes = await asyncio.gather(*requests)
@@ -40,7 +42,7 @@ def test_a_frame_stays_small_however_well_it_compresses(make: Callable[[int], di
 
     sizes = asyncio.run(story())
     assert max(sizes) <= RAW_BYTES
-    assert sum(sizes) > BODY_BYTES
+    assert sum(sizes) > MAX_BODY_BYTES
 
 
 def full_body(make: Callable[[int], dict[str, Any]], first: int) -> bytes:

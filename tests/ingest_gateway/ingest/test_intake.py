@@ -7,16 +7,16 @@ from typing import TypeVar
 
 import pytest
 
-from ingest_gateway.ingest.frames import Cut
+from ingest_gateway.ingest.frames import FrameLimits
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import Outcome, usage_id
+from ingest_gateway.ingest.outcome import BatchOutcome, usage_id
 from schemas.errors import Overloaded, StoreFailed
 from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.frame import decode
 from schemas.hashing import as_halves, partition_of
 from schemas.timestamps import to_micros
 from tests.clock import NOON
-from tests.ingest_gateway.ingest.doubles import PARTITIONS, TestKeys, TestLog, intake_over
+from tests.ingest_gateway.ingest.doubles import PARTITIONS, FakeKnownKeys, FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, cloudevent, event, post
 
 Answer = TypeVar("Answer")
@@ -32,15 +32,15 @@ async def _soon(story: Awaitable[Answer]) -> Answer:
         return await story
 
 
-def accepted(count: int) -> Outcome:
-    return Outcome(accepted=count, duplicates=0, rejections=())
+def accepted(count: int) -> BatchOutcome:
+    return BatchOutcome(accepted=count, duplicates=0, rejections=())
 
 
 def test_what_is_stored_is_what_was_posted() -> None:
     """A frame's row holds every field of the event, its hashes, its request; its frame is of its partition."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         posted = post(batch(event(properties={"a": 1.5})))
         async with intake_over(log) as intake:
             assert await intake.submit(posted) == accepted(1)
@@ -69,8 +69,8 @@ def test_what_is_stored_is_what_was_posted() -> None:
 def test_repeats_in_one_request() -> None:
     """The first of a key counts; the same again is a duplicate, another body a conflict."""
 
-    async def story() -> Outcome:
-        async with intake_over(TestLog()) as intake:
+    async def story() -> BatchOutcome:
+        async with intake_over(FakeLog()) as intake:
             return await intake.submit(post(batch(event(), event(), event(customer_id="other"), event("k2"))))
 
     outcome = run(story())
@@ -82,7 +82,7 @@ def test_repeats_in_later_requests() -> None:
     """A retry after the answer is told from the recent keys, with the id it was first given."""
 
     async def story() -> None:
-        async with intake_over(TestLog()) as intake:
+        async with intake_over(FakeLog()) as intake:
             first, again = post(batch(event())), post(batch(event()))
             assert (await intake.submit(first)).verdict is Verdict.ACCEPTED
             assert (await intake.submit(again)).verdict is Verdict.DUPLICATE
@@ -99,20 +99,20 @@ def test_keys_counted_long_ago_are_asked_for() -> None:
     async def story() -> None:
         posted = post(batch(event()))
         body = int.from_bytes(posted.good.body_hashes, "little")
-        async with intake_over(TestLog(), TestKeys({posted.good.key_hashes: body})) as intake:
+        async with intake_over(FakeLog(), FakeKnownKeys({posted.good.key_hashes: body})) as intake:
             assert (await intake.submit(posted)).verdict is Verdict.DUPLICATE
             assert (await intake.submit(post(batch(event(event_name="x"))))).verdict is Verdict.CONFLICT
 
     run(story())
 
 
-@pytest.mark.parametrize("keys", [TestKeys({}, error=StoreFailed("no answer")), TestKeys({}, silent=True)])
-def test_ingest_goes_on_without_known_keys(keys: TestKeys) -> None:
+@pytest.mark.parametrize("keys", [FakeKnownKeys({}, error=StoreFailed("no answer")), FakeKnownKeys({}, hangs=True)])
+def test_ingest_goes_on_without_known_keys(keys: FakeKnownKeys) -> None:
     """They are a hint: where they fail or keep silent, events are accepted and the processor decides."""
 
     async def story() -> None:
-        policy = IntakePolicy(partitions=PARTITIONS, hint_seconds=0.01)
-        async with intake_over(TestLog(), keys, policy) as intake:
+        policy = IntakePolicy(partitions=PARTITIONS, lookup_timeout_seconds=0.01)
+        async with intake_over(FakeLog(), keys, policy) as intake:
             assert await intake.submit(post(batch(event()))) == accepted(1)
 
     run(story())
@@ -122,12 +122,12 @@ def test_requests_that_wait_together_share_one_append() -> None:
     """While the log is busy others gather; a repeat of theirs is answered only when its first is durable."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         async with intake_over(log) as intake:
             log.gate.clear()
             bodies = [batch(event(f"k{number % 10}")) for number in range(20)] + [batch(event("one more"))]
             waiting = [asyncio.create_task(intake.submit(post(body))) for body in bodies]
-            await log.reached.wait()
+            await log.append_started.wait()
             assert not any(each.done() for each in waiting)
             log.gate.set()
             outcomes = await asyncio.gather(*waiting)
@@ -141,7 +141,7 @@ def test_a_failed_append_remembers_nothing() -> None:
     """Everyone in the group is told to come again, and the retry is accepted as new."""
 
     async def story() -> None:
-        log = TestLog(fails=lambda number: number == 0)
+        log = FakeLog(fails=lambda number: number == 0)
         async with intake_over(log) as intake:
             both = [intake.submit(post(batch(event("a")))), intake.submit(post(batch(event("a"), event("b"))))]
             answers = await asyncio.gather(*both, return_exceptions=True)
@@ -156,7 +156,7 @@ def test_ages_are_judged_by_the_arrival_of_the_frame() -> None:
     """35 days back and 5 minutes ahead, to the microsecond; backfill lifts only the first and is flagged."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         at = [NOON - timedelta(days=35), NOON + timedelta(minutes=5)]
         past, ahead = at[0] - timedelta(microseconds=1), at[1] + timedelta(microseconds=1)
         events = [event(str(place), timestamp=moment.isoformat()) for place, moment in enumerate([*at, past, ahead])]
@@ -177,7 +177,7 @@ def test_a_cloudevent_without_time_happens_at_its_arrival() -> None:
     """And its rejections speak of CloudEvents' attributes."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         async with intake_over(log) as intake:
             body = batch(cloudevent(time=None), cloudevent("old", time="2020-01-01T00:00:00Z"))[len('{"events": ') : -1]
             outcome = await intake.submit(post(body))
@@ -191,14 +191,14 @@ def test_strict_is_all_or_nothing() -> None:
     """One conflict, one bad age or one invalid event, and a strict request stores nothing and lists the bad ones."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         async with intake_over(log) as intake:
             assert await intake.submit(post(batch(event("a"), event("b")), strict=True)) == accepted(2)
             for bad in (event("a", customer_id="x"), event("c", timestamp="2020-01-01T00:00:00Z"), {"oops": 1}):
                 outcome = await intake.submit(post(batch(event("new"), event("b"), bad), strict=True))
                 assert (outcome.held_back, len(outcome.rejections)) == (2, 1)
-                assert outcome.nothing_stands
-            assert await intake.submit(post(batch(event("new"), event("b")))) == Outcome(
+                assert outcome.is_refused
+            assert await intake.submit(post(batch(event("new"), event("b")))) == BatchOutcome(
                 accepted=1, duplicates=1, rejections=()
             )
         assert sorted(str(row["idempotency_key"]) for row in log.rows()) == ["a", "b", "new"]
@@ -210,7 +210,7 @@ def test_nobody_leans_on_a_strict_request_that_stores_nothing() -> None:
     """A key that was only in a held-back request is new to the next one, even when both wait together."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         async with intake_over(log) as intake:
             await intake.submit(post(batch(event("seen"))))
             strict = intake.submit(post(batch(event("k"), event("seen", customer_id="x")), strict=True))
@@ -225,9 +225,12 @@ def test_large_groups_are_cut_into_frames_and_large_queues_into_groups() -> None
     """The limits hold, and no event is lost or moved out of order at a cut."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         policy = IntakePolicy(
-            partitions=PARTITIONS, cut=Cut(events=7, properties_bytes=300), group_events=60, thread_bytes=0
+            partitions=PARTITIONS,
+            frame_limits=FrameLimits(events=7, properties_bytes=300),
+            group_events=60,
+            thread_bytes=0,
         )
         async with intake_over(log, policy=policy) as intake:
             bodies = [batch(*[event(f"{request}/{number:02}") for number in range(25)]) for request in range(9)]

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_gateway.http.memory_budget import Budget
-from ingest_gateway.ingest.batch import Posted
+from ingest_gateway.http.memory_budget import MemoryBudget
+from ingest_gateway.ingest.batch import PostedBatch
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import Outcome
+from ingest_gateway.ingest.outcome import BatchOutcome
 from schemas.errors import Overloaded
 from schemas.event import RejectCode
-from schemas.metrics import NoMetrics
-from tests.ingest_gateway.ingest.doubles import PARTITIONS, TestLog, intake_over
+from schemas.metrics import NullMetrics
+from tests.ingest_gateway.ingest.doubles import PARTITIONS, FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, event, post
 
 POLICY = IntakePolicy(partitions=PARTITIONS)
@@ -28,11 +28,11 @@ def test_a_full_queue_sends_callers_away() -> None:
     """What waits is bounded by number and by bytes; those who wait are still answered."""
 
     async def story(policy: IntakePolicy) -> None:
-        log = TestLog()
+        log = FakeLog()
         log.gate.clear()
         async with intake_over(log, policy=policy) as intake:
             waiting = [asyncio.create_task(intake.submit(post(batch(event("first")))))]
-            await log.reached.wait()
+            await log.append_started.wait()
             waiting += [asyncio.create_task(intake.submit(post(batch(event(str(number)))))) for number in range(3)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded, match="too many events are waiting") as caught:
@@ -50,12 +50,12 @@ def test_a_stalled_log_sends_everyone_away() -> None:
     """Old waiters are told to come again, new ones are not let in; when the log recovers, all goes on."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         log.gate.clear()
-        policy = IntakePolicy(partitions=PARTITIONS, patience_seconds=0.02, answer_seconds=0.1)
+        policy = IntakePolicy(partitions=PARTITIONS, longest_wait_seconds=0.02, answer_timeout_seconds=0.1)
         async with intake_over(log, policy=policy) as intake:
             waiting = [asyncio.create_task(intake.submit(post(batch(event(str(number)))))) for number in range(3)]
-            await log.reached.wait()
+            await log.append_started.wait()
             waiting.append(asyncio.create_task(intake.submit(post(batch(event("queued"))))))
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             assert [type(answer) for answer in answers] == [Overloaded] * 4
@@ -72,13 +72,13 @@ def test_what_was_refused_is_let_go_of_at_once() -> None:
     """No body stays in memory until the collector looks for cycles: in an outage that would be many of them."""
 
     async def story() -> None:
-        async with intake_over(TestLog(fails=lambda _: True)) as intake:
+        async with intake_over(FakeLog(fails=lambda _: True)) as intake:
             for number in range(5):
                 with pytest.raises(Overloaded):
                     await intake.submit(post(batch(event(str(number)))))
 
     def kept() -> int:
-        return sum(isinstance(each, Posted) for each in gc.get_objects())
+        return sum(isinstance(each, PostedBatch) for each in gc.get_objects())
 
     gc.collect()
     before = kept()
@@ -90,7 +90,7 @@ def test_what_was_refused_is_let_go_of_at_once() -> None:
         gc.enable()
 
 
-async def _until_let_in(intake: Intake, posted: Posted) -> Outcome:
+async def _until_let_in(intake: Intake, posted: PostedBatch) -> BatchOutcome:
     async with asyncio.timeout(10):
         while True:
             try:
@@ -103,7 +103,7 @@ def test_stopping_takes_in_what_waits_and_nothing_more() -> None:
     """On the way out those who wait are answered, and late callers are told to come again."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         intake = intake_over(log)
         async with intake:
             waiting = [asyncio.create_task(intake.submit(post(batch(event(str(number)))))) for number in range(5)]
@@ -119,11 +119,11 @@ def test_stopping_does_not_wait_for_a_stalled_log() -> None:
     """A log that never answers delays the stop no longer than a caller would wait."""
 
     async def story() -> None:
-        log = TestLog()
+        log = FakeLog()
         log.gate.clear()
-        async with intake_over(log, policy=IntakePolicy(partitions=PARTITIONS, answer_seconds=0.05)) as intake:
+        async with intake_over(log, policy=IntakePolicy(partitions=PARTITIONS, answer_timeout_seconds=0.05)) as intake:
             waiting = asyncio.create_task(intake.submit(post(batch(event()))))
-            await log.reached.wait()
+            await log.append_started.wait()
         with pytest.raises(Overloaded):
             await waiting
 
@@ -135,7 +135,7 @@ def test_a_fault_of_ours_reaches_the_request_and_does_not_end_the_intake() -> No
 
     async def story() -> None:
         clock = iter(["not a number", 5])
-        async with intake_over(TestLog(), clock=lambda: next(clock)) as intake:  # type: ignore[arg-type, return-value]  # the bug
+        async with intake_over(FakeLog(), clock=lambda: next(clock)) as intake:  # type: ignore[arg-type, return-value]  # the bug
             with pytest.raises(TypeError):
                 await intake.submit(post(batch(event())))
             assert (await intake.submit(post(batch(event(timestamp="1970-01-01T00:00:00Z"))))).accepted == 1
@@ -145,7 +145,7 @@ def test_a_fault_of_ours_reaches_the_request_and_does_not_end_the_intake() -> No
 
 def test_the_budget_is_given_back() -> None:
     """What a request held is free again after it, however it ended; a lone giant is let in."""
-    budget = Budget(100, NoMetrics())
+    budget = MemoryBudget(100, NullMetrics())
     with budget.share() as giant:
         giant.grow(1_000)
         with pytest.raises(Overloaded, match="1000 bytes"), budget.share() as other:
@@ -172,7 +172,7 @@ requests = st.tuples(st.lists(small_events, min_size=1, max_size=6), st.booleans
 def test_any_mix_counts_each_key_once(posts: list[tuple[Any, bool]], failing: set[int], seed: int) -> None:
     """Requests in any overlap, with failing appends and callers who leave, strict or not: what is stored, and what
     is told, is what a plain dictionary says."""
-    log = TestLog(fails=failing.__contains__)
+    log = FakeLog(fails=failing.__contains__)
     asyncio.run(_story(log, posts, random.Random(seed)))
     stored: dict[str, list[str]] = defaultdict(list)
     for row in log.rows():
@@ -180,7 +180,7 @@ def test_any_mix_counts_each_key_once(posts: list[tuple[Any, bool]], failing: se
     assert all(len(customers) == 1 for customers in stored.values())
 
 
-async def _story(log: TestLog, posts: list[tuple[Any, bool]], chance: random.Random) -> None:
+async def _story(log: FakeLog, posts: list[tuple[Any, bool]], chance: random.Random) -> None:
     policy = IntakePolicy(partitions=PARTITIONS, group_events=10, thread_bytes=chance.choice([0, 10**9]))
     async with intake_over(log, policy=policy) as intake:
         running = []
@@ -195,19 +195,19 @@ async def _story(log: TestLog, posts: list[tuple[Any, bool]], chance: random.Ran
             answers = await asyncio.gather(*(task for *_, task in running), return_exceptions=True)
     stored = {row["idempotency_key"]: row["customer_id"] for row in log.rows()}
     for (events, strict, _), answer in zip(running, answers, strict=True):
-        if isinstance(answer, Outcome):
+        if isinstance(answer, BatchOutcome):
             _agrees(answer, events, strict, stored)
         else:
             assert isinstance(answer, (Overloaded, asyncio.CancelledError))
 
 
-def _agrees(outcome: Outcome, events: list[dict[str, Any]], strict: bool, stored: dict[object, object]) -> None:
+def _agrees(outcome: BatchOutcome, events: list[dict[str, Any]], strict: bool, stored: dict[object, object]) -> None:
     """Every event has one verdict, and the verdict is true of the log."""
     bad = {rejection.index: rejection.code for rejection in outcome.rejections}
     assert [rejection.index for rejection in outcome.rejections] == sorted(bad)
     assert outcome.accepted + outcome.duplicates + len(bad) + outcome.held_back == len(events)
     if strict and bad:
-        assert outcome.nothing_stands
+        assert outcome.is_refused
         return
     for index, posted in enumerate(events):
         same = stored.get(posted["idempotency_key"]) == posted["customer_id"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.batch import NO_TIME, Form
+from ingest_gateway.ingest.batch import NO_TIME, BodyFormat
 from schemas.errors import Invalid, Refused
 from schemas.hashing import key_hash
 from tests.ingest_gateway.ingest.examples import (
@@ -32,22 +32,22 @@ CLOUDEVENTS = "application/cloudevents-batch+json"
 @pytest.mark.parametrize(
     ("body", "content_type", "form"),
     [
-        (batch(event()), JSON, Form.BATCH),
-        (batch(event()), "", Form.BATCH),
-        (b"\xef\xbb\xbf \n" + batch(event()), JSON, Form.BATCH),
-        (json.dumps(event(), indent=2).encode(), JSON, Form.SINGLE),
-        (json.dumps(event()).encode() + b"\r\n\r\n", NDJSON, Form.NDJSON),
-        (json.dumps(cloudevent()).encode(), CLOUDEVENT, Form.CLOUDEVENT),
-        (json.dumps(cloudevent()).encode(), JSON, Form.CLOUDEVENT),
-        (json.dumps([cloudevent()]).encode(), CLOUDEVENTS, Form.CLOUDEVENTS),
-        (json.dumps([cloudevent()], indent=1).encode(), JSON, Form.CLOUDEVENTS),
-        (json.dumps([cloudevent(traceparent="00-ab", extra={"a": [1]})]).encode(), JSON, Form.CLOUDEVENTS),
+        (batch(event()), JSON, BodyFormat.BATCH),
+        (batch(event()), "", BodyFormat.BATCH),
+        (b"\xef\xbb\xbf \n" + batch(event()), JSON, BodyFormat.BATCH),
+        (json.dumps(event(), indent=2).encode(), JSON, BodyFormat.SINGLE),
+        (json.dumps(event()).encode() + b"\r\n\r\n", NDJSON, BodyFormat.NDJSON),
+        (json.dumps(cloudevent()).encode(), CLOUDEVENT, BodyFormat.CLOUDEVENT),
+        (json.dumps(cloudevent()).encode(), JSON, BodyFormat.CLOUDEVENT),
+        (json.dumps([cloudevent()]).encode(), CLOUDEVENTS, BodyFormat.CLOUDEVENTS),
+        (json.dumps([cloudevent()], indent=1).encode(), JSON, BodyFormat.CLOUDEVENTS),
+        (json.dumps([cloudevent(traceparent="00-ab", extra={"a": [1]})]).encode(), JSON, BodyFormat.CLOUDEVENTS),
     ],
 )
-def test_every_form_means_the_same_event(body: bytes, content_type: str, form: Form) -> None:
+def test_every_form_means_the_same_event(body: bytes, content_type: str, form: BodyFormat) -> None:
     """One event, however it is dressed, has one key hash and one body hash."""
     posted, plain = post(body, content_type), post(batch(event()))
-    assert (posted.form, posted.events, posted.rejections) == (form, 1, ())
+    assert (posted.body_format, posted.events, posted.rejections) == (form, 1, ())
     assert posted.good.key_hashes == plain.good.key_hashes == key_hash(ACCOUNT, "k1")
     assert posted.good.body_hashes == plain.good.body_hashes
     assert timestamps(posted.good) == timestamps(plain.good)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.parse_timestamps import read_moment, read_moments
+from ingest_gateway.ingest.parse_timestamps import parse_timestamp, parse_timestamps
 from schemas.timestamps import to_micros
 
 moments = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1))  # noqa: DTZ001
@@ -25,15 +25,15 @@ odd_texts = st.lists(pieces, max_size=14).map("".join)
 def test_any_offset_is_the_same_instant(local: datetime, offset: int) -> None:
     """A time in any zone is read as its instant in UTC."""
     aware = local.replace(tzinfo=timezone(timedelta(minutes=offset)))
-    assert read_moment(aware.isoformat()) == to_micros(aware.astimezone(UTC))
+    assert parse_timestamp(aware.isoformat()) == to_micros(aware.astimezone(UTC))
 
 
 @given(texts=st.lists(st.one_of(odd_texts, moments.map(lambda moment: moment.isoformat() + "Z")), max_size=4))
 def test_many_at_once_are_read_as_one_by_one(texts: list[str]) -> None:
     """The vectorised reader takes nothing the slow one refuses, and reads the same instant."""
     good = "2026-11-21T10:30:00Z"
-    expected = [read_moment(text) for text in texts]
-    read = read_moments(texts + [good] * 20)
+    expected = [parse_timestamp(text) for text in texts]
+    read = parse_timestamps(texts + [good] * 20)
     if None in expected:
         assert read is None
     else:
@@ -52,7 +52,7 @@ def test_many_at_once_are_read_as_one_by_one(texts: list[str]) -> None:
 )
 def test_what_clients_write(text: str, same: str) -> None:
     """Nine digits are cut to six; short and lower-case forms are read."""
-    assert read_moment(text) == read_moment(same) is not None
+    assert parse_timestamp(text) == parse_timestamp(same) is not None
 
 
 @pytest.mark.parametrize(
@@ -71,5 +71,5 @@ def test_what_clients_write(text: str, same: str) -> None:
 )
 def test_what_is_not_a_moment(text: str) -> None:
     """Dates without time or offset, impossible times and bare numbers are not guessed at."""
-    assert read_moment(text) is None
-    assert read_moments([text] * 20) is None
+    assert parse_timestamp(text) is None
+    assert parse_timestamps([text] * 20) is None

@@ -11,7 +11,7 @@ from schemas.timestamps import to_micros
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from tallyhouse.runtime.prometheus import PREFIX, PrometheusMetrics
 from tests.clock import NOON
-from tests.ingest_gateway.ingest.doubles import PARTITIONS, WINDOW, TestKeys
+from tests.ingest_gateway.ingest.doubles import PARTITIONS, WINDOW, FakeKnownKeys
 from tests.ingest_gateway.ingest.examples import batch, event, post
 
 
@@ -23,7 +23,7 @@ def test_a_group_and_its_commit_are_each_observed_once(tmp_path: Path) -> None:
         async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, metrics=metrics) as log:
             recent = RecentKeys(2**8, WINDOW)
             policy = IntakePolicy(partitions=PARTITIONS)
-            async with Intake(log, TestKeys({}), recent, lambda: to_micros(NOON), policy, metrics) as intake:
+            async with Intake(log, FakeKnownKeys({}), recent, lambda: to_micros(NOON), policy, metrics) as intake:
                 await intake.submit(post(batch(event("a"), event("b"), event("c"))))
             return sum(map(log.end_offset, range(PARTITIONS))), log.held_bytes
 

@@ -8,8 +8,8 @@ import pytest
 
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from tests.contracts.api_keys import Clock
-from tests.rating.api.conftest import Office
+from tests.contracts.api_keys import ManualClock
+from tests.rating.api.conftest import BillingApi
 
 Document = dict[str, Any]
 
@@ -20,19 +20,19 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def office(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Office]:
-    clock = Clock()
+async def billing_api(tmp_path: Path, anyio_backend: str) -> AsyncIterator[BillingApi]:
+    clock = ManualClock()
     with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock, prepare=migrate) as ledger:
         made = await ledger.accounts.bootstrap(None)
         assert made is not None
-        own = Office(ledger, clock, *made)
+        own = BillingApi(ledger, clock, *made)
         yield own
         await own.client.aclose()
 
 
 @pytest.fixture
-async def document(office: Office) -> Document:
-    reply = await office.client.get("/openapi.json", headers={"authorization": ""})
+async def document(billing_api: BillingApi) -> Document:
+    reply = await billing_api.client.get("/openapi.json", headers={"authorization": ""})
     assert reply.headers["content-type"] == "application/json"
     described: Document = reply.json()
     return described

@@ -9,9 +9,9 @@ import pytest
 
 from ingest_gateway.openapi.curl import variable
 from ingest_gateway.openapi.names import resource, variables
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
-MARK = "hush"
+SECRET_TEXT = "hush"
 """Stands in every text of the victim that a stranger could recognize."""
 
 REFERENCES = {
@@ -89,48 +89,48 @@ class Things:
     def secrets(self) -> set[str]:
         """What nobody else may see."""
         found = {thing[field] for thing in self.made.values() for field in ("id", "token") if thing.get(field)}
-        return found | {MARK}
+        return found | {SECRET_TEXT}
 
 
-async def furnish(office: Office, document: dict[str, Any]) -> Things:
+async def furnish(billing_api: BillingApi, document: dict[str, Any]) -> Things:
     """Makes one of each thing that can be made, in whatever order works."""
     things = Things()
     wanted = _makers(document)
     while wanted:
-        refusals = {path: await _make(office, things, path, example) for path, example in wanted}
+        refusals = {path: await _make(billing_api, things, path, example) for path, example in wanted}
         left = [(path, example) for path, example in wanted if refusals[path]]
         if len(left) == len(wanted):
             _check_left({path: refusals[path] for path, _ in left})
             break
         wanted = left
-    await _wait_for_runs(office)
+    await _wait_for_runs(billing_api)
     return things
 
 
-async def _wait_for_runs(office: Office) -> None:
+async def _wait_for_runs(billing_api: BillingApi) -> None:
     """What goes on by itself must not be taken for a stranger's doing."""
     async with asyncio.timeout(30):
         while any(  # noqa: ASYNC110 - they are watched from outside
-            run["state"] == "running" for run in (await office.get("/v1/invoice-runs"))["invoice_runs"]
+            run["state"] == "running" for run in (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
         ):
             await asyncio.sleep(0.01)
 
 
-async def prepare(office: Office, things: Things, document: dict[str, Any], path: str) -> None:
+async def prepare(billing_api: BillingApi, things: Things, document: dict[str, Any], path: str) -> None:
     """What must have happened before a step."""
     for step in BEFORE.get(path, ()):
         operation = document["paths"][step]["post"]
         if "201" in operation["responses"]:
-            assert await _make(office, things, step, example_body(operation)) == ""
+            assert await _make(billing_api, things, step, example_body(operation)) == ""
         else:
-            await office.post(things.filled(step) or "", status=200)
+            await billing_api.post(things.filled(step) or "", status=200)
 
 
 def _check_left(refusals: dict[str, str]) -> None:
     """A part of a thing may have to wait for a state that ours is not in; a thing itself must be there."""
-    told = {path: why for path, why in refusals.items() if "{" not in path}
-    if told:
-        pytest.fail(f"these examples make nothing: {told}; mend samples.py or victim.py")
+    refused = {path: why for path, why in refusals.items() if "{" not in path}
+    if refused:
+        pytest.fail(f"these examples make nothing: {refused}; mend samples.py or victim.py")
 
 
 def fail_of_unknown(things: Things, document: dict[str, Any]) -> None:
@@ -155,15 +155,15 @@ def example_body(operation: dict[str, Any]) -> Any:
     return None if content is None else next(iter(content["examples"].values()))["value"]
 
 
-async def _make(office: Office, things: Things, path: str, example: Any) -> str:
+async def _make(billing_api: BillingApi, things: Things, path: str, example: Any) -> str:
     """Why it was not made; empty if it was."""
     filled = things.filled(path)
     if filled is None:
         return "a part of its path is not made"
     body = things.body(example)
-    marked = {name: value if name not in _MARKED else f"{MARK} {value}" for name, value in (body or {}).items()}
-    office.clock.now += 1_000
-    reply = await office.client.post(filled, content=json.dumps(marked))
+    marked = {name: value if name not in _MARKED else f"{SECRET_TEXT} {value}" for name, value in (body or {}).items()}
+    billing_api.clock.now += 1_000
+    reply = await billing_api.client.post(filled, content=json.dumps(marked))
     if reply.status_code not in (201, 202):
         return reply.text
     word = path.rpartition("/")[2]

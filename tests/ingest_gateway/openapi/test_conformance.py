@@ -17,9 +17,9 @@ from schemathesis.core.result import Ok
 from ingest_gateway.openapi.names import variables
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from tests.contracts.api_keys import Clock
+from tests.contracts.api_keys import ManualClock
 from tests.ingest_gateway.openapi.furnished_account import Things, furnish
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 REQUESTS = 300
 """Of each mode and engine, shared by all operations: ten seconds each, however many operations there come to be."""
@@ -37,7 +37,7 @@ def as_text(_context: Any, value: Any) -> bytes:
     return value.encode("utf-8", "replace") if isinstance(value, str) else json.dumps(value).encode()
 
 
-class Served(NamedTuple):
+class ServedApi(NamedTuple):
     """The app, a key that may do everything, and what is there already."""
 
     app: Any
@@ -46,25 +46,25 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedApi]:
     """On each engine: they do not refuse the same texts."""
     is_file = request.param == "sqlite"
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if is_file else request.getfixturevalue("postgresql").new_database()
-    clock = Clock()
+    clock = ManualClock()
     with open_ledger(url, clock, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
-        office = Office(ledger, clock, *made)
-        yield Served(office.app, made[1], asyncio.run(_furnished(office)))
-        asyncio.run(office.client.aclose())
+        billing_api = BillingApi(ledger, clock, *made)
+        yield ServedApi(billing_api.app, made[1], asyncio.run(_furnished(billing_api)))
+        asyncio.run(billing_api.client.aclose())
 
 
-async def _furnished(office: Office) -> Things:
-    return await furnish(office, (await office.client.get("/openapi.json")).json())
+async def _furnished(billing_api: BillingApi) -> Things:
+    return await furnish(billing_api, (await billing_api.client.get("/openapi.json")).json())
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-def test_every_answer_is_a_documented_one(served: Served, mode: schemathesis.GenerationMode) -> None:
+def test_every_answer_is_a_documented_one(served: ServedApi, mode: schemathesis.GenerationMode) -> None:
     """No 5xx; every status, content type, header and body is as the document says, for good and for bad requests."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
     headers = {"Authorization": f"Bearer {served.token}"}

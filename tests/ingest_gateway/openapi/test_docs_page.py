@@ -12,7 +12,7 @@ import pytest
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -20,8 +20,8 @@ _COMMAND = re.compile("<pre><code>(curl .*?)</code></pre>", re.DOTALL)
 
 
 @pytest.fixture
-async def page(office: Office) -> str:
-    reply = await office.client.get("/docs", headers={"authorization": ""})
+async def page(billing_api: BillingApi) -> str:
+    reply = await billing_api.client.get("/docs", headers={"authorization": ""})
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     return reply.text
 
@@ -40,15 +40,15 @@ async def test_every_operation_and_record_is_on_it(page: str, document: Document
     assert set(re.findall('href="#([^"]+)"', page)) <= names
 
 
-async def test_the_commands_work_as_printed(office: Office, page: str, document: Document) -> None:
+async def test_the_commands_work_as_printed(billing_api: BillingApi, page: str, document: Document) -> None:
     """In an account that has something of everything, none of them is misunderstood."""
-    things = await furnish(office, document)
-    shell = {"TALLYHOUSE_API_KEY": office.client.headers["authorization"].removeprefix("Bearer ")}
+    things = await furnish(billing_api, document)
+    shell = {"TALLYHOUSE_API_KEY": billing_api.client.headers["authorization"].removeprefix("Bearer ")}
     shell |= things.variables(document["paths"])
     requests = [_request(words) for words in _words_of(_commands(page), shell)]
     assert len(requests) == len(list(operations_of(document)))
     for request in requests:
-        reply = await office.client.send(request)
+        reply = await billing_api.client.send(request)
         assert reply.status_code in (200, 201, 202, 204, 404, 409, 410), (request, reply.text)
 
 

@@ -8,11 +8,11 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Router
 
-from ingest_gateway.http.guard import Methods
-from ingest_gateway.http.middleware import Edge
-from ingest_gateway.http.request import Endpoint
+from ingest_gateway.http.guard import MethodRouter
+from ingest_gateway.http.middleware import RequestMiddleware
+from ingest_gateway.http.request import Route
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -23,35 +23,37 @@ def operations_of(document: Document) -> Iterator[tuple[str, str, dict[str, Any]
             yield method.upper(), path, operation
 
 
-def guarded(office: Office) -> Iterator[Endpoint]:
+def guarded(billing_api: BillingApi) -> Iterator[Route]:
     """What the app itself routes to, with a key."""
-    assert isinstance(office.app, Edge)
-    assert isinstance(office.app._app, Router)
-    for route in office.app._app.routes:
+    assert isinstance(billing_api.app, RequestMiddleware)
+    assert isinstance(billing_api.app._app, Router)
+    for route in billing_api.app._app.routes:
         methods = route.app  # type: ignore[attr-defined]  # all of ours are routes to an app
-        if isinstance(methods, Methods):
-            yield from (guard._endpoint for guard in methods._guards.values())
+        if isinstance(methods, MethodRouter):
+            yield from (guard._endpoint for guard in methods._by_method.values())
 
 
-async def test_every_route_is_told_and_nothing_else(office: Office, document: Document) -> None:
+async def test_every_route_is_told_and_nothing_else(billing_api: BillingApi, document: Document) -> None:
     """Method by method, open pages too."""
-    assert isinstance(office.app, Edge)
-    assert isinstance(office.app._app, Router)
-    keyed = {(endpoint.method, endpoint.path) for endpoint in guarded(office)}
-    paths = {route.path for route in office.app._app.routes}  # type: ignore[attr-defined]  # all of ours have one
-    told = list(operations_of(document))
-    assert {(method, path) for method, path, operation in told if operation["security"]} == keyed
-    assert {path for _, path, operation in told if not operation["security"]} == paths - {path for _, path in keyed}
+    assert isinstance(billing_api.app, RequestMiddleware)
+    assert isinstance(billing_api.app._app, Router)
+    keyed = {(endpoint.method, endpoint.path) for endpoint in guarded(billing_api)}
+    paths = {route.path for route in billing_api.app._app.routes}  # type: ignore[attr-defined]  # all of ours have one
+    described = list(operations_of(document))
+    assert {(method, path) for method, path, operation in described if operation["security"]} == keyed
+    assert {path for _, path, operation in described if not operation["security"]} == paths - {
+        path for _, path in keyed
+    }
 
 
-async def test_nothing_is_left_untold(office: Office, document: Document) -> None:
+async def test_nothing_is_left_untold(billing_api: BillingApi, document: Document) -> None:
     """Each endpoint has a summary and an answer; one that changes something by POST or PATCH says what it takes."""
-    for endpoint in guarded(office):
-        about = endpoint.about
-        assert about.summary, endpoint
-        assert about.gives is not None or about.status == 204, endpoint
+    for endpoint in guarded(billing_api):
+        description = endpoint.description
+        assert description.summary, endpoint
+        assert description.response_type is not None or description.status == 204, endpoint
         bodiless = endpoint.method in ("GET", "DELETE") or endpoint.path.rpartition("/")[2] in BODILESS
-        assert bodiless or about.takes is not None, endpoint
+        assert bodiless or description.body_type is not None, endpoint
 
 
 BODILESS = ("revoke", "finalize", "void", "mark-uncollectible", "publish", "portal-link", "portal-links")
@@ -94,10 +96,10 @@ async def test_every_change_may_be_repeated(document: Document) -> None:
         assert ("Idempotency-Key" in named) == expected, (method, path)
 
 
-async def test_it_is_built_once(office: Office) -> None:
+async def test_it_is_built_once(billing_api: BillingApi) -> None:
     """The same bytes each time, for everyone."""
     for path in ("/openapi.json", "/docs"):
-        first, second = [await office.client.get(path, headers={"authorization": ""}) for _ in range(2)]
+        first, second = [await billing_api.client.get(path, headers={"authorization": ""}) for _ in range(2)]
         assert first.status_code == 200
         assert first.content == second.content
 
@@ -116,16 +118,16 @@ def _references(value: Any) -> Iterator[str]:
 def _exemplified(document: Document) -> Iterator[tuple[str, Any, list[Any]]]:
     for _, path, operation in operations_of(document):
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
-        for told in (*bodies, *operation["responses"].values()):
-            for media_type, media in told.get("content", {}).items():
+        for described in (*bodies, *operation["responses"].values()):
+            for media_type, media in described.get("content", {}).items():
                 if media:  # of what is no text there is nothing to show
                     examples = [example["value"] for example in media["examples"].values()]
                     yield f"{path} {media_type}", media["schema"], examples
         for parameter in operation.get("parameters", []):
             if "example" in parameter:
                 yield f"{path} {parameter['name']}", parameter["schema"], [parameter["example"]]
-    for name, told in document["components"]["responses"].items():
-        media = told["content"]["application/json"]
+    for name, described in document["components"]["responses"].items():
+        media = described["content"]["application/json"]
         yield name, media["schema"], [example["value"] for example in media["examples"].values()]
 
 

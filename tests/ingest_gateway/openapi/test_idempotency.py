@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.ingest_gateway.fakes import kept_reject
+from tests.ingest_gateway.fakes import make_reject
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -80,21 +80,21 @@ def _lasting(reply: httpx.Response) -> Any:
     return {name: value for name, value in reply.json().items() if name != "request_id"} if reply.content else None
 
 
-async def test_every_change_is_done_once_under_its_key(office: Office, document: Document) -> None:
+async def test_every_change_is_done_once_under_its_key(billing_api: BillingApi, document: Document) -> None:
     """The second answer is the first one's, and any other request under the key is refused."""
-    transport = Insistent(office.app, document)
-    headers = office.client.headers
-    office.client = httpx.AsyncClient(transport=transport, base_url="http://tallyhouse", headers=headers)
-    things = await furnish(office, document)
-    office.reader.kept.append(kept_reject(office.key.account, 1))
+    transport = Insistent(billing_api.app, document)
+    headers = billing_api.client.headers
+    billing_api.client = httpx.AsyncClient(transport=transport, base_url="http://tallyhouse", headers=headers)
+    things = await furnish(billing_api, document)
+    billing_api.reader.stored_rejects.append(make_reject(billing_api.key.account, 1))
     table = list(operations_of(document))
     for method, path, operation in sorted(table, key=lambda each: each[0] == "DELETE"):
         if _may_repeat(operation) and (method, path) not in transport.done:
-            await prepare(office, things, document, path)
-            await _ask(office, things, method, path, operation)
+            await prepare(billing_api, things, document, path)
+            await _ask(billing_api, things, method, path, operation)
     assert {(method, path) for method, path, each in table if _may_repeat(each)} - transport.done == REFUSED
 
 
-async def _ask(office: Office, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
+async def _ask(billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
     body = things.body(example_body(operation))
-    await office.client.request(method, things.filled(path) or "", json=body)
+    await billing_api.client.request(method, things.filled(path) or "", json=body)

@@ -10,11 +10,11 @@ from rating.ledger.database import Database
 from rating.ledger.tables import metadata
 from schemas.account import ApiKey, Mode, Scope
 from schemas.ids import AccountId
-from tests.contracts.commands import by, key_for
+from tests.contracts.commands import command_of, key_for
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.ingest_gateway.openapi.furnished_account import MARK, Things, example_body, fail_of_unknown, furnish
+from tests.ingest_gateway.openapi.furnished_account import SECRET_TEXT, Things, example_body, fail_of_unknown, furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -24,51 +24,55 @@ COUNTER = "meter_sets"
 
 
 @pytest.fixture(params=["another company", "our test key"])
-async def stranger(request: pytest.FixtureRequest, office: Office) -> Office:
-    accounts = office.ledger.accounts
+async def other_account(request: pytest.FixtureRequest, billing_api: BillingApi) -> BillingApi:
+    accounts = billing_api.ledger.accounts
     if request.param == "our test key":
-        account = await accounts.account_for(office.key.account, Mode.TEST)
+        account = await accounts.account_for(billing_api.key.account, Mode.TEST)
     else:
-        company = await accounts._database.write(lambda connection: accounts._add_company(connection, office.clock()))
+        company = await accounts._database.write(
+            lambda connection: accounts._add_company(connection, billing_api.clock())
+        )
         account = company[Mode.LIVE]
-    key, token = await office.ledger.api_keys.create(by(account), key_for(account, "stranger", *Scope))
-    return Office(office.ledger, office.clock, key, token)
+    key, token = await billing_api.ledger.api_keys.create(command_of(account), key_for(account, "stranger", *Scope))
+    return BillingApi(billing_api.ledger, billing_api.clock, key, token)
 
 
-async def test_no_route_crosses_accounts(office: Office, stranger: Office, document: Document) -> None:
+async def test_no_route_crosses_accounts(
+    billing_api: BillingApi, other_account: BillingApi, document: Document
+) -> None:
     """With the victim's ids in path, query and body, a stranger sees nothing of it and changes nothing of it."""
-    things = await furnish(office, document)
+    things = await furnish(billing_api, document)
     fail_of_unknown(things, document)
-    before = await _rows_of(office.ledger.accounts._database, office.key)
+    before = await _rows_of(billing_api.ledger.accounts._database, billing_api.key)
     tried = 0
     guarded = [each for each in operations_of(document) if each[2]["security"]]
     # The victim's things first: later the stranger makes its own, of which some may have the same code.
     for method, path, operation in sorted(guarded, key=lambda each: "{" not in each[1]):
-        reply_text, status, named = await _ask(stranger, things, method, path, operation)
+        reply_text, status, named = await _ask(other_account, things, method, path, operation)
         assert status < 500, (method, path, reply_text)
         if "{" in path:
             assert status == 404, (method, path, reply_text)
         assert [secret for secret in things.secrets() - named if secret in reply_text] == [], (method, path)
         tried += 1
     assert tried > 15
-    after = await _rows_of(office.ledger.accounts._database, office.key)
+    after = await _rows_of(billing_api.ledger.accounts._database, billing_api.key)
     assert after.own == before.own
     lost = {name: rows - after.shared[name] for name, rows in before.shared.items()}
     assert {name: rows for name, rows in lost.items() if rows} == {}
 
 
-async def test_the_victim_itself_is_let_in(office: Office, document: Document) -> None:
+async def test_the_owner_itself_is_let_in(billing_api: BillingApi, document: Document) -> None:
     """Else the test above would prove nothing: with its own key, every thing is there."""
-    things = await furnish(office, document)
+    things = await furnish(billing_api, document)
     for method, path, operation in operations_of(document):
         if method == "GET" and "{" in path and operation["security"]:
-            text, status, _ = await _ask(office, things, method, path, operation)
+            text, status, _ = await _ask(billing_api, things, method, path, operation)
             assert status == 200, (path, text)
-    assert MARK in (await office.client.get("/v1/customers")).text
+    assert SECRET_TEXT in (await billing_api.client.get("/v1/customers")).text
 
 
 async def _ask(
-    office: Office, things: Things, method: str, path: str, operation: dict[str, Any]
+    billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]
 ) -> tuple[str, int, set[str]]:
     """The answer, its status, and which secrets the question itself named: an answer may repeat those."""
     filled = things.filled(path)
@@ -80,7 +84,7 @@ async def _ask(
     }
     body = json.dumps(things.body(example_body(operation)))
     content = None if method == "GET" or body == "null" else body
-    reply = await office.client.request(method, filled, params=query, content=content)
+    reply = await billing_api.client.request(method, filled, params=query, content=content)
     asked = f"{filled} {query} {body}"
     return reply.text, reply.status_code, {secret for secret in things.secrets() if secret in asked}
 

@@ -5,22 +5,22 @@ import pytest
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
 TOLD = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
-async def test_every_answer_tells_the_limit(office: Office, document: Document) -> None:
+async def test_every_answer_tells_the_limit(billing_api: BillingApi, document: Document) -> None:
     """With a key and without one, of things that are there and of others, of methods that are none, on pages too."""
-    things = await furnish(office, document)
+    things = await furnish(billing_api, document)
     statuses = set()
     for method, path, _ in operations_of(document):
         for filled in (things.filled(path) or path, path.replace("{", "no-").replace("}", "")):
             for headers in ({}, {"authorization": ""}, {"authorization": "Bearer ak_live_nobody"}):
                 for asked in (method, "TRACE"):
-                    reply = await office.client.request(asked, filled, headers=headers)
+                    reply = await billing_api.client.request(asked, filled, headers=headers)
                     assert reply.headers.keys() >= TOLD, (asked, filled, reply.status_code)
                     statuses.add(reply.status_code)
     assert statuses >= {200, 400, 401, 404, 405, 409}

@@ -15,7 +15,7 @@ from ingest_gateway.api.meter_records import MeterChanges, MeterRequest
 from ingest_gateway.api.meter_validation import read_changes, read_new_meter
 from ingest_gateway.ingest import event_formats
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import at_once
+from ingest_gateway.ingest.pieces import run_at_once
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from tests.ingest_gateway.conftest import TOKENS
@@ -70,7 +70,11 @@ MAY_BE_A_METER, MAY_BE_CHANGES = allows(MeterRequest), allows(MeterChanges)
 
 @pytest.mark.parametrize(
     ("described", "read"),
-    [(Event, event_formats.OwnEvent), (EventBatch, event_formats.OwnBatch), (CloudEvent, event_formats.CloudEvent)],
+    [
+        (Event, event_formats.NativeEvent),
+        (EventBatch, event_formats.NativeBatch),
+        (CloudEvent, event_formats.DecodedCloudEvent),
+    ],
 )
 def test_events_have_the_fields_that_are_read(described: Any, read: Any) -> None:
     """The same names, and the same ones required."""
@@ -99,7 +103,7 @@ MAY_BE_AN_EVENT = allows(Event)
 @given(EVENTS.map(lambda changed: {**EVENT, **changed}))
 def test_an_event_is_read_exactly_where_it_is_described(document: dict[str, Any]) -> None:
     """Both ways."""
-    posted = at_once(
+    posted = run_at_once(
         parse_body(
             msgspec.json.encode(document),
             "application/json",

@@ -6,26 +6,26 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_gateway.api.app import Policy, Ports, Surroundings, create_app
-from ingest_gateway.http.memory_budget import Budget
+from ingest_gateway.api.app import AppContext, AppPolicy, AppPorts, create_app
+from ingest_gateway.http.memory_budget import MemoryBudget
 from rating.api.endpoints import billing_endpoints, billing_pages
-from rating.ledger.ledger import Ledger, as_it_is, open_ledger
-from rating.runs.run_service import Desk
+from rating.ledger.ledger import Ledger, open_ledger, skip_migration
+from rating.runs.run_service import InvoiceRunService
 from schemas.account import ApiKey, Mode, Scope
 from schemas.ids import new_cuid
-from schemas.metrics import NoMetrics
+from schemas.metrics import NullMetrics
 from schemas.timestamps import DAY
 from tallyhouse.service import billing_ports
-from tests.contracts.api_keys import Clock
-from tests.contracts.commands import by, key_for
+from tests.contracts.api_keys import ManualClock
+from tests.contracts.commands import command_of, key_for
 from tests.ingest_gateway.fakes import FakeIntake, FakeReader, FakeSink
 from tests.rating.runs.counted_usage import CountedUsage
 
 
-class Office:
+class BillingApi:
     """The app over one ledger, and our administrator's key."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, key: ApiKey, token: str) -> None:
+    def __init__(self, ledger: Ledger, clock: ManualClock, key: ApiKey, token: str) -> None:
         self.ledger = ledger
         self.clock = clock
         self.key = key
@@ -39,9 +39,11 @@ class Office:
             headers={"authorization": f"Bearer {token}"},
         )
 
-    async def post(self, path: str, body: Any = None, *, status: int = 201, once: str | None = None) -> dict[str, Any]:
-        """The answer's envelope; `once` is the Idempotency-Key."""
-        headers = {} if once is None else {"idempotency-key": once}
+    async def post(
+        self, path: str, body: Any = None, *, status: int = 201, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """The answer's envelope; `idempotency_key` is the Idempotency-Key."""
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         return _checked(await self.client.post(path, json=body, headers=headers), status)
 
     async def get(self, path: str, /, *, status: int = 200, **params: Any) -> dict[str, Any]:
@@ -91,9 +93,9 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
     return envelope
 
 
-def desk_of(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
+def run_service_of(ledger: Ledger, clock: ManualClock, usage: CountedUsage) -> InvoiceRunService:
     """Where runs go on."""
-    return Desk(
+    return InvoiceRunService(
         ledger.billing,
         ledger.invoice_runs,
         ledger.invoices,
@@ -106,9 +108,9 @@ def desk_of(ledger: Ledger, clock: Clock, usage: CountedUsage) -> Desk:
     )
 
 
-def _app(ledger: Ledger, clock: Clock, reader: FakeReader, usage: CountedUsage) -> Any:
-    billing = billing_ports(ledger, desk_of(ledger, clock, usage), clock, "https://bill.example/")
-    ports = Ports(
+def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedUsage) -> Any:
+    billing = billing_ports(ledger, run_service_of(ledger, clock, usage), clock, "https://bill.example/")
+    ports = AppPorts(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
         meters=ledger.meters,
@@ -117,13 +119,13 @@ def _app(ledger: Ledger, clock: Clock, reader: FakeReader, usage: CountedUsage) 
         usage=reader,
         events=reader,
         status=reader,
-        retries=ledger.retries,
-        budget=Budget(10**8, NoMetrics()),
+        replay_results=ledger.retries,
+        budget=MemoryBudget(10**8, NullMetrics()),
         more=billing_endpoints(billing),
         pages=billing_pages(billing),
     )
-    policy = Policy(partitions=2, api_per_minute=0)
-    return create_app(ports, policy, Surroundings(clock=clock, arrival=clock, timer=lambda: 0.0))
+    policy = AppPolicy(partitions=2, api_per_minute=0)
+    return create_app(ports, policy, AppContext(clock=clock, arrival=clock, timer=lambda: 0.0))
 
 
 @pytest.fixture
@@ -132,21 +134,21 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def office(migrated_url: str, anyio_backend: str) -> AsyncIterator[Office]:
-    clock = Clock()
-    with open_ledger(migrated_url, clock, prepare=as_it_is) as ledger:
+async def billing_api(migrated_url: str, anyio_backend: str) -> AsyncIterator[BillingApi]:
+    clock = ManualClock()
+    with open_ledger(migrated_url, clock, prepare=skip_migration) as ledger:
         made = await ledger.accounts.bootstrap(None)
         assert made is not None
-        own = Office(ledger, clock, *made)
+        own = BillingApi(ledger, clock, *made)
         yield own
         await own.client.aclose()
 
 
 @pytest.fixture
-async def stranger(office: Office) -> AsyncIterator[Office]:
+async def other_account(billing_api: BillingApi) -> AsyncIterator[BillingApi]:
     """Our own test key: it has its own data, and must see nothing of the live account's."""
-    account = await office.ledger.accounts.account_for(office.key.account, Mode.TEST)
-    key, token = await office.ledger.api_keys.create(by(account), key_for(account, "stranger", *Scope))
-    other = Office(office.ledger, office.clock, key, token)
+    account = await billing_api.ledger.accounts.account_for(billing_api.key.account, Mode.TEST)
+    key, token = await billing_api.ledger.api_keys.create(command_of(account), key_for(account, "stranger", *Scope))
+    other = BillingApi(billing_api.ledger, billing_api.clock, key, token)
     yield other
     await other.client.aclose()

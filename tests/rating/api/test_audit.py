@@ -4,38 +4,40 @@ import pytest
 import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_change_is_kept_with_both_sides(office: Office) -> None:
+async def test_every_change_is_kept_with_both_sides(billing_api: BillingApi) -> None:
     """Newest first; a refused or repeated request leaves nothing."""
-    made = (await office.post("/v1/customers", {"name": "Acme", "external_id": "a"}, once="k1"))["customer"]
-    await office.post("/v1/customers", {"name": "Acme", "external_id": "a"}, once="k1")
-    await office.post("/v1/customers", {"external_id": "a"}, status=409)
-    office.clock.now += 1_000
-    await office.patch(f"/v1/customers/{made['id']}", {"name": "Other"})
-    office.clock.now += 1_000
-    gone = await office.delete(f"/v1/customers/{made['id']}")
-    entries = (await office.get("/v1/audit", subject=made["id"]))["entries"]
+    made = (await billing_api.post("/v1/customers", {"name": "Acme", "external_id": "a"}, idempotency_key="k1"))[
+        "customer"
+    ]
+    await billing_api.post("/v1/customers", {"name": "Acme", "external_id": "a"}, idempotency_key="k1")
+    await billing_api.post("/v1/customers", {"external_id": "a"}, status=409)
+    billing_api.clock.now += 1_000
+    await billing_api.patch(f"/v1/customers/{made['id']}", {"name": "Other"})
+    billing_api.clock.now += 1_000
+    gone = await billing_api.delete(f"/v1/customers/{made['id']}")
+    entries = (await billing_api.get("/v1/audit", subject=made["id"]))["entries"]
     assert [entry["action"] for entry in entries] == ["customer.delete", "customer.update", "customer.create"]
-    assert {entry["actor"] for entry in entries} == {office.key.id}
+    assert {entry["actor"] for entry in entries} == {billing_api.key.id}
     assert entries[0]["request_id"] == gone["request_id"]
     assert (entries[0]["after"], entries[2]["before"]) == (None, None)
     assert (entries[1]["before"]["name"], entries[1]["after"]["name"]) == ("Acme", "Other")
 
 
-async def test_a_stranger_s_log_is_its_own(office: Office, stranger: Office) -> None:
+async def test_a_stranger_s_log_is_its_own(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Even by the id of what was changed."""
-    made = await office.customer()
-    assert (await stranger.get("/v1/audit", subject=made["id"]))["entries"] == []
+    made = await billing_api.customer()
+    assert (await other_account.get("/v1/audit", subject=made["id"]))["entries"] == []
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log"])
-async def test_the_log_cannot_be_rewritten(office: Office, migrated_url: str, statement: str) -> None:
+async def test_the_log_cannot_be_rewritten(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Not even by whoever has the database."""
-    await office.customer()
+    await billing_api.customer()
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="audit log cannot be changed"), engine.begin() as connection:
         connection.exec_driver_sql(statement)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from rating.ledger.engine import create_engine
 from schemas.payment import GivenMethod, PaymentMethod
 from schemas.timestamps import DAY, to_iso
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.api.published_schemas import assert_fits
 from tests.rating.api.test_credit_notes import credited
 from tests.rating.api.test_finalize import finalized
@@ -24,29 +24,29 @@ def _line(cents: int) -> dict[str, Any]:
     return {"unit_amount_cents": cents}
 
 
-async def owed(office: Office, cents: int, **fields: Any) -> dict[str, Any]:
+async def owed(billing_api: BillingApi, cents: int, **fields: Any) -> dict[str, Any]:
     """A final invoice that leaves so much to its customer, of a new one where none is given."""
-    return await finalized(office, _line(-cents), **fields)
+    return await finalized(billing_api, _line(-cents), **fields)
 
 
-async def balances(office: Office, customer_id: str) -> dict[str, str]:
+async def balances(billing_api: BillingApi, customer_id: str) -> dict[str, str]:
     """By currency."""
-    found = (await office.get(f"/v1/customers/{customer_id}/balances"))["balances"]
+    found = (await billing_api.get(f"/v1/customers/{customer_id}/balances"))["balances"]
     return {balance["currency_code"]: balance["balance"] for balance in found}
 
 
-async def payments(office: Office, invoice: dict[str, Any]) -> list[tuple[str, int]]:
-    found = (await office.get(f"/v1/invoices/{invoice['id']}/payments"))["payments"]
+async def payments(billing_api: BillingApi, invoice: dict[str, Any]) -> list[tuple[str, int]]:
+    found = (await billing_api.get(f"/v1/invoices/{invoice['id']}/payments"))["payments"]
     return [(payment["method"], payment["amount_cents"]) for payment in found]
 
 
-async def moves(office: Office, customer_id: str) -> list[dict[str, Any]]:
+async def moves(billing_api: BillingApi, customer_id: str) -> list[dict[str, Any]]:
     """What the audit log tells of the customer's balance."""
-    noted = (await office.get("/v1/audit", subject=customer_id))["entries"]
+    noted = (await billing_api.get("/v1/audit", subject=customer_id))["entries"]
     actions = "balance.credit", "balance.use"
-    told = [entry for entry in noted if entry["action"] in actions]
-    assert all(entry["action"] == actions[entry["after"]["amount"] < 0] for entry in told)
-    return [entry["after"] for entry in told]
+    logged = [entry for entry in noted if entry["action"] in actions]
+    assert all(entry["action"] == actions[entry["after"]["amount"] < 0] for entry in logged)
+    return [entry["after"] for entry in logged]
 
 
 def entries(url: str) -> list[int]:
@@ -58,105 +58,107 @@ def entries(url: str) -> list[int]:
     return [int(amount) for amount in found]
 
 
-async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(office: Office) -> None:
+async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(billing_api: BillingApi) -> None:
     """With a number like any other; taxes are owed too, and the audit log tells how the balance came to be."""
-    customer = (await office.customer(tax_rates=VAT))["id"]
-    invoice = await finalized(office, _line(5000), _line(-6000), customer_id=customer)
+    customer = (await billing_api.customer(tax_rates=VAT))["id"]
+    invoice = await finalized(billing_api, _line(5000), _line(-6000), customer_id=customer)
     assert (invoice["status"], invoice["invoice_number"], invoice["total_cents"]) == ("paid", "INV-0001", -1190)
     assert (invoice["amount_paid_cents"], invoice["amount_due_cents"]) == (0, 0)
-    assert invoice["paid_at"] == invoice["finalized_at"] == to_iso(office.clock.now)
-    assert_fits(await office.get(f"/v1/invoices/{invoice['id']}"), "InvoiceResponse")
-    assert await balances(office, customer) == {"usd": "11.9"}
-    assert await payments(office, invoice) == []
-    [noted] = await moves(office, customer)
+    assert invoice["paid_at"] == invoice["finalized_at"] == to_iso(billing_api.clock.now)
+    assert_fits(await billing_api.get(f"/v1/invoices/{invoice['id']}"), "InvoiceResponse")
+    assert await balances(billing_api, customer) == {"usd": "11.9"}
+    assert await payments(billing_api, invoice) == []
+    [noted] = await moves(billing_api, customer)
     assert noted.items() >= {"invoice_id": invoice["id"], "currency": "USD", "amount": 1190}.items()
 
 
-async def test_the_next_invoices_use_it_in_part_and_then_wholly(office: Office) -> None:
+async def test_the_next_invoices_use_it_in_part_and_then_wholly(billing_api: BillingApi) -> None:
     """As payments of their own method, until nothing is left; the rest is due as ever."""
-    customer = (await owed(office, 1500))["customer_id"]
-    first = await finalized(office, _line(1000), customer_id=customer)
+    customer = (await owed(billing_api, 1500))["customer_id"]
+    first = await finalized(billing_api, _line(1000), customer_id=customer)
     assert (first["status"], first["amount_paid_cents"], first["amount_due_cents"]) == ("paid", 1000, 0)
     assert (first["paid_at"], first["total_cents"]) == (first["finalized_at"], 1000)
-    assert await balances(office, customer) == {"usd": "5"}
-    second = await finalized(office, _line(2000), customer_id=customer)
-    assert_fits(await office.get(f"/v1/invoices/{second['id']}"), "InvoiceResponse")
+    assert await balances(billing_api, customer) == {"usd": "5"}
+    second = await finalized(billing_api, _line(2000), customer_id=customer)
+    assert_fits(await billing_api.get(f"/v1/invoices/{second['id']}"), "InvoiceResponse")
     assert (second["status"], second["amount_paid_cents"], second["amount_due_cents"]) == ("open", 500, 1500)
     assert second["paid_at"] is None
-    assert await balances(office, customer) == {}
-    third = await finalized(office, _line(100), customer_id=customer)
-    assert (third["amount_paid_cents"], await payments(office, third)) == (0, [])
-    assert await payments(office, first) == [("customer_balance", 1000)]
-    office.clock.now += 1_000_000
-    paid = await step(office, second, "pay")
+    assert await balances(billing_api, customer) == {}
+    third = await finalized(billing_api, _line(100), customer_id=customer)
+    assert (third["amount_paid_cents"], await payments(billing_api, third)) == (0, [])
+    assert await payments(billing_api, first) == [("customer_balance", 1000)]
+    billing_api.clock.now += 1_000_000
+    paid = await step(billing_api, second, "pay")
     assert (paid["status"], paid["amount_paid_cents"]) == ("paid", 2000)
-    assert await payments(office, second) == [("customer_balance", 500), ("other", 1500)]
-    assert sorted(entry["amount"] for entry in await moves(office, customer)) == [-1000, -500, 1500]
+    assert await payments(billing_api, second) == [("customer_balance", 500), ("other", 1500)]
+    assert sorted(entry["amount"] for entry in await moves(billing_api, customer)) == [-1000, -500, 1500]
 
 
-async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(office: Office) -> None:
+async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(billing_api: BillingApi) -> None:
     """Runs that finalize by themselves: a month paid ahead, left at once, is a balance, and then a part of a fee."""
-    await office.patch("/v1/settings", {"auto_finalize": True})
-    await office.plan()
-    await office.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
-    made = await office.subscription()
-    office.clock.now += 20 * DAY
-    await finished(office)
-    for invoice in (await office.get("/v1/invoices"))["invoices"]:
-        await step(office, invoice, "pay")
+    await billing_api.patch("/v1/settings", {"auto_finalize": True})
+    await billing_api.plan()
+    await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
+    made = await billing_api.subscription()
+    billing_api.clock.now += 20 * DAY
+    await finished(billing_api)
+    for invoice in (await billing_api.get("/v1/invoices"))["invoices"]:
+        await step(billing_api, invoice, "pay")
     asked = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
-    await office.post(f"/v1/subscriptions/{made['id']}/cancel", asked, status=200)
-    told = await finished(office)
-    assert (told["finalized"], told["below_zero"], told["totals"]) == (1, 1, {"USD": -1714})
-    assert await balances(office, made["customer_id"]) == {"usd": "17.14"}
-    again = await office.subscription(customer_id=made["customer_id"], plan_code="team")
-    await finished(office)
-    [invoice] = (await office.get("/v1/invoices", subscription_id=again["id"]))["invoices"]
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", asked, status=200)
+    logged = await finished(billing_api)
+    assert (logged["finalized"], logged["below_zero"], logged["totals"]) == (1, 1, {"USD": -1714})
+    assert await balances(billing_api, made["customer_id"]) == {"usd": "17.14"}
+    again = await billing_api.subscription(customer_id=made["customer_id"], plan_code="team")
+    await finished(billing_api)
+    [invoice] = (await billing_api.get("/v1/invoices", subscription_id=again["id"]))["invoices"]
     assert (invoice["status"], invoice["amount_paid_cents"]) == ("open", 1714)
     assert invoice["amount_due_cents"] == invoice["total_cents"] - 1714
-    assert await payments(office, invoice) == [("customer_balance", 1714)]
-    assert await balances(office, made["customer_id"]) == {}
+    assert await payments(billing_api, invoice) == [("customer_balance", 1714)]
+    assert await balances(billing_api, made["customer_id"]) == {}
 
 
-async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(office: Office, stranger: Office) -> None:
+async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     """Each is told by its currency's decimals, together with what was granted in it."""
-    customer = (await office.customer())["id"]
+    customer = (await billing_api.customer())["id"]
     for currency in ("JPY", "KWD", "USD"):
-        await owed(office, 1234, customer_id=customer, currency=currency)
-    euros = await finalized(office, _line(500), customer_id=customer, currency="EUR")
-    other = await finalized(office, _line(500))
+        await owed(billing_api, 1234, customer_id=customer, currency=currency)
+    euros = await finalized(billing_api, _line(500), customer_id=customer, currency="EUR")
+    other = await finalized(billing_api, _line(500))
     assert [invoice["amount_paid_cents"] for invoice in (euros, other)] == [0, 0]
-    assert await balances(office, customer) == {"jpy": "1234", "kwd": "1.234", "usd": "12.34"}
-    await office.plan()
-    subscription = await office.subscription(customer_id=customer)
+    assert await balances(billing_api, customer) == {"jpy": "1234", "kwd": "1.234", "usd": "12.34"}
+    await billing_api.plan()
+    subscription = await billing_api.subscription(customer_id=customer)
     grant = {"name": "Welcome", "amount": "0.005", "currency_code": "usd"}
-    await office.post(f"/v1/subscriptions/{subscription['id']}/credit-grants", grant)
-    assert (await balances(office, customer))["usd"] == "12.345"
-    yen = await finalized(office, _line(1000), customer_id=customer, currency="JPY")
+    await billing_api.post(f"/v1/subscriptions/{subscription['id']}/credit-grants", grant)
+    assert (await balances(billing_api, customer))["usd"] == "12.345"
+    yen = await finalized(billing_api, _line(1000), customer_id=customer, currency="JPY")
     assert yen["status"] == "paid"
-    assert await balances(office, customer) == {"jpy": "234", "kwd": "1.234", "usd": "12.345"}
-    await stranger.get(f"/v1/customers/{customer}/balances", status=404)
+    assert await balances(billing_api, customer) == {"jpy": "234", "kwd": "1.234", "usd": "12.345"}
+    await other_account.get(f"/v1/customers/{customer}/balances", status=404)
 
 
-async def test_fifty_at_once_use_a_balance_once(office: Office, migrated_url: str) -> None:
+async def test_fifty_at_once_use_a_balance_once(billing_api: BillingApi, migrated_url: str) -> None:
     """It covers half of them, and a half of one more: every cent of it is used, and none twice."""
-    customer = (await owed(office, 2550))["customer_id"]
-    drafts = [await drafted(office, _line(100), customer_id=customer) for _ in range(50)]
+    customer = (await owed(billing_api, 2550))["customer_id"]
+    drafts = [await drafted(billing_api, _line(100), customer_id=customer) for _ in range(50)]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
-    replies = await asyncio.gather(*(office.client.post(path) for path in paths))
+    replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     final = [reply.json()["invoice"] for reply in replies]
     assert sorted(invoice["amount_paid_cents"] for invoice in final) == [0] * 24 + [50] + [100] * 25
     assert sorted(invoice["status"] for invoice in final) == ["open"] * 25 + ["paid"] * 25
     assert entries(migrated_url) == [-100] * 25 + [-50, 2550]
-    assert await balances(office, customer) == {}
+    assert await balances(billing_api, customer) == {}
 
 
-async def test_credits_and_uses_at_once_are_all_kept(office: Office, migrated_url: str) -> None:
+async def test_credits_and_uses_at_once_are_all_kept(billing_api: BillingApi, migrated_url: str) -> None:
     """In whatever order they come, no sum of them was ever below zero."""
-    customer = (await office.customer())["id"]
-    drafts = [await drafted(office, _line(cents), customer_id=customer) for cents in [-70, 100] * 12]
+    customer = (await billing_api.customer())["id"]
+    drafts = [await drafted(billing_api, _line(cents), customer_id=customer) for cents in [-70, 100] * 12]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
-    replies = await asyncio.gather(*(office.client.post(path) for path in paths))
+    replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     final = [reply.json()["invoice"] for reply in replies]
     used = sum(invoice["amount_paid_cents"] for invoice in final)
     kept = entries(migrated_url)
@@ -169,48 +171,50 @@ async def test_credits_and_uses_at_once_are_all_kept(office: Office, migrated_ur
         assert balance >= 0
 
 
-async def test_a_finalization_repeated_under_its_key_moves_nothing_again(office: Office, migrated_url: str) -> None:
+async def test_a_finalization_repeated_under_its_key_moves_nothing_again(
+    billing_api: BillingApi, migrated_url: str
+) -> None:
     """Neither what it left nor what it used."""
-    customer = (await office.customer())["id"]
+    customer = (await billing_api.customer())["id"]
     for cents in (-300, 200):
-        draft = await drafted(office, _line(cents), customer_id=customer)
+        draft = await drafted(billing_api, _line(cents), customer_id=customer)
         path = f"/v1/invoices/{draft['id']}/finalize"
-        answers = [await office.post(path, status=200, once=f"k{cents}") for _ in range(3)]
+        answers = [await billing_api.post(path, status=200, idempotency_key=f"k{cents}") for _ in range(3)]
         assert [one["invoice"] for one in answers] == [answers[0]["invoice"]] * 3
     assert entries(migrated_url) == [-200, 300]
 
 
-async def test_nobody_pays_by_hand_from_a_balance(office: Office) -> None:
+async def test_nobody_pays_by_hand_from_a_balance(billing_api: BillingApi) -> None:
     """It is no method that may be given: every other one is."""
-    customer = (await owed(office, 100))["customer_id"]
-    invoice = await finalized(office, _line(1000), customer_id=customer)
-    error = await step(office, invoice, "pay", {"amount_cents": 1, "method": "customer_balance"}, 400)
+    customer = (await owed(billing_api, 100))["customer_id"]
+    invoice = await finalized(billing_api, _line(1000), customer_id=customer)
+    error = await step(billing_api, invoice, "pay", {"amount_cents": 1, "method": "customer_balance"}, 400)
     assert error["details"][0]["field"] == "method"
-    assert await payments(office, invoice) == [("customer_balance", 100)]
+    assert await payments(billing_api, invoice) == [("customer_balance", 100)]
     assert {*PaymentMethod} - {"customer_balance"} == {*GivenMethod}
     for method in GivenMethod:
-        await step(office, invoice, "pay", {"amount_cents": 1, "method": method.value})
-    assert len(await payments(office, invoice)) == 1 + len(GivenMethod)
+        await step(billing_api, invoice, "pay", {"amount_cents": 1, "method": method.value})
+    assert len(await payments(billing_api, invoice)) == 1 + len(GivenMethod)
 
 
-async def test_what_a_balance_paid_is_paid_like_any_other(office: Office) -> None:
+async def test_what_a_balance_paid_is_paid_like_any_other(billing_api: BillingApi) -> None:
     """It is not voided and not paid twice; what is left of it is credited or paid."""
-    customer = (await owed(office, 100))["customer_id"]
-    invoice = await finalized(office, _line(1000), customer_id=customer)
-    assert (await step(office, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
-    assert (await step(office, invoice, "pay", {"amount_cents": 901}, 409))["code"] == "OVERPAYMENT"
-    reply = await credited(office, invoice, amount_cents=900)
+    customer = (await owed(billing_api, 100))["customer_id"]
+    invoice = await finalized(billing_api, _line(1000), customer_id=customer)
+    assert (await step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
+    assert (await step(billing_api, invoice, "pay", {"amount_cents": 901}, 409))["code"] == "OVERPAYMENT"
+    reply = await credited(billing_api, invoice, amount_cents=900)
     assert (reply["invoice"]["status"], reply["invoice"]["amount_due_cents"]) == ("paid", 0)
 
 
-async def test_below_zero_there_is_nothing_to_take_back(office: Office) -> None:
+async def test_below_zero_there_is_nothing_to_take_back(billing_api: BillingApi) -> None:
     """Nor to pay or to void; nor is a customer deleted to whom something is owed."""
-    invoice = await owed(office, 100)
+    invoice = await owed(billing_api, 100)
     for body in ({}, {"amount_cents": 10}, {"lines": [{"line_id": invoice["line_items"][0]["id"]}]}):
-        assert (await credited(office, invoice, 409, **body))["error"]["code"] == "NOTHING_TO_CREDIT"
+        assert (await credited(billing_api, invoice, 409, **body))["error"]["code"] == "NOTHING_TO_CREDIT"
     for name in ("pay", "void", "mark-uncollectible"):
-        assert (await step(office, invoice, name, status=409))["code"] == "INVOICE_IS_PAID"
-    refused = await office.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
+        assert (await step(billing_api, invoice, name, status=409))["code"] == "INVOICE_IS_PAID"
+    refused = await billing_api.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
     assert refused["error"]["code"] == "CUSTOMER_IN_USE"
 
 
@@ -222,22 +226,22 @@ async def test_below_zero_there_is_nothing_to_take_back(office: Office) -> None:
         "DELETE FROM balance_entries",
     ],
 )
-async def test_the_database_keeps_entries(office: Office, migrated_url: str, statement: str) -> None:
+async def test_the_database_keeps_entries(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
-    invoice = await owed(office, 100)
+    invoice = await owed(billing_api, 100)
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="balance cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
     engine.dispose()
-    assert await balances(office, invoice["customer_id"]) == {"usd": "1"}
+    assert await balances(billing_api, invoice["customer_id"]) == {"usd": "1"}
 
 
-async def test_the_database_has_one_entry_of_an_invoice(office: Office, migrated_url: str) -> None:
+async def test_the_database_has_one_entry_of_an_invoice(billing_api: BillingApi, migrated_url: str) -> None:
     """A second one is refused, whoever writes it."""
-    invoice = await owed(office, 100)
+    invoice = await owed(billing_api, 100)
     again = "INSERT INTO balance_entries SELECT 'c2', account_id, customer_id, invoice_id, currency, 5, 1"
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
         connection.exec_driver_sql(f"{again} FROM balance_entries")
     engine.dispose()
-    assert await balances(office, invoice["customer_id"]) == {"usd": "1"}
+    assert await balances(billing_api, invoice["customer_id"]) == {"usd": "1"}

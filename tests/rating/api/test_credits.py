@@ -5,46 +5,46 @@ from typing import Any
 import pytest
 
 from schemas.timestamps import DAY
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.ledger.fixtures import judged_before
 
 pytestmark = pytest.mark.anyio
 
 
-async def _subscribed(office: Office) -> tuple[str, str]:
+async def _subscribed(billing_api: BillingApi) -> tuple[str, str]:
     """The paths of a subscription's grants and of its customer's balances."""
-    await office.plan()
-    made = await office.subscription()
+    await billing_api.plan()
+    made = await billing_api.subscription()
     return f"/v1/subscriptions/{made['id']}/credit-grants", f"/v1/customers/{made['customer_id']}/balances"
 
 
-async def test_grants_are_summed_by_denomination(office: Office) -> None:
+async def test_grants_are_summed_by_denomination(billing_api: BillingApi) -> None:
     """To the last digit, whether given as numbers or as strings; currencies come first."""
-    grants, balances = await _subscribed(office)
-    assert (await office.get(balances))["balances"] == []
-    made = await office.post(grants, {"name": "Welcome", "amount": "0.1", "currency_code": "usd"})
+    grants, balances = await _subscribed(billing_api)
+    assert (await billing_api.get(balances))["balances"] == []
+    made = await billing_api.post(grants, {"name": "Welcome", "amount": "0.1", "currency_code": "usd"})
     grant = made["credit_grant"]
     assert (grant["amount"], grant["currency_code"], grant["pricing_unit_code"]) == ("0.1", "usd", None)
     assert (grant["name"], grant["expires_at"], grant["created_at"]) == ("Welcome", None, "2027-01-15T08:00:00Z")
     body = b'{"name": "More", "amount": 100000000000000.000000000002, "currency_code": "USD"}'
-    assert (await office.client.post(grants, content=body)).status_code == 201
-    await office.post(grants, {"name": "GPU", "amount": 5, "pricing_unit_code": "gpu_sec"})
-    assert (await office.get(balances))["balances"] == [
+    assert (await billing_api.client.post(grants, content=body)).status_code == 201
+    await billing_api.post(grants, {"name": "GPU", "amount": 5, "pricing_unit_code": "gpu_sec"})
+    assert (await billing_api.get(balances))["balances"] == [
         {"currency_code": "usd", "pricing_unit_code": None, "balance": "100000000000000.100000000002"},
         {"currency_code": None, "pricing_unit_code": "gpu_sec", "balance": "5"},
     ]
 
 
-async def test_what_has_expired_is_no_balance(office: Office) -> None:
+async def test_what_has_expired_is_no_balance(billing_api: BillingApi) -> None:
     """From that very moment."""
-    grants, balances = await _subscribed(office)
+    grants, balances = await _subscribed(billing_api)
     body = {"name": "Week", "amount": 7, "pricing_unit_code": "token", "expires_at": "2027-01-16T08:00:00Z"}
-    assert (await office.post(grants, body))["credit_grant"]["expires_at"] == "2027-01-16T08:00:00Z"
-    office.clock.now += DAY - 1
-    assert len((await office.get(balances))["balances"]) == 1
-    office.clock.now += 1
-    assert (await office.get(balances))["balances"] == []
-    await office.post(grants, body, status=400)
+    assert (await billing_api.post(grants, body))["credit_grant"]["expires_at"] == "2027-01-16T08:00:00Z"
+    billing_api.clock.now += DAY - 1
+    assert len((await billing_api.get(balances))["balances"]) == 1
+    billing_api.clock.now += 1
+    assert (await billing_api.get(balances))["balances"] == []
+    await billing_api.post(grants, body, status=400)
 
 
 @judged_before
@@ -66,28 +66,28 @@ async def test_what_has_expired_is_no_balance(office: Office) -> None:
         ({"pricing_unit_id": "token"}, "pricing_unit_id"),
     ],
 )
-async def test_a_wrong_grant_is_refused_by_field(office: Office, changed: dict[str, Any], field: str) -> None:
+async def test_a_wrong_grant_is_refused_by_field(billing_api: BillingApi, changed: dict[str, Any], field: str) -> None:
     """And nothing is granted."""
-    grants, balances = await _subscribed(office)
+    grants, balances = await _subscribed(billing_api)
     body = {"name": "Welcome", "amount": "10", "currency_code": "usd"} | changed
-    error = (await office.post(grants, body, status=400))["error"]
+    error = (await billing_api.post(grants, body, status=400))["error"]
     assert error["details"][0]["field"] == field
-    assert (await office.get(balances))["balances"] == []
+    assert (await billing_api.get(balances))["balances"] == []
 
 
-async def test_a_repeated_grant_is_one_grant(office: Office) -> None:
+async def test_a_repeated_grant_is_one_grant(billing_api: BillingApi) -> None:
     """Under the same key."""
-    grants, balances = await _subscribed(office)
+    grants, balances = await _subscribed(billing_api)
     body = {"name": "Welcome", "amount": "10.50", "currency_code": "usd"}
-    first = await office.post(grants, body, once="k1")
-    assert (await office.post(grants, body, once="k1"))["credit_grant"] == first["credit_grant"]
-    assert (await office.get(balances))["balances"][0]["balance"] == "10.5"
+    first = await billing_api.post(grants, body, idempotency_key="k1")
+    assert (await billing_api.post(grants, body, idempotency_key="k1"))["credit_grant"] == first["credit_grant"]
+    assert (await billing_api.get(balances))["balances"][0]["balance"] == "10.5"
 
 
-async def test_another_account_s_credit_is_not_there(office: Office, stranger: Office) -> None:
+async def test_another_account_s_credit_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Not to be given nor seen."""
-    grants, balances = await _subscribed(office)
-    await stranger.post(grants, {"name": "Mine", "amount": 1, "currency_code": "usd"}, status=404)
-    await stranger.get(balances, status=404)
-    await office.get("/v1/customers/cnobody/balances", status=404)
-    assert (await office.get(balances))["balances"] == []
+    grants, balances = await _subscribed(billing_api)
+    await other_account.post(grants, {"name": "Mine", "amount": 1, "currency_code": "usd"}, status=404)
+    await other_account.get(balances, status=404)
+    await billing_api.get("/v1/customers/cnobody/balances", status=404)
+    assert (await billing_api.get(balances))["balances"] == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.ledger.fixtures import judged_before
 
 pytestmark = pytest.mark.anyio
@@ -37,31 +37,31 @@ WHOLE: dict[str, Any] = {
 }
 
 
-async def test_what_is_given_comes_back(office: Office) -> None:
+async def test_what_is_given_comes_back(billing_api: BillingApi) -> None:
     """Every field, from the creation on, by get, list and search."""
-    made = (await office.post("/v1/customers", WHOLE))["customer"]
+    made = (await billing_api.post("/v1/customers", WHOLE))["customer"]
     assert {name: made[name] for name in WHOLE} == WHOLE
     assert made["id"].startswith("c")
     assert len(made["id"]) == 25
     assert made["created_at"] == made["updated_at"]
-    assert (await office.get(f"/v1/customers/{made['id']}"))["customer"] == made
-    assert (await office.get("/v1/customers"))["customers"] == [made]
-    assert (await office.get("/v1/customers/search", external_id="cust_123"))["customers"] == [made]
+    assert (await billing_api.get(f"/v1/customers/{made['id']}"))["customer"] == made
+    assert (await billing_api.get("/v1/customers"))["customers"] == [made]
+    assert (await billing_api.get("/v1/customers/search", external_id="cust_123"))["customers"] == [made]
 
 
-async def test_nothing_is_required(office: Office) -> None:
+async def test_nothing_is_required(billing_api: BillingApi) -> None:
     """What is not given is null, or empty, and still there."""
-    made = (await office.post("/v1/customers", {}))["customer"]
+    made = (await billing_api.post("/v1/customers", {}))["customer"]
     assert made.keys() >= WHOLE.keys()
     assert made["name"] is None
     assert made["metadata"] == {}
 
 
-async def test_only_what_is_given_changes(office: Office) -> None:
+async def test_only_what_is_given_changes(billing_api: BillingApi) -> None:
     """Null clears, absence keeps, and the time of the change is told."""
-    made = (await office.post("/v1/customers", WHOLE))["customer"]
-    office.clock.now += 1_000_000
-    changed = (await office.patch(f"/v1/customers/{made['id']}", {"name": "Acme Ltd", "email": None}))["customer"]
+    made = (await billing_api.post("/v1/customers", WHOLE))["customer"]
+    billing_api.clock.now += 1_000_000
+    changed = (await billing_api.patch(f"/v1/customers/{made['id']}", {"name": "Acme Ltd", "email": None}))["customer"]
     assert changed["updated_at"] > made["updated_at"]
     assert changed == made | {"name": "Acme Ltd", "email": None, "updated_at": changed["updated_at"]}
 
@@ -87,9 +87,9 @@ async def test_only_what_is_given_changes(office: Office) -> None:
         ({"email": "nobody"}, "email", "matching regex"),
     ],
 )
-async def test_a_wrong_field_is_named(office: Office, body: dict[str, Any], field: str, says: str) -> None:
+async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
     """With what was expected there."""
-    error = (await office.post("/v1/customers", body, status=400))["error"]
+    error = (await billing_api.post("/v1/customers", body, status=400))["error"]
     assert error["code"] == "VALIDATION_ERROR"
     details = error["details"]
     found = details[0] if isinstance(details, list) else details
@@ -97,86 +97,86 @@ async def test_a_wrong_field_is_named(office: Office, body: dict[str, Any], fiel
     assert says in error["message"]
 
 
-async def test_all_mistakes_are_told_at_once(office: Office) -> None:
+async def test_all_mistakes_are_told_at_once(billing_api: BillingApi) -> None:
     """Nobody should have to find them one by one."""
-    error = (await office.post("/v1/customers", {"name": 5, "phone": 6, "typo": 7}, status=400))["error"]
+    error = (await billing_api.post("/v1/customers", {"name": 5, "phone": 6, "typo": 7}, status=400))["error"]
     assert [mistake["field"] for mistake in error["details"]] == ["typo", "name", "phone"]
 
 
-async def test_an_external_id_is_one_customer_s(office: Office, stranger: Office) -> None:
+async def test_an_external_id_is_one_customer_s(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Within an account; by creation, by change, and by two at once."""
-    first = await office.customer(external_id="one")
-    error = (await office.post("/v1/customers", {"external_id": "one"}, status=409))["error"]
+    first = await billing_api.customer(external_id="one")
+    error = (await billing_api.post("/v1/customers", {"external_id": "one"}, status=409))["error"]
     assert error["code"] == "EXTERNAL_ID_TAKEN"
     assert first["id"] in error["message"]
-    second = await office.customer(external_id="two")
-    await office.patch(f"/v1/customers/{second['id']}", {"external_id": "one"}, status=409)
-    await office.patch(f"/v1/customers/{second['id']}", {"external_id": "two"})
-    await stranger.customer(external_id="one")
-    racing = [office.client.post("/v1/customers", json={"external_id": "three"}) for _ in range(8)]
+    second = await billing_api.customer(external_id="two")
+    await billing_api.patch(f"/v1/customers/{second['id']}", {"external_id": "one"}, status=409)
+    await billing_api.patch(f"/v1/customers/{second['id']}", {"external_id": "two"})
+    await other_account.customer(external_id="one")
+    racing = [billing_api.client.post("/v1/customers", json={"external_id": "three"}) for _ in range(8)]
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [201] + [409] * 7
 
 
-async def test_pages_stay_whole_while_customers_are_added(office: Office) -> None:
+async def test_pages_stay_whole_while_customers_are_added(billing_api: BillingApi) -> None:
     """Every customer that was there is listed once, newest first."""
     ids = []
     for number in range(7):
-        office.clock.now += 1_000
-        ids.append((await office.customer(name=f"customer {number}"))["id"])
+        billing_api.clock.now += 1_000
+        ids.append((await billing_api.customer(name=f"customer {number}"))["id"])
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        page = await office.get("/v1/customers", limit=3, cursor=cursor or "")
+        page = await billing_api.get("/v1/customers", limit=3, cursor=cursor or "")
         seen += [customer["id"] for customer in page["customers"]]
         cursor = page["pagination"]["next_cursor"]
         assert page["pagination"]["has_more"] == (cursor is not None)
         if cursor is None:
             break
-        office.clock.now += 1_000
-        await office.customer(name="late")
+        billing_api.clock.now += 1_000
+        await billing_api.customer(name="late")
     assert seen == ids[::-1]
 
 
-async def test_search_is_exact_and_asks_for_something(office: Office) -> None:
+async def test_search_is_exact_and_asks_for_something(billing_api: BillingApi) -> None:
     """All that is given must match; nothing given is refused."""
-    made = await office.customer(name="Ann", email="ann@x.io")
-    await office.customer(name="Anna", email="ann@x.io")
-    assert (await office.get("/v1/customers/search", name="Ann", email="ann@x.io"))["customers"] == [made]
-    assert (await office.get("/v1/customers/search", name="Ann", email="other@x.io"))["customers"] == []
-    await office.get("/v1/customers/search", status=400)
-    error = (await office.get("/v1/customers/search", status=400, nam="Ann"))["error"]
+    made = await billing_api.customer(name="Ann", email="ann@x.io")
+    await billing_api.customer(name="Anna", email="ann@x.io")
+    assert (await billing_api.get("/v1/customers/search", name="Ann", email="ann@x.io"))["customers"] == [made]
+    assert (await billing_api.get("/v1/customers/search", name="Ann", email="other@x.io"))["customers"] == []
+    await billing_api.get("/v1/customers/search", status=400)
+    error = (await billing_api.get("/v1/customers/search", status=400, nam="Ann"))["error"]
     assert "did you mean name?" in error["message"]
 
 
-async def test_a_customer_that_was_never_billed_can_go(office: Office) -> None:
+async def test_a_customer_that_was_never_billed_can_go(billing_api: BillingApi) -> None:
     """For good: its id is nobody's, and its external id is free again."""
-    made = await office.customer(external_id="gone")
-    assert (await office.delete(f"/v1/customers/{made['id']}"))["deleted"] is True
-    await office.get(f"/v1/customers/{made['id']}", status=404)
-    await office.delete(f"/v1/customers/{made['id']}", status=404)
-    await office.customer(external_id="gone")
+    made = await billing_api.customer(external_id="gone")
+    assert (await billing_api.delete(f"/v1/customers/{made['id']}"))["deleted"] is True
+    await billing_api.get(f"/v1/customers/{made['id']}", status=404)
+    await billing_api.delete(f"/v1/customers/{made['id']}", status=404)
+    await billing_api.customer(external_id="gone")
 
 
-async def test_who_was_billed_or_has_subscribed_stays(office: Office) -> None:
+async def test_who_was_billed_or_has_subscribed_stays(billing_api: BillingApi) -> None:
     """It is told why; what was void or is over is still in the books."""
-    await office.plan()
-    billed, subscribed = await office.customer(), await office.customer()
-    invoice = (await office.post("/v1/invoices", {"customer_id": billed["id"], "line_items": []}))["invoice"]
-    made = await office.subscription(customer_id=subscribed["id"])
-    await office.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    await billing_api.plan()
+    billed, subscribed = await billing_api.customer(), await billing_api.customer()
+    invoice = (await billing_api.post("/v1/invoices", {"customer_id": billed["id"], "line_items": []}))["invoice"]
+    made = await billing_api.subscription(customer_id=subscribed["id"])
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
     for customer, what in ((billed, "invoices"), (subscribed, "subscriptions")):
-        error = (await office.delete(f"/v1/customers/{customer['id']}", status=409))["error"]
+        error = (await billing_api.delete(f"/v1/customers/{customer['id']}", status=409))["error"]
         assert (error["code"], f"has {what}: books are kept" in error["message"]) == ("CUSTOMER_IN_USE", True)
-    await office.delete(f"/v1/invoices/{invoice['id']}")
-    await office.delete(f"/v1/customers/{billed['id']}")
+    await billing_api.delete(f"/v1/invoices/{invoice['id']}")
+    await billing_api.delete(f"/v1/customers/{billed['id']}")
 
 
-async def test_another_account_s_customer_is_not_there(office: Office, stranger: Office) -> None:
+async def test_another_account_s_customer_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Not to be seen, changed or deleted."""
-    made = await office.customer(name="secret")
+    made = await billing_api.customer(name="secret")
     path = f"/v1/customers/{made['id']}"
-    await stranger.get(path, status=404)
-    await stranger.patch(path, {"name": "mine"}, status=404)
-    await stranger.delete(path, status=404)
-    assert (await stranger.get("/v1/customers"))["customers"] == []
-    assert (await office.get(path))["customer"] == made
+    await other_account.get(path, status=404)
+    await other_account.patch(path, {"name": "mine"}, status=404)
+    await other_account.delete(path, status=404)
+    assert (await other_account.get("/v1/customers"))["customers"] == []
+    assert (await billing_api.get(path))["customer"] == made

@@ -4,71 +4,73 @@ import asyncio
 
 import pytest
 
-from rating.ledger.idempotency_keys import KEPT
-from tests.rating.api.conftest import Office
+from rating.ledger.idempotency_keys import KEY_LIFETIME
+from tests.rating.api.conftest import BillingApi
 from tests.rating.ledger.fixtures import judged_before
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_repeated_request_is_answered_as_before(office: Office) -> None:
+async def test_a_repeated_request_is_answered_as_before(billing_api: BillingApi) -> None:
     """Whatever happened to the thing meanwhile."""
-    first = await office.post("/v1/customers", {"name": "Acme"}, once="k1")
-    await office.patch(f"/v1/customers/{first['customer']['id']}", {"name": "Other"})
-    again = await office.client.post("/v1/customers", json={"name": "Acme"}, headers={"idempotency-key": "k1"})
+    first = await billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1")
+    await billing_api.patch(f"/v1/customers/{first['customer']['id']}", {"name": "Other"})
+    again = await billing_api.client.post("/v1/customers", json={"name": "Acme"}, headers={"idempotency-key": "k1"})
     assert again.status_code == 201
     assert again.json()["customer"] == first["customer"]
     assert again.headers["idempotent-replayed"] == "true"
-    assert len((await office.get("/v1/customers"))["customers"]) == 1
+    assert len((await billing_api.get("/v1/customers"))["customers"]) == 1
 
 
-async def test_another_request_under_the_same_key_is_refused(office: Office, stranger: Office) -> None:
+async def test_another_request_under_the_same_key_is_refused(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     """It was meant to be a new one; another account's keys are its own."""
-    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
-    error = (await office.post("/v1/customers", {"name": "Other"}, once="k1", status=409))["error"]
+    await billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1")
+    error = (await billing_api.post("/v1/customers", {"name": "Other"}, idempotency_key="k1", status=409))["error"]
     assert error["code"] == "IDEMPOTENCY_KEY_REUSED"
-    await stranger.post("/v1/customers", {"name": "Other"}, once="k1")
+    await other_account.post("/v1/customers", {"name": "Other"}, idempotency_key="k1")
 
 
-async def test_the_order_of_fields_makes_no_other_request(office: Office) -> None:
+async def test_the_order_of_fields_makes_no_other_request(billing_api: BillingApi) -> None:
     """Nor do spaces: it is the values that count."""
-    first = await office.post("/v1/customers", {"name": "A", "email": "a@b.c"}, once="k1")
-    again = await office.post("/v1/customers", {"email": "a@b.c", "name": "A"}, once="k1")
+    first = await billing_api.post("/v1/customers", {"name": "A", "email": "a@b.c"}, idempotency_key="k1")
+    again = await billing_api.post("/v1/customers", {"email": "a@b.c", "name": "A"}, idempotency_key="k1")
     assert again["customer"] == first["customer"]
 
 
-async def test_many_at_once_do_it_once(office: Office) -> None:
+async def test_many_at_once_do_it_once(billing_api: BillingApi) -> None:
     """Those that come while the first is at work wait for it."""
-    racing = [office.post("/v1/customers", {"name": "Acme"}, once="k1") for _ in range(10)]
+    racing = [billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1") for _ in range(10)]
     ids = {envelope["customer"]["id"] for envelope in await asyncio.gather(*racing)}
     assert len(ids) == 1
-    assert len((await office.get("/v1/customers"))["customers"]) == 1
+    assert len((await billing_api.get("/v1/customers"))["customers"]) == 1
 
 
-async def test_a_refused_request_leaves_its_key_free(office: Office) -> None:
+async def test_a_refused_request_leaves_its_key_free(billing_api: BillingApi) -> None:
     """Nothing was done, so what is asked next is the first one."""
-    taken = await office.customer(external_id="one")
-    await office.post("/v1/customers", {"external_id": "one"}, once="k1", status=409)
-    await office.delete(f"/v1/customers/{taken['id']}")
-    made = (await office.post("/v1/customers", {"external_id": "one"}, once="k1"))["customer"]
-    assert (await office.get("/v1/customers"))["customers"] == [made]
+    taken = await billing_api.customer(external_id="one")
+    await billing_api.post("/v1/customers", {"external_id": "one"}, idempotency_key="k1", status=409)
+    await billing_api.delete(f"/v1/customers/{taken['id']}")
+    made = (await billing_api.post("/v1/customers", {"external_id": "one"}, idempotency_key="k1"))["customer"]
+    assert (await billing_api.get("/v1/customers"))["customers"] == [made]
 
 
-async def test_a_key_is_kept_for_a_day(office: Office) -> None:
+async def test_a_key_is_kept_for_a_day(billing_api: BillingApi) -> None:
     """After that it is forgotten, and names a new request."""
-    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
-    office.clock.now += KEPT - 1
-    await office.post("/v1/customers", {"name": "Acme"}, once="k1")
-    office.clock.now += 1
-    await office.post("/v1/customers", {"name": "Other"}, once="k1")
-    assert len((await office.get("/v1/customers"))["customers"]) == 2
+    await billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1")
+    billing_api.clock.now += KEY_LIFETIME - 1
+    await billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1")
+    billing_api.clock.now += 1
+    await billing_api.post("/v1/customers", {"name": "Other"}, idempotency_key="k1")
+    assert len((await billing_api.get("/v1/customers"))["customers"]) == 2
 
 
 @judged_before
 @pytest.mark.parametrize("key", ["", "k" * 256, "naïve"])
-async def test_a_key_that_is_none_is_refused(office: Office, key: str) -> None:
+async def test_a_key_that_is_none_is_refused(billing_api: BillingApi, key: str) -> None:
     """It says what one looks like."""
     headers = {b"idempotency-key": key.encode()}
-    reply = await office.client.post("/v1/customers", json={}, headers=headers)
+    reply = await billing_api.client.post("/v1/customers", json={}, headers=headers)
     assert reply.status_code == 400
     assert "Idempotency-Key: expected" in reply.json()["error"]["message"]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rating.ledger.invoice_runs import SILENT
+from rating.ledger.invoice_runs import SILENT_AFTER
 from schemas.invoice_run import RunState
 from schemas.timestamps import DAY, MINUTE, to_iso
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.api.published_schemas import assert_fits
-from tests.rating.runs.counted_usage import Used
+from tests.rating.runs.counted_usage import UsageEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -35,78 +35,83 @@ PLAN = {
 }
 
 
-async def subscribed(office: Office) -> dict[str, Any]:
+async def subscribed(billing_api: BillingApi) -> dict[str, Any]:
     """From the start of today's minute on."""
-    await office.post("/v1/meters", METER)
-    await office.post("/v1/plans", PLAN)
-    customer = await office.customer()
+    await billing_api.post("/v1/meters", METER)
+    await billing_api.post("/v1/plans", PLAN)
+    customer = await billing_api.customer()
     new = {
         "customer_id": customer["id"],
         "plan_code": "daily",
-        "start_date": to_iso(office.clock.now),
+        "start_date": to_iso(billing_api.clock.now),
         "initial_status": "active",
     }
-    made: dict[str, Any] = (await office.post("/v1/subscriptions", new))["subscription"]
+    made: dict[str, Any] = (await billing_api.post("/v1/subscriptions", new))["subscription"]
     return made
 
 
-async def finished(office: Office, body: dict[str, Any] | None = None) -> dict[str, Any]:
+async def finished(billing_api: BillingApi, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """A run from its beginning to its end."""
-    begun = (await office.post("/v1/invoice-runs", body or {}, status=202))["invoice_run"]
+    begun = (await billing_api.post("/v1/invoice-runs", body or {}, status=202))["invoice_run"]
     async with asyncio.timeout(30):
         while True:
-            told: dict[str, Any] = (await office.get(f"/v1/invoice-runs/{begun['id']}"))["invoice_run"]
-            if told["state"] != "running":
-                return told
+            response: dict[str, Any] = (await billing_api.get(f"/v1/invoice-runs/{begun['id']}"))["invoice_run"]
+            if response["state"] != "running":
+                return response
             await asyncio.sleep(0.01)
 
 
-async def test_a_run_is_followed_to_its_end(office: Office) -> None:
+async def test_a_run_is_followed_to_its_end(billing_api: BillingApi) -> None:
     """It tells what it did; the next one has nothing to do."""
-    subscription = await subscribed(office)
-    office.clock.now += DAY
-    told = await finished(office)
-    assert (told["state"], told["turns"], told["invoices"], told["totals"]) == ("done", 2, 2, {"USD": 200})
-    assert (await finished(office))["turns"] == 0
-    invoices = (await office.get("/v1/invoices", subscription_id=subscription["id"]))["invoices"]
+    subscription = await subscribed(billing_api)
+    billing_api.clock.now += DAY
+    response = await finished(billing_api)
+    assert (response["state"], response["turns"], response["invoices"], response["totals"]) == (
+        "done",
+        2,
+        2,
+        {"USD": 200},
+    )
+    assert (await finished(billing_api))["turns"] == 0
+    invoices = (await billing_api.get("/v1/invoices", subscription_id=subscription["id"]))["invoices"]
     assert len(invoices) == 2
-    runs = (await office.get("/v1/invoice-runs"))["invoice_runs"]
-    assert {run["id"] for run in runs} >= {told["id"]}
+    runs = (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
+    assert {run["id"] for run in runs} >= {response["id"]}
 
 
-async def test_the_upcoming_invoice_is_what_the_run_will_make(office: Office) -> None:
+async def test_the_upcoming_invoice_is_what_the_run_will_make(billing_api: BillingApi) -> None:
     """Figure by figure, as long as nothing else is counted; and looking keeps nothing."""
-    subscription = await subscribed(office)
-    await finished(office)
-    used = Used(customer=subscription["customer_id"], at=office.clock.now + MINUTE, value=Decimal("2.5"))
-    office.usage.events.append(used)
-    ahead = (await office.get(f"/v1/subscriptions/{subscription['id']}/upcoming-invoice"))["upcoming_invoice"]
+    subscription = await subscribed(billing_api)
+    await finished(billing_api)
+    used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal("2.5"))
+    billing_api.usage.events.append(used)
+    ahead = (await billing_api.get(f"/v1/subscriptions/{subscription['id']}/upcoming-invoice"))["upcoming_invoice"]
     assert (ahead["id"], ahead["total_cents"]) == (None, 100 + 125)
-    assert len((await office.get("/v1/invoices"))["invoices"]) == 1
-    office.clock.now += 2 * DAY
-    await finished(office, {"as_of": ahead["bills_at"]})
-    made = (await office.get("/v1/invoices"))["invoices"][0]
+    assert len((await billing_api.get("/v1/invoices"))["invoices"]) == 1
+    billing_api.clock.now += 2 * DAY
+    await finished(billing_api, {"as_of": ahead["bills_at"]})
+    made = (await billing_api.get("/v1/invoices"))["invoices"][0]
     changing = {"id", "created_at", "updated_at", "bills_at"}
     lines = [{name: line[name] for name in line.keys() - changing} for line in made.pop("line_items")]
     assert lines == [{name: line[name] for name in line.keys() - changing} for line in ahead.pop("line_items")]
     assert {n: made[n] for n in made.keys() - changing} == {n: ahead[n] for n in ahead.keys() - changing}
 
 
-async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(office: Office) -> None:
+async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(billing_api: BillingApi) -> None:
     """What is left of the old fee and the new one's share, each rounded alone; nobody pays for a day twice."""
-    await office.plan()
-    await office.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
-    await office.patch("/v1/settings", {"auto_finalize": True})
-    made = await office.subscription()
-    office.clock.now += 20 * DAY
-    await finished(office)
+    await billing_api.plan()
+    await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
+    await billing_api.patch("/v1/settings", {"auto_finalize": True})
+    made = await billing_api.subscription()
+    billing_api.clock.now += 20 * DAY
+    await finished(billing_api)
     asked = {"target_plan_code": "team", "change_mode": "now"}
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
     new = changed["new_subscription"]["id"]
-    ahead = (await office.get(f"/v1/subscriptions/{new}/upcoming-invoice"))["upcoming_invoice"]
-    before = {invoice["id"] for invoice in (await office.get("/v1/invoices"))["invoices"]}
-    await finished(office)
-    found = (await office.get("/v1/invoices"))["invoices"]
+    ahead = (await billing_api.get(f"/v1/subscriptions/{new}/upcoming-invoice"))["upcoming_invoice"]
+    before = {invoice["id"] for invoice in (await billing_api.get("/v1/invoices"))["invoices"]}
+    await finished(billing_api)
+    found = (await billing_api.get("/v1/invoices"))["invoices"]
     [invoice] = [each for each in found if each["id"] not in before]
     assert (invoice["subscription_id"], invoice["status"], invoice["total_cents"]) == (new, "open", 4464 - 1786)
     assert ahead["total_cents"] == invoice["total_cents"]
@@ -117,36 +122,36 @@ async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(office: Office) 
     assert invoice["line_items"][1]["period_start"] == changed["old_subscription"]["ended_at"]
 
 
-async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_change(office: Office) -> None:
+async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_change(billing_api: BillingApi) -> None:
     """By the one that takes over, with the rest of the old fee: the old one has nothing left to give back."""
-    await office.plan()
-    await office.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
-    made = await office.subscription()
-    office.clock.now += 20 * DAY
-    await finished(office)
-    shorter = {"next_renewal_date": to_iso(office.clock.now + 5 * DAY)}
-    await office.patch(f"/v1/subscriptions/{made['id']}", shorter)
+    await billing_api.plan()
+    await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
+    made = await billing_api.subscription()
+    billing_api.clock.now += 20 * DAY
+    await finished(billing_api)
+    shorter = {"next_renewal_date": to_iso(billing_api.clock.now + 5 * DAY)}
+    await billing_api.patch(f"/v1/subscriptions/{made['id']}", shorter)
     asked = {"target_plan_code": "team", "change_mode": "now"}
-    await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
-    office.clock.now += 10 * DAY
-    await finished(office)
-    lines = [line for invoice in (await office.get("/v1/invoices"))["invoices"] for line in invoice["line_items"]]
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    billing_api.clock.now += 10 * DAY
+    await finished(billing_api)
+    lines = [line for invoice in (await billing_api.get("/v1/invoices"))["invoices"] for line in invoice["line_items"]]
     assert [line["amount_cents"] for line in lines if line["reference"] == "refund:platform"] == [-1786]
 
 
-async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
+async def test_an_audit_is_asked_for_over_the_api(billing_api: BillingApi) -> None:
     """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
-    subscription = await subscribed(office)
-    used = Used(customer=subscription["customer_id"], at=office.clock.now + MINUTE, value=Decimal(4))
-    office.usage.events.append(used)
-    office.clock.now += DAY
-    await finished(office)
-    listed = await office.get("/v1/invoices", subscription_id=subscription["id"])
+    subscription = await subscribed(billing_api)
+    used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal(4))
+    billing_api.usage.events.append(used)
+    billing_api.clock.now += DAY
+    await finished(billing_api)
+    listed = await billing_api.get("/v1/invoices", subscription_id=subscription["id"])
     assert_fits(listed, "InvoiceListResponse")
     invoices = listed["invoices"]
     invoice = next(one for one in invoices if any(line["usage"] for line in one["line_items"]))
-    assert_fits(await office.get(f"/v1/invoices/{invoice['id']}"), "InvoiceResponse")
-    audit = (await office.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
+    assert_fits(await billing_api.get(f"/v1/invoices/{invoice['id']}"), "InvoiceResponse")
+    audit = (await billing_api.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
     line = audit["lines"][0]
     assert (audit["right"], line["billed_quantity"], line["counted_quantity"], line["difference"]) == (
         True,
@@ -154,63 +159,65 @@ async def test_an_audit_is_asked_for_over_the_api(office: Office) -> None:
         "4",
         "0",
     )
-    office.usage.events[0] = Used(customer="nobody", at=0, value=Decimal(0))
-    audit = (await office.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
+    billing_api.usage.events[0] = UsageEvent(customer="nobody", at=0, value=Decimal(0))
+    audit = (await billing_api.get(f"/v1/invoices/{invoice['id']}/audit"))["audit"]
     assert (audit["right"], audit["lines"][0]["difference"]) == (False, "-4")
 
 
-async def test_what_is_not_due_yet_cannot_be_billed(office: Office) -> None:
+async def test_what_is_not_due_yet_cannot_be_billed(billing_api: BillingApi) -> None:
     """A moment that has not come, or none at all."""
-    later = to_iso(office.clock.now + 1)
-    assert "not due yet" in (await office.post("/v1/invoice-runs", {"as_of": later}, status=400))["error"]["message"]
-    await office.post("/v1/invoice-runs", {"as_of": "tomorrow"}, status=400)
-    error = (await office.post("/v1/invoice-runs", {"dry": True}, status=400))["error"]
+    later = to_iso(billing_api.clock.now + 1)
+    assert (
+        "not due yet" in (await billing_api.post("/v1/invoice-runs", {"as_of": later}, status=400))["error"]["message"]
+    )
+    await billing_api.post("/v1/invoice-runs", {"as_of": "tomorrow"}, status=400)
+    error = (await billing_api.post("/v1/invoice-runs", {"dry": True}, status=400))["error"]
     assert "did you mean dry_run?" in error["message"]
 
 
-async def test_a_run_whose_process_ended_does_not_seem_to_go_on(office: Office) -> None:
+async def test_a_run_whose_process_ended_does_not_seem_to_go_on(billing_api: BillingApi) -> None:
     """Nobody would wait for it in vain."""
-    told = await finished(office)
-    record = await office.ledger.invoice_runs.get(office.key.account, told["id"])
-    await office.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
-    assert (await office.get(f"/v1/invoice-runs/{told['id']}"))["invoice_run"]["state"] == "running"
-    office.clock.now += SILENT + 1
+    response = await finished(billing_api)
+    record = await billing_api.ledger.invoice_runs.get(billing_api.key.account, response["id"])
+    await billing_api.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
+    assert (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"]["state"] == "running"
+    billing_api.clock.now += SILENT_AFTER + 1
     for shown in (
-        (await office.get(f"/v1/invoice-runs/{told['id']}"))["invoice_run"],
-        (await office.get("/v1/invoice-runs"))["invoice_runs"][0],
+        (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"],
+        (await billing_api.get("/v1/invoice-runs"))["invoice_runs"][0],
     ):
         assert (shown["state"], "has ended" in shown["error"]) == ("failed", True)
 
 
-async def test_one_run_of_an_account_at_a_time(office: Office) -> None:
+async def test_one_run_of_an_account_at_a_time(billing_api: BillingApi) -> None:
     """Whoever asks for another meanwhile is told; none of them does anything twice."""
-    await subscribed(office)
-    replies = await asyncio.gather(*(office.client.post("/v1/invoice-runs") for _ in range(5)))
+    await subscribed(billing_api)
+    replies = await asyncio.gather(*(billing_api.client.post("/v1/invoice-runs") for _ in range(5)))
     codes = sorted(reply.status_code for reply in replies)
     assert codes[0] == 202
     assert set(codes[1:]) <= {202, 409}
-    await finished_all(office)
-    assert len((await office.get("/v1/invoices"))["invoices"]) == 1
+    await finished_all(billing_api)
+    assert len((await billing_api.get("/v1/invoices"))["invoices"]) == 1
 
 
-async def finished_all(office: Office) -> None:
+async def finished_all(billing_api: BillingApi) -> None:
     async with asyncio.timeout(30):
         while any(  # noqa: ASYNC110 - they are watched from outside
-            run["state"] == "running" for run in (await office.get("/v1/invoice-runs"))["invoice_runs"]
+            run["state"] == "running" for run in (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
         ):
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_lies_ahead_of_what_is_over(office: Office) -> None:
+async def test_nothing_lies_ahead_of_what_is_over(billing_api: BillingApi) -> None:
     """It says so, and a subscription that is not there is not found."""
-    subscription = await subscribed(office)
+    subscription = await subscribed(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
-    await office.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
-    office.clock.now += DAY
-    await finished(office)
-    error = (await office.get(f"{path}/upcoming-invoice", status=409))["error"]
+    await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
+    billing_api.clock.now += DAY
+    await finished(billing_api)
+    error = (await billing_api.get(f"{path}/upcoming-invoice", status=409))["error"]
     assert error["code"] == "NOTHING_TO_BILL"
-    await office.get("/v1/subscriptions/nobody/upcoming-invoice", status=404)
+    await billing_api.get("/v1/subscriptions/nobody/upcoming-invoice", status=404)
 
 
 @pytest.mark.parametrize(
@@ -218,53 +225,53 @@ async def test_nothing_lies_ahead_of_what_is_over(office: Office) -> None:
     [("bill_next", 1, 0, {}), ("hold", 2, 1, {}), ("drop", 1, 0, {"USD": 125})],
 )
 async def test_a_run_tells_what_became_of_late_usage(
-    office: Office, late_usage: str, invoices: int, held: int, dropped: dict[str, int]
+    billing_api: BillingApi, late_usage: str, invoices: int, held: int, dropped: dict[str, int]
 ) -> None:
     """As the account wants it: billed, on a draft that is found by its status, or told and in the audit log."""
-    await office.patch("/v1/settings", {"late_usage": late_usage, "auto_finalize": True})
-    subscription = await subscribed(office)
-    first, office.clock.now = office.clock.now, office.clock.now + DAY
-    await finished(office)
-    used = Used(customer=subscription["customer_id"], at=first + MINUTE, value=Decimal("2.5"))
-    office.usage.events.append(used)
-    office.clock.now += DAY
-    told = await finished(office)
-    assert (told["invoices"], told["held"], told["dropped"]) == (invoices, held, dropped)
+    await billing_api.patch("/v1/settings", {"late_usage": late_usage, "auto_finalize": True})
+    subscription = await subscribed(billing_api)
+    first, billing_api.clock.now = billing_api.clock.now, billing_api.clock.now + DAY
+    await finished(billing_api)
+    used = UsageEvent(customer=subscription["customer_id"], at=first + MINUTE, value=Decimal("2.5"))
+    billing_api.usage.events.append(used)
+    billing_api.clock.now += DAY
+    response = await finished(billing_api)
+    assert (response["invoices"], response["held"], response["dropped"]) == (invoices, held, dropped)
     wanted = f"/v1/invoices?status=draft&subscription_id={subscription['id']}"
-    drafts = (await office.get(wanted))["invoices"]
+    drafts = (await billing_api.get(wanted))["invoices"]
     assert [(draft["total_cents"], draft["metadata"]) for draft in drafts] == [(125, {"late_usage": "hold"})] * held
-    noted = (await office.get("/v1/audit", subject=subscription["id"]))["entries"]
+    noted = (await billing_api.get("/v1/audit", subject=subscription["id"]))["entries"]
     drops = [entry for entry in noted if entry["action"] == "usage.drop"]
     assert [(entry["request_id"], entry["after"]["lines"][0]["unit_amount"]) for entry in drops] == [
-        (told["id"], cents) for cents in dropped.values()
+        (response["id"], cents) for cents in dropped.values()
     ]
 
 
-async def test_what_is_over_is_looked_at_until_nothing_more_can_come(office: Office) -> None:
+async def test_what_is_over_is_looked_at_until_nothing_more_can_come(billing_api: BillingApi) -> None:
     """Its last invoice is that of what comes late, if anything does."""
-    subscription = await subscribed(office)
+    subscription = await subscribed(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
-    office.clock.now += DAY // 2
-    await finished(office)
-    await office.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
-    await finished(office)
-    ahead = (await office.get(f"{path}/upcoming-invoice"))["upcoming_invoice"]
-    assert (ahead["bills_at"], ahead["line_items"]) == (to_iso(office.clock.now + 35 * DAY), [])
-    office.clock.now += 35 * DAY
-    assert (await finished(office))["turns"] == 1
-    assert (await office.get(f"{path}/upcoming-invoice", status=409))["error"]["code"] == "NOTHING_TO_BILL"
+    billing_api.clock.now += DAY // 2
+    await finished(billing_api)
+    await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
+    await finished(billing_api)
+    ahead = (await billing_api.get(f"{path}/upcoming-invoice"))["upcoming_invoice"]
+    assert (ahead["bills_at"], ahead["line_items"]) == (to_iso(billing_api.clock.now + 35 * DAY), [])
+    billing_api.clock.now += 35 * DAY
+    assert (await finished(billing_api))["turns"] == 1
+    assert (await billing_api.get(f"{path}/upcoming-invoice", status=409))["error"]["code"] == "NOTHING_TO_BILL"
 
 
-async def test_a_stranger_sees_none_of_it(office: Office, stranger: Office) -> None:
+async def test_a_stranger_sees_none_of_it(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Neither runs, nor what lies ahead, nor audits."""
-    subscription = await subscribed(office)
-    run = await finished(office)
-    invoice = (await office.get("/v1/invoices"))["invoices"][0]
+    subscription = await subscribed(billing_api)
+    run = await finished(billing_api)
+    invoice = (await billing_api.get("/v1/invoices"))["invoices"][0]
     for path in (
         f"/v1/invoice-runs/{run['id']}",
         f"/v1/subscriptions/{subscription['id']}/upcoming-invoice",
         f"/v1/invoices/{invoice['id']}/audit",
     ):
-        await stranger.get(path, status=404)
-    assert (await stranger.get("/v1/invoice-runs"))["invoice_runs"] == []
-    assert (await finished(stranger))["turns"] == 0
+        await other_account.get(path, status=404)
+    assert (await other_account.get("/v1/invoice-runs"))["invoice_runs"] == []
+    assert (await finished(other_account))["turns"] == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.api.published_schemas import assert_fits
 from tests.rating.ledger.fixtures import judged_before
 
@@ -14,50 +14,50 @@ VAT = [{"name": "VAT", "percent": "19"}]
 CALLS = {"description": "API calls", "quantity": 1, "unit_amount_cents": 5000}
 
 
-async def drafted(office: Office, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
+async def drafted(billing_api: BillingApi, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """A draft of a customer's, of a new one where none is given."""
-    body = {"customer_id": fields.get("customer_id") or (await office.customer())["id"]} | fields
-    made: dict[str, Any] = (await office.post("/v1/invoices", {**body, "line_items": lines or [CALLS]}))["invoice"]
+    body = {"customer_id": fields.get("customer_id") or (await billing_api.customer())["id"]} | fields
+    made: dict[str, Any] = (await billing_api.post("/v1/invoices", {**body, "line_items": lines or [CALLS]}))["invoice"]
     return made
 
 
-async def test_the_published_example_works(office: Office) -> None:
+async def test_the_published_example_works(billing_api: BillingApi) -> None:
     """A draft of one line, as in the quick start of the API that ours is compatible with."""
-    customer = await office.customer(external_id="cust_123")
+    customer = await billing_api.customer(external_id="cust_123")
     asked = {
         "customer_id": customer["id"],
         "collection_method": "send_invoice",
         "days_until_due": 30,
         "line_items": [{"description": "API calls — Jan 2024", "quantity": 1, "unit_amount_cents": 5000}],
     }
-    reply = await office.post("/v1/invoices", asked)
+    reply = await billing_api.post("/v1/invoices", asked)
     assert_fits(reply, "InvoiceResponse")
     invoice = reply["invoice"]
     assert (invoice["status"], invoice["total_cents"], invoice["currency"]) == ("draft", 5000, "USD")
     assert invoice["line_items"][0]["description"] == "API calls — Jan 2024"
     assert (invoice["invoice_number"], invoice["public_invoice_url"], invoice["finalized_at"]) == (None, None, None)
-    read = await office.get(f"/v1/invoices/{invoice['id']}")
+    read = await billing_api.get(f"/v1/invoices/{invoice['id']}")
     assert_fits(read, "InvoiceResponse")
     assert read["invoice"] == invoice
-    listed = await office.get("/v1/invoices")
+    listed = await billing_api.get("/v1/invoices")
     assert_fits(listed, "InvoiceListResponse")
     assert listed["invoices"] == [invoice]
 
 
-async def test_errors_fit_the_published_schema(office: Office) -> None:
+async def test_errors_fit_the_published_schema(billing_api: BillingApi) -> None:
     """Whatever the status."""
-    assert_fits(await office.get("/v1/invoices/nobody", status=404), "ErrorResponse")
-    assert_fits(await office.post("/v1/invoices", {}, status=400), "ErrorResponse")
-    assert_fits(await office.post("/v1/invoices", {"customer_id": "nobody"}, status=404), "ErrorResponse")
+    assert_fits(await billing_api.get("/v1/invoices/nobody", status=404), "ErrorResponse")
+    assert_fits(await billing_api.post("/v1/invoices", {}, status=400), "ErrorResponse")
+    assert_fits(await billing_api.post("/v1/invoices", {"customer_id": "nobody"}, status=404), "ErrorResponse")
 
 
-async def test_discount_and_tax_add_up(office: Office) -> None:
+async def test_discount_and_tax_add_up(billing_api: BillingApi) -> None:
     """The worked example: two rates, a discount spread over both lines, tax rounded once for each rate."""
     lines = [
         {"unit_amount_cents": 6120, "tax_rates": [{"name": "low", "percent": "8"}]},
         {"unit_amount_cents": 1880, "tax_rates": [{"name": "high", "percent": "21"}]},
     ]
-    invoice = await drafted(office, *lines, discount={"type": "percent", "percent": "15"})
+    invoice = await drafted(billing_api, *lines, discount={"type": "percent", "percent": "15"})
     assert (invoice["subtotal_cents"], invoice["discount_cents"]) == (8000, 1200)
     assert (invoice["tax_cents"], invoice["total_cents"]) == (752, 7552)
     assert [line["discount_amount_cents"] for line in invoice["line_items"]] == [918, 282]
@@ -69,62 +69,62 @@ async def test_discount_and_tax_add_up(office: Office) -> None:
     ]
 
 
-async def test_the_customer_s_own_are_the_defaults(office: Office) -> None:
+async def test_the_customer_s_own_are_the_defaults(billing_api: BillingApi) -> None:
     """Currency and tax rates; a line may say otherwise."""
-    customer = await office.customer(currency="JPY", tax_rates=VAT)
+    customer = await billing_api.customer(currency="JPY", tax_rates=VAT)
     lines = ({"unit_amount_cents": 1000}, {"unit_amount_cents": 1000, "tax_rates": []})
-    invoice = await drafted(office, *lines, customer_id=customer["id"])
+    invoice = await drafted(billing_api, *lines, customer_id=customer["id"])
     assert invoice["currency"] == "JPY"
     assert [line["tax_amount_cents"] for line in invoice["line_items"]] == [190, 0]
     assert [line["tax_rates"] for line in invoice["line_items"]] == [VAT, []]
 
 
-async def test_every_change_of_a_line_reckons_anew(office: Office) -> None:
+async def test_every_change_of_a_line_reckons_anew(billing_api: BillingApi) -> None:
     """Added, changed, taken off; the order stays, and ids too."""
-    customer = await office.customer(tax_rates=VAT)
-    invoice = await drafted(office, customer_id=customer["id"])
+    customer = await billing_api.customer(tax_rates=VAT)
+    invoice = await drafted(billing_api, customer_id=customer["id"])
     path = f"/v1/invoices/{invoice['id']}"
-    office.clock.now += 1_000_000
+    billing_api.clock.now += 1_000_000
     more = {"description": "Seats", "quantity": 3, "unit_amount_cents": 700, "period_start": "2026-11-01T00:00:00Z"}
-    added = (await office.post(f"{path}/line-items", more))["invoice"]
+    added = (await billing_api.post(f"{path}/line-items", more))["invoice"]
     assert (added["subtotal_cents"], added["tax_cents"], added["total_cents"]) == (7100, 1349, 8449)
     first, second = added["line_items"]
     assert first == invoice["line_items"][0]
     assert second["period_start"] == "2026-11-01T00:00:00Z"
-    changed = (await office.patch(f"{path}/line-items/{first['id']}", {"quantity": 2, "tax_rates": []}))["invoice"]
+    changed = (await billing_api.patch(f"{path}/line-items/{first['id']}", {"quantity": 2, "tax_rates": []}))["invoice"]
     assert (changed["subtotal_cents"], changed["tax_cents"], changed["total_cents"]) == (12100, 399, 12499)
     assert changed["line_items"][0]["description"] == "API calls"
     assert changed["line_items"][0]["updated_at"] > first["updated_at"]
-    fewer = (await office.delete(f"{path}/line-items/{first['id']}"))["invoice"]
+    fewer = (await billing_api.delete(f"{path}/line-items/{first['id']}"))["invoice"]
     assert [line["id"] for line in fewer["line_items"]] == [second["id"]]
-    assert (await office.get(path))["invoice"] == fewer
-    await office.delete(f"{path}/line-items/{first['id']}", status=404)
-    await office.patch(f"{path}/line-items/{first['id']}", {}, status=404)
+    assert (await billing_api.get(path))["invoice"] == fewer
+    await billing_api.delete(f"{path}/line-items/{first['id']}", status=404)
+    await billing_api.patch(f"{path}/line-items/{first['id']}", {}, status=404)
 
 
-async def test_only_what_is_given_of_a_draft_changes(office: Office) -> None:
+async def test_only_what_is_given_of_a_draft_changes(billing_api: BillingApi) -> None:
     """Null clears; a due date takes the place of days until due."""
     invoice = await drafted(
-        office, days_until_due=14, customer_memo="Thanks", discount={"type": "fixed", "amount_cents": 9}
+        billing_api, days_until_due=14, customer_memo="Thanks", discount={"type": "fixed", "amount_cents": 9}
     )
     path = f"/v1/invoices/{invoice['id']}"
     assert (invoice["discount_cents"], invoice["days_until_due"]) == (9, 14)
     asked = {"due_date": "2027-01-01T00:00:00+01:00", "customer_memo": None, "metadata": {"a": "b"}, "discount": None}
-    changed = (await office.patch(path, asked))["invoice"]
+    changed = (await billing_api.patch(path, asked))["invoice"]
     assert (changed["due_date"], changed["days_until_due"]) == ("2026-12-31T23:00:00Z", None)
     assert (changed["customer_memo"], changed["metadata"], changed["discount_cents"]) == (None, {"a": "b"}, 0)
     assert changed["total_cents"] == 5000
 
 
-async def test_a_period_does_not_end_before_it_begins(office: Office) -> None:
+async def test_a_period_does_not_end_before_it_begins(billing_api: BillingApi) -> None:
     """Whichever of the two is changed, of the invoice and of its lines."""
-    invoice = await drafted(office)
+    invoice = await drafted(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     for thing in (path, f"{path}/line-items/{invoice['line_items'][0]['id']}"):
-        await office.patch(thing, {"period_end": "2026-11-01T00:00:00Z"})
-        error = (await office.patch(thing, {"period_start": "2026-11-02T00:00:00Z"}, status=400))["error"]
+        await billing_api.patch(thing, {"period_end": "2026-11-01T00:00:00Z"})
+        error = (await billing_api.patch(thing, {"period_start": "2026-11-02T00:00:00Z"}, status=400))["error"]
         assert error["details"] == {"field": "period_end"}
-        await office.patch(thing, {"period_start": "2026-11-02T00:00:00Z", "period_end": None})
+        await billing_api.patch(thing, {"period_start": "2026-11-02T00:00:00Z", "period_end": None})
 
 
 @judged_before
@@ -152,31 +152,31 @@ async def test_a_period_does_not_end_before_it_begins(office: Office) -> None:
         ({"collection_method": "barter"}, "collection_method", "barter"),
     ],
 )
-async def test_a_wrong_field_is_named(office: Office, body: dict[str, Any], field: str, says: str) -> None:
+async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
     """With what was expected there."""
-    customer = await office.customer()
-    error = (await office.post("/v1/invoices", {"customer_id": customer["id"]} | body, status=400))["error"]
+    customer = await billing_api.customer()
+    error = (await billing_api.post("/v1/invoices", {"customer_id": customer["id"]} | body, status=400))["error"]
     details = error["details"]
     found = details[0] if isinstance(details, list) else details
     assert found["field"] == field
     assert says in error["message"]
 
 
-async def test_amounts_beyond_a_ledger_s_columns_are_refused(office: Office) -> None:
+async def test_amounts_beyond_a_ledger_s_columns_are_refused(billing_api: BillingApi) -> None:
     """And nothing of such an invoice is kept."""
-    customer = await office.customer()
+    customer = await billing_api.customer()
     line = {"quantity": 10**12, "unit_amount_cents": 10**15}
-    await office.post("/v1/invoices", {"customer_id": customer["id"], "line_items": [line]}, status=400)
-    assert (await office.get("/v1/invoices"))["invoices"] == []
+    await billing_api.post("/v1/invoices", {"customer_id": customer["id"], "line_items": [line]}, status=400)
+    assert (await billing_api.get("/v1/invoices"))["invoices"] == []
 
 
-async def test_listing_filters(office: Office) -> None:
+async def test_listing_filters(billing_api: BillingApi) -> None:
     """All that is given must match; pages are whole, with lines."""
     october = {"period_start": "2026-10-01T00:00:00Z", "period_end": "2026-11-01T00:00:00Z"}
     november = {"period_start": "2026-11-01T00:00:00Z", "period_end": "2026-12-01T00:00:00Z"}
-    first = await drafted(office, **october)
-    office.clock.now += 1_000
-    second = await drafted(office, CALLS, CALLS, **november)
+    first = await drafted(billing_api, **october)
+    billing_api.clock.now += 1_000
+    second = await drafted(billing_api, CALLS, CALLS, **november)
     for asked, found in (
         ({"customer_id": first["customer_id"]}, [first]),
         ({"status": "draft"}, [second, first]),
@@ -187,44 +187,44 @@ async def test_listing_filters(office: Office) -> None:
         ({"subscription_id": "nobody"}, []),
         ({"limit": "1"}, [second]),
     ):
-        assert (await office.client.get("/v1/invoices", params=asked)).json()["invoices"] == found
-    page = await office.get("/v1/invoices", limit=1)
+        assert (await billing_api.client.get("/v1/invoices", params=asked)).json()["invoices"] == found
+    page = await billing_api.get("/v1/invoices", limit=1)
     assert page["pagination"]["has_more"]
-    rest = await office.get("/v1/invoices", limit=1, cursor=page["pagination"]["next_cursor"])
+    rest = await billing_api.get("/v1/invoices", limit=1, cursor=page["pagination"]["next_cursor"])
     assert rest["invoices"] == [first]
-    await office.get("/v1/invoices", status=400, staus="draft")
+    await billing_api.get("/v1/invoices", status=400, staus="draft")
 
 
-async def test_a_draft_can_go(office: Office) -> None:
+async def test_a_draft_can_go(billing_api: BillingApi) -> None:
     """For good; its customer may go then too."""
-    invoice = await drafted(office)
-    await office.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
-    assert (await office.delete(f"/v1/invoices/{invoice['id']}"))["deleted"] is True
-    await office.get(f"/v1/invoices/{invoice['id']}", status=404)
-    await office.delete(f"/v1/customers/{invoice['customer_id']}")
+    invoice = await drafted(billing_api)
+    await billing_api.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
+    assert (await billing_api.delete(f"/v1/invoices/{invoice['id']}"))["deleted"] is True
+    await billing_api.get(f"/v1/invoices/{invoice['id']}", status=404)
+    await billing_api.delete(f"/v1/customers/{invoice['customer_id']}")
 
 
-async def test_another_account_s_invoice_is_not_there(office: Office, stranger: Office) -> None:
+async def test_another_account_s_invoice_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Not to be seen, changed, finalized or deleted; nor its customer to be billed."""
-    invoice = await drafted(office)
+    invoice = await drafted(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     line = f"{path}/line-items/{invoice['line_items'][0]['id']}"
-    await stranger.get(path, status=404)
-    await stranger.patch(path, {"footer": "mine"}, status=404)
-    await stranger.delete(path, status=404)
-    await stranger.post(f"{path}/line-items", CALLS, status=404)
-    await stranger.patch(line, {"quantity": 2}, status=404)
-    await stranger.delete(line, status=404)
-    await stranger.post("/v1/invoices", {"customer_id": invoice["customer_id"]}, status=404)
-    assert (await stranger.get("/v1/invoices"))["invoices"] == []
-    assert (await office.get(path))["invoice"] == invoice
+    await other_account.get(path, status=404)
+    await other_account.patch(path, {"footer": "mine"}, status=404)
+    await other_account.delete(path, status=404)
+    await other_account.post(f"{path}/line-items", CALLS, status=404)
+    await other_account.patch(line, {"quantity": 2}, status=404)
+    await other_account.delete(line, status=404)
+    await other_account.post("/v1/invoices", {"customer_id": invoice["customer_id"]}, status=404)
+    assert (await other_account.get("/v1/invoices"))["invoices"] == []
+    assert (await billing_api.get(path))["invoice"] == invoice
 
 
-async def test_a_repeated_creation_makes_one(office: Office) -> None:
+async def test_a_repeated_creation_makes_one(billing_api: BillingApi) -> None:
     """Under one Idempotency-Key, and answers the same, decimals and all."""
-    customer = await office.customer(tax_rates=VAT)
+    customer = await billing_api.customer(tax_rates=VAT)
     body = {"customer_id": customer["id"], "line_items": [CALLS], "discount": {"type": "percent", "percent": "12.5"}}
-    made = await office.post("/v1/invoices", body, once="k1")
-    again = await office.post("/v1/invoices", body, once="k1")
+    made = await billing_api.post("/v1/invoices", body, idempotency_key="k1")
+    again = await billing_api.post("/v1/invoices", body, idempotency_key="k1")
     assert again["invoice"] == made["invoice"]
-    assert len((await office.get("/v1/invoices"))["invoices"]) == 1
+    assert len((await billing_api.get("/v1/invoices"))["invoices"]) == 1

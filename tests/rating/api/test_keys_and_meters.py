@@ -7,7 +7,7 @@ import pytest
 from schemas.account import Mode
 from schemas.timestamps import DAY, to_iso
 from tests.ingest_gateway.conftest import TOKENS
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -16,112 +16,114 @@ BORDER = b'{"code":"n","name":"N","event_name":"e","aggregation":"count","filter
 )
 
 
-async def test_a_repeated_meter_is_answered_as_before(office: Office) -> None:
+async def test_a_repeated_meter_is_answered_as_before(billing_api: BillingApi) -> None:
     """Digit by digit, and it stays one meter."""
     headers = {"idempotency-key": "k1"}
-    first, again = [await office.client.post("/v1/meters", content=BORDER, headers=headers) for _ in range(2)]
+    first, again = [await billing_api.client.post("/v1/meters", content=BORDER, headers=headers) for _ in range(2)]
     assert b'"value":0.10000000000000000001' in again.content
     assert (again.status_code, again.json()["meter"]) == (201, first.json()["meter"])
     assert again.headers["idempotent-replayed"] == "true"
-    assert len((await office.get("/v1/meters"))["meters"]) == 1
-    await office.post("/v1/meters", TOKENS, once="k1", status=409)
+    assert len((await billing_api.get("/v1/meters"))["meters"]) == 1
+    await billing_api.post("/v1/meters", TOKENS, idempotency_key="k1", status=409)
 
 
-async def test_a_repeated_revocation_is_answered_as_before(office: Office) -> None:
+async def test_a_repeated_revocation_is_answered_as_before(billing_api: BillingApi) -> None:
     """Another key's is not meant by it."""
-    ids = [await _key(office), await _key(office)]
+    ids = [await _key(billing_api), await _key(billing_api)]
     for _ in range(2):
-        await office.post(f"/v1/keys/{ids[0]}/revoke", once="k1", status=200)
-    await office.post(f"/v1/keys/{ids[1]}/revoke", once="k1", status=409)
-    revoked = {key["id"] for key in (await office.get("/v1/keys"))["api_keys"] if key["revoked_at"]}
+        await billing_api.post(f"/v1/keys/{ids[0]}/revoke", idempotency_key="k1", status=200)
+    await billing_api.post(f"/v1/keys/{ids[1]}/revoke", idempotency_key="k1", status=409)
+    revoked = {key["id"] for key in (await billing_api.get("/v1/keys"))["api_keys"] if key["revoked_at"]}
     assert revoked == {ids[0]}
 
 
-async def test_a_key_tells_when_it_was_used_last(office: Office) -> None:
+async def test_a_key_tells_when_it_was_used_last(billing_api: BillingApi) -> None:
     """One that was never used tells nothing."""
-    made = (await office.post("/v1/keys", {"name": "ci", "scopes": ["read"]}))["api_key"]
+    made = (await billing_api.post("/v1/keys", {"name": "ci", "scopes": ["read"]}))["api_key"]
 
-    async def told() -> Any:
-        return {key["id"]: key["last_used_at"] for key in (await office.get("/v1/keys"))["api_keys"]}
+    async def last_used() -> Any:
+        return {key["id"]: key["last_used_at"] for key in (await billing_api.get("/v1/keys"))["api_keys"]}
 
-    used = to_iso(office.clock.now)
-    assert await told() == {office.key.id: used, made["id"]: None}
-    office.clock.now += DAY
-    await office.client.get("/v1/customers", headers={"authorization": f"Bearer {made['token']}"})
-    assert await told() == {office.key.id: used, made["id"]: to_iso(office.clock.now)}
+    used = to_iso(billing_api.clock.now)
+    assert await last_used() == {billing_api.key.id: used, made["id"]: None}
+    billing_api.clock.now += DAY
+    await billing_api.client.get("/v1/customers", headers={"authorization": f"Bearer {made['token']}"})
+    assert await last_used() == {billing_api.key.id: used, made["id"]: to_iso(billing_api.clock.now)}
 
 
-async def test_changes_of_meters_are_in_the_log(office: Office) -> None:
+async def test_changes_of_meters_are_in_the_log(billing_api: BillingApi) -> None:
     """With both sides; what changed nothing left nothing."""
-    await office.client.post("/v1/meters", content=BORDER)
+    await billing_api.client.post("/v1/meters", content=BORDER)
     for _ in range(2):
-        office.clock.now += 1_000
-        await office.patch("/v1/meters/n", {"name": "Other"})
-        office.clock.now += 1_000
-        await office.delete("/v1/meters/n")
-    entries = await _entries(office, "n")
+        billing_api.clock.now += 1_000
+        await billing_api.patch("/v1/meters/n", {"name": "Other"})
+        billing_api.clock.now += 1_000
+        await billing_api.delete("/v1/meters/n")
+    entries = await _entries(billing_api, "n")
     assert [entry["action"] for entry in entries] == ["meter.archive", "meter.update", "meter.create"]
     assert (entries[1]["before"]["name"], entries[1]["after"]["name"]) == ("N", "Other")
     assert (entries[0]["before"]["archived_version"], entries[0]["after"]["archived_version"]) == (None, 2)
-    assert b"0.10000000000000000001" in (await office.client.get("/v1/audit", params={"subject": "n"})).content
+    assert b"0.10000000000000000001" in (await billing_api.client.get("/v1/audit", params={"subject": "n"})).content
 
 
-async def test_a_meter_that_a_plan_prices_stays(office: Office) -> None:
+async def test_a_meter_that_a_plan_prices_stays(billing_api: BillingApi) -> None:
     """Until no version in force asks for it: neither what is offered, nor what somebody still pays."""
-    await office.meter("calls")
+    await billing_api.meter("calls")
     price = {"code": "calls", "name": "Calls", "meter": "calls", "price": {"model": "per_unit", "unit_price": "1"}}
-    await office.plan(usage_prices=[price])
-    refused = (await office.delete("/v1/meters/calls", status=409))["error"]
+    await billing_api.plan(usage_prices=[price])
+    refused = (await billing_api.delete("/v1/meters/calls", status=409))["error"]
     assert (refused["code"], "version 1 of plan 'pro'" in refused["message"]) == ("METER_PRICED", True)
-    subscription = await office.subscription(initial_status="pending")
+    subscription = await billing_api.subscription(initial_status="pending")
     without = {"currency": "USD", "interval": "month"}
-    await office.post("/v1/plans/pro/versions", without)
-    await office.delete("/v1/meters/calls", status=409)
-    await office.post(f"/v1/subscriptions/{subscription['id']}/cancel", {"cancel_mode": "now"}, status=200)
-    await office.post("/v1/plans/pro/versions", without | {"usage_prices": [price], "draft": True})
-    assert (await office.delete("/v1/meters/calls"))["meter"]["archived"] is True
-    await office.post("/v1/plans/pro/versions/3/publish", status=400)
+    await billing_api.post("/v1/plans/pro/versions", without)
+    await billing_api.delete("/v1/meters/calls", status=409)
+    await billing_api.post(f"/v1/subscriptions/{subscription['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    await billing_api.post("/v1/plans/pro/versions", without | {"usage_prices": [price], "draft": True})
+    assert (await billing_api.delete("/v1/meters/calls"))["meter"]["archived"] is True
+    await billing_api.post("/v1/plans/pro/versions/3/publish", status=400)
 
 
-async def test_changes_of_keys_are_in_the_log(office: Office) -> None:
+async def test_changes_of_keys_are_in_the_log(billing_api: BillingApi) -> None:
     """Whose end is part of it; a secret never is."""
-    ends = to_iso(office.clock.now + DAY)
-    made = (await office.post("/v1/keys", {"name": "k", "scopes": ["read"], "expires_at": ends}))["api_key"]
+    ends = to_iso(billing_api.clock.now + DAY)
+    made = (await billing_api.post("/v1/keys", {"name": "k", "scopes": ["read"], "expires_at": ends}))["api_key"]
     for _ in range(2):
-        office.clock.now += 1_000
-        await office.post(f"/v1/keys/{made['id']}/revoke", status=200)
-    entries = await _entries(office, made["id"])
+        billing_api.clock.now += 1_000
+        await billing_api.post(f"/v1/keys/{made['id']}/revoke", status=200)
+    entries = await _entries(billing_api, made["id"])
     assert [entry["action"] for entry in entries] == ["key.revoke", "key.create"]
     assert to_iso(entries[1]["after"]["expires_at"]) == ends
     assert made["token"] not in str(entries)
 
 
-async def test_a_test_key_made_by_a_live_one_is_in_the_test_account_s_log(office: Office, stranger: Office) -> None:
+async def test_a_test_key_made_by_a_live_one_is_in_the_test_account_s_log(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     """The log of an account tells all that was changed in it."""
-    made = (await office.post("/v1/keys", {"name": "t", "scopes": ["read"], "mode": Mode.TEST}))["api_key"]
-    assert await _entries(office, made["id"]) == []
-    assert [entry["actor"] for entry in await _entries(stranger, made["id"])] == [office.key.id]
+    made = (await billing_api.post("/v1/keys", {"name": "t", "scopes": ["read"], "mode": Mode.TEST}))["api_key"]
+    assert await _entries(billing_api, made["id"]) == []
+    assert [entry["actor"] for entry in await _entries(other_account, made["id"])] == [billing_api.key.id]
 
 
-async def test_a_long_request_id_fits_the_log(office: Office) -> None:
+async def test_a_long_request_id_fits_the_log(billing_api: BillingApi) -> None:
     """As long as a caller's own may be."""
     headers = {"x-request-id": "r" * 128}
-    assert (await office.client.post("/v1/customers", json={}, headers=headers)).status_code == 201
-    assert (await office.get("/v1/audit"))["entries"][0]["request_id"] == "r" * 128
+    assert (await billing_api.client.post("/v1/customers", json={}, headers=headers)).status_code == 201
+    assert (await billing_api.get("/v1/audit"))["entries"][0]["request_id"] == "r" * 128
 
 
 @pytest.mark.parametrize("path", ["/v1/customers/%00", "/v1/meters/a%00", "/v1/keys/%00/revoke"])
-async def test_a_path_with_a_nul_is_not_there(office: Office, path: str) -> None:
+async def test_a_path_with_a_nul_is_not_there(billing_api: BillingApi, path: str) -> None:
     """No database is asked for what it could not even hold."""
     method = "POST" if path.endswith("revoke") else "GET"
-    assert (await office.client.request(method, path)).status_code == 404
+    assert (await billing_api.client.request(method, path)).status_code == 404
 
 
-async def _key(office: Office) -> str:
-    made: str = (await office.post("/v1/keys", {"name": "k", "scopes": ["read"]}))["api_key"]["id"]
+async def _key(billing_api: BillingApi) -> str:
+    made: str = (await billing_api.post("/v1/keys", {"name": "k", "scopes": ["read"]}))["api_key"]["id"]
     return made
 
 
-async def _entries(office: Office, subject: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = (await office.get("/v1/audit", subject=subject))["entries"]
+async def _entries(billing_api: BillingApi, subject: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = (await billing_api.get("/v1/audit", subject=subject))["entries"]
     return entries

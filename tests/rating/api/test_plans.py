@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.ledger.fixtures import judged_before
 
 pytestmark = pytest.mark.anyio
@@ -19,11 +19,11 @@ PER_CALL = {
 MONTHLY = {"currency": "USD", "interval": "month"}
 
 
-async def test_a_plan_is_kept_as_it_was_given(office: Office) -> None:
+async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
     """Defaults are filled in, decimals keep every digit, and it is published at once."""
-    await office.meter()
+    await billing_api.meter()
     price = PER_CALL | {"group_by": ["region"]}
-    made = await office.plan(usage_prices=[price], description="For teams", trial_days=14)
+    made = await billing_api.plan(usage_prices=[price], description="For teams", trial_days=14)
     version = made["newest_version"]
     assert (made["code"], made["name"], made["description"], made["draft_version"]) == ("pro", "Pro", "For teams", None)
     assert (version["version"], version["interval_count"], version["trial_days"]) == (1, 1, 14)
@@ -34,8 +34,8 @@ async def test_a_plan_is_kept_as_it_was_given(office: Office) -> None:
     assert (kept["meter"], kept["group_by"]) == ("calls", ["region"])
     assert (kept["price"]["model"], kept["price"]["unit_price"]) == ("per_unit", "0.0000001")
     assert version["published_at"] is not None
-    assert (await office.get("/v1/plans/pro"))["plan"] == made
-    assert (await office.get("/v1/plans"))["plans"] == [made]
+    assert (await billing_api.get("/v1/plans/pro"))["plan"] == made
+    assert (await billing_api.get("/v1/plans"))["plans"] == [made]
 
 
 @judged_before
@@ -67,137 +67,139 @@ async def test_a_plan_is_kept_as_it_was_given(office: Office) -> None:
         ),
     ],
 )
-async def test_a_wrong_plan_is_refused_by_field(office: Office, changed: dict[str, Any], field: str, says: str) -> None:
+async def test_a_wrong_plan_is_refused_by_field(
+    billing_api: BillingApi, changed: dict[str, Any], field: str, says: str
+) -> None:
     """With what was expected there, and nothing is kept."""
-    await office.meter()
-    await office.meter("old")
-    await office.delete("/v1/meters/old")
+    await billing_api.meter()
+    await billing_api.meter("old")
+    await billing_api.delete("/v1/meters/old")
     body = {"code": "pro", "name": "Pro", **MONTHLY, "usage_prices": [PER_CALL]} | changed
-    error = (await office.post("/v1/plans", body, status=400))["error"]
+    error = (await billing_api.post("/v1/plans", body, status=400))["error"]
     details = error["details"]
     found = details[0] if isinstance(details, list) else details
     assert (found["field"], says in error["message"]) == (field, True), error
-    assert (await office.get("/v1/plans"))["plans"] == []
+    assert (await billing_api.get("/v1/plans"))["plans"] == []
 
 
-async def test_a_code_is_one_plan_s(office: Office, stranger: Office) -> None:
+async def test_a_code_is_one_plan_s(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Archived or not, and with two at once; another account has codes of its own."""
-    await office.plan()
-    await office.delete("/v1/plans/pro")
+    await billing_api.plan()
+    await billing_api.delete("/v1/plans/pro")
     body = {"code": "pro", "name": "Other", **MONTHLY}
-    assert (await office.post("/v1/plans", body, status=409))["error"]["code"] == "PLAN_CODE_TAKEN"
-    await stranger.plan()
-    racing = [office.client.post("/v1/plans", json=body | {"code": "team"}) for _ in range(6)]
+    assert (await billing_api.post("/v1/plans", body, status=409))["error"]["code"] == "PLAN_CODE_TAKEN"
+    await other_account.plan()
+    racing = [billing_api.client.post("/v1/plans", json=body | {"code": "team"}) for _ in range(6)]
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [201] + [409] * 5
 
 
-async def test_a_new_version_leaves_the_old_one_as_it_is(office: Office) -> None:
+async def test_a_new_version_leaves_the_old_one_as_it_is(billing_api: BillingApi) -> None:
     """The plan shows the newest; every version can be asked for."""
-    first = (await office.plan())["newest_version"]
-    made = (await office.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": 7}))["plan_version"]
+    first = (await billing_api.plan())["newest_version"]
+    made = (await billing_api.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": 7}))["plan_version"]
     assert (made["version"], made["trial_days"], made["fixed_fees"]) == (2, 7, [])
-    assert (await office.get("/v1/plans/pro"))["plan"]["newest_version"] == made
-    assert (await office.get("/v1/plans/pro/versions/1"))["plan_version"] == first
-    pages = [await office.get("/v1/plans/pro/versions", limit=1)]
-    pages.append(await office.get("/v1/plans/pro/versions", limit=1, cursor=pages[0]["pagination"]["next_cursor"]))
+    assert (await billing_api.get("/v1/plans/pro"))["plan"]["newest_version"] == made
+    assert (await billing_api.get("/v1/plans/pro/versions/1"))["plan_version"] == first
+    pages = [await billing_api.get("/v1/plans/pro/versions", limit=1)]
+    pages.append(await billing_api.get("/v1/plans/pro/versions", limit=1, cursor=pages[0]["pagination"]["next_cursor"]))
     assert [page["plan_versions"] for page in pages] == [[made], [first]]
     assert pages[1]["pagination"] == {"has_more": False, "next_cursor": None}
 
 
-async def test_a_draft_can_be_replaced_until_it_is_published(office: Office) -> None:
+async def test_a_draft_can_be_replaced_until_it_is_published(billing_api: BillingApi) -> None:
     """Published once, it refuses both; and while there is a draft there is no other."""
-    plan = await office.plan(draft=True)
+    plan = await billing_api.plan(draft=True)
     assert (plan["newest_version"], plan["draft_version"]["published_at"]) == (None, None)
-    error = (await office.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
+    error = (await billing_api.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
     assert (error["code"], "PUT /v1/plans/pro/versions/1" in error["message"]) == ("DRAFT_EXISTS", True)
-    changed = (await office.put("/v1/plans/pro/versions/1", MONTHLY | {"currency": "EUR"}))["plan_version"]
+    changed = (await billing_api.put("/v1/plans/pro/versions/1", MONTHLY | {"currency": "EUR"}))["plan_version"]
     assert (changed["version"], changed["currency"], changed["fixed_fees"]) == (1, "EUR", [])
-    published = (await office.post("/v1/plans/pro/versions/1/publish", status=200))["plan_version"]
+    published = (await billing_api.post("/v1/plans/pro/versions/1/publish", status=200))["plan_version"]
     assert published["published_at"] is not None
     for refused in (
-        await office.put("/v1/plans/pro/versions/1", MONTHLY, status=409),
-        await office.post("/v1/plans/pro/versions/1/publish", status=409),
+        await billing_api.put("/v1/plans/pro/versions/1", MONTHLY, status=409),
+        await billing_api.post("/v1/plans/pro/versions/1/publish", status=409),
     ):
         assert refused["error"]["code"] == "VERSION_PUBLISHED"
-    shown = (await office.get("/v1/plans/pro"))["plan"]
+    shown = (await billing_api.get("/v1/plans/pro"))["plan"]
     assert (shown["newest_version"], shown["draft_version"]) == (published, None)
-    await office.post("/v1/plans/pro/versions", MONTHLY | {"draft": True})
-    shown = (await office.get("/v1/plans/pro"))["plan"]
+    await billing_api.post("/v1/plans/pro/versions", MONTHLY | {"draft": True})
+    shown = (await billing_api.get("/v1/plans/pro"))["plan"]
     assert (shown["newest_version"], shown["draft_version"]["version"]) == (published, 2)
 
 
-async def test_versions_made_at_once_have_a_number_each(office: Office) -> None:
+async def test_versions_made_at_once_have_a_number_each(billing_api: BillingApi) -> None:
     """None is lost, none is skipped."""
-    await office.plan()
-    await asyncio.gather(*(office.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": n}) for n in range(5)))
-    versions = (await office.get("/v1/plans/pro/versions"))["plan_versions"]
+    await billing_api.plan()
+    await asyncio.gather(*(billing_api.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": n}) for n in range(5)))
+    versions = (await billing_api.get("/v1/plans/pro/versions"))["plan_versions"]
     assert [version["version"] for version in versions] == [6, 5, 4, 3, 2, 1]
 
 
-async def test_a_meter_archived_meanwhile_keeps_a_draft_from_being_published(office: Office) -> None:
+async def test_a_meter_archived_meanwhile_keeps_a_draft_from_being_published(billing_api: BillingApi) -> None:
     """Nothing would count what it prices."""
-    await office.meter()
-    await office.plan(draft=True, usage_prices=[PER_CALL])
-    await office.delete("/v1/meters/calls")
-    error = (await office.post("/v1/plans/pro/versions/1/publish", status=400))["error"]
+    await billing_api.meter()
+    await billing_api.plan(draft=True, usage_prices=[PER_CALL])
+    await billing_api.delete("/v1/meters/calls")
+    error = (await billing_api.post("/v1/plans/pro/versions/1/publish", status=400))["error"]
     assert "calls" in error["message"]
-    assert (await office.get("/v1/plans/pro/versions/1"))["plan_version"]["published_at"] is None
+    assert (await billing_api.get("/v1/plans/pro/versions/1"))["plan_version"]["published_at"] is None
 
 
-async def test_only_name_and_description_change(office: Office) -> None:
+async def test_only_name_and_description_change(billing_api: BillingApi) -> None:
     """Versions tell the plan's new name; what they define they keep."""
-    before = await office.plan(description="old")
-    office.clock.now += 1_000_000
-    after = (await office.patch("/v1/plans/pro", {"name": "Professional", "description": None}))["plan"]
+    before = await billing_api.plan(description="old")
+    billing_api.clock.now += 1_000_000
+    after = (await billing_api.patch("/v1/plans/pro", {"name": "Professional", "description": None}))["plan"]
     assert (after["name"], after["description"]) == ("Professional", None)
     assert after["updated_at"] > before["updated_at"]
     assert after["newest_version"] == before["newest_version"]
-    await office.patch("/v1/plans/pro", {"currency": "EUR"}, status=400)
+    await billing_api.patch("/v1/plans/pro", {"currency": "EUR"}, status=400)
 
 
-async def test_an_archived_plan_stays_to_be_seen(office: Office) -> None:
+async def test_an_archived_plan_stays_to_be_seen(billing_api: BillingApi) -> None:
     """It gets no new version; archiving twice changes nothing."""
-    await office.plan()
-    gone = (await office.delete("/v1/plans/pro"))["plan"]
+    await billing_api.plan()
+    gone = (await billing_api.delete("/v1/plans/pro"))["plan"]
     assert gone["archived_at"] is not None
-    office.clock.now += 1_000_000
-    assert (await office.delete("/v1/plans/pro"))["plan"] == gone
-    error = (await office.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
+    billing_api.clock.now += 1_000_000
+    assert (await billing_api.delete("/v1/plans/pro"))["plan"] == gone
+    error = (await billing_api.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
     assert error["code"] == "PLAN_ARCHIVED"
-    assert (await office.get("/v1/plans"))["plans"] == [gone]
+    assert (await billing_api.get("/v1/plans"))["plans"] == [gone]
 
 
-async def test_another_account_s_plan_is_not_there(office: Office, stranger: Office) -> None:
+async def test_another_account_s_plan_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Not to be seen nor changed."""
-    before = await office.plan()
-    await stranger.get("/v1/plans/pro", status=404)
-    await stranger.get("/v1/plans/pro/versions", status=404)
-    await stranger.patch("/v1/plans/pro", {"name": "Mine"}, status=404)
-    await stranger.post("/v1/plans/pro/versions", MONTHLY, status=404)
-    await office.get("/v1/plans/pro/versions/2", status=404)
-    await office.get("/v1/plans/pro/versions/one", status=404)
-    assert (await office.get("/v1/plans/pro"))["plan"] == before
+    before = await billing_api.plan()
+    await other_account.get("/v1/plans/pro", status=404)
+    await other_account.get("/v1/plans/pro/versions", status=404)
+    await other_account.patch("/v1/plans/pro", {"name": "Mine"}, status=404)
+    await other_account.post("/v1/plans/pro/versions", MONTHLY, status=404)
+    await billing_api.get("/v1/plans/pro/versions/2", status=404)
+    await billing_api.get("/v1/plans/pro/versions/one", status=404)
+    assert (await billing_api.get("/v1/plans/pro"))["plan"] == before
 
 
-async def test_pages_of_plans_are_newest_first(office: Office) -> None:
+async def test_pages_of_plans_are_newest_first(billing_api: BillingApi) -> None:
     """Each plan once, with its versions."""
     for number in range(5):
-        office.clock.now += 1_000
-        await office.plan(f"plan_{number}")
-    first = await office.get("/v1/plans", limit=3)
-    rest = await office.get("/v1/plans", limit=3, cursor=first["pagination"]["next_cursor"])
+        billing_api.clock.now += 1_000
+        await billing_api.plan(f"plan_{number}")
+    first = await billing_api.get("/v1/plans", limit=3)
+    rest = await billing_api.get("/v1/plans", limit=3, cursor=first["pagination"]["next_cursor"])
     shown = [*first["plans"], *rest["plans"]]
     assert [plan["code"] for plan in shown] == [f"plan_{number}" for number in (4, 3, 2, 1, 0)]
     assert all(plan["newest_version"]["version"] == 1 for plan in shown)
 
 
-async def test_changes_of_plans_are_in_the_audit_log(office: Office) -> None:
+async def test_changes_of_plans_are_in_the_audit_log(billing_api: BillingApi) -> None:
     """Under the plan's id, whichever version it was."""
-    plan = await office.plan(draft=True)
-    await office.put("/v1/plans/pro/versions/1", MONTHLY)
-    await office.post("/v1/plans/pro/versions/1/publish", status=200)
-    await office.delete("/v1/plans/pro")
-    entries = (await office.get("/v1/audit", subject=plan["id"]))["entries"]
+    plan = await billing_api.plan(draft=True)
+    await billing_api.put("/v1/plans/pro/versions/1", MONTHLY)
+    await billing_api.post("/v1/plans/pro/versions/1/publish", status=200)
+    await billing_api.delete("/v1/plans/pro")
+    entries = (await billing_api.get("/v1/audit", subject=plan["id"]))["entries"]
     assert {entry["action"] for entry in entries} == {
         "plan.create",
         "plan.replace_draft",

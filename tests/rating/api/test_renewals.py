@@ -6,85 +6,85 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from rating.core.cycle_step import Turn
+from rating.core.cycle_step import CycleStep
 from rating.ledger.engine import create_engine, transaction
-from rating.ledger.renewals import due_subscriptions, next_turns, roll_forward
-from rating.ledger.unit_of_work import Work
-from schemas.command import Act
+from rating.ledger.renewals import apply_steps, due_subscriptions, next_steps
+from rating.ledger.unit_of_work import UnitOfWork
+from schemas.command import Command
 from schemas.ids import AccountId, new_cuid
 from schemas.timestamps import DAY, MILLISECOND
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
 
-class Runs:
+class LedgerRuns:
     """What a billing run does, without its invoices."""
 
-    def __init__(self, engine: sa.Engine, office: Office) -> None:
+    def __init__(self, engine: sa.Engine, billing_api: BillingApi) -> None:
         self.engine = engine
-        self.office = office
+        self.billing_api = billing_api
 
-    def look(self, account: AccountId | None = None, after: str | None = None, limit: int = 100) -> list[Turn]:
+    def look(self, account: AccountId | None = None, after: str | None = None, limit: int = 100) -> list[CycleStep]:
         with transaction(self.engine) as connection:
-            due = due_subscriptions(connection, account, self.office.clock.now, after, limit)
-            return next_turns(connection, due)
+            due = due_subscriptions(connection, account, self.billing_api.clock.now, after, limit)
+            return next_steps(connection, due)
 
-    def take(self, turns: list[Turn]) -> list[Turn]:
-        act = Act(account=self.office.key.account, actor="run", request_id="r")
-        now = self.office.clock.now
+    def take(self, steps: list[CycleStep]) -> list[CycleStep]:
+        command = Command(account=self.billing_api.key.account, actor="run", request_id="r")
+        now = self.billing_api.clock.now
         with transaction(self.engine, write=True) as connection:
-            return roll_forward(Work(connection, act, now, lambda: new_cuid(now // MILLISECOND)), turns)
+            return apply_steps(UnitOfWork(connection, command, now, lambda: new_cuid(now // MILLISECOND)), steps)
 
 
 @pytest.fixture
-def runs(office: Office, migrated_url: str) -> Iterator[Runs]:
+def runs(billing_api: BillingApi, migrated_url: str) -> Iterator[LedgerRuns]:
     engine = create_engine(migrated_url)
-    yield Runs(engine, office)
+    yield LedgerRuns(engine, billing_api)
     engine.dispose()
 
 
-async def test_a_turn_is_taken_once(office: Office, runs: Runs) -> None:
+async def test_a_turn_is_taken_once(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """By one of many runs at once; the fees in advance first, the renewal at the boundary."""
-    await office.plan()
-    made = await office.subscription()
-    turns = runs.look()
-    assert [one.before.id for one in turns] == [made["id"]]
+    await billing_api.plan()
+    made = await billing_api.subscription()
+    steps = runs.look()
+    assert [one.before.id for one in steps] == [made["id"]]
     with ThreadPoolExecutor(4) as pool:
-        taken = [turn for done in pool.map(runs.take, [turns] * 4) for turn in done]
-    assert taken == turns
+        taken = [step for done in pool.map(runs.take, [steps] * 4) for step in done]
+    assert taken == steps
     assert runs.look() == []
-    office.clock.now += 20 * DAY
+    billing_api.clock.now += 20 * DAY
     [renewal] = runs.take(runs.look())
     assert renewal.ended is not None
-    shown = (await office.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
+    shown = (await billing_api.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
     assert shown["current_period_start"] == made["current_period_end"]
     assert shown["current_period_end"] == "2027-03-01T00:00:00Z"
 
 
-async def test_what_has_changed_meanwhile_is_left_to_the_next_run(office: Office, runs: Runs) -> None:
+async def test_what_has_changed_meanwhile_is_left_to_the_next_run(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """It would be billed as it was not."""
-    await office.plan()
-    made = await office.subscription()
-    turns = runs.look()
-    await office.patch(f"/v1/subscriptions/{made['id']}", {"overrides": {"fees": {"platform": 100}}})
-    assert runs.take(turns) == []
+    await billing_api.plan()
+    made = await billing_api.subscription()
+    steps = runs.look()
+    await billing_api.patch(f"/v1/subscriptions/{made['id']}", {"overrides": {"fees": {"platform": 100}}})
+    assert runs.take(steps) == []
     [opening] = runs.take(runs.look())
     assert opening.plan.fixed_fees[0].amount_cents == 100
 
 
-async def test_a_scheduled_change_begins_when_the_other_ends(office: Office, runs: Runs) -> None:
+async def test_a_scheduled_change_begins_when_the_other_ends(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """In the same transaction, and is due at that moment."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
     runs.take(runs.look())
     asked = {"target_plan_code": "team", "change_mode": "end_of_period"}
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
-    office.clock.now += 20 * DAY
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    billing_api.clock.now += 20 * DAY
     [end] = runs.take(runs.look())
     assert (end.begins, end.after.status) == (None, "canceled")
-    new = (await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
+    new = (await billing_api.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
     assert (new["status"], new["start_date"]) == ("active", made["current_period_end"])
     assert new["current_period_end"] == "2027-03-01T00:00:00Z"
     [opening] = runs.take(runs.look())
@@ -92,31 +92,33 @@ async def test_a_scheduled_change_begins_when_the_other_ends(office: Office, run
     assert runs.look() == []
 
 
-async def test_a_run_may_be_of_one_account_and_in_pages(office: Office, stranger: Office, runs: Runs) -> None:
+async def test_a_run_may_be_of_one_account_and_in_pages(
+    billing_api: BillingApi, other_account: BillingApi, runs: LedgerRuns
+) -> None:
     """By id, so that it can go on where it stopped."""
-    for each in (office, stranger):
+    for each in (billing_api, other_account):
         await each.plan()
     ids = []
     for _ in range(3):
-        office.clock.now += 1_000
-        ids.append((await office.subscription())["id"])
-    theirs = await stranger.subscription()
-    assert [one.before.id for one in runs.look(office.key.account, limit=2)] == ids[:2]
-    assert [one.before.id for one in runs.look(office.key.account, after=ids[1])] == ids[2:]
+        billing_api.clock.now += 1_000
+        ids.append((await billing_api.subscription())["id"])
+    theirs = await other_account.subscription()
+    assert [one.before.id for one in runs.look(billing_api.key.account, limit=2)] == ids[:2]
+    assert [one.before.id for one in runs.look(billing_api.key.account, after=ids[1])] == ids[2:]
     assert {one.before.id for one in runs.look()} == {*ids, theirs["id"]}
     assert [one.before.id for one in runs.take(runs.look())] == ids
 
 
-async def test_the_customer_s_zone_counts_from_the_next_boundary(office: Office, runs: Runs) -> None:
+async def test_the_customer_s_zone_counts_from_the_next_boundary(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """Not the one that it had when it subscribed."""
-    await office.plan()
-    customer = await office.customer()
-    made = await office.subscription(customer_id=customer["id"])
-    await office.patch(f"/v1/customers/{customer['id']}", {"timezone": "Europe/Berlin"})
-    office.clock.now += 20 * DAY
+    await billing_api.plan()
+    customer = await billing_api.customer()
+    made = await billing_api.subscription(customer_id=customer["id"])
+    await billing_api.patch(f"/v1/customers/{customer['id']}", {"timezone": "Europe/Berlin"})
+    billing_api.clock.now += 20 * DAY
     runs.take(runs.look())
     runs.take(runs.look())
-    shown = (await office.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
+    shown = (await billing_api.get(f"/v1/subscriptions/{made['id']}"))["subscription"]
     assert (shown["current_period_start"], shown["current_period_end"], shown["timezone"]) == (
         "2027-02-01T00:00:00Z",
         "2027-02-28T23:00:00Z",
@@ -124,46 +126,48 @@ async def test_the_customer_s_zone_counts_from_the_next_boundary(office: Office,
     )
 
 
-async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(office: Office, runs: Runs) -> None:
+async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(
+    billing_api: BillingApi, runs: LedgerRuns
+) -> None:
     """The period is the one that the customer is in, though the one before is not billed yet."""
-    await office.plan()
-    await office.plan("team")
-    ending, changing = await office.subscription(), await office.subscription()
-    office.clock.now += 20 * DAY
+    await billing_api.plan()
+    await billing_api.plan("team")
+    ending, changing = await billing_api.subscription(), await billing_api.subscription()
+    billing_api.clock.now += 20 * DAY
     asked = {"cancel_mode": "end_of_period"}
-    ended = (await office.post(f"/v1/subscriptions/{ending['id']}/cancel", asked, status=200))["subscription"]
+    ended = (await billing_api.post(f"/v1/subscriptions/{ending['id']}/cancel", asked, status=200))["subscription"]
     change = {"target_plan_code": "team", "change_mode": "end_of_period"}
-    changed = await office.post(f"/v1/subscriptions/{changing['id']}/change-plan", change, status=200)
+    changed = await billing_api.post(f"/v1/subscriptions/{changing['id']}/change-plan", change, status=200)
     assert ended["cancel_at"] == changed["new_subscription"]["start_date"] == "2027-03-01T00:00:00Z"
-    while turns := runs.look():
-        runs.take(turns)
-    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    while steps := runs.look():
+        runs.take(steps)
+    shown = (await billing_api.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
     assert (shown["status"], shown["current_period_end"]) == ("active", "2027-03-01T00:00:00Z")
-    office.clock.now += 30 * DAY
-    while turns := runs.look():
-        runs.take(turns)
-    shown = (await office.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
+    billing_api.clock.now += 30 * DAY
+    while steps := runs.look():
+        runs.take(steps)
+    shown = (await billing_api.get(f"/v1/subscriptions/{ending['id']}"))["subscription"]
     assert (shown["status"], shown["ended_at"]) == ("canceled", "2027-03-01T00:00:00Z")
-    new = (await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
+    new = (await billing_api.get(f"/v1/subscriptions/{changed['new_subscription']['id']}"))["subscription"]
     assert (new["status"], new["current_period_start"]) == ("active", "2027-03-01T00:00:00Z")
 
 
-async def test_a_period_does_not_grow_beyond_what_was_billed_for_it(office: Office, runs: Runs) -> None:
+async def test_a_period_does_not_grow_beyond_what_was_billed_for_it(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """Else nobody would pay its last days."""
-    await office.plan()
-    made = await office.subscription()
+    await billing_api.plan()
+    made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}"
-    await office.patch(path, {"next_renewal_date": "2027-01-20T00:00:00Z"})
+    await billing_api.patch(path, {"next_renewal_date": "2027-01-20T00:00:00Z"})
     [opening] = runs.take(runs.look())
     assert opening.begins is not None
-    error = (await office.patch(path, {"next_renewal_date": "2027-01-21T00:00:00Z"}, status=400))["error"]
+    error = (await billing_api.patch(path, {"next_renewal_date": "2027-01-21T00:00:00Z"}, status=400))["error"]
     assert "at most 2027-01-20T00:00:00Z" in error["message"]
-    back = (await office.patch(path, {"next_renewal_date": None}))["subscription"]
+    back = (await billing_api.patch(path, {"next_renewal_date": None}))["subscription"]
     assert back["next_renewal_date"] == "2027-01-20T00:00:00Z"
-    office.clock.now += 5 * DAY
+    billing_api.clock.now += 5 * DAY
     [renewal] = runs.take(runs.look())
     assert renewal.begins is not None
     assert opening.begins.portion.days + renewal.begins.portion.days == 17
-    office.clock.now += 20 * DAY
-    error = (await office.patch(path, {"next_renewal_date": None}, status=409))["error"]
+    billing_api.clock.now += 20 * DAY
+    error = (await billing_api.patch(path, {"next_renewal_date": None}, status=409))["error"]
     assert (error["code"], "is active" in error["message"]) == ("PERIOD_NOT_BILLED", True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 from tests.rating.api.test_finalize import finalized
 from tests.rating.api.test_invoices import drafted
 from tests.rating.ledger.fixtures import judged_before
@@ -22,16 +22,16 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-async def test_only_what_is_given_changes(office: Office, stranger: Office) -> None:
+async def test_only_what_is_given_changes(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Of one's own account; every change is in the audit log."""
-    assert (await office.get("/v1/settings"))["settings"] == DEFAULTS
+    assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS
     first = {"currency": "EUR", "timezone": "Europe/Berlin", "auto_finalize": True}
-    assert (await office.patch("/v1/settings", first))["settings"] == DEFAULTS | first
+    assert (await billing_api.patch("/v1/settings", first))["settings"] == DEFAULTS | first
     second = {"late_usage": "hold", "net_terms": 7}
-    assert (await office.patch("/v1/settings", second))["settings"] == DEFAULTS | first | second
-    assert (await office.get("/v1/settings"))["settings"] == DEFAULTS | first | second
-    assert (await stranger.get("/v1/settings"))["settings"] == DEFAULTS
-    entries = (await office.get("/v1/audit"))["entries"]
+    assert (await billing_api.patch("/v1/settings", second))["settings"] == DEFAULTS | first | second
+    assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS | first | second
+    assert (await other_account.get("/v1/settings"))["settings"] == DEFAULTS
+    entries = (await billing_api.get("/v1/audit"))["entries"]
     assert {entry["action"] for entry in entries} == {"settings.update"}
     assert len(entries) == 2
 
@@ -51,26 +51,26 @@ async def test_only_what_is_given_changes(office: Office, stranger: Office) -> N
         ({"auto_finalise": True}, "auto_finalise"),
     ],
 )
-async def test_a_wrong_setting_is_named(office: Office, body: dict[str, Any], field: str) -> None:
+async def test_a_wrong_setting_is_named(billing_api: BillingApi, body: dict[str, Any], field: str) -> None:
     """And nothing is changed."""
-    error = (await office.patch("/v1/settings", body, status=400))["error"]
+    error = (await billing_api.patch("/v1/settings", body, status=400))["error"]
     details = error["details"]
     assert (details[0] if isinstance(details, list) else details)["field"] == field
-    assert (await office.get("/v1/settings"))["settings"] == DEFAULTS
+    assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS
 
 
-async def test_they_decide_currency_terms_and_numbers(office: Office) -> None:
+async def test_they_decide_currency_terms_and_numbers(billing_api: BillingApi) -> None:
     """A new prefix goes on with the same count: a number is never given twice."""
-    assert (await finalized(office))["invoice_number"] == "INV-0001"
-    await office.patch("/v1/settings", {"currency": "EUR", "net_terms": 0, "invoice_prefix": "2027/"})
-    invoice = await finalized(office)
+    assert (await finalized(billing_api))["invoice_number"] == "INV-0001"
+    await billing_api.patch("/v1/settings", {"currency": "EUR", "net_terms": 0, "invoice_prefix": "2027/"})
+    invoice = await finalized(billing_api)
     assert (invoice["invoice_number"], invoice["currency"], invoice["days_until_due"]) == ("2027/0002", "EUR", 0)
-    await office.patch("/v1/settings", {"invoice_prefix": ""})
-    assert (await finalized(office))["invoice_number"] == "0003"
-    assert (await drafted(office, currency="JPY"))["currency"] == "JPY"
+    await billing_api.patch("/v1/settings", {"invoice_prefix": ""})
+    assert (await finalized(billing_api))["invoice_number"] == "0003"
+    assert (await drafted(billing_api, currency="JPY"))["currency"] == "JPY"
 
 
-async def test_changes_at_once_are_all_kept(office: Office) -> None:
+async def test_changes_at_once_are_all_kept(billing_api: BillingApi) -> None:
     """Each changes only what it gives, even where nothing was decided before."""
     bodies: list[dict[str, Any]] = [
         {"currency": "EUR"},
@@ -78,7 +78,7 @@ async def test_changes_at_once_are_all_kept(office: Office) -> None:
         {"auto_finalize": True},
         {"late_usage": "drop"},
     ]
-    replies = await asyncio.gather(*(office.client.patch("/v1/settings", json=body) for body in bodies))
+    replies = await asyncio.gather(*(billing_api.client.patch("/v1/settings", json=body) for body in bodies))
     assert [reply.status_code for reply in replies] == [200] * 4
     together = {name: value for body in bodies for name, value in body.items()}
-    assert (await office.get("/v1/settings"))["settings"] == DEFAULTS | together
+    assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS | together

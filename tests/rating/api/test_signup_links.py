@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
-from schemas.signup import GOOD_FOR
-from tests.rating.api.conftest import Office
+from schemas.signup import LINK_LIFETIME
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -17,24 +17,24 @@ LINKS = "/v1/subscription-signup-links"
 PRESSED = {"pressed": "yes"}
 
 
-async def _link(office: Office, **fields: Any) -> dict[str, Any]:
+async def _link(billing_api: BillingApi, **fields: Any) -> dict[str, Any]:
     if "customer_id" not in fields:
-        fields["customer_id"] = (await office.customer())["id"]
-    made = await office.post(LINKS, {"plan_code": "pro"} | fields)
+        fields["customer_id"] = (await billing_api.customer())["id"]
+    made = await billing_api.post(LINKS, {"plan_code": "pro"} | fields)
     link: dict[str, Any] = made["subscription_signup_link"]
     return link
 
 
-async def _press(office: Office, link: dict[str, Any]) -> httpx.Response:
-    return await office.client.post(f"/subscribe/{link['token']}", data=PRESSED, headers={"authorization": ""})
+async def _press(billing_api: BillingApi, link: dict[str, Any]) -> httpx.Response:
+    return await billing_api.client.post(f"/subscribe/{link['token']}", data=PRESSED, headers={"authorization": ""})
 
 
-async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, migrated_url: str) -> None:
+async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(billing_api: BillingApi, migrated_url: str) -> None:
     """The ledger knows its hash, and no answer that is kept holds it."""
-    await office.plan()
-    customer = await office.customer()
+    await billing_api.plan()
+    customer = await billing_api.customer()
     body = {"customer_id": customer["id"], "plan_code": "pro"}
-    link = (await office.post(LINKS, body, once="k1"))["subscription_signup_link"]
+    link = (await billing_api.post(LINKS, body, idempotency_key="k1"))["subscription_signup_link"]
     assert link["url"] == f"https://bill.example/subscribe/{link['token']}"
     assert (link["plan_version"], link["expires_at"]) == (1, "2027-01-16T08:00:00Z")
     assert len(link["token"]) >= 32
@@ -44,56 +44,56 @@ async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(office: Office, 
             rows = connection.execute(sa.text(f"SELECT * FROM {table}")).all()
             assert link["token"] not in repr(rows)
     engine.dispose()
-    again = await office.post(LINKS, body, once="k1", status=409)
+    again = await billing_api.post(LINKS, body, idempotency_key="k1", status=409)
     assert (again["error"]["code"], link["id"] in again["error"]["message"]) == ("SECRET_SHOWN_ONCE", True)
 
 
-async def test_looking_changes_nothing_and_pressing_subscribes(office: Office) -> None:
+async def test_looking_changes_nothing_and_pressing_subscribes(billing_api: BillingApi) -> None:
     """Whoever looks, and however often; the second press finds the link used."""
-    await office.plan(trial_days=14)
-    link = await _link(office, back_url="https://shop.example/plans")
+    await billing_api.plan(trial_days=14)
+    link = await _link(billing_api, back_url="https://shop.example/plans")
     for _ in range(3):
-        page = await office.client.get(f"/subscribe/{link['token']}", headers={"authorization": ""})
+        page = await billing_api.client.get(f"/subscribe/{link['token']}", headers={"authorization": ""})
         assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for text in ("<h1>Pro</h1>", "For Acme Corp", "20.00 USD every month, in advance", "first 14 days are free"):
         assert text in page.text
     assert 'href="https://shop.example/plans"' in page.text
-    assert (await office.client.head(f"/subscribe/{link['token']}")).status_code == 200
-    assert (await office.get("/v1/subscriptions"))["subscriptions"] == []
-    done = await _press(office, link)
+    assert (await billing_api.client.head(f"/subscribe/{link['token']}")).status_code == 200
+    assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
+    done = await _press(billing_api, link)
     assert (done.status_code, "You are subscribed" in done.text) == (200, True)
-    [made] = (await office.get("/v1/subscriptions"))["subscriptions"]
+    [made] = (await billing_api.get("/v1/subscriptions"))["subscriptions"]
     assert (made["customer_id"], made["status"]) == (link["customer_id"], "trialing")
-    for gone in (await _press(office, link), await office.client.get(f"/subscribe/{link['token']}")):
+    for gone in (await _press(billing_api, link), await billing_api.client.get(f"/subscribe/{link['token']}")):
         assert (gone.status_code, "used already" in gone.text) == (410, True)
-    assert len((await office.get("/v1/subscriptions"))["subscriptions"]) == 1
+    assert len((await billing_api.get("/v1/subscriptions"))["subscriptions"]) == 1
 
 
-async def test_many_presses_at_once_subscribe_once(office: Office) -> None:
+async def test_many_presses_at_once_subscribe_once(billing_api: BillingApi) -> None:
     """The others find the link used."""
-    await office.plan()
-    link = await _link(office)
-    replies = await asyncio.gather(*(_press(office, link) for _ in range(6)))
+    await billing_api.plan()
+    link = await _link(billing_api)
+    replies = await asyncio.gather(*(_press(billing_api, link) for _ in range(6)))
     assert sorted(reply.status_code for reply in replies) == [200] + [410] * 5
-    assert len((await office.get("/v1/subscriptions"))["subscriptions"]) == 1
+    assert len((await billing_api.get("/v1/subscriptions"))["subscriptions"]) == 1
 
 
-async def test_a_link_is_good_for_a_day(office: Office) -> None:
+async def test_a_link_is_good_for_a_day(billing_api: BillingApi) -> None:
     """After that it shows nothing and does nothing."""
-    await office.plan()
-    link = await _link(office)
-    office.clock.now += GOOD_FOR
-    for gone in (await _press(office, link), await office.client.get(f"/subscribe/{link['token']}")):
+    await billing_api.plan()
+    link = await _link(billing_api)
+    billing_api.clock.now += LINK_LIFETIME
+    for gone in (await _press(billing_api, link), await billing_api.client.get(f"/subscribe/{link['token']}")):
         assert (gone.status_code, "has expired" in gone.text) == (410, True)
-    assert (await office.get("/v1/subscriptions"))["subscriptions"] == []
+    assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
 
 
-async def test_afterwards_the_customer_is_sent_on(office: Office) -> None:
+async def test_afterwards_the_customer_is_sent_on(billing_api: BillingApi) -> None:
     """To the address that was given, whatever letters it holds."""
-    await office.plan()
-    link = await _link(office, success_url="https://shop.example/danke?für=1&x=%20")
-    done = await _press(office, link)
+    await billing_api.plan()
+    link = await _link(billing_api, success_url="https://shop.example/danke?für=1&x=%20")
+    done = await _press(billing_api, link)
     assert (done.status_code, done.headers["location"]) == (303, "https://shop.example/danke?f%C3%BCr=1&x=%20")
 
 
@@ -106,79 +106,81 @@ async def test_afterwards_the_customer_is_sent_on(office: Office) -> None:
         (b"pressed=yes", {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "cross-site"}),
     ],
 )
-async def test_only_the_page_s_own_button_subscribes(office: Office, content: bytes, headers: dict[str, str]) -> None:
+async def test_only_the_page_s_own_button_subscribes(
+    billing_api: BillingApi, content: bytes, headers: dict[str, str]
+) -> None:
     """A form of another site, or what is no form, changes nothing."""
-    await office.plan()
-    link = await _link(office)
-    reply = await office.client.post(f"/subscribe/{link['token']}", content=content, headers=headers)
+    await billing_api.plan()
+    link = await _link(billing_api)
+    reply = await billing_api.client.post(f"/subscribe/{link['token']}", content=content, headers=headers)
     assert reply.status_code == 400
-    assert (await office.client.put(f"/subscribe/{link['token']}", data=PRESSED)).status_code == 405
-    long = await office.client.post(f"/subscribe/{link['token']}", data=PRESSED | {"more": "x" * 5000})
+    assert (await billing_api.client.put(f"/subscribe/{link['token']}", data=PRESSED)).status_code == 405
+    long = await billing_api.client.post(f"/subscribe/{link['token']}", data=PRESSED | {"more": "x" * 5000})
     assert long.status_code == 413
-    assert (await office.get("/v1/subscriptions"))["subscriptions"] == []
+    assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
 
 
-async def test_texts_are_texts_and_nothing_comes_from_elsewhere(office: Office) -> None:
+async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: BillingApi) -> None:
     """No script, whatever a plan or a customer is called."""
     attack = "<script>alert(1)</script>\"'"
-    await office.plan(name=attack, fixed_fees=[{"code": "a", "name": attack, "amount_cents": 1}])
-    customer = await office.customer(name=attack)
-    link = await _link(office, customer_id=customer["id"], back_url="https://x.example/\"'><script>")
-    page = await office.client.get(f"/subscribe/{link['token']}")
+    await billing_api.plan(name=attack, fixed_fees=[{"code": "a", "name": attack, "amount_cents": 1}])
+    customer = await billing_api.customer(name=attack)
+    link = await _link(billing_api, customer_id=customer["id"], back_url="https://x.example/\"'><script>")
+    page = await billing_api.client.get(f"/subscribe/{link['token']}")
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert (page.headers["referrer-policy"], page.headers["x-robots-tag"]) == ("no-referrer", "noindex")
 
 
-async def test_a_pending_subscription_is_begun(office: Office) -> None:
+async def test_a_pending_subscription_is_begun(billing_api: BillingApi) -> None:
     """At the price that it was made with; no second one is made."""
-    await office.plan()
-    made = await office.subscription(initial_status="pending", overrides={"fees": {"platform": 1234}})
-    link = await _link(office, customer_id=made["customer_id"])
-    assert "12.34 USD" in (await office.client.get(f"/subscribe/{link['token']}")).text
-    assert (await _press(office, link)).status_code == 200
-    [found] = (await office.get("/v1/subscriptions"))["subscriptions"]
+    await billing_api.plan()
+    made = await billing_api.subscription(initial_status="pending", overrides={"fees": {"platform": 1234}})
+    link = await _link(billing_api, customer_id=made["customer_id"])
+    assert "12.34 USD" in (await billing_api.client.get(f"/subscribe/{link['token']}")).text
+    assert (await _press(billing_api, link)).status_code == 200
+    [found] = (await billing_api.get("/v1/subscriptions"))["subscriptions"]
     assert (found["id"], found["status"]) == (made["id"], "active")
 
 
 @pytest.mark.parametrize(("mode", "status"), [("now", "active"), ("end_of_period", "pending")])
-async def test_a_link_can_change_the_plan(office: Office, mode: str, status: str) -> None:
+async def test_a_link_can_change_the_plan(billing_api: BillingApi, mode: str, status: str) -> None:
     """Of the subscription that it names, now or later."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
     link = await _link(
-        office,
+        billing_api,
         customer_id=made["customer_id"],
         plan_code="team",
         previous_subscription_id=made["id"],
         change_timing_mode=mode,
     )
-    assert "Change plan" in (await office.client.get(f"/subscribe/{link['token']}")).text
-    assert (await _press(office, link)).status_code == 200
-    new = (await office.get("/v1/subscriptions"))["subscriptions"]
+    assert "Change plan" in (await billing_api.client.get(f"/subscribe/{link['token']}")).text
+    assert (await _press(billing_api, link)).status_code == 200
+    new = (await billing_api.get("/v1/subscriptions"))["subscriptions"]
     assert {(one["plan_code"], one["status"]) for one in new} >= {("team", status)}
 
 
-async def test_what_is_not_possible_any_more_says_so_and_leaves_the_link(office: Office) -> None:
+async def test_what_is_not_possible_any_more_says_so_and_leaves_the_link(billing_api: BillingApi) -> None:
     """Nothing is changed; the customer is told whom to ask."""
-    await office.plan()
-    link = await _link(office)
-    made = await office.subscription(customer_id=link["customer_id"])
-    refused = await _press(office, link)
+    await billing_api.plan()
+    link = await _link(billing_api)
+    made = await billing_api.subscription(customer_id=link["customer_id"])
+    refused = await _press(billing_api, link)
     assert (refused.status_code, "Nothing was changed" in refused.text) == (409, True)
-    await office.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
-    assert (await _press(office, link)).status_code == 200
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    assert (await _press(billing_api, link)).status_code == 200
 
 
-async def test_the_price_that_was_shown_is_the_price_that_is_paid(office: Office) -> None:
+async def test_the_price_that_was_shown_is_the_price_that_is_paid(billing_api: BillingApi) -> None:
     """A version that is published meanwhile does not get between."""
-    await office.plan()
-    link = await _link(office)
-    await office.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
-    assert "20.00 USD" in (await office.client.get(f"/subscribe/{link['token']}")).text
-    await _press(office, link)
-    [made] = (await office.get("/v1/subscriptions"))["subscriptions"]
+    await billing_api.plan()
+    link = await _link(billing_api)
+    await billing_api.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
+    assert "20.00 USD" in (await billing_api.client.get(f"/subscribe/{link['token']}")).text
+    await _press(billing_api, link)
+    [made] = (await billing_api.get("/v1/subscriptions"))["subscriptions"]
     assert made["plan_version"] == 1
 
 
@@ -194,33 +196,33 @@ async def test_the_price_that_was_shown_is_the_price_that_is_paid(office: Office
         ({"cancel_now_prepaid_refund_policy": "none"}, 400),
     ],
 )
-async def test_a_wrong_link_is_not_made(office: Office, fields: dict[str, Any], status: int) -> None:
+async def test_a_wrong_link_is_not_made(billing_api: BillingApi, fields: dict[str, Any], status: int) -> None:
     """With why."""
-    await office.plan()
-    customer = await office.customer()
+    await billing_api.plan()
+    customer = await billing_api.customer()
     body = {"customer_id": customer["id"], "plan_code": "pro"} | fields
-    error = (await office.post(LINKS, body, status=status))["error"]
+    error = (await billing_api.post(LINKS, body, status=status))["error"]
     named = [*fields, *map(str, fields.values())]
     assert any(name in error["message"] for name in named), error
 
 
-async def test_a_link_is_of_one_customer_and_account(office: Office, stranger: Office) -> None:
+async def test_a_link_is_of_one_customer_and_account(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Another's subscription cannot be changed by it; what is no token shows nothing."""
-    await office.plan()
-    await stranger.plan()
-    theirs = await office.subscription()
-    customer = await office.customer()
+    await billing_api.plan()
+    await other_account.plan()
+    theirs = await billing_api.subscription()
+    customer = await billing_api.customer()
     fields = {"previous_subscription_id": theirs["id"], "change_timing_mode": "now", "plan_code": "pro"}
-    await office.post(LINKS, fields | {"customer_id": customer["id"]}, status=400)
-    await stranger.post(LINKS, fields | {"customer_id": theirs["customer_id"]}, status=404)
+    await billing_api.post(LINKS, fields | {"customer_id": customer["id"]}, status=400)
+    await other_account.post(LINKS, fields | {"customer_id": theirs["customer_id"]}, status=404)
     for guess in ("x", theirs["id"], "%00"):
-        reply = await office.client.get(f"/subscribe/{guess}")
+        reply = await billing_api.client.get(f"/subscribe/{guess}")
         assert (reply.status_code, "There is no offer" in reply.text) == (404, True)
 
 
-async def test_every_price_is_told_in_words(office: Office) -> None:
+async def test_every_price_is_told_in_words(billing_api: BillingApi) -> None:
     """Tier by tier."""
-    await office.meter()
+    await billing_api.meter()
     tiers = [{"up_to": "100", "unit_price": "0.5", "flat_fee": "3"}, {"unit_price": "0.25"}]
     models: dict[str, dict[str, Any]] = {
         "flat": {"amount": "7.5", "minimum": "1"},
@@ -233,8 +235,8 @@ async def test_every_price_is_told_in_words(office: Office) -> None:
         {"code": model, "name": model.title(), "meter": "calls", "price": {"model": model} | terms}
         for model, terms in models.items()
     ]
-    await office.plan(usage_prices=prices, interval_count=3, fixed_fees=[])
-    page = (await office.client.get(f"/subscribe/{(await _link(office))['token']}")).text
+    await billing_api.plan(usage_prices=prices, interval_count=3, fixed_fees=[])
+    page = (await billing_api.client.get(f"/subscribe/{(await _link(billing_api))['token']}")).text
     for text in (
         "7.5 USD every 3 months",
         "at least 1 USD every 3 months",

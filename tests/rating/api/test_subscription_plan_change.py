@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from schemas.timestamps import DAY
-from tests.rating.api.conftest import Office
+from tests.rating.api.conftest import BillingApi
 
 pytestmark = pytest.mark.anyio
 
@@ -13,13 +13,13 @@ NOW_TO_TEAM = {"target_plan_code": "team", "change_mode": "now"}
 LATER_TO_TEAM = {"target_plan_code": "team", "change_mode": "end_of_period"}
 
 
-async def test_a_change_now_ends_the_one_and_begins_the_other(office: Office) -> None:
+async def test_a_change_now_ends_the_one_and_begins_the_other(billing_api: BillingApi) -> None:
     """On the same boundaries, at the same moment."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription(billing_anchor_day=20, metadata={"a": "b"})
-    office.clock.now += DAY
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription(billing_anchor_day=20, metadata={"a": "b"})
+    billing_api.clock.now += DAY
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
     old, new = changed["old_subscription"], changed["new_subscription"]
     assert changed["status"] == "changed"
     assert (old["id"], old["status"], old["ended_at"]) == (made["id"], "canceled", "2027-01-16T08:00:00Z")
@@ -29,122 +29,122 @@ async def test_a_change_now_ends_the_one_and_begins_the_other(office: Office) ->
     assert new["metadata"] == {"a": "b"}
 
 
-async def test_another_interval_is_reckoned_from_the_day_of_the_change(office: Office) -> None:
+async def test_another_interval_is_reckoned_from_the_day_of_the_change(billing_api: BillingApi) -> None:
     """A year from today."""
-    await office.plan()
-    await office.plan("team", interval="year")
-    made = await office.subscription()
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
+    await billing_api.plan()
+    await billing_api.plan("team", interval="year")
+    made = await billing_api.subscription()
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
     new = changed["new_subscription"]
     assert (new["billing_anchor_day"], new["current_period_end"]) == (15, "2028-01-15T00:00:00Z")
 
 
-async def test_a_trial_goes_on_and_no_other_begins(office: Office) -> None:
+async def test_a_trial_goes_on_and_no_other_begins(billing_api: BillingApi) -> None:
     """Changing plans makes nobody's trial longer."""
-    await office.plan(trial_days=14)
-    await office.plan("team", trial_days=30)
-    made = await office.subscription()
-    office.clock.now += DAY
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
+    await billing_api.plan(trial_days=14)
+    await billing_api.plan("team", trial_days=30)
+    made = await billing_api.subscription()
+    billing_api.clock.now += DAY
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
     new = changed["new_subscription"]
     assert (new["status"], new["trial_end"]) == ("trialing", made["trial_end"])
 
 
-async def test_a_scheduled_change_waits_and_can_be_called_off(office: Office) -> None:
+async def test_a_scheduled_change_waits_and_can_be_called_off(billing_api: BillingApi) -> None:
     """Until then the one goes on and the other is pending."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}"
-    changed = await office.post(f"{path}/change-plan", LATER_TO_TEAM, status=200)
+    changed = await billing_api.post(f"{path}/change-plan", LATER_TO_TEAM, status=200)
     old, new = changed["old_subscription"], changed["new_subscription"]
     assert (changed["status"], old["status"], new["status"]) == ("scheduled", "active", "pending")
     assert old["cancel_at"] == new["start_date"] == made["current_period_end"]
     waiting = f"/v1/subscriptions/{new['id']}"
     for refused in (
-        await office.post(f"{path}/change-plan", NOW_TO_TEAM, status=409),
-        await office.post(f"{path}/change-plan", LATER_TO_TEAM, status=409),
-        await office.patch(waiting, {"status": "active"}, status=409),
-        await office.post(f"{waiting}/cancel", {"cancel_mode": "now"}, status=409),
+        await billing_api.post(f"{path}/change-plan", NOW_TO_TEAM, status=409),
+        await billing_api.post(f"{path}/change-plan", LATER_TO_TEAM, status=409),
+        await billing_api.patch(waiting, {"status": "active"}, status=409),
+        await billing_api.post(f"{waiting}/cancel", {"cancel_mode": "now"}, status=409),
     ):
         assert refused["error"]["code"] == "CHANGE_SCHEDULED"
-    kept = (await office.patch(path, {"status": "active"}))["subscription"]
+    kept = (await billing_api.patch(path, {"status": "active"}))["subscription"]
     assert (kept["cancel_at"], kept["next_renewal_date"]) == (None, made["next_renewal_date"])
-    assert (await office.get(waiting))["subscription"]["status"] == "canceled"
+    assert (await billing_api.get(waiting))["subscription"]["status"] == "canceled"
 
 
-async def test_who_is_canceled_now_is_followed_by_nobody(office: Office) -> None:
+async def test_who_is_canceled_now_is_followed_by_nobody(billing_api: BillingApi) -> None:
     """The change that was scheduled is called off."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", LATER_TO_TEAM, status=200)
-    await office.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
-    found = await office.get(f"/v1/subscriptions/{changed['new_subscription']['id']}")
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", LATER_TO_TEAM, status=200)
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", {"cancel_mode": "now"}, status=200)
+    found = await billing_api.get(f"/v1/subscriptions/{changed['new_subscription']['id']}")
     assert found["subscription"]["status"] == "canceled"
 
 
-async def test_a_newer_version_is_a_change_and_the_same_is_none(office: Office) -> None:
+async def test_a_newer_version_is_a_change_and_the_same_is_none(billing_api: BillingApi) -> None:
     """Who stays on a plan can still move to what it costs now."""
-    await office.plan()
-    made = await office.subscription()
+    await billing_api.plan()
+    made = await billing_api.subscription()
     path, asked = f"/v1/subscriptions/{made['id']}/change-plan", {"target_plan_code": "pro", "change_mode": "now"}
-    assert (await office.post(path, asked, status=409))["error"]["code"] == "SAME_PLAN"
-    await office.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
-    new = (await office.post(path, asked, status=200))["new_subscription"]
+    assert (await billing_api.post(path, asked, status=409))["error"]["code"] == "SAME_PLAN"
+    await billing_api.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
+    new = (await billing_api.post(path, asked, status=200))["new_subscription"]
     assert (new["plan_code"], new["plan_version"]) == ("pro", 2)
 
 
-async def test_what_cannot_be_changed_to_is_refused(office: Office) -> None:
+async def test_what_cannot_be_changed_to_is_refused(billing_api: BillingApi) -> None:
     """A plan that is not there, not sold, or not in the customer's currency, or subscribed to already."""
-    await office.plan()
-    await office.plan("team")
-    await office.plan("euro", currency="EUR")
-    await office.plan("draft", draft=True)
-    customer = await office.customer(currency="USD")
-    made = await office.subscription(customer_id=customer["id"])
-    await office.subscription(customer_id=customer["id"], plan_code="team")
+    await billing_api.plan()
+    await billing_api.plan("team")
+    await billing_api.plan("euro", currency="EUR")
+    await billing_api.plan("draft", draft=True)
+    customer = await billing_api.customer(currency="USD")
+    made = await billing_api.subscription(customer_id=customer["id"])
+    await billing_api.subscription(customer_id=customer["id"], plan_code="team")
     path = f"/v1/subscriptions/{made['id']}/change-plan"
     for code, status in (("none", 404), ("team", 409), ("euro", 409), ("draft", 409)):
-        await office.post(path, {"target_plan_code": code, "change_mode": "now"}, status=status)
-    assert (await office.get(f"/v1/subscriptions/{made['id']}"))["subscription"] == made
+        await billing_api.post(path, {"target_plan_code": code, "change_mode": "now"}, status=status)
+    assert (await billing_api.get(f"/v1/subscriptions/{made['id']}"))["subscription"] == made
 
 
-async def test_a_pending_one_is_replaced_by_a_pending_one(office: Office) -> None:
+async def test_a_pending_one_is_replaced_by_a_pending_one(billing_api: BillingApi) -> None:
     """Nothing has begun, so nothing begins."""
-    await office.plan()
-    await office.plan("team", trial_days=7)
-    made = await office.subscription(initial_status="pending", billing_anchor_day=9)
-    changed = await office.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
+    await billing_api.plan()
+    await billing_api.plan("team", trial_days=7)
+    made = await billing_api.subscription(initial_status="pending", billing_anchor_day=9)
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", NOW_TO_TEAM, status=200)
     new = changed["new_subscription"]
     assert (changed["old_subscription"]["status"], new["status"], new["billing_anchor_day"]) == (
         "canceled",
         "pending",
         9,
     )
-    begun = (await office.patch(f"/v1/subscriptions/{new['id']}", {"status": "active"}))["subscription"]
+    begun = (await billing_api.patch(f"/v1/subscriptions/{new['id']}", {"status": "active"}))["subscription"]
     assert begun["status"] == "trialing"
 
 
 @pytest.mark.parametrize("asked", [NOW_TO_TEAM, LATER_TO_TEAM])
-async def test_changing_at_once_is_done_once(office: Office, asked: dict[str, str]) -> None:
+async def test_changing_at_once_is_done_once(billing_api: BillingApi, asked: dict[str, str]) -> None:
     """One follows the other, never two."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}/change-plan"
-    racing = [office.client.post(path, json=asked) for _ in range(6)]
+    racing = [billing_api.client.post(path, json=asked) for _ in range(6)]
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [200] + [409] * 5
-    found = await office.get("/v1/subscriptions", customer_id=made["customer_id"])
+    found = await billing_api.get("/v1/subscriptions", customer_id=made["customer_id"])
     assert len(found["subscriptions"]) == 2
 
 
-async def test_a_repeated_change_is_answered_as_before(office: Office) -> None:
+async def test_a_repeated_change_is_answered_as_before(billing_api: BillingApi) -> None:
     """Under the same key, with both subscriptions as they were."""
-    await office.plan()
-    await office.plan("team")
-    made = await office.subscription()
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}/change-plan"
-    first = await office.post(path, NOW_TO_TEAM, status=200, once="k1")
-    again = await office.post(path, NOW_TO_TEAM, status=200, once="k1")
+    first = await billing_api.post(path, NOW_TO_TEAM, status=200, idempotency_key="k1")
+    again = await billing_api.post(path, NOW_TO_TEAM, status=200, idempotency_key="k1")
     assert {**first, "request_id": ""} == {**again, "request_id": ""}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import Office
-from tests.rating.api.test_renewals import Runs, runs
+from tests.rating.api.conftest import BillingApi
+from tests.rating.api.test_renewals import LedgerRuns, runs
 
 __all__ = ["runs"]
 
@@ -22,31 +22,33 @@ VERBS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(office: Office, runs: Runs) -> None:
+async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(
+    billing_api: BillingApi, runs: LedgerRuns
+) -> None:
     """Of each customer to each plan; nothing is answered with a failure."""
-    await office.plan()
-    await office.plan("team")
-    made = [await office.subscription() for _ in range(4)]
+    await billing_api.plan()
+    await billing_api.plan("team")
+    made = [await billing_api.subscription() for _ in range(4)]
     links = []
     for one in made:
         body = {"customer_id": one["customer_id"], "plan_code": "team"}
-        links.append((await office.post("/v1/subscription-signup-links", body))["subscription_signup_link"])
+        links.append((await billing_api.post("/v1/subscription-signup-links", body))["subscription_signup_link"])
     asked = [
-        office.client.post(f"/v1/subscriptions/{one['id']}/{verb}", json=body)
+        billing_api.client.post(f"/v1/subscriptions/{one['id']}/{verb}", json=body)
         for (verb, body), one in product(VERBS, made)
     ]
-    kept = [office.client.patch(f"/v1/subscriptions/{one['id']}", json={"status": "active"}) for one in made]
+    kept = [billing_api.client.patch(f"/v1/subscriptions/{one['id']}", json={"status": "active"}) for one in made]
     new = [
-        office.client.post("/v1/subscriptions", json={"customer_id": one["customer_id"], "plan_code": "pro"})
+        billing_api.client.post("/v1/subscriptions", json={"customer_id": one["customer_id"], "plan_code": "pro"})
         for one in made
     ]
-    used = [office.client.post(f"/subscribe/{link['token']}", data={"pressed": "yes"}) for link in links]
+    used = [billing_api.client.post(f"/subscribe/{link['token']}", data={"pressed": "yes"}) for link in links]
     taken = asyncio.gather(*(asyncio.to_thread(lambda: runs.take(runs.look())) for _ in range(3)))
     replies = await asyncio.gather(*asked, *kept, *new, *used)
     await taken
     assert {reply.status_code for reply in replies} <= {200, 201, 409, 410}
     for one in made:
-        found = (await office.get("/v1/subscriptions", customer_id=one["customer_id"]))["subscriptions"]
+        found = (await billing_api.get("/v1/subscriptions", customer_id=one["customer_id"]))["subscriptions"]
         live = [each for each in found if each["status"] != "canceled"]
         assert len({each["plan_code"] for each in live}) == len(live)
         status = {each["id"]: each["status"] for each in found}

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from rating.core.subscription_cycle import with_due
+from rating.core.subscription_cycle import with_due_date
 from schemas.ids import AccountId
 from schemas.subscription import Status, Subscription
 
@@ -37,4 +37,4 @@ def pending_from(start: int, **fields: object) -> Subscription:
 def canceled(subscription: Subscription, at: int, **fields: object) -> Subscription:
     """Now, at `at`."""
     ended = {"status": Status.CANCELED, "canceled_at": at, "ended_at": at}
-    return with_due(msgspec.structs.replace(subscription, **(ended | fields)))
+    return with_due_date(msgspec.structs.replace(subscription, **(ended | fields)))

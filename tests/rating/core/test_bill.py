@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.bill import bill, difference, refund
+from rating.core.bill import bill_lines, difference_lines, refund_lines
 from rating.core.charge import Group, charge
 from rating.core.proration import Portion
-from rating.core.service_period import Service
+from rating.core.service_period import ServicePeriod
 from schemas.draft_lines import DraftLine
 from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier
@@ -20,9 +20,9 @@ from tests.rating.core.test_tiers import THREE
 
 D = Decimal
 Measured = dict[Group, Decimal]
-JANUARY = Service(start=Micros(0), end=Micros(31 * DAY), portion=Portion(days=31, period_days=31))
-FEBRUARY = Service(start=Micros(31 * DAY), end=Micros(59 * DAY), portion=Portion(days=28, period_days=28))
-STUB = Service(start=Micros(11 * DAY), end=Micros(31 * DAY), portion=Portion(days=20, period_days=31))
+JANUARY = ServicePeriod(start=Micros(0), end=Micros(31 * DAY), portion=Portion(days=31, period_days=31))
+FEBRUARY = ServicePeriod(start=Micros(31 * DAY), end=Micros(59 * DAY), portion=Portion(days=28, period_days=28))
+STUB = ServicePeriod(start=Micros(11 * DAY), end=Micros(31 * DAY), portion=Portion(days=20, period_days=31))
 
 CALLS = UsagePrice(code="calls", name="API calls", meter="api_calls", price=PerUnit(unit_price=D("0.02")))
 
@@ -53,7 +53,7 @@ def shown(lines: list[DraftLine]) -> list[tuple[str, int, int, int]]:
 
 def test_a_renewal_bills_the_next_period_and_the_one_that_ended() -> None:
     """Fees in advance for what begins; fees in arrears and usage for what ended."""
-    lines = bill(plan(CALLS), ended=JANUARY, begins=FEBRUARY, usage={"calls": {(): D(150)}})
+    lines = bill_lines(plan(CALLS), ended=JANUARY, begins=FEBRUARY, usage={"calls": {(): D(150)}})
     assert shown(lines) == [
         ("fixed:platform", 1, 4700, 4700),
         ("fixed:support", 1, 1000, 1000),
@@ -64,24 +64,24 @@ def test_a_renewal_bills_the_next_period_and_the_one_that_ended() -> None:
 
 def test_the_first_bill_has_only_what_is_paid_in_advance() -> None:
     """By days where the first period is a stub, and it says so."""
-    (line,) = bill(plan(CALLS), begins=STUB)
+    (line,) = bill_lines(plan(CALLS), begins=STUB)
     assert (line.reference, line.description, line.amount) == ("fixed:platform", "Platform (20 of 31 days)", 3032)
 
 
 def test_the_last_bill_has_only_what_is_paid_in_arrears() -> None:
     """Nothing begins after it."""
-    assert [line.reference for line in bill(plan(CALLS), ended=JANUARY)] == ["fixed:support"]
+    assert [line.reference for line in bill_lines(plan(CALLS), ended=JANUARY)] == ["fixed:support"]
 
 
 def test_unused_days_are_given_back() -> None:
     """Of fees paid in advance, and of no others."""
-    assert shown(refund(plan(), STUB)) == [("refund:platform", 1, -3032, -3032)]
+    assert shown(refund_lines(plan(), STUB)) == [("refund:platform", 1, -3032, -3032)]
 
 
 def test_decimals_are_shown_in_full_beside_whole_numbers() -> None:
     """Quantity 1 at the line's amount, and the exact figures with it."""
     usage = priced(Graduated(tiers=THREE, percent_discount=D(10)))
-    (line,) = bill(plan(usage), ended=JANUARY, usage={"calls": {(): D("40.5")}})[1:]
+    (line,) = bill_lines(plan(usage), ended=JANUARY, usage={"calls": {(): D("40.5")}})[1:]
     assert (line.quantity, line.unit_amount, line.amount) == (1, 3721, 3721)
     detail = line.usage
     assert detail is not None
@@ -110,14 +110,17 @@ def test_decimals_are_shown_in_full_beside_whole_numbers() -> None:
 )
 def test_quantity_times_unit_amount_is_the_amount(price: Price, quantity: str, whole: tuple[int, int]) -> None:
     """The documented whole numbers are given only where they are true."""
-    line = bill(plan(priced(price)), ended=JANUARY, usage={"calls": {(): D(quantity)}})[1]
+    line = bill_lines(plan(priced(price)), ended=JANUARY, usage={"calls": {(): D(quantity)}})[1]
     assert (line.quantity, line.unit_amount) == whole
 
 
 def test_no_usage_is_a_line_only_where_something_is_owed() -> None:
     """A first tier's fee, a flat amount, a minimum."""
-    no_line, fee = bill(plan(CALLS), ended=JANUARY)[1:], bill(plan(priced(Graduated(tiers=THREE))), ended=JANUARY)[1:]
-    minimum = bill(plan(priced(PerUnit(unit_price=D(1), minimum=D(5)))), ended=JANUARY)[1:]
+    no_line, fee = (
+        bill_lines(plan(CALLS), ended=JANUARY)[1:],
+        bill_lines(plan(priced(Graduated(tiers=THREE))), ended=JANUARY)[1:],
+    )
+    minimum = bill_lines(plan(priced(PerUnit(unit_price=D(1), minimum=D(5)))), ended=JANUARY)[1:]
     assert no_line == []
     assert [line.amount for line in fee] == [300]
     assert shown(minimum) == [("minimum:calls", 1, 500, 500)]
@@ -127,7 +130,7 @@ def test_each_group_is_a_line_of_its_own() -> None:
     """With tiers of its own, in an order that does not depend on the store's; a missing value comes last."""
     usage = priced(Graduated(tiers=(Tier(up_to=D(10)), Tier(unit_price=D(1)))), "region")
     measured: Measured = {(None,): D(11), ("us",): D(12), ("eu",): D(9)}
-    lines = bill(plan(usage), ended=JANUARY, usage={"calls": measured})[1:]
+    lines = bill_lines(plan(usage), ended=JANUARY, usage={"calls": measured})[1:]
     assert [(line.reference, line.description, line.amount) for line in lines] == [
         ('usage:calls:["eu"]', "API calls (region: eu)", 0),
         ('usage:calls:["us"]', "API calls (region: us)", 200),
@@ -156,18 +159,18 @@ def test_late_usage_is_billed_to_the_cent(price: Price, before: Measured, late: 
     now = {group: before.get(group, D(0)) + late.get(group, D(0)) for group in {**before, **late}}
     billed = charge(usage, before, USD, settle=False)
     whole = charge(usage, now, USD)
-    lines = difference(usage, whole, billed, currency=USD, service=JANUARY)
+    lines = difference_lines(usage, whole, billed, currency=USD, service=JANUARY)
     assert billed.amount + sum(line.amount for line in lines) == whole.amount
     assert all(line.quantity * line.unit_amount == line.amount != 0 for line in lines)
     assert all(line.reference.endswith("@1970-01-01T00:00:00Z") for line in lines)
-    assert difference(usage, whole, whole, currency=USD, service=JANUARY) == []
+    assert difference_lines(usage, whole, whole, currency=USD, service=JANUARY) == []
 
 
 def test_late_usage_says_what_was_billed_already() -> None:
     """So that a reader can follow the subtraction; a group that was corrected away is credited whole."""
     usage = priced(PerUnit(unit_price=D(1)), "region")
     before, now = charge(usage, {("a",): D(3), ("b",): D(2)}, USD), charge(usage, {("a",): D(5)}, USD)
-    late, gone = difference(usage, now, before, currency=USD, service=JANUARY)
+    late, gone = difference_lines(usage, now, before, currency=USD, service=JANUARY)
     assert (late.reference, late.amount) == ('usage:calls:["a"]@1970-01-01T00:00:00Z', 200)
     assert late.usage is not None
     assert (late.usage.quantity, late.usage.rated_before) == (D(5), D(3))
@@ -182,8 +185,8 @@ def test_references_of_long_groups_fit_the_ledger_and_differ() -> None:
     long = [f"{'é' * 2000}{number}" for number in range(50)]
     now = charge(usage, {(value,): D(1) for value in long}, USD)
     for lines in (
-        bill(plan(usage), ended=JANUARY, usage={"calls": {(value,): D(1) for value in long}})[1:],
-        difference(usage, now, charge(usage, {}, USD), currency=USD, service=JANUARY),
+        bill_lines(plan(usage), ended=JANUARY, usage={"calls": {(value,): D(1) for value in long}})[1:],
+        difference_lines(usage, now, charge(usage, {}, USD), currency=USD, service=JANUARY),
     ):
         assert len({line.reference for line in lines}) == len(long)
         assert max(len(line.reference) for line in lines) <= 512
@@ -194,7 +197,7 @@ def test_rating_twice_writes_the_same_lines(price: Price, measured: Measured) ->
     """In whatever order the store gives the groups; references are unique, amounts the charge's, and JSON keeps all."""
     usage = priced(price, "region")
     turned = dict(reversed(measured.items()))
-    lines, again = (bill(plan(usage), ended=STUB, usage={"calls": given_in}) for given_in in (measured, turned))
+    lines, again = (bill_lines(plan(usage), ended=STUB, usage={"calls": given_in}) for given_in in (measured, turned))
     assert lines == again == msgspec.json.decode(msgspec.json.encode(lines), type=list[DraftLine])
     assert len({line.reference for line in lines}) == len(lines)
     assert all(line.quantity * line.unit_amount == line.amount for line in lines)

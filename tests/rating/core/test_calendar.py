@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.core.calendar import (
+    BillingFrequency,
     Cycle,
-    Rhythm,
-    anchored,
+    anchored_cycle,
     anniversary,
     by_calendar,
     clamped,
     period_at,
     periods,
-    resumed,
+    resumed_period,
 )
 from rating.core.local_time import days_later, local_date, to_instant, to_local
 from rating.core.proration import Portion
-from rating.core.service_period import service_in
+from rating.core.service_period import service_period_in
 from schemas.errors import Invalid
 from schemas.plan import Interval
 from schemas.timestamps import DAY, MINUTE, to_datetime, to_iso, to_micros
@@ -37,17 +37,17 @@ zones = st.sampled_from(
     ("UTC", NEW_YORK, SANTIAGO, ST_JOHNS, "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia", "Pacific/Chatham")
 )
 moments = st.integers(to_micros(datetime(2001, 1, 1, tzinfo=UTC)), to_micros(datetime(2040, 1, 1, tzinfo=UTC)))
-rhythms = st.builds(Rhythm, interval=st.sampled_from(Interval), count=st.integers(1, 5), zone=zones)
+rhythms = st.builds(BillingFrequency, interval=st.sampled_from(Interval), count=st.integers(1, 5), zone=zones)
 
 
 @st.composite
 def cycles(draw: st.DrawFn) -> Cycle:
     """Anchored in each of the three ways."""
-    rhythm, start = draw(rhythms), draw(moments)
+    frequency, start = draw(rhythms), draw(moments)
     ways = (
-        anniversary(rhythm, start),
-        by_calendar(rhythm, start),
-        anchored(rhythm, start, draw(st.integers(1, 31))),
+        anniversary(frequency, start),
+        by_calendar(frequency, start),
+        anchored_cycle(frequency, start, draw(st.integers(1, 31))),
     )
     return draw(st.sampled_from(ways))
 
@@ -57,11 +57,11 @@ def local(text: str, zone: str) -> int:
 
 
 def dates(cycle: Cycle, count: int) -> list[str]:
-    return [local_date(cycle.boundary(number), cycle.rhythm.zone).isoformat() for number in range(count)]
+    return [local_date(cycle.boundary(number), cycle.frequency.zone).isoformat() for number in range(count)]
 
 
-def monthly(zone: str, count: int = 1) -> Rhythm:
-    return Rhythm(interval=Interval.MONTH, count=count, zone=zone)
+def monthly(zone: str, count: int = 1) -> BillingFrequency:
+    return BillingFrequency(interval=Interval.MONTH, count=count, zone=zone)
 
 
 def test_a_month_end_never_sticks() -> None:
@@ -79,7 +79,7 @@ def test_a_month_end_never_sticks() -> None:
 
 def test_a_leap_day_comes_back() -> None:
     """28 February in common years, 29 again in leap years."""
-    cycle = anniversary(Rhythm(interval=Interval.YEAR), local("2024-02-29", "UTC"))
+    cycle = anniversary(BillingFrequency(interval=Interval.YEAR), local("2024-02-29", "UTC"))
     assert dates(cycle, 5) == ["2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29"]
 
 
@@ -103,7 +103,9 @@ def test_a_month_that_has_begun_goes_on_when_the_clock_is_set_back_over_its_midn
     once_more = begun + 30 * MINUTE
     assert local_date(once_more, ST_JOHNS).isoformat() == "2009-10-31"
     assert period_at(cycle, once_more) == period_at(cycle, begun)
-    assert service_in(period_at(cycle, begun), ST_JOHNS, start=once_more).portion == Portion(days=30, period_days=30)
+    assert service_period_in(period_at(cycle, begun), ST_JOHNS, start=once_more).portion == Portion(
+        days=30, period_days=30
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_month_that_has_begun_goes_on_when_the_clock_is_set_back_over_its_midn
 def test_calendar_billing_starts_where_a_wall_calendar_does(interval: str, first: str) -> None:
     """Weeks on Monday, quarters in January, April, July and October."""
     start = local("2027-08-19T17:45", NEW_YORK)
-    cycle = by_calendar(Rhythm(interval=Interval(interval), zone=NEW_YORK), start)
+    cycle = by_calendar(BillingFrequency(interval=Interval(interval), zone=NEW_YORK), start)
     assert to_local(period_at(cycle, start).start, NEW_YORK) == datetime.fromisoformat(first)
 
 
@@ -138,7 +140,7 @@ def test_calendar_billing_starts_where_a_wall_calendar_does(interval: str, first
 )
 def test_an_anchor_day_is_kept_and_clamped(start: str, day: int, interval: str, boundaries: list[str]) -> None:
     """The first boundary lies on that day of a month on or after the start; weeks go from the start's own date."""
-    cycle = anchored(Rhythm(interval=Interval(interval), zone=NEW_YORK), local(start, NEW_YORK), day)
+    cycle = anchored_cycle(BillingFrequency(interval=Interval(interval), zone=NEW_YORK), local(start, NEW_YORK), day)
     assert dates(cycle, len(boundaries)) == boundaries
 
 
@@ -161,21 +163,21 @@ def test_periods_tile_time(cycle: Cycle, start: int, days: int) -> None:
     assert all(one.start < one.end == other.start for one, other in pairwise(found))
 
 
-@given(rhythms.filter(lambda rhythm: rhythm.interval.months > 0), moments, st.integers(1, 31), st.integers(0, 30))
-def test_each_boundary_lies_on_the_anchor_day(rhythm: Rhythm, start: int, day: int, number: int) -> None:
+@given(rhythms.filter(lambda frequency: frequency.interval.months > 0), moments, st.integers(1, 31), st.integers(0, 30))
+def test_each_boundary_lies_on_the_anchor_day(frequency: BillingFrequency, start: int, day: int, number: int) -> None:
     """Or on the month's last, and the first not before the start's date."""
-    cycle = anchored(rhythm, start, day)
-    on = (cycle.anchor if number == 0 else to_local(cycle.boundary(number), rhythm.zone)).date()
+    cycle = anchored_cycle(frequency, start, day)
+    on = (cycle.anchor if number == 0 else to_local(cycle.boundary(number), frequency.zone)).date()
     assert on == clamped(on.year, on.month, day) or on == SKIPPED_TO
-    assert cycle.anchor.date() >= local_date(start, rhythm.zone)
-    assert (cycle.anchor.date() - local_date(start, rhythm.zone)).days <= 31
+    assert cycle.anchor.date() >= local_date(start, frequency.zone)
+    assert (cycle.anchor.date() - local_date(start, frequency.zone)).days <= 31
 
 
 def test_a_change_of_zone_leaves_no_gap() -> None:
     """Eastward and westward, the next period starts where the last one ended and is about a month long."""
     for before, after in ((NEW_YORK, "Asia/Tokyo"), ("Asia/Tokyo", NEW_YORK)):
         end = local("2026-05-01", before)
-        period = resumed(by_calendar(monthly(after), end), end)
+        period = resumed_period(by_calendar(monthly(after), end), end)
         assert period.start == end
         assert to_local(period.end, after).isoformat() == "2026-06-01T00:00:00"
 
@@ -184,11 +186,12 @@ def test_a_change_of_zone_may_move_the_month_and_skips_no_days() -> None:
     """Where the anchor's date is the last of the month before, months are counted from that: no boundary is near."""
     start = local("2027-03-01", "UTC")
     before, after = (
-        anchored(Rhythm(interval=Interval.MONTH, count=2, zone=zone), start, 28) for zone in ("UTC", NEW_YORK)
+        anchored_cycle(BillingFrequency(interval=Interval.MONTH, count=2, zone=zone), start, 28)
+        for zone in ("UTC", NEW_YORK)
     )
     end = before.boundary(3)
     assert to_iso(end) == "2027-09-28T00:00:00Z"
-    assert resumed(after, end).end == local("2027-10-28", NEW_YORK)
+    assert resumed_period(after, end).end == local("2027-10-28", NEW_YORK)
 
 
 def test_a_trial_ends_at_the_same_wall_time() -> None:

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.bill import bill, refund
-from rating.core.cycle_step import Turn, turn
-from rating.core.service_period import Service
-from rating.core.subscription_cycle import begun, with_due
-from rating.core.subscription_lifecycle import TRANSITIONS, Verb, after
+from rating.core.bill import bill_lines, refund_lines
+from rating.core.cycle_step import CycleStep, next_step
+from rating.core.service_period import ServicePeriod
+from rating.core.subscription_cycle import started, with_due_date
+from rating.core.subscription_lifecycle import SUBSCRIPTION_TRANSITIONS, SubscriptionTransition, after
 from schemas.errors import Conflict
 from schemas.plan import FixedFee, Interval, Overrides, PlanVersion, Timing
 from schemas.subscription import Status, Subscription
@@ -36,23 +36,23 @@ def pending(**fields: object) -> Subscription:
     return pending_from(NEW_YEAR, **fields)
 
 
-def run(subscription: Subscription, as_of: int, zone: str = "UTC") -> tuple[list[Turn], Subscription]:
+def run(subscription: Subscription, as_of: int, zone: str = "UTC") -> tuple[list[CycleStep], Subscription]:
     """Every turn that is due by then."""
     taken = []
     while subscription.due_at is not None and subscription.due_at <= as_of:
-        taken.append(turn(subscription, PLAN, zone))
+        taken.append(next_step(subscription, PLAN, zone))
         subscription = taken[-1].after
     return taken, subscription
 
 
-def amounts(taken: Turn) -> list[int]:
-    lines = bill(taken.plan, ended=taken.ended, begins=taken.begins)
+def amounts(taken: CycleStep) -> list[int]:
+    lines = bill_lines(taken.plan, ended=taken.ended, begins=taken.begins)
     if taken.unused is not None:
-        lines += refund(taken.prepaid, taken.unused)
+        lines += refund_lines(taken.prepaid_plan, taken.unused)
     return [line.amount for line in lines]
 
 
-def shown(service: Service | None) -> str | None:
+def shown(service: ServicePeriod | None) -> str | None:
     if service is None:
         return None
     portion = service.portion
@@ -61,7 +61,7 @@ def shown(service: Service | None) -> str | None:
 
 def test_a_subscription_is_billed_from_its_beginning_to_its_end() -> None:
     """Fees in advance at once, then both at every boundary, and the rest at the end."""
-    active = begun(pending(), PLAN, NEW_YEAR + 10 * DAY, NEW_YEAR + 10 * DAY)
+    active = started(pending(), PLAN, NEW_YEAR + 10 * DAY, NEW_YEAR + 10 * DAY)
     taken, active = run(active, NEW_YEAR + 60 * DAY)
     assert [amounts(one) for one in taken] == [[2100], [3100, 210], [3100, 310]]
     assert [shown(one.begins) for one in taken] == [
@@ -86,14 +86,14 @@ def test_an_end_in_mid_period_gives_back_what_was_asked(
     fields: dict[str, bool], lines: list[int], unused: str | None
 ) -> None:
     """The day of the end is used; but on a change of plan the next one pays for it."""
-    _, active = run(begun(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    _, active = run(started(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
     [last], over = run(canceled(active, NEW_YEAR + 9 * DAY + HOUR, **fields), NEW_YEAR + 10 * DAY)
     assert (amounts(last), shown(last.unused), over.due_at) == (lines, unused, None)
 
 
 def test_a_trial_is_free_and_its_end_opens_the_first_period() -> None:
     """Neither its fees nor its usage are billed."""
-    trialing = begun(pending(trial_days=10), PLAN, NEW_YEAR, NEW_YEAR)
+    trialing = started(pending(trial_days=10), PLAN, NEW_YEAR, NEW_YEAR)
     assert (trialing.status, trialing.due_at) == (Status.TRIALING, NEW_YEAR + 10 * DAY)
     [first], active = run(trialing, NEW_YEAR + 11 * DAY)
     assert (first.ended, shown(first.begins)) == (None, "2027-01-11 2027-02-01 21/31")
@@ -104,15 +104,15 @@ def test_a_trial_is_free_and_its_end_opens_the_first_period() -> None:
 
 def test_a_renewal_brought_forward_gives_back_what_is_paid_again() -> None:
     """31 days are paid, 19 of them again by the next period."""
-    _, active = run(begun(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
-    sooner = with_due(msgspec.structs.replace(active, period_end=NEW_YEAR + 12 * DAY))
+    _, active = run(started(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    sooner = with_due_date(msgspec.structs.replace(active, period_end=NEW_YEAR + 12 * DAY))
     [renewal], _ = run(sooner, NEW_YEAR + 12 * DAY)
     assert amounts(renewal) == [1900, 120, -1900]
 
 
 def test_after_a_change_of_zone_no_hour_is_lost() -> None:
     """The next period begins where the last one ended, and ends on the new zone's midnight."""
-    _, active = run(begun(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    _, active = run(started(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
     [renewal], moved = run(active, NEW_YEAR + 31 * DAY, "America/New_York")
     assert renewal.ended is not None
     assert renewal.begins is not None
@@ -122,7 +122,7 @@ def test_after_a_change_of_zone_no_hour_is_lost() -> None:
 
 def test_a_trial_that_ends_after_a_change_of_zone_is_followed_by_the_days_to_the_boundary() -> None:
     """Not by the whole period after it, with the days between for nothing."""
-    trialing = begun(pending(trial_days=20), PLAN, NEW_YEAR, NEW_YEAR)
+    trialing = started(pending(trial_days=20), PLAN, NEW_YEAR, NEW_YEAR)
     [first], moved = run(trialing, NEW_YEAR + 20 * DAY, "Europe/Berlin")
     assert (shown(first.begins), amounts(first)) == ("2027-01-21 2027-01-31 11/31", [1100])
     assert to_iso(moved.period_end) == "2027-01-31T23:00:00Z"
@@ -131,8 +131,8 @@ def test_a_trial_that_ends_after_a_change_of_zone_is_followed_by_the_days_to_the
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Tokyo"])
 def test_a_period_cut_short_or_moved_is_paid_by_its_days_in_any_zone(zone: str) -> None:
     """A moment that was no boundary before is none of another zone's."""
-    _, active = run(begun(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
-    cut = with_due(msgspec.structs.replace(active, period_end=NEW_YEAR + 25 * DAY))
+    _, active = run(started(pending(), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    cut = with_due_date(msgspec.structs.replace(active, period_end=NEW_YEAR + 25 * DAY))
     [renewal], _ = run(cut, NEW_YEAR + 25 * DAY, zone)
     assert amounts(renewal) == [600, 250, -600]
     moved = msgspec.structs.replace(active, billing_anchor_day=10)
@@ -143,7 +143,7 @@ def test_a_period_cut_short_or_moved_is_paid_by_its_days_in_any_zone(zone: str) 
 def test_what_is_given_back_is_what_was_paid() -> None:
     """Whatever a fee became after it was billed in advance."""
     dearer, cheaper = Overrides(fees={"base": 31000}), Overrides(fees={"base": 31})
-    _, active = run(begun(pending(overrides=cheaper), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
+    _, active = run(started(pending(overrides=cheaper), PLAN, NEW_YEAR, NEW_YEAR), NEW_YEAR)
     raised = msgspec.structs.replace(active, overrides=dearer)
     [last], _ = run(canceled(raised, NEW_YEAR + 9 * DAY, refunds=True), NEW_YEAR + 9 * DAY)
     assert amounts(last) == [90, -22]
@@ -153,7 +153,7 @@ def test_what_is_given_back_is_what_was_paid() -> None:
 
 def test_who_cancels_before_the_start_owes_nothing() -> None:
     """There was no day of service."""
-    later = begun(pending(), PLAN, NEW_YEAR + 40 * DAY, NEW_YEAR)
+    later = started(pending(), PLAN, NEW_YEAR + 40 * DAY, NEW_YEAR)
     assert canceled(later, NEW_YEAR + DAY).due_at is None
 
 
@@ -170,7 +170,7 @@ def test_it_never_matters_how_late_a_run_is(
 ) -> None:
     """One that comes long after the end bills what runs on time would have billed."""
     begins = NEW_YEAR + start * DAY
-    active = begun(pending(trial_days=trial, billing_anchor_day=day), PLAN, begins, begins)
+    active = started(pending(trial_days=trial, billing_anchor_day=day), PLAN, begins, begins)
     end = begins + hours * HOUR
     on_time, so_far = run(active, end - 1)
     rest, over = run(canceled(so_far, end, refunds=refunds, ends_by_change=changes), end)
@@ -183,13 +183,15 @@ def test_it_never_matters_how_late_a_run_is(
 
 def test_the_table_of_transitions_says_each_thing_once() -> None:
     """Nothing comes after the end, and everything can come to it."""
-    assert len({(row.before, row.verb) for row in TRANSITIONS}) == len(TRANSITIONS)
-    assert {row.before for row in TRANSITIONS} == set(Status) - {Status.CANCELED}
-    assert {row.before for row in TRANSITIONS if row.after is Status.CANCELED} == set(Status) - {Status.CANCELED}
+    assert len({(row.before, row.transition) for row in SUBSCRIPTION_TRANSITIONS}) == len(SUBSCRIPTION_TRANSITIONS)
+    assert {row.before for row in SUBSCRIPTION_TRANSITIONS} == set(Status) - {Status.CANCELED}
+    assert {row.before for row in SUBSCRIPTION_TRANSITIONS if row.after is Status.CANCELED} == set(Status) - {
+        Status.CANCELED
+    }
 
 
-@pytest.mark.parametrize("verb", Verb)
-def test_nothing_is_done_with_what_is_over(verb: Verb) -> None:
+@pytest.mark.parametrize("verb", SubscriptionTransition)
+def test_nothing_is_done_with_what_is_over(transition: SubscriptionTransition) -> None:
     """It says so."""
     with pytest.raises(Conflict, match="the subscription is canceled"):
-        after(Status.CANCELED, verb)
+        after(Status.CANCELED, transition)

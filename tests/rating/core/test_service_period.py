@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.calendar import Cycle, Period, Rhythm, anchored, period_at
+from rating.core.calendar import BillingFrequency, Cycle, Period, anchored_cycle, period_at
 from rating.core.local_time import to_instant
 from rating.core.proration import Portion, changed, prorated, prorated_to_minor
-from rating.core.service_period import days_of, service_in, unused_in
+from rating.core.service_period import days_in, service_period_in, unused_in
 from schemas.plan import Interval
 from tests.rating.core.test_calendar import cycles, moments
 
@@ -26,7 +26,7 @@ def local(text: str) -> int:
 def march() -> Period:
     """March 2027 in New York: an hour short of 31 days."""
     start = local("2027-03-01")
-    return period_at(anchored(Rhythm(interval=Interval.MONTH, zone=NEW_YORK), start, 1), start)
+    return period_at(anchored_cycle(BillingFrequency(interval=Interval.MONTH, zone=NEW_YORK), start, 1), start)
 
 
 def test_twenty_days_of_thirty() -> None:
@@ -50,7 +50,7 @@ def test_twenty_days_of_thirty() -> None:
 )
 def test_local_dates_are_counted(march: Period, start: str | None, end: str | None, days: int) -> None:
     """The day of the start and the day of the end both count; the clock change of the 14th does not matter."""
-    service = service_in(march, NEW_YORK, (start and local(start)) or None, (end and local(end)) or None)
+    service = service_period_in(march, NEW_YORK, (start and local(start)) or None, (end and local(end)) or None)
     assert service.portion == Portion(days=days, period_days=31)
     assert march.start <= service.start <= service.end <= march.end
 
@@ -58,8 +58,8 @@ def test_local_dates_are_counted(march: Period, start: str | None, end: str | No
 def test_a_stub_is_measured_against_the_full_period() -> None:
     """18 days of the 28 from 31 January to 28 February, not of the 18 that the stub has."""
     start = local("2026-02-10T15:00")
-    period = period_at(anchored(Rhythm(interval=Interval.MONTH, zone=NEW_YORK), start, 31), start)
-    assert service_in(period, NEW_YORK, start).portion == Portion(days=18, period_days=28)
+    period = period_at(anchored_cycle(BillingFrequency(interval=Interval.MONTH, zone=NEW_YORK), start, 31), start)
+    assert service_period_in(period, NEW_YORK, start).portion == Portion(days=18, period_days=28)
 
 
 def test_a_plan_change_is_two_amounts() -> None:
@@ -72,11 +72,11 @@ def test_a_plan_change_is_two_amounts() -> None:
 @given(cycles(), moments, st.floats(0, 1))
 def test_used_and_unused_days_make_the_period(cycle: Cycle, at: int, place: float) -> None:
     """Whenever the subscription ends in it."""
-    zone = cycle.rhythm.zone
+    zone = cycle.frequency.zone
     period = period_at(cycle, at)
     end = period.start + int((period.end - period.start) * place)
-    used, unused = service_in(period, zone, end=end), unused_in(period, zone, end)
-    assert used.portion.days + unused.portion.days == days_of(period, zone)
+    used, unused = service_period_in(period, zone, end=end), unused_in(period, zone, end)
+    assert used.portion.days + unused.portion.days == days_in(period, zone)
     assert min(used.portion.days, unused.portion.days) >= 0
     assert used.end == unused.start
 

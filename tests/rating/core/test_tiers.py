@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.core.pricing import price_quantity
-from rating.core.tiers import graduated, total, volume
+from rating.core.tiers import graduated, tiers_total, volume
 from schemas.price import Graduated, PerUnit, Tier, Volume
 from tests.rating.core.strategies import USD, quantities, tiers, unit_prices
 
@@ -60,7 +60,7 @@ def walked(drawn: tuple[Tier, ...], halves: int) -> Decimal:
 @given(tiers(), st.integers(0, 30))
 def test_graduated_is_what_walking_unit_by_unit_costs(drawn: tuple[Tier, ...], halves: int) -> None:
     """An oracle that knows no tiers' parts."""
-    assert total(graduated(drawn, Decimal(halves) / 2)) == walked(drawn, halves)
+    assert tiers_total(graduated(drawn, Decimal(halves) / 2)) == walked(drawn, halves)
 
 
 @given(tiers(), quantities)
@@ -75,7 +75,7 @@ def test_graduated_without_fees_never_falls(drawn: tuple[Tier, ...], one: Decima
     """And never jumps: a little more costs at most that much at the dearest price."""
     less, more = sorted((one, other))
     dearest = max(tier.unit_price for tier in drawn)
-    grown = total(graduated(drawn, more)) - total(graduated(drawn, less))
+    grown = tiers_total(graduated(drawn, more)) - tiers_total(graduated(drawn, less))
     assert 0 <= grown <= (more - less) * dearest
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.allocate import allocate, settled
-from rating.core.assemble import Rates, assemble
+from rating.core.allocate import allocate, largest_remainder
+from rating.core.assemble import Rates, totals_of
 from rating.core.tax import tax
 from schemas.money import percent_of
 from schemas.tax import TaxRate
@@ -33,7 +33,7 @@ def test_nothing_is_spread_over_nothing() -> None:
     with pytest.raises(ValueError, match="weigh nothing"):
         allocate(1, [0, 0])
     with pytest.raises(ValueError, match="cannot add up"):
-        settled(5, [1, 1], 2)
+        largest_remainder(5, [1, 1], 2)
 
 
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 10**6), min_size=1).filter(any))
@@ -49,7 +49,7 @@ def test_parts_sum_to_the_whole(whole: int, weights: list[int]) -> None:
 
 def test_an_invoice_with_a_coupon_and_two_rates() -> None:
     """61.20 at 8 % and 18.80 at 21 %, 15 % off."""
-    totals = assemble((6120, 1880), ((REDUCED,), (FULL,)), discounts=(percent_of(8000, Decimal(15)),))
+    totals = totals_of((6120, 1880), ((REDUCED,), (FULL,)), discounts=(percent_of(8000, Decimal(15)),))
     assert (totals.subtotal, totals.discount, totals.taxable) == (8000, 1200, 6800)
     assert totals.discount_by_line == (918, 282)
     assert [(one.base, one.amount) for one in totals.taxes] == [(5202, 416), (1598, 336)]
@@ -58,7 +58,7 @@ def test_an_invoice_with_a_coupon_and_two_rates() -> None:
 
 def test_a_credit_before_tax_lowers_the_base() -> None:
     """The same invoice with a credit of 10.00."""
-    totals = assemble((6120, 1880), ((REDUCED,), (FULL,)), discounts=(1200,), credits_before_tax=1000)
+    totals = totals_of((6120, 1880), ((REDUCED,), (FULL,)), discounts=(1200,), credits_before_tax=1000)
     assert [(one.base, one.amount) for one in totals.taxes] == [(4437, 355), (1363, 286)]
     assert (totals.credits, totals.taxable, totals.tax, totals.total) == (1000, 5800, 641, 6441)
 
@@ -77,7 +77,7 @@ def test_rates_on_one_line_add() -> None:
 
 def test_what_is_owed_to_the_customer_goes_to_the_balance() -> None:
     """An invoice never asks for less than nothing."""
-    totals = assemble((-1000, 400), ((REDUCED,), (REDUCED,)), discounts=(50,))
+    totals = totals_of((-1000, 400), ((REDUCED,), (REDUCED,)), discounts=(50,))
     assert (totals.subtotal, totals.discount, totals.tax, totals.total) == (-600, 0, -48, -648)
     assert (totals.due, totals.to_balance) == (0, 648)
 
@@ -85,14 +85,14 @@ def test_what_is_owed_to_the_customer_goes_to_the_balance() -> None:
 def test_a_discount_below_zero_is_refused() -> None:
     """It would be a charge without a line."""
     with pytest.raises(ValueError, match="takes off"):
-        assemble((100,), ((),), discounts=(-1,))
+        totals_of((100,), ((),), discounts=(-1,))
 
 
 @given(amounts, st.data(), st.lists(st.integers(0, 4000), max_size=3), st.integers(0, 3000))
 def test_invoices_add_up(lines: list[int], data: st.DataObject, discounts: list[int], credit: int) -> None:
     """Lines to the subtotal, tax by rate and by line to the tax, all of it to the total."""
     of_lines: list[Rates] = [data.draw(rates) for _ in lines]
-    totals = assemble(lines, of_lines, discounts=discounts, credits_before_tax=credit)
+    totals = totals_of(lines, of_lines, discounts=discounts, credits_before_tax=credit)
     assert sum(lines) == totals.subtotal
     assert totals.subtotal - totals.discount - totals.credits == totals.taxable
     assert totals.taxable + totals.tax == totals.total == totals.due - totals.to_balance

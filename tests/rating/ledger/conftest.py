@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from rating.ledger.ledger import Ledger, open_ledger
-from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryBooks, MemoryMeters, MemoryRetries
+from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRejectReplays, MemoryState
 from rating.ledger.migrate import migrate
 from schemas.account import ApiKey, Mode
 from schemas.ids import AccountId
-from tests.backing_services.postgresql import Server
-from tests.contracts.api_keys import Clock
+from tests.backing_services.postgresql import PostgreSqlServer
+from tests.contracts.api_keys import ManualClock
 
-MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRetries]
+MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRejectReplays]
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,15 +33,15 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database on each engine."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
-    server: Server = request.getfixturevalue("postgresql")
+    server: PostgreSqlServer = request.getfixturevalue("postgresql")
     return server.new_database()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Ledger | MemoryLedger]:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Ledger | MemoryLedger]:
     if request.param == "memory":
-        books = MemoryBooks(clock, _counted("c{:024}"), _counted("{:032}"))
-        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books), MemoryRetries(books)
+        books = MemoryState(clock, _counted("c{:024}"), _counted("{:032}"))
+        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books), MemoryRejectReplays(books)
         return
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"

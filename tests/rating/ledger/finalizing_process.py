@@ -7,21 +7,21 @@ import time
 
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
-from schemas.command import Act
+from schemas.command import Command
 from schemas.customer import NewCustomer
 from schemas.ids import AccountId
 from schemas.invoice import NewInvoice, NewLine
-from tests.killable_process import Killable
+from tests.killable_process import KillableProcess
 
 
-class FinalizingProcess(Killable):
+class FinalizingProcess(KillableProcess):
     """Works on the account of the ledger until it is killed."""
 
     def __init__(self, url: str, account: AccountId) -> None:
         super().__init__()
         self._command = [sys.executable, "-m", "tests.rating.ledger.finalizing_process", url, account]
 
-    def launched(self) -> subprocess.Popen[str]:
+    def launch(self) -> subprocess.Popen[str]:
         return subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
 
     def answered(self, count: int) -> list[str]:
@@ -31,20 +31,20 @@ class FinalizingProcess(Killable):
         return [self._process.stdout.readline().strip() for _ in range(count)]
 
 
-async def finalize_for_ever(url: str, account: AccountId) -> None:
-    act = Act(account=account, actor="test", request_id="test")
+async def finalize_until_killed(url: str, account: AccountId) -> None:
+    command = Command(account=account, actor="test", request_id="test")
     with open_ledger(url, lambda: time.time_ns() // 1000, prepare=migrate) as ledger:
-        customer = (await ledger.customers.create(act, NewCustomer())).answer
+        customer = (await ledger.customers.create(command, NewCustomer())).answer
 
         async def one_after_the_other() -> None:
             while True:
                 new = NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=100), NewLine(unit_amount=50)))
-                draft = (await ledger.invoices.create(act, new)).answer
-                final = (await ledger.invoices.finalize(act, draft.id)).answer
+                draft = (await ledger.invoices.create(command, new)).answer
+                final = (await ledger.invoices.finalize(command, draft.id)).answer
                 print(final.number, flush=True)
 
         await asyncio.gather(one_after_the_other(), one_after_the_other())
 
 
 if __name__ == "__main__":
-    asyncio.run(finalize_for_ever(sys.argv[1], AccountId(sys.argv[2])))
+    asyncio.run(finalize_until_killed(sys.argv[1], AccountId(sys.argv[2])))

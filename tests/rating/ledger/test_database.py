@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from rating.ledger.engine import WRITES, create_engine
-from rating.ledger.together import Together
+from rating.ledger.engine import WRITE_OPTION, create_engine
+from rating.ledger.together import GroupCommit
 from schemas.errors import Conflict, NotFound
 
 PATIENCE = 10.0
@@ -33,9 +33,9 @@ class Shop:
     def __init__(self, path: Path) -> None:
         engine = create_engine(f"sqlite:///{path}")
         _metadata.create_all(engine)
-        self.engine = engine.execution_options(**{WRITES: True})
+        self.engine = engine.execution_options(**{WRITE_OPTION: True})
         self.thread = ThreadPoolExecutor(1)
-        self.together = Together(self.engine, self.thread)
+        self.together = GroupCommit(self.engine, self.thread)
         self.commits = 0
         event.listen(engine, "commit", self._count)
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.core.invoice_lifecycle import TABLE
+from rating.core.invoice_lifecycle import INVOICE_TRANSITIONS
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from schemas.command import Act
+from schemas.command import Command
 from schemas.credit_note import NewCreditNote
 from schemas.customer import NewCustomer
 from schemas.errors import Conflict, NotFound
@@ -29,7 +29,7 @@ from schemas.invoice import (
 from schemas.money import to_minor
 from schemas.payment import NewPayment
 from schemas.tax import TaxRate
-from tests.contracts.api_keys import Clock
+from tests.contracts.api_keys import ManualClock
 
 VAT = TaxRate(name="VAT", percent=Decimal(19))
 LOW = TaxRate(name="low", percent=Decimal("7.7"))
@@ -42,20 +42,20 @@ Try = Callable[["Life"], Any]
 class Life:
     """One invoice in the ledger, and what may be tried on it."""
 
-    def __init__(self, ledger: Ledger, act: Act, customer: str) -> None:
-        self.ledger, self.act = ledger, act
+    def __init__(self, ledger: Ledger, command: Command, customer: str) -> None:
+        self.ledger, self.command = ledger, command
         new = NewInvoice(customer_id=customer, lines=(NewLine(quantity=3, unit_amount=333),))
-        self.invoice: Invoice = asyncio.run(ledger.invoices.create(act, new)).answer
+        self.invoice: Invoice = asyncio.run(ledger.invoices.create(command, new)).answer
 
         self.balance = self.read_balance()
 
     def read_balance(self) -> int:
         """What is owed to the customer: all lives are lives of invoices of the same one."""
-        found = asyncio.run(self.ledger.credits.balances(self.act.account, self.invoice.customer_id))
+        found = asyncio.run(self.ledger.credits.balances(self.command.account, self.invoice.customer_id))
         return sum(to_minor(balance.amount, balance.denomination.upper()) for balance in found)
 
     def read(self) -> Invoice:
-        return asyncio.run(self.ledger.invoices.get(self.act.account, self.invoice.id))
+        return asyncio.run(self.ledger.invoices.get(self.command.account, self.invoice.id))
 
     def line(self, place: int) -> str:
         lines = self.invoice.lines
@@ -63,15 +63,15 @@ class Life:
 
 
 def _invoices(method: str, *args: Any) -> Try:
-    return lambda life: getattr(life.ledger.invoices, method)(life.act, life.invoice.id, *args)
+    return lambda life: getattr(life.ledger.invoices, method)(life.command, life.invoice.id, *args)
 
 
 def _line(method: str, place: int, *args: Any) -> Try:
-    return lambda life: getattr(life.ledger.invoices, method)(life.act, life.invoice.id, life.line(place), *args)
+    return lambda life: getattr(life.ledger.invoices, method)(life.command, life.invoice.id, life.line(place), *args)
 
 
 def _credit(amount: int | None) -> Try:
-    return lambda life: life.ledger.credit_notes.create(life.act, life.invoice.id, NewCreditNote(amount=amount))
+    return lambda life: life.ledger.credit_notes.create(life.command, life.invoice.id, NewCreditNote(amount=amount))
 
 
 RATES = st.sampled_from([None, (), (VAT,), (VAT, LOW)])
@@ -93,19 +93,19 @@ TRIES = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Act, str]]:
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, Command, str]]:
     url = f"sqlite:///{tmp_path_factory.mktemp('walks') / 'ledger.db'}"
-    with open_ledger(url, Clock(), prepare=migrate) as ledger:
+    with open_ledger(url, ManualClock(), prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
-        act = Act(account=made[0].account, actor="test", request_id="test")
-        customer = asyncio.run(ledger.customers.create(act, NewCustomer(tax_rates=(VAT,)))).answer
-        yield ledger, act, customer.id
+        command = Command(account=made[0].account, actor="test", request_id="test")
+        customer = asyncio.run(ledger.customers.create(command, NewCustomer(tax_rates=(VAT,)))).answer
+        yield ledger, command, customer.id
 
 
 @settings(max_examples=60)
 @given(tries=st.lists(TRIES, min_size=5, max_size=25))
-def test_random_lives_keep_every_promise(office: tuple[Ledger, Act, str], tries: list[Try]) -> None:
+def test_random_lives_keep_every_promise(office: tuple[Ledger, Command, str], tries: list[Try]) -> None:
     """Figures add up, statuses follow the table, a refusal changes nothing, and what is final stays."""
     life = Life(*office)
     for tried in tries:
@@ -122,7 +122,7 @@ def test_random_lives_keep_every_promise(office: tuple[Ledger, Act, str], tries:
 
 
 def _check_step(before: Invoice, after: Invoice) -> None:
-    reachable = {then for (status, _), then in TABLE.items() if status is before.status}
+    reachable = {then for (status, _), then in INVOICE_TRANSITIONS.items() if status is before.status}
     # What asks for nothing, or for no more than the balance has, is paid in the same step that finalized it.
     is_settled = after.status is InvoiceStatus.PAID and after.paid == max(0, after.total)
     assert after.status in reachable or (before.status is InvoiceStatus.DRAFT and is_settled)

@@ -10,19 +10,19 @@ from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalization import finalize_invoice
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.unit_of_work import Work
-from schemas.command import Act
+from rating.ledger.unit_of_work import UnitOfWork
+from schemas.command import Command
 from schemas.customer import Customer, NewCustomer
 from schemas.errors import Refused
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus, NewInvoice, NewLine
-from tests.contracts.api_keys import Clock
+from tests.contracts.api_keys import ManualClock
 from tests.rating.ledger.finalizing_process import FinalizingProcess
 
 KILLS = 6
 
 
-class Gone(Exception):
+class RunFailed(Exception):
     """What a test raises where a run would fail."""
 
 
@@ -47,7 +47,7 @@ def _from_one(count: int) -> list[str]:
 
 def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
     """A process is killed at any moment of finalizing, again and again: all it answered is there, and nothing half."""
-    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+    with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
         account = _first_account(ledger)
     answered = []
     moment = random.Random(5)
@@ -57,7 +57,7 @@ def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
             answered += process.answered(moment.randint(2, 6))
             # The kill falls between two answers, somewhere in the transaction that is under way.
             threading.Event().wait(moment.random() / 50)
-    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
+    with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
         invoices = _all(ledger, account)
     numbers = _numbers(invoices)
     assert numbers == _from_one(len(numbers))
@@ -70,43 +70,43 @@ def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
 
 
 @pytest.fixture
-def act(ledger_url: str) -> Act:
-    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
-        return Act(account=_first_account(ledger), actor="test", request_id="test")
+def command(ledger_url: str) -> Command:
+    with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
+        return Command(account=_first_account(ledger), actor="test", request_id="test")
 
 
 def _new(customer: Customer) -> NewInvoice:
     return NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=1),))
 
 
-def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, act: Act) -> None:
+def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, command: Command) -> None:
     """A transaction of many invoices that fails at its end leaves none of them, and no gap."""
 
-    def many(work: Work, count: int, *, fail: bool) -> int:
+    def many(work: UnitOfWork, count: int, *, fail: bool) -> int:
         for _ in range(count):
             finalize_invoice(work, draft_invoice(work, _new(customer)).id)
         if fail:
-            raise Gone
+            raise RunFailed
         return count
 
-    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
-        works = ledger.invoices._works
-        customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
+    with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
+        transactions = ledger.invoices._transactions
+        customer = asyncio.run(ledger.customers.create(command, NewCustomer())).answer
         for fail in (False, True, False):
             if fail:
-                with pytest.raises(Gone):
-                    asyncio.run(works.change(act, int, lambda work: many(work, 3, fail=True)))
+                with pytest.raises(RunFailed):
+                    asyncio.run(transactions.change(command, int, lambda work: many(work, 3, fail=True)))
             else:
-                asyncio.run(works.change(act, int, lambda work: many(work, 3, fail=False)))
-        invoices = _all(ledger, act.account)
+                asyncio.run(transactions.change(command, int, lambda work: many(work, 3, fail=False)))
+        invoices = _all(ledger, command.account)
     assert _numbers(invoices) == _from_one(6)
     assert len(invoices) == 6
 
 
-def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, act: Act) -> None:
+def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, command: Command) -> None:
     """A run that goes on after an invoice was refused still numbers without gap."""
 
-    def run(work: Work) -> int:
+    def run(work: UnitOfWork) -> int:
         line = NewLine(unit_amount=5)
         for lines in ((line,), (), (line,), (), (line,)):
             draft = draft_invoice(work, NewInvoice(customer_id=customer.id, lines=lines))
@@ -116,9 +116,9 @@ def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, act: Act) -> No
                 continue
         return 0
 
-    with open_ledger(ledger_url, Clock(), prepare=migrate) as ledger:
-        customer = asyncio.run(ledger.customers.create(act, NewCustomer())).answer
-        asyncio.run(ledger.invoices._works.change(act, int, run))
-        invoices = _all(ledger, act.account)
+    with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
+        customer = asyncio.run(ledger.customers.create(command, NewCustomer())).answer
+        asyncio.run(ledger.invoices._transactions.change(command, int, run))
+        invoices = _all(ledger, command.account)
     assert _numbers(invoices) == _from_one(3)
     assert sum(invoice.status is InvoiceStatus.DRAFT for invoice in invoices) == 2

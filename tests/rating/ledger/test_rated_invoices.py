@@ -13,21 +13,21 @@ from rating.core.charge import charge
 from rating.core.lines import charge_lines
 from rating.core.proration import WHOLE
 from rating.core.rated_lines import to_new_line
-from rating.core.service_period import Service
+from rating.core.service_period import ServicePeriod
 from rating.ledger.drafting import draft_invoice, draft_invoices
 from rating.ledger.finalization import finalize_invoices
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
 from rating.ledger.subscription_tables import plans, subscriptions
-from rating.ledger.unit_of_work import Work
-from schemas.command import Act
+from rating.ledger.unit_of_work import UnitOfWork
+from schemas.command import Command
 from schemas.customer import NewCustomer
 from schemas.errors import Conflict
 from schemas.invoice import Invoice, InvoiceStatus, NewInvoice, NewLine
 from schemas.plan import UsagePrice
 from schemas.price import PerUnit
 from schemas.timestamps import DAY, Micros
-from tests.contracts.api_keys import Clock
+from tests.contracts.api_keys import ManualClock
 
 START, END = Micros(1_790_000_000_000_000), Micros(1_790_000_000_000_000 + 30 * DAY)
 CALLS = UsagePrice(code="calls", name="Calls", meter="calls", price=PerUnit(unit_price=Decimal("0.0025")))
@@ -40,12 +40,12 @@ class Run:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
         self.ledger = ledger
-        self.act = Act(account=made[0].account, actor="rating", request_id="run")
-        self.customer = asyncio.run(ledger.customers.create(self.act, NewCustomer())).answer.id
+        self.command = Command(account=made[0].account, actor="rating", request_id="run")
+        self.customer = asyncio.run(ledger.customers.create(self.command, NewCustomer())).answer.id
         self.change(_subscribe(self.customer))
 
-    def change(self, change: Callable[[Work], Any]) -> Any:
-        return asyncio.run(self.ledger.invoices._works.change(self.act, object, change)).answer
+    def change(self, change: Callable[[UnitOfWork], Any]) -> Any:
+        return asyncio.run(self.ledger.invoices._transactions.change(self.command, object, change)).answer
 
     def new(self, *lines: NewLine, subscription_id: str = "subscription") -> NewInvoice:
         return NewInvoice(
@@ -57,8 +57,8 @@ class Run:
         )
 
 
-def _subscribe(customer: str) -> Callable[[Work], None]:
-    def change(work: Work) -> None:
+def _subscribe(customer: str) -> Callable[[UnitOfWork], None]:
+    def change(work: UnitOfWork) -> None:
         times = {"created_at": 1, "updated_at": 1}
         plan = {"id": "plan", "account_id": work.account, "code": "pro", "name": "Pro", "newest_version": 1, **times}
         work.connection.execute(sa.insert(plans).values(plan))
@@ -84,21 +84,21 @@ def _subscribe(customer: str) -> Callable[[Work], None]:
 
 
 @pytest.fixture
-def run(ledger_url: str, clock: Clock) -> Iterator[Run]:
+def run(ledger_url: str, clock: ManualClock) -> Iterator[Run]:
     with open_ledger(ledger_url, clock, prepare=migrate) as ledger:
         yield Run(ledger)
 
 
 def _rated(quantity: str) -> list[NewLine]:
     charged = charge(CALLS, {(): Decimal(quantity)}, "USD")
-    service = Service(start=START, end=END, portion=WHOLE)
+    service = ServicePeriod(start=START, end=END, portion=WHOLE)
     return [to_new_line(line, line.usage) for line in charge_lines(CALLS, charged, "USD", service)]
 
 
 def test_exact_decimals_come_back_as_they_were_rated(run: Run) -> None:
     """Quantity, terms and reference, to the last digit; the line shows what it was rounded to."""
     made = run.change(lambda work: draft_invoice(work, run.new(*_rated("1234.000000000001"))))
-    kept = asyncio.run(run.ledger.invoices.get(run.act.account, made.id))
+    kept = asyncio.run(run.ledger.invoices.get(run.command.account, made.id))
     assert kept == made
     (line,) = kept.lines
     assert (line.reference, line.amount, line.period_start, line.period_end) == ("usage:calls", 309, START, END)
@@ -110,14 +110,14 @@ def test_exact_decimals_come_back_as_they_were_rated(run: Run) -> None:
 def test_many_are_made_and_finalized_in_one_transaction(run: Run) -> None:
     """Numbered in the order in which they were finalized."""
 
-    def bill(work: Work) -> list[Invoice]:
+    def bill(work: UnitOfWork) -> list[Invoice]:
         drafts = draft_invoices(work, [run.new(*_rated("4000"))] * 20)
         # Named twice, an invoice is still finalized once.
         return finalize_invoices(work, [draft.id for draft in (*drafts, drafts[3])])
 
     invoices = run.change(bill)
     assert [invoice.number for invoice in invoices] == [f"INV-{number:04}" for number in range(1, 21)]
-    kept = asyncio.run(run.ledger.invoices.get(run.act.account, invoices[7].id))
+    kept = asyncio.run(run.ledger.invoices.get(run.command.account, invoices[7].id))
     assert kept == invoices[7]
     assert (kept.status, kept.total, kept.period_start) == (InvoiceStatus.OPEN, 1000, START)
 
@@ -131,15 +131,15 @@ def test_one_reference_is_billed_once_in_an_invoice(run: Run) -> None:
 
 def test_a_draft_of_a_period_is_voided_not_deleted(run: Run) -> None:
     """Its period stays billed; it never had a number, and stays as it is from then on."""
-    invoices, account = run.ledger.invoices, run.act.account
+    invoices, account = run.ledger.invoices, run.command.account
     draft = run.change(lambda work: draft_invoice(work, run.new()))
     with pytest.raises(Conflict, match="void it instead") as refused:
-        asyncio.run(invoices.delete(run.act, draft.id))
+        asyncio.run(invoices.delete(run.command, draft.id))
     assert refused.value.code == "INVOICE_BILLS_SUBSCRIPTION"
-    void = asyncio.run(invoices.void(run.act, draft.id)).answer
+    void = asyncio.run(invoices.void(run.command, draft.id)).answer
     assert (void.status, void.number, void.due) == (InvoiceStatus.VOID, None, 0)
     with pytest.raises(Conflict, match="is void and cannot be finalized"):
-        asyncio.run(invoices.finalize(run.act, draft.id))
+        asyncio.run(invoices.finalize(run.command, draft.id))
     assert asyncio.run(invoices.get(account, draft.id)) == void
 
 
@@ -147,7 +147,7 @@ def test_amounts_of_a_run_may_be_larger_than_a_request_s(run: Run) -> None:
     """Up to what the columns hold, and not beyond."""
     largest = NewLine(quantity=2**62, unit_amount=1)
     made = run.change(lambda work: draft_invoice(work, run.new(largest)))
-    assert asyncio.run(run.ledger.invoices.get(run.act.account, made.id)).total == 2**62
+    assert asyncio.run(run.ledger.invoices.get(run.command.account, made.id)).total == 2**62
 
 
 def test_one_that_cannot_be_stops_all(run: Run) -> None:
@@ -162,16 +162,16 @@ def test_one_that_cannot_be_stops_all(run: Run) -> None:
 def test_many_at_once_use_a_balance_in_their_order(run: Run) -> None:
     """Never more than there is when their turn comes: what a later one leaves is for those after it."""
 
-    def bill(work: Work) -> list[Invoice]:
+    def bill(work: UnitOfWork) -> list[Invoice]:
         drafts = draft_invoices(work, [run.new(NewLine(unit_amount=amount)) for amount in (50, -120, 100, 30, 5)])
         return finalize_invoices(work, [draft.id for draft in drafts])
 
     final = run.change(bill)
     assert [(invoice.paid, invoice.due) for invoice in final] == [(0, 50), (0, 0), (100, 0), (20, 10), (0, 5)]
     assert [invoice.status is InvoiceStatus.PAID for invoice in final] == [False, True, True, False, False]
-    kept = asyncio.run(run.ledger.invoices.get(run.act.account, final[3].id))
+    kept = asyncio.run(run.ledger.invoices.get(run.command.account, final[3].id))
     assert kept == final[3]
-    assert asyncio.run(run.ledger.credits.balances(run.act.account, run.customer)) == []
+    assert asyncio.run(run.ledger.credits.balances(run.command.account, run.customer)) == []
 
 
 def test_no_invoices_are_no_mistake(run: Run) -> None:

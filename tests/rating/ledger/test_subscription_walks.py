@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy.pool import StaticPool
 
-from rating.core.cycle_step import Turn, TurnKind
-from rating.core.keeping import Bill
+from rating.core.cycle_step import CycleStep, CycleStepKind
+from rating.core.keeping import PlannedBill
 from rating.core.local_time import local_date
-from rating.core.rated_period import Acceptance, RatedPeriod
-from rating.core.subscription_lifecycle import TRANSITIONS
-from rating.ledger.billing import keep_bills
+from rating.core.rated_period import LateUsageWindow, RatedPeriod
+from rating.core.subscription_lifecycle import SUBSCRIPTION_TRANSITIONS
+from rating.ledger.billing import record_bills
 from rating.ledger.customers import create_customer, update_customer
 from rating.ledger.plan_versions import create_plan
-from rating.ledger.renewals import due_subscriptions, next_turns
+from rating.ledger.renewals import due_subscriptions, next_steps
 from rating.ledger.schema import metadata
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
 from rating.ledger.subscription_creation import create_subscription
 from rating.ledger.subscription_plan_change import change_plan
-from rating.ledger.subscription_rows import selected, to_subscription
-from rating.ledger.unit_of_work import Work
-from schemas.command import Act, Answer
+from rating.ledger.subscription_rows import select_subscriptions, to_subscription
+from rating.ledger.unit_of_work import UnitOfWork
+from schemas.command import Answer, Command
 from schemas.customer import CustomerChanges, NewCustomer
 from schemas.errors import Conflict, Invalid
 from schemas.flush import Watermark
@@ -43,7 +43,7 @@ from schemas.timestamps import DAY, MINUTE, to_datetime
 START = 1_800_000_000_000_000
 WINDOW = 20 * DAY
 PRICE = UsagePrice(code="calls", name="Calls", meter="calls", price=PerUnit(unit_price=Decimal(1)))
-STEPS = {(row.before, row.after) for row in TRANSITIONS} | {(status, status) for status in Status}
+STEPS = {(row.before, row.after) for row in SUBSCRIPTION_TRANSITIONS} | {(status, status) for status in Status}
 PLANS = {
     "monthly": (Interval.MONTH, 1, 0),
     "tried": (Interval.MONTH, 1, 10),
@@ -67,7 +67,7 @@ class Walk(RuleBasedStateMachine):
         self.engine = sa.create_engine("sqlite://", poolclass=StaticPool)
         metadata.create_all(self.engine)
         self.ids = map("c{:024}".format, count())
-        self.turns = defaultdict[str, list[Turn]](list)
+        self.steps = defaultdict[str, list[CycleStep]](list)
         self.seen = dict[str, Subscription]()
         self.customer = self.work(lambda work: create_customer(work, NewCustomer(name="Acme"))).id
         for code, (interval, length, trial) in PLANS.items():
@@ -80,13 +80,13 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.engine.dispose()
 
-    def work(self, change: Callable[[Work], Answer]) -> Answer:
+    def work(self, change: Callable[[UnitOfWork], Answer]) -> Answer:
         """In a transaction; every state that changed by it is looked at."""
-        act = Act(account=AccountId("a"), actor="walk", request_id="r")
+        command = Command(account=AccountId("a"), actor="walk", request_id="r")
         with self.engine.begin() as connection:
-            answer = change(Work(connection, act, self.now, lambda: next(self.ids)))
+            answer = change(UnitOfWork(connection, command, self.now, lambda: next(self.ids)))
         with self.engine.connect() as connection:
-            found = [to_subscription(row) for row in connection.execute(selected)]
+            found = [to_subscription(row) for row in connection.execute(select_subscriptions)]
         for one in found:
             before = self.seen.get(one.id, one).status
             assert (before, one.status) in STEPS
@@ -161,22 +161,22 @@ class Walk(RuleBasedStateMachine):
         for _ in range(1000):
             with self.engine.connect() as connection:
                 due = due_subscriptions(connection, AccountId("a"), self.now, None, 2)
-                bills = tuple(map(_billed, next_turns(connection, due)))
+                bills = tuple(map(_billed, next_steps(connection, due)))
             if not bills:
                 break
             assert self._keep(bills) == bills
             assert self._keep(bills) == ()
             for each in bills:
-                self.turns[each.turn.before.id].append(each.turn)
+                self.steps[each.step.before.id].append(each.step)
         for one in self.seen.values():
             assert one.due_at is None or (one.due_at > self.now and (one.status.is_live or one.awaits_late_usage))
             if one.status in (Status.TRIALING, Status.ACTIVE):
                 assert one.period_start > self.now or one.period_start <= self.now < one.period_end
 
-    def _keep(self, bills: tuple[Bill, ...]) -> tuple[Bill, ...]:
+    def _keep(self, bills: tuple[PlannedBill, ...]) -> tuple[PlannedBill, ...]:
         """Those that were taken."""
-        acceptance = Acceptance(window=WINDOW, as_of=self.now)
-        return self.work(lambda work: keep_bills(work, bills, acceptance)).taken
+        late_usage_window = LateUsageWindow(window=WINDOW, as_of=self.now)
+        return self.work(lambda work: record_bills(work, bills, late_usage_window)).applied
 
     @invariant()
     def every_state_makes_sense(self) -> None:
@@ -216,21 +216,21 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def only_what_was_billed_is_looked_at_again(self) -> None:
         """What a turn looks at again was billed before it; the one after the end is the last."""
-        for turns in self.turns.values():
-            assert all(one.kind is not TurnKind.LATE for one in turns[:-1])
-            for place, one in enumerate(turns):
-                if one.kind is TurnKind.LATE:
+        for steps in self.steps.values():
+            assert all(one.kind is not CycleStepKind.LATE for one in steps[:-1])
+            for place, one in enumerate(steps):
+                if one.kind is CycleStepKind.LATE:
                     assert one.open_periods
                 for period in one.open_periods:
-                    assert period.service in [before.ended for before in turns[:place]]
+                    assert period.service in [before.ended for before in steps[:place]]
                     assert one.boundary >= period.service.end
 
     @invariant()
     def periods_tile(self) -> None:
         """What was billed in arrears joins without a gap, and so does what was billed in advance."""
-        for turns in self.turns.values():
-            ended = [one.ended for one in turns if one.ended is not None]
-            begins = [one.begins for one in turns if one.begins is not None]
+        for steps in self.steps.values():
+            ended = [one.ended for one in steps if one.ended is not None]
+            begins = [one.begins for one in steps if one.begins is not None]
             assert all(before.end == after.start for before, after in pairwise(ended))
             assert [one.start for one in begins] == sorted({one.start for one in begins})
             assert all(service.start == began.start for service, began in zip(ended, begins, strict=False))
@@ -238,8 +238,8 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def every_day_of_a_period_is_paid_in_advance(self) -> None:
         """A boundary of another zone may lie on the evening before: then its date counts in the period before."""
-        for turns in self.turns.values():
-            for one in turns:
+        for steps in self.steps.values():
+            for one in steps:
                 if one.begins is not None:
                     zone = one.after.timezone
                     dates = (local_date(one.begins.end, zone) - local_date(one.begins.start, zone)).days
@@ -249,9 +249,9 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def every_day_in_advance_is_used_or_given_back(self) -> None:
         """Unless it was asked to be kept: at the end itself, or by the one that took over."""
-        for subscription, turns in self.turns.items():
-            used = [one for one in turns if one.ended is not None]
-            opened = [one.begins for one in turns if one.begins is not None]
+        for subscription, steps in self.steps.items():
+            used = [one for one in steps if one.ended is not None]
+            opened = [one.begins for one in steps if one.begins is not None]
             for one, began in zip(used, opened, strict=False):
                 assert one.ended is not None
                 back = 0 if one.unused is None else one.unused.portion.days
@@ -266,26 +266,26 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def what_was_brought_is_given_back_once(self) -> None:
         """With the first fees, and never by the one that it was paid to."""
-        for subscription, turns in self.turns.items():
+        for subscription, steps in self.steps.items():
             brought = self.seen[subscription].brought
-            first = turns[0]
+            first = steps[0]
             if brought is not None:
-                assert first.kind is TurnKind.OPENING
+                assert first.kind is CycleStepKind.OPENING
                 assert first.unused is not None
                 assert (first.unused.start, first.unused.portion.days) == (brought.start, brought.days)
             following = self.seen.get(self.seen[subscription].next_id or "")
             if following is not None and following.brought is not None:
-                assert all(one.unused is None for one in turns if one.after.ended_at is not None)
+                assert all(one.unused is None for one in steps if one.after.ended_at is not None)
 
 
-def _billed(turn: Turn) -> Bill:
+def _billed(step: CycleStep) -> PlannedBill:
     """For nothing, so far; what was used in its period may still come."""
-    ended = turn.ended
+    ended = step.ended
     if ended is None or ended.start == ended.end:
-        return Bill(turn=turn, invoice=None)
+        return PlannedBill(step=step, invoice=None)
     counted = Watermark(flushes={})
     rated = RatedPeriod(price=PRICE, service=ended, timezone="UTC", quantities={}, watermark=counted)
-    return Bill(turn=turn, invoice=None, rated=(rated,))
+    return PlannedBill(step=step, invoice=None, rated=(rated,))
 
 
 Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

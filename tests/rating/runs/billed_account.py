@@ -5,24 +5,24 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from ingest_gateway.ports import NewMeter
+from ingest_gateway.ports import MeterDefinition
 from rating.ledger.ledger import Ledger
-from rating.runs.run import InvoiceRun, Order
+from rating.runs.run import InvoiceRun, RunParameters
 from schemas.billing_settings import SettingsChanges
-from schemas.command import Act
+from schemas.command import Command
 from schemas.customer import NewCustomer
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceQuery
-from schemas.invoice_run import Summary
+from schemas.invoice_run import RunSummary
 from schemas.plan import FixedFee, Interval, Timing, UsagePrice
 from schemas.plan_catalog import NewPlan
 from schemas.price import Graduated, PerUnit, Tier
 from schemas.subscribing import NewSubscription
 from schemas.subscription import Subscription
 from schemas.timestamps import DAY, to_micros
-from tests.contracts.api_keys import Clock
-from tests.contracts.commands import by
-from tests.rating.runs.counted_usage import CountedUsage, Used
+from tests.contracts.api_keys import ManualClock
+from tests.contracts.commands import command_of
+from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 
 GROUPS = ("model",)
 WINDOW = 35 * DAY
@@ -55,10 +55,10 @@ def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
     return to_micros(datetime(year, month, day, hour, minute, tzinfo=UTC))
 
 
-class Books:
+class BilledAccount:
     """Everything a run needs."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: ManualClock) -> None:
         self.ledger = ledger
         self.clock = clock
         self.usage = CountedUsage("tokens", group_by=GROUPS)
@@ -71,37 +71,37 @@ class Books:
             made = await self.ledger.accounts.bootstrap(None)
             assert made is not None
             self._account = made[0].account
-            await self.ledger.meters.create(by(self._account), _tokens())
+            await self.ledger.meters.create(command_of(self._account), _tokens())
         return self._account
 
-    async def act(self) -> Act:
-        return Act(account=await self.account(), actor="test", request_id="req_test")
+    async def command(self) -> Command:
+        return Command(account=await self.account(), actor="test", request_id="req_test")
 
-    async def offer(self, plan: NewPlan = PRO) -> None:
-        await self.ledger.plans.create(await self.act(), plan)
+    async def publish_plan(self, plan: NewPlan = PRO) -> None:
+        await self.ledger.plans.create(await self.command(), plan)
 
     async def subscribe(self, *, start: int | None = None, code: str = "pro", **customer: Any) -> Subscription:
         """A new customer, active from `start` (now, if not given)."""
-        act = await self.act()
-        bought_by = (await self.ledger.customers.create(act, NewCustomer(**{"name": "Acme"} | customer))).answer
+        command = await self.command()
+        bought_by = (await self.ledger.customers.create(command, NewCustomer(**{"name": "Acme"} | customer))).answer
         new = NewSubscription(
             customer_id=bought_by.id, plan_code=code, start_date=_moment(start), initial_status="active"
         )
-        return (await self.ledger.subscriptions.create(act, new)).answer
+        return (await self.ledger.subscriptions.create(command, new)).answer
 
-    def use(self, subscription: Subscription, when: int, value: int | str, model: str | None = None) -> None:
+    def record_usage(self, subscription: Subscription, when: int, value: int | str, model: str | None = None) -> None:
         """One event."""
-        used = Used(customer=subscription.customer_id, at=when, value=Decimal(value), group={"model": model})
+        used = UsageEvent(customer=subscription.customer_id, at=when, value=Decimal(value), group={"model": model})
         self.usage.events.append(used)
 
-    async def decide(self, **settings: Any) -> None:
+    async def set_billing_settings(self, **settings: Any) -> None:
         """What the account wants."""
-        await self.ledger.billing_settings.update(await self.act(), SettingsChanges(**settings))
+        await self.ledger.billing_settings.update(await self.command(), SettingsChanges(**settings))
 
-    async def run(self, as_of: int, *, is_dry: bool = False) -> Summary:
+    async def run(self, as_of: int, *, is_dry: bool = False) -> RunSummary:
         """With the clock at `as_of`."""
         self.clock.now = max(self.clock.now, as_of)
-        order = Order(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
+        order = RunParameters(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
         run = InvoiceRun(self.ledger.billing, self.usage, self.ledger.meters, late_window=WINDOW)
         return await run.run(order)
 
@@ -117,8 +117,8 @@ def _moment(at: int | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at / 10**6, tz=UTC)
 
 
-def _tokens() -> NewMeter:
-    return NewMeter(
+def _tokens() -> MeterDefinition:
+    return MeterDefinition(
         code="tokens",
         name="Tokens",
         event_name="tokens",

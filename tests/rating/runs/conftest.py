@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from rating.ledger.ledger import as_it_is, open_ledger
-from tests.contracts.api_keys import Clock
-from tests.rating.runs.billed_account import Books
+from rating.ledger.ledger import open_ledger, skip_migration
+from tests.contracts.api_keys import ManualClock
+from tests.rating.runs.billed_account import BilledAccount
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def books(migrated_url: str) -> Iterator[Books]:
-    clock = Clock()
-    with open_ledger(migrated_url, clock, prepare=as_it_is) as ledger:
-        yield Books(ledger, clock)
+def billed_account(migrated_url: str) -> Iterator[BilledAccount]:
+    clock = ManualClock()
+    with open_ledger(migrated_url, clock, prepare=skip_migration) as ledger:
+        yield BilledAccount(ledger, clock)

@@ -9,10 +9,10 @@ from schemas.errors import NotFound
 from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter
-from schemas.usage import Backfill, UsageAnswer, UsageQuery, UsageRow
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
 
 
-class Used(msgspec.Struct, frozen=True, kw_only=True):
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event."""
 
     customer: str
@@ -26,7 +26,7 @@ class CountedUsage:
     """`UsageReader`, `Recount` and `Meters` in one: sums only."""
 
     def __init__(self, *codes: str, group_by: tuple[str, ...] = (), rows_at_once: int = 10**9) -> None:
-        self.events: list[Used] = []
+        self.events: list[UsageEvent] = []
         self.queries: list[UsageQuery] = []
         self.pasts_asked: list[str] = []
         self.past_is_done = True
@@ -38,18 +38,18 @@ class CountedUsage:
             raise NotFound(f"there is no meter {code}")
         return msgspec.structs.replace(self._meters[code], account=account)
 
-    async def backfill(self, meter: Meter) -> Backfill:
+    async def backfill(self, meter: Meter) -> BackfillStatus:
         self.pasts_asked.append(meter.code)
-        return Backfill(done=self.past_is_done, chunks_done=0, chunks_total=1)
+        return BackfillStatus(done=self.past_is_done, chunks_done=0, chunks_total=1)
 
-    async def usage(self, query: UsageQuery) -> UsageAnswer:
+    async def usage(self, query: UsageQuery) -> UsageResult:
         self.queries.append(query)
         return self._answer(query, len(self.events))
 
-    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageAnswer:
+    async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
         return self._answer(query, watermark.flushes[0] + 1)
 
-    def _answer(self, query: UsageQuery, events: int) -> UsageAnswer:
+    def _answer(self, query: UsageQuery, events: int) -> UsageResult:
         sums: dict[tuple[str, tuple[str | None, ...]], Decimal] = defaultdict(Decimal)
         for event in self.events[:events]:
             named = event.customer in query.customers and event.meter == query.meter.code
@@ -67,14 +67,14 @@ class CountedUsage:
             for (customer, group), value in sums.items()
         ]
         cut = rows[: self._rows_at_once]
-        return UsageAnswer(
+        return UsageResult(
             rows=tuple(cut),
             watermark=Watermark(flushes={0: events - 1}),
             next_cursor="more" if len(cut) < len(rows) else None,
         )
 
 
-def _passes(event: Used, query: UsageQuery) -> bool:
+def _passes(event: UsageEvent, query: UsageQuery) -> bool:
     return all(event.group.get(key) in values for key, values in query.groups.items())
 
 

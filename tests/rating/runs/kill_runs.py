@@ -17,7 +17,7 @@ def command(url: str, as_of: int, *paths: str) -> list[str]:
     return [sys.executable, "-m", "tests.rating.runs.killed_run", url, str(as_of), *paths]
 
 
-def kill_a_pair(wanted: list[str], longest: float) -> int:
+def kill_two_runs(wanted: list[str], longest: float) -> int:
     """How many were still running when they were killed."""
     pair = [subprocess.Popen(wanted, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for one in pair:

@@ -8,27 +8,27 @@ from pathlib import Path
 
 import msgspec
 
-from rating.ledger.ledger import as_it_is, open_ledger
-from rating.runs.run import InvoiceRun, Order
+from rating.ledger.ledger import open_ledger, skip_migration
+from rating.runs.run import InvoiceRun, RunParameters
 from schemas.timestamps import DAY
-from tests.rating.runs.counted_usage import CountedUsage, Used
+from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 
 
 def _now() -> int:
     return time.time_ns() // 1000
 
 
-async def bill(url: str, as_of: int, events: Sequence[Used]) -> int:
+async def bill(url: str, as_of: int, events: Sequence[UsageEvent]) -> int:
     """How many turns it took. Usage may come late for ever."""
     usage = CountedUsage("tokens", group_by=("model",))
     usage.events += events
-    with open_ledger(url, _now, prepare=as_it_is) as ledger:
+    with open_ledger(url, _now, prepare=skip_migration) as ledger:
         run = InvoiceRun(ledger.billing, usage, ledger.meters, late_window=10_000 * DAY)
-        return (await run.run(Order(as_of=as_of, run_id="run_killed"))).turns
+        return (await run.run(RunParameters(as_of=as_of, run_id="run_killed"))).turns
 
 
-def _read(paths: Sequence[str]) -> list[Used]:
-    return [one for path in paths for one in msgspec.json.decode(Path(path).read_bytes(), type=list[Used])]
+def _read(paths: Sequence[str]) -> list[UsageEvent]:
+    return [one for path in paths for one in msgspec.json.decode(Path(path).read_bytes(), type=list[UsageEvent])]
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from rating.core.charge import Group, charge
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import invoice_lines, invoices
-from rating.ledger.rated_periods import open_periods_of
+from rating.ledger.rated_periods import get_open_periods
 from schemas.subscription import Subscription
-from tests.rating.runs.billed_account import PRO, Books, at
-from tests.rating.runs.counted_usage import Used
-from tests.rating.runs.kill_runs import command, count_billed, kill_a_pair
+from tests.rating.runs.billed_account import PRO, BilledAccount, at
+from tests.rating.runs.counted_usage import UsageEvent
+from tests.rating.runs.kill_runs import command, count_billed, kill_two_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -31,11 +31,11 @@ Costs = dict[tuple[str, int, str], int]
 
 
 async def test_what_comes_late_is_billed_once_whenever_runs_are_killed(
-    books: Books, migrated_url: str, tmp_path: Path
+    billed_account: BilledAccount, migrated_url: str, tmp_path: Path
 ) -> None:
     """Two at a time, killed at random moments, each pair with more usage; the last, alone, sees all of it."""
-    await books.offer()
-    many = [await books.subscribe(start=START) for _ in range(SUBSCRIPTIONS)]
+    await billed_account.publish_plan()
+    many = [await billed_account.subscribe(start=START) for _ in range(SUBSCRIPTIONS)]
     events = _events(many)
     path = tmp_path / "events.json"
     await asyncio.to_thread(_kill_and_begin_again, migrated_url, events, path)
@@ -47,11 +47,11 @@ async def test_what_comes_late_is_billed_once_whenever_runs_are_killed(
     engine.dispose()
 
 
-def _events(many: list[Subscription]) -> list[Used]:
+def _events(many: list[Subscription]) -> list[UsageEvent]:
     """Of all periods, in no order."""
     chance = Random(7)
     return [
-        Used(
+        UsageEvent(
             customer=chance.choice(many).customer_id,
             at=chance.randrange(START, UNTIL),
             value=Decimal(chance.randrange(-20, 400)) / 4,
@@ -61,12 +61,12 @@ def _events(many: list[Subscription]) -> list[Used]:
     ]
 
 
-def _kill_and_begin_again(url: str, events: list[Used], path: Path) -> None:
+def _kill_and_begin_again(url: str, events: list[UsageEvent], path: Path) -> None:
     kills = come = 0
     while kills < 24 and count_billed(url) < SUBSCRIPTIONS * PERIODS:
         come = min(len(events), come + 100)
         path.write_bytes(msgspec.json.encode(events[:come]))
-        kills += kill_a_pair(command(url, UNTIL, str(path)), longest=0.6)
+        kills += kill_two_runs(command(url, UNTIL, str(path)), longest=0.6)
     assert kills > 0
 
 
@@ -84,9 +84,9 @@ def _billed(connection: sa.Connection) -> Costs:
     return {key: cents for key, cents in costs.items() if cents}
 
 
-def _owed(connection: sa.Connection, many: list[Subscription], events: list[Used]) -> Costs:
+def _owed(connection: sa.Connection, many: list[Subscription], events: list[UsageEvent]) -> Costs:
     """By a plain loop over all events, each period rated once."""
-    periods = open_periods_of(connection, [one.id for one in many])
+    periods = get_open_periods(connection, [one.id for one in many])
     costs: Costs = {}
     for one in many:
         own = [event for event in events if event.customer == one.customer_id]

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods, invoice_lines, invoices
-from tests.rating.runs.billed_account import Books, at
-from tests.rating.runs.kill_runs import command, count_billed, kill_a_pair
+from tests.rating.runs.billed_account import BilledAccount, at
+from tests.rating.runs.kill_runs import command, count_billed, kill_two_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -19,12 +19,14 @@ SUBSCRIPTIONS, PERIODS = 300, 6
 """Openings included."""
 
 
-async def test_every_period_is_billed_once_whenever_runs_are_killed(books: Books, migrated_url: str) -> None:
+async def test_every_period_is_billed_once_whenever_runs_are_killed(
+    billed_account: BilledAccount, migrated_url: str
+) -> None:
     """Two at a time, killed at random moments, until one finds nothing left; the numbers have no gap."""
-    await books.offer()
-    await books.decide(auto_finalize=True)
+    await billed_account.publish_plan()
+    await billed_account.set_billing_settings(auto_finalize=True)
     for _ in range(SUBSCRIPTIONS):
-        await books.subscribe(start=START)
+        await billed_account.subscribe(start=START)
     await asyncio.to_thread(_kill_and_begin_again, migrated_url)
     _check(migrated_url)
 
@@ -33,7 +35,7 @@ def _kill_and_begin_again(url: str) -> None:
     kills = 0
     while kills < 60 and count_billed(url) < SUBSCRIPTIONS * PERIODS:
         # The first ones soon: a machine with nothing else to do is through in less than the longest.
-        kills += kill_a_pair(command(url, UNTIL), longest=1.5 if kills else 0.4)
+        kills += kill_two_runs(command(url, UNTIL), longest=1.5 if kills else 0.4)
     assert kills > 0
     subprocess.run(command(url, UNTIL), check=True, capture_output=True)
 

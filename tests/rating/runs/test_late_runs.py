@@ -13,12 +13,12 @@ from schemas.billing_settings import LateUsage
 from schemas.customer import Balance
 from schemas.errors import Conflict
 from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus
-from schemas.invoice_run import Upcoming
+from schemas.invoice_run import UpcomingInvoice
 from schemas.plan import Overrides
 from schemas.price import PerUnit
 from schemas.subscribing import Cancellation, ChangeTiming, PlanChange, SubscriptionChanges
 from schemas.subscription import Status, Subscription
-from tests.rating.runs.billed_account import PRO, WINDOW, Books, at
+from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 
 pytestmark = pytest.mark.anyio
 
@@ -33,224 +33,238 @@ def late_of(invoice: Invoice) -> dict[str | None, int]:
     return {line.reference: line.amount for line in invoice.lines if "@" in (line.reference or "")}
 
 
-async def billed_once(books: Books, **settings: object) -> Subscription:
+async def billed_once(billed_account: BilledAccount, **settings: object) -> Subscription:
     """Subscribed to `PRO`, and billed to the end of January; then a thousand more tokens are counted of it."""
-    await books.offer()
-    await books.decide(**settings)
-    one = await books.subscribe(start=START)
-    books.use(one, START, 1000, "small")
-    await books.run(FIRST)
-    books.use(one, FIRST - 1, 1000, "large")
+    await billed_account.publish_plan()
+    await billed_account.set_billing_settings(**settings)
+    one = await billed_account.subscribe(start=START)
+    billed_account.record_usage(one, START, 1000, "small")
+    await billed_account.run(FIRST)
+    billed_account.record_usage(one, FIRST - 1, 1000, "large")
     return one
 
 
-async def check_audits(books: Books) -> None:
-    for invoice in await books.invoices():
-        assert (await audit(invoice, books.usage, books.usage)).is_right
+async def check_audits(billed_account: BilledAccount) -> None:
+    for invoice in await billed_account.invoices():
+        assert (await audit(invoice, billed_account.usage, billed_account.usage)).is_right
 
 
-async def ahead(books: Books, one: Subscription) -> Upcoming:
-    return await upcoming(one.account, one.id, books.ledger.billing, books.usage, books.ledger.meters)
-
-
-async def cancel(books: Books, one: Subscription) -> None:
-    await books.ledger.subscriptions.cancel(
-        await books.act(), one.id, Cancellation(cancel_mode=ChangeTiming.END_OF_PERIOD)
+async def ahead(billed_account: BilledAccount, one: Subscription) -> UpcomingInvoice:
+    return await upcoming(
+        one.account, one.id, billed_account.ledger.billing, billed_account.usage, billed_account.ledger.meters
     )
 
 
-async def test_what_came_late_is_on_the_next_invoice(books: Books) -> None:
+async def cancel(billed_account: BilledAccount, one: Subscription) -> None:
+    await billed_account.ledger.subscriptions.cancel(
+        await billed_account.command(), one.id, Cancellation(cancel_mode=ChangeTiming.END_OF_PERIOD)
+    )
+
+
+async def test_what_came_late_is_on_the_next_invoice(billed_account: BilledAccount) -> None:
     """Beside its own lines, for the period that it is of; once; and the invoice ahead shows it."""
-    one = await billed_once(books, auto_finalize=True)
-    shown = await ahead(books, one)
-    assert (await books.run(SECOND, is_dry=True)).totals == {"USD": shown.invoice.total}
-    assert (await books.run(SECOND)).totals == {"USD": shown.invoice.total}
-    second = (await books.invoices(one))[-1]
+    one = await billed_once(billed_account, auto_finalize=True)
+    shown = await ahead(billed_account, one)
+    assert (await billed_account.run(SECOND, is_dry=True)).totals == {"USD": shown.invoice.total}
+    assert (await billed_account.run(SECOND)).totals == {"USD": shown.invoice.total}
+    second = (await billed_account.invoices(one))[-1]
     assert late_of(second) == {f"usage:tokens{LATE}": 150, f'usage:by_model:["large"]{LATE}': 1100}
     assert (second.status, second.period_start) == (InvoiceStatus.OPEN, FIRST)
-    await books.run(THIRD)
-    assert late_of((await books.invoices(one))[-1]) == {}
-    await check_audits(books)
+    await billed_account.run(THIRD)
+    assert late_of((await billed_account.invoices(one))[-1]) == {}
+    await check_audits(billed_account)
 
 
-async def test_it_comes_more_than_once(books: Books) -> None:
+async def test_it_comes_more_than_once(billed_account: BilledAccount) -> None:
     """Each time only what is new is billed, whatever has become of the invoices: they may be voided."""
-    one = await billed_once(books)
-    await books.run(SECOND)
-    for invoice in await books.invoices(one):
-        await books.ledger.invoices.void(await books.act(), invoice.id)
-    books.use(one, FIRST - 1, 500, "large")
-    await books.run(THIRD)
-    assert late_of((await books.invoices(one))[-1]) == {
+    one = await billed_once(billed_account)
+    await billed_account.run(SECOND)
+    for invoice in await billed_account.invoices(one):
+        await billed_account.ledger.invoices.void(await billed_account.command(), invoice.id)
+    billed_account.record_usage(one, FIRST - 1, 500, "large")
+    await billed_account.run(THIRD)
+    assert late_of((await billed_account.invoices(one))[-1]) == {
         f"usage:tokens{LATE}": 75,
         f'usage:by_model:["large"]{LATE}': 500,
     }
-    await check_audits(books)
+    await check_audits(billed_account)
 
 
-async def test_it_costs_what_the_period_cost(books: Books) -> None:
+async def test_it_costs_what_the_period_cost(billed_account: BilledAccount) -> None:
     """Not what the price is now."""
-    one = await billed_once(books)
+    one = await billed_once(billed_account)
     dear = Overrides(prices={"tokens": PerUnit(unit_price=Decimal(9))})
-    await books.ledger.subscriptions.update(await books.act(), one.id, SubscriptionChanges(overrides=dear))
-    await books.run(SECOND)
-    assert late_of((await books.invoices(one))[-1])[f"usage:tokens{LATE}"] == 150
-    await check_audits(books)
+    await billed_account.ledger.subscriptions.update(
+        await billed_account.command(), one.id, SubscriptionChanges(overrides=dear)
+    )
+    await billed_account.run(SECOND)
+    assert late_of((await billed_account.invoices(one))[-1])[f"usage:tokens{LATE}"] == 150
+    await check_audits(billed_account)
 
 
-async def test_what_is_less_now_is_a_credit(books: Books) -> None:
+async def test_what_is_less_now_is_a_credit(billed_account: BilledAccount) -> None:
     """An invoice that comes to less than nothing by it is final like any other, and the next one is paid from it."""
-    await books.offer(PLAIN)
-    await books.decide(auto_finalize=True)
-    one = await books.subscribe(start=START)
-    books.use(one, START, 1000)
-    await books.run(FIRST)
-    books.use(one, START, -400)
-    assert (await books.run(SECOND)).below_zero == 1
-    credit = (await books.invoices(one))[-1]
+    await billed_account.publish_plan(PLAIN)
+    await billed_account.set_billing_settings(auto_finalize=True)
+    one = await billed_account.subscribe(start=START)
+    billed_account.record_usage(one, START, 1000)
+    await billed_account.run(FIRST)
+    billed_account.record_usage(one, START, -400)
+    assert (await billed_account.run(SECOND)).below_zero == 1
+    credit = (await billed_account.invoices(one))[-1]
     assert (credit.status, late_of(credit)) == (InvoiceStatus.PAID, {f"usage:tokens{LATE}": -60})
-    assert await books.ledger.credits.balances(one.account, one.customer_id) == [
+    assert await billed_account.ledger.credits.balances(one.account, one.customer_id) == [
         Balance(denomination="usd", is_currency=True, amount=Decimal("0.60"))
     ]
-    books.use(one, SECOND, 1000)
-    await books.run(THIRD)
-    using = (await books.invoices(one))[-1]
+    billed_account.record_usage(one, SECOND, 1000)
+    await billed_account.run(THIRD)
+    using = (await billed_account.invoices(one))[-1]
     assert (using.status, using.total, using.paid, using.due) == (InvoiceStatus.OPEN, 150, 60, 90)
-    await check_audits(books)
+    await check_audits(billed_account)
 
 
-async def test_what_is_held_waits_for_somebody(books: Books) -> None:
+async def test_what_is_held_waits_for_somebody(billed_account: BilledAccount) -> None:
     """A draft of its own, found by its subscription and status, which says why it is there; finalized, it is owed."""
-    one = await billed_once(books, late_usage=LateUsage.HOLD, auto_finalize=True)
-    assert [line.reference for line in (await ahead(books, one)).invoice.lines] == ["fixed:seat", "fixed:support"]
-    dry = await books.run(SECOND, is_dry=True)
-    summary = await books.run(SECOND)
+    one = await billed_once(billed_account, late_usage=LateUsage.HOLD, auto_finalize=True)
+    assert [line.reference for line in (await ahead(billed_account, one)).invoice.lines] == [
+        "fixed:seat",
+        "fixed:support",
+    ]
+    dry = await billed_account.run(SECOND, is_dry=True)
+    summary = await billed_account.run(SECOND)
     assert (dry.held, dry.invoices, dry.totals) == (1, 2, summary.totals)
     assert (summary.held, summary.invoices, summary.finalized) == (1, 2, 1)
     query = InvoiceQuery(account=one.account, subscription_id=one.id, status=InvoiceStatus.DRAFT)
-    (held,) = (await books.ledger.invoices.list(query)).items
+    (held,) = (await billed_account.ledger.invoices.list(query)).items
     assert late_of(held) == {f"usage:tokens{LATE}": 150, f'usage:by_model:["large"]{LATE}': 1100}
     assert (held.metadata, held.period_start, held.period_end) == ({"late_usage": "hold"}, START, FIRST)
     assert held.description == "Usage that was counted after its period had been billed."
-    await check_audits(books)
-    final = (await books.ledger.invoices.finalize(await books.act(), held.id)).answer
+    await check_audits(billed_account)
+    final = (await billed_account.ledger.invoices.finalize(await billed_account.command(), held.id)).answer
     assert (final.status, final.total) == (InvoiceStatus.OPEN, 1250)
-    assert (await books.run(THIRD)).held == 0
+    assert (await billed_account.run(THIRD)).held == 0
 
 
-async def test_what_is_dropped_is_told(books: Books) -> None:
+async def test_what_is_dropped_is_told(billed_account: BilledAccount) -> None:
     """By the run, and in the audit log: how much of what it was, and what it would have come to. It stays dropped."""
-    one = await billed_once(books, late_usage=LateUsage.DROP)
-    dry = await books.run(SECOND, is_dry=True)
-    summary = await books.run(SECOND)
+    one = await billed_once(billed_account, late_usage=LateUsage.DROP)
+    dry = await billed_account.run(SECOND, is_dry=True)
+    summary = await billed_account.run(SECOND)
     assert dry.dropped == summary.dropped == {"USD": 1250}
     assert (summary.held, summary.invoices) == (0, 1)
-    entries = (await books.ledger.audit.list(AuditQuery(account=one.account, subject=one.id))).items
+    entries = (await billed_account.ledger.audit.list(AuditQuery(account=one.account, subject=one.id))).items
     (entry,) = [entry for entry in entries if entry.action == "usage.drop"]
     assert (entry.actor, entry.request_id) == ("invoice run", summary.run_id)
     assert '"rated_before":"1000"' in entry.after
     assert '"quantity":"2000"' in entry.after
-    await books.decide(late_usage=LateUsage.BILL_NEXT)
-    books.use(one, FIRST - 1, 100, "large")
-    assert (await books.run(THIRD)).dropped == {}
-    assert late_of((await books.invoices(one))[-1]) == {
+    await billed_account.set_billing_settings(late_usage=LateUsage.BILL_NEXT)
+    billed_account.record_usage(one, FIRST - 1, 100, "large")
+    assert (await billed_account.run(THIRD)).dropped == {}
+    assert late_of((await billed_account.invoices(one))[-1]) == {
         f"usage:tokens{LATE}": 15,
         f'usage:by_model:["large"]{LATE}': 100,
     }
-    await check_audits(books)
+    await check_audits(billed_account)
 
 
-async def test_runs_at_once_bill_it_once(books: Books) -> None:
+async def test_runs_at_once_bill_it_once(billed_account: BilledAccount) -> None:
     """Whoever comes second finds the turn taken, and what was billed moved forward."""
-    await books.offer(PLAIN)
-    many = [await books.subscribe(start=START) for _ in range(20)]
-    await books.run(FIRST)
+    await billed_account.publish_plan(PLAIN)
+    many = [await billed_account.subscribe(start=START) for _ in range(20)]
+    await billed_account.run(FIRST)
     for one in many:
-        books.use(one, START, 1000)
-    await asyncio.gather(*(books.run(as_of) for as_of in (SECOND, SECOND, THIRD, THIRD)))
+        billed_account.record_usage(one, START, 1000)
+    await asyncio.gather(*(billed_account.run(as_of) for as_of in (SECOND, SECOND, THIRD, THIRD)))
     for one in many:
-        assert sum(invoice.subtotal for invoice in await books.invoices(one)) == 150
+        assert sum(invoice.subtotal for invoice in await billed_account.invoices(one)) == 150
 
 
-async def test_what_has_ended_is_billed_once_more(books: Books) -> None:
+async def test_what_has_ended_is_billed_once_more(billed_account: BilledAccount) -> None:
     """When nothing of it can come any more. Until then that invoice can be looked at; after it there is none."""
-    await books.offer(PLAIN)
-    one = await books.subscribe(start=START)
-    await books.run(START)
-    await cancel(books, one)
-    books.use(one, START, 1000)
-    await books.run(FIRST)
-    books.use(one, START, 1000)
-    ended = await books.ledger.subscriptions.get(one.account, one.id)
+    await billed_account.publish_plan(PLAIN)
+    one = await billed_account.subscribe(start=START)
+    await billed_account.run(START)
+    await cancel(billed_account, one)
+    billed_account.record_usage(one, START, 1000)
+    await billed_account.run(FIRST)
+    billed_account.record_usage(one, START, 1000)
+    ended = await billed_account.ledger.subscriptions.get(one.account, one.id)
     assert (ended.status, ended.due_at) == (Status.CANCELED, FIRST + WINDOW)
-    shown = await ahead(books, one)
+    shown = await ahead(billed_account, one)
     assert (shown.at, shown.invoice.total) == (FIRST + WINDOW, 150)
-    assert (await books.run(FIRST + WINDOW - 1)).turns == 0
-    summary = await books.run(FIRST + WINDOW)
+    assert (await billed_account.run(FIRST + WINDOW - 1)).turns == 0
+    summary = await billed_account.run(FIRST + WINDOW)
     assert (summary.turns, summary.invoices) == (1, 1)
-    (last,) = [invoice for invoice in await books.invoices(one) if late_of(invoice)]
+    (last,) = [invoice for invoice in await billed_account.invoices(one) if late_of(invoice)]
     assert (late_of(last), last.period_start, last.period_end) == ({f"usage:tokens{LATE}": 150}, START, FIRST)
-    books.use(one, START, 1000)
-    assert (await books.run(THIRD)).turns == 0
+    billed_account.record_usage(one, START, 1000)
+    assert (await billed_account.run(THIRD)).turns == 0
     with pytest.raises(Conflict, match="nothing of it will be billed"):
-        await ahead(books, one)
-    await check_audits(books)
+        await ahead(billed_account, one)
+    await check_audits(billed_account)
 
 
-async def test_nothing_late_is_no_invoice(books: Books) -> None:
+async def test_nothing_late_is_no_invoice(billed_account: BilledAccount) -> None:
     """The turn is taken all the same, and only where there was usage to be billed."""
-    await books.offer()
-    await books.offer(replace(PRO, code="flat", usage_prices=()))
-    metered, flat = await books.subscribe(start=START), await books.subscribe(start=START, code="flat")
+    await billed_account.publish_plan()
+    await billed_account.publish_plan(replace(PRO, code="flat", usage_prices=()))
+    metered, flat = (
+        await billed_account.subscribe(start=START),
+        await billed_account.subscribe(start=START, code="flat"),
+    )
     for one in (metered, flat):
-        await cancel(books, one)
-    await books.run(FIRST)
-    due = [(await books.ledger.subscriptions.get(one.account, one.id)).due_at for one in (metered, flat)]
+        await cancel(billed_account, one)
+    await billed_account.run(FIRST)
+    due = [(await billed_account.ledger.subscriptions.get(one.account, one.id)).due_at for one in (metered, flat)]
     assert due == [FIRST + WINDOW, None]
-    summary = await books.run(FIRST + WINDOW)
+    summary = await billed_account.run(FIRST + WINDOW)
     assert (summary.turns, summary.invoices) == (1, 0)
 
 
-async def test_a_meter_stays_while_usage_may_come_late(books: Books) -> None:
+async def test_a_meter_stays_while_usage_may_come_late(billed_account: BilledAccount) -> None:
     """Though nobody is subscribed any more."""
-    await books.offer(PLAIN)
-    one = await books.subscribe(start=START)
-    await books.run(START)
-    await cancel(books, one)
-    await books.run(FIRST)
-    await books.ledger.plans.archive(await books.act(), "pro")
+    await billed_account.publish_plan(PLAIN)
+    one = await billed_account.subscribe(start=START)
+    await billed_account.run(START)
+    await cancel(billed_account, one)
+    await billed_account.run(FIRST)
+    await billed_account.ledger.plans.archive(await billed_account.command(), "pro")
     with pytest.raises(Conflict, match="is priced by"):
-        await books.ledger.meters.archive(await books.act(), "tokens")
-    await books.run(FIRST + WINDOW)
-    await books.ledger.meters.archive(await books.act(), "tokens")
+        await billed_account.ledger.meters.archive(await billed_account.command(), "tokens")
+    await billed_account.run(FIRST + WINDOW)
+    await billed_account.ledger.meters.archive(await billed_account.command(), "tokens")
 
 
-async def test_a_change_of_plan_leaves_what_comes_late_to_the_old_one(books: Books) -> None:
+async def test_a_change_of_plan_leaves_what_comes_late_to_the_old_one(billed_account: BilledAccount) -> None:
     """Each bills its own days, at its own price; and who takes over is begun once."""
-    await books.offer(PLAIN)
+    await billed_account.publish_plan(PLAIN)
     dearer = replace(PLAIN.usage_prices[0], price=PerUnit(unit_price=Decimal(1)))
-    await books.offer(replace(PLAIN, code="dear", usage_prices=(dearer,)))
-    old = await books.subscribe(start=START)
-    await books.run(START)
+    await billed_account.publish_plan(replace(PLAIN, code="dear", usage_prices=(dearer,)))
+    old = await billed_account.subscribe(start=START)
+    await billed_account.run(START)
     change = PlanChange(target_plan_code="dear", change_mode=ChangeTiming.END_OF_PERIOD)
-    new = (await books.ledger.subscriptions.change_plan(await books.act(), old.id, change)).answer.new
-    await books.run(FIRST)
-    books.use(old, FIRST - 1, 1000)
-    books.use(old, FIRST, 1)
-    await books.run(FIRST + WINDOW)
-    assert [(late_of(one), one.total) for one in await books.invoices(old)] == [({f"usage:tokens{LATE}": 150}, 150)]
-    assert [(late_of(one), one.total) for one in await books.invoices(new)] == [({}, 100)]
-    begun = await books.ledger.subscriptions.get(new.account, new.id)
+    new = (
+        await billed_account.ledger.subscriptions.change_plan(await billed_account.command(), old.id, change)
+    ).answer.new
+    await billed_account.run(FIRST)
+    billed_account.record_usage(old, FIRST - 1, 1000)
+    billed_account.record_usage(old, FIRST, 1)
+    await billed_account.run(FIRST + WINDOW)
+    assert [(late_of(one), one.total) for one in await billed_account.invoices(old)] == [
+        ({f"usage:tokens{LATE}": 150}, 150)
+    ]
+    assert [(late_of(one), one.total) for one in await billed_account.invoices(new)] == [({}, 100)]
+    begun = await billed_account.ledger.subscriptions.get(new.account, new.id)
     assert (begun.status, begun.period_start) == (Status.ACTIVE, SECOND)
-    await check_audits(books)
+    await check_audits(billed_account)
 
 
-async def test_a_quiet_month_asks_few_questions(books: Books) -> None:
+async def test_a_quiet_month_asks_few_questions(billed_account: BilledAccount) -> None:
     """One for each period that is open, however many subscriptions there are; and nothing is written of it again."""
-    await books.offer(PLAIN)
+    await billed_account.publish_plan(PLAIN)
     for _ in range(30):
-        await books.subscribe(start=START)
+        await billed_account.subscribe(start=START)
     for as_of, questions in ((START, 0), (FIRST, 1), (SECOND, 2), (THIRD, 3), (at(2027, 5, 1), 3)):
-        books.usage.queries.clear()
-        await books.run(as_of)
-        assert len(books.usage.queries) == questions
+        billed_account.usage.queries.clear()
+        await billed_account.run(as_of)
+        assert len(billed_account.usage.queries) == questions

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.core.charge import Group, charge
-from rating.core.cycle_step import TurnKind, turn
-from rating.core.keeping import Bill
+from rating.core.cycle_step import CycleStepKind, next_step
+from rating.core.keeping import PlannedBill
 from rating.core.late_part import UsageBehind
-from rating.core.planned_bill import billed, wanted
-from rating.core.rated_period import Acceptance, RatedPeriod
-from rating.core.subscription_cycle import begun
+from rating.core.planned_bill import billed, usage_needs
+from rating.core.rated_period import LateUsageWindow, RatedPeriod
+from rating.core.subscription_cycle import started
 from rating.runs.auditing import audit
 from rating.runs.measuring import measure
 from schemas.billing_settings import LateUsage
@@ -28,7 +28,7 @@ from schemas.timestamps import DAY, MINUTE
 from tests.rating.core.invoices import PLAIN
 from tests.rating.core.records import canceled, pending_from
 from tests.rating.core.strategies import USD, prices
-from tests.rating.runs.counted_usage import CountedUsage, Used
+from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ WEEKLY = _plan(PerUnit(unit_price=Decimal(1)), (), Interval.WEEK)
 
 def _subscription(plan: PlanVersion, end: int) -> Subscription:
     """From `START` to `end`."""
-    return canceled(begun(pending_from(START), plan, START, START), end)
+    return canceled(started(pending_from(START), plan, START, START), end)
 
 
 class Billing:
@@ -63,7 +63,7 @@ class Billing:
         self.plan = plan
         self.usage = CountedUsage(group_by=("model",))
         self.subscription = _subscription(plan, end)
-        self.bills: list[Bill] = []
+        self.bills: list[PlannedBill] = []
         self._late_usage = late_usage
         self._window = window
         self._rated: dict[int, tuple[RatedPeriod, int]] = {}
@@ -72,20 +72,20 @@ class Billing:
     async def run(self, as_of: int) -> None:
         """Every turn that is due."""
         while self.subscription.due_at is not None and self.subscription.due_at <= as_of:
-            await self._bill(Acceptance(window=self._window, as_of=as_of))
+            await self._bill(LateUsageWindow(window=self._window, as_of=as_of))
 
-    async def _bill(self, acceptance: Acceptance) -> None:
+    async def _bill(self, late_usage_window: LateUsageWindow) -> None:
         began = self.subscription.period_start
         due = msgspec.structs.replace(
-            turn(self.subscription, self.plan, "UTC"),
+            next_step(self.subscription, self.plan, "UTC"),
             open_periods=tuple(period for period, until in self._rated.values() if until > began),
             late_usage=self._late_usage,
         )
-        made = billed(due, await measure(list(wanted(due)), self.usage, self.usage))
-        self.subscription = made.turn_to_take(acceptance).after
+        made = billed(due, await measure(list(usage_needs(due)), self.usage, self.usage))
+        self.subscription = made.step_to_apply(late_usage_window).after
         for period in made.rated:
-            self._rated[period.service.start] = period, acceptance.open_until(period.service.end)
-        for period in made.moved:
+            self._rated[period.service.start] = period, late_usage_window.open_until(period.service.end)
+        for period in made.rerated:
             self._rated[period.service.start] = period, self._rated[period.service.start][1]
         self.bills.append(made)
 
@@ -108,7 +108,7 @@ class Billing:
     def rated(self) -> list[RatedPeriod]:
         return [period for bill in self.bills for period in bill.rated]
 
-    def _cost(self, period: RatedPeriod, events: Sequence[Used]) -> int:
+    def _cost(self, period: RatedPeriod, events: Sequence[UsageEvent]) -> int:
         service = period.service
         start, end = (at // MINUTE * MINUTE for at in (service.start, service.end))
         sums = defaultdict[Group, Decimal](Decimal)
@@ -137,20 +137,20 @@ delays = st.one_of(st.just(0), st.integers(0, WINDOW // DAY - 1).map(lambda days
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, Used | None]]]:
+def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, UsageEvent | None]]]:
     """When the subscription ends; and events and runs (None), by when they come."""
     end = START + draw(st.integers(1, 5 * 24 * 60)) * MINUTE
-    happens: list[tuple[int, Used | None]] = []
+    happens: list[tuple[int, UsageEvent | None]] = []
     for _ in range(draw(st.integers(0, 14))):
         at = START + draw(st.integers(-60, (end - START) // MINUTE)) * MINUTE
         group = {"model": draw(st.sampled_from(("a", "b", None)))}
-        happens.append((at + draw(delays), Used(customer="c", at=at, value=draw(values), group=group)))
+        happens.append((at + draw(delays), UsageEvent(customer="c", at=at, value=draw(values), group=group)))
     runs = draw(st.sets(st.integers(0, 30)))
     happens += [(START + run * DAY // 2, None) for run in runs]
     return end, sorted(happens, key=lambda one: one[0])
 
 
-async def _lived(billing: Billing, end: int, happens: Sequence[tuple[int, Used | None]]) -> None:
+async def _lived(billing: Billing, end: int, happens: Sequence[tuple[int, UsageEvent | None]]) -> None:
     """All of it, and a run after nothing more can come."""
     for when, used in happens:
         if used is None:
@@ -204,7 +204,7 @@ async def test_a_run_that_is_far_behind_looks_at_each_period_once() -> None:
     billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
     await billing.run(START + 100 * DAY + WINDOW)
     assert len(billing.usage.queries) == len(billing.rated()) == 15
-    assert TurnKind.LATE not in {bill.turn.kind for bill in billing.bills}
+    assert CycleStepKind.LATE not in {bill.step.kind for bill in billing.bills}
 
 
 async def test_a_period_is_asked_for_until_nothing_more_can_come() -> None:
@@ -215,7 +215,7 @@ async def test_a_period_is_asked_for_until_nothing_more_can_come() -> None:
     asked = [(query.start, query.end) for query in billing.usage.queries]
     # Nine days after a week's end, two more turns have come; the end on a Wednesday is one more.
     assert [asked.count(one) for one in sorted(set(asked))] == [3, 3, 4, 3, 2]
-    assert [bill.turn.kind for bill in billing.bills] == ["opening", *["period"] * 5, "late"]
+    assert [bill.step.kind for bill in billing.bills] == ["opening", *["period"] * 5, "late"]
     assert billing.bills[-1].invoice is None
 
 
@@ -224,7 +224,7 @@ async def test_a_late_line_says_what_it_is() -> None:
     tiers = (Tier(up_to=Decimal(40), unit_price=Decimal("0.9"), flat_fee=Decimal(3)), Tier(unit_price=Decimal("0.7")))
     billing = Billing(_plan(Graduated(tiers=tiers), (), Interval.WEEK), START + 100 * DAY, LateUsage.BILL_NEXT)
     await billing.run(START + 7 * DAY)
-    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(5)))
+    billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(5)))
     await billing.run(START + 14 * DAY)
     first, second = billing.asked("invoice")
     assert [(line.reference, line.unit_amount) for line in first.lines] == [("usage:tokens", 300)]
@@ -232,8 +232,10 @@ async def test_a_late_line_says_what_it_is() -> None:
     assert (late.reference, late.unit_amount) == ("usage:tokens@2027-01-11T01:30:00Z", 450)
     assert late.description == "Tokens, counted late for 2027-01-11 to 2027-01-17"
     assert (late.usage["rated_before"], late.usage["quantity"]) == ("0", "5")
-    (told,) = (await audit(_made(msgspec.structs.replace(second, lines=(late,))), billing.usage, billing.usage)).lines
-    assert (told.is_right, told.counted_amount) == (True, 450)
+    (audited,) = (
+        await audit(_made(msgspec.structs.replace(second, lines=(late,))), billing.usage, billing.usage)
+    ).lines
+    assert (audited.is_right, audited.counted_amount) == (True, 450)
 
 
 async def test_what_a_maximum_took_off_before_is_known_to_the_audit() -> None:
@@ -244,9 +246,9 @@ async def test_what_a_maximum_took_off_before_is_known_to_the_audit() -> None:
         LateUsage.BILL_NEXT,
     )
     for model, value in (("a", 8), ("b", 6)):
-        billing.usage.events.append(Used(customer="c", at=START, value=Decimal(value), group={"model": model}))
+        billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(value), group={"model": model}))
     await billing.run(START + 7 * DAY)
-    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(-3), group={"model": "a"}))
+    billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(-3), group={"model": "a"}))
     await billing.run(START + 14 * DAY)
     first, second = billing.asked("invoice")
     assert [line.quantity * line.unit_amount for line in first.lines] == [800, 200]
@@ -259,9 +261,9 @@ async def test_a_group_that_is_there_no_more_is_credited_whole() -> None:
     tiers = (Tier(unit_price=Decimal(1), flat_fee=Decimal(3)),)
     plan = _plan(Graduated(tiers=tiers), ("model",), Interval.WEEK)
     billing = Billing(plan, START + 100 * DAY, LateUsage.BILL_NEXT)
-    billing.usage.events.append(Used(customer="c", at=START, value=Decimal(2), group={"model": "a"}))
+    billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(2), group={"model": "a"}))
     await billing.run(START + 7 * DAY)
-    billing.usage.events[0] = Used(customer="nobody", at=START, value=Decimal(2))
+    billing.usage.events[0] = UsageEvent(customer="nobody", at=START, value=Decimal(2))
     await billing.run(START + 14 * DAY)
     second = billing.asked("invoice")[1]
     assert [line.unit_amount for line in second.lines] == [-500]
@@ -271,7 +273,7 @@ async def test_a_group_that_is_there_no_more_is_credited_whole() -> None:
 async def test_a_store_that_has_forgotten_is_waited_for() -> None:
     """What it counts is less than what was billed, and no credit is due for that."""
     billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
-    billing.usage.events += [Used(customer="c", at=START, value=Decimal(5))] * 2
+    billing.usage.events += [UsageEvent(customer="c", at=START, value=Decimal(5))] * 2
     await billing.run(START + 7 * DAY)
     kept = list(billing.usage.events)
     del billing.usage.events[1:]

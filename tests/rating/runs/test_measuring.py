@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.core.usage_needs import CUSTOMERS_AT_ONCE, Wanted, questions, whole_minute
-from rating.runs.measuring import PastIncomplete, measure
+from rating.core.usage_needs import MAX_CUSTOMERS_PER_QUERY, UsageNeed, usage_batches, whole_minute
+from rating.runs.measuring import BackfillIncomplete, measure
 from schemas.errors import Overloaded
 from schemas.ids import AccountId
 from schemas.plan import UsagePrice
 from schemas.price import PerUnit
 from schemas.timestamps import MINUTE
-from tests.rating.runs.counted_usage import CountedUsage, Used
+from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +30,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def wanted(number: int, start: int = 0, end: int = 10, price: UsagePrice = PRICE) -> Wanted:
+def wanted(number: int, start: int = 0, end: int = 10, price: UsagePrice = PRICE) -> UsageNeed:
     """Of one customer, between two minutes."""
-    return Wanted(
+    return UsageNeed(
         subscription=f"s{number}",
         account=ACCOUNT,
         customer=f"c{number}",
@@ -42,8 +42,8 @@ def wanted(number: int, start: int = 0, end: int = 10, price: UsagePrice = PRICE
     )
 
 
-def used(number: int, minute: float, value: int = 1, model: str | None = None) -> Used:
-    return Used(customer=f"c{number}", at=int(minute * MINUTE), value=Decimal(value), group={"model": model})
+def used(number: int, minute: float, value: int = 1, model: str | None = None) -> UsageEvent:
+    return UsageEvent(customer=f"c{number}", at=int(minute * MINUTE), value=Decimal(value), group={"model": model})
 
 
 async def test_customers_that_share_a_period_share_a_question() -> None:
@@ -51,9 +51,9 @@ async def test_customers_that_share_a_period_share_a_question() -> None:
     usage = CountedUsage(group_by=("model",))
     usage.events = [used(number, 5, number) for number in range(2500)]
     found = await measure([wanted(number) for number in range(2500)], usage, usage)
-    assert len(usage.queries) == -(-2500 // CUSTOMERS_AT_ONCE)
+    assert len(usage.queries) == -(-2500 // MAX_CUSTOMERS_PER_QUERY)
     assert [found[f"s{number}", "tokens", 0].quantities.get((), 0) for number in range(2500)] == list(range(2500))
-    assert len(list(questions([wanted(1), wanted(2, end=9), wanted(3, price=GROUPED), wanted(4)]))) == 3
+    assert len(list(usage_batches([wanted(1), wanted(2, end=9), wanted(3, price=GROUPED), wanted(4)]))) == 3
 
 
 async def test_a_meter_is_asked_for_its_past_once() -> None:
@@ -83,7 +83,7 @@ async def test_a_meter_that_still_counts_its_past_is_waited_for() -> None:
     """What it says of a past period is too little."""
     usage = CountedUsage()
     usage.past_is_done = False
-    with pytest.raises(PastIncomplete, match="meter tokens"):
+    with pytest.raises(BackfillIncomplete, match="meter tokens"):
         await measure([wanted(1)], usage, usage)
 
 
@@ -106,10 +106,10 @@ async def test_an_answer_that_is_too_long_is_asked_for_in_halves() -> None:
 async def test_periods_that_tile_time_share_every_event(cuts: list[int], times: list[int]) -> None:
     """However a boundary lies in its minute, each event is in one period, and only one."""
     usage = CountedUsage()
-    usage.events = [Used(customer="c", at=at, value=Decimal(1)) for at in times]
+    usage.events = [UsageEvent(customer="c", at=at, value=Decimal(1)) for at in times]
     edges = sorted({0, *cuts, 20 * MINUTE})
     tiles = [
-        Wanted(subscription=f"s{start}", account=ACCOUNT, customer="c", price=PRICE, start=start, end=end)
+        UsageNeed(subscription=f"s{start}", account=ACCOUNT, customer="c", price=PRICE, start=start, end=end)
         for start, end in pairwise(edges)
     ]
     found = await measure(tiles, usage, usage)

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stream_processors.backends.sql.chdb import Chdb
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from tests.conftest import Databases, HttpDatabases
-from tests.stream_processors.backends.sql.step_by_step_flushes import Flushes, Opened
+from tests.stream_processors.backends.sql.step_by_step_flushes import Opened, StepByStepFlushes
 from tests.stream_processors.backends.sql.two_shards import Spread, two_shards
 
 NewStore = Callable[[], Opened]
@@ -24,15 +24,15 @@ def of_shards(chdb: Chdb, databases: Databases, threads: ThreadPoolExecutor) -> 
 
 @pytest.fixture(scope="session")
 def in_this_process(databases: Databases, threads: ThreadPoolExecutor) -> NewStore:
-    return lambda: of_one(SqlThreads(databases(), threads))
+    return lambda: of_one(AsyncSqlClient(databases(), threads))
 
 
 @pytest.fixture(scope="session")
 def over_http(http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> NewStore:
-    return lambda: of_one(SqlThreads(http_databases(), threads))
+    return lambda: of_one(AsyncSqlClient(http_databases(), threads))
 
 
-def of_one(store: SqlThreads) -> Opened:
+def of_one(store: AsyncSqlClient) -> Opened:
     return Opened(store, [store])
 
 
@@ -44,16 +44,16 @@ def new_store(request: pytest.FixtureRequest) -> NewStore:
 
 
 @pytest.fixture(scope="session")
-def usage_store(new_store: NewStore) -> SqlThreads:
+def usage_store(new_store: NewStore) -> AsyncSqlClient:
     """One store for all tests that keep apart by meter."""
     opened = new_store()
     return Spread(opened) if len(opened.shards) > 1 else opened.reading
 
 
 @pytest.fixture
-def flushes(new_store: NewStore) -> Flushes:
+def flushes(new_store: NewStore) -> StepByStepFlushes:
     """A store of its own, and the flushes to fill it."""
-    return Flushes(new_store())
+    return StepByStepFlushes(new_store())
 
 
 @pytest.fixture(scope="session")

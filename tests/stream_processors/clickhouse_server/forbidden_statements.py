@@ -2,9 +2,9 @@
 
 NOT_ALLOWED = "Not allowed on a read-only port: "
 
-Attempt = tuple[str, int, str]
+ForbiddenStatement = tuple[str, int, str]
 
-WRITES: list[Attempt] = [
+WRITES: list[ForbiddenStatement] = [
     ("INSERT INTO t VALUES (2, 'x')", 164, "only reads"),
     ("INSERT INTO t SELECT * FROM t", 164, "only reads"),
     ("INSERT INTO FUNCTION file('{out}', 'CSV') SELECT 1", 164, "only reads"),
@@ -41,7 +41,7 @@ WRITES: list[Attempt] = [
     ("CHECK TABLE t", 164, "only reads"),
 ]
 
-FILES: list[Attempt] = [
+FILES: list[ForbiddenStatement] = [
     ("SELECT 1 INTO OUTFILE '{out}'", 164, "only reads"),
     ("SELECT 1\n/**/INTO/**/OUTFILE '{out}' TRUNCATE FORMAT CSV", 164, "only reads"),
     ("SELECT 1 INTO OUTFILE '{out}' AND STDOUT", 164, "only reads"),
@@ -106,7 +106,7 @@ FILES: list[Attempt] = [
     ("SELECT no_such_function(1)", 497, "function no_such_function"),
 ]
 
-NETWORK: list[Attempt] = [
+NETWORK: list[ForbiddenStatement] = [
     (f"SELECT * FROM {call}", 497, f"table function {call.partition('(')[0]}")
     for call in (
         "url('http://127.0.0.1:{port}/', 'CSV', 'a String')",
@@ -144,7 +144,7 @@ NETWORK: list[Attempt] = [
     ("SELECT AIClassify('x', ['a'])", 497, "function AIClassify"),
 ]
 
-SECRETS: list[Attempt] = [
+SECRETS: list[ForbiddenStatement] = [
     (f"SELECT * FROM {table}", 497, f"table {table.replace('`', '')}")
     for table in (
         "system.users",
@@ -174,7 +174,7 @@ SECRETS: list[Attempt] = [
     ("SHOW PROFILES", 497, NOT_ALLOWED),
 ]
 
-LIMITS: list[Attempt] = [
+LIMITS: list[ForbiddenStatement] = [
     ("SELECT 1 SETTINGS max_memory_usage = 0", 164, "Cannot modify"),
     ("SELECT 1 SETTINGS readonly = 0", 164, "Cannot modify"),
     ("SELECT 1 FORMAT CSV SETTINGS max_threads = 99", 164, "Cannot modify"),

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from stream_processors.backends.sql.chdb_statements import StatementFailed
-from stream_processors.clickhouse_server.deadline import Turn
+from stream_processors.clickhouse_server.deadline import Deadline
 from tests.stream_processors.clickhouse_server.process import EndpointProcess
 
 
@@ -189,8 +189,8 @@ def test_a_body_cut_short_runs_nothing(endpoint: EndpointProcess, http: httpx.Cl
 
 def test_time_in_the_queue_counts() -> None:
     """A statement that has waited its whole limit for others is never run; one that waited less has less left."""
-    turn = Turn(mark="", may_write=True, since=time.perf_counter() - 10)
-    assert 49 < float(turn.seconds_left("60")) <= 50
-    assert (turn.seconds_left("0"), turn.seconds_left("nonsense")) == ("0", "nonsense")
+    deadline = Deadline(mark="", may_write=True, since=time.perf_counter() - 10)
+    assert 49 < float(deadline.seconds_left("60")) <= 50
+    assert (deadline.seconds_left("0"), deadline.seconds_left("nonsense")) == ("0", "nonsense")
     with pytest.raises(StatementFailed, match="Code: 159"):
-        turn.seconds_left("9.5")
+        deadline.seconds_left("9.5")

@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from stream_processors.backends.sql.chdb import Chdb
-from stream_processors.backends.sql.chdb_statements import ChdbStatements, Statement
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.clickhouse_server.app import Served, create_app
-from stream_processors.clickhouse_server.authentication import by_password
+from stream_processors.clickhouse_server.app import ServerContext, create_app
+from stream_processors.clickhouse_server.authentication import password_check
 from stream_processors.clickhouse_server.bodies import BodyLimits
 from stream_processors.clickhouse_server.function_catalogue import read_catalogue
-from stream_processors.clickhouse_server.readonly_access import ReadOnly
+from stream_processors.clickhouse_server.readonly_access import ReadOnlyAccess
 from tests.stream_processors.clickhouse_server.forbidden_statements import (
     ALLOWED,
     FILES,
@@ -24,7 +24,7 @@ from tests.stream_processors.clickhouse_server.forbidden_statements import (
     NETWORK,
     SECRETS,
     WRITES,
-    Attempt,
+    ForbiddenStatement,
 )
 
 DATABASE = "readonly_port"
@@ -35,19 +35,19 @@ KEY = {"X-ClickHouse-Key": "right"}
 @pytest.fixture(scope="module")
 def engine(chdb: Chdb) -> Iterator[ChdbStatements]:
     with ChdbStatements(chdb._path, EngineLimits(query_memory=200_000_000)) as engine:
-        engine.run(Statement(text=f"CREATE DATABASE IF NOT EXISTS {DATABASE}"))
-        engine.run(Statement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC"))  # Of the same module, begun before.
-        engine.run(Statement(text=TABLE))
-        engine.run(Statement(text=f"INSERT INTO {DATABASE}.t VALUES (1, 'x')"))
+        engine.run(EngineStatement(text=f"CREATE DATABASE IF NOT EXISTS {DATABASE}"))
+        engine.run(EngineStatement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC"))  # Of the same module, begun before.
+        engine.run(EngineStatement(text=TABLE))
+        engine.run(EngineStatement(text=f"INSERT INTO {DATABASE}.t VALUES (1, 'x')"))
         yield engine
 
 
 @pytest.fixture(scope="module")
-def served(engine: ChdbStatements, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(engine: ChdbStatements, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerContext]:
     with ThreadPoolExecutor(2) as threads:
-        yield Served(
-            access=ReadOnly(engine, read_catalogue(engine)),
-            admit=by_password("right"),
+        yield ServerContext(
+            access=ReadOnlyAccess(engine, read_catalogue(engine)),
+            check_caller=password_check("right"),
             database=DATABASE,
             threads=threads,
             spool=tmp_path_factory.mktemp("spool"),
@@ -58,7 +58,7 @@ def served(engine: ChdbStatements, tmp_path_factory: pytest.TempPathFactory) -> 
         )
 
 
-def ask(served: Served, statement: str, headers: dict[str, str] = KEY, **params: str) -> httpx.Response:
+def ask(served: ServerContext, statement: str, headers: dict[str, str] = KEY, **params: str) -> httpx.Response:
     async def post() -> httpx.Response:
         transport = httpx.ASGITransport(create_app(served))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -86,7 +86,7 @@ def places(tmp_path: Path) -> Iterator[tuple[dict[str, str], socket.socket]]:
 
 @pytest.mark.parametrize("attempt", [*WRITES, *FILES, *NETWORK, *SECRETS, *LIMITS], ids=lambda attempt: attempt[0][:60])
 def test_an_attempt_is_refused(
-    served: Served, attempt: Attempt, places: tuple[dict[str, str], socket.socket], tmp_path: Path
+    served: ServerContext, attempt: ForbiddenStatement, places: tuple[dict[str, str], socket.socket], tmp_path: Path
 ) -> None:
     """With this code and these words; nothing is written, nothing is read, nobody is visited."""
     statement, code, words = attempt
@@ -103,16 +103,16 @@ def test_an_attempt_is_refused(
 
 
 @pytest.mark.parametrize("statement", ALLOWED)
-def test_reading_is_allowed(served: Served, statement: str) -> None:
+def test_reading_is_allowed(served: ServerContext, statement: str) -> None:
     """What analysts and their tools ask."""
     answer = ask(served, statement.format())
     assert answer.status_code == 200, answer.text
     assert "X-ClickHouse-Format" in answer.headers
 
 
-def test_a_table_function_of_every_other_name_is_refused(served: Served, engine: ChdbStatements) -> None:
+def test_a_table_function_of_every_other_name_is_refused(served: ServerContext, engine: ChdbStatements) -> None:
     """Whichever the engine has: those allowed are named, not those refused."""
-    names = engine.run(Statement(text="SELECT name FROM system.table_functions")).body.decode().split()
+    names = engine.run(EngineStatement(text="SELECT name FROM system.table_functions")).body.decode().split()
     refused = {name for name in names if f"table function {name}." in ask(served, f"SELECT * FROM {name}()").text}
     pure = {
         "numbers",
@@ -129,7 +129,7 @@ def test_a_table_function_of_every_other_name_is_refused(served: Served, engine:
     assert set(names) - refused == pure | {"SQLStandardValues"} | of_a_statement
 
 
-def test_settings_of_the_answer_may_be_set_and_no_others(served: Served) -> None:
+def test_settings_of_the_answer_may_be_set_and_no_others(served: ServerContext) -> None:
     """Limits may be lowered, not raised; nothing that names a file."""
     assert ask(
         served, "SELECT toUInt64(1) AS a FORMAT JSONEachRow", output_format_json_quote_64bit_integers="1"
@@ -151,13 +151,13 @@ def test_settings_of_the_answer_may_be_set_and_no_others(served: Served) -> None
         assert ask(served, "SELECT 1", KEY, **{name: value}).headers["X-ClickHouse-Exception-Code"] == "164", name
 
 
-def test_engine_databases_are_no_default_database(served: Served) -> None:
+def test_engine_databases_are_no_default_database(served: ServerContext) -> None:
     """Or their tables could be named without it."""
     for name in ("system", "INFORMATION_SCHEMA"):
         assert ask(served, "SELECT * FROM users", database=name).headers["X-ClickHouse-Exception-Code"] == "497"
 
 
-def test_nobody_comes_in_without_the_password(served: Served) -> None:
+def test_nobody_comes_in_without_the_password(served: ServerContext) -> None:
     """By header, by basic authentication, or in the address."""
     assert ask(served, "SELECT 1", {}).status_code == 401
     assert ask(served, "SELECT 1", {"X-ClickHouse-Key": "wrong"}).status_code == 403
@@ -168,6 +168,6 @@ def test_nobody_comes_in_without_the_password(served: Served) -> None:
     assert ask(served, "SELECT 1", {}, user="x", password="right").status_code == 200
 
 
-def test_a_name_that_only_a_page_would_use_is_refused(served: Served) -> None:
+def test_a_name_that_only_a_page_would_use_is_refused(served: ServerContext) -> None:
     """A page in a browser can make its own name mean this machine."""
     assert ask(served, "SELECT 1", {**KEY, "Host": "evil.example:8123"}).status_code == 400

@@ -10,8 +10,8 @@ from schemas.frame import Frame
 from schemas.meter import Meter
 from schemas.tables import EVENTS, REJECTS, USAGE
 from stream_processors.core.assemble import assemble
-from stream_processors.core.bloom import KeyFilter
-from stream_processors.core.dedupe import Known, suspects
+from stream_processors.core.bloom import BloomFilter
+from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
 from stream_processors.core.flush_plan import FlushRows, plan_flush
 from tests.factories import WINDOW, Event, make_claim, make_frame, make_meter_set
 
@@ -21,12 +21,12 @@ def as_frames(posted: Sequence[tuple[int, list[Event]]]) -> list[Frame]:
     return [make_frame(events, offset=3 * place, arrival=arrival) for place, (arrival, events) in enumerate(posted)]
 
 
-class Flushes:
+class FlushSequence:
     """Plans flushes and keeps what they make."""
 
     def __init__(self, meters: Sequence[Meter]) -> None:
         self._meters = make_meter_set(*meters)
-        self._filter = KeyFilter.sized_for(1000)
+        self._filter = BloomFilter.sized_for(1000)
         self._seen: dict[bytes, tuple[int, int]] = {}
         self._stored: dict[bytes, tuple[int, int]] = {}
         self.flushes: list[FlushRows] = []
@@ -34,8 +34,8 @@ class Flushes:
     def flush(self, frames: Sequence[Frame]) -> FlushRows:
         claim = make_claim(len(self.flushes), frames[0].offset, frames[-1].offset)
         events = assemble(frames)
-        question = suspects(events, self._filter.may_contain)
-        known = Known(_rows(self._seen, question.seen), _rows(self._stored, question.events))
+        question = keys_to_look_up(events, self._filter.may_contain)
+        known = KeyLookupResult(_rows(self._seen, question.seen), _rows(self._stored, question.events))
         rows = plan_flush(claim, events, known, self._meters, WINDOW)
         self.flushes.append(rows)
         self._filter.add(rows.new_hashes)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.hashing import KeyHashes
-from stream_processors.core.bloom import KeyFilter
+from stream_processors.core.bloom import BloomFilter
 
 
 def hashes(size: int, seed: int = 1) -> KeyHashes:
@@ -21,7 +21,7 @@ def hashes(size: int, seed: int = 1) -> KeyHashes:
 )
 def test_an_added_key_is_never_denied(expected: int, batches: list[list[tuple[int, int]]]) -> None:
     """Whatever the hashes, in whatever batches, far beyond the capacity too."""
-    keys = KeyFilter.sized_for(expected)
+    keys = BloomFilter.sized_for(expected)
     for batch in batches:
         keys.add(np.array(batch, dtype=np.uint64).reshape(-1, 2))
     everything = np.array([key for batch in batches for key in batch], dtype=np.uint64).reshape(-1, 2)
@@ -32,14 +32,14 @@ def test_an_added_key_is_never_denied(expected: int, batches: list[list[tuple[in
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 50_000])
 def test_batches_of_any_size_are_whole(size: int) -> None:
     """Cutting into slices loses nothing at the edges, nor do keys that meet in one block."""
-    keys = KeyFilter.sized_for(size // 10)
+    keys = BloomFilter.sized_for(size // 10)
     keys.add(hashes(size))
     assert keys.may_contain(hashes(size)).tolist() == [True] * size
 
 
 def test_an_empty_filter_denies_everything() -> None:
     """And an empty question has an empty answer."""
-    keys = KeyFilter.sized_for(1000)
+    keys = BloomFilter.sized_for(1000)
     assert not keys.may_contain(hashes(1000)).any()
     assert len(keys.may_contain(hashes(0))) == 0
 
@@ -47,7 +47,7 @@ def test_an_empty_filter_denies_everything() -> None:
 @pytest.mark.parametrize(("load", "most"), [(1.0, 0.0012), (0.5, 0.00004)])
 def test_false_alarms_stay_rare(load: float, most: float) -> None:
     """About 9 in 10,000 when full, 1 in 100,000 when half full; also where a partition's keys share their low bits."""
-    keys = KeyFilter.sized_for(200_000)
+    keys = BloomFilter.sized_for(200_000)
     alike = np.array([2**64 - 1, 2**64 - 2**16], dtype=np.uint64)
     known, strange = hashes(int(200_000 * load), seed=1) & alike, hashes(400_000, seed=2) & alike
     keys.add(known)
@@ -56,7 +56,7 @@ def test_false_alarms_stay_rare(load: float, most: float) -> None:
 
 def test_it_knows_when_it_is_nearly_full() -> None:
     """At least the expected number of keys fits, and a larger filter is due in good time."""
-    keys = KeyFilter.sized_for(100)
+    keys = BloomFilter.sized_for(100)
     assert keys.capacity >= 100
     keys.add(hashes(keys.capacity * 3 // 4))
     assert not keys.is_nearly_full
@@ -66,7 +66,7 @@ def test_it_knows_when_it_is_nearly_full() -> None:
 
 def test_asking_while_another_thread_adds_is_harmless() -> None:
     """What was added before is known throughout."""
-    keys = KeyFilter.sized_for(200_000)
+    keys = BloomFilter.sized_for(200_000)
     before = hashes(2000, seed=5)
     keys.add(before)
 

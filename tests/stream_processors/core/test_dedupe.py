@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from schemas.event import EventFlag, Verdict
 from schemas.flush import SeenRows
 from stream_processors.core.assemble import assemble
-from stream_processors.core.bloom import KeyFilter
+from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import (
-    Claimants,
-    Judgement,
-    Known,
+    Classification,
+    KeyColumns,
+    KeyLookupResult,
+    classify,
+    classify_one_by_one,
     first_occurrences,
     halves_of,
-    judge,
-    judge_one_by_one,
-    suspects,
+    keys_to_look_up,
 )
 from tests import oracle
 from tests.factories import NOTHING_KNOWN, NOW, WINDOW, Event, make_event, make_frame
@@ -27,7 +27,7 @@ from tests.stream_processors.core.flush_sequence import as_frames
 Posted = list[tuple[int, list[Event]]]
 
 
-def verdicts(judgement: Judgement) -> list[Verdict]:
+def verdicts(judgement: Classification) -> list[Verdict]:
     masks = np.stack([judgement.first, judgement.duplicate, judgement.conflict])
     assert (masks.sum(axis=0) == 1).all()
     names = (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.CONFLICT)
@@ -39,12 +39,12 @@ def test_within_a_flush_the_oracle_agrees(posted: Posted) -> None:
     """Repeats inside one flush, of the same body and of another, within the window and past it."""
     events = [event for _, batch in posted for event in batch]
     arrivals = [arrival for arrival, batch in posted for _ in batch]
-    judged = verdicts(judge(assemble(as_frames(posted)), NOTHING_KNOWN, WINDOW))
+    judged = verdicts(classify(assemble(as_frames(posted)), NOTHING_KNOWN, WINDOW))
     assert judged == oracle.verdicts(events, arrivals)
 
 
 @st.composite
-def knowledge(draw: st.DrawFn, posted: Posted) -> Known:
+def knowledge(draw: st.DrawFn, posted: Posted) -> KeyLookupResult:
     """Something known of some of the keys: of some age, with the same body or another."""
     events = {event.key_hash: event.body_hash for _, batch in posted for event in batch}
     found = []
@@ -53,7 +53,7 @@ def knowledge(draw: st.DrawFn, posted: Posted) -> Known:
         bodies = [draw(st.sampled_from((events[key], 1))) for key in keys]
         ages = [draw(st.sampled_from((1, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW))) for _ in keys]
         found.append(SeenRows(keys, bodies, [NOW - age for age in ages]))
-    return Known(*found)
+    return KeyLookupResult(*found)
 
 
 @given(batches(odd=False), st.data())
@@ -61,7 +61,9 @@ def test_whole_flushes_are_judged_as_event_by_event(posted: Posted, data: st.Dat
     """The fast way and the definition agree, whatever is known from before."""
     known = data.draw(knowledge(posted))
     events = assemble(as_frames(posted))
-    assert verdicts(judge(events, known, WINDOW)) == verdicts(judge_one_by_one(Claimants.of(events), known, WINDOW))
+    assert verdicts(classify(events, known, WINDOW)) == verdicts(
+        classify_one_by_one(KeyColumns.of(events), known, WINDOW)
+    )
 
 
 def test_keys_that_share_half_their_hash_are_different_keys() -> None:
@@ -75,15 +77,15 @@ def test_only_suspects_are_looked_up_each_once() -> None:
     """Of seen keys those the filter may know; of events those under the backfill scope."""
     old, new, late = make_event("old"), make_event("new"), make_event("late", flags=EventFlag.BACKFILL)
     events = assemble([make_frame([old, new, late, old, late])])
-    keys = KeyFilter.sized_for(100)
+    keys = BloomFilter.sized_for(100)
     keys.add(halves_of(assemble([make_frame([old])])["key_hash"]))
-    question = suspects(events, keys.may_contain)
+    question = keys_to_look_up(events, keys.may_contain)
     assert (question.seen, question.events) == ([old.key_hash], [late.key_hash])
 
 
 def test_a_flush_without_events_asks_nothing() -> None:
     """As a barrier flush is."""
     nothing = assemble(())
-    question = suspects(nothing, KeyFilter.sized_for(1).may_contain)
+    question = keys_to_look_up(nothing, BloomFilter.sized_for(1).may_contain)
     assert (question.seen, question.events) == ([], [])
-    assert verdicts(judge(nothing, NOTHING_KNOWN, WINDOW)) == []
+    assert verdicts(classify(nothing, NOTHING_KNOWN, WINDOW)) == []

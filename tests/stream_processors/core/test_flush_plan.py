@@ -28,14 +28,14 @@ from tests.factories import (
     make_replay,
 )
 from tests.strategies import batches, cuts, meter_lists
-from tests.stream_processors.core.flush_sequence import Flushes, as_frames
+from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
 
 Posted = list[tuple[int, list[Event]]]
 
 
-def flushed(posted: Posted, meters: tuple[Meter, ...], ends: list[int]) -> Flushes:
+def flushed(posted: Posted, meters: tuple[Meter, ...], ends: list[int]) -> FlushSequence:
     frames = as_frames(posted)
-    flushes = Flushes(meters)
+    flushes = FlushSequence(meters)
     for start, end in zip([0, *ends], ends, strict=False):
         flushes.flush(frames[start:end])
     return flushes
@@ -118,7 +118,7 @@ def test_a_reject_tried_again_counts_for_its_meter_only_and_once() -> None:
     """It is not an event of its own, but its key is remembered as any other."""
     first = make_event("k", {"tokens": "7"}, timestamp=NOW - DAY)
     replay = make_replay(first, reject_id(0, 0, 0, 0, "tokens"), "tokens")
-    flushes = Flushes([make_meter("tokens", "sum"), make_meter("requests")])
+    flushes = FlushSequence([make_meter("tokens", "sum"), make_meter("requests")])
     rows = flushes.flush([make_frame([replay, replay], offset=0)])
     again = flushes.flush([make_frame([replay], offset=1)])
     assert [(row["meter"], row["sum"]) for row in rows.usage.to_pylist()[1:]] == [("tokens", Decimal(7))]
@@ -130,7 +130,7 @@ def test_a_reject_tried_again_counts_for_its_meter_only_and_once() -> None:
 def test_a_reject_that_fails_again_is_a_reject_of_its_own() -> None:
     """And it names the one it was."""
     replay = make_replay(make_event("k", {"tokens": "many"}), "rej_0_0_0_0_tokens", "tokens")
-    rows = Flushes([make_meter("tokens", "sum")]).flush([make_frame([replay])])
+    rows = FlushSequence([make_meter("tokens", "sum")]).flush([make_frame([replay])])
     reject = rows.rejects.to_pylist()[0]
     assert (reject["replay_of"], reject["meter"], reject["flags"]) == ("rej_0_0_0_0_tokens", "tokens", EventFlag.REPLAY)
 
@@ -138,7 +138,7 @@ def test_a_reject_that_fails_again_is_a_reject_of_its_own() -> None:
 def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
     """A meter archived in between counts it no more: no key is kept, so the reject stays open, for audits too."""
     replay = make_replay(make_event("k", {"tokens": "7"}), reject_id(0, 0, 0, 0, "tokens"), "tokens")
-    rows = Flushes([make_meter(), make_meter("tokens", "sum", account="acme_test")]).flush([make_frame([replay])])
+    rows = FlushSequence([make_meter(), make_meter("tokens", "sum", account="acme_test")]).flush([make_frame([replay])])
     assert (rows.usage.num_rows, rows.rejects.num_rows, rows.seen.num_rows, len(rows.new_hashes)) == (1, 0, 0, 0)
     assert rows.counts.accepted == 0
 
@@ -146,7 +146,7 @@ def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
 @pytest.mark.parametrize(("gap", "verdict"), [(WINDOW, "duplicates"), (WINDOW + 1, "accepted")])
 def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
     """Judged by the arrivals of the frames; past it the key is free, and is remembered anew."""
-    flushes = Flushes([])
+    flushes = FlushSequence([])
     flushes.flush([make_frame([make_event("k")], offset=0, arrival=NOW)])
     rows = flushes.flush([make_frame([make_event("k")], offset=1, arrival=NOW + gap)])
     assert getattr(rows.counts, verdict) == 1
@@ -155,7 +155,7 @@ def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
 
 def test_under_backfill_a_key_is_known_for_ever() -> None:
     """Such an event may be of any age, so that no window covers its retries."""
-    flushes = Flushes([])
+    flushes = FlushSequence([])
     event = make_event("k", flags=EventFlag.BACKFILL)
     flushes.flush([make_frame([event], offset=0, arrival=NOW)])
     rows = flushes.flush([make_frame([event], offset=1, arrival=NOW + 1000 * DAY)])

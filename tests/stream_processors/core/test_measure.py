@@ -13,7 +13,7 @@ from schemas.tables import EVENTS, NO_LATEST
 from schemas.timestamps import MINUTE
 from stream_processors.core.assemble import assemble
 from stream_processors.core.flush_plan import in_store_layout
-from stream_processors.core.measure import Measured, measure
+from stream_processors.core.measure import MeasuredRows, measure
 from tests.factories import NOW, Event, make_claim, make_event, make_filter, make_frame, make_meter
 
 
@@ -21,12 +21,12 @@ def stored(*events: Event) -> pa.Table:
     return in_store_layout(assemble([make_frame(events)]), make_claim(), 202611)
 
 
-def measured(meter: Meter, *properties: Any, origin: str = "") -> Measured:
+def measured(meter: Meter, *properties: Any, origin: str = "") -> MeasuredRows:
     events = (make_event(f"k{number}", given) for number, given in enumerate(properties))
     return measure(stored(*events), [meter], month=202611, origin=origin)
 
 
-def rows_of(measured: Measured) -> list[dict[str, Any]]:
+def rows_of(measured: MeasuredRows) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = measured.usage.to_pylist()
     return rows
 

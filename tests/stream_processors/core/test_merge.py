@@ -12,7 +12,7 @@ from stream_processors.core.usage_rows import with_receipt
 from tests import oracle
 from tests.factories import Event
 from tests.strategies import batches, meter_lists
-from tests.stream_processors.core.flush_sequence import Flushes, as_frames
+from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
 
 Posted = list[tuple[int, list[Event]]]
 
@@ -21,7 +21,7 @@ Posted = list[tuple[int, list[Event]]]
 @given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
 def test_merging_changes_no_usage(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
     """One row per key, sorted; merging in two steps and another order gives the same rows."""
-    flushes = Flushes(meters)
+    flushes = FlushSequence(meters)
     for frame in as_frames(posted):
         flushes.flush([frame])
     tables = [rows.usage for rows in flushes.flushes]

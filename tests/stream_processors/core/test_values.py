@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.property_path import parse_path
-from stream_processors.core.property_columns import CHUNK, Reading, read_columns
+from stream_processors.core.property_columns import CHUNK, PropertyColumn, read_columns
 from stream_processors.core.property_decoder import decoder_for, is_readable
 from stream_processors.core.values import (
     identities,
@@ -39,7 +39,7 @@ def plain(text: str) -> Any:
     return json.loads(text, parse_float=Decimal)
 
 
-def read(texts: list[str], reading: Reading) -> list[Any]:
+def read(texts: list[str], reading: PropertyColumn) -> list[Any]:
     found: list[Any] = read_columns(pa.array(texts, pa.string()), [reading])[reading].to_pylist()
     return found
 
@@ -118,7 +118,7 @@ def test_what_counts_as_a_number(value: Any, quantity: str | None) -> None:
 def test_an_unreadable_text_does_not_harm_its_neighbours(text: str) -> None:
     """It reads as if it had no property; the partition goes on."""
     around = ['{"tokens":1}', text, '{"tokens":2}']
-    assert read(around, Reading(("tokens",), numbers)) == [1, None, 2]
+    assert read(around, PropertyColumn(("tokens",), numbers)) == [1, None, 2]
     assert not is_readable(text)
 
 
@@ -128,4 +128,4 @@ def test_texts_of_many_chunks_keep_their_order() -> None:
     properties[CHUNK + 1] = '{"tokens":"x"}'
     expected: list[int | None] = list(range(len(properties)))
     expected[CHUNK + 1] = None
-    assert read(properties, Reading(("tokens",), numbers)) == expected
+    assert read(properties, PropertyColumn(("tokens",), numbers)) == expected

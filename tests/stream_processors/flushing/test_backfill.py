@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.flush import Applied, Table
+from schemas.flush import ApplyResult, Table
 from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -16,7 +16,7 @@ from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.partition import Partition
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter
 from tests.strategies import batches, meter_lists
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Died(Exception):
+class ProcessCrashed(Exception):
     """The process ended here."""
 
 
@@ -41,20 +41,20 @@ class MortalTables:
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._store.receipts(prefix)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
         self._inserts -= 1
         if self._inserts >= 0:
             return await self._store.apply_backfill(table, receipt, rows)
         if self._after:
             await self._store.apply_backfill(table, receipt, rows)
-        raise Died
+        raise ProcessCrashed
 
 
-class Story:
+class CrashRun:
     """Posts, meters, flushes, backfills and deaths, in any order."""
 
     def __init__(self, posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter]) -> None:
-        self.counting = Counting()
+        self.counting = InMemoryPipeline()
         self._posts = list(posts)
         self._meters = list(meters)
         self._partitions = self._booting()
@@ -116,7 +116,7 @@ class Story:
         try:
             while await backfill.step():
                 pass
-        except Died:
+        except ProcessCrashed:
             await self.backfill_anew()
 
     def _booting(self) -> list[Partition]:
@@ -124,19 +124,19 @@ class Story:
 
 
 CHAPTERS = (
-    Story.post,
-    Story.post,
-    Story.make_meter,
-    Story.archive,
-    Story.flush_one,
-    Story.flush_other,
-    Story.flush_anew,
-    Story.backfill,
-    Story.backfill,
-    Story.backfill_anew,
-    Story.backfill_dying_before,
-    Story.backfill_dying_after,
-    Story.backfill_dying_later,
+    CrashRun.post,
+    CrashRun.post,
+    CrashRun.make_meter,
+    CrashRun.archive,
+    CrashRun.flush_one,
+    CrashRun.flush_other,
+    CrashRun.flush_anew,
+    CrashRun.backfill,
+    CrashRun.backfill,
+    CrashRun.backfill_anew,
+    CrashRun.backfill_dying_before,
+    CrashRun.backfill_dying_after,
+    CrashRun.backfill_dying_later,
 )
 TOKENS = [make_meter("tokens", "sum"), make_meter("newest", "latest", group_by={"model": "$.model"})]
 POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]) for place in range(6)]
@@ -147,9 +147,15 @@ POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]
 @example(
     posts=POSTS,
     meters=TOKENS,
-    chapters=[Story.post, Story.flush_one, Story.flush_other] * 4
-    + [Story.make_meter, Story.post, Story.flush_one, Story.flush_other, Story.backfill_dying_later]
-    + [Story.make_meter, Story.archive, Story.backfill_dying_before, Story.post, Story.backfill_dying_after],
+    chapters=[CrashRun.post, CrashRun.flush_one, CrashRun.flush_other] * 4
+    + [CrashRun.make_meter, CrashRun.post, CrashRun.flush_one, CrashRun.flush_other, CrashRun.backfill_dying_later]
+    + [
+        CrashRun.make_meter,
+        CrashRun.archive,
+        CrashRun.backfill_dying_before,
+        CrashRun.post,
+        CrashRun.backfill_dying_after,
+    ],
 )
 def test_each_event_is_counted_once_for_each_meter(
     posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter], chapters: Sequence[object]
@@ -157,7 +163,7 @@ def test_each_event_is_counted_once_for_each_meter(
     """Flushes and backfills together count each event once, whatever the order of meters, crashes and traffic."""
 
     async def tell() -> None:
-        story = Story(posts, meters)
+        story = CrashRun(posts, meters)
         for chapter in chapters:
             await chapter(story)  # type: ignore[operator] # any of CHAPTERS
         await story.end()
@@ -165,7 +171,7 @@ def test_each_event_is_counted_once_for_each_meter(
     asyncio.run(tell())
 
 
-async def flushed(counting: Counting, flushes: int) -> None:
+async def flushed(counting: InMemoryPipeline, flushes: int) -> None:
     """That many flushes of partition 0, of one event each at least."""
     partition = counting.partition(0)
     number = 0
@@ -177,7 +183,7 @@ async def flushed(counting: Counting, flushes: int) -> None:
 
 async def test_every_chunk_leaves_its_receipt() -> None:
     """A past of any length is cut into the same chunks, each with a receipt, chunks without events too."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     await flushed(counting, 2 * BACKFILL_CHUNK + 1)
     counting.meters.add(make_meter("tokens", "sum"))
     counting.meters.add(make_meter("other", event_name="never.posted"))
@@ -194,7 +200,7 @@ async def test_every_chunk_leaves_its_receipt() -> None:
 
 async def test_a_past_is_not_touched_before_its_border_is_known() -> None:
     """Until the partition has claimed a flush with the meter there is nothing to do."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     await flushed(counting, 3)
     counting.meters.add(make_meter("tokens", "sum"))
     backfill = counting.backfill()
@@ -205,7 +211,7 @@ async def test_a_past_is_not_touched_before_its_border_is_known() -> None:
 
 async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
     """Read whole or event by event, a chunk makes the same block."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     await flushed(counting, 5)
     counting.meters.add(make_meter("tokens", "sum"))
     await counting.partition(0).step()
@@ -240,7 +246,7 @@ class RecordingTables:
         assert prefix
         return frozenset()
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> Applied:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
         assert (table, receipt) == (Table.USAGE, backfill_receipt(ACCOUNT, "tokens", 0, 0))
         self.blocks.append(rows.to_pylist())
-        return Applied.WRITTEN
+        return ApplyResult.WRITTEN

@@ -12,7 +12,7 @@ from schemas.flush import Table
 from schemas.frame import NewFrame, encode
 from schemas.timestamps import DAY, MINUTE, to_micros
 from tests.factories import NOW, WINDOW, Event, make_batch, make_event, make_meter, make_replay
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, partition_of_event
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ class Keeper:
     """Counts the partitions it is told to, and forgets what it may."""
 
     def __init__(self) -> None:
-        self.counting = Counting()
+        self.counting = InMemoryPipeline()
         self.counting.meters.add(make_meter("tokens", "sum"))
         self._partitions = [self.counting.partition(number) for number in range(PARTITIONS)]
         self._names = iter(range(10**6))

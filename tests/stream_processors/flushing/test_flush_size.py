@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from schemas.flush import Claim
 from schemas.frame import Frame, encode, raw_size
 from schemas.timestamps import DAY, month_of
-from stream_processors.flushing.partition import Partition, Ports, fit_for_one_flush
+from stream_processors.flushing.partition import FlushPorts, Partition, frames_for_one_flush
 from stream_processors.flushing.policy import FlushPolicy
 from tests.factories import NOW, make_batch, make_event, make_meter
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, no_pause
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, no_pause
 
 PAYLOADS = [encode(make_batch([make_event("key", "x" * size)])) for size in (0, 10_000, 100_000)]
 
@@ -26,7 +26,7 @@ def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: 
         Frame(partition=0, offset=offset, arrival=NOW + sum(gaps[:offset]), payload=payload)
         for offset, payload in enumerate(sizes)
     ]
-    taken = list(fit_for_one_flush(waiting, cap))
+    taken = list(frames_for_one_flush(waiting, cap))
 
     def fits(frames: list[Frame]) -> bool:
         one_month = len({month_of(frame.arrival) for frame in frames}) == 1
@@ -41,12 +41,12 @@ def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: 
 @pytest.mark.anyio
 async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
     """Small in the log, large in memory: several flushes, each below the cap, and everything is counted."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     counting.meters.add(make_meter("tokens", "sum"))
     properties = '{"tokens":1,"text":"' + "x" * 10_000 + '"}'
     for number in range(40):
         await counting.post([make_event(f"key {number}", properties)], NOW + number)
-    ports = Ports(
+    ports = FlushPorts(
         log=counting.log,
         claims=counting.store,
         tables=counting.store,

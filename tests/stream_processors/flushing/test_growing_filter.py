@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes
-from stream_processors.core.bloom import KeyFilter
+from stream_processors.core.bloom import BloomFilter
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Seen:
+class PagedSeenKeys:
     """The keys of flush after flush; fails when told to, and counts the pieces it gave."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ def keys_of(number: int, many: int) -> KeyHashes:
 @given(flushes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60), before=st.integers(0, 5))
 async def test_no_key_is_ever_missed(flushes: list[tuple[int, bool]], before: int) -> None:
     """Whatever is posted, whenever the store fails, and wherever the growth has got to."""
-    seen = Seen()
+    seen = PagedSeenKeys()
     seen.flushes = [keys_of(number, 20) for number in range(before)]
     growing = GrowingFilter(await filled_filter(seen, 0, before, 1), seen, 0, 1)
     for number, (many, fails) in enumerate(flushes, start=before):
@@ -75,8 +75,8 @@ async def test_no_key_is_ever_missed(flushes: list[tuple[int, bool]], before: in
 
 async def test_it_grows_before_it_is_full() -> None:
     """A steady stream of keys never fills it up, and nothing is filled without need."""
-    seen = Seen()
-    growing = GrowingFilter(KeyFilter.sized_for(1000), seen, 0, 1)
+    seen = PagedSeenKeys()
+    growing = GrowingFilter(BloomFilter.sized_for(1000), seen, 0, 1)
     for number in range(1000):
         seen.flushes.append(keys_of(number, 8))
         await growing.add(seen.flushes[-1], number + 1)

@@ -4,10 +4,10 @@ import pytest
 
 from schemas.errors import LogGap
 from stream_processors.backends.log.memory import MemoryFrameLog
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests.factories import NOW, make_claim, make_event
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting, no_pause
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, no_pause
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 async def test_a_claim_beyond_the_end_of_the_log_is_an_alarm() -> None:
     """A claimed flush is redone with all of its frames or not at all."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
     await counting.store.claim(make_claim(number=0, first=0, last=3, partition=0, version=0))
     with pytest.raises(LogGap, match="older than the usage store"):
@@ -28,10 +28,10 @@ async def test_a_claim_beyond_the_end_of_the_log_is_an_alarm() -> None:
 
 async def test_an_empty_log_is_an_alarm_where_a_flush_is_to_be_redone() -> None:
     """The frames of a claim cannot be made up."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     await counting.store.claim(make_claim(number=0, first=0, last=0, partition=0, version=0))
     store = counting.store
-    ports = Ports(
+    ports = FlushPorts(
         log=MemoryFrameLog(PARTITIONS),
         claims=store,
         tables=store,

@@ -12,7 +12,7 @@ def test_trouble_tells_flush_frames_step_error_and_for_how_long() -> None:
     attempts.begin(make_claim(17, 40, 52))
     assert attempts.fail("events", StoreFailed("no answer")) == 1
     assert attempts.fail("usage", StoreFailed("the disk is full")) == 2
-    assert str(attempts.trouble).startswith(
+    assert str(attempts.failure).startswith(
         "flush 17 (frames 40 to 52) has been failing for 60 seconds; attempt 2 failed at the step 'usage' with "
         "StoreFailed: the disk is full. Nothing accepted is lost"
     )
@@ -24,9 +24,9 @@ def test_a_success_ends_it() -> None:
     attempts.begin(make_claim(17, 40, 52))
     attempts.fail("claim", StoreFailed("no answer"))
     attempts.succeed()
-    assert attempts.trouble is None
+    assert attempts.failure is None
     assert attempts.fail("flush", ValueError("a bug")) == 1
-    assert str(attempts.trouble).startswith("the next flush has been failing")
+    assert str(attempts.failure).startswith("the next flush has been failing")
 
 
 def test_a_flush_without_frames_says_so() -> None:
@@ -34,4 +34,4 @@ def test_a_flush_without_frames_says_so() -> None:
     attempts = Attempts(lambda: 0.0)
     attempts.begin(make_claim(3, 8, 7))
     attempts.fail("finish", StoreFailed("no answer"))
-    assert str(attempts.trouble).startswith("flush 3 (no frames, a new meter set) has been failing")
+    assert str(attempts.failure).startswith("flush 3 (no frames, a new meter set) has been failing")

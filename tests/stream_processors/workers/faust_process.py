@@ -8,27 +8,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from schemas.logger import NoLogger
-from stream_processors.backends.log.kafka.cluster import Cluster
+from schemas.logger import NullLogger
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import Outside, Policies, build_worker
+from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
 from tests.factories import make_meter
-from tests.killable_process import Killable
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, GrowingMeters
+from tests.killable_process import KillableProcess
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, ChangingMeters
 
 STATEMENTS = 4
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a worker finds its log and its store."""
 
     servers: str
@@ -37,41 +37,43 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     database: str
 
 
-class WorkerProcess(Killable):
+class FaustWorkerProcess(KillableProcess):
     """Counts with one meter, from its start until it is killed."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, worker_settings: WorkerSettings) -> None:
         super().__init__()
-        self._place = place
+        self._place = worker_settings
 
-    def launched(self) -> subprocess.Popen[bytes]:
-        told = msgspec.json.encode(self._place).decode()
-        return subprocess.Popen([sys.executable, "-m", __name__, told])
+    def launch(self) -> subprocess.Popen[bytes]:
+        encoded = msgspec.json.encode(self._place).decode()
+        return subprocess.Popen([sys.executable, "-m", __name__, encoded])
 
 
-async def count(place: Place) -> None:
-    cluster = Cluster(servers=place.servers)
-    meters = GrowingMeters()
+async def count(worker_settings: WorkerSettings) -> None:
+    cluster = KafkaCluster(servers=worker_settings.servers)
+    meters = ChangingMeters()
     meters.add(make_meter("tokens", "sum"))
-    stream = StreamSettings(cluster=cluster, topic=place.topic, group=place.topic, heartbeat_seconds=0.3)
-    worker = WorkerPolicy(flush_linger=100_000, look_seconds=0.1)
+    stream = StreamSettings(
+        cluster=cluster, topic=worker_settings.topic, group=worker_settings.topic, heartbeat_seconds=0.3
+    )
+    worker = WorkerPolicy(flush_linger=100_000, poll_seconds=0.1)
     with (
-        HttpServer(place.store, STATEMENTS, EngineLimits()) as server,
+        ClickHousePool(worker_settings.store, STATEMENTS, EngineLimits()) as server,
         ThreadPoolExecutor(STATEMENTS) as threads,
     ):
-        sql = GuardedSqlThreads(server.database(place.database), threads)
-        async with KafkaFrameLog(cluster, place.topic, PARTITIONS) as log:
-            outside = Outside(
+        sql = GuardedAsyncSqlClient(server.database(worker_settings.database), threads)
+        async with KafkaFrameLog(cluster, worker_settings.topic, PARTITIONS) as log:
+            dependencies = WorkerDependencies(
                 log=log,
                 store=GuardedStore(SqlGuardedEngine(sql)),
                 months=SqlSeenMonths(sql),
                 meters=meters,
                 clock=lambda: time.time_ns() // 1000,
-                logger=NoLogger(),
+                logger=NullLogger(),
             )
-            policies = Policies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=10_000), worker=worker)
-            await build_worker(stream, outside, policies).run()
+            policies = WorkerPolicies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=10_000), worker=worker)
+            await build_faust_worker(stream, dependencies, policies).run()
 
 
 if __name__ == "__main__":
-    asyncio.run(count(msgspec.json.decode(sys.argv[1], type=Place)))
+    asyncio.run(count(msgspec.json.decode(sys.argv[1], type=WorkerSettings)))

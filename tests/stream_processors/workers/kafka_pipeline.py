@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from msgspec.structs import replace
 
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
@@ -19,27 +19,27 @@ from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import Outside, Policies, build_worker
+from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
 from tests.factories import NOW
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 
 DEADLINE = 60.0
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.05, report_seconds=0.1, backfill_rest=0.0, stop_seconds=5.0)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.05, report_seconds=0.1, backfill_rest_ratio=0.0, stop_seconds=5.0)
 
 
 class AppendedLog(KafkaFrameLog):
     """Written to by one writer alone, whose offsets are known at once."""
 
-    def __init__(self, cluster: Cluster, topic: str, sink: KafkaSink) -> None:
+    def __init__(self, cluster: KafkaCluster, topic: str, sink: KafkaSink) -> None:
         super().__init__(cluster, topic, PARTITIONS)
         self._sink = sink
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
         await self._sink.append(frames)
-        await self.ask_ends()
+        await self.refresh_ends()
 
 
-class KafkaCounting(Counting):
+class KafkaPipeline(InMemoryPipeline):
     """Everything but the log is in memory."""
 
     def __init__(self, log: AppendedLog, stream: StreamSettings, engine: MemoryEngine | None = None) -> None:
@@ -53,7 +53,7 @@ class KafkaCounting(Counting):
     @asynccontextmanager
     async def working(self, **changes: int) -> AsyncIterator[FaustWorker]:
         """One more worker, until the end."""
-        worker = build_worker(self.stream, self._outside(), replace(POLICIES, **changes))
+        worker = build_faust_worker(self.stream, self._outside(), replace(POLICIES, **changes))
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -65,15 +65,15 @@ class KafkaCounting(Counting):
         """Wait until the workers own all partitions between them, and no frame waits."""
 
         async def done() -> bool:
-            told = [status for worker in workers for status in await worker.partitions()]
-            ends = {status.partition: status.next_offset for status in told if status.state == "counting"}
+            statuses = [status for worker in workers for status in await worker.partitions()]
+            ends = {status.partition: status.next_offset for status in statuses if status.state == "counting"}
             return ends == {number: self.kafka.end_offset(number) for number in range(PARTITIONS)}
 
-        await self.kafka.ask_ends()
+        await self.kafka.refresh_ends()
         await until(done)
 
-    def _outside(self) -> Outside:
-        return Outside(
+    def _outside(self) -> WorkerDependencies:
+        return WorkerDependencies(
             log=self.kafka,
             store=self.store,
             months=MemorySeenMonths(self.engine),
@@ -83,7 +83,7 @@ class KafkaCounting(Counting):
         )
 
 
-POLICIES = Policies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=1000), worker=POLICY)
+POLICIES = WorkerPolicies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=1000), worker=POLICY)
 
 
 async def short_pause(attempt: int) -> None:
@@ -91,13 +91,13 @@ async def short_pause(attempt: int) -> None:
 
 
 @asynccontextmanager
-async def kafka_counting(servers: str, topic: str, engine: MemoryEngine | None = None) -> AsyncIterator[KafkaCounting]:
+async def kafka_pipeline(servers: str, topic: str, engine: MemoryEngine | None = None) -> AsyncIterator[KafkaPipeline]:
     """A topic and a group of its own."""
-    cluster = Cluster(servers=servers)
+    cluster = KafkaCluster(servers=servers)
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     stream = StreamSettings(cluster=cluster, topic=topic, group=topic, heartbeat_seconds=0.3, commit_seconds=0.3)
     async with KafkaSink(cluster, topic) as sink, AppendedLog(cluster, topic, sink) as log:
-        yield KafkaCounting(log, stream, engine)
+        yield KafkaPipeline(log, stream, engine)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -10,27 +10,27 @@ import pytest
 
 from schemas.frame import NewFrame, encode
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.embedded_worker import EmbeddedWorker
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
-from stream_processors.workers.policy import WorkerPolicy, growing_pause
+from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 from tests.conftest import Databases
 from tests.factories import NOW, Event, make_batch, make_event, make_meter
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, GrowingMeters, partition_of_event
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, ChangingMeters, partition_of_event
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 60.0
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.02, backfill_rest=0.0)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.02, backfill_rest_ratio=0.0)
 TOTALS = "SELECT meter, sum(sum), sum(count) FROM usage WHERE meter != '' GROUP BY meter"
 
 
@@ -40,14 +40,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def sql(databases: Databases, threads: ThreadPoolExecutor) -> SqlThreads:
-    return SqlThreads(databases(), threads)
+def sql(databases: Databases, threads: ThreadPoolExecutor) -> AsyncSqlClient:
+    return AsyncSqlClient(databases(), threads)
 
 
-def worker_on(log: SqliteFrameLog, sql: SqlThreads, meters: GrowingMeters) -> EmbeddedWorker:
+def worker_on(log: SqliteFrameLog, sql: AsyncSqlClient, meters: ChangingMeters) -> EmbeddedWorker:
     """Everything anew, as after a start of the process."""
     store = EmbeddedStore(SqlEngine(sql))
-    ports = Ports(log=log, claims=store, tables=store, seen=store, meters=meters, pause=growing_pause)
+    ports = FlushPorts(log=log, claims=store, tables=store, seen=store, meters=meters, pause=exponential_backoff)
     drivers = [
         PartitionDriver(Partition(number, ports, FlushPolicy(filter_keys=1000)), log, POLICY, clock=lambda: NOW)
         for number in range(PARTITIONS)
@@ -64,9 +64,9 @@ async def post(log: SqliteFrameLog, events: list[Event], arrival: int) -> None:
             await log.append([NewFrame(partition=number, arrival=arrival, payload=encode(make_batch(chosen)))])
 
 
-async def test_restarts_and_late_meters_on_disk(tmp_path: Path, sql: SqlThreads) -> None:
+async def test_restarts_and_late_meters_on_disk(tmp_path: Path, sql: AsyncSqlClient) -> None:
     """Over stops at any moment, posts, retries and a late meter, each event is counted once for each meter."""
-    meters = GrowingMeters()
+    meters = ChangingMeters()
     meters.add(make_meter("requests"))
     events = [make_event(f"key_{number}", {"tokens": "0.1"}) for number in range(200)]
     for start in range(4):

@@ -17,12 +17,12 @@ from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy
 from tests.factories import NOW, make_event, make_meter
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 20.0
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.01, report_seconds=0.01, stop_seconds=5.0)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, stop_seconds=5.0)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def anyio_backend() -> str:
 
 
 @contextmanager
-def working(counting: Counting) -> Iterator[EmbeddedWorker]:
+def working(counting: InMemoryPipeline) -> Iterator[EmbeddedWorker]:
     """A fresh worker, as after a start of the process."""
     drivers = [
         PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
@@ -67,7 +67,7 @@ def _is_idle(status: PartitionStatus) -> bool:
     return status.state == "counting" and status.lag_frames == 0
 
 
-async def post(counting: Counting, first: int, count: int) -> None:
+async def post(counting: InMemoryPipeline, first: int, count: int) -> None:
     for number in range(first, first + count):
         await counting.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def post(counting: Counting, first: int, count: int) -> None:
 
 async def test_everything_is_counted_once_over_restarts() -> None:
     """Stops between and during posts change nothing; a stop is prompt; counted frames leave the log."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     counting.meters.add(make_meter("tokens", "sum"))
     for start in range(4):
         with working(counting) as worker:
@@ -84,15 +84,15 @@ async def test_everything_is_counted_once_over_restarts() -> None:
         assert time.monotonic() - began < 5.0
     with working(counting) as worker:
         await counted(worker)
-        assert worker.is_well
-    assert not worker.is_well
+        assert worker.is_healthy
+    assert not worker.is_healthy
     counting.assert_exact()
     assert counting.log.held_bytes == 0
 
 
 async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
     """A meter made between posts counts those before it too, even where its partition is idle."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     counting.meters.add(make_meter("requests"))
     with working(counting) as worker:
         await post(counting, 0, 50)
@@ -112,7 +112,7 @@ async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
 
 async def test_an_alarm_stops_one_partition_only() -> None:
     """Where frames are missing that partition stops and says so; the others go on."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     counting.meters.add(make_meter("requests"))
     await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
     await counting.log.acknowledge(0, 0)
@@ -123,7 +123,7 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 
         await until(stopped)
         assert "were never counted" in (await worker.partitions())[0].state
-        assert not worker.is_well
+        assert not worker.is_healthy
         await post(counting, 0, 20)
 
         async def other_is_idle() -> bool:
@@ -135,12 +135,12 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 
 async def test_a_stop_before_the_start_is_nothing() -> None:
     """Taking down what never ran is no trouble."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     worker = EmbeddedWorker(
         [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
     )
     worker.stop()
-    assert not worker.is_well
+    assert not worker.is_healthy
 
 
 class StuckSteps:
@@ -152,10 +152,10 @@ class StuckSteps:
     def __init__(self) -> None:
         self.attempts = Attempts(time.monotonic)
         self.given_up = False
-        self.begun = threading.Event()
+        self.started = threading.Event()
 
     async def step(self) -> int:
-        self.begun.set()
+        self.started.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -166,14 +166,14 @@ class StuckSteps:
 
 async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
     """After the time allowed the flush is abandoned: a redo by the next start is always safe."""
-    counting, steps = Counting(), StuckSteps()
+    counting, steps = InMemoryPipeline(), StuckSteps()
     policy = WorkerPolicy(stop_seconds=0.05)
     driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
     worker = EmbeddedWorker(
         [driver], BackfillDriver(counting.backfill(), policy), ExpiryDriver(counting.expiry(), policy), policy
     )
     worker.start()
-    assert steps.begun.wait(DEADLINE)
+    assert steps.started.wait(DEADLINE)
     began = time.monotonic()
     worker.stop()
     assert steps.given_up

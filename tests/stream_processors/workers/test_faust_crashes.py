@@ -10,14 +10,14 @@ from decimal import Decimal
 import pytest
 
 from schemas.frame import NewFrame, encode
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
-from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
 from tests.conftest import HttpDatabases
 from tests.factories import make_batch, make_event
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, partition_of_event
-from tests.stream_processors.workers.faust_process import Place, WorkerProcess
+from tests.stream_processors.workers.faust_process import FaustWorkerProcess, WorkerSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -32,8 +32,8 @@ def anyio_backend() -> str:
 class Traffic:
     """Events with retries, posted while the workers come and go, and what the store has of them."""
 
-    def __init__(self, sink: KafkaSink, database: HttpDatabase, place: Place) -> None:
-        self.place = place
+    def __init__(self, sink: KafkaSink, database: ClickHouseDatabase, worker_settings: WorkerSettings) -> None:
+        self.worker_settings = worker_settings
         self._sink = sink
         self._database = database
         self._posted = 0
@@ -88,22 +88,25 @@ class Traffic:
 
 @asynccontextmanager
 async def traffic(
-    servers: str, topic: str, server: HttpServer, http_databases: HttpDatabases
+    servers: str, topic: str, server: ClickHousePool, http_databases: HttpDatabases
 ) -> AsyncIterator[Traffic]:
     database = http_databases()
     name = str(database.query_rows("SELECT currentDatabase()")[0][0])
-    cluster = Cluster(servers=servers)
+    cluster = KafkaCluster(servers=servers)
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     async with KafkaSink(cluster, topic) as sink:
-        yield Traffic(sink, database, Place(servers=servers, topic=topic, store=server.address, database=name))
+        yield Traffic(sink, database, WorkerSettings(servers=servers, topic=topic, store=server.address, database=name))
 
 
 async def test_a_killed_worker_s_frames_are_redone(
-    real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
+    real_broker: str, topic_name: Callable[[], str], server: ClickHousePool, http_databases: HttpDatabases
 ) -> None:
     """Two workers, killed in turn while traffic flows: whoever is left takes over, and nothing is lost or doubled."""
     async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
-        with WorkerProcess(flowing.place) as first, WorkerProcess(flowing.place) as second:
+        with (
+            FaustWorkerProcess(flowing.worker_settings) as first,
+            FaustWorkerProcess(flowing.worker_settings) as second,
+        ):
             for worker in (first, second):
                 await flowing.goes_on()
                 worker.kill()
@@ -114,14 +117,14 @@ async def test_a_killed_worker_s_frames_are_redone(
 
 
 async def test_a_zombie_does_no_harm(
-    real_broker: str, topic_name: Callable[[], str], server: HttpServer, http_databases: HttpDatabases
+    real_broker: str, topic_name: Callable[[], str], server: ClickHousePool, http_databases: HttpDatabases
 ) -> None:
     """Stopped in the middle of traffic until another has taken its partitions over, then woken: guards stop it."""
     async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
-        with WorkerProcess(flowing.place) as zombie:
+        with FaustWorkerProcess(flowing.worker_settings) as zombie:
             await flowing.goes_on()
             zombie.signal(signal.SIGSTOP)
-            with WorkerProcess(flowing.place):
+            with FaustWorkerProcess(flowing.worker_settings):
                 # The zombie had all partitions, so this is another who has taken them over.
                 await flowing.goes_on()
                 zombie.signal(signal.SIGCONT)

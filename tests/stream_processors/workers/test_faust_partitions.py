@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from stream_processors.backends.log.buffered import BufferedFrames
+from stream_processors.backends.log.buffered import BufferedLog
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.retry import Attempts
@@ -16,7 +16,7 @@ from stream_processors.workers.policy import WorkerPolicy
 pytestmark = pytest.mark.anyio
 
 PARTITIONS = (0, 1, 2)
-SOON, LATE = 0.05, 30.0
+SOON, DEADLINE = 0.05, 30.0
 """Seconds after which running flushes are given up."""
 
 
@@ -33,23 +33,23 @@ class Flush:
     def __init__(self, number: int) -> None:
         self.number = number
         self.attempts = Attempts(lambda: 0.0)
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.may_end = asyncio.Event()
 
     async def step(self) -> int:
-        self.begun.set()
+        self.started.set()
         await self.may_end.wait()
         return 0
 
 
-class Group:
+class FakeGroup:
     """Hands partitions out and takes them away; it has nothing to bring."""
 
-    def __init__(self, give_up_seconds: float = LATE) -> None:
-        frames = BufferedFrames(MemoryFrameLog(len(PARTITIONS)))
+    def __init__(self, revoke_seconds: float = DEADLINE) -> None:
+        frames = BufferedLog(MemoryFrameLog(len(PARTITIONS)))
         self.flushes: list[Flush] = []
         self._frames = frames
-        self.owned = OwnedPartitions(frames, self._driver, lambda: (), give_up_seconds=give_up_seconds)
+        self.owned = OwnedPartitions(frames, self._driver, lambda: (), revoke_seconds=revoke_seconds)
 
     def _driver(self, number: int) -> PartitionDriver:
         flush = Flush(number)
@@ -60,7 +60,7 @@ class Group:
         """And wait until all of them are flushing."""
         await self.owned.assigned(partitions, self)
         for flush in self.flushes:
-            await flush.begun.wait()
+            await flush.started.wait()
 
     def end_flushes(self) -> None:
         for flush in self.flushes:
@@ -81,39 +81,39 @@ async def under_way(work: "asyncio.Task[None]") -> None:
 
 async def test_a_stop_while_partitions_are_taken_away() -> None:
     """Both wait for the same flushes, and both end well."""
-    group = Group()
+    group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
     await under_way(revoking)
-    finishing = asyncio.create_task(group.owned.finish(LATE))
+    finishing = asyncio.create_task(group.owned.finish(DEADLINE))
     await under_way(finishing)
     group.end_flushes()
-    async with asyncio.timeout(LATE):
+    async with asyncio.timeout(DEADLINE):
         await asyncio.gather(revoking, finishing)
     assert group.owned.numbers == []
 
 
 async def test_partitions_given_back_while_they_are_taken_away() -> None:
     """Those of the newest assignment are counted, and nobody lets go of them."""
-    group = Group()
+    group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
     await under_way(revoking)
     assigning = asyncio.create_task(group.owned.assigned((1, 2), group))
     await under_way(assigning)
     group.end_flushes()
-    async with asyncio.timeout(LATE):
+    async with asyncio.timeout(DEADLINE):
         await asyncio.gather(revoking, assigning)
     assert group.owned.numbers == [1, 2]
     assert [flush.number for flush in group.flushes[len(PARTITIONS) :]] == [1, 2]
     group.end_flushes()
-    await group.owned.finish(LATE)
+    await group.owned.finish(DEADLINE)
     assert group.owned.numbers == []
 
 
 async def test_a_revocation_that_is_broken_off() -> None:
     """What it had not let go of is let go of by the next one."""
-    group = Group()
+    group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
     await under_way(revoking)
@@ -121,14 +121,14 @@ async def test_a_revocation_that_is_broken_off() -> None:
     await asyncio.wait([revoking])
     assert revoking.cancelled()
     group.end_flushes()
-    await group.owned.finish(LATE)
+    await group.owned.finish(DEADLINE)
     assert group.owned.numbers == []
 
 
 async def test_a_flush_that_does_not_end_is_given_up() -> None:
     """The others of its worker do not wait for it for ever."""
-    group = Group(give_up_seconds=SOON)
+    group = FakeGroup(revoke_seconds=SOON)
     await group.assign()
-    async with asyncio.timeout(LATE):
+    async with asyncio.timeout(DEADLINE):
         await group.owned.revoked(PARTITIONS)
     assert group.owned.numbers == []

@@ -18,7 +18,7 @@ from stream_processors.workers.faust_worker import FaustWorker
 from tallyhouse.local.kafka_broker import KafkaBroker
 from tests.factories import NOW, make_event, make_meter
 from tests.stream_processors.in_memory_pipeline import PARTITIONS
-from tests.stream_processors.workers.kafka_pipeline import KafkaCounting, kafka_counting, until
+from tests.stream_processors.workers.kafka_pipeline import KafkaPipeline, kafka_pipeline, until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def post(counting: KafkaCounting, first: int, count: int) -> None:
+async def post(counting: KafkaPipeline, first: int, count: int) -> None:
     """New events, each post with half of the one before it again: retries."""
     for start in range(first, first + count, 10):
         keys = range(max(start - 5, 0), start + 10)
@@ -46,7 +46,7 @@ async def owning(worker: FaustWorker, partitions: int) -> None:
 
 async def test_two_workers_share_partitions_and_take_over(real_broker: str, topic_name: TopicNames) -> None:
     """One comes, one goes, traffic and retries flow: each event is counted once, and offsets end up committed."""
-    async with kafka_counting(real_broker, topic_name()) as counting:
+    async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("tokens", "sum"))
         async with counting.working() as second:
             async with counting.working() as first:
@@ -72,7 +72,7 @@ async def test_two_workers_share_partitions_and_take_over(real_broker: str, topi
 
 async def test_a_late_meter_counts_the_past_whoever_has_the_duties(real_broker: str, topic_name: TopicNames) -> None:
     """Backfills are done once for all partitions, and go on where their worker left them."""
-    async with kafka_counting(real_broker, topic_name()) as counting:
+    async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
 
         async def complete() -> bool:
@@ -107,7 +107,7 @@ class GatedEngine(MemoryEngine):
 async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: TopicNames) -> None:
     """While the store hangs the worker holds a bounded share of what waits; afterwards all of it is counted."""
     engine, room, fetched, chance = GatedEngine(), 100_000, 50_000, random.Random(7)
-    async with kafka_counting(real_broker, topic_name(), engine) as counting:
+    async with kafka_pipeline(real_broker, topic_name(), engine) as counting:
         counting.meters.add(make_meter("requests"))
         counting.stream = replace(counting.stream, fetch_bytes=fetched)
         engine.gate.clear()
@@ -129,7 +129,7 @@ async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: Topi
 async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: str, topic_name: TopicNames) -> None:
     """A rebalance waits for it a bounded time; the new owner redoes it, and a late insert is nothing."""
     engine = GatedEngine()
-    async with kafka_counting(real_broker, topic_name(), engine) as counting:
+    async with kafka_pipeline(real_broker, topic_name(), engine) as counting:
         counting.meters.add(make_meter("requests"))
         async with counting.working() as first:
             await post(counting, 0, 20)
@@ -150,7 +150,7 @@ async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: st
 
 async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, topic_name: TopicNames) -> None:
     """A record that is no frame is an alarm there, never skipped; the other partition is counted on."""
-    async with kafka_counting(real_broker, topic_name()) as counting:
+    async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
         async with counting.working() as worker:
             await post(counting, 0, 20)
@@ -161,7 +161,7 @@ async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, top
                 return (await worker.partitions())[1].state.startswith("stopped: ")
 
             await until(stopped)
-            assert not worker.is_well
+            assert not worker.is_healthy
             await post(counting, 20, 40)
 
             async def other_is_counted() -> bool:
@@ -172,7 +172,7 @@ async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, top
 
 async def test_partitions_that_nobody_told_of_at_first_are_taken_soon(real_broker: str, topic_name: TopicNames) -> None:
     """Brokers that have just come back may not know a topic yet: a worker that was given nothing looks again."""
-    async with kafka_counting(real_broker, topic_name()) as counting:
+    async with kafka_pipeline(real_broker, topic_name()) as counting:
         later = topic_name()
         counting.stream = replace(counting.stream, topic=later)
         async with counting.working() as worker:
@@ -183,7 +183,7 @@ async def test_partitions_that_nobody_told_of_at_first_are_taken_soon(real_broke
             await owning(worker, PARTITIONS)
 
 
-async def _has_members(counting: KafkaCounting) -> bool:
+async def _has_members(counting: KafkaPipeline) -> bool:
     """Whether somebody has joined the group, and was given what there was."""
     admin = AIOKafkaAdminClient(bootstrap_servers=counting.stream.cluster.servers)
     await admin.start()
@@ -196,18 +196,20 @@ async def _has_members(counting: KafkaCounting) -> bool:
     return bool(answer.groups[0][2] == "Stable")
 
 
-async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaBroker, topic_name: TopicNames) -> None:
+async def test_counting_goes_on_when_the_broker_comes_back(
+    killable_broker: KafkaBroker, topic_name: TopicNames
+) -> None:
     """Killed and restarted under a running worker, with and without frames uncounted: nobody starts it again."""
-    async with kafka_counting(mortal_broker.bootstrap, topic_name()) as counting:
+    async with kafka_pipeline(killable_broker.bootstrap, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
         async with counting.working() as worker:
             for start in (0, 30):
                 await post(counting, start, 30)
                 if start == 30:
                     await counting.counted(worker)
-                await asyncio.to_thread(mortal_broker.kill)
+                await asyncio.to_thread(killable_broker.kill)
                 await asyncio.sleep(1.0)
-                await asyncio.to_thread(mortal_broker.restart)
+                await asyncio.to_thread(killable_broker.restart)
                 await _answering(counting)
             await post(counting, 60, 10)
             await counting.counted(worker)
@@ -217,40 +219,40 @@ async def test_counting_goes_on_when_the_broker_comes_back(mortal_broker: KafkaB
 # Where a fetch of its own waits for brokers that are away, the client ends its thread with an exception.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_may_start_and_stop_while_the_broker_is_away(
-    mortal_broker: KafkaBroker, topic_name: TopicNames
+    killable_broker: KafkaBroker, topic_name: TopicNames
 ) -> None:
     """It counts as soon as there is one; without one it stops all the same, in a bounded time."""
 
     async def story() -> None:
-        async with kafka_counting(mortal_broker.bootstrap, topic_name()) as counting:
+        async with kafka_pipeline(killable_broker.bootstrap, topic_name()) as counting:
             counting.stream = replace(counting.stream, stop_seconds=2.0)
             counting.meters.add(make_meter("requests"))
             await post(counting, 0, 30)
-            await asyncio.to_thread(mortal_broker.kill)
+            await asyncio.to_thread(killable_broker.kill)
             async with counting.working() as worker:
                 await asyncio.sleep(1.0)
-                await asyncio.to_thread(mortal_broker.restart)
+                await asyncio.to_thread(killable_broker.restart)
                 await counting.counted(worker)
-                await asyncio.to_thread(mortal_broker.kill)
+                await asyncio.to_thread(killable_broker.kill)
                 await asyncio.sleep(1.0)
             counting.assert_exact()
             async with counting.working():
                 await asyncio.sleep(0.5)
-            await asyncio.to_thread(mortal_broker.restart)
+            await asyncio.to_thread(killable_broker.restart)
 
     # Not in the event loop of the other tests: it would hold against this one what Faust leaves behind.
     asyncio.run(story())
 
 
-async def _answering(counting: KafkaCounting) -> None:
+async def _answering(counting: KafkaPipeline) -> None:
     """A broker that has just started elects its leaders first."""
 
     async def answers() -> bool:
         try:
             await counting.kafka.append([])
-            await counting.kafka.ask_ends()
-        except Exception as trouble:
-            print(trouble)
+            await counting.kafka.refresh_ends()
+        except Exception as failure:
+            print(failure)
             return False
         return True
 

@@ -83,7 +83,7 @@ class Running:
         self.pauses.append(attempt)
 
 
-FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, look_seconds=0.01)
+FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, poll_seconds=0.01)
 
 
 async def test_frames_wait_for_company() -> None:
@@ -101,7 +101,7 @@ async def test_frames_wait_for_company() -> None:
 
 async def test_the_linger_is_the_longest_wait() -> None:
     """A lone frame goes when its linger is over."""
-    async with Running(WorkerPolicy(flush_linger=SECOND // 20, look_seconds=0.01)) as running:
+    async with Running(WorkerPolicy(flush_linger=SECOND // 20, poll_seconds=0.01)) as running:
         await until(lambda: running.steps.position is not None)
         began = time.monotonic()
         await append(running.log)
@@ -111,7 +111,7 @@ async def test_the_linger_is_the_longest_wait() -> None:
 
 async def test_what_is_old_already_goes_at_once() -> None:
     """Frames that came during a slow flush do not linger again."""
-    async with Running(WorkerPolicy(flush_linger=3600 * SECOND, look_seconds=3600)) as running:
+    async with Running(WorkerPolicy(flush_linger=3600 * SECOND, poll_seconds=3600)) as running:
         await until(lambda: running.steps.position is not None)
         await append(running.log, arrival=NOW - 3600 * SECOND)
         await until(lambda: sum(running.steps.steps) == 1)
@@ -125,7 +125,7 @@ async def test_what_is_old_already_goes_at_once() -> None:
 async def test_failures_are_tried_again() -> None:
     """Whatever fails is repeated after a growing pause, and success forgets the failures."""
     failures: list[BaseException] = [StoreFailed("no answer"), ValueError("a bug"), StoreFailed("no answer")]
-    async with Running(WorkerPolicy(look_seconds=0.01), failures) as running:
+    async with Running(WorkerPolicy(poll_seconds=0.01), failures) as running:
         await until(lambda: len(running.steps.steps) >= 2)
         assert running.pauses == [1, 2, 3]
         assert (await running.driver.status()).state == "counting"
@@ -133,7 +133,7 @@ async def test_failures_are_tried_again() -> None:
 
 async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
     """What a client's own task leaves behind must not end the counting in silence; being told to end does."""
-    async with Running(WorkerPolicy(look_seconds=0.01), [asyncio.CancelledError()]) as running:
+    async with Running(WorkerPolicy(poll_seconds=0.01), [asyncio.CancelledError()]) as running:
         await append(running.log, 1, arrival=NOW - SECOND)
         await until(lambda: sum(running.steps.steps) == 1)
         assert running.pauses == [1]
@@ -144,7 +144,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
 
 async def test_an_alarm_stops_the_partition_and_shows() -> None:
     """After an alarm nothing more is flushed, and the status says why and how far it had come."""
-    async with Running(WorkerPolicy(look_seconds=0.01), [Alarm("the log has a gap")]) as running:
+    async with Running(WorkerPolicy(poll_seconds=0.01), [Alarm("the log has a gap")]) as running:
         await append(running.log, 2, arrival=NOW - 5 * SECOND)
         await until(lambda: running.driver.has_stopped)
         status = await running.driver.status()
@@ -156,7 +156,7 @@ async def test_an_alarm_stops_the_partition_and_shows() -> None:
 
 async def test_the_status_follows_the_flushes() -> None:
     """The last flush done, the next offset and the lag are those of the partition."""
-    async with Running(WorkerPolicy(flush_linger=0, look_seconds=0.01)) as running:
+    async with Running(WorkerPolicy(flush_linger=0, poll_seconds=0.01)) as running:
         await append(running.log, 4)
         await until(lambda: sum(running.steps.steps) == 4)
         status = await running.driver.status()
@@ -165,7 +165,7 @@ async def test_the_status_follows_the_flushes() -> None:
 
 async def test_a_log_that_ends_before_what_is_counted_is_an_alarm() -> None:
     """What is appended to it would get offsets that were read already, and never be counted."""
-    policy = WorkerPolicy(look_seconds=0.01)
+    policy = WorkerPolicy(poll_seconds=0.01)
     log = MemoryFrameLog(1)
     steps = FlushingSteps(log)
     steps.position = Position(number=3, offset=7, version=0)

@@ -46,7 +46,7 @@ ANYTHING: dict[str, Any] = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class BillingHandler(BaseHTTPRequestHandler):
     """Answers everything with anything, a run with one that goes on; and notes what it was asked."""
 
     asked: ClassVar[list[tuple[str, Any]]]
@@ -75,27 +75,27 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-class Server:
+class FakeApi:
     """Where it is, what it was asked, and how its runs go on."""
 
-    def __init__(self, url: str, handler: type[Handler]) -> None:
+    def __init__(self, url: str, handler: type[BillingHandler]) -> None:
         self.asked = handler.asked
         self.ahead = handler.ahead
         self.environ = {"TALLYHOUSE_URL": url, "TALLYHOUSE_API_KEY": "ak_live_mine"}
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    class Noting(Handler):
+def server() -> Iterator[FakeApi]:
+    class RecordingHandler(BillingHandler):
         """One server's notes."""
 
         asked: ClassVar[list[tuple[str, Any]]] = []
         ahead: ClassVar[list[dict[str, Any]]] = []
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as running:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RecordingHandler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield Server(f"http://127.0.0.1:{running.server_port}", Noting)
+        yield FakeApi(f"http://127.0.0.1:{running.server_port}", RecordingHandler)
         running.shutdown()
         thread.join()
 
@@ -153,7 +153,7 @@ ASKED: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize(("words", "request_line", "body"), ASKED)
 def test_a_command_asks_the_api_and_tells_people_or_programs(
-    server: Server, words: str, request_line: str, body: Any
+    server: FakeApi, words: str, request_line: str, body: Any
 ) -> None:
     """The same request either way; a table or a text for people, JSON for programs."""
     for option in ([], ["--json"]):
@@ -185,7 +185,7 @@ def _options(command: Any) -> set[str]:
     return {option for parameter in command.params for option in parameter.opts}
 
 
-def test_a_run_is_followed_with_a_bar_and_ends_in_a_summary(server: Server) -> None:
+def test_a_run_is_followed_with_a_bar_and_ends_in_a_summary(server: FakeApi) -> None:
     """On a screen the bar moves with the turns; in the end the totals are told, and nothing but JSON to programs."""
     words = [str(COMMAND), "invoices", "run", "--as-of", "2027-02-01T00:00:00Z", "--dry-run"]
     steps = [RUN, RUN | {"turns": 2}, RUN | {"turns": 4, "state": "done"}]
@@ -198,12 +198,12 @@ def test_a_run_is_followed_with_a_bar_and_ends_in_a_summary(server: Server) -> N
     assert [text in shown.stderr for text in ("billing", "━", " 50%", "100%")] == [True] * 4
     assert [text in shown.stdout for text in ("done", "USD=4200")] == [True] * 2
     server.ahead += steps
-    told = subprocess.run([*words, "--json"], env=environ, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(told.stdout)["turns"] == 4
-    assert "billing" not in told.stderr
+    printed = subprocess.run([*words, "--json"], env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(printed.stdout)["turns"] == 4
+    assert "billing" not in printed.stderr
 
 
-def test_a_run_that_failed_says_why_and_who_waits(server: Server) -> None:
+def test_a_run_that_failed_says_why_and_who_waits(server: FakeApi) -> None:
     """With an exit code for scripts."""
     server.ahead.append(RUN | {"state": "failed", "error": "StoreFailed: gone", "waiting": ["csub: no meter"]})
     done = CliRunner().invoke(build(), ["invoices", "run"], env=server.environ)

@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from schemas.errors import Conflict, NotFound, Overloaded, RateLimited, Refused, TallyhouseError, Unauthenticated
-from tallyhouse.cli.client import Api
+from tallyhouse.cli.client import ApiClient
 
 
-def api(answer: Callable[[httpx.Request], httpx.Response], pauses: list[float] | None = None) -> Api:
+def api(answer: Callable[[httpx.Request], httpx.Response], pauses: list[float] | None = None) -> ApiClient:
     heard = pauses if pauses is not None else []
-    return Api("http://there", "ak_test_key", transport=httpx.MockTransport(answer), pause=heard.append)
+    return ApiClient("http://there", "ak_test_key", transport=httpx.MockTransport(answer), pause=heard.append)
 
 
 def failure(status: int, code: str) -> httpx.Response:

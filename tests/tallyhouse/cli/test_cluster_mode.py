@@ -23,7 +23,7 @@ def nowhere(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def mistakes(run: subprocess.CompletedProcess[str]) -> list[str]:
+def errors(run: subprocess.CompletedProcess[str]) -> list[str]:
     assert "Traceback" not in run.stderr
     return [line.removeprefix("error: ") for line in run.stderr.splitlines() if line.startswith("error: ")]
 
@@ -41,7 +41,7 @@ def test_all_wrong_settings_are_told_before_anything_is_tried(command: list[str]
     """The three addresses are missed, and the typing mistake is seen, in one start."""
     run = tallyhouse(*command, KAFKA_BROKER="one:9092")
     assert run.returncode == 2
-    assert [line.split(":")[0] for line in mistakes(run)] == [
+    assert [line.split(":")[0] for line in errors(run)] == [
         "TALLYHOUSE_KAFKA_BROKER",
         "TALLYHOUSE_KAFKA_BROKERS",
         "TALLYHOUSE_CLICKHOUSE_URL",
@@ -54,7 +54,7 @@ def test_a_check_tells_all_that_does_not_answer(command: list[str], tmp_path: Pa
     """Each part by name, soon, with exit code 2, and no password among the words."""
     run = tallyhouse(*command, "--check", **nowhere(tmp_path))
     assert run.returncode == 2
-    parts = {line.split(":")[0] for line in mistakes(run)}
+    parts = {line.split(":")[0] for line in errors(run)}
     assert parts == ({"log"} if command[0] == "topics" else {"log", "store", "ledger"})
     assert "sesame" not in run.stdout + run.stderr
 
@@ -70,8 +70,8 @@ def test_who_cannot_reach_the_others_gives_up_in_time(command: str, tmp_path: Pa
     """With one line that says what is missing; whoever keeps processes running starts it again."""
     run = tallyhouse(command, **nowhere(tmp_path))
     assert run.returncode == 1
-    assert len(mistakes(run)) == 1
-    assert "is a broker up there" in mistakes(run)[0]
+    assert len(errors(run)) == 1
+    assert "is a broker up there" in errors(run)[0]
 
 
 def test_settings_of_a_cluster_are_listed_without_secrets(tmp_path: Path) -> None:

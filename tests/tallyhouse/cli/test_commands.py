@@ -70,15 +70,15 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[tuple[str, str, Any]]]]:
-    class Noting(Handler):
+    class RecordingHandler(Handler):
         """One server's notes."""
 
         asked: ClassVar[list[tuple[str, str, Any]]] = []
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as running:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RecordingHandler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", Noting.asked
+        yield f"http://127.0.0.1:{running.server_port}", RecordingHandler.asked
         running.shutdown()
         thread.join()
 
@@ -102,8 +102,8 @@ def test_listing_prints_a_table_or_json(server: tuple[str, list[Any]]) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "laptop" in shown.stdout
     assert asked == [("GET /v1/keys", "Bearer ak_live_mine", None)]
-    told = tallyhouse("keys", "list", "--json", "--url", url, "--key", "ak_live_mine")
-    assert json.loads(told.stdout) == [KEY]
+    finished = tallyhouse("keys", "list", "--json", "--url", url, "--key", "ak_live_mine")
+    assert json.loads(finished.stdout) == [KEY]
 
 
 def test_the_status_says_in_a_line_of_its_own_what_a_partition_is_stuck_at(server: tuple[str, list[Any]]) -> None:
@@ -115,8 +115,8 @@ def test_the_status_says_in_a_line_of_its_own_what_a_partition_is_stuck_at(serve
     assert "has been failing" not in table
     assert why.splitlines() == ["1 is stuck: flush 7 (frames 40 to 52) has been failing", "lag frames: 5"]
     assert rest == []
-    told = tallyhouse("status", "--json", URL=url, API_KEY="ak_live_mine")
-    assert json.loads(told.stdout)["partitions"] == PARTITIONS
+    finished = tallyhouse("status", "--json", URL=url, API_KEY="ak_live_mine")
+    assert json.loads(finished.stdout)["partitions"] == PARTITIONS
 
 
 def test_a_new_key_is_all_that_is_printed(server: tuple[str, list[Any]]) -> None:
@@ -173,12 +173,12 @@ def test_the_key_of_the_data_directory_is_used(server: tuple[str, list[Any]], tm
 def test_mistakes_are_one_line_that_helps(server: tuple[str, list[Any]], tmp_path: Path) -> None:
     """No traceback, and a failing exit code."""
     url, _ = server
-    told = {
+    finished = {
         "INVALID_API_KEY": tallyhouse("usage", "tokens", URL=url, API_KEY="ak_live_bad"),
         "no API key": tallyhouse("status", URL=url, DATA_DIR=str(tmp_path)),
         "nothing answers at": tallyhouse("status", URL="http://127.0.0.1:1", API_KEY="ak_live_x"),
     }
-    for words, run in told.items():
+    for words, run in finished.items():
         assert words in run.stderr
         assert "Traceback" not in run.stderr
         assert (run.returncode, run.stdout) == (1, "")

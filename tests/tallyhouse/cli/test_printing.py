@@ -16,9 +16,9 @@ def test_the_name_of_a_row_stays_whole(
     """However many columns stand beside it; nothing of the others is left out either."""
     monkeypatch.setenv("COLUMNS", width)
     print_rows([ROW] * rows, list(ROW), as_json=False)
-    told = capsys.readouterr().out
-    assert told.count(ID) == rows
-    assert "…" not in told
+    printed = capsys.readouterr().out
+    assert printed.count(ID) == rows
+    assert "…" not in printed
 
 
 @pytest.mark.parametrize(("width", "lines"), [("80", 4), ("200", 2)])
@@ -28,9 +28,9 @@ def test_one_row_that_is_too_wide_stands_upright(
     """A field a line, whole, where its columns would be folded in the middle of words."""
     monkeypatch.setenv("COLUMNS", width)
     print_rows([ROW], list(ROW), as_json=False)
-    told = capsys.readouterr().out
-    assert len(told.splitlines()) == lines
-    assert all(value in told for value in ROW.values())
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == lines
+    assert all(value in printed for value in ROW.values())
 
 
 def test_what_is_in_a_cell_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
-from tests.backing_services.postgresql import Server
+from tests.backing_services.postgresql import PostgreSqlServer
 from tests.tallyhouse.cluster.installation import Installation
 
 
@@ -20,7 +20,7 @@ def ledger_url(request: pytest.FixtureRequest, sqlite_ledger: str) -> str:
     """An empty database on each engine."""
     if request.param == "sqlite":
         return sqlite_ledger
-    server: Server = request.getfixturevalue("postgresql")
+    server: PostgreSqlServer = request.getfixturevalue("postgresql")
     return server.new_database()
 
 

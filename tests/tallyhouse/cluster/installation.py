@@ -17,7 +17,7 @@ from tests.server_process import KEY, PATIENCE, ROOT, free_port, wait_until
 _CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 
 
-class Program:
+class ClusterProcess:
     """One `tallyhouse` process, with a log file and an address that tells its health."""
 
     def __init__(self, words: list[str], environ: Mapping[str, str], log: Path, url: str) -> None:
@@ -53,7 +53,7 @@ class Program:
         return self._process.pid
 
     @property
-    def resident(self) -> int:
+    def resident_bytes(self) -> int:
         """Bytes of memory it has right now."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
@@ -123,21 +123,21 @@ class Installation:
         )
 
     @contextmanager
-    def gateway(self, **settings: str) -> Iterator[Program]:
+    def gateway(self, **settings: str) -> Iterator[ClusterProcess]:
         port = free_port()
         with self._program(["gateway"], port, {"PORT": str(port), **settings}) as gateway:
             yield gateway
 
     @contextmanager
-    def worker(self, **settings: str) -> Iterator[Program]:
+    def worker(self, **settings: str) -> Iterator[ClusterProcess]:
         port = free_port()
         with self._program(["worker"], port, {"METRICS_PORT": str(port), **settings}) as worker:
             yield worker
 
     @contextmanager
-    def _program(self, words: list[str], port: int, settings: Mapping[str, str]) -> Iterator[Program]:
+    def _program(self, words: list[str], port: int, settings: Mapping[str, str]) -> Iterator[ClusterProcess]:
         log = self._folder / f"{words[0]}-{port}.log"
-        program = Program(words, self._environ(settings), log, f"http://127.0.0.1:{port}")
+        program = ClusterProcess(words, self._environ(settings), log, f"http://127.0.0.1:{port}")
         try:
             program.start()
             yield program
@@ -157,7 +157,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def numbers(url: str, name: str, label: str = "") -> float:
+def metric_sum(url: str, name: str, label: str = "") -> float:
     """The sum of a metric over its labels, or over those with this value."""
     lines = _CLIENT.get(f"{url}/metrics", timeout=PATIENCE).text.splitlines()
     found = [line for line in lines if line.split("{")[0].split(" ")[0] == f"tallyhouse_{name}"]

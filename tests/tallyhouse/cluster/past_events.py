@@ -2,32 +2,32 @@
 
 import asyncio
 
-from ingest_gateway.ingest.duplicate_lookup import NoKeys
+from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_policy import IntakePolicy
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import at_once
+from ingest_gateway.ingest.pieces import run_at_once
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import require_newest
 from schemas.ids import AccountId
-from schemas.metrics import NoMetrics
-from stream_processors.backends.log.kafka.cluster import Cluster
+from schemas.metrics import NullMetrics
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.sink import KafkaSink
-from stream_processors.flushing.policy import WINDOW
+from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.server_process import KEY
 from tests.tallyhouse.cluster.installation import Installation
 
 REMEMBERED = 2**12
 
 
-def take_in(installation: Installation, body: bytes, arrival: int) -> int:
+def ingest_at(installation: Installation, body: bytes, arrival: int) -> int:
     """How many events of the body a gateway would have accepted at that moment; they are in the log."""
-    return asyncio.run(_taken_in(installation.settings, body, arrival))
+    return asyncio.run(_ingested_at(installation.settings, body, arrival))
 
 
-async def _taken_in(settings: dict[str, str], body: bytes, arrival: int) -> int:
-    posted = at_once(
+async def _ingested_at(settings: dict[str, str], body: bytes, arrival: int) -> int:
+    posted = run_at_once(
         parse_body(
             body,
             "application/json",
@@ -38,10 +38,10 @@ async def _taken_in(settings: dict[str, str], body: bytes, arrival: int) -> int:
         )
     )
     policy = IntakePolicy(partitions=int(settings["PARTITIONS"]))
-    recent = RecentKeys(REMEMBERED, WINDOW)
+    recent = RecentKeys(REMEMBERED, DEDUPE_WINDOW)
     async with (
-        KafkaSink(Cluster(servers=settings["KAFKA_BROKERS"]), settings["KAFKA_TOPIC"]) as sink,
-        Intake(sink, NoKeys(), recent, lambda: arrival, policy, NoMetrics()) as intake,
+        KafkaSink(KafkaCluster(servers=settings["KAFKA_BROKERS"]), settings["KAFKA_TOPIC"]) as sink,
+        Intake(sink, NoKeyHints(), recent, lambda: arrival, policy, NullMetrics()) as intake,
     ):
         return (await intake.submit(posted)).accepted
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from tallyhouse.load.target import parse_target
-from tests.server_process import KEY, Api
+from tests.server_process import KEY, GatewayClient
 
 SENDERS = 12
 CUSTOMERS = 7
@@ -25,11 +25,11 @@ class Sending(NamedTuple):
 
     batch: int
     gateway: int
-    heard: bool
+    awaits_response: bool
     """Whether the producer stays for the answer."""
 
 
-class Batch(msgspec.Struct, frozen=True):
+class RetriedBatch(msgspec.Struct, frozen=True):
     """Some events of one producer, and what they add up to."""
 
     number: int
@@ -65,9 +65,9 @@ class Batch(msgspec.Struct, frozen=True):
         return (self.number * 37 + place) % 1000 + 1
 
 
-def new_batch(number: int, size: int) -> Batch:
+def new_batch(number: int, size: int) -> RetriedBatch:
     """Of events that happen now."""
-    return Batch(number, size, datetime.now(UTC).isoformat())
+    return RetriedBatch(number, size, datetime.now(UTC).isoformat())
 
 
 def three_times(count: int, gateways: int, chance: Random) -> list[Sending]:
@@ -85,21 +85,23 @@ def three_times(count: int, gateways: int, chance: Random) -> list[Sending]:
     return sendings
 
 
-def send_all(gateways: Sequence[Api], bodies: Sequence[bytes], sendings: Iterable[Sending]) -> list[dict[str, int]]:
+def send_all(
+    gateways: Sequence[GatewayClient], bodies: Sequence[bytes], sendings: Iterable[Sending]
+) -> list[dict[str, int]]:
     """Many at once; the answers that were heard, each of which must be a 200."""
 
     def send(sending: Sending) -> dict[str, int] | None:
         gateway, body = gateways[sending.gateway], bodies[sending.batch]
-        if not sending.heard:
+        if not sending.awaits_response:
             hang_up(gateway.url, body)
             return None
         answer = gateway.client.post(INGEST, content=body)
         assert answer.status_code == 200, answer.text
-        told: dict[str, int] = answer.json()
-        return told
+        response: dict[str, int] = answer.json()
+        return response
 
     with ThreadPoolExecutor(SENDERS) as senders:
-        return [told for told in senders.map(send, sendings) if told is not None]
+        return [response for response in senders.map(send, sendings) if response is not None]
 
 
 def hang_up(url: str, body: bytes) -> None:

@@ -1,7 +1,7 @@
 """The same story on a cluster: the gateway bills what workers in other processes have counted."""
 
 from tests.e2e.billing_scenario import bill_and_audit
-from tests.server_process import Api
+from tests.server_process import GatewayClient
 from tests.tallyhouse.cluster.installation import Installation
 
 
@@ -9,5 +9,5 @@ def test_events_become_an_invoice_that_an_audit_finds_right(installation: Instal
     """Over Kafka, Faust and a store behind HTTP, with the ledger on each engine."""
     installation.settings["LEDGER_URL"] = ledger_url
     installation.prepare()
-    with installation.gateway() as gateway, installation.worker(), Api(gateway.url) as api:
+    with installation.gateway() as gateway, installation.worker(), GatewayClient(gateway.url) as api:
         bill_and_audit(api)

@@ -10,16 +10,16 @@ import httpx
 
 from tests import load_generator
 from tests.server_process import KEY, free_port, wait_until
-from tests.tallyhouse.cluster.installation import Installation, Program, is_ready, numbers
+from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, is_ready, metric_sum
 
 EVENTS = 20_000
 
 
-def ask(gateway: Program, path: str) -> dict[str, object]:
+def ask(gateway: ClusterProcess, path: str) -> dict[str, object]:
     answer = httpx.get(f"{gateway.url}{path}", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
     assert answer.status_code == 200, answer.text
-    told: dict[str, object] = answer.json()
-    return told
+    report: dict[str, object] = answer.json()
+    return report
 
 
 def free_pair() -> int:
@@ -50,10 +50,10 @@ def test_a_gateway_and_a_worker_count_exactly(installation: Installation, ledger
     installation.settings["LEDGER_URL"] = ledger_url
     installation.prepare()
     with installation.gateway() as gateway, installation.worker() as worker:
-        told = load_generator.load(gateway.url, events=EVENTS)
-        assert told["acked"] == EVENTS
-        assert told["duplicates"] > 0
-        assert numbers(worker.url, "flush_events_total") >= told["different_events"]
+        report = load_generator.load(gateway.url, events=EVENTS)
+        assert report["acked"] == EVENTS
+        assert report["duplicates"] > 0
+        assert metric_sum(worker.url, "flush_events_total") >= report["different_events"]
         assert gateway.stop() == 0
         assert worker.stop() == 0
         assert "Traceback" not in gateway.output() + worker.output()
@@ -69,7 +69,7 @@ def test_events_wait_for_a_worker_and_the_next_one_goes_on(installation: Install
         assert waiting["lag_frames"] > 0
         with installation.worker() as worker:
             sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--seed=2")
-            wait_until("some of it to be counted", lambda: numbers(worker.url, "flush_events_total") > 4000)
+            wait_until("some of it to be counted", lambda: metric_sum(worker.url, "flush_events_total") > 4000)
             worker.kill()
         with installation.worker() as worker:
             assert load_generator.finish(sending)["acked"] == EVENTS
@@ -90,7 +90,7 @@ def test_several_processes_share_a_port(installation: Installation) -> None:
         own = [f"http://127.0.0.1:{first + number}" for number in range(2)]
         wait_until("both processes to be ready", lambda: all(map(is_ready, own)))
         sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--connections=16")
-        wait_until("both to take events in", lambda: all(numbers(url, "ingest_events_total") > 100 for url in own))
+        wait_until("both to take events in", lambda: all(metric_sum(url, "ingest_events_total") > 100 for url in own))
         killed, *_ = children_of(gateway.pid)
         os.kill(killed, signal.SIGKILL)
         assert load_generator.finish(sending)["acked"] == EVENTS

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from schemas.hashing import as_halves
-from schemas.logger import NoLogger
+from schemas.logger import NullLogger
 from tallyhouse.cluster.known import open_known_keys
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tests.server_process import free_port
 
@@ -23,9 +23,9 @@ def anyio_backend() -> str:
 @pytest.mark.parametrize("redis", [True, False])
 async def test_without_redis_nothing_is_known_and_nothing_fails(redis: bool) -> None:
     """Neither where none is named, nor where the one that is named does not answer: which is told in a metric."""
-    around = Surroundings(clock=lambda: 0, logger=NoLogger(), metrics=PrometheusMetrics())
+    runtime = Runtime(clock=lambda: 0, logger=NullLogger(), metrics=PrometheusMetrics())
     url = f"redis://127.0.0.1:{free_port()}/0" if redis else None
-    async with open_known_keys(url, around) as known:
+    async with open_known_keys(url, runtime) as known:
         known.remember(KEYS, np.zeros(1, np.uint64), 0)
         assert await known.bodies(KEYS, 0) == {}
-    assert (b"tallyhouse_shared_keys_down 1.0" in around.metrics.render()) is redis
+    assert (b"tallyhouse_shared_keys_down 1.0" in runtime.metrics.render()) is redis

@@ -9,11 +9,11 @@ import pytest
 import redis.asyncio
 
 from schemas.hashing import KeyHashes, as_halves, key_hash
-from schemas.logger import NoLogger
+from schemas.logger import NullLogger
 from schemas.metrics import Counter, Gauge, Histogram
-from tallyhouse.cluster.redis_hints import SharedKeys
+from tallyhouse.cluster.redis_hints import RedisHints
 from tests.backing_services.redis import RedisServer, redis_server
-from tests.ingest_gateway.ingest.doubles import WINDOW, TestLog, intake_over
+from tests.ingest_gateway.ingest.doubles import WINDOW, FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, event, post
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ KEYS = as_halves(b"".join(DIGESTS))
 BODIES = np.array([1, 2, 2**64 - 1], np.uint64)
 PATIENCE = 20.0
 
-NewGateway = Callable[[], Awaitable[SharedKeys]]
+NewGateway = Callable[[], Awaitable[RedisHints]]
 
 
 class Gauges:
@@ -68,11 +68,11 @@ def gauges() -> Gauges:
 
 @pytest.fixture
 async def new_gateway(server: RedisServer, gauges: Gauges) -> AsyncIterator[NewGateway]:
-    opened: list[SharedKeys] = []
+    opened: list[RedisHints] = []
 
-    async def new() -> SharedKeys:
+    async def new() -> RedisHints:
         client = redis.asyncio.Redis(unix_socket_path=str(server.socket))
-        keys = SharedKeys(client, WINDOW, patience_seconds=5, timer=time.monotonic, metrics=gauges, logger=NoLogger())
+        keys = RedisHints(client, WINDOW, timeout_seconds=5, timer=time.monotonic, metrics=gauges, logger=NullLogger())
         opened.append(await keys.__aenter__())
         return keys
 
@@ -81,7 +81,7 @@ async def new_gateway(server: RedisServer, gauges: Gauges) -> AsyncIterator[NewG
         await keys.__aexit__(None, None, None)
 
 
-async def known(keys: SharedKeys, expected: int, now: int = 100, asked: KeyHashes = KEYS) -> Mapping[bytes, int]:
+async def known(keys: RedisHints, expected: int, now: int = 100, asked: KeyHashes = KEYS) -> Mapping[bytes, int]:
     """What it knows as soon as it knows so many; what it knows at last where that never comes."""
     found = await keys.bodies(asked, now)
     deadline = time.monotonic() + PATIENCE
@@ -141,21 +141,21 @@ async def test_redis_may_go_and_come_back(new_gateway: NewGateway, server: Redis
 async def test_two_gateways_tell_duplicates_and_conflicts_of_each_other(new_gateway: NewGateway) -> None:
     """A retry that reaches the other gateway is told what it is, and stored once."""
     one, other = await new_gateway(), await new_gateway()
-    log = TestLog()
+    log = FakeLog()
     async with intake_over(log, one) as first, intake_over(log, other) as second:
         accepted = await first.submit(post(batch(event("k1"), event("k2"))))
         digests = as_halves(b"".join(key_hash("acme_live", key) for key in ("k1", "k2")))
         await known(other, 2, now=2**50, asked=digests)
-        told = await second.submit(post(batch(event("k1"), event("k2", customer_id="another"), event("k3"))))
+        outcome = await second.submit(post(batch(event("k1"), event("k2", customer_id="another"), event("k3"))))
     assert (accepted.accepted, accepted.duplicates) == (2, 0)
-    assert (told.accepted, told.duplicates, len(told.rejections)) == (1, 1, 1)
+    assert (outcome.accepted, outcome.duplicates, len(outcome.rejections)) == (1, 1, 1)
     assert [row["idempotency_key"] for row in log.rows()] == ["k1", "k2", "k3"]
 
 
 async def test_what_the_log_refused_is_never_shared(new_gateway: NewGateway) -> None:
     """A key written before the log has it would turn a retry into a loss."""
     one, other = await new_gateway(), await new_gateway()
-    log = TestLog(fails=lambda number: number == 0)
+    log = FakeLog(fails=lambda number: number == 0)
     async with intake_over(log, one) as intake:
         with pytest.raises(Exception, match="could not be stored"):
             await intake.submit(post(batch(event("k1"))))

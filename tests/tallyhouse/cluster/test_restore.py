@@ -10,7 +10,7 @@ import pytest
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from tests import load_generator
 from tests.backing_services.store_process import StoreProcess
-from tests.server_process import Api
+from tests.server_process import GatewayClient
 from tests.tallyhouse.cluster.installation import Installation
 
 METERS = ("load_requests", "load_tokens", "load_users")
@@ -37,7 +37,7 @@ def copied(store: StoreProcess, source: Path, target: Path) -> None:
     store.start()
 
 
-def counted_by_a_worker(installation: Installation, api: Api) -> Usage:
+def counted_by_a_worker(installation: Installation, api: GatewayClient) -> Usage:
     with installation.worker() as worker:
         api.wait_until_counted()
         usage = {meter: api.usage(meter) for meter in METERS}
@@ -51,7 +51,7 @@ def test_a_store_put_back_from_a_copy_is_counted_up_from_the_log(
     """Although Kafka was told that all of it is counted."""
     data, copy = tmp_path / "store", tmp_path / "copy"
     installation.prepare()
-    with installation.gateway() as gateway, Api(gateway.url) as api:
+    with installation.gateway() as gateway, GatewayClient(gateway.url) as api:
         load_generator.only_send(gateway.url, events=3000, customers=50)
         first = counted_by_a_worker(installation, api)
         copied(store, data, copy)

@@ -8,22 +8,22 @@ from decimal import Decimal
 from random import Random
 
 from tests.backing_services.redis import redis_server
-from tests.server_process import Api, free_port, wait_until
-from tests.tallyhouse.cluster.installation import Installation, numbers
-from tests.tallyhouse.cluster.retry_traffic import INGEST, Batch, new_batch, send_all, three_times
+from tests.server_process import GatewayClient, free_port, wait_until
+from tests.tallyhouse.cluster.installation import Installation, metric_sum
+from tests.tallyhouse.cluster.retry_traffic import INGEST, RetriedBatch, new_batch, send_all, three_times
 
 BATCHES = 90
 BATCH = 50
 GATEWAYS = 2
 
 
-def started_gateways(installation: Installation, running: ExitStack, **settings: str) -> Sequence[Api]:
+def started_gateways(installation: Installation, running: ExitStack, **settings: str) -> Sequence[GatewayClient]:
     """Each a process of its own."""
     programs = [running.enter_context(installation.gateway(**settings)) for _ in range(GATEWAYS)]
-    return [running.enter_context(Api(program.url)) for program in programs]
+    return [running.enter_context(GatewayClient(program.url)) for program in programs]
 
 
-def check_exact(api: Api, posted: Sequence[Batch]) -> None:
+def check_exact(api: GatewayClient, posted: Sequence[RetriedBatch]) -> None:
     """Every customer's sum, every count and every raw event is what was posted, once."""
     api.wait_until_counted()
     sums: Counter[str] = sum((batch.sums() for batch in posted), Counter())
@@ -51,13 +51,13 @@ def test_a_storm_over_two_gateways_counts_once(installation: Installation) -> No
         gateways[0].make_meter("tokens", "$.tokens")
         gateways[0].make_meter("requests")
         heard = send_all(gateways, [batch.body() for batch in posted], sendings)
-        assert len(heard) == sum(sending.heard for sending in sendings)
-        assert all(told["accepted"] + told["duplicates"] == BATCH for told in heard)
+        assert len(heard) == sum(sending.awaits_response for sending in sendings)
+        assert all(verdicts["accepted"] + verdicts["duplicates"] == BATCH for verdicts in heard)
         check_exact(gateways[1], posted)
         # Each gateway knows only what it took in itself: the others' repeats went into the log.
-        both = {sending.batch for sending in sendings if sending.heard and sending.batch % 3}
-        assert numbers(worker.url, "flush_events_total", "duplicate") >= len(both) * BATCH
-        assert numbers(worker.url, "flush_events_total", "accepted") == BATCHES * BATCH
+        both = {sending.batch for sending in sendings if sending.awaits_response and sending.batch % 3}
+        assert metric_sum(worker.url, "flush_events_total", "duplicate") >= len(both) * BATCH
+        assert metric_sum(worker.url, "flush_events_total", "accepted") == BATCHES * BATCH
 
 
 def test_gateways_that_share_hints_tell_each_others_duplicates(installation: Installation) -> None:
@@ -73,24 +73,24 @@ def test_gateways_that_share_hints_tell_each_others_duplicates(installation: Ins
         gateways[0].make_meter("tokens", "$.tokens")
         gateways[0].make_meter("requests")
         send_all(gateways, [batch.body() for batch in posted], three_times(count, GATEWAYS, Random(8)))
-        posted += until_told(gateways, first=count)
+        posted += until_duplicates_are_known(gateways, first=count)
         check_exact(gateways[0], posted)
 
 
-def until_told(gateways: Sequence[Api], first: int) -> list[Batch]:
+def until_duplicates_are_known(gateways: Sequence[GatewayClient], first: int) -> list[RetriedBatch]:
     """Fresh batches, each to one gateway and then to the other, until the other one knows it; all that were posted.
 
     Hints are written in the background and waited for a tenth of a second, so it may take more than one.
     """
-    posted: list[Batch] = []
+    posted: list[RetriedBatch] = []
     places = itertools.count(first)
 
-    def is_told() -> bool:
+    def is_known() -> bool:
         batch = new_batch(next(places), BATCH)
         posted.append(batch)
         assert gateways[0].post(INGEST, {"events": batch.events()})["accepted"] == BATCH
-        told = gateways[1].post(INGEST, {"events": batch.events()})
-        return (told["accepted"], told["duplicates"]) == (0, BATCH)
+        verdicts = gateways[1].post(INGEST, {"events": batch.events()})
+        return (verdicts["accepted"], verdicts["duplicates"]) == (0, BATCH)
 
-    wait_until("a repeat to be told so at the other gateway", is_told)
+    wait_until("a repeat to be told so at the other gateway", is_known)
     return posted

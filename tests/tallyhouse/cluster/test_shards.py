@@ -12,19 +12,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream_processors.backends.sql.clickhouse_http import HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.identity import check_identity
 from stream_processors.backends.sql.migrate import migrate
-from tallyhouse.cluster.connections import identify
+from tallyhouse.cluster.connections import identify_log
 from tallyhouse.runtime.environment import read_cluster_settings
 from tests import load_generator
 from tests.backing_services.store_process import StoreProcess
 from tests.backing_services.tcp_relay import Relay
 from tests.backing_services.two_shard_engine import CLUSTER, read_as_one
 from tests.server_process import free_port, wait_until
-from tests.tallyhouse.cluster.installation import Installation, numbers
+from tests.tallyhouse.cluster.installation import Installation, metric_sum
 
 EVENTS = 20_000
 
@@ -51,8 +51,8 @@ def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
     with (
         StoreProcess(tmp_path / "store", "tests.backing_services.two_shard_engine") as process,
         Relay(process.address, (names[0], names[1])) as second,
-        HttpServer(process.address, 2, EngineLimits()) as server,
-        HttpServer(second.address, 2, EngineLimits()) as second_server,
+        ClickHousePool(process.address, 2, EngineLimits()) as server,
+        ClickHousePool(second.address, 2, EngineLimits()) as second_server,
     ):
         installation.settings |= {
             "CLICKHOUSE_URL": ",".join(f"http://127.0.0.1:{at.port}" for at in (process.address, second.address)),
@@ -63,7 +63,7 @@ def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
         for client in clients:
             migrate(client, names[0])
         environ = {f"TALLYHOUSE_{name}": value for name, value in installation.settings.items()}
-        identity, _ = asyncio.run(identify(read_cluster_settings(environ)))
+        identity, _ = asyncio.run(identify_log(read_cluster_settings(environ)))
         check_identity(clients, names[0], identity)
         read_as_one(clients[0], names, f"{base}_r")
         clients[0].command(f"RENAME DATABASE {base}_r_all TO {names[0]}_all")
@@ -75,7 +75,7 @@ def test_each_partition_is_in_its_shard_and_all_are_read_as_one(shards: Shards) 
     installation = shards.installation
     with installation.gateway() as gateway, installation.worker(), installation.worker() as mortal:
         sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=4000")
-        wait_until("some of it to be counted", lambda: numbers(mortal.url, "flush_events_total") > 1000)
+        wait_until("some of it to be counted", lambda: metric_sum(mortal.url, "flush_events_total") > 1000)
         mortal.kill()
         assert load_generator.finish(sending)["acked"] == EVENTS
         assert gateway.stop() == 0

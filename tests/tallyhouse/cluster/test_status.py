@@ -20,22 +20,22 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Log(MemoryFrameLog):
+class FakePartitionLog(MemoryFrameLog):
     """Ends are always known."""
 
-    async def ask_ends(self) -> None:
+    async def refresh_ends(self) -> None:
         """Nothing to ask."""
 
 
-class Cluster:
+class FakeCluster:
     """A log and a store, and what is told of them at a time."""
 
     def __init__(self) -> None:
-        self.log = Log(1)
+        self.log = FakePartitionLog(1)
         self.claims = GuardedStore(MemoryEngine())
         self.now = NOW
 
-    async def told(self) -> PartitionStatus:
+    async def partition_status(self) -> PartitionStatus:
         (partition,) = await ClusterStatus(self.claims, self.log, 1, lambda: self.now).partitions()
         return partition
 
@@ -49,37 +49,61 @@ class Cluster:
 
 async def test_what_is_counted_and_what_waits() -> None:
     """Before the first flush, after one, and while the second is claimed and not done."""
-    cluster = Cluster()
-    told = await cluster.told()
-    assert (told.flush, told.next_offset, told.end_offset, told.lag_frames, told.lag_seconds) == (None, 0, 0, 0, 0.0)
+    cluster = FakeCluster()
+    partition_status = await cluster.partition_status()
+    assert (
+        partition_status.flush,
+        partition_status.next_offset,
+        partition_status.end_offset,
+        partition_status.lag_frames,
+        partition_status.lag_seconds,
+    ) == (None, 0, 0, 0, 0.0)
     await cluster.append(5)
     await cluster.count(0, 0, 2)
     cluster.now += 3 * SECOND
-    told = await cluster.told()
-    assert (told.flush, told.next_offset, told.end_offset, told.lag_frames, told.lag_seconds) == (0, 3, 5, 2, 3.0)
+    partition_status = await cluster.partition_status()
+    assert (
+        partition_status.flush,
+        partition_status.next_offset,
+        partition_status.end_offset,
+        partition_status.lag_frames,
+        partition_status.lag_seconds,
+    ) == (0, 3, 5, 2, 3.0)
     await cluster.claims.claim(Claim(partition=0, number=1, first=3, last=4, version=0))
-    told = await cluster.told()
-    assert (told.flush, told.next_offset, told.lag_frames, told.state) == (0, 3, 2, "counting")
+    partition_status = await cluster.partition_status()
+    assert (
+        partition_status.flush,
+        partition_status.next_offset,
+        partition_status.lag_frames,
+        partition_status.state,
+    ) == (0, 3, 2, "counting")
     await cluster.claims.finish(0, 1)
-    told = await cluster.told()
-    assert (told.flush, told.next_offset, told.lag_frames, told.lag_seconds) == (1, 5, 0, 0.0)
+    partition_status = await cluster.partition_status()
+    assert (
+        partition_status.flush,
+        partition_status.next_offset,
+        partition_status.lag_frames,
+        partition_status.lag_seconds,
+    ) == (1, 5, 0, 0.0)
 
 
 async def test_frames_that_wait_too_long_are_told() -> None:
     """Whether no worker runs, or its flush fails: from here it looks the same."""
-    cluster = Cluster()
+    cluster = FakeCluster()
     await cluster.append(1)
     cluster.now += 61 * SECOND
-    assert (await cluster.told()).state.startswith("stuck: its oldest frame has been waiting for 61 s")
+    assert (await cluster.partition_status()).state.startswith("stuck: its oldest frame has been waiting for 61 s")
     await cluster.count(0, 0, 0)
-    assert (await cluster.told()).state == "counting"
+    assert (await cluster.partition_status()).state == "counting"
 
 
 async def test_a_log_that_does_not_fit_the_store_is_told() -> None:
     """Frames that are gone before they were counted, and a log that ends before what is counted."""
-    lost, older = Cluster(), Cluster()
+    lost, older = FakeCluster(), FakeCluster()
     await lost.append(3)
     await lost.log.acknowledge(0, 1)
-    assert (await lost.told()).state.startswith("stopped: frames 0 to 1 were never counted")
+    assert (await lost.partition_status()).state.startswith("stopped: frames 0 to 1 were never counted")
     await older.count(0, 0, 6)
-    assert (await older.told()).state.startswith("stopped: frames up to 6 are counted, but the log ends at -1")
+    assert (await older.partition_status()).state.startswith(
+        "stopped: frames up to 6 are counted, but the log ends at -1"
+    )

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.timestamps import DAY, to_iso
-from tests.server_process import Api, wait_until
-from tests.tallyhouse.cluster.installation import Installation, Program, numbers
-from tests.tallyhouse.cluster.past_events import take_in
+from tests.server_process import GatewayClient, wait_until
+from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, metric_sum
+from tests.tallyhouse.cluster.past_events import ingest_at
 
 INGEST = "/v1/events/ingest"
 NOW = time.time_ns() // 1000
@@ -40,12 +40,12 @@ def keys_for(successor: str, what: str, count: int) -> list[str]:
     return [f"{successor}-{what}-{number}" for number in range(count)]
 
 
-class Story:
+class TakeOver:
     """What was counted last week, and what comes again now."""
 
     successors = ("started", "running")
 
-    def __init__(self, installation: Installation, api: Api) -> None:
+    def __init__(self, installation: Installation, api: GatewayClient) -> None:
         self._installation = installation
         self._api = api
         self.counted = 0
@@ -58,22 +58,22 @@ class Story:
 
     def _take_in(self, keys: list[str], arrival: int) -> None:
         body = json.dumps({"events": events(keys, arrival, "0.5")}).encode()
-        assert take_in(self._installation, body, arrival) == len(keys)
+        assert ingest_at(self._installation, body, arrival) == len(keys)
         self.counted += len(keys)
 
-    def wait_until_taken_over(self, worker: Program) -> None:
+    def wait_until_taken_over(self, worker: ClusterProcess) -> None:
         """The one worker has the keys of all partitions in its filters."""
-        wait_until("all keys to be known", lambda: numbers(worker.url, "filter_keys") == self.counted)
+        wait_until("all keys to be known", lambda: metric_sum(worker.url, "filter_keys") == self.counted)
 
-    def come_again(self, successor: str, worker: Program) -> None:
+    def come_again(self, successor: str, worker: ClusterProcess) -> None:
         """The gateway has never heard of them, and takes them in; the worker tells what they are."""
         before = {outcome: decided(worker, outcome) for outcome in ("accepted", "duplicate", "conflict")}
         for what, count, tokens in (("repeated", REPEATED, "0.5"), ("contradicted", CONTRADICTED, "0.7")):
             posted = events(keys_for(successor, what, count), LAST_WEEK, tokens)
             assert self._api.post(INGEST, {"events": posted})["accepted"] == count
         self._api.wait_until_counted()
-        told = {outcome: decided(worker, outcome) - number for outcome, number in before.items()}
-        assert told == {"accepted": 0, "duplicate": REPEATED, "conflict": CONTRADICTED}
+        counted_now = {outcome: decided(worker, outcome) - number for outcome, number in before.items()}
+        assert counted_now == {"accepted": 0, "duplicate": REPEATED, "conflict": CONTRADICTED}
         self.check_usage()
 
     def check_usage(self) -> None:
@@ -97,13 +97,13 @@ class Story:
         self._api.wait_until_counted()
         self.check_usage()
 
-    def _with_scopes(self, *scopes: str) -> Api:
+    def _with_scopes(self, *scopes: str) -> GatewayClient:
         made = self._api.post("/v1/keys", {"name": " ".join(scopes), "scopes": list(scopes)}, expect=201)
-        return Api(self._api.url, made["api_key"]["token"])
+        return GatewayClient(self._api.url, made["api_key"]["token"])
 
 
-def decided(worker: Program, outcome: str) -> float:
-    return numbers(worker.url, "flush_events_total", outcome)
+def decided(worker: ClusterProcess, outcome: str) -> float:
+    return metric_sum(worker.url, "flush_events_total", outcome)
 
 
 def test_whoever_takes_partitions_over_knows_the_keys_of_last_week(installation: Installation) -> None:
@@ -112,23 +112,23 @@ def test_whoever_takes_partitions_over_knows_the_keys_of_last_week(installation:
     installation.prepare()
     with ExitStack() as running:
         gateway = running.enter_context(installation.gateway())
-        api = running.enter_context(Api(gateway.url))
+        api = running.enter_context(GatewayClient(gateway.url))
         api.make_meter("tokens", "$.tokens")
-        story = Story(installation, api)
-        story.take_in_the_past()
+        take_over = TakeOver(installation, api)
+        take_over.take_in_the_past()
         first = running.enter_context(installation.worker())
         api.wait_until_counted()
         first.kill()
 
         started = running.enter_context(installation.worker())
-        story.wait_until_taken_over(started)
-        story.come_again("started", started)
+        take_over.wait_until_taken_over(started)
+        take_over.come_again("started", started)
 
         already_there = running.enter_context(installation.worker())
-        wait_until("it to have a share", lambda: numbers(already_there.url, "partition_boots_total") > 0)
+        wait_until("it to have a share", lambda: metric_sum(already_there.url, "partition_boots_total") > 0)
         started.kill()
-        story.wait_until_taken_over(already_there)
-        story.come_again("running", already_there)
+        take_over.wait_until_taken_over(already_there)
+        take_over.come_again("running", already_there)
 
-        story.check_rejects()
-        story.come_too_late()
+        take_over.check_rejects()
+        take_over.come_too_late()

@@ -6,7 +6,7 @@ from tallyhouse.embedded.worker_runtime import Processors
 
 def check_of(processors: Processors) -> Check:
     async def check() -> None:
-        if not processors.is_well:
+        if not processors.is_healthy:
             raise RuntimeError
 
     return check

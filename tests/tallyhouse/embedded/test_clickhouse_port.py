@@ -11,7 +11,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from tests.server_process import KEY, Server, free_port
+from tests.server_process import KEY, ServerProcess, free_port
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("port") / "data", clickhouse_port=str(port)) as server:
+def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("port") / "data", clickhouse_port=str(port)) as server:
         yield server
 
 
@@ -29,14 +29,14 @@ def connect(port: int, password: str = KEY) -> Any:
     return clickhouse_connect.get_client(host="127.0.0.1", port=port, username="analyst", password=password)
 
 
-def post(server: Server, count: int) -> None:
+def post(server: ServerProcess, count: int) -> None:
     at = datetime.now(UTC).isoformat()
     event = {"event_name": "api.request", "customer_id": "acme", "timestamp": at, "properties": {}}
     events = [event | {"idempotency_key": str(number)} for number in range(count)]
     server.post("/v1/events/ingest", {"events": events})
 
 
-def test_an_analyst_reads_what_was_counted(server: Server, port: int) -> None:
+def test_an_analyst_reads_what_was_counted(server: ServerProcess, port: int) -> None:
     """With a client of the analyst's own, while the process counts."""
     server.make_meter("calls")
     post(server, 100)
@@ -53,7 +53,7 @@ def test_an_analyst_reads_what_was_counted(server: Server, port: int) -> None:
     assert server.total("calls") == 100
 
 
-def test_only_a_live_admin_key_opens(server: Server, port: int) -> None:
+def test_only_a_live_admin_key_opens(server: ServerProcess, port: int) -> None:
     """For it opens the rows of every account; and only until it is revoked."""
     made = {
         name: server.post("/v1/keys", {"name": name, "scopes": scopes, "mode": mode}, expect=201)
@@ -72,7 +72,7 @@ def test_only_a_live_admin_key_opens(server: Server, port: int) -> None:
             connect(port, refused)
 
 
-def test_the_port_is_on_the_loopback_interface_only(server: Server, port: int) -> None:
+def test_the_port_is_on_the_loopback_interface_only(server: ServerProcess, port: int) -> None:
     """What goes over it is not encrypted."""
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in addresses - {"127.0.0.1"}:
@@ -82,9 +82,9 @@ def test_the_port_is_on_the_loopback_interface_only(server: Server, port: int) -
     assert httpx.get(f"http://127.0.0.1:{port}/ping").text == "Ok.\n"
 
 
-def test_a_taken_port_is_told_before_anything_is_opened(server: Server, port: int, tmp_path: Path) -> None:
+def test_a_taken_port_is_told_before_anything_is_opened(server: ServerProcess, port: int, tmp_path: Path) -> None:
     """With the name of the setting to change."""
-    other = Server(tmp_path / "data", clickhouse_port=str(port))
+    other = ServerProcess(tmp_path / "data", clickhouse_port=str(port))
     with pytest.raises(AssertionError, match="TALLYHOUSE_CLICKHOUSE_PORT"):
         other.start()
     assert not (tmp_path / "data").exists()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes, as_halves, key_hash
-from schemas.logger import NoLogger
-from tallyhouse.embedded.key_filters import KeyFilters, being_filled
+from schemas.logger import NullLogger
+from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 
 WINDOW = 100
 ROOM = 64
@@ -22,7 +22,7 @@ def keys_of(names: Iterable[object]) -> KeyHashes:
     return as_halves(b"".join(key_hash("acct", str(name)) for name in names))
 
 
-class Seen:
+class FakeSeenKeys:
     """What was counted, by partition; it may fail first."""
 
     def __init__(self, *partitions: KeyHashes, failures: int = 0) -> None:
@@ -47,9 +47,9 @@ class Seen:
         raise NotImplementedError
 
 
-def filled(window: int = WINDOW, room: int = ROOM) -> KeyFilters:
-    filters = KeyFilters(window, room)
-    asyncio.run(filters.fill(Seen(keys_of([])), 1, newest=0))
+def filled(window: int = WINDOW, min_capacity: int = ROOM) -> KeyFilters:
+    filters = KeyFilters(window, min_capacity)
+    asyncio.run(filters.fill(FakeSeenKeys(keys_of([])), 1, newest=0))
     return filters
 
 
@@ -58,7 +58,7 @@ def test_before_they_are_filled_everything_may_be_known() -> None:
     filters = KeyFilters(WINDOW, ROOM)
     assert filters.may_contain(keys_of("abc")).all()
     counted = keys_of(range(10))
-    asyncio.run(filters.fill(Seen(counted[:4], counted[4:]), 2, newest=0))
+    asyncio.run(filters.fill(FakeSeenKeys(counted[:4], counted[4:]), 2, newest=0))
     assert filters.may_contain(counted).all()
     assert not filters.may_contain(keys_of("abc")).any()
 
@@ -89,7 +89,7 @@ def test_filters_of_keys_past_the_window_are_let_go_of() -> None:
 
 def test_few_strange_keys_look_known() -> None:
     """Or the worker would be asked about every event."""
-    filters = filled(room=10_000)
+    filters = filled(min_capacity=10_000)
     filters.add(keys_of(range(20_000)), 0)
     strange = keys_of(f"strange {number}" for number in range(10_000))
     assert filters.may_contain(strange).mean() < 0.05
@@ -100,13 +100,13 @@ def test_few_strange_keys_look_known() -> None:
 async def test_what_waited_in_the_log_is_read_once_it_is_counted() -> None:
     """Nothing else would ever tell of it; and a store that does not answer is asked again."""
     before, late = keys_of(["before"]), keys_of(["late"])
-    seen, filters = Seen(before, failures=1), KeyFilters(WINDOW, ROOM)
+    seen, filters = FakeSeenKeys(before, failures=1), KeyFilters(WINDOW, ROOM)
     counted = asyncio.Event()
 
-    async def caught_up() -> None:
+    async def wait_caught_up() -> None:
         await counted.wait()
 
-    async with being_filled(filters, seen, 1, 0, caught_up, NoLogger()):
+    async with fill_in_background(filters, seen, 1, 0, wait_caught_up, NullLogger()):
         await until(lambda: not filters.may_contain(late).any())
         assert filters.may_contain(before).all()
         seen.partitions = [np.concatenate([before, late])]

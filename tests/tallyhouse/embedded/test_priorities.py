@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tallyhouse.embedded.priorities import ENGINE_NICENESS, WORKER_NICENESS
-from tests.server_process import Server, wait_until
+from tests.server_process import ServerProcess, wait_until
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its threads")
@@ -19,7 +19,7 @@ def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     worker = own + WORKER_NICENESS
     engine = worker + ENGINE_NICENESS
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
 
         def stand_back() -> set[str]:
             return {name for name, niceness in _threads(server.worker) if niceness == engine}

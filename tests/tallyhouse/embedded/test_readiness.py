@@ -8,7 +8,7 @@ import pytest
 from ingest_gateway.api.health import Health
 from ingest_gateway.http.errors import NotReady
 from schemas.frame import NewFrame
-from schemas.logger import NoLogger
+from schemas.logger import NullLogger
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.embedded_worker import EmbeddedWorker
 from stream_processors.workers.expiry_driver import ExpiryDriver
@@ -16,12 +16,12 @@ from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy
 from tallyhouse.embedded.worker_runtime import Processors
 from tests.factories import NOW
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 from tests.tallyhouse.embedded.processor_check import check_of
 
 pytestmark = pytest.mark.anyio
 
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.01)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def worker_of(counting: Counting) -> EmbeddedWorker:
+def worker_of(counting: InMemoryPipeline) -> EmbeddedWorker:
     drivers = [
         PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
         for number in range(PARTITIONS)
@@ -41,19 +41,19 @@ def worker_of(counting: Counting) -> EmbeddedWorker:
 
 async def test_one_stopped_partition_is_enough() -> None:
     """Ready while all of them count; not when one lacks frames, though the other goes on."""
-    counting = Counting()
+    counting = InMemoryPipeline()
     worker = worker_of(counting)
-    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
+    health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
     assert (await health.ready("req_1")).status == 200
     worker.stop()
     await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
     await counting.log.acknowledge(0, 0)
     worker = worker_of(counting)
-    health = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
+    health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
     deadline = time.monotonic() + 20
-    while worker.is_well:
+    while worker.is_healthy:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
     with pytest.raises(NotReady, match="processors") as refusal:
@@ -64,5 +64,5 @@ async def test_one_stopped_partition_is_enough() -> None:
 
 async def test_who_was_told_not_to_count_is_ready() -> None:
     """A gateway alone takes events; others count them."""
-    processors = Processors(worker_of(Counting()), counting=False)
-    assert (await Health({"processors": check_of(processors)}, NoLogger()).ready("req_1")).status == 200
+    processors = Processors(worker_of(InMemoryPipeline()), is_enabled=False)
+    assert (await Health({"processors": check_of(processors)}, NullLogger()).ready("req_1")).status == 200

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import load_generator
-from tests.server_process import KEY, Server, free_port, wait_until
+from tests.server_process import KEY, ServerProcess, free_port, wait_until
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
 
@@ -65,10 +65,10 @@ def shell(command: str) -> dict[str, Any]:
 
 def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
     """Exit code 0, nothing lost, and a load proves itself across the restart's data."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         for _ in range(2):
-            told = load_generator.load(server.url, events=3000, batch=100)
-            assert told["acked"] == 3000
+            report = load_generator.load(server.url, events=3000, batch=100)
+            assert report["acked"] == 3000
             assert server.stop() == 0
             server.start()
         assert "Traceback" not in server.output()
@@ -76,7 +76,7 @@ def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
 
 def test_a_busy_port_and_a_busy_directory_are_told_clearly(tmp_path: Path) -> None:
     """One line, no traceback, and what to do."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         port = serve(tmp_path / "other", server.port)
         directory = serve(tmp_path / "data", free_port())
         port_told, directory_told = port.communicate(timeout=60)[1], directory.communicate(timeout=60)[1]
@@ -88,28 +88,28 @@ def test_a_busy_port_and_a_busy_directory_are_told_clearly(tmp_path: Path) -> No
 
 def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     """Every key would be looked for in the wrong place."""
-    with Server(tmp_path / "data", partitions="2") as server:
+    with ServerProcess(tmp_path / "data", partitions="2") as server:
         assert server.stop() == 0
     process = serve(tmp_path / "data", free_port(), PARTITIONS="3", BOOTSTRAP_API_KEY=KEY)
-    told = process.communicate(timeout=60)[1]
+    report = process.communicate(timeout=60)[1]
     assert process.returncode == 1
-    assert "2" in told
-    assert "Traceback" not in told
+    assert "2" in report
+    assert "Traceback" not in report
 
 
 def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
     """Requests in flight at the stop are answered or come again; the load proves every value in the end."""
-    with Server(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data") as server:
         sending = load_generator.start(server.url, "--events=40000", "--batch=50", "--rate=8000")
         wait_until("some of the load", lambda: _accepted(server) > 5000)
         assert server.stop() == 0
         server.start()
-        told = load_generator.finish(sending)
-        assert told["acked"] == 40000
-        assert told["errors"] > 0
+        report = load_generator.finish(sending)
+        assert report["acked"] == 40000
+        assert report["errors"] > 0
 
 
-def _accepted(server: Server) -> float:
+def _accepted(server: ServerProcess) -> float:
     lines = server.client.get("/metrics").text.splitlines()
     name = 'tallyhouse_ingest_events_total{verdict="accepted"} '
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from ingest_gateway.api.health import Health
 from ingest_gateway.http.errors import NotReady
 from schemas.errors import StoreFailed
-from schemas.flush import Applied, PartitionStatus, Table
-from schemas.logger import NoLogger
+from schemas.flush import ApplyResult, PartitionStatus, Table
+from schemas.logger import NullLogger
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.engine import Engine
-from stream_processors.flushing.partition import Partition, Ports
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.embedded_worker import EmbeddedWorker
@@ -26,13 +26,13 @@ from stream_processors.workers.policy import WorkerPolicy
 from tallyhouse.embedded.worker_runtime import Processors
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tests.factories import NOW, make_event, make_meter
-from tests.stream_processors.in_memory_pipeline import PARTITIONS, Counting
+from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 from tests.tallyhouse.embedded.processor_check import check_of
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 20.0
-POLICY = WorkerPolicy(flush_linger=0, look_seconds=0.01, report_seconds=0.01, stop_seconds=0.05)
+POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, stop_seconds=0.05)
 
 
 @pytest.fixture
@@ -48,24 +48,24 @@ class Refusing(EmbeddedStore):
         self.error: Exception | None = error
         self.refused = 0
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> Applied:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         if self.error is not None and (table, partition) == (Table.USAGE, 0):
             self.refused += 1
             raise self.error
         return await super().apply(table, partition, number, rows)
 
 
-class Lines(NoLogger):
+class LogLines(NullLogger):
     """Remembers what was told at which level."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.logged: list[tuple[str, str]] = []
 
     def error(self, event: str, **fields: object) -> None:
-        self.told.append((event, str(fields.get("trouble"))))
+        self.logged.append((event, str(fields.get("trouble"))))
 
     def info(self, event: str, **fields: object) -> None:
-        self.told.append((event, ""))
+        self.logged.append((event, ""))
 
 
 async def short_pause(_attempt: int) -> None:
@@ -74,9 +74,15 @@ async def short_pause(_attempt: int) -> None:
 
 @contextmanager
 def working(
-    counting: Counting, store: Refusing, metrics: PrometheusMetrics, lines: Lines, policy: WorkerPolicy = POLICY
+    counting: InMemoryPipeline,
+    store: Refusing,
+    metrics: PrometheusMetrics,
+    lines: LogLines,
+    policy: WorkerPolicy = POLICY,
 ) -> Iterator[EmbeddedWorker]:
-    ports = Ports(log=counting.log, claims=store, tables=store, seen=store, meters=counting.meters, pause=short_pause)
+    ports = FlushPorts(
+        log=counting.log, claims=store, tables=store, seen=store, meters=counting.meters, pause=short_pause
+    )
     drivers = [
         PartitionDriver(
             Partition(number, ports, FlushPolicy(filter_keys=1000)),
@@ -126,20 +132,20 @@ async def shown(metrics: PrometheusMetrics, line: str) -> None:
         (ValueError("the row 'secret'"), "at the step 'flush' with ValueError (the logs have its text)"),
     ],
 )
-async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, told: str) -> None:
+async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logged: str) -> None:
     """Status, readiness, metrics and log name flush, frames and error; the retries go on; mended, all is counted."""
-    counting, metrics, lines = Counting(), PrometheusMetrics(), Lines()
+    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
     counting.meters.add(make_meter("tokens", "sum"))
     store = Refusing(counting.engine, error)
     await counting.post([make_event(f"key_{number}", {"tokens": number}) for number in range(20)], NOW)
     with working(counting, store, metrics, lines) as worker:
-        ready = Health({"processors": check_of(Processors(worker, counting=True))}, NoLogger())
+        ready = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
         status = await status_of(worker, lambda status: status.state.startswith("stuck: "))
         assert status.state.startswith("stuck: flush 0 (frames 0 to 0) has been failing")
-        assert told in status.state
+        assert logged in status.state
         assert "secret" not in status.state
         assert "A partition is stuck" in status.state
-        assert not worker.is_well
+        assert not worker.is_healthy
         with pytest.raises(NotReady, match="processors"):
             await ready.ready("req_1")
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 1.0')
@@ -148,28 +154,28 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, told
         await status_of(worker, lambda _: store.refused > refused + 5)
         store.error = None
         await status_of(worker, lambda status: status.state == "counting" and status.lag_frames == 0)
-        assert worker.is_well
+        assert worker.is_healthy
         assert (await ready.ready("req_2")).status == 200
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 0.0')
-        await status_of(worker, lambda _: len(lines.told) > 1)
-    assert [event for event, _ in lines.told] == [
+        await status_of(worker, lambda _: len(lines.logged) > 1)
+    assert [event for event, _ in lines.logged] == [
         "partition stuck: a person must look",
         "partition is no longer stuck",
     ]
-    assert told in lines.told[0][1]
+    assert logged in lines.logged[0][1]
     counting.assert_exact()
 
 
 async def test_few_failures_in_a_short_time_are_no_news() -> None:
     """Retrying is what stores need now and then; by time it is stuck all the same."""
-    counting, metrics, lines = Counting(), PrometheusMetrics(), Lines()
+    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
     store = Refusing(counting.engine, StoreFailed("no answer"))
     counting.meters.add(make_meter())
     await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
     patient = replace(POLICY, stuck_attempts=10**9)
     with working(counting, store, metrics, lines, patient) as worker:
         await status_of(worker, lambda status: store.refused > 20 and status.state == "retrying")
-        assert worker.is_well
+        assert worker.is_healthy
     hasty = replace(patient, stuck_seconds=0.01)
     with working(counting, store, metrics, lines, hasty) as worker:
         await status_of(worker, lambda status: status.state.startswith("stuck: "))
@@ -177,7 +183,7 @@ async def test_few_failures_in_a_short_time_are_no_news() -> None:
 
 async def test_an_alarm_shows_in_the_metrics_too() -> None:
     """Stopped is not stuck: it does not go on by itself."""
-    counting, metrics, lines = Counting(), PrometheusMetrics(), Lines()
+    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
     store = Refusing(counting.engine, StoreFailed("never asked"))
     await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
     await counting.log.acknowledge(0, 0)

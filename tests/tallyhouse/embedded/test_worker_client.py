@@ -8,13 +8,13 @@ import pytest
 from schemas.errors import StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
 from schemas.frame import NewFrame
-from schemas.logger import NoLogger
+from schemas.logger import NullLogger
 from schemas.metrics import Counter
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
-from tallyhouse.embedded.report import Number, Report
-from tallyhouse.embedded.worker_client import KeysOfTheWorker, Worker
-from tallyhouse.runtime.context import Surroundings
+from tallyhouse.embedded.report import MetricSample, Report
+from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
+from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tests.factories import NOW
 
@@ -26,20 +26,20 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Stage:
+class FakeWorkerProcess:
     """A log of two partitions and a worker that has said nothing so far."""
 
     def __init__(self) -> None:
         self.log = MemoryFrameLog(2)
         self.metrics = PrometheusMetrics()
-        around = Surroundings(clock=lambda: NOW + 3 * SECOND, logger=NoLogger(), metrics=self.metrics)
-        self.worker = Worker(self.log, 2, around)
+        runtime = Runtime(clock=lambda: NOW + 3 * SECOND, logger=NullLogger(), metrics=self.metrics)
+        self.worker = WorkerClient(self.log, 2, runtime)
 
     async def append(self, count: int) -> None:
         await self.log.append([NewFrame(partition=0, arrival=NOW, payload=b"frame")] * count)
 
 
-def report(next_offset: int = 0, *, counted: int | None = None, is_well: bool = True) -> Report:
+def report(next_offset: int = 0, *, counted: int | None = None, is_healthy: bool = True) -> Report:
     """Of a worker that sees a log which ends where it has counted to."""
     partitions = [
         PartitionStatus(
@@ -56,73 +56,73 @@ def report(next_offset: int = 0, *, counted: int | None = None, is_well: bool = 
     return Report(
         partitions=partitions,
         backfills="counting",
-        is_well=is_well,
+        is_healthy=is_healthy,
         counted={} if counted is None else {0: counted},
-        numbers=[Number(Counter.BOOTS.name, 1.0, ("0",))],
+        samples=[MetricSample(Counter.BOOTS.name, 1.0, ("0",))],
         memory=10,
     )
 
 
 async def test_who_has_said_nothing_is_booting() -> None:
     """So is who has ended, at the place where it was."""
-    stage = Stage()
-    await stage.append(2)
-    assert [told.state for told in await stage.worker.partitions()] == ["booting", "booting"]
-    await stage.worker.hear(report(next_offset=1))
-    assert [told.state for told in await stage.worker.partitions()] == ["counting", "counting"]
-    assert await stage.worker.backfills() == "counting"
-    await stage.worker.check()
-    await stage.worker.hear(None)
-    first, _ = await stage.worker.partitions()
-    assert (first.state, first.next_offset, await stage.worker.backfills()) == ("booting", 1, "booting")
+    fake = FakeWorkerProcess()
+    await fake.append(2)
+    assert [each.state for each in await fake.worker.partitions()] == ["booting", "booting"]
+    await fake.worker.on_report(report(next_offset=1))
+    assert [each.state for each in await fake.worker.partitions()] == ["counting", "counting"]
+    assert await fake.worker.backfills() == "counting"
+    await fake.worker.check()
+    await fake.worker.on_report(None)
+    first, _ = await fake.worker.partitions()
+    assert (first.state, first.next_offset, await fake.worker.backfills()) == ("booting", 1, "booting")
     with pytest.raises(RuntimeError, match="absent"):
-        await stage.worker.check()
+        await fake.worker.check()
 
 
 async def test_the_lag_is_the_gateways_to_tell() -> None:
     """What was just answered for is not counted, though the worker has not heard of it yet."""
-    stage = Stage()
-    await stage.append(3)
-    await stage.worker.hear(report(next_offset=1))
-    first, second = await stage.worker.partitions()
+    fake = FakeWorkerProcess()
+    await fake.append(3)
+    await fake.worker.on_report(report(next_offset=1))
+    first, second = await fake.worker.partitions()
     assert (first.end_offset, first.lag_frames, first.lag_seconds) == (3, 2, 3.0)
     assert (second.end_offset, second.lag_frames, second.lag_seconds) == (0, 0, 0.0)
 
 
 async def test_what_is_counted_may_go_and_numbers_are_passed_on() -> None:
     """And where more is said to be counted than there ever was, nothing goes, and the gateway lives."""
-    stage = Stage()
-    await stage.append(3)
-    await stage.worker.hear(report(next_offset=2, counted=1))
-    assert await stage.log.first_offset(0) == 2
-    await stage.worker.hear(report(next_offset=9, counted=8))
-    assert await stage.log.first_offset(0) == 2
-    lines = stage.metrics.render().decode().splitlines()
+    fake = FakeWorkerProcess()
+    await fake.append(3)
+    await fake.worker.on_report(report(next_offset=2, counted=1))
+    assert await fake.log.first_offset(0) == 2
+    await fake.worker.on_report(report(next_offset=9, counted=8))
+    assert await fake.log.first_offset(0) == 2
+    lines = fake.metrics.render().decode().splitlines()
     assert 'tallyhouse_partition_boots_total{partition="0"} 2.0' in lines
     assert "tallyhouse_worker_memory_bytes 10.0" in lines
 
 
 async def test_a_partition_that_stopped_is_told_of() -> None:
     """By the worker's own word."""
-    stage = Stage()
-    await stage.worker.hear(report(is_well=False))
+    fake = FakeWorkerProcess()
+    await fake.worker.on_report(report(is_healthy=False))
     with pytest.raises(RuntimeError, match="tallyhouse status"):
-        await stage.worker.check()
+        await fake.worker.check()
 
 
 async def test_it_has_caught_up_when_all_before_the_ends_is_counted() -> None:
     """Not when it says so of an earlier end."""
-    stage = Stage()
-    await stage.worker.hear(report(next_offset=1))
-    waiting = asyncio.create_task(stage.worker.caught_up({0: 2, 1: 0}))
+    fake = FakeWorkerProcess()
+    await fake.worker.on_report(report(next_offset=1))
+    waiting = asyncio.create_task(fake.worker.wait_caught_up({0: 2, 1: 0}))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await stage.worker.hear(report(next_offset=2))
+    await fake.worker.on_report(report(next_offset=2))
     async with asyncio.timeout(20):
         await waiting
 
 
-class Seen:
+class RecordedState:
     """Answers when it is told to."""
 
     def __init__(self) -> None:
@@ -135,11 +135,11 @@ class Seen:
 
 async def test_keys_are_asked_for_only_of_who_answers() -> None:
     """Nobody waits for one that is away, or for long; an answer that comes late is nobody's."""
-    stage, seen = Stage(), Seen()
-    keys = KeysOfTheWorker(stage.worker, seen)
+    fake, seen = FakeWorkerProcess(), RecordedState()
+    keys = WorkerSeenKeys(fake.worker, seen)
     with pytest.raises(StoreFailed, match="absent"):
         await keys.find(0, 1, [b"key"])
-    await stage.worker.hear(report())
+    await fake.worker.on_report(report())
     with pytest.raises(StoreFailed, match="in time"):
         await keys.find(0, 1, [b"key"])
     seen.may_answer.set()

@@ -8,27 +8,27 @@ import pytest
 import uvloop
 
 from schemas.errors import Invalid, Overloaded, Refused
-from tallyhouse.load.client import Client, Plan
-from tallyhouse.load.expected_usage import Truth
-from tallyhouse.load.post_generator import Supply
+from tallyhouse.load.client import DeliveryOptions, LoadClient
+from tallyhouse.load.expected_usage import ExpectedUsage
+from tallyhouse.load.post_generator import PostGenerator
 from tallyhouse.load.target import parse_target
-from tallyhouse.load.workload import Shape, Workload
+from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.tallyhouse.load.receiver import Script, accept, receiver
 
-SHAPE = Shape(customers=10)
-PLAN = Plan(patience=5)
+SHAPE = WorkloadShape(customers=10)
+PLAN = DeliveryOptions(timeout=5)
 NOW = 1_795_262_400_000_000
 
 
 async def delivered(
-    script: Script, *, events: int, batch: int = 100, plan: Plan = PLAN
-) -> tuple[Client, Truth, list[bytes]]:
-    truth = Truth(SHAPE)
-    supply = Supply(Workload(SHAPE, "run00001"), truth, batch=batch, now=lambda: NOW, events=events)
+    script: Script, *, events: int, batch: int = 100, options: DeliveryOptions = PLAN
+) -> tuple[LoadClient, ExpectedUsage, list[bytes]]:
+    expected_usage = ExpectedUsage(SHAPE)
+    generator = PostGenerator(Workload(SHAPE, "run00001"), expected_usage, batch=batch, now=lambda: NOW, events=events)
     async with receiver(script) as (target, bodies):
-        client = Client([target], supply, plan, time.monotonic)
+        client = LoadClient([target], generator, options, time.monotonic)
         await client.run()
-    return client, truth, bodies
+    return client, expected_usage, bodies
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -36,21 +36,21 @@ def test_any_event_loop_will_do(new_loop: Callable[[], asyncio.AbstractEventLoop
     """The command runs on uvloop, the tests on asyncio's own."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         client, _, _ = runner.run(delivered(accept, events=200))
-    assert client.tally.acked == 200
+    assert client.stats.acked == 200
 
 
 def test_every_event_is_posted_and_acked() -> None:
     """The last post may be smaller."""
     client, _, bodies = asyncio.run(delivered(accept, events=1050))
-    assert (client.tally.sent, client.tally.acked, client.tally.retries) == (1050, 1050, 0)
+    assert (client.stats.sent, client.stats.acked, client.stats.retries) == (1050, 1050, 0)
     assert len(bodies) == 11
-    assert len(client.tally.latencies) == 11
+    assert len(client.stats.latencies) == 11
 
 
 def test_bare_events_are_posted_one_by_one() -> None:
     """As producers without batching do."""
-    client, truth, bodies = asyncio.run(delivered(accept, events=30, batch=1))
-    assert (client.tally.acked, len(bodies), truth.events) == (30, 30, 30)
+    client, expected_usage, bodies = asyncio.run(delivered(accept, events=30, batch=1))
+    assert (client.stats.acked, len(bodies), expected_usage.events) == (30, 30, 30)
 
 
 def test_a_busy_server_gets_the_same_body_again() -> None:
@@ -59,8 +59,8 @@ def test_a_busy_server_gets_the_same_body_again() -> None:
     def busy_at_first(number: int, body: bytes) -> tuple[int, str, bytes]:
         return (503, "Retry-After: 0\r\n", b"{}") if number == 1 else accept(number, body)
 
-    client, _, bodies = asyncio.run(delivered(busy_at_first, events=100, plan=Plan(connections=1)))
-    assert (client.tally.acked, client.tally.retries) == (100, 1)
+    client, _, bodies = asyncio.run(delivered(busy_at_first, events=100, options=DeliveryOptions(connections=1)))
+    assert (client.stats.acked, client.stats.retries) == (100, 1)
     assert bodies[0] == bodies[1]
 
 
@@ -69,7 +69,7 @@ def test_a_lost_connection_gets_the_same_body_again() -> None:
     client, _, bodies = asyncio.run(
         delivered(lambda number, body: None if number == 2 else accept(number, body), events=300)
     )
-    assert (client.tally.acked, client.tally.retries) == (300, 1)
+    assert (client.stats.acked, client.stats.retries) == (300, 1)
     assert len(bodies) == 4
     assert len(set(bodies)) == 3
 
@@ -78,13 +78,13 @@ def test_a_lost_connection_is_made_up_for_at_the_next_address() -> None:
     """As behind a load balancer: whoever answers is told what another one may have taken in already."""
 
     async def deliver() -> tuple[int, int, int]:
-        truth = Truth(SHAPE)
-        supply = Supply(Workload(SHAPE, "run00001"), truth, batch=100, now=lambda: NOW, events=400)
+        expected_usage = ExpectedUsage(SHAPE)
+        generator = PostGenerator(Workload(SHAPE, "run00001"), expected_usage, batch=100, now=lambda: NOW, events=400)
         async with receiver(lambda _number, _body: None) as (deaf, lost), receiver(accept) as (hearing, bodies):
-            client = Client([deaf, hearing], supply, PLAN, time.monotonic)
+            client = LoadClient([deaf, hearing], generator, PLAN, time.monotonic)
             await client.run()
         assert set(lost) <= set(bodies)
-        return client.tally.acked, len(lost), len(bodies)
+        return client.stats.acked, len(lost), len(bodies)
 
     acked, lost, heard = asyncio.run(deliver())
     assert (acked, heard) == (400, 4)
@@ -108,13 +108,15 @@ def test_a_refused_event_ends_the_run() -> None:
 def test_patience_ends() -> None:
     """A server that is gone is told of, not waited for."""
     with pytest.raises(Overloaded, match="a lost connection"):
-        asyncio.run(delivered(lambda _number, _body: None, events=100, plan=Plan(connections=1, patience=0.01)))
+        asyncio.run(
+            delivered(lambda _number, _body: None, events=100, options=DeliveryOptions(connections=1, timeout=0.01))
+        )
 
 
 def test_a_rate_is_kept() -> None:
     """Half load is half load."""
     began = time.monotonic()
-    asyncio.run(delivered(accept, events=500, plan=Plan(rate=1000)))
+    asyncio.run(delivered(accept, events=500, options=DeliveryOptions(rate=1000)))
     assert time.monotonic() - began >= 0.4
 
 

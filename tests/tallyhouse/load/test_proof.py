@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 
 from schemas.errors import Conflict, Overloaded
-from tallyhouse.load.expected_usage import METERS, Truth, meter_body
+from tallyhouse.load.expected_usage import METERS, ExpectedUsage, meter_body
 from tallyhouse.load.proof import prepare_meters, prove, wait_until_counted
-from tallyhouse.load.workload import Shape, Workload
+from tallyhouse.load.workload import Workload, WorkloadShape
 
 RUN = "run00001"
 NOW = 1_795_262_400_000_000
-SHAPE = Shape(customers=20)
+SHAPE = WorkloadShape(customers=20)
 PAGE = 7
 
 
-class Server:
+class SpoilingServer:
     """Answers as the HTTP API would, from given usage."""
 
-    def __init__(self, truth: Truth | None = None) -> None:
+    def __init__(self, expected_usage: ExpectedUsage | None = None) -> None:
         self.meters: dict[str, dict[str, Any]] = {}
-        self.usage = truth.usage(RUN) if truth else {}
+        self.usage = expected_usage.usage(RUN) if expected_usage else {}
         self.spoil: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda row: row
         self.offsets = [0]
 
@@ -45,21 +45,21 @@ class Server:
             {"customer_id": customer, "group": {"model": model} if model else {}, "value": str(value)}
             for (customer, model), value in self.usage[meter].items()
         ]
-        shown = [told for row in rows[start : start + PAGE] if (told := self.spoil(row))]
+        shown = [spoiled for row in rows[start : start + PAGE] if (spoiled := self.spoil(row))]
         following = start + PAGE
         return {"usage": shown, "pagination": {"next_cursor": str(following) if following < len(rows) else None}}
 
 
-def sent() -> Truth:
-    truth = Truth(SHAPE)
-    truth.add(Workload(SHAPE, RUN).batch(300, NOW).fresh)
-    return truth
+def sent() -> ExpectedUsage:
+    expected_usage = ExpectedUsage(SHAPE)
+    expected_usage.add(Workload(SHAPE, RUN).batch(300, NOW).fresh)
+    return expected_usage
 
 
 def test_equal_usage_is_proven_value_by_value() -> None:
     """Over all pages, all five meters."""
-    truth = sent()
-    proofs = prove(Server(truth), truth, RUN, start=NOW, end=NOW)
+    expected_usage = sent()
+    proofs = prove(SpoilingServer(expected_usage), expected_usage, RUN, start=NOW, end=NOW)
     assert [proof.meter for proof in proofs if proof.differences or proof.expected != proof.found] == []
     assert {proof.meter for proof in proofs} == {meter["code"] for meter in METERS}
     assert next(proof for proof in proofs if proof.meter == "load_requests").expected == 300
@@ -75,26 +75,28 @@ def test_equal_usage_is_proven_value_by_value() -> None:
 )
 def test_every_difference_is_found(spoil: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
     """A row missing, a value off, a row too many."""
-    truth = sent()
-    server = Server(truth)
+    expected_usage = sent()
+    server = SpoilingServer(expected_usage)
     server.spoil = spoil
-    assert [proof.meter for proof in prove(server, truth, RUN, start=NOW, end=NOW) if not proof.differences] == []
+    assert [
+        proof.meter for proof in prove(server, expected_usage, RUN, start=NOW, end=NOW) if not proof.differences
+    ] == []
 
 
 def test_usage_of_other_runs_is_left_alone() -> None:
     """The same meters serve every run; its customers' names tell them apart."""
-    truth = sent()
-    server = Server(truth)
+    expected_usage = sent()
+    server = SpoilingServer(expected_usage)
     server.usage = {
         code: dict(values) | {("other000_0001", None): next(iter(values.values()))}
         for code, values in server.usage.items()
     }
-    assert [proof for proof in prove(server, truth, RUN, start=NOW, end=NOW) if proof.differences] == []
+    assert [proof for proof in prove(server, expected_usage, RUN, start=NOW, end=NOW) if proof.differences] == []
 
 
 def test_meters_are_made_once_and_used_again() -> None:
     """But not when they count something else."""
-    server = Server()
+    server = SpoilingServer()
     prepare_meters(server)
     prepare_meters(server)
     assert set(server.meters) == {meter["code"] for meter in METERS}
@@ -103,8 +105,8 @@ def test_meters_are_made_once_and_used_again() -> None:
         prepare_meters(server)
 
 
-def counting_server(*offsets: int) -> Server:
-    server = Server()
+def counting_server(*offsets: int) -> SpoilingServer:
+    server = SpoilingServer()
     for meter in METERS:
         server.post("/v1/meters", meter_body(meter))
     server.offsets = list(offsets)
@@ -114,7 +116,7 @@ def counting_server(*offsets: int) -> Server:
 def test_counting_is_waited_for() -> None:
     """Until the frames that were there at the end are all counted."""
     pauses: list[float] = []
-    wait_until_counted(counting_server(0, 0, 2, 3), clock=lambda: 0, pause=pauses.append, patience=1)
+    wait_until_counted(counting_server(0, 0, 2, 3), clock=lambda: 0, pause=pauses.append, timeout=1)
     assert len(pauses) == 2
 
 
@@ -122,7 +124,7 @@ def test_a_count_that_does_not_end_is_told() -> None:
     """With the place where it stands."""
     ticks = iter(range(100))
     with pytest.raises(Overloaded, match=r"partition 0 is at frame 2 of 3"):
-        wait_until_counted(counting_server(2), clock=lambda: next(ticks), pause=lambda _: None, patience=5)
+        wait_until_counted(counting_server(2), clock=lambda: next(ticks), pause=lambda _: None, timeout=5)
 
 
 def test_a_backfill_is_waited_for_too() -> None:
@@ -130,4 +132,4 @@ def test_a_backfill_is_waited_for_too() -> None:
     server = counting_server(3)
     server.meters["load_users"]["backfill"]["done"] = False
     with pytest.raises(Overloaded, match=r"load_users has not counted"):
-        wait_until_counted(server, clock=iter(range(100)).__next__, pause=lambda _: None, patience=5)
+        wait_until_counted(server, clock=iter(range(100)).__next__, pause=lambda _: None, timeout=5)

@@ -9,25 +9,25 @@ import msgspec
 import numpy as np
 import pytest
 
-from tallyhouse.load.expected_usage import METERS, Truth, meter_body
-from tallyhouse.load.workload import Shape, Workload, cumulative_shares, new_run
+from tallyhouse.load.expected_usage import METERS, ExpectedUsage, meter_body
+from tallyhouse.load.workload import Workload, WorkloadShape, cumulative_shares, new_run
 
 NOW = 1_795_262_400_000_000
-SHAPE = Shape(customers=50, duplicates=0.05)
+SHAPE = WorkloadShape(customers=50, duplicates=0.05)
 
 
-def posted(workload: Workload, batches: int, truth: Truth) -> list[dict[str, Any]]:
+def posted(workload: Workload, batches: int, expected_usage: ExpectedUsage) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for number in range(batches):
         batch = workload.batch(200, NOW + number)
-        truth.add(batch.fresh)
+        expected_usage.add(batch.fresh)
         events += json.loads(batch.body(), parse_float=Decimal)["events"]
     return events
 
 
 def test_bodies_are_json_with_whole_events() -> None:
     """Each hole of the template is filled."""
-    first = posted(Workload(SHAPE, "run00001"), 1, Truth(SHAPE))[0]
+    first = posted(Workload(SHAPE, "run00001"), 1, ExpectedUsage(SHAPE))[0]
     assert first["idempotency_key"] == "run00001-00000000"
     assert first["timestamp"] == "2026-11-21T12:00:00.000000Z"
     assert set(first["properties"]) == {"model", "tokens", "cost", "ms", "user"}
@@ -55,7 +55,7 @@ def test_all_forms_hold_the_same_events() -> None:
 
 def test_repeats_are_byte_for_byte_and_as_many_as_asked() -> None:
     """About one in twenty here; a repeat with another body would be a conflict."""
-    events = posted(Workload(SHAPE, "run00001"), 100, Truth(SHAPE))
+    events = posted(Workload(SHAPE, "run00001"), 100, ExpectedUsage(SHAPE))
     bodies = defaultdict(set)
     for event in events:
         bodies[event["idempotency_key"]].add(json.dumps(event, default=str))
@@ -65,8 +65,8 @@ def test_repeats_are_byte_for_byte_and_as_many_as_asked() -> None:
 
 def test_the_truth_is_what_a_plain_recount_gives() -> None:
     """Each key once, every meter, every customer."""
-    truth = Truth(SHAPE)
-    events = {event["idempotency_key"]: event for event in posted(Workload(SHAPE, "run00001"), 30, truth)}
+    expected_usage = ExpectedUsage(SHAPE)
+    events = {event["idempotency_key"]: event for event in posted(Workload(SHAPE, "run00001"), 30, expected_usage)}
     counted: dict[str, dict[Any, Any]] = {meter["code"]: defaultdict(Decimal) for meter in METERS}
     users = defaultdict(set)
     for event in events.values():
@@ -78,13 +78,13 @@ def test_the_truth_is_what_a_plain_recount_gives() -> None:
         counted["load_cost"][customer, properties["model"]] += properties["cost"]
         users[customer, None].add(properties["user"])
     counted["load_users"] = {customer: Decimal(len(found)) for customer, found in users.items()}
-    assert truth.usage("run00001") == counted
-    assert truth.events == len(events)
+    assert expected_usage.usage("run00001") == counted
+    assert expected_usage.events == len(events)
 
 
 def test_customers_follow_the_power_law() -> None:
     """The largest has its share, the second far less, nobody is left out."""
-    parts = np.diff(cumulative_shares(Shape()), prepend=0)
+    parts = np.diff(cumulative_shares(WorkloadShape()), prepend=0)
     assert parts[0] == pytest.approx(0.35)
     assert parts[1:].min() > 0
     assert list(parts) == sorted(parts, reverse=True)
@@ -92,8 +92,8 @@ def test_customers_follow_the_power_law() -> None:
 
 def test_one_customer_gets_everything() -> None:
     """The smallest shape works too."""
-    shape = Shape(customers=1)
-    events = posted(Workload(shape, "run00001"), 1, Truth(shape))
+    shape = WorkloadShape(customers=1)
+    events = posted(Workload(shape, "run00001"), 1, ExpectedUsage(shape))
     assert Counter(event["customer_id"] for event in events) == {"run00001_0000": 200}
 
 
@@ -106,7 +106,7 @@ def test_a_runs_name_has_its_length() -> None:
 def test_a_shape_fits_its_holes() -> None:
     """More customers than digits would silently fold into each other."""
     with pytest.raises(ValueError, match="1 to 10000 customers"):
-        Workload(Shape(customers=10_001), "run00001")
+        Workload(WorkloadShape(customers=10_001), "run00001")
 
 
 def test_meters_are_whole_definitions() -> None:
@@ -122,4 +122,4 @@ def test_runs_that_begin_at_the_same_moment_have_different_names() -> None:
     runs = {new_run() for _ in range(1_000)}
     assert len(runs) == 1_000
     for run in runs:
-        Workload(Shape(), run)
+        Workload(WorkloadShape(), run)

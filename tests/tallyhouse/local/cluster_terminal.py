@@ -25,7 +25,7 @@ def environment(**settings: str) -> dict[str, str]:
     return clean | {"TALLYHOUSE_PORT": "0", "TALLYHOUSE_METRICS_PORT": "0"} | settings
 
 
-class Terminal:
+class ClusterTerminal:
     """One start of the command."""
 
     def __init__(self, process: subprocess.Popen[bytes], data: Path, shown: Path) -> None:
@@ -75,7 +75,7 @@ class Terminal:
 
 
 @contextmanager
-def started(data: Path, *words: str, **settings: str) -> Iterator[Terminal]:
+def started(data: Path, *words: str, **settings: str) -> Iterator[ClusterTerminal]:
     """Up, and gone afterwards, whatever the test did."""
     shown = data.parent / "shown"
     with shown.open("wb") as screen:
@@ -86,7 +86,7 @@ def started(data: Path, *words: str, **settings: str) -> Iterator[Terminal]:
             stdout=screen,
             stderr=screen,
         )
-    terminal = Terminal(process, data, shown)
+    terminal = ClusterTerminal(process, data, shown)
     try:
         wait_until("the cluster to be up", terminal.is_up, _START_SECONDS)
         yield terminal

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from schemas.errors import Conflict
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.local.kafka_jars import ToolMissing
-from tallyhouse.local.ledger import Ledger, choose_ledger
+from tallyhouse.local.ledger import LedgerChoice, choose_ledger
 from tallyhouse.local.postgresql import PostgreSql
 from tests.backing_services.postgresql import installed_postgresql, passable_folder
 
@@ -34,35 +34,35 @@ def rows(server: PostgreSql, *statements: str) -> int:
     engine = sa.create_engine(server.url())
     with engine.begin() as connection:
         for statement in statements:
-            told = connection.exec_driver_sql(statement)
-        found = len(told.fetchall()) if told.returns_rows else 0
+            printed = connection.exec_driver_sql(statement)
+        found = len(printed.fetchall()) if printed.returns_rows else 0
     engine.dispose()
     return found
 
 
 def test_without_postgresql_the_ledger_is_sqlites_and_that_is_said(folder: ClusterFolder) -> None:
     """Unless PostgreSQL is asked for by name: then it is an error that says how to get it."""
-    told: list[str] = []
-    assert choose_ledger(folder, Ledger.BEST, NOT_INSTALLED, told.append) is None
-    assert "apt-get install postgresql" in told[0]
+    printed: list[str] = []
+    assert choose_ledger(folder, LedgerChoice.BEST, NOT_INSTALLED, printed.append) is None
+    assert "apt-get install postgresql" in printed[0]
     with pytest.raises(ToolMissing, match="apt-get install postgresql"):
-        choose_ledger(folder, Ledger.POSTGRESQL, NOT_INSTALLED, told.append)
+        choose_ledger(folder, LedgerChoice.POSTGRESQL, NOT_INSTALLED, printed.append)
 
 
 def test_a_ledger_stays_where_it_is(folder: ClusterFolder) -> None:
     """Whatever is installed later, or gone: another database would be an empty one."""
-    told: list[str] = []
+    printed: list[str] = []
     folder.sqlite.touch()
-    assert choose_ledger(folder, Ledger.BEST, {}, told.append) is None
+    assert choose_ledger(folder, LedgerChoice.BEST, {}, printed.append) is None
     with pytest.raises(Conflict, match="is in sqlite already"):
-        choose_ledger(folder, Ledger.POSTGRESQL, {}, told.append)
+        choose_ledger(folder, LedgerChoice.POSTGRESQL, {}, printed.append)
     folder.sqlite.unlink()
     (folder.postgresql / "data").mkdir(parents=True)
     with pytest.raises(Conflict, match="is in postgresql already"):
-        choose_ledger(folder, Ledger.SQLITE, {}, told.append)
+        choose_ledger(folder, LedgerChoice.SQLITE, {}, printed.append)
     with pytest.raises(ToolMissing):
-        choose_ledger(folder, Ledger.BEST, NOT_INSTALLED, told.append)
-    assert told == []
+        choose_ledger(folder, LedgerChoice.BEST, NOT_INSTALLED, printed.append)
+    assert printed == []
 
 
 def test_a_killed_server_has_everything_when_it_is_started_again(server: PostgreSql) -> None:

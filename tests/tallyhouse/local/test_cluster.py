@@ -10,43 +10,43 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from tallyhouse.local.kafka_jars import Runtime
-from tallyhouse.local.kafka_probe import cluster_at
+from tallyhouse.local.kafka_jars import KafkaInstallation
+from tallyhouse.local.kafka_probe import probe_cluster_id
 from tests.backing_services.postgresql import passable_folder
 from tests.e2e.test_quickstart import pasted
 from tests.server_process import wait_until
-from tests.tallyhouse.cluster.installation import is_ready, numbers
+from tests.tallyhouse.cluster.installation import is_ready, metric_sum
 from tests.tallyhouse.cluster.test_end_to_end import is_there
-from tests.tallyhouse.local.cluster_terminal import Terminal, run, started
+from tests.tallyhouse.local.cluster_terminal import ClusterTerminal, run, started
 
 NO_POSTGRESQL = {"POSTGRESQL_HOME": "/nowhere"}
 
 
 @pytest.fixture(scope="module")
-def terminal(runtime: Runtime) -> Iterator[Terminal]:
+def terminal(runtime: KafkaInstallation) -> Iterator[ClusterTerminal]:
     """A cluster as the command starts it, shared by the tests that leave it as it was."""
     with passable_folder() as data, started(data) as up:
         yield up
 
 
-def test_every_address_answers(terminal: Terminal) -> None:
+def test_every_address_answers(terminal: ClusterTerminal) -> None:
     """Two gateways and two workers are ready; Kafka, the store and the ledger are where the terminal says."""
     gateways, workers = terminal.places("gateways"), terminal.places("workers")
     assert (len(gateways), len(workers)) == (2, 2)
     wait_until("the gateways to be ready", lambda: all(map(is_ready, gateways)))
     wait_until("all partitions to be owned", lambda: sum(map(_owned, workers)) == 12)
     host, port = terminal.places("Kafka")[0].split(":")
-    assert cluster_at(host, int(port)) is not None
+    assert probe_cluster_id(host, int(port)) is not None
     store = httpx.post(terminal.places("ClickHouse")[0], content="SELECT count() FROM tallyhouse.events", timeout=30)
     assert store.text == "0\n"
     assert _keys_in(terminal) == 1
 
 
 def _owned(metrics: str) -> float:
-    return numbers(metrics.removesuffix("/metrics"), "partition_owned")
+    return metric_sum(metrics.removesuffix("/metrics"), "partition_owned")
 
 
-def _keys_in(terminal: Terminal) -> int:
+def _keys_in(terminal: ClusterTerminal) -> int:
     """Asked of the ledger's database itself."""
     words = terminal.places("ledger")
     postgresql = f"postgresql+psycopg://postgres@/{words[-1]}?host={words[2]}"
@@ -58,7 +58,7 @@ def _keys_in(terminal: Terminal) -> int:
     return count
 
 
-def test_a_second_start_on_the_same_folder_is_refused(terminal: Terminal) -> None:
+def test_a_second_start_on_the_same_folder_is_refused(terminal: ClusterTerminal) -> None:
     """It says who has it, and how to start another one."""
     second = run("cluster", "--data", str(terminal.data))
     assert second.returncode == 1
@@ -67,7 +67,7 @@ def test_a_second_start_on_the_same_folder_is_refused(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize("name", ["gateway-1", "worker-2"])
-def test_who_is_killed_is_started_again(terminal: Terminal, name: str) -> None:
+def test_who_is_killed_is_started_again(terminal: ClusterTerminal, name: str) -> None:
     """At the same address, and the terminal says so."""
     kind, number = name.split("-")
     url = terminal.places(f"{kind}s")[int(number) - 1].removesuffix("/metrics")
@@ -79,7 +79,7 @@ def test_who_is_killed_is_started_again(terminal: Terminal, name: str) -> None:
     assert f"{kind} {number} ended (by signal 9, SIGKILL) and is started again" in terminal.text
 
 
-def test_the_next_start_goes_on_and_nothing_stays_behind(runtime: Runtime) -> None:
+def test_the_next_start_goes_on_and_nothing_stays_behind(runtime: KafkaInstallation) -> None:
     """Without PostgreSQL too; after Ctrl-C and after kill -9, no process is left, and what was counted is there."""
     with passable_folder() as data:
         with started(data, "--gateways=1", "--workers=1", **NO_POSTGRESQL) as first:

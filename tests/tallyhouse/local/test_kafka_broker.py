@@ -16,9 +16,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tallyhouse.local.background_program import ProgramFailed
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import Runtime
+from tallyhouse.local.kafka_jars import KafkaInstallation
 from tallyhouse.local.kafka_node import SETTINGS
-from tallyhouse.local.kafka_probe import cluster_at
+from tallyhouse.local.kafka_probe import probe_cluster_id
 from tests.backing_services.container import variables
 
 MESSAGES = [f"message {number}".encode() for number in range(200)]
@@ -55,7 +55,7 @@ async def received(bootstrap: str, topic: str, count: int) -> list[bytes]:
 
 def answers(broker: KafkaBroker) -> bool:
     host, port = broker.bootstrap.split(":")
-    return cluster_at(host, int(port)) is not None
+    return probe_cluster_id(host, int(port)) is not None
 
 
 def wait_until_gone(pid: int) -> None:
@@ -77,30 +77,30 @@ def test_what_is_shared_serves(real_broker: str, topic_name: Callable[[], str]) 
     assert asyncio.run(there_and_back()) == MESSAGES
 
 
-def test_acknowledged_messages_survive_a_crash(mortal_broker: KafkaBroker) -> None:
+def test_acknowledged_messages_survive_a_crash(killable_broker: KafkaBroker) -> None:
     """Killed with -9 and started again, the broker is at the same address and has every message it acknowledged."""
-    address = mortal_broker.bootstrap
+    address = killable_broker.bootstrap
     asyncio.run(make_topic(address, "kept"))
     asyncio.run(send(address, "kept", MESSAGES))
-    mortal_broker.kill()
-    assert mortal_broker.pid is None
-    mortal_broker.start()
-    assert mortal_broker.bootstrap == address
+    killable_broker.kill()
+    assert killable_broker.pid is None
+    killable_broker.start()
+    assert killable_broker.bootstrap == address
     asyncio.run(send(address, "kept", MESSAGES))
     assert asyncio.run(received(address, "kept", 2 * len(MESSAGES))) == MESSAGES * 2
 
 
-def test_a_paused_broker_is_silent_until_it_resumes(mortal_broker: KafkaBroker) -> None:
+def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: KafkaBroker) -> None:
     """Paused, the broker answers nothing, and resumed, it goes on."""
-    mortal_broker.pause()
-    assert not answers(mortal_broker)
-    mortal_broker.resume()
+    killable_broker.pause()
+    assert not answers(killable_broker)
+    killable_broker.resume()
     deadline = time.monotonic() + 30
-    while not answers(mortal_broker):
+    while not answers(killable_broker):
         assert time.monotonic() < deadline
 
 
-def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, runtime: Runtime) -> None:
+def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, runtime: KafkaInstallation) -> None:
     """A folder's broker is shared by all who open it; it runs on when one of them is killed, and ends with the last."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -117,20 +117,20 @@ def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, 
     wait_until_gone(pid)
 
 
-def test_no_broker_outlives_its_keeper(mortal_broker: KafkaBroker) -> None:
+def test_no_broker_outlives_its_keeper(killable_broker: KafkaBroker) -> None:
     """When the keeper is killed, its broker goes with it; the next start finds nothing in its way."""
-    pid = mortal_broker.pid
+    pid = killable_broker.pid
     assert pid is not None
-    keeper = int((mortal_broker.log.parent / "running").read_text().split()[0])
-    os.kill(keeper, signal.SIGKILL)
+    watchdog = int((killable_broker.log.parent / "running").read_text().split()[0])
+    os.kill(watchdog, signal.SIGKILL)
     wait_until_gone(pid)
-    mortal_broker.start()
-    assert mortal_broker.pid not in {None, pid}
+    killable_broker.start()
+    assert killable_broker.pid not in {None, pid}
 
 
-def test_a_taken_port_is_named(mortal_broker: KafkaBroker, tmp_path: Path, runtime: Runtime) -> None:
+def test_a_taken_port_is_named(killable_broker: KafkaBroker, tmp_path: Path, runtime: KafkaInstallation) -> None:
     """A broker that is to have a port that is taken says so, and where its whole log is."""
-    port = int(mortal_broker.bootstrap.split(":")[1])
+    port = int(killable_broker.bootstrap.split(":")[1])
     second = KafkaBroker(tmp_path / "second", runtime, SystemRandom(), port=port)
     with pytest.raises(ProgramFailed, match=f"(?s){port}.*Address already in use.*{second.log}"), second:
         pass
@@ -139,7 +139,7 @@ def test_a_taken_port_is_named(mortal_broker: KafkaBroker, tmp_path: Path, runti
 
 def test_a_container_has_the_same_settings() -> None:
     """The image is told all that a local node is told, under the names it asks for."""
-    told = variables("docker.example", 20_001)
-    assert told["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://docker.example:20001"
-    assert told["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
-    assert len(told) == len(SETTINGS) + 3
+    environment = variables("docker.example", 20_001)
+    assert environment["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://docker.example:20001"
+    assert environment["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert len(environment) == len(SETTINGS) + 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tallyhouse.local.kafka_jars import ToolMissing, kafka_runtime
+from tallyhouse.local.kafka_jars import ToolMissing, find_kafka
 
 JAVA = """echo 'openjdk version "{version}.0.1"' >&2"""
 MAVEN = """
@@ -41,14 +41,14 @@ def test_the_jars_are_fetched_once(tmp_path: Path, environ: dict[str, str]) -> N
     """Of several who need the jars at once one fetches them and says so; who comes later finds them."""
     install(tmp_path, "java", JAVA.format(version=21))
     install(tmp_path, "mvn", MAVEN)
-    told: list[str] = []
+    printed: list[str] = []
     with ThreadPoolExecutor(4) as at_once:
-        found = set(at_once.map(lambda _: kafka_runtime(environ, told.append), range(4)))
+        found = set(at_once.map(lambda _: find_kafka(environ, printed.append), range(4)))
     [runtime] = found
     assert [jar.name for jar in runtime.jars.iterdir()] == ["kafka.jar"]
-    assert kafka_runtime(environ, told.append) == runtime
+    assert find_kafka(environ, printed.append) == runtime
     assert runs(environ) == 1
-    assert len(told) == 1
+    assert len(printed) == 1
 
 
 def test_nothing_half_fetched_is_kept(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -56,12 +56,12 @@ def test_nothing_half_fetched_is_kept(tmp_path: Path, environ: dict[str, str]) -
     install(tmp_path, "java", JAVA.format(version=17))
     install(tmp_path, "mvn", MAVEN + "exit 1")
     with pytest.raises(ToolMissing, match="Maven Central"):
-        kafka_runtime(environ, lambda _line: None)
+        find_kafka(environ, lambda _line: None)
     install(tmp_path, "mvn", "echo 'Could not transfer artifact'; exit 1")
     with pytest.raises(ToolMissing, match="Could not transfer artifact"):
-        kafka_runtime(environ, lambda _line: None)
+        find_kafka(environ, lambda _line: None)
     install(tmp_path, "mvn", MAVEN)
-    assert kafka_runtime(environ, lambda _line: None).jars.is_dir()
+    assert find_kafka(environ, lambda _line: None).jars.is_dir()
 
 
 @pytest.mark.parametrize("version", ["1.8", "11"])
@@ -69,17 +69,17 @@ def test_an_old_java_will_not_do(tmp_path: Path, environ: dict[str, str], versio
     """A Java that cannot run the broker is refused, with what it is and where to get a newer one."""
     install(tmp_path, "java", JAVA.format(version=version))
     with pytest.raises(ToolMissing, match=rf"Java 17 or newer .*{version}.*default-jre"):
-        kafka_runtime(environ, lambda _line: None)
+        find_kafka(environ, lambda _line: None)
 
 
 def test_missing_tools_are_named(tmp_path: Path, environ: dict[str, str]) -> None:
     """Without Java or Maven, the message says which, and how to install it."""
     environ["PATH"] = str(tmp_path)
     with pytest.raises(ToolMissing, match=r"Java is missing; .*apt-get install default-jre"):
-        kafka_runtime(environ, lambda _line: None)
+        find_kafka(environ, lambda _line: None)
     install(tmp_path, "java", JAVA.format(version=17))
     with pytest.raises(ToolMissing, match=r"Maven is missing; .*apt-get install maven"):
-        kafka_runtime(environ, lambda _line: None)
+        find_kafka(environ, lambda _line: None)
 
 
 def test_java_home_comes_first(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -88,4 +88,4 @@ def test_java_home_comes_first(tmp_path: Path, environ: dict[str, str]) -> None:
     (home / "bin").mkdir(parents=True)
     install(home / "bin", "java", JAVA.format(version=25))
     install(tmp_path, "mvn", MAVEN)
-    assert kafka_runtime(environ | {"JAVA_HOME": str(home)}, lambda _line: None).java == str(home / "bin/java")
+    assert find_kafka(environ | {"JAVA_HOME": str(home)}, lambda _line: None).java == str(home / "bin/java")

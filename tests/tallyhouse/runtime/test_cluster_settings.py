@@ -16,10 +16,10 @@ NEEDED = {
 }
 
 
-def mistakes(**environ: str) -> tuple[str, ...]:
+def errors(**environ: str) -> tuple[str, ...]:
     with pytest.raises(Misconfigured) as caught:
         read_cluster_settings(NEEDED | {f"TALLYHOUSE_{name}": value for name, value in environ.items()})
-    return caught.value.mistakes
+    return caught.value.errors
 
 
 def test_three_addresses_are_all_it_needs() -> None:
@@ -33,7 +33,7 @@ def test_without_them_all_are_missed_at_once() -> None:
     """One start, one list."""
     with pytest.raises(Misconfigured) as caught:
         read_cluster_settings({"TALLYHOUSE_GATEWAY_WORKERS": "many"})
-    assert [mistake.split(":")[0] for mistake in caught.value.mistakes] == [
+    assert [mistake.split(":")[0] for mistake in caught.value.errors] == [
         "TALLYHOUSE_KAFKA_BROKERS",
         "TALLYHOUSE_CLICKHOUSE_URL",
         "TALLYHOUSE_LEDGER_URL",
@@ -62,20 +62,20 @@ def test_without_them_all_are_missed_at_once() -> None:
 )
 def test_what_cannot_be_an_address_is_refused(name: str, value: str) -> None:
     """At the start, not when it is first used."""
-    (mistake,) = mistakes(**{name: value})
+    (mistake,) = errors(**{name: value})
     assert mistake.startswith(f"TALLYHOUSE_{name}: expected ")
     assert "sesame" not in mistake
 
 
 def test_more_copies_in_sync_than_copies_are_refused() -> None:
     """Every post would be answered 503."""
-    (mistake,) = mistakes(KAFKA_REPLICATION="1")
+    (mistake,) = errors(KAFKA_REPLICATION="1")
     assert "KAFKA_MIN_INSYNC is 2" in mistake
 
 
 def test_who_logs_in_needs_a_name_and_a_password() -> None:
     """Else the brokers would say so, once for every process."""
-    (mistake,) = mistakes(KAFKA_SASL="SCRAM-SHA-512", KAFKA_USER="tally")
+    (mistake,) = errors(KAFKA_SASL="SCRAM-SHA-512", KAFKA_USER="tally")
     assert "TALLYHOUSE_KAFKA_PASSWORD must be set too" in mistake
 
 
@@ -88,9 +88,9 @@ def test_a_store_of_several_shards_has_an_address_for_each() -> None:
 
 def test_what_is_wrong_with_shards_is_told_at_once() -> None:
     """No cluster to read them through, one shard twice, and more of them than partitions."""
-    told = mistakes(CLICKHOUSE_URL="http://one:8123,http://two:8123,http://one:8123", PARTITIONS="2")
+    configuration_errors = errors(CLICKHOUSE_URL="http://one:8123,http://two:8123,http://one:8123", PARTITIONS="2")
     expected = ("names an address twice", "TALLYHOUSE_CLICKHOUSE_CLUSTER is not set", "some would stay empty")
-    assert [part for part, mistake in zip(expected, told, strict=True) if part not in mistake] == []
+    assert [part for part, mistake in zip(expected, configuration_errors, strict=True) if part not in mistake] == []
 
 
 def test_secrets_lie_in_files_too(tmp_path: Path) -> None:

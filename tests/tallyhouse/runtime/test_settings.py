@@ -5,13 +5,13 @@ import pytest
 from schemas.errors import Misconfigured
 from schemas.timestamps import DAY, MINUTE
 from tallyhouse.runtime.environment import every_entry, read_client_settings, read_settings
-from tallyhouse.runtime.settings import ClientSettings, Settings
+from tallyhouse.runtime.settings import ClientSettings, EmbeddedSettings
 
 
 def test_defaults_need_no_environment() -> None:
     """`make up` works with nothing set."""
     settings = read_settings({})
-    assert settings == Settings()
+    assert settings == EmbeddedSettings()
     assert (settings.port, settings.event_max_age, settings.event_max_ahead) == (8787, 35 * DAY, 5 * MINUTE)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from tallyhouse.runtime.single_write import HttpConnection, OneWrite
+from tallyhouse.runtime.single_write import HttpConnection, SingleWriteTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ class Recorder(asyncio.Transport):
 async def test_what_is_written_in_one_turn_leaves_together() -> None:
     """Head and body are one write; what comes a turn later is another."""
     recorder = Recorder()
-    transport = OneWrite(recorder, asyncio.get_running_loop())
+    transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"head ")
     transport.write(b"body")
     assert recorder.said == []
@@ -47,7 +47,7 @@ async def test_what_is_written_in_one_turn_leaves_together() -> None:
 async def test_closing_sends_what_was_written_before() -> None:
     """A refusal that ends the connection still reaches its caller, once."""
     recorder = Recorder()
-    transport = OneWrite(recorder, asyncio.get_running_loop())
+    transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"no")
     transport.close()
     await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def test_closing_sends_what_was_written_before() -> None:
 async def test_aborting_sends_nothing_more() -> None:
     """The connection is gone at once."""
     recorder = Recorder()
-    transport = OneWrite(recorder, asyncio.get_running_loop())
+    transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"lost")
     transport.abort()
     await asyncio.sleep(0)
@@ -113,9 +113,9 @@ async def test_requests_on_one_connection_are_answered_in_order() -> None:
             path = "twice" if number % 3 == 0 else "once"
             writer.write(f"POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n{number:04}".encode())
         writer.write(b"POST /once HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\nend")
-        told = await asyncio.wait_for(reader.read(), 10)
+        received = await asyncio.wait_for(reader.read(), 10)
         writer.close()
-    bodies = [part for part in told.replace(b"\r\n", b"\n").split(b"\n") if part.isdigit() and len(part) == 4]
+    bodies = [part for part in received.replace(b"\r\n", b"\n").split(b"\n") if part.isdigit() and len(part) == 4]
     assert bodies == [f"{number:04}".encode() for number in range(20) for _ in range(2 if number % 3 == 0 else 1)]
-    assert told.count(b"HTTP/1.1 200") == 21
-    assert b"end" in told[-20:]
+    assert received.count(b"HTTP/1.1 200") == 21
+    assert b"end" in received[-20:]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.logger import NoLogger
-from tallyhouse.runtime.supervisor import FAILED, MISCONFIGURED, Processes
+from schemas.logger import NullLogger
+from tallyhouse.runtime.supervisor import FAILED, MISCONFIGURED, Supervisor
 
 pytestmark = pytest.mark.anyio
 
@@ -16,12 +16,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Scripted:
+class ScriptedProcess:
     """Ends with each of its codes in turn; then runs until it is told to end."""
 
     def __init__(self, *codes: int) -> None:
         self._codes: Iterator[int] = iter(codes)
-        self._told = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self.settled = asyncio.Event()
         self.runs = 0
 
@@ -31,21 +31,21 @@ class Scripted:
         if code is not None:
             return code
         self.settled.set()
-        await self._told.wait()
+        await self._stop_requested.wait()
         return 0
 
-    def end(self) -> None:
-        self._told.set()
+    def terminate(self) -> None:
+        self._stop_requested.set()
 
     def kill(self) -> None:
-        self._told.set()
+        self._stop_requested.set()
 
 
 async def test_who_ends_is_started_again_until_all_are_told_to_stop() -> None:
     """The others never notice."""
-    one, other = Scripted(-9, 0), Scripted()
-    processes = Processes([one, other], stop_seconds=0, logger=NoLogger())
-    keeping = asyncio.create_task(processes.keep())
+    one, other = ScriptedProcess(-9, 0), ScriptedProcess()
+    processes = Supervisor([one, other], stop_seconds=0, logger=NullLogger())
+    keeping = asyncio.create_task(processes.run_until_stopped())
     await asyncio.wait_for(one.settled.wait(), 30)
     assert (one.runs, other.runs) == (3, 1)
     processes.stop()
@@ -56,16 +56,24 @@ async def test_who_ends_is_started_again_until_all_are_told_to_stop() -> None:
 async def test_a_first_start_that_fails_ends_them_all(code: int) -> None:
     """Whoever keeps us running should hear of it."""
     async with asyncio.timeout(5):  # Not only when it is their turn to be killed.
-        assert await Processes([Scripted(code), Scripted()], stop_seconds=0, logger=NoLogger()).keep() == code
+        assert (
+            await Supervisor(
+                [ScriptedProcess(code), ScriptedProcess()], stop_seconds=0, logger=NullLogger()
+            ).run_until_stopped()
+            == code
+        )
 
 
 async def test_who_has_run_before_is_tried_again_unless_that_cannot_help() -> None:
     """What failed may pass; what is misconfigured stays so."""
-    patient, hopeless = Scripted(FAILED, FAILED), Scripted(FAILED, MISCONFIGURED)
-    processes = Processes([patient], stop_seconds=0, logger=NoLogger(), have_run=True)
-    keeping = asyncio.create_task(processes.keep())
+    patient, hopeless = ScriptedProcess(FAILED, FAILED), ScriptedProcess(FAILED, MISCONFIGURED)
+    processes = Supervisor([patient], stop_seconds=0, logger=NullLogger(), have_run_before=True)
+    keeping = asyncio.create_task(processes.run_until_stopped())
     await asyncio.wait_for(patient.settled.wait(), 30)
     processes.stop()
     assert await keeping == 0
     assert patient.runs == 3
-    assert await Processes([hopeless], stop_seconds=0, logger=NoLogger(), have_run=True).keep() == MISCONFIGURED
+    assert (
+        await Supervisor([hopeless], stop_seconds=0, logger=NullLogger(), have_run_before=True).run_until_stopped()
+        == MISCONFIGURED
+    )

@@ -9,17 +9,17 @@ from schemas.errors import StoreFailed
 _Answer = TypeVar("_Answer")
 
 
-class Home:
+class LoopBound:
     """Clients of one loop, used from all of them. From their own loop the way costs nothing."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def settle(self) -> None:
+    def bind(self) -> None:
         """Here is where the clients are made."""
         self._loop = asyncio.get_running_loop()
 
-    def leave(self) -> None:
+    def unbind(self) -> None:
         """They are gone: whoever still comes is told so."""
         self._loop = None
 

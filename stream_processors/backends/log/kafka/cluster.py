@@ -17,11 +17,11 @@ from aiokafka.helpers import create_ssl_context
 
 from schemas.errors import StoreFailed
 
-TROUBLE = (KafkaError, OSError, TimeoutError)
+CLIENT_ERRORS = (KafkaError, OSError, TimeoutError)
 """What the clients raise when brokers are away, slow or unwilling."""
 
 
-class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
     """Where the brokers are, and who we are to them."""
 
     servers: str
@@ -62,15 +62,15 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def troubles(cluster: Cluster, topic: str) -> Iterator[None]:
+def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
     """The clients' errors as ours: nothing is known of what was asked, and it may be asked again."""
     try:
         yield
-    except TROUBLE as error:
-        raise StoreFailed(explained(error, cluster, topic)) from error
+    except CLIENT_ERRORS as error:
+        raise StoreFailed(describe_error(error, cluster, topic)) from error
 
 
-def explained(error: BaseException, cluster: Cluster, topic: str) -> str:
+def describe_error(error: BaseException, cluster: KafkaCluster, topic: str) -> str:
     """What is wrong, where, and how to mend it."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     match error:

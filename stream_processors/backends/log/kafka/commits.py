@@ -6,8 +6,8 @@ from typing import Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from stream_processors.backends.log.kafka.cluster import TROUBLE, Cluster
-from stream_processors.backends.log.kafka.kafka_end import let_go
+from stream_processors.backends.log.kafka.cluster import CLIENT_ERRORS, KafkaCluster
+from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 
 
@@ -33,7 +33,9 @@ class GroupCommits:
     Kafka lets nobody else commit for a group that has members.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, group: str, partitions: int, policy: KafkaPolicy | None = None):
+    def __init__(
+        self, cluster: KafkaCluster, topic: str, group: str, partitions: int, policy: KafkaPolicy | None = None
+    ):
         self._cluster = cluster
         self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._group = group
@@ -54,7 +56,7 @@ class GroupCommits:
             await asyncio.wait([self._task])
         await self._commit()
         if self._client is not None:
-            await let_go(self._client, self._policy.call_seconds)
+            await close_consumer(self._client, self._policy.call_seconds)
 
     def counted_up_to(self, partition: int, offset: int) -> None:
         """Any thread may say so."""
@@ -73,7 +75,7 @@ class GroupCommits:
             async with asyncio.timeout(self._policy.call_seconds):
                 client = await self._connected()
                 await client.commit(counted)
-        except TROUBLE:
+        except CLIENT_ERRORS:
             self._counted = counted | self._counted
 
     async def _connected(self) -> AIOKafkaConsumer:
@@ -84,7 +86,7 @@ class GroupCommits:
             try:
                 await client.start()
             except BaseException:
-                await let_go(client, self._policy.call_seconds)
+                await close_consumer(client, self._policy.call_seconds)
                 raise
             client.assign(self._places)
             client.pause(*self._places)

@@ -3,7 +3,7 @@
 from schemas.errors import Overloaded
 
 _RETRY_AFTER = 2
-_LONGEST_REST = 1.0
+_LONGEST_BACKOFF = 1.0
 
 
 class Circuit:
@@ -14,7 +14,7 @@ class Circuit:
 
     def __init__(self) -> None:
         self._reason: str | None = None
-        self._tried = 0
+        self._attempts = 0
 
     @property
     def is_open(self) -> bool:
@@ -27,14 +27,14 @@ class Circuit:
     def close(self) -> None:
         """They answer."""
         self._reason = None
-        self._tried = 0
+        self._attempts = 0
 
     def check(self) -> None:
         """Raises Overloaded where waiting would be in vain."""
         if self._reason is not None:
             raise Overloaded(f"the brokers do not answer at present: {self._reason}", retry_after=_RETRY_AFTER)
 
-    def rest(self) -> float:
+    def backoff(self) -> float:
         """Seconds before the next trial: none before the first, then more and more, but recovery must be seen soon."""
-        self._tried += 1
-        return 0.0 if self._tried == 1 else min(0.05 * 2 ** min(self._tried - 2, 10), _LONGEST_REST)
+        self._attempts += 1
+        return 0.0 if self._attempts == 1 else min(0.05 * 2 ** min(self._attempts - 2, 10), _LONGEST_BACKOFF)

@@ -5,18 +5,18 @@ import asyncio
 from aiokafka import AIOKafkaConsumer
 
 
-async def let_go(consumer: AIOKafkaConsumer, seconds: float) -> None:
+async def close_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
     """Close it for good, within a bounded time. What it complains of is nothing: it has only read.
 
     It ends in a task of its own, for it takes the end of its own tasks, cancelled in the middle of a pause between two
     fetches, for a cancellation of whoever stops it.
     """
-    await _ended(asyncio.create_task(consumer.stop()), seconds)
+    await _wait_bounded(asyncio.create_task(consumer.stop()), seconds)
     # A stop that broke off in the middle leaves the connections open, and a second one does nothing.
-    await _ended(asyncio.create_task(consumer._client.close()), seconds)  # noqa: SLF001 - there is no other way
+    await _wait_bounded(asyncio.create_task(consumer._client.close()), seconds)  # noqa: SLF001 - there is no other way
 
 
-async def _ended(ending: "asyncio.Task[None]", seconds: float) -> None:
+async def _wait_bounded(ending: "asyncio.Task[None]", seconds: float) -> None:
     try:
         await asyncio.wait({ending}, timeout=seconds)
     finally:

@@ -5,7 +5,7 @@ from schemas.errors import Overloaded
 _RETRY_AFTER = 2
 
 
-class Flight:
+class InFlight:
     """Counts bytes from the moment they are handed to a client until it lets go of them. One event loop.
 
     One append may go past the limit: otherwise one larger than the limit could never go.
@@ -19,7 +19,7 @@ class Flight:
     def bytes(self) -> int:
         return self._bytes
 
-    def take_off(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Raises Overloaded where too much is in flight."""
         if self._bytes and self._bytes + size > self._limit:
             raise Overloaded(
@@ -29,6 +29,6 @@ class Flight:
             )
         self._bytes += size
 
-    def land(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Acknowledged, or given up."""
         self._bytes -= size

@@ -21,7 +21,7 @@ _UUID_BYTES = 16
 _NO_ID = bytes(_UUID_BYTES)
 
 
-class Described(msgspec.Struct, frozen=True, kw_only=True):
+class TopicDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A topic as the brokers describe it."""
 
     cluster_id: str
@@ -36,7 +36,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.cluster_id}/{self.topic_id}"
 
 
-async def find_topic(client: AIOKafkaClient, topic: str) -> Described | None:
+async def find_topic(client: AIOKafkaClient, topic: str) -> TopicDescription | None:
     """None where there is no such topic; asking does not make it. Raises the client's errors."""
     answer = await client.send(client.get_random_node(), _MetadataRequest(topic))
     (code, _, topic_id, _, partitions, _, _) = answer.topics[0]
@@ -45,7 +45,7 @@ async def find_topic(client: AIOKafkaClient, topic: str) -> Described | None:
         return None
     if error is not NoError:
         raise error(topic)
-    return Described(
+    return TopicDescription(
         cluster_id=answer.cluster_id,
         topic_id=topic_id.hex(),
         partitions=len(partitions),

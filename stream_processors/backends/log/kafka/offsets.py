@@ -8,19 +8,19 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.log.kafka.cluster import Cluster, troubles
-from stream_processors.backends.log.kafka.kafka_end import let_go
+from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
+from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
 
-_GLANCE_SECONDS = 1.0
+_SHORTEST_CALL_SECONDS = 1.0
 """However short the wait, the brokers get this long to say where a partition ends."""
 
 
-class Offsets:
+class BrokerOffsets:
     """Asks through one client. Belongs to one event loop, between `open` and `close`."""
 
-    def __init__(self, cluster: Cluster, topic: str, policy: KafkaPolicy) -> None:
+    def __init__(self, cluster: KafkaCluster, topic: str, policy: KafkaPolicy) -> None:
         self._cluster = cluster
         self._topic = topic
         self._policy = policy
@@ -29,64 +29,64 @@ class Offsets:
     async def open(self) -> None:
         client = AIOKafkaConsumer(**self._cluster.arguments(self._policy.call_seconds), enable_auto_commit=False)
         try:
-            with troubles(self._cluster, self._topic):
+            with translate_errors(self._cluster, self._topic):
                 await asyncio.wait_for(client.start(), self._policy.call_seconds)
         except BaseException:
-            await let_go(client, self._policy.call_seconds)
+            await close_consumer(client, self._policy.call_seconds)
             raise
         self._client = client
 
     async def close(self) -> None:
         if self._client is not None:
-            await let_go(self._client, self._policy.call_seconds)
+            await close_consumer(self._client, self._policy.call_seconds)
 
     async def first(self, partition: int) -> int:
         """The lowest offset still held."""
         place = TopicPartition(self._topic, partition)
-        with troubles(self._cluster, self._topic):
+        with translate_errors(self._cluster, self._topic):
             async with asyncio.timeout(self._policy.call_seconds):
-                offsets: Mapping[TopicPartition, int] = await self._opened().beginning_offsets([place])
+                offsets: Mapping[TopicPartition, int] = await self._require_open().beginning_offsets([place])
         return offsets[place]
 
     async def ends(self, partitions: Iterable[int], seconds: float | None = None) -> Mapping[int, int]:
         """The next offset to be given, of each."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
-        with troubles(self._cluster, self._topic):
+        with translate_errors(self._cluster, self._topic):
             async with asyncio.timeout(self._policy.call_seconds if seconds is None else seconds):
-                offsets: Mapping[TopicPartition, int] = await self._opened().end_offsets(places)
+                offsets: Mapping[TopicPartition, int] = await self._require_open().end_offsets(places)
         return {place.partition: end for place, end in offsets.items()}
 
-    def _opened(self) -> AIOKafkaConsumer:
+    def _require_open(self) -> AIOKafkaConsumer:
         if self._client is None:
             raise StoreFailed("the log is not open: it is used between `async with`")
         return self._client
 
 
-class Ends:
+class PartitionEnds:
     """The ends as last heard, and those who wait for more: one question serves them all."""
 
-    def __init__(self, offsets: Offsets, partitions: int, poll_seconds: float) -> None:
+    def __init__(self, offsets: BrokerOffsets, partitions: int, poll_seconds: float) -> None:
         self._offsets = offsets
         self._partitions = partitions
         self._poll_seconds = poll_seconds
         self._tail = Tail(partitions)
         self._awaited: Counter[int] = Counter()
         self._empty: dict[int, tuple[int, int]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
-    def last_heard(self, partition: int) -> int:
+    def last_known(self, partition: int) -> int:
         return self._tail.end(partition)
 
-    async def ask(self, partitions: Iterable[int] | None = None, seconds: float | None = None) -> None:
+    async def refresh(self, partitions: Iterable[int] | None = None, seconds: float | None = None) -> None:
         """Hear anew, of all partitions or some. Raises StoreFailed."""
         asked = range(self._partitions) if partitions is None else partitions
         self._tail.advance(await self._offsets.ends(asked, seconds))
 
-    async def ask_one(self, partition: int) -> int:
-        await self.ask([partition])
+    async def refresh_one(self, partition: int) -> int:
+        await self.refresh([partition])
         return self._tail.end(partition)
 
-    def found_nothing(self, partition: int, start: int, end: int) -> None:
+    def note_empty(self, partition: int, start: int, end: int) -> None:
         """No offset from `start` up to `end` bears a frame: nobody should be called for these."""
         self._empty[partition] = (start, end)
 
@@ -102,22 +102,22 @@ class Ends:
             return
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await self.ask([partition], max(timeout, _GLANCE_SECONDS))
+        await self.refresh([partition], max(timeout, _SHORTEST_CALL_SECONDS))
         self._awaited[partition] += 1
         try:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._keep_asking())
+            if self._polling is None or self._polling.done():
+                self._polling = asyncio.create_task(self._poll())
             await self._tail.wait(partition, start, max(timeout - (loop.time() - began), 0))
         finally:
             self._awaited[partition] -= 1
 
     async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
 
-    async def _keep_asking(self) -> None:
+    async def _poll(self) -> None:
         while awaited := [partition for partition, waiting in self._awaited.items() if waiting > 0]:
             with suppress(StoreFailed):  # Whoever waits next will be told.
-                await self.ask(awaited)
+                await self.refresh(awaited)
             await asyncio.sleep(self._poll_seconds)

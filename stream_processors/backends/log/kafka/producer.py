@@ -7,15 +7,15 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka.cluster import Cluster
-from stream_processors.backends.log.kafka.kafka_flight import Flight
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
+from stream_processors.backends.log.kafka.kafka_flight import InFlight
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
 from stream_processors.backends.log.kafka.records import headers_of, timestamp_of
 
 _ENVELOPE_BYTES = 1_000
 """What a record adds to its payload, generously."""
 
-_PATIENCE = 3
+_STOP_TIMEOUTS = 3
 """How many times its own request timeout a client may take to let go of everything."""
 
 
@@ -25,10 +25,10 @@ class Producer:
     One that failed once is of no further use: its sequence numbers may not be those the brokers expect.
     """
 
-    def __init__(self, client: AIOKafkaProducer, topic: str, flight: Flight, policy: KafkaPolicy) -> None:
+    def __init__(self, client: AIOKafkaProducer, topic: str, in_flight: InFlight, policy: KafkaPolicy) -> None:
         self._client = client
         self._topic = topic
-        self._flight = flight
+        self._in_flight = in_flight
         self._policy = policy
 
     async def send(self, frames: Sequence[NewFrame]) -> None:
@@ -36,9 +36,9 @@ class Producer:
         acks: list[asyncio.Future[Any]] = []
         try:
             for frame in frames:
-                acks.append(await self._handed_over(frame))  # noqa: PERF401 - those before a failure must be known
+                acks.append(await self._send_one(frame))  # noqa: PERF401 - those before a failure must be known
         finally:
-            self._flight.land(sum(len(frame.payload) for frame in frames[len(acks) :]))
+            self._in_flight.release(sum(len(frame.payload) for frame in frames[len(acks) :]))
             # Made here, so that an ack that fails after everyone has stopped waiting is not complained about.
             outcome = asyncio.gather(*acks, return_exceptions=True)
         for ack in await asyncio.shield(outcome):
@@ -51,9 +51,9 @@ class Producer:
         # after the request timeout: nothing is kept in memory, or comes into the log, long after it was refused.
         if self._client._sender is not None:  # noqa: SLF001 - the library has no other way to give a batch up
             self._client._sender._txn_manager = None  # noqa: SLF001 - as above
-        await asyncio.wait_for(self._client.stop(), _PATIENCE * self._policy.append_seconds)
+        await asyncio.wait_for(self._client.stop(), _STOP_TIMEOUTS * self._policy.append_seconds)
 
-    async def _handed_over(self, frame: NewFrame) -> "asyncio.Future[Any]":
+    async def _send_one(self, frame: NewFrame) -> "asyncio.Future[Any]":
         """The client holds the frame until the ack comes or fails."""
         ack: asyncio.Future[Any] = await self._client.send(
             self._topic,
@@ -62,11 +62,11 @@ class Producer:
             timestamp_ms=timestamp_of(frame.arrival),
             headers=headers_of(frame.arrival),
         )
-        ack.add_done_callback(lambda _: self._flight.land(len(frame.payload)))
+        ack.add_done_callback(lambda _: self._in_flight.release(len(frame.payload)))
         return ack
 
 
-async def open_producer(cluster: Cluster, topic: str, flight: Flight, policy: KafkaPolicy) -> Producer:
+async def open_producer(cluster: KafkaCluster, topic: str, in_flight: InFlight, policy: KafkaPolicy) -> Producer:
     """Connected, and told its producer id."""
     client = AIOKafkaProducer(
         **cluster.arguments(policy.append_seconds),
@@ -82,4 +82,4 @@ async def open_producer(cluster: Cluster, topic: str, flight: Flight, policy: Ka
     except BaseException:
         await client.stop()
         raise
-    return Producer(client, topic, flight, policy)
+    return Producer(client, topic, in_flight, policy)

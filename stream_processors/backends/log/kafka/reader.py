@@ -7,8 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.frame import Frame
-from stream_processors.backends.log.kafka.cluster import Cluster, troubles
-from stream_processors.backends.log.kafka.kafka_end import let_go
+from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
+from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.records import frame_of
 
@@ -21,66 +21,68 @@ class PartitionReader:
     Between two readings the consumer is paused: it keeps what it has fetched, and fetches no more.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, partition: int, policy: KafkaPolicy) -> None:
+    def __init__(self, cluster: KafkaCluster, topic: str, partition: int, policy: KafkaPolicy) -> None:
         self.lock = asyncio.Lock()
         self._cluster = cluster
         self._place = TopicPartition(topic, partition)
         self._policy = policy
         self._consumer: AIOKafkaConsumer | None = None
-        self._ahead: deque[Frame] = deque()
-        """What is fetched and not yet taken: every frame from `_begin` up to `_next`, where the consumer goes on."""
-        self._begin = self._next = 0
+        self._prefetched: deque[Frame] = deque()
+        """What is fetched and not yet taken: every frame from `_position` up to `_next`, where the consumer goes on."""
+        self._position = self._next = 0
 
-    async def go_to(self, start: int) -> None:
+    async def seek(self, start: int) -> None:
         """The next frame is the first one at or after `start`."""
-        if self._consumer is not None and self._begin <= start <= self._next:
-            while self._ahead and self._ahead[0].offset < start:
-                self._ahead.popleft()
+        if self._consumer is not None and self._position <= start <= self._next:
+            while self._prefetched and self._prefetched[0].offset < start:
+                self._prefetched.popleft()
         else:
-            with self._troubles():
+            with self._translate_errors():
                 consumer = await self._connected()
                 consumer.seek(self._place, start)
-            self._ahead.clear()
+            self._prefetched.clear()
             self._next = start
-        self._begin = start
+        self._position = start
 
     async def peek(self, end: int) -> Frame | None:
         """The next frame, which stays the next one; None where there is none before `end`.
 
         Raises StoreFailed where the brokers give neither for too long.
         """
-        if not self._ahead and self._next < end:
+        if not self._prefetched and self._next < end:
             try:
-                with self._troubles():
+                with self._translate_errors():
                     async with asyncio.timeout(self._policy.call_seconds):
                         await self._fetch(end)
             except BaseException:
                 await self.close()
                 raise
-        return self._ahead[0] if self._ahead and self._ahead[0].offset < end else None
+        return self._prefetched[0] if self._prefetched and self._prefetched[0].offset < end else None
 
     def take(self) -> Frame:
         """The frame peeked at; the one after it is next."""
-        frame = self._ahead.popleft()
-        self._begin = frame.offset + 1
+        frame = self._prefetched.popleft()
+        self._position = frame.offset + 1
         return frame
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
-        self._ahead.clear()
+        self._prefetched.clear()
         if consumer is not None:
-            await let_go(consumer, self._policy.call_seconds)
+            await close_consumer(consumer, self._policy.call_seconds)
 
     async def _fetch(self, end: int) -> None:
         consumer = await self._connected()
         consumer.resume(self._place)
         try:
-            while not self._ahead and self._next < end:
+            while not self._prefetched and self._next < end:
                 records = await consumer.getmany(self._place, timeout_ms=_FETCH_WAIT_MS)
                 for record in records.get(self._place, ()):
                     # A consumer whose place is gone begins at what is left, and that may be before.
-                    if record.offset >= self._begin:
-                        self._ahead.append(frame_of(self._place.partition, record.offset, record.headers, record.value))
+                    if record.offset >= self._position:
+                        self._prefetched.append(
+                            frame_of(self._place.partition, record.offset, record.headers, record.value)
+                        )
                 # Offsets without a frame (the mark of a transaction, say) move the position all the same.
                 self._next = await consumer.position(self._place)
         finally:
@@ -92,10 +94,10 @@ class PartitionReader:
             try:
                 await asyncio.wait_for(consumer.start(), self._policy.call_seconds)
             except BaseException:
-                await let_go(consumer, self._policy.call_seconds)
+                await close_consumer(consumer, self._policy.call_seconds)
                 raise
             consumer.assign([self._place])
-            consumer.seek(self._place, self._begin)
+            consumer.seek(self._place, self._position)
             consumer.pause(self._place)
             self._consumer = consumer
         return self._consumer
@@ -109,5 +111,5 @@ class PartitionReader:
             "fetch_max_bytes": self._policy.fetch_bytes,
         }
 
-    def _troubles(self) -> Any:
-        return troubles(self._cluster, self._place.topic)
+    def _translate_errors(self) -> Any:
+        return translate_errors(self._cluster, self._place.topic)

@@ -14,14 +14,14 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 
 from schemas.errors import IdentityChanged, Misconfigured
 from schemas.timestamps import DAY
-from stream_processors.backends.log.kafka.cluster import Cluster, troubles
-from stream_processors.backends.log.kafka.metadata import Described, find_topic
+from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
+from stream_processors.backends.log.kafka.metadata import TopicDescription, find_topic
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES
 from stream_processors.backends.log.policy import MEBIBYTE
 
 _CALL_SECONDS = 20.0
-_LOOK_SECONDS = 0.02
-_ENDLESS = 2**63 - 1
+_POLL_SECONDS = 0.02
+_UNLIMITED = 2**63 - 1
 _ENVELOPE_BYTES = 10_000
 _SEGMENT_BYTES = 256 * MEBIBYTE
 
@@ -50,12 +50,12 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
             "segment.bytes": str(_SEGMENT_BYTES),
             "message.timestamp.type": "CreateTime",
             # An arrival stamp is never refused, whatever a clock did: what was accepted must get in.
-            "message.timestamp.before.max.ms": str(_ENDLESS),
-            "message.timestamp.after.max.ms": str(_ENDLESS),
+            "message.timestamp.before.max.ms": str(_UNLIMITED),
+            "message.timestamp.after.max.ms": str(_UNLIMITED),
         }
 
 
-_WHY = {
+_REASONS = {
     "cleanup.policy": "compaction would delete frames that were never counted",
     "retention.ms": "frames that retention deletes before they are counted are lost",
     "retention.bytes": "a limit by size deletes frames that were never counted",
@@ -70,7 +70,7 @@ _WHY = {
 }
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class TopicDifference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing about the topic that is not as it must be."""
 
     what: str
@@ -84,21 +84,21 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.what} is {self.found}, not {self.wanted}: {self.why}. To mend it: {self.remedy}"
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Which log this is. Offsets of one log mean nothing in another, even of the same name."""
 
     log_id: str
     partitions: int
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedTopic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic that can be used, and what should be mended about it all the same."""
 
-    identity: Identity
-    differences: Sequence[Difference]
+    identity: LogIdentity
+    differences: Sequence[TopicDifference]
 
 
-async def create_topic(cluster: Cluster, topic: Topic) -> bool:
+async def create_topic(cluster: KafkaCluster, topic: Topic) -> bool:
     """False where there is one of this name already: then check it."""
     wanted = NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.settings()))
     deleted = await _find(cluster, topic.name)
@@ -111,18 +111,18 @@ async def create_topic(cluster: Cluster, topic: Topic) -> bool:
         if error is not NoError:
             said = message or error.__name__
             raise Misconfigured([f"topic {topic.name!r} cannot be made at {cluster.servers}: {said}"])
-    await _until_known(cluster, topic.name, deleted)
+    await _wait_until_known(cluster, topic.name, deleted)
     return True
 
 
-async def _until_known(cluster: Cluster, name: str, deleted: Described | None) -> None:
+async def _wait_until_known(cluster: KafkaCluster, name: str, deleted: TopicDescription | None) -> None:
     """The controller has made it; the brokers hear of it a little later, as of the end of one that was there before."""
     async with _client(cluster, name) as client:
         while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the news comes from another machine
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
-async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
+async def check_topic(cluster: KafkaCluster, topic: Topic) -> CheckedTopic:
     """Raises IdentityChanged where the number of partitions differs, Misconfigured where there is no such topic."""
     found = await describe_topic(cluster, topic.name)
     if found.partitions != topic.partitions:
@@ -136,10 +136,10 @@ async def check_topic(cluster: Cluster, topic: Topic) -> Checked:
     async with _admin(cluster, topic.name) as admin:
         settings = await _settings_of(admin, topic.name)
     differences = [*_replication(cluster, topic, found), *_differences(cluster, topic, settings)]
-    return Checked(identity=Identity(log_id=found.log_id, partitions=found.partitions), differences=differences)
+    return CheckedTopic(identity=LogIdentity(log_id=found.log_id, partitions=found.partitions), differences=differences)
 
 
-async def describe_topic(cluster: Cluster, name: str) -> Described:
+async def describe_topic(cluster: KafkaCluster, name: str) -> TopicDescription:
     """What the brokers say of the topic. Raises Misconfigured where there is none."""
     found = await _find(cluster, name)
     if found is None:
@@ -147,15 +147,15 @@ async def describe_topic(cluster: Cluster, name: str) -> Described:
     return found
 
 
-async def _find(cluster: Cluster, name: str) -> Described | None:
+async def _find(cluster: KafkaCluster, name: str) -> TopicDescription | None:
     async with _client(cluster, name) as client:
         return await find_topic(client, name)
 
 
-def _replication(cluster: Cluster, topic: Topic, found: Described) -> Iterator[Difference]:
+def _replication(cluster: KafkaCluster, topic: Topic, found: TopicDescription) -> Iterator[TopicDifference]:
     if found.replication_factor == topic.replication_factor:
         return
-    yield Difference(
+    yield TopicDifference(
         what="replication factor",
         found=str(found.replication_factor),
         wanted=str(topic.replication_factor),
@@ -165,21 +165,21 @@ def _replication(cluster: Cluster, topic: Topic, found: Described) -> Iterator[D
     )
 
 
-def _differences(cluster: Cluster, topic: Topic, found: Mapping[str, str]) -> Iterator[Difference]:
+def _differences(cluster: KafkaCluster, topic: Topic, found: Mapping[str, str]) -> Iterator[TopicDifference]:
     for name, wanted in topic.settings().items():
         has = found.get(name, "(unknown to this broker)")
-        if has != wanted and not _more_than_enough(name, has, wanted):
-            yield Difference(
+        if has != wanted and not _is_harmless(name, has, wanted):
+            yield TopicDifference(
                 what=name,
                 found=has,
                 wanted=wanted,
-                why=_WHY[name],
+                why=_REASONS[name],
                 remedy=f"kafka-configs.sh --bootstrap-server {cluster.servers} --alter --entity-type topics "
                 f"--entity-name {topic.name} --add-config {name}={wanted}",
             )
 
 
-def _more_than_enough(name: str, has: str, wanted: str) -> bool:
+def _is_harmless(name: str, has: str, wanted: str) -> bool:
     """Longer retention, larger messages and larger segments do no harm."""
     if name not in ("retention.ms", "max.message.bytes", "segment.bytes"):
         return False
@@ -202,9 +202,9 @@ async def _settings_of(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, st
 
 
 @asynccontextmanager
-async def _client(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaClient]:
+async def _client(cluster: KafkaCluster, topic: str) -> AsyncIterator[AIOKafkaClient]:
     """Whatever is asked of it must be answered in bounded time."""
-    with troubles(cluster, topic):
+    with translate_errors(cluster, topic):
         client = AIOKafkaClient(**cluster.arguments(_CALL_SECONDS))
         try:
             async with asyncio.timeout(_CALL_SECONDS):
@@ -215,9 +215,9 @@ async def _client(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaClient]
 
 
 @asynccontextmanager
-async def _admin(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(cluster: KafkaCluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """The same for what only the library's own client of that sort can ask."""
-    with troubles(cluster, topic):
+    with translate_errors(cluster, topic):
         admin = AIOKafkaAdminClient(**cluster.arguments(_CALL_SECONDS))
         try:
             async with asyncio.timeout(_CALL_SECONDS):

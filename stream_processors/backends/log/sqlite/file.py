@@ -25,14 +25,14 @@ CREATE TABLE identity (log_id TEXT NOT NULL, partitions INTEGER NOT NULL);
 _FULL = {"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED"}
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Which log this is. Offsets of one log mean nothing in another."""
 
     log_id: str
     partitions: int
 
 
-def place_of(partition: int, offset: int) -> int:
+def rowid_of(partition: int, offset: int) -> int:
     """Where a frame lies in the file."""
     return partition << _OFFSET_BITS | offset
 
@@ -43,7 +43,7 @@ def offset_of(place: int) -> int:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """SQLite's errors as ours: full or locked means come again, anything else that the outcome is not known."""
     try:
         yield
@@ -72,7 +72,7 @@ class LogFile:
         connection.execute("PRAGMA query_only=1")
         return connection
 
-    def writer(self, partitions: int) -> tuple[sqlite3.Connection, Identity]:
+    def writer(self, partitions: int) -> tuple[sqlite3.Connection, LogIdentity]:
         """The connection that writes, and whose log it is. Makes the file where there is none."""
         connection = self._connect()
         try:
@@ -107,7 +107,7 @@ class LogFile:
                 connection.execute("INSERT INTO identity VALUES (?, ?)", (self._new_id(), partitions))
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
 
-    def checked_identity(self, connection: sqlite3.Connection, partitions: int) -> Identity:
+    def checked_identity(self, connection: sqlite3.Connection, partitions: int) -> LogIdentity:
         """Whose log it is. Raises IdentityChanged where it has another number of partitions."""
         log_id, stored = connection.execute("SELECT log_id, partitions FROM identity").fetchone()
         if stored != partitions:
@@ -115,7 +115,7 @@ class LogFile:
                 f"{self._path} was made with {stored} partitions and cannot be read with {partitions}: "
                 f"set the number of partitions back to {stored}"
             )
-        return Identity(log_id=log_id, partitions=stored)
+        return LogIdentity(log_id=log_id, partitions=stored)
 
 
 @contextmanager
@@ -131,14 +131,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def ends(connection: sqlite3.Connection, partitions: int) -> Mapping[int, int]:
+def end_offsets(connection: sqlite3.Connection, partitions: int) -> Mapping[int, int]:
     """For each partition the next offset to be given."""
     trimmed = dict(connection.execute("SELECT partition, last FROM trimmed"))
     found = {}
     for partition in range(partitions):
         (place,) = connection.execute(
             "SELECT max(place) FROM frames WHERE place >= ? AND place < ?",
-            (place_of(partition, 0), place_of(partition + 1, 0)),
+            (rowid_of(partition, 0), rowid_of(partition + 1, 0)),
         ).fetchone()
         last = -1 if place is None else offset_of(place)
         found[partition] = max(last, trimmed.get(partition, -1)) + 1

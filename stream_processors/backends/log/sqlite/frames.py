@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from schemas.frame import Frame
 from stream_processors.backends.log.policy import LogPolicy
-from stream_processors.backends.log.read_limit import fitting
-from stream_processors.backends.log.sqlite.file import LogFile, offset_of, place_of, refusals
+from stream_processors.backends.log.read_limit import within_bytes
+from stream_processors.backends.log.sqlite.file import LogFile, offset_of, rowid_of, translate_errors
 from stream_processors.backends.log.tail import Tail
 
 _Answer = TypeVar("_Answer")
@@ -28,7 +28,7 @@ class SqliteFrames:
         self._file = LogFile(path, policy.busy_seconds)
         self._partitions = partitions
         self._tail = Tail(partitions)
-        self._readers = Readers(self._file, policy.readers)
+        self._readers = ReadConnections(self._file, policy.readers)
 
     async def first_offset(self, partition: int) -> int:
         """The lowest offset still held; where nothing is held, the next one to be given."""
@@ -44,7 +44,7 @@ class SqliteFrames:
             rows = reader.execute(_RANGE, _span(partition, start, last))
             try:
                 frames = (_frame(partition, *row) for row in rows)
-                return list(frames if last is not None else fitting(frames, max_bytes))
+                return list(frames if last is not None else within_bytes(frames, max_bytes))
             finally:
                 # An open cursor would hold its place in the write-ahead file and keep it growing.
                 rows.close()
@@ -69,7 +69,7 @@ class SqliteFrames:
         return None if row is None else int(row[0])
 
 
-class Readers:
+class ReadConnections:
     """A few threads with a connection each."""
 
     def __init__(self, file: LogFile, threads: int) -> None:
@@ -78,14 +78,14 @@ class Readers:
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
-    async def call(self, question: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+    async def call(self, query: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
         """Ask in one of the threads."""
 
-        def ask() -> _Answer:
-            with refusals():
-                return question(self._connection())
+        def run() -> _Answer:
+            with translate_errors():
+                return query(self._connection())
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, ask)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -106,5 +106,5 @@ def _frame(partition: int, place: int, arrival: int, payload: bytes) -> Frame:
 
 def _span(partition: int, start: int, last: int | None = None) -> tuple[int, int]:
     """From `start` to the partition's end, or up to and including `last`."""
-    beyond = place_of(partition + 1, 0) if last is None else place_of(partition, last + 1)
-    return place_of(partition, start), beyond
+    beyond = rowid_of(partition + 1, 0) if last is None else rowid_of(partition, last + 1)
+    return rowid_of(partition, start), beyond

@@ -8,10 +8,10 @@ from typing import Self, TypeVar
 
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame
-from schemas.metrics import Metrics, NoMetrics
+from schemas.metrics import Metrics, NullMetrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import Identity, ends, held_bytes, refusals
+from stream_processors.backends.log.sqlite.file import LogIdentity, end_offsets, held_bytes, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 from stream_processors.backends.log.sqlite.writer import LogWriter
 
@@ -26,10 +26,10 @@ class SqliteFrameLog(SqliteFrames):
     ) -> None:
         self._policy = policy or LogPolicy()
         super().__init__(path, partitions, self._policy)
-        self._metrics = metrics or NoMetrics()
+        self._metrics = metrics or NullMetrics()
         self._quota = Quota(self._policy.held_bytes)
         self._writer: LogWriter | None = None
-        self._identity: Identity | None = None
+        self._identity: LogIdentity | None = None
 
     async def __aenter__(self) -> Self:
         await asyncio.get_running_loop().run_in_executor(None, self._open)
@@ -41,9 +41,9 @@ class SqliteFrameLog(SqliteFrames):
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> LogIdentity:
         """Which log this is, for ever."""
-        return _opened(self._identity)
+        return _require_open(self._identity)
 
     @property
     def held_bytes(self) -> int:
@@ -53,18 +53,18 @@ class SqliteFrameLog(SqliteFrames):
     async def append(self, frames: Sequence[NewFrame]) -> None:
         """Durable, all of them, when this returns. Raises Overloaded where the log or the disk is full."""
         if frames:
-            await asyncio.wrap_future(_opened(self._writer).append(frames))
+            await asyncio.wrap_future(_require_open(self._writer).append(frames))
 
     async def acknowledge(self, partition: int, last: int) -> None:
         """Everything up to `last` is counted: it is deleted, soon and little by little."""
         if last >= 0:
-            _opened(self._writer).acknowledge(partition, last)
+            _require_open(self._writer).acknowledge(partition, last)
 
     def _open(self) -> None:
-        with refusals():
+        with translate_errors():
             connection, self._identity = self._file.writer(self._partitions)
-            self._tail.advance(ends(connection, self._partitions))
-            self._quota.found(held_bytes(connection))
+            self._tail.advance(end_offsets(connection, self._partitions))
+            self._quota.add_existing(held_bytes(connection))
         self._writer = LogWriter(connection, self._tail, self._quota, self._policy, self._metrics)
         self._writer.start()
 
@@ -74,7 +74,7 @@ class SqliteFrameLog(SqliteFrames):
             self._writer.stop()
 
 
-def _opened(part: _Answer | None) -> _Answer:
+def _require_open(part: _Answer | None) -> _Answer:
     if part is None:
         raise StoreFailed("the log is not open")
     return part

@@ -8,10 +8,10 @@ from typing import Self
 
 from schemas.errors import Alarm, StoreFailed
 from stream_processors.backends.log.policy import LogPolicy
-from stream_processors.backends.log.sqlite.file import Identity, ends, refusals
+from stream_processors.backends.log.sqlite.file import LogIdentity, end_offsets, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 """Between two looks at whether anything was written. A look that finds nothing new costs some microseconds."""
 
 
@@ -22,18 +22,18 @@ class SqliteLogReader(SqliteFrames):
     """
 
     def __init__(
-        self, path: Path, partitions: int, policy: LogPolicy | None = None, look_seconds: float = _LOOK_SECONDS
+        self, path: Path, partitions: int, policy: LogPolicy | None = None, poll_seconds: float = _POLL_SECONDS
     ) -> None:
         super().__init__(path, partitions, policy or LogPolicy())
-        self._look_seconds = look_seconds
+        self._poll_seconds = poll_seconds
         self._counted: dict[int, int] = {}
-        self._trouble: StoreFailed | None = None
+        self._error: StoreFailed | None = None
 
     async def __aenter__(self) -> Self:
-        with refusals():
+        with translate_errors():
             self._connection = self._file.reader()
             self._identity = self._file.checked_identity(self._connection, self._partitions)
-            self._state = self._look(state=None)
+            self._state = self._poll(state=None)
         self._watching = asyncio.create_task(self._watch())
         return self
 
@@ -46,7 +46,7 @@ class SqliteLogReader(SqliteFrames):
         self._connection.close()
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> LogIdentity:
         """Which log this is, for ever."""
         return self._identity
 
@@ -67,23 +67,23 @@ class SqliteLogReader(SqliteFrames):
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
-        if self._trouble is not None:
-            raise self._trouble
+        if self._error is not None:
+            raise self._error
         await super().wait(partition, start, timeout)
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(self._poll_seconds)
             try:
-                with refusals():
-                    self._state = self._look(self._state)
-                self._trouble = None
+                with translate_errors():
+                    self._state = self._poll(self._state)
+                self._error = None
             except Exception as error:  # The file may be back at the next look; until then nobody takes it for ended.
-                self._trouble = StoreFailed(f"the log's file cannot be looked at: {error}")
+                self._error = StoreFailed(f"the log's file cannot be looked at: {error}")
 
-    def _look(self, state: int | None) -> int:
+    def _poll(self, state: int | None) -> int:
         """Ask for the ends if anything was written since `state`; the state found."""
         (found,) = self._connection.execute("PRAGMA data_version").fetchone()
         if found != state:
-            self._tail.advance(ends(self._connection, self._partitions))
+            self._tail.advance(end_offsets(self._connection, self._partitions))
         return int(found)

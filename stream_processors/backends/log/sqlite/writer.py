@@ -12,7 +12,7 @@ from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, Metrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import offset_of, place_of, refusals, transaction
+from stream_processors.backends.log.sqlite.file import offset_of, rowid_of, transaction, translate_errors
 from stream_processors.backends.log.tail import Tail
 
 _TIDY_AGAIN_SECONDS = 1.0
@@ -54,7 +54,7 @@ class LogWriter:
         self._counted: dict[int, int] = {}
         self._stopping = False
         self._tidying_failed = False
-        self._unchecked_bytes = 0
+        self._bytes_since_checkpoint = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -74,7 +74,7 @@ class LogWriter:
         with self._changed:
             if self._stopping:
                 raise StoreFailed("the log is closed")
-            self._quota.take(size)
+            self._quota.reserve(size)
             self._waiting.append((frames, done))
             self._changed.notify()
         return done
@@ -108,16 +108,16 @@ class LogWriter:
             appends, self._waiting = self._waiting, []
             if self._stopping and not appends:
                 return None
-        return [append for append in appends if self._still_wanted(append)]
+        return [append for append in appends if self._is_not_cancelled(append)]
 
     def _has_work(self) -> bool:
         return bool(self._waiting or self._stopping or (self._counted and not self._tidying_failed))
 
-    def _still_wanted(self, append: Append) -> bool:
+    def _is_not_cancelled(self, append: Append) -> bool:
         frames, done = append
         if done.set_running_or_notify_cancel():
             return True
-        self._quota.give_back(_size_of(frames))
+        self._quota.release(_size_of(frames))
         return False
 
     def _commit(self, appends: Sequence[Append]) -> None:
@@ -127,14 +127,14 @@ class LogWriter:
         try:
             ends = self._insert(frames)
         except Exception as error:
-            self._quota.give_back(_size_of(frames))
+            self._quota.release(_size_of(frames))
             for _, done in appends:
-                done.set_exception(_as_ours(error))
+                done.set_exception(_as_store_failed(error))
             return
         self._tail.advance(ends)
         for _, done in appends:
             done.set_result(None)
-        self._unchecked_bytes += _size_of(frames)
+        self._bytes_since_checkpoint += _size_of(frames)
         self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
         self._metrics.count(Counter.FRAMES, len(frames))
         self._metrics.count(Counter.FRAME_BYTES, _size_of(frames))
@@ -144,9 +144,9 @@ class LogWriter:
         rows = []
         for frame in frames:
             offset = ends.get(frame.partition, self._tail.end(frame.partition))
-            rows.append((place_of(frame.partition, offset), frame.arrival, frame.payload))
+            rows.append((rowid_of(frame.partition, offset), frame.arrival, frame.payload))
             ends[frame.partition] = offset + 1
-        with refusals(), transaction(self._connection):
+        with translate_errors(), transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
         return ends
 
@@ -157,8 +157,8 @@ class LogWriter:
         """
         try:
             self._trim()
-            if self._unchecked_bytes >= self._policy.checkpoint_bytes:
-                self._unchecked_bytes = 0
+            if self._bytes_since_checkpoint >= self._policy.checkpoint_bytes:
+                self._bytes_since_checkpoint = 0
                 self._checkpoint()
         except sqlite3.Error:
             self._tidying_failed = True
@@ -168,26 +168,26 @@ class LogWriter:
             if not self._counted:
                 return
             partition, last = next(iter(self._counted.items()))
-        final = last - self._policy.kept_frames
+        final = last - self._policy.retained_frames
         trimmed = self._trim_up_to(partition, final) if final >= 0 else final
         with self._changed:
             # An acknowledgement may have come meanwhile; taken out and put back, the partitions take turns.
             last = self._counted.pop(partition)
-            if trimmed < last - self._policy.kept_frames:
+            if trimmed < last - self._policy.retained_frames:
                 self._counted[partition] = last
 
     def _trim_up_to(self, partition: int, final: int) -> int:
         """Delete some frames up to `final`; the offset up to which none are left."""
-        first = place_of(partition, 0)
+        first = rowid_of(partition, 0)
         with transaction(self._connection):
             place, size = self._connection.execute(
-                _COUNTED, (first, place_of(partition, final), self._policy.trim_frames)
+                _COUNTED, (first, rowid_of(partition, final), self._policy.trim_frames)
             ).fetchone()
             if place is None:
                 return final
             self._connection.execute(_DELETE, (first, place))
             self._connection.execute(_TRIMMED, (partition, offset_of(place)))
-        self._quota.give_back(size)
+        self._quota.release(size)
         return offset_of(place)
 
     def _checkpoint(self) -> None:
@@ -203,7 +203,7 @@ class LogWriter:
             self._connection.execute(f"PRAGMA busy_timeout={int(self._policy.busy_seconds * 1000)}")
 
 
-def _as_ours(error: Exception) -> Exception:
+def _as_store_failed(error: Exception) -> Exception:
     if isinstance(error, TallyhouseError):
         return error
     return StoreFailed(f"frames could not be written ({type(error).__name__}: {error})")

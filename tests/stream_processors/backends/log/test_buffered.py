@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from schemas.errors import Alarm, Revoked
 from schemas.frame import Frame, NewFrame
-from stream_processors.backends.log.buffered import AHEAD_OF_THE_STREAM, BufferedFrames
-from stream_processors.backends.log.frame_buffer import HandedFrame
+from stream_processors.backends.log.buffered import CATCH_UP_BYTES, BufferedLog
+from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.log.policy import LogPolicy
-from tests.contracts.frame_log import EVERYTHING, PARTITIONS, FrameLogContract, Log, OpenLog, numbered
+from tests.contracts.frame_log import EVERYTHING, PARTITIONS, AnyHeldLog, FrameLogContract, OpenLog, numbered
 
 
 class Taps:
@@ -37,14 +37,14 @@ class Feeding:
     def __init__(self, policy: LogPolicy, room: int = EVERYTHING) -> None:
         self.log = MemoryFrameLog(PARTITIONS, policy)
         self.taps = Taps()
-        self.frames = BufferedFrames(self.log, room)
+        self.frames = BufferedLog(self.log, room)
         self.acknowledged: list[int] = []
         self._fed = [0] * PARTITIONS
         for partition in range(PARTITIONS):
             self.frames.assign(partition, self.taps)
 
     def hand_over(self, frame: Frame) -> None:
-        self.frames.push(HandedFrame(frame=frame, acknowledge=lambda: self.acknowledged.append(frame.offset)))
+        self.frames.push(DeliveredFrame(frame=frame, acknowledge=lambda: self.acknowledged.append(frame.offset)))
 
     async def feed(self) -> None:
         """What is new in the log, to the buffer."""
@@ -93,7 +93,7 @@ class TestBufferedFrames(FrameLogContract):
     @pytest.fixture
     def open_log(self) -> OpenLog:
         @asynccontextmanager
-        async def opened(policy: LogPolicy) -> AsyncIterator[Log]:
+        async def opened(policy: LogPolicy) -> AsyncIterator[AnyHeldLog]:
             yield FedLog(policy)
 
         return opened
@@ -110,7 +110,7 @@ class TestUnfed(FrameLogContract):
                     self.frames._held[partition].note_end(self.log.end_offset(partition))
 
         @asynccontextmanager
-        async def opened(policy: LogPolicy) -> AsyncIterator[Log]:
+        async def opened(policy: LogPolicy) -> AsyncIterator[AnyHeldLog]:
             yield Unfed(policy)
 
         return opened
@@ -122,15 +122,15 @@ HANDED = st.lists(st.integers(0, FRAMES - 1), max_size=3 * FRAMES)
 """Offsets in the order in which a faulty stream brings them: left out, repeated, begun again, late."""
 
 
-@given(handed=HANDED, steps=st.lists(st.integers(1, 40), min_size=1))
-def test_no_frame_is_missed_or_given_twice(handed: list[int], steps: list[int]) -> None:
+@given(delivered=HANDED, steps=st.lists(st.integers(1, 40), min_size=1))
+def test_no_frame_is_missed_or_given_twice(delivered: list[int], steps: list[int]) -> None:
     """However the stream behaves, a reader that counts what it reads meets every frame of the log once, in order."""
 
     async def check() -> None:
         feeding = Feeding(LogPolicy())
         await feeding.log.append(numbered(FRAMES))
         frames = list(await feeding.log.read(0, 0, max_bytes=EVERYTHING))
-        brought = iter(handed)
+        brought = iter(delivered)
         met: list[int] = []
         sizes = itertools.cycle(steps)
         while len(met) < FRAMES:
@@ -145,25 +145,25 @@ def test_no_frame_is_missed_or_given_twice(handed: list[int], steps: list[int]) 
         assert met == list(range(FRAMES))
         assert feeding.frames.held_bytes == 0
         # The newest of each is acknowledged, so the group's committed offset can always move on.
-        assert set(feeding.acknowledged) == set(handed)
+        assert set(feeding.acknowledged) == set(delivered)
 
     asyncio.run(check())
 
 
-@given(handed=HANDED, counted=st.integers(-1, FRAMES - 1))
-def test_nothing_is_acknowledged_before_it_is_counted(handed: list[int], counted: int) -> None:
+@given(delivered=HANDED, counted=st.integers(-1, FRAMES - 1))
+def test_nothing_is_acknowledged_before_it_is_counted(delivered: list[int], counted: int) -> None:
     """Whatever was handed over, the stream is told of the counted frames only."""
 
     async def check() -> None:
         feeding = Feeding(LogPolicy())
         await feeding.log.append(numbered(FRAMES))
         frames = await feeding.log.read(0, 0, max_bytes=EVERYTHING)
-        for place, offset in enumerate(handed):
+        for place, offset in enumerate(delivered):
             feeding.hand_over(frames[offset])
-            if place == len(handed) // 2:
+            if place == len(delivered) // 2:
                 await feeding.frames.acknowledge(0, counted)
         await feeding.frames.acknowledge(0, counted)
-        assert set(feeding.acknowledged) == {offset for offset in handed if offset <= counted}
+        assert set(feeding.acknowledged) == {offset for offset in delivered if offset <= counted}
 
     asyncio.run(check())
 
@@ -250,7 +250,7 @@ class TestOwnership:
 
         log = Slow()
         await log.append(numbered(3))
-        frames = BufferedFrames(log)
+        frames = BufferedLog(log)
         frames.assign(0, Taps())
         reading = asyncio.create_task(frames.read(0, 0, max_bytes=0, last=2))
         await log.asked.wait()
@@ -262,7 +262,7 @@ class TestOwnership:
     async def test_little_is_read_ahead_of_the_stream(self) -> None:
         """Where it is behind it goes on where the log was read to: all of a backlog is not read twice."""
         feeding = Feeding(LogPolicy())
-        half = AHEAD_OF_THE_STREAM // 2
+        half = CATCH_UP_BYTES // 2
         await feeding.log.append([NewFrame(partition=0, arrival=1, payload=bytes(half)) for _ in range(5)])
         frames = await feeding.frames.read(0, 0, max_bytes=EVERYTHING)
         assert [frame.offset for frame in frames] == [0, 1, 2]
@@ -276,7 +276,7 @@ class TestOwnership:
     async def test_what_the_stream_left_out_is_read_at_once(self) -> None:
         """A store restored from a copy is behind what the group was told is counted, maybe by a day."""
         feeding = Feeding(LogPolicy())
-        payload = bytes(AHEAD_OF_THE_STREAM // 2)
+        payload = bytes(CATCH_UP_BYTES // 2)
         await feeding.log.append([NewFrame(partition=0, arrival=1, payload=payload) for _ in range(9)])
         feeding.hand_over((await feeding.log.read(0, 8, max_bytes=0))[0])
         frames = await feeding.frames.read(0, 0, max_bytes=EVERYTHING)

@@ -8,7 +8,7 @@ import pytest
 from schemas.frame import Frame
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.log.policy import LogPolicy
-from tests.contracts.frame_log import PARTITIONS, FrameLogContract, Log, OpenLog, new_frame
+from tests.contracts.frame_log import PARTITIONS, AnyHeldLog, FrameLogContract, OpenLog, new_frame
 
 
 class TestMemoryFrameLog(FrameLogContract):
@@ -17,7 +17,7 @@ class TestMemoryFrameLog(FrameLogContract):
     @pytest.fixture
     def open_log(self) -> OpenLog:
         @asynccontextmanager
-        async def opened(policy: LogPolicy) -> AsyncIterator[Log]:
+        async def opened(policy: LogPolicy) -> AsyncIterator[AnyHeldLog]:
             yield MemoryFrameLog(PARTITIONS, policy)
 
         return opened

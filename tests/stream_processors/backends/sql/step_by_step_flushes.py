@@ -10,8 +10,8 @@ from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, backfill_receipt
 from schemas.timestamps import SECOND
-from stream_processors.backends.reading.replays import Replayed
-from stream_processors.backends.sql.client import Parameters, SqlThreads
+from stream_processors.backends.reading.replays import ReplayLookup
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.event_reader import SqlEventReader
 from stream_processors.backends.sql.recount import SqlRecount
@@ -31,11 +31,11 @@ PARTITIONS = 2
 class Opened(NamedTuple):
     """A store: what answers questions about all of it, and its shards; where there is one, it is both."""
 
-    reading: SqlThreads
-    shards: Sequence[SqlThreads]
+    reading: AsyncSqlClient
+    shards: Sequence[AsyncSqlClient]
 
 
-class Flushes:
+class StepByStepFlushes:
     """A store, its readers, and what a processor does to it, one step at a time."""
 
     def __init__(self, opened: Opened) -> None:
@@ -45,7 +45,7 @@ class Flushes:
         engines = [SqlEngine(shard) for shard in self._shards]
         self._engines = engines
         self.months = ShardedSeenMonths([SqlSeenMonths(shard) for shard in self._shards])
-        replayed = Replayed(ShardedStore([EmbeddedStore(engine) for engine in engines]), PARTITIONS)
+        replayed = ReplayLookup(ShardedStore([EmbeddedStore(engine) for engine in engines]), PARTITIONS)
         self.usage = SqlUsageReader(store, PARTITIONS)
         self.events = SqlEventReader(store, replayed, now=lambda: NOW)
         self.recount = SqlRecount(store, replayed)

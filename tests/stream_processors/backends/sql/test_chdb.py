@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
 from tests.conftest import Databases
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +100,7 @@ async def test_a_cancelled_caller_leaves_when_the_store_has_answered() -> None:
     """Else the exclusive section would be free while its insert still ran."""
     client = SlowClient()
     with ThreadPoolExecutor(1) as executor:
-        call = asyncio.create_task(SqlThreads(client, executor).rows("SELECT 1"))
+        call = asyncio.create_task(AsyncSqlClient(client, executor).rows("SELECT 1"))
         await asyncio.to_thread(client.asked.wait, 10)
         for _ in range(3):
             call.cancel()

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.errors import StoreFailed
 from schemas.flush import Table
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from tests.backing_services.store_process import StoreProcess
 from tests.conftest import HttpDatabases
@@ -36,9 +36,9 @@ def test_values_are_bound_not_pasted(http_databases: HttpDatabases) -> None:
         assert database.query_rows("SELECT count() FROM seen") == [(expected,)]
 
 
-def test_a_statement_that_takes_too_long_fails(server: HttpServer) -> None:
+def test_a_statement_that_takes_too_long_fails(server: ClickHousePool) -> None:
     """Within its limit, so that the client hears of it and nothing goes on unheard."""
-    with HttpServer(server.address, 1, EngineLimits(statement_seconds=1)) as hurried:
+    with ClickHousePool(server.address, 1, EngineLimits(statement_seconds=1)) as hurried:
         database = hurried.database("default")
         with pytest.raises(StoreFailed, match=r"Code: 159\b"):
             database.query_rows("SELECT count() FROM numbers(1e13) WHERE NOT ignore(sipHash64(number))")
@@ -48,7 +48,7 @@ def test_a_dead_server_is_told_and_found_again(tmp_path_factory: pytest.TempPath
     """The same client goes on when the server is back."""
     with (
         StoreProcess(tmp_path_factory.mktemp("store")) as process,
-        HttpServer(process.address, 1, EngineLimits()) as server,
+        ClickHousePool(process.address, 1, EngineLimits()) as server,
     ):
         database = server.database("default")
         process.kill()

@@ -10,11 +10,11 @@ import pytest
 
 from schemas.errors import Invalid
 from schemas.ids import AccountId
-from schemas.listing import Counted, EventQuery, Page, RejectQuery, Share
+from schemas.listing import EventQuery, MeterCount, Page, RejectQuery, Share
 from schemas.tables import reject_id
 from schemas.timestamps import DAY, SECOND
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_filter, make_meter, make_replay
-from tests.stream_processors.backends.sql.step_by_step_flushes import Flushes, home_of
+from tests.stream_processors.backends.sql.step_by_step_flushes import StepByStepFlushes, home_of
 
 OTHER = AccountId("other_live")
 
@@ -46,7 +46,7 @@ def spread(count: int) -> dict[tuple[int, int], list[Event]]:
     return frames
 
 
-async def fill(flushes: Flushes, frames: dict[tuple[int, int], list[Event]]) -> None:
+async def fill(flushes: StepByStepFlushes, frames: dict[tuple[int, int], list[Event]]) -> None:
     for (partition, number), events in frames.items():
         await flushes.count(events, [], number=number, partition=partition)
 
@@ -66,7 +66,7 @@ def keys(items: list[Any]) -> list[str]:
     return [item.idempotency_key for item in items]
 
 
-def test_events_are_listed_newest_first_by_every_filter(flushes: Flushes) -> None:
+def test_events_are_listed_newest_first_by_every_filter(flushes: StepByStepFlushes) -> None:
     """Pages of any size put together give each event of the account once, in order of arrival."""
     frames = spread(60)
     ours = EventQuery(account=ACCOUNT)
@@ -93,7 +93,7 @@ def test_events_are_listed_newest_first_by_every_filter(flushes: Flushes) -> Non
     asyncio.run(run())
 
 
-def test_a_cursor_is_not_moved_by_what_arrives_later(flushes: Flushes) -> None:
+def test_a_cursor_is_not_moved_by_what_arrives_later(flushes: StepByStepFlushes) -> None:
     """The second page goes on where the first ended, whatever came in between."""
 
     async def run() -> tuple[list[str], list[str]]:
@@ -106,7 +106,7 @@ def test_a_cursor_is_not_moved_by_what_arrives_later(flushes: Flushes) -> None:
     assert asyncio.run(run()) == (["a3", "a2"], ["a1", "a0"])
 
 
-def test_an_event_is_given_back_as_it_was_posted(flushes: Flushes) -> None:
+def test_an_event_is_given_back_as_it_was_posted(flushes: StepByStepFlushes) -> None:
     """Texts to the letter, times to the microsecond."""
     event = make_event("k'\\\t", '{"a" : 1.50,"b":"\\u00e9 \\\\ \'"}', timestamp=NOW - 123_456, flags=1)
 
@@ -120,7 +120,7 @@ def test_an_event_is_given_back_as_it_was_posted(flushes: Flushes) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "!", "bm9uZQ", "W10", "WzEsMiwzLDQsIngiXQ", "W" * 9000, "é"])
-def test_a_foreign_cursor_is_refused(flushes: Flushes, cursor: str) -> None:
+def test_a_foreign_cursor_is_refused(flushes: StepByStepFlushes, cursor: str) -> None:
     """A cursor we never gave is a mistake of the caller, never of the server."""
     with pytest.raises(Invalid, match="next_cursor"):
         asyncio.run(flushes.events.events(EventQuery(account=ACCOUNT, cursor=cursor)))
@@ -128,7 +128,7 @@ def test_a_foreign_cursor_is_refused(flushes: Flushes, cursor: str) -> None:
         asyncio.run(flushes.events.rejects(RejectQuery(account=ACCOUNT, cursor=cursor)))
 
 
-def test_rejects_are_listed_whole_with_what_became_of_them(flushes: Flushes) -> None:
+def test_rejects_are_listed_whole_with_what_became_of_them(flushes: StepByStepFlushes) -> None:
     """By code, meter and id; those tried again are marked, and left out when only open ones are asked for."""
     tokens, cost = make_meter("tokens", "sum"), make_meter("cost", "sum", value_property="$.cost")
     bad = [make_event(f"bad {i}", {"tokens": "x" * i}) for i in range(1, 4)]
@@ -161,7 +161,7 @@ def test_rejects_are_listed_whole_with_what_became_of_them(flushes: Flushes) -> 
     asyncio.run(run())
 
 
-def test_an_event_tells_how_each_meter_counted_it(flushes: Flushes) -> None:
+def test_an_event_tells_how_each_meter_counted_it(flushes: StepByStepFlushes) -> None:
     """Counted with what value and group, rejected and why, filtered out, or not yet reached by a backfill."""
     meters = [
         make_meter(),
@@ -175,7 +175,7 @@ def test_an_event_tells_how_each_meter_counted_it(flushes: Flushes) -> None:
     covered, pending = make_meter("covered", version=2), make_meter("pending", version=2)
     event = make_event("one", {"tokens": 2.5, "model": "small"})
 
-    async def run() -> list[Counted]:
+    async def run() -> list[MeterCount]:
         partition = home_of("one")
         await flushes.count([event], meters, number=0, partition=partition)
         await flushes.backfill(covered, [event], partition, 0)
@@ -183,11 +183,11 @@ def test_an_event_tells_how_each_meter_counted_it(flushes: Flushes) -> None:
         return list(await flushes.events.counted(stored, [*meters, covered, pending]))
 
     count, tokens, cost, who, last, europe, late, waiting = asyncio.run(run())
-    assert count == Counted(meter="requests", share=Share.COUNTED, value=Decimal(1))
-    assert tokens == Counted(meter="tokens", share=Share.COUNTED, value=Decimal("2.5"), group={"model": "small"})
+    assert count == MeterCount(meter="requests", share=Share.COUNTED, value=Decimal(1))
+    assert tokens == MeterCount(meter="tokens", share=Share.COUNTED, value=Decimal("2.5"), group={"model": "small"})
     assert (cost.share, cost.code) == (Share.REJECTED, "VALUE_MISSING")
-    assert who == Counted(meter="who", share=Share.COUNTED)
-    assert last == Counted(meter="last", share=Share.COUNTED, value=Decimal("2.5"))
-    assert europe == Counted(meter="europe", share=Share.FILTERED)
-    assert late == Counted(meter="covered", share=Share.COUNTED, value=Decimal(1))
-    assert waiting == Counted(meter="pending", share=Share.PENDING)
+    assert who == MeterCount(meter="who", share=Share.COUNTED)
+    assert last == MeterCount(meter="last", share=Share.COUNTED, value=Decimal("2.5"))
+    assert europe == MeterCount(meter="europe", share=Share.FILTERED)
+    assert late == MeterCount(meter="covered", share=Share.COUNTED, value=Decimal(1))
+    assert waiting == MeterCount(meter="pending", share=Share.PENDING)

@@ -14,11 +14,11 @@ from schemas.listing import RejectQuery
 from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK
 from schemas.timestamps import DAY, MINUTE
-from schemas.usage import Backfill, UsageAnswer, UsageQuery, Window
-from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult, Window
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
-from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, Flushes, home_of, plan
+from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of, plan
 
 START = (NOW - DAY) // MINUTE * MINUTE
 
@@ -28,7 +28,7 @@ def question(meter: Meter, **changes: object) -> UsageQuery:
     return msgspec.structs.replace(asked, **changes)
 
 
-def total(answer: UsageAnswer) -> int:
+def total(answer: UsageResult) -> int:
     return int(sum(row.value for row in answer.rows))
 
 
@@ -36,7 +36,7 @@ def some(number: int, partition: int = 0) -> list[Event]:
     return [make_event(f"{partition}/{number}/{i}", {"tokens": number + i}, customer_id=f"c{i}") for i in range(3)]
 
 
-def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: Flushes) -> None:
+def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: StepByStepFlushes) -> None:
     """Between any two steps of a flush, the rows are those of the flushes the watermark names."""
     meter = make_meter()
 
@@ -58,7 +58,7 @@ def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: Flushes
     assert usage == rejects == seen == done == (6, {0: 1})
 
 
-def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: Flushes) -> None:
+def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: StepByStepFlushes) -> None:
     """Two partitions flush as fast as they can; every answer equals the recount at its own watermark."""
     meters = [make_meter(), make_meter("tokens", "sum"), make_meter("who", "unique"), make_meter("last", "latest")]
     asked = [
@@ -72,7 +72,7 @@ def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: Flushes) 
         for number in range(12):
             await flushes.count(some(number, partition), meters, number=number, partition=partition)
 
-    async def run() -> list[tuple[UsageQuery, UsageAnswer]]:
+    async def run() -> list[tuple[UsageQuery, UsageResult]]:
         answers = []
         writers = [asyncio.create_task(flush(partition)) for partition in range(PARTITIONS)]
         while not all(writer.done() for writer in writers):
@@ -86,10 +86,10 @@ def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: Flushes) 
     assert len({tuple(answer.watermark.flushes.items()) for _, answer in answers}) > 3
 
 
-class Overtaken(SqlThreads):
+class Overtaken(AsyncSqlClient):
     """A store that something happens to before each read of usage."""
 
-    def __init__(self, inner: SqlThreads, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, inner: AsyncSqlClient, meanwhile: Callable[[], Awaitable[None]]) -> None:
         self._inner = inner
         self._meanwhile = meanwhile
 
@@ -102,7 +102,7 @@ class Overtaken(SqlThreads):
 
 
 @pytest.mark.parametrize("burst", [1, 3, 4, 9])
-def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: Flushes, burst: int) -> None:
+def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: StepByStepFlushes, burst: int) -> None:
     """However many flushes are done between reading the watermark and the usage, rows and watermark agree."""
     meter = make_meter()
     numbers = iter(range(1000))
@@ -111,14 +111,14 @@ def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: Flushes,
         for number in itertools.islice(numbers, burst):
             await flushes.count(some(number), [meter], number=number)
 
-    async def run() -> UsageAnswer:
+    async def run() -> UsageResult:
         return await SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS).usage(question(meter))
 
     answer = asyncio.run(run())
     assert total(answer) == 3 * (answer.watermark.flushes[0] + 1)
 
 
-def test_a_read_that_never_catches_up_says_so(flushes: Flushes) -> None:
+def test_a_read_that_never_catches_up_says_so(flushes: StepByStepFlushes) -> None:
     """Nothing is answered that is not known to be exact."""
     done = itertools.count()
 
@@ -131,12 +131,12 @@ def test_a_read_that_never_catches_up_says_so(flushes: Flushes) -> None:
         asyncio.run(reader.usage(question(make_meter())))
 
 
-def test_rejects_tried_again_are_part_of_a_recount(flushes: Flushes) -> None:
+def test_rejects_tried_again_are_part_of_a_recount(flushes: StepByStepFlushes) -> None:
     """A reject whose try succeeded counts, at the watermark of its try and not before."""
     meter = make_meter("tokens", "sum")
     good, bad = make_event("good", {"tokens": 1}), make_event("bad", {"tokens": "many"})
 
-    async def run() -> tuple[UsageAnswer, UsageAnswer, UsageAnswer]:
+    async def run() -> tuple[UsageResult, UsageResult, UsageResult]:
         await flushes.count([good, bad], [meter], number=0)
         reject = (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items[0]
         # As if the reason had been lifted since: the try is measured with a value.
@@ -160,12 +160,12 @@ def test_rejects_tried_again_are_part_of_a_recount(flushes: Flushes) -> None:
     assert (total(usage), total(recounted), total(before)) == (6, 6, 1)
 
 
-def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Flushes) -> None:
+def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: StepByStepFlushes) -> None:
     """Of two events of one moment the one that arrived last is the latest, in whatever order they are tried again."""
     meter = make_meter("tokens", "latest")
     bad = [make_event(f"bad_{number}", {"tokens": 5}) for number in range(2)]
 
-    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+    async def run() -> tuple[UsageResult, UsageResult]:
         # As if an earlier program had not been able to read them.
         await flushes.count([msgspec.structs.replace(e, properties='{"tokens": "x"}') for e in bad], [meter], number=0)
         await flushes.change(
@@ -186,11 +186,11 @@ def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Flu
     assert (total(usage), total(recounted)) == (1, 1)
 
 
-def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: Flushes) -> None:
+def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: StepByStepFlushes) -> None:
     """Chunks are known once every partition has a flush with the meter; done, when each has its receipt."""
     old, young = make_meter(), make_meter("young", version=2)
 
-    async def run() -> list[Backfill]:
+    async def run() -> list[BackfillStatus]:
         for number in range(BACKFILL_CHUNK + 1):
             await flushes.claim(0, number)
         seen = [await flushes.usage.backfill(young)]
@@ -202,19 +202,19 @@ def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: Flushes) -> N
         return [*seen, await flushes.usage.backfill(young), await flushes.usage.backfill(old)]
 
     assert asyncio.run(run()) == [
-        Backfill(done=False, chunks_done=0, chunks_total=None),
-        Backfill(done=False, chunks_done=0, chunks_total=2),
-        Backfill(done=False, chunks_done=1, chunks_total=2),
-        Backfill(done=True, chunks_done=2, chunks_total=2),
-        Backfill(done=True, chunks_done=0, chunks_total=0),
+        BackfillStatus(done=False, chunks_done=0, chunks_total=None),
+        BackfillStatus(done=False, chunks_done=0, chunks_total=2),
+        BackfillStatus(done=False, chunks_done=1, chunks_total=2),
+        BackfillStatus(done=True, chunks_done=2, chunks_total=2),
+        BackfillStatus(done=True, chunks_done=0, chunks_total=0),
     ]
 
 
-def test_what_an_archived_meter_counted_stays_and_nothing_is_added(flushes: Flushes) -> None:
+def test_what_an_archived_meter_counted_stays_and_nothing_is_added(flushes: StepByStepFlushes) -> None:
     """A recount leaves out the flushes from the meter set on that no longer has the meter."""
     meter = make_meter(archived_version=2)
 
-    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+    async def run() -> tuple[UsageResult, UsageResult]:
         await flushes.count(some(0), [meter], number=0)
         await flushes.count(some(1), [], number=1, version=2)
         answer = await flushes.usage.usage(question(meter))

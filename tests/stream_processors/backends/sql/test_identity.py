@@ -8,14 +8,14 @@ import pytest
 
 from schemas.errors import Conflict, IdentityChanged
 from stream_processors.backends.sql.chdb import Chdb
-from stream_processors.backends.sql.clickhouse_http import HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool
 from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.identity import Identity, check_identity, require_identity
+from stream_processors.backends.sql.identity import StoreIdentity, check_identity, require_identity
 from stream_processors.backends.sql.migrate import migrate
 from tests.backing_services.store_process import StoreProcess
 
-IDENTITY = Identity(partitions=8, hash_name="xxh3-1", log_id="log-1")
+IDENTITY = StoreIdentity(partitions=8, hash_name="xxh3-1", log_id="log-1")
 
 names = (f"identified_{number}" for number in itertools.count())
 
@@ -37,7 +37,7 @@ def test_the_same_identity_is_welcome_at_every_start(chdb: Chdb) -> None:
         ({"log_id": "log-2"}, ["log_id is 'log-2'", "'log-1'", "belong together"]),
     ],
 )
-def test_another_identity_is_refused(chdb: Chdb, change: dict[str, int | str], told: list[str]) -> None:
+def test_another_identity_is_refused(chdb: Chdb, change: dict[str, int | str], words: list[str]) -> None:
     """With what differs, and how to mend it; and it stays refused."""
     client, name = chdb.database("default"), next(names)
     migrate(client, name)
@@ -45,16 +45,16 @@ def test_another_identity_is_refused(chdb: Chdb, change: dict[str, int | str], t
     for ask in (check_identity, require_identity):
         with pytest.raises(IdentityChanged) as refusal:
             ask([client], name, msgspec.structs.replace(IDENTITY, **change))
-        assert [part for part in told if part not in str(refusal.value)] == []
+        assert [part for part in words if part not in str(refusal.value)] == []
     check_identity([client], name, IDENTITY)
 
 
 @pytest.fixture(scope="module")
-def servers(server: HttpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[SqlClient]]:
+def servers(server: ClickHousePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[SqlClient]]:
     """Two of them, each with data of its own."""
     with (
         StoreProcess(tmp_path_factory.mktemp("another_store")) as process,
-        HttpServer(process.address, 1, EngineLimits()) as another,
+        ClickHousePool(process.address, 1, EngineLimits()) as another,
     ):
         yield [server.database("default"), another.database("default")]
 
@@ -85,9 +85,9 @@ def test_shards_in_another_order_are_refused(
     for _ in range(2):
         check_identity(servers, database, IDENTITY)
         require_identity(servers, database, IDENTITY)
-    told = refusal(ask, servers[::-1], database)
-    assert "address 1 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 2" in told
-    assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 1" in told
+    words = refusal(ask, servers[::-1], database)
+    assert "address 1 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 2" in words
+    assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 1" in words
     require_identity(servers, database, IDENTITY)
 
 

@@ -11,7 +11,7 @@ import pytest
 from schemas.tables import NO_LATEST, USAGE
 from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, Window
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.factories import make_meter
 from tests.stream_processors.backends.sql.test_usage_reader import all_pages
@@ -52,11 +52,11 @@ def rows_of(meter: str, minute: int) -> pa.Table:
     return pa.table([columns[name] for name in USAGE.names], schema=USAGE)
 
 
-Asked = tuple[SqlThreads, str]
+Asked = tuple[AsyncSqlClient, str]
 
 
 @pytest.fixture(scope="module")
-def filled(usage_store: SqlThreads, fresh_code: Callable[[], str]) -> Asked:
+def filled(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> Asked:
     """A store, and a meter with a row for each customer and model in each of some minutes."""
     code = fresh_code()
 

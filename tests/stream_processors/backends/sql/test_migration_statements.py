@@ -11,26 +11,26 @@ import pytest
 
 from schemas.errors import Misconfigured
 from stream_processors.backends.sql.client import Parameters, Row
-from stream_processors.backends.sql.identity import Identity, check_identity
+from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate
-from stream_processors.backends.sql.topology import ON_ONE_SERVER, Layout
+from stream_processors.backends.sql.topology import SINGLE_SERVER, StoreTopology
 
 GOLDEN = Path(__file__).parent / "golden"
 """To make them anew after a change that was meant: `python -m tests.stream_processors.backends.sql.test_migration_statements`."""
 
-LAYOUTS = {"server": ON_ONE_SERVER, "cluster": Layout(cluster="tally")}
-IDENTITY = Identity(partitions=16, hash_name="xxh3-1", log_id="log-1")
+LAYOUTS = {"server": SINGLE_SERVER, "cluster": StoreTopology(cluster="tally")}
+IDENTITY = StoreIdentity(partitions=16, hash_name="xxh3-1", log_id="log-1")
 
 
 class Listener:
     """A SqlClient that writes down what it is told, and remembers migrations and identity as a store does."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.statements: list[str] = []
         self._rows: dict[str, list[Row]] = {}
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
-        self.told.append(sql)
+        self.statements.append(sql)
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
         self._rows.setdefault(table, []).extend(tuple(row.values()) for row in rows.to_pylist())
@@ -45,11 +45,11 @@ class Listener:
         raise NotImplementedError
 
 
-def told_at_first(layout: Layout) -> str:
+def told_at_first(topology: StoreTopology) -> str:
     listener = Listener()
-    migrate(listener, "tallyhouse", layout)
-    check_identity([listener], "tallyhouse", IDENTITY, layout)
-    return "".join(f"{statement};\n\n" for statement in listener.told)
+    migrate(listener, "tallyhouse", topology)
+    check_identity([listener], "tallyhouse", IDENTITY, topology)
+    return "".join(f"{statement};\n\n" for statement in listener.statements)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -63,9 +63,9 @@ def test_a_second_migration_makes_no_table(name: str) -> None:
     """It looks what was applied; what shows all shards as one is made anew, for it holds nothing."""
     listener = Listener()
     for _ in range(2):
-        listener.told.clear()
+        listener.statements.clear()
         migrate(listener, "tallyhouse", LAYOUTS[name])
-    made = [statement for statement in listener.told if statement.startswith("CREATE TABLE")]
+    made = [statement for statement in listener.statements if statement.startswith("CREATE TABLE")]
     assert len(made) == 1
     assert "tallyhouse.migrations" in made[0]
 
@@ -75,8 +75,8 @@ def test_every_table_of_a_cluster_is_replicated_and_on_all_its_servers() -> None
     listener = Listener()
     migrate(listener, "tallyhouse", LAYOUTS["cluster"])
     check_identity([listener], "tallyhouse", IDENTITY, LAYOUTS["cluster"])
-    assert [statement for statement in listener.told if " ON CLUSTER tally" not in statement] == []
-    stored = [statement for statement in listener.told if "CREATE TABLE" in statement]
+    assert [statement for statement in listener.statements if " ON CLUSTER tally" not in statement] == []
+    stored = [statement for statement in listener.statements if "CREATE TABLE" in statement]
     assert len(stored) == 8
     for statement in stored:
         assert "ENGINE = Replicated" in statement
@@ -88,9 +88,9 @@ def test_every_table_of_a_cluster_is_replicated_and_on_all_its_servers() -> None
 def test_a_clusters_name_is_a_name(name: str) -> None:
     """It stands in statements as it is."""
     with pytest.raises(Misconfigured, match="letters, digits and underscores"):
-        Layout(cluster=name)
+        StoreTopology(cluster=name)
 
 
 if __name__ == "__main__":
-    for name, layout in LAYOUTS.items():
-        (GOLDEN / f"{name}.sql").write_text(told_at_first(layout))
+    for name, topology in LAYOUTS.items():
+        (GOLDEN / f"{name}.sql").write_text(told_at_first(topology))

@@ -10,9 +10,9 @@ from schemas.flush import Watermark
 from schemas.listing import Reject, RejectQuery
 from schemas.meter import Meter
 from schemas.timestamps import DAY, MINUTE
-from schemas.usage import UsageAnswer, UsageQuery, Window
+from schemas.usage import UsageQuery, UsageResult, Window
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
-from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, Flushes, home_of
+from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of
 
 # How the answers travel makes no difference here.
 pytestmark = pytest.mark.parametrize("new_store", ["in_this_process", "of_shards"], indirect=True, scope="session")
@@ -39,10 +39,10 @@ def some(flush: int, partition: int) -> list[Event]:
     ]
 
 
-class Past:
+class PastWithoutKeys:
     """Flushes of both partitions, and rejects tried again: two with a value by then, one without, one not at all."""
 
-    def __init__(self, flushes: Flushes) -> None:
+    def __init__(self, flushes: StepByStepFlushes) -> None:
         self._flushes = flushes
         self._flushes.apart = 10 * DAY
         self._next = dict.fromkeys(range(PARTITIONS), 0)
@@ -81,17 +81,17 @@ class Past:
         return [Watermark(flushes=flushes) for flushes in ({0: 1}, {0: 1, 1: 1}, {0: 2, 1: 2}, end)]
 
 
-async def recounts(flushes: Flushes, past: Past) -> list[UsageAnswer]:
+async def recounts(flushes: StepByStepFlushes, past: PastWithoutKeys) -> list[UsageResult]:
     return [
         await flushes.recount.usage_at(query, watermark) for watermark in past.watermarks() for query in questions()
     ]
 
 
-def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes: Flushes) -> None:
+def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes: StepByStepFlushes) -> None:
     """At every watermark, for every aggregation, rejects that were tried again among them; and so are the listings."""
 
     async def run() -> None:
-        past = Past(flushes)
+        past = PastWithoutKeys(flushes)
         await past.happen()
         usage = [await flushes.usage.usage(query) for query in questions()]
         before, rejects = await recounts(flushes, past), await past.rejects()
@@ -100,7 +100,7 @@ def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes:
         expired = await months.seen_months()
         assert len(expired) > 1
         for month in expired:
-            await months.put_replays_aside(month)
+            await months.preserve_replay_keys(month)
             await months.drop_seen_month(month)
             assert await recounts(flushes, past) == before
             assert await past.rejects() == rejects
@@ -110,11 +110,11 @@ def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes:
     asyncio.run(run())
 
 
-def test_without_the_keys_put_aside_the_recount_would_lack_what_was_tried_again(flushes: Flushes) -> None:
+def test_without_the_keys_put_aside_the_recount_would_lack_what_was_tried_again(flushes: StepByStepFlushes) -> None:
     """The proof that the test above could fail."""
 
     async def run() -> None:
-        past = Past(flushes)
+        past = PastWithoutKeys(flushes)
         await past.happen()
         tokens, end = questions()[1], past.watermarks()[-1]
         before = await flushes.recount.usage_at(tokens, end)

@@ -12,7 +12,7 @@ from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, Window
 from stream_processors.backends.reading.cursor import encode_cursor
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.sql.usage_query import Statement, usage_statement
+from stream_processors.backends.sql.usage_query import SqlQuery, usage_statement
 from tests.factories import make_meter
 
 MAY, JUNE = 1_777_593_600, 1_780_272_000
@@ -25,7 +25,7 @@ def query(aggregation: str = "sum", **changes: object) -> UsageQuery:
     return msgspec.structs.replace(asked, **changes)
 
 
-def statement_of(asked: UsageQuery, *receipts: str) -> Statement:
+def statement_of(asked: UsageQuery, *receipts: str) -> SqlQuery:
     windows = windows_between(asked.window, asked.timezone, asked.start // SECOND, asked.end // SECOND)
     return usage_statement(asked, windows, receipts)
 

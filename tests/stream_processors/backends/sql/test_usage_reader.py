@@ -16,7 +16,7 @@ from schemas.usage import UsageQuery, UsageRow
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.fold import fold
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.stream_processors.backends.sql.usage_cases import ACCOUNT, latest_of, meter_of, usage_queries, usage_rows
 from tests.stream_processors.backends.sql.usage_oracle import Answer, Row, answer, label
@@ -54,7 +54,7 @@ async def all_pages(reader: SqlUsageReader, query: UsageQuery) -> list[UsageRow]
 @settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None)
 @given(data=st.data())
 def test_usage_is_what_the_oracle_counts(
-    data: st.DataObject, usage_store: SqlThreads, fresh_code: Callable[[], str]
+    data: st.DataObject, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]
 ) -> None:
     """Any rows, any question: engine, fold and oracle agree, page by page, value by value."""
     code = fresh_code()
@@ -92,7 +92,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 @settings(max_examples=15, phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None)
 @given(customer=texts.filter(bool), value=texts, other=texts)
 def test_texts_come_back_to_the_letter(
-    customer: str, value: str, other: str, usage_store: SqlThreads, fresh_code: Callable[[], str]
+    customer: str, value: str, other: str, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]
 ) -> None:
     """Customers and group values of any script, with quotes, backslashes and line ends, kept apart and filtered."""
     code = fresh_code()

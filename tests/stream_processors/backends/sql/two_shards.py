@@ -6,8 +6,8 @@ from concurrent.futures import Executor
 import pyarrow as pa
 
 from stream_processors.backends.sql.chdb import Chdb
-from stream_processors.backends.sql.client import Parameters, Row, SqlThreads
-from stream_processors.backends.sql.topology import reading_database
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
+from stream_processors.backends.sql.topology import distributed_database
 from tests.backing_services.two_shard_engine import read_as_one
 from tests.conftest import Databases
 from tests.stream_processors.backends.sql.step_by_step_flushes import Opened
@@ -17,11 +17,11 @@ def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -
     shards = [databases() for _ in range(2)]
     own_names = [shard.query_rows("SELECT currentDatabase()")[0][0] for shard in shards]
     read_as_one(chdb.database("default"), own_names, name)
-    reading = chdb.database(reading_database(name))
-    return Opened(SqlThreads(reading, threads), [SqlThreads(shard, threads) for shard in shards])
+    reading = chdb.database(distributed_database(name))
+    return Opened(AsyncSqlClient(reading, threads), [AsyncSqlClient(shard, threads) for shard in shards])
 
 
-class Spread(SqlThreads):
+class Spread(AsyncSqlClient):
     """For rows that no flush brought: every other one to the other shard."""
 
     def __init__(self, opened: Opened) -> None:

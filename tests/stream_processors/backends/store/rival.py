@@ -7,10 +7,10 @@ import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from schemas.flush import Applied, Table
-from stream_processors.backends.sql.clickhouse_http import HttpServer, ServerAddress
+from schemas.flush import ApplyResult, Table
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.contracts.stores import claim_of, rows_of
@@ -18,7 +18,7 @@ from tests.contracts.stores import claim_of, rows_of
 NAMES = [f"key {index}" for index in range(50)]
 
 
-async def flush(store: GuardedStore, number: int) -> list[Applied]:
+async def flush(store: GuardedStore, number: int) -> list[ApplyResult]:
     """One flush, claimed, applied and finished."""
     await store.claim(claim_of(number, first=number, last=number))
     outcomes = [await store.apply(table, 0, number, rows_of(table, NAMES, number=number)) for table in Table]
@@ -33,8 +33,8 @@ async def flush_all(store: GuardedStore, flushes: int) -> None:
 
 def main(port: str, database: str, flushes: str) -> None:
     address = ServerAddress(host="127.0.0.1", port=int(port))
-    with HttpServer(address, 1, EngineLimits()) as server, ThreadPoolExecutor(1) as threads:
-        store = GuardedStore(SqlGuardedEngine(GuardedSqlThreads(server.database(database), threads)))
+    with ClickHousePool(address, 1, EngineLimits()) as server, ThreadPoolExecutor(1) as threads:
+        store = GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(server.database(database), threads)))
         print("ready", flush=True)
         sys.stdin.readline()
         asyncio.run(flush_all(store, int(flushes)))

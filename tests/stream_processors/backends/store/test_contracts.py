@@ -10,10 +10,10 @@ from hypothesis import given, settings
 
 from schemas.flush import Table
 from schemas.tables import LAYOUTS
-from stream_processors.backends.sql.clickhouse_http import HttpDatabase
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine, as_layout
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
@@ -22,7 +22,7 @@ from stream_processors.backends.store.sharded import ShardedStore
 from tests.conftest import Databases, HttpDatabases
 from tests.contracts.claims import STEPS, ClaimsContract, Step, first_claims_stand
 from tests.contracts.seen_keys import SeenKeysContract
-from tests.contracts.stores import Store, Subject
+from tests.contracts.stores import AnyStore, Subject
 from tests.contracts.tables import TablesContract
 
 
@@ -30,7 +30,7 @@ class StoreContract(ClaimsContract, TablesContract, SeenKeysContract):
     """All of them together."""
 
 
-def in_memory(policy: Callable[[MemoryEngine], Store]) -> Subject:
+def in_memory(policy: Callable[[MemoryEngine], AnyStore]) -> Subject:
     engine = MemoryEngine()
 
     async def rows(table: Table) -> pa.Table:
@@ -66,7 +66,7 @@ class TestEmbeddedInChdb(StoreContract):
 
     @pytest.fixture
     def subject(self, databases: Databases, threads: ThreadPoolExecutor) -> Subject:
-        sql = SqlThreads(databases(), threads)
+        sql = AsyncSqlClient(databases(), threads)
         engine = SqlEngine(sql)
 
         async def rows(table: Table) -> pa.Table:
@@ -99,12 +99,12 @@ class TestGuardedOverHttp(StoreContract):
         return over_http(http_databases(), threads)
 
 
-def over_http(database: HttpDatabase, threads: ThreadPoolExecutor) -> Subject:
-    sql = SqlThreads(database, threads)
+def over_http(database: ClickHouseDatabase, threads: ThreadPoolExecutor) -> Subject:
+    sql = AsyncSqlClient(database, threads)
 
     def worker() -> GuardedStore:
         """Two of them share nothing but the store."""
-        return GuardedStore(SqlGuardedEngine(GuardedSqlThreads(database, threads)))
+        return GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads)))
 
     async def rows(table: Table) -> pa.Table:
         return as_layout(await sql.query(f"SELECT * FROM {table.value}"), LAYOUTS[table])
@@ -131,7 +131,7 @@ def sharded(shards: Sequence[Subject]) -> Subject:
     return Subject(stores, rivals, rows, lose_rows, forget_tokens)
 
 
-def lose(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
+def lose(sql: AsyncSqlClient) -> Callable[[Table], Awaitable[None]]:
     async def lose_rows(table: Table) -> None:
         """A mutation takes the rows and leaves the tokens; dropping the partition would take both."""
         await sql.command(f"ALTER TABLE {table.value} DELETE WHERE 1 SETTINGS mutations_sync = 2")
@@ -139,7 +139,7 @@ def lose(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
     return lose_rows
 
 
-def forget(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
+def forget(sql: AsyncSqlClient) -> Callable[[Table], Awaitable[None]]:
     async def forget_tokens(table: Table) -> None:
         for window in (0, 100_000):
             await sql.command(
@@ -152,6 +152,6 @@ def forget(sql: SqlThreads) -> Callable[[Table], Awaitable[None]]:
 @pytest.mark.parametrize("policy", [EmbeddedStore, GuardedStore])
 @given(steps=STEPS)
 @settings(deadline=None)
-def test_a_number_never_has_two_claims(policy: Callable[[MemoryEngine], Store], steps: list[Step]) -> None:
+def test_a_number_never_has_two_claims(policy: Callable[[MemoryEngine], AnyStore], steps: list[Step]) -> None:
     """Whatever two workers claim and finish, in whatever order."""
     asyncio.run(first_claims_stand(in_memory(policy), steps))

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from stream_processors.backends.store.keyed_locks import Sections
+from stream_processors.backends.store.keyed_locks import KeyedLocks
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +23,8 @@ class Witness:
         self.most = 0
         self.visits = 0
 
-    async def visit(self, sections: Sections, section: int | str) -> None:
-        async with sections.enter(section):
+    async def visit(self, sections: KeyedLocks, section: int | str) -> None:
+        async with sections.hold(section):
             self.inside += 1
             self.most = max(self.most, self.inside)
             await asyncio.sleep(0)
@@ -34,7 +34,7 @@ class Witness:
 
 async def test_one_at_a_time_whatever_the_loop() -> None:
     """Callers of several threads, each with its own event loop, take turns."""
-    sections, witness = Sections(), Witness()
+    sections, witness = KeyedLocks(), Witness()
 
     async def many() -> None:
         await asyncio.gather(*(witness.visit(sections, 0) for _ in range(20)))
@@ -49,17 +49,17 @@ async def test_one_at_a_time_whatever_the_loop() -> None:
 
 async def test_sections_do_not_wait_for_each_other() -> None:
     """Who holds one partition may enter another."""
-    sections = Sections()
+    sections = KeyedLocks()
     witness = Witness()
-    async with asyncio.timeout(10), sections.enter(0), sections.enter("backfill/a/b/0/0"):
+    async with asyncio.timeout(10), sections.hold(0), sections.hold("backfill/a/b/0/0"):
         await witness.visit(sections, 1)
     assert witness.visits == 1
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
     """Those behind it get their turn."""
-    sections, witness = Sections(), Witness()
-    async with sections.enter(0):
+    sections, witness = KeyedLocks(), Witness()
+    async with sections.hold(0):
         waiters = [asyncio.create_task(witness.visit(sections, 0)) for _ in range(3)]
         await asyncio.sleep(0)
         waiters[1].cancel()
@@ -71,8 +71,8 @@ async def test_a_cancelled_waiter_leaves_the_queue() -> None:
 
 async def test_a_waiter_cancelled_as_its_turn_comes_passes_it_on() -> None:
     """The section must not stay locked for ever."""
-    sections, witness = Sections(), Witness()
-    async with sections.enter(0):
+    sections, witness = KeyedLocks(), Witness()
+    async with sections.hold(0):
         waiter = asyncio.create_task(witness.visit(sections, 0))
         await asyncio.sleep(0)
     waiter.cancel()
@@ -84,9 +84,9 @@ async def test_a_waiter_cancelled_as_its_turn_comes_passes_it_on() -> None:
 
 async def test_a_failure_inside_leaves_the_section() -> None:
     """An exception is no reason to hold everyone up."""
-    sections = Sections()
+    sections = KeyedLocks()
     with pytest.raises(ZeroDivisionError):
-        async with sections.enter(0):
+        async with sections.hold(0):
             raise ZeroDivisionError
-    async with sections.enter(0):
+    async with sections.hold(0):
         pass

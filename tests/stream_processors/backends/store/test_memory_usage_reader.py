@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from schemas.flush import Table
 from schemas.tables import backfill_receipt
 from schemas.timestamps import DAY, MINUTE
-from schemas.usage import Backfill, UsageAnswer, UsageQuery, Window
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult, Window
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.backends.store.memory_usage_reader import MemoryUsageReader
 from stream_processors.core.measure import measure
 from stream_processors.core.usage_rows import with_receipt
 from tests.factories import ACCOUNT, NOW, make_claim, make_event, make_meter
-from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, Flushes, plan
+from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, plan
 
 MONTH = 202611
 METER = make_meter("tokens", "avg", group_by={"model": "$.model"})
@@ -46,7 +46,7 @@ async def step(engine: MemoryEngine, number: int, tables: Sequence[Table], *, do
 def test_the_watermark_names_the_flushes_that_are_in_the_rows(whole: int, steps: int) -> None:
     """Wherever the last flush stands, count and watermark agree."""
 
-    async def run() -> UsageAnswer:
+    async def run() -> UsageResult:
         engine = MemoryEngine()
         for number in range(whole):
             await step(engine, number, list(Table), done=True)
@@ -59,10 +59,10 @@ def test_the_watermark_names_the_flushes_that_are_in_the_rows(whole: int, steps:
     assert {row.group["model"] for row in answer.rows} == ({"a", "b"} if counted else set())
 
 
-def test_memory_and_sql_give_the_same_answer(flushes: Flushes) -> None:
+def test_memory_and_sql_give_the_same_answer(flushes: StepByStepFlushes) -> None:
     """The same flushes in both stores, the same rows and watermark out of both."""
 
-    async def run() -> tuple[UsageAnswer, UsageAnswer]:
+    async def run() -> tuple[UsageResult, UsageResult]:
         engine = MemoryEngine()
         for number in range(3):
             await step(engine, number, list(Table), done=True)
@@ -82,7 +82,7 @@ def test_a_younger_meter_says_how_far_its_past_is_counted() -> None:
     """As the SQL reader does."""
     young = make_meter("young", version=2)
 
-    async def run() -> list[Backfill]:
+    async def run() -> list[BackfillStatus]:
         engine, seen = MemoryEngine(), []
         reader = MemoryUsageReader(engine, 1)
         await engine.insert_claim(make_claim(0, 0, 0), "0")
@@ -95,7 +95,7 @@ def test_a_younger_meter_says_how_far_its_past_is_counted() -> None:
         return [*seen, await reader.backfill(young)]
 
     assert asyncio.run(run()) == [
-        Backfill(done=False, chunks_done=0, chunks_total=None),
-        Backfill(done=False, chunks_done=0, chunks_total=1),
-        Backfill(done=True, chunks_done=1, chunks_total=1),
+        BackfillStatus(done=False, chunks_done=0, chunks_total=None),
+        BackfillStatus(done=False, chunks_done=0, chunks_total=1),
+        BackfillStatus(done=True, chunks_done=1, chunks_total=1),
     ]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import StoreFailed
-from schemas.flush import Applied, Table
+from schemas.flush import ApplyResult, Table
 from schemas.tables import backfill_receipt
-from stream_processors.backends.sql.clickhouse_http import HttpDatabase, HttpServer
+from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.store.guarded import GuardedStore
@@ -37,16 +37,16 @@ def process(tmp_path: Path) -> Iterator[StoreProcess]:
         yield process
 
 
-def new_database(server: HttpServer) -> HttpDatabase:
+def new_database(server: ClickHousePool) -> ClickHouseDatabase:
     migrate(server.database("default"), "tallyhouse")
     return server.database("tallyhouse")
 
 
-def engine_of(database: HttpDatabase, threads: ThreadPoolExecutor) -> SqlGuardedEngine:
-    return SqlGuardedEngine(GuardedSqlThreads(database, threads))
+def engine_of(database: ClickHouseDatabase, threads: ThreadPoolExecutor) -> SqlGuardedEngine:
+    return SqlGuardedEngine(GuardedAsyncSqlClient(database, threads))
 
 
-def rows_in(database: HttpDatabase) -> dict[str, int]:
+def rows_in(database: ClickHouseDatabase) -> dict[str, int]:
     """By table, over all flushes. Rows of usage merge in the background, but what they count does not change."""
     counts = {table: "sum(count)" if table is Table.USAGE else "count()" for table in Table}
     return {
@@ -61,7 +61,7 @@ def rows_after(flushes: int) -> dict[str, int]:
 
 def test_processes_that_race_for_every_step_write_each_flush_once(process: StoreProcess) -> None:
     """Several workers believe that the partition is theirs, and none waits for another."""
-    with HttpServer(process.address, 1, EngineLimits()) as server:
+    with ClickHousePool(process.address, 1, EngineLimits()) as server:
         database = new_database(server)
         command = [sys.executable, "-m", "tests.stream_processors.backends.store.rival"]
         arguments = [str(process.address.port), "tallyhouse", str(RACES)]
@@ -72,9 +72,9 @@ def test_processes_that_race_for_every_step_write_each_flush_once(process: Store
         for rival in rivals:
             assert rival.stdout is not None
             assert rival.stdout.readline() == "ready\n"
-        told = _told_by_all(rivals)
+        printed = _told_by_all(rivals)
         assert [rival.returncode for rival in rivals] == [0] * RIVALS
-        assert [len(lines) for lines in told] == [RACES] * RIVALS
+        assert [len(lines) for lines in printed] == [RACES] * RIVALS
         assert rows_in(database) == rows_after(RACES)
         assert database.query_rows("SELECT kind, count(), uniqExact(n) FROM flushes GROUP BY kind ORDER BY kind") == [
             ("claim", RACES, RACES),
@@ -84,17 +84,17 @@ def test_processes_that_race_for_every_step_write_each_flush_once(process: Store
 
 def _told_by_all(rivals: list["subprocess.Popen[str]"]) -> list[list[str]]:
     """Let them go at the same moment."""
-    told: list[list[str]] = [[] for _ in rivals]
+    printed: list[list[str]] = [[] for _ in rivals]
 
     def listen(place: int) -> None:
-        told[place] = rivals[place].communicate("go\n", timeout=120)[0].splitlines()
+        printed[place] = rivals[place].communicate("go\n", timeout=120)[0].splitlines()
 
     listeners = [threading.Thread(target=listen, args=(place,)) for place in range(len(rivals))]
     for listener in listeners:
         listener.start()
     for listener in listeners:
         listener.join()
-    return told
+    return printed
 
 
 def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> None:
@@ -122,10 +122,10 @@ def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads
 
 def test_what_was_sent_before_arrives_when_all_is_done(process: StoreProcess, threads: ThreadPoolExecutor) -> None:
     """It lay on the wire while the heir did the flush: nothing comes of it, whichever table it is for."""
-    with Relay(process.address) as relay, HttpServer(process.address, 1, EngineLimits()) as server:
+    with Relay(process.address) as relay, ClickHousePool(process.address, 1, EngineLimits()) as server:
         database = new_database(server)
         with (
-            HttpServer(relay.address, 4, EngineLimits()) as client,
+            ClickHousePool(relay.address, 4, EngineLimits()) as client,
             ThreadPoolExecutor(4) as statements,
             ThreadPoolExecutor(4) as others,
         ):
@@ -145,7 +145,7 @@ def test_what_was_sent_before_arrives_when_all_is_done(process: StoreProcess, th
 
 def test_a_lost_reply_is_made_up_for_by_asking_again(process: StoreProcess) -> None:
     """The statement took effect, the client cannot know: it repeats the step and finds it done."""
-    with Relay(process.address) as relay, HttpServer(relay.address, 1, EngineLimits()) as client:
+    with Relay(process.address) as relay, ClickHousePool(relay.address, 1, EngineLimits()) as client:
         database = new_database(client)
         with ThreadPoolExecutor(1) as threads:
             engine = engine_of(database, threads)
@@ -156,13 +156,13 @@ def test_a_lost_reply_is_made_up_for_by_asking_again(process: StoreProcess) -> N
                     asyncio.run(engine.insert_guarded(table, 0, number, rows, f"0/{number}/{table.value}/0"))
                 relay.may_answer.set()
                 outcome = asyncio.run(GuardedStore(engine).apply(table, 0, number, rows))
-                assert outcome in (Applied.ALREADY_THERE, Applied.WRITTEN)
+                assert outcome in (ApplyResult.ALREADY_THERE, ApplyResult.WRITTEN)
         assert rows_in(database) == rows_after(1)
 
 
 def test_an_insert_without_an_answer_is_not_sent_again(process: StoreProcess) -> None:
     """Not by the client itself, which does so with questions: whether the step is to be repeated is ours to decide."""
-    with Relay(process.address) as relay, HttpServer(relay.address, 1, EngineLimits()) as client:
+    with Relay(process.address) as relay, ClickHousePool(relay.address, 1, EngineLimits()) as client:
         database = new_database(client)
         sent_over = relay.connections
         relay.may_answer.clear()
@@ -188,7 +188,7 @@ def test_a_store_killed_in_the_middle_has_each_flush_once(process: StoreProcess)
             except StoreFailed:
                 await asyncio.sleep(0.02)
 
-    with HttpServer(process.address, 1, EngineLimits()) as server, ThreadPoolExecutor(1) as threads:
+    with ClickHousePool(process.address, 1, EngineLimits()) as server, ThreadPoolExecutor(1) as threads:
         database = new_database(server)
         worker = threading.Thread(target=asyncio.run, args=(work(GuardedStore(engine_of(database, threads))),))
         worker.start()

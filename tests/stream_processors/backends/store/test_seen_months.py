@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stream_processors.backends.sql.client import SqlThreads
+from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
-from stream_processors.backends.sql.guarded_client import GuardedSqlThreads
+from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -32,7 +32,7 @@ class TestInChdb(SeenMonthsContract):
 
     @pytest.fixture
     def subject(self, databases: Databases, threads: ThreadPoolExecutor) -> MonthsSubject:
-        sql = SqlThreads(databases(), threads)
+        sql = AsyncSqlClient(databases(), threads)
         return MonthsSubject(SqlSeenMonths(sql), EmbeddedStore(SqlEngine(sql)))
 
 
@@ -41,7 +41,7 @@ class TestOverHttp(SeenMonthsContract):
 
     @pytest.fixture
     def subject(self, http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> MonthsSubject:
-        sql = GuardedSqlThreads(http_databases(), threads)
+        sql = GuardedAsyncSqlClient(http_databases(), threads)
         return MonthsSubject(SqlSeenMonths(sql), GuardedStore(SqlGuardedEngine(sql)))
 
 

@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from schemas.errors import Overloaded, StoreFailed
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from tallyhouse.local.kafka_broker import KafkaBroker
 from tests.contracts.frame_log import everything, new_frame, numbered
-from tests.stream_processors.backends.log.kafka.topic_logs import Both, new_topic, opened
+from tests.stream_processors.backends.log.kafka.topic_logs import TopicLog, new_topic, opened
 
-HURRIED = KafkaPolicy(append_seconds=1.0, call_seconds=1.0, in_flight_bytes=100_000)
+SHORT_TIMEOUTS = KafkaPolicy(append_seconds=1.0, call_seconds=1.0, in_flight_bytes=100_000)
 KILLS = 3
 WRITERS = 4
 DEADLINE = 60.0
@@ -32,11 +32,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def cluster(mortal_broker: KafkaBroker) -> Cluster:
-    return Cluster(servers=mortal_broker.bootstrap)
+def cluster(killable_broker: KafkaBroker) -> KafkaCluster:
+    return KafkaCluster(servers=killable_broker.bootstrap)
 
 
-async def insisted(work: Callable[[], Awaitable[object]]) -> None:
+async def retry_until_done(work: Callable[[], Awaitable[object]]) -> None:
     """Try again until it works, but not for ever."""
     async with asyncio.timeout(DEADLINE):
         while True:
@@ -55,7 +55,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(LOOK)
 
 
-async def took(work: Awaitable[object]) -> float:
+async def seconds_until_refused(work: Awaitable[object]) -> float:
     """Seconds until it was refused."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -66,26 +66,26 @@ async def took(work: Awaitable[object]) -> float:
 
 @pytest.mark.anyio
 async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
-    mortal_broker: KafkaBroker, cluster: Cluster
+    killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
     """Killed again and again between and under appends, it has every acked frame, in each writer's order."""
     acked: list[list[bytes]] = [[] for _ in range(WRITERS)]
     stopping = asyncio.Event()
 
-    async def write(log: Both, writer: int) -> None:
+    async def write(log: TopicLog, writer: int) -> None:
         for number in itertools.count():
             if stopping.is_set():
                 return
             payload = b"%d/%d" % (writer, number)
-            await insisted(lambda payload=payload: log.append([new_frame(payload=payload)]))  # type: ignore[misc] # a default binds it
+            await retry_until_done(lambda payload=payload: log.append([new_frame(payload=payload)]))  # type: ignore[misc] # a default binds it
             acked[writer].append(payload)
 
     async def kill_now_and_then() -> None:
         for _ in range(KILLS):
             goals = [len(own) + 20 for own in acked]
             await until(lambda goals=goals: all(len(own) >= goal for own, goal in zip(acked, goals, strict=True)))  # type: ignore[misc] # a default binds it
-            await asyncio.to_thread(mortal_broker.kill)
-            await asyncio.to_thread(mortal_broker.start)
+            await asyncio.to_thread(killable_broker.kill)
+            await asyncio.to_thread(killable_broker.start)
         stopping.set()
 
     async with opened(cluster, await new_topic(cluster, 1), KafkaPolicy(append_seconds=2, call_seconds=2)) as log:
@@ -96,7 +96,7 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
             nonlocal frames
             frames = [frame.payload for frame in await everything(log)]
 
-        await insisted(read)
+        await retry_until_done(read)
     for writer in range(WRITERS):
         own = list(dict.fromkeys(payload for payload in frames if payload.startswith(b"%d/" % writer)))
         assert own[: len(acked[writer])] == acked[writer]
@@ -104,39 +104,44 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
 
 @pytest.mark.anyio
 async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
-    mortal_broker: KafkaBroker, cluster: Cluster
+    killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
     """Appends are refused in time, no bytes pile up, and all goes on by itself with the same sink and reader."""
-    async with opened(cluster, await new_topic(cluster), HURRIED) as log:
+    async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(1))
         assert len(await everything(log)) == 1
-        await asyncio.to_thread(mortal_broker.kill)
+        await asyncio.to_thread(killable_broker.kill)
         for _ in range(3):
-            assert await took(log.append([new_frame(payload=bytes(40_000))])) < 2 * HURRIED.append_seconds
-            assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
-        await refused_without_waiting(log)
-        await asyncio.to_thread(mortal_broker.start)
-        await insisted(lambda: log.append([new_frame(payload=b"back")]))
-        await insisted(lambda: everything(log))
+            assert (
+                await seconds_until_refused(log.append([new_frame(payload=bytes(40_000))]))
+                < 2 * SHORT_TIMEOUTS.append_seconds
+            )
+            assert log.sink.in_flight_bytes <= SHORT_TIMEOUTS.in_flight_bytes
+        await assert_refused_at_once(log)
+        await asyncio.to_thread(killable_broker.start)
+        await retry_until_done(lambda: log.append([new_frame(payload=b"back")]))
+        await retry_until_done(lambda: everything(log))
         payloads = [frame.payload for frame in await everything(log)]
         assert payloads[0] == b"0"
         assert b"back" in payloads
-        await landed(log)
+        await wait_until_nothing_in_flight(log)
 
 
 @pytest.mark.anyio
-async def test_a_silent_broker_is_given_up_in_time(mortal_broker: KafkaBroker, cluster: Cluster) -> None:
+async def test_a_silent_broker_is_given_up_in_time(killable_broker: KafkaBroker, cluster: KafkaCluster) -> None:
     """Where nothing answers and nothing hangs up, every call ends, and memory stays within its limit."""
-    async with opened(cluster, await new_topic(cluster), HURRIED) as log:
+    async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(1))
         assert len(await everything(log)) == 1
-        mortal_broker.pause()
+        killable_broker.pause()
         try:
-            await silenced(log)
-            await refused_without_waiting(log)
-            refused = await asyncio.gather(*(took(log.append([new_frame(payload=bytes(30_000))])) for _ in range(9)))
-            assert max(refused) < 2 * HURRIED.append_seconds
-            assert log.sink.in_flight_bytes <= HURRIED.in_flight_bytes
+            await wait_until_silent(log)
+            await assert_refused_at_once(log)
+            refused = await asyncio.gather(
+                *(seconds_until_refused(log.append([new_frame(payload=bytes(30_000))])) for _ in range(9))
+            )
+            assert max(refused) < 2 * SHORT_TIMEOUTS.append_seconds
+            assert log.sink.in_flight_bytes <= SHORT_TIMEOUTS.in_flight_bytes
             questions = (
                 log.first_offset(0),
                 log.read(0, 1, max_bytes=1),
@@ -144,51 +149,57 @@ async def test_a_silent_broker_is_given_up_in_time(mortal_broker: KafkaBroker, c
                 log.wait(0, 1, 0.2),
             )
             for question in questions:
-                assert await took(question) < 2 * HURRIED.call_seconds
-            await landed(log)
+                assert await seconds_until_refused(question) < 2 * SHORT_TIMEOUTS.call_seconds
+            await wait_until_nothing_in_flight(log)
         finally:
-            mortal_broker.resume()
-        await insisted(lambda: log.append([new_frame(payload=b"back")]))
-        await insisted(lambda: everything(log))
-        await landed(log)
+            killable_broker.resume()
+        await retry_until_done(lambda: log.append([new_frame(payload=b"back")]))
+        await retry_until_done(lambda: everything(log))
+        await wait_until_nothing_in_flight(log)
 
 
 @pytest.mark.anyio
-async def test_a_claimed_range_is_never_cut_short_by_an_outage(mortal_broker: KafkaBroker, cluster: Cluster) -> None:
+async def test_a_claimed_range_is_never_cut_short_by_an_outage(
+    killable_broker: KafkaBroker, cluster: KafkaCluster
+) -> None:
     """What cannot be asked for is a failure to be repeated; only a log that surely ends earlier reads short."""
-    async with opened(cluster, await new_topic(cluster), HURRIED) as log:
+    async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(3))
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=5)] == [0, 1, 2]
-        await asyncio.to_thread(mortal_broker.kill)
+        await asyncio.to_thread(killable_broker.kill)
         with pytest.raises(StoreFailed):
             await log.read(0, 0, max_bytes=0, last=5)
-        await asyncio.to_thread(mortal_broker.start)
-        await insisted(lambda: log.read(0, 0, max_bytes=0, last=2))
+        await asyncio.to_thread(killable_broker.start)
+        await retry_until_done(lambda: log.read(0, 0, max_bytes=0, last=2))
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=2)] == [0, 1, 2]
 
 
 @pytest.mark.anyio
-async def test_readings_that_an_outage_breaks_off_are_repeated(mortal_broker: KafkaBroker, cluster: Cluster) -> None:
+async def test_readings_that_an_outage_breaks_off_are_repeated(
+    killable_broker: KafkaBroker, cluster: KafkaCluster
+) -> None:
     """Whatever each fetch is just at when it is given up: its reader says so, lets go of it, and reads on later."""
     readers, frames = 12, 4
-    policy = msgspec.structs.replace(HURRIED, in_flight_bytes=10**6, fetch_bytes=1_000)
+    policy = msgspec.structs.replace(SHORT_TIMEOUTS, in_flight_bytes=10**6, fetch_bytes=1_000)
     async with opened(cluster, await new_topic(cluster, readers), policy) as log:
         numbers = range(readers)
         await log.append(
             [new_frame(partition=number, payload=bytes(2_000)) for number in numbers for _ in range(frames)]
         )
         # On a busy machine a dozen clients take longer to connect than who is in a hurry waits.
-        await asyncio.gather(*(insisted(partial(log.read, number, 0, max_bytes=1)) for number in numbers))
-        await asyncio.to_thread(mortal_broker.kill)
-        refused = await asyncio.gather(*(took(log.read(number, 0, max_bytes=0, last=frames - 1)) for number in numbers))
+        await asyncio.gather(*(retry_until_done(partial(log.read, number, 0, max_bytes=1)) for number in numbers))
+        await asyncio.to_thread(killable_broker.kill)
+        refused = await asyncio.gather(
+            *(seconds_until_refused(log.read(number, 0, max_bytes=0, last=frames - 1)) for number in numbers)
+        )
         assert max(refused) < 4 * policy.call_seconds
-        await asyncio.to_thread(mortal_broker.start)
+        await asyncio.to_thread(killable_broker.start)
         for number in numbers:
-            await insisted(partial(log.read, number, 0, max_bytes=0, last=frames - 1))
+            await retry_until_done(partial(log.read, number, 0, max_bytes=0, last=frames - 1))
             assert len(await log.read(number, 0, max_bytes=0, last=frames - 1)) == frames
 
 
-async def silenced(log: Both) -> None:
+async def wait_until_silent(log: TopicLog) -> None:
     """A process that is stopped may go on for a moment, until each of its threads has noticed."""
     async with asyncio.timeout(DEADLINE):
         while True:
@@ -198,16 +209,16 @@ async def silenced(log: Both) -> None:
                 return
 
 
-async def refused_without_waiting(log: Both) -> None:
+async def assert_refused_at_once(log: TopicLog) -> None:
     """Once it is known that nobody answers: many are sent away in the time in which one used to wait."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(20):
         with pytest.raises(Overloaded, match="do not answer at present"):
             await log.append(numbered(1))
-    assert loop.time() - began < HURRIED.append_seconds
+    assert loop.time() - began < SHORT_TIMEOUTS.append_seconds
 
 
-async def landed(log: Both) -> None:
+async def wait_until_nothing_in_flight(log: TopicLog) -> None:
     """Every byte that was handed over is acknowledged or given up, soon."""
     await until(lambda: not log.sink.in_flight_bytes)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import Alarm, Overloaded, StoreFailed
 from schemas.frame import NewFrame
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.commits import GroupCommits
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
@@ -31,9 +31,9 @@ from tests.contracts.frame_log import (
     new_frame,
     numbered,
 )
-from tests.stream_processors.backends.log.kafka.topic_logs import Both, new_topic, opened
+from tests.stream_processors.backends.log.kafka.topic_logs import TopicLog, new_topic, opened
 
-NOWHERE = Cluster(servers="127.0.0.1:1")
+NOWHERE = KafkaCluster(servers="127.0.0.1:1")
 
 
 @pytest.fixture
@@ -42,15 +42,15 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def cluster(real_broker: str) -> Cluster:
-    return Cluster(servers=real_broker)
+def cluster(real_broker: str) -> KafkaCluster:
+    return KafkaCluster(servers=real_broker)
 
 
 class TestKafkaLog(AnyLogContract[AnyLog]):
     """On a topic of its own each time. Counting deletes nothing there: retention does."""
 
     @pytest.fixture
-    def open_log(self, cluster: Cluster) -> Open[AnyLog]:
+    def open_log(self, cluster: KafkaCluster) -> Open[AnyLog]:
         @asynccontextmanager
         async def open_one(policy: LogPolicy) -> AsyncIterator[AnyLog]:
             async with opened(cluster, await new_topic(cluster)) as log:
@@ -60,7 +60,7 @@ class TestKafkaLog(AnyLogContract[AnyLog]):
 
 
 @pytest.mark.anyio
-async def test_offsets_may_have_gaps(cluster: Cluster) -> None:
+async def test_offsets_may_have_gaps(cluster: KafkaCluster) -> None:
     """Offsets without a frame are passed over, in the middle and at the end, and nobody is woken for them."""
     topic = await new_topic(cluster)
     async with opened(cluster, topic) as log:
@@ -83,7 +83,7 @@ async def test_offsets_may_have_gaps(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_retention_has_deleted_shows_as_a_gap(cluster: Cluster) -> None:
+async def test_what_retention_has_deleted_shows_as_a_gap(cluster: KafkaCluster) -> None:
     """Whoever reads from before the beginning gets what is left, and is told where the log begins."""
     topic = await new_topic(cluster)
     async with opened(cluster, topic) as log:
@@ -98,7 +98,7 @@ async def test_what_retention_has_deleted_shows_as_a_gap(cluster: Cluster) -> No
 
 
 @pytest.mark.anyio
-async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: Cluster) -> None:
+async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: KafkaCluster) -> None:
     """However readings at different places interleave, each gets its own frames."""
     async with opened(cluster, await new_topic(cluster)) as log:
         await log.append(numbered(50))
@@ -113,7 +113,7 @@ async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: Clust
 
 
 @pytest.mark.anyio
-async def test_a_stranger_s_record_is_an_alarm(cluster: Cluster) -> None:
+async def test_a_stranger_s_record_is_an_alarm(cluster: KafkaCluster) -> None:
     """A record that the gateway did not write is never passed over."""
     topic = await new_topic(cluster)
     async with AIOKafkaProducer(**cluster.arguments(5)) as stranger:
@@ -124,7 +124,7 @@ async def test_a_stranger_s_record_is_an_alarm(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_brokers_that_are_away_are_named(cluster: Cluster) -> None:
+async def test_brokers_that_are_away_are_named(cluster: KafkaCluster) -> None:
     """Without a broker appends are refused with a time to come again, and readers are told where none was found."""
     async with KafkaSink(NOWHERE, "frames") as sink:
         with pytest.raises(Overloaded, match=r"127\.0\.0\.1:1") as refusal:
@@ -137,7 +137,7 @@ async def test_brokers_that_are_away_are_named(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_topic_that_is_not_there_is_named(cluster: Cluster) -> None:
+async def test_a_topic_that_is_not_there_is_named(cluster: KafkaCluster) -> None:
     """It is not made in passing, and whoever wants it is told how to make it."""
     policy = KafkaPolicy(append_seconds=0.5, call_seconds=0.5)
     async with KafkaSink(cluster, "nobody-made-this", policy) as sink:
@@ -149,7 +149,7 @@ async def test_a_topic_that_is_not_there_is_named(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_partition_that_is_not_there_is_refused(cluster: Cluster) -> None:
+async def test_a_partition_that_is_not_there_is_refused(cluster: KafkaCluster) -> None:
     """The frame goes nowhere else, and the next one goes where it should."""
     async with opened(cluster, await new_topic(cluster)) as log:
         with pytest.raises(Overloaded, match="partition"):
@@ -160,7 +160,7 @@ async def test_a_partition_that_is_not_there_is_refused(cluster: Cluster) -> Non
 
 
 @pytest.mark.anyio
-async def test_too_much_in_flight_is_refused(cluster: Cluster) -> None:
+async def test_too_much_in_flight_is_refused(cluster: KafkaCluster) -> None:
     """Beyond the limit appends are sent away whole; what is in flight lands, and then they are taken again."""
     policy = KafkaPolicy(in_flight_bytes=1_000)
     async with opened(cluster, await new_topic(cluster), policy) as log:
@@ -174,7 +174,7 @@ async def test_too_much_in_flight_is_refused(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_producer_in_doubt_is_replaced(cluster: Cluster) -> None:
+async def test_a_producer_in_doubt_is_replaced(cluster: KafkaCluster) -> None:
     """Sequence numbers the broker does not expect cost one refusal; the next append goes through a new producer."""
     async with opened(cluster, await new_topic(cluster)) as log:
         await log.append(numbered(1))
@@ -188,7 +188,7 @@ async def test_a_producer_in_doubt_is_replaced(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_append_given_up_is_delivered_and_breaks_nothing(cluster: Cluster) -> None:
+async def test_an_append_given_up_is_delivered_and_breaks_nothing(cluster: KafkaCluster) -> None:
     """Whoever stops waiting leaves the sink in order, and its bytes accounted for."""
     async with opened(cluster, await new_topic(cluster)) as log:
         for _ in range(5):
@@ -202,7 +202,7 @@ async def test_an_append_given_up_is_delivered_and_breaks_nothing(cluster: Clust
 
 
 @pytest.mark.anyio
-async def test_a_closed_log_says_so(cluster: Cluster) -> None:
+async def test_a_closed_log_says_so(cluster: KafkaCluster) -> None:
     """Nothing is accepted, and nothing answered, before it is open or after it is closed."""
     async with opened(cluster, await new_topic(cluster)) as log:
         pass
@@ -213,7 +213,7 @@ async def test_a_closed_log_says_so(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_largest_frame_fits(cluster: Cluster) -> None:
+async def test_the_largest_frame_fits(cluster: KafkaCluster) -> None:
     """Through the producer, the topic's limit and a fetch that asked for far less."""
     payload = random.Random(0).randbytes(FRAME_BYTES)
     async with opened(cluster, await new_topic(cluster)) as log:
@@ -222,7 +222,7 @@ async def test_the_largest_frame_fits(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_is_counted_is_told_to_kafka(cluster: Cluster) -> None:
+async def test_what_is_counted_is_told_to_kafka(cluster: KafkaCluster) -> None:
     """Under a group's name, where Kafka's own tools find it; never more than was said."""
     topic = await new_topic(cluster)
     commits = GroupCommits(cluster, topic.name, "counted", topic.partitions)
@@ -243,7 +243,9 @@ STEPS = st.lists(
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
-def test_every_reader_gets_every_frame_once_and_in_order(cluster: Cluster, steps: list[int | tuple[int, int]]) -> None:
+def test_every_reader_gets_every_frame_once_and_in_order(
+    cluster: KafkaCluster, steps: list[int | tuple[int, int]]
+) -> None:
     """However appends and readings interleave."""
 
     async def check() -> None:
@@ -251,7 +253,7 @@ def test_every_reader_gets_every_frame_once_and_in_order(cluster: Cluster, steps
         read: list[list[bytes]] = [[] for _ in range(3)]
         positions = [0] * 3
 
-        async def go_on(log: Both, reader: int, max_bytes: int) -> None:
+        async def go_on(log: TopicLog, reader: int, max_bytes: int) -> None:
             frames = await log.read(0, positions[reader], max_bytes=max_bytes)
             assert bool(frames) == (len(read[reader]) < len(appended))
             read[reader] += [frame.payload for frame in frames]
@@ -278,21 +280,21 @@ def producer_place(topic: str) -> TopicPartition:
     return TopicPartition(topic, 0)
 
 
-async def leave_a_mark(cluster: Cluster, topic: str, log: Both) -> None:
+async def leave_a_mark(cluster: KafkaCluster, topic: str, log: TopicLog) -> None:
     """A transaction's frame and the mark of its end: one offset that bears no frame."""
-    await log.log.ask_ends()
+    await log.log.refresh_ends()
     end = log.end_offset(0)
     async with AIOKafkaProducer(**cluster.arguments(5), transactional_id=topic) as producer, producer.transaction():
         await producer.send_and_wait(topic, b"marked", partition=0, headers=headers_of(1))
 
     async def marked() -> bool:
-        await log.log.ask_ends()
+        await log.log.refresh_ends()
         return log.end_offset(0) == end + 2
 
     await eventually(marked)
 
 
-async def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
+async def committed(cluster: KafkaCluster, group: str, topic: str) -> dict[int, int]:
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
     await admin.start()
     try:
@@ -302,7 +304,7 @@ async def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
     return {place.partition: found.offset for place, found in offsets.items() if place.topic == topic}
 
 
-async def cut(cluster: Cluster, topic: str, before: int) -> None:
+async def cut(cluster: KafkaCluster, topic: str, before: int) -> None:
     """As retention does."""
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
     await admin.start()

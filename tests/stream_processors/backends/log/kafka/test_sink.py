@@ -24,7 +24,7 @@ def test_it_is_tried_at_once_and_then_more_and_more_rarely() -> None:
     circuit = Circuit()
     for _ in range(2):
         circuit.open("no broker answers")
-        rests = [circuit.rest() for _ in range(2_000)]
+        rests = [circuit.backoff() for _ in range(2_000)]
         assert rests[0] == 0.0
         assert 0.0 < rests[1] < rests[2]
         assert rests == sorted(rests)

@@ -5,7 +5,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.errors import IdentityChanged, Misconfigured, StoreFailed
 from schemas.timestamps import DAY
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.topic import Topic, check_topic, create_topic
 from tests.stream_processors.backends.log.kafka.topic_logs import new_topic, one_broker_topic
 
@@ -16,12 +16,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def cluster(real_broker: str) -> Cluster:
-    return Cluster(servers=real_broker)
+def cluster(real_broker: str) -> KafkaCluster:
+    return KafkaCluster(servers=real_broker)
 
 
 @pytest.mark.anyio
-async def test_a_topic_that_was_made_here_is_as_it_must_be(cluster: Cluster) -> None:
+async def test_a_topic_that_was_made_here_is_as_it_must_be(cluster: KafkaCluster) -> None:
     """And making it again makes nothing."""
     topic = await new_topic(cluster)
     found = await check_topic(cluster, topic)
@@ -32,7 +32,7 @@ async def test_a_topic_that_was_made_here_is_as_it_must_be(cluster: Cluster) -> 
 
 
 @pytest.mark.anyio
-async def test_another_number_of_partitions_is_refused(cluster: Cluster) -> None:
+async def test_another_number_of_partitions_is_refused(cluster: KafkaCluster) -> None:
     """Keys would meet their earlier selves no more: the refusal says why, and which number to go back to."""
     topic = await new_topic(cluster, 3)
     with pytest.raises(IdentityChanged, match=r"count twice. Set the partitions back to 3"):
@@ -40,7 +40,7 @@ async def test_another_number_of_partitions_is_refused(cluster: Cluster) -> None
 
 
 @pytest.mark.anyio
-async def test_a_topic_made_anew_is_another_log(cluster: Cluster) -> None:
+async def test_a_topic_made_anew_is_another_log(cluster: KafkaCluster) -> None:
     """The same name on the same cluster, but offsets that mean nothing to whoever counted the first one."""
     topic = await new_topic(cluster)
     first = await check_topic(cluster, topic)
@@ -55,7 +55,7 @@ async def test_a_topic_made_anew_is_another_log(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_every_difference_comes_with_its_remedy(cluster: Cluster) -> None:
+async def test_every_difference_comes_with_its_remedy(cluster: KafkaCluster) -> None:
     """What somebody else made differs in many ways, each told in one line with a command."""
     topic = one_broker_topic()
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
@@ -73,7 +73,7 @@ async def test_every_difference_comes_with_its_remedy(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_too_few_copies_are_told(cluster: Cluster) -> None:
+async def test_too_few_copies_are_told(cluster: KafkaCluster) -> None:
     """One broker cannot keep three copies."""
     topic = await new_topic(cluster)
     wanted = Topic(name=topic.name, partitions=topic.partitions, retention=topic.retention)
@@ -84,7 +84,7 @@ async def test_too_few_copies_are_told(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_keeping_frames_longer_is_no_difference(cluster: Cluster) -> None:
+async def test_keeping_frames_longer_is_no_difference(cluster: KafkaCluster) -> None:
     """Only less than what is needed is told."""
     topic = await new_topic(cluster)
     shorter = Topic(
@@ -94,17 +94,17 @@ async def test_keeping_frames_longer_is_no_difference(cluster: Cluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_topic_or_broker_that_is_not_there_is_named(cluster: Cluster) -> None:
+async def test_a_topic_or_broker_that_is_not_there_is_named(cluster: KafkaCluster) -> None:
     """And how to make it, or where it was looked for."""
     with pytest.raises(Misconfigured, match=r"'nobody-made-this' is not there.*topics create"):
         await check_topic(cluster, Topic(name="nobody-made-this", partitions=1))
     with pytest.raises(StoreFailed, match=r"127\.0\.0\.1:1"):
-        await check_topic(Cluster(servers="127.0.0.1:1"), Topic(name="any", partitions=1))
+        await check_topic(KafkaCluster(servers="127.0.0.1:1"), Topic(name="any", partitions=1))
 
 
 def test_passwords_are_not_shown() -> None:
     """Whoever prints the cluster sees who logs in, and nothing more."""
-    cluster = Cluster(servers="broker:9092", sasl_mechanism="PLAIN", user="tally", password="secret")
+    cluster = KafkaCluster(servers="broker:9092", sasl_mechanism="PLAIN", user="tally", password="secret")
     assert "secret" not in f"{cluster} {cluster!r}"
     assert cluster.arguments(5)["sasl_plain_password"] == "secret"
     assert cluster.arguments(5)["security_protocol"] == "SASL_PLAINTEXT"

@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.frame import Frame, NewFrame
 from schemas.timestamps import DAY
-from stream_processors.backends.log.kafka.cluster import Cluster
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.commits import Commits
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
@@ -17,7 +17,7 @@ from stream_processors.backends.log.kafka.topic import Topic, create_topic
 from tests.contracts.frame_log import PARTITIONS
 
 
-class Both(msgspec.Struct, frozen=True):
+class TopicLog(msgspec.Struct, frozen=True):
     """What the gateway and the processors have of one log."""
 
     sink: KafkaSink
@@ -56,7 +56,7 @@ def one_broker_topic(partitions: int = PARTITIONS) -> Topic:
     )
 
 
-async def new_topic(cluster: Cluster, partitions: int = PARTITIONS) -> Topic:
+async def new_topic(cluster: KafkaCluster, partitions: int = PARTITIONS) -> Topic:
     """Nobody else has heard of it."""
     topic = one_broker_topic(partitions)
     assert await create_topic(cluster, topic)
@@ -65,10 +65,10 @@ async def new_topic(cluster: Cluster, partitions: int = PARTITIONS) -> Topic:
 
 @asynccontextmanager
 async def opened(
-    cluster: Cluster, topic: Topic, policy: KafkaPolicy | None = None, commits: Commits | None = None
-) -> AsyncIterator[Both]:
+    cluster: KafkaCluster, topic: Topic, policy: KafkaPolicy | None = None, commits: Commits | None = None
+) -> AsyncIterator[TopicLog]:
     async with (
         KafkaSink(cluster, topic.name, policy) as sink,
         KafkaFrameLog(cluster, topic.name, topic.partitions, policy, commits) as log,
     ):
-        yield Both(sink, log)
+        yield TopicLog(sink, log)

@@ -13,15 +13,15 @@ import pytest
 
 from schemas.errors import Alarm, IdentityChanged, Overloaded, StoreFailed
 from schemas.frame import NewFrame
-from schemas.metrics import Counter, Histogram, NoMetrics
+from schemas.metrics import Counter, Histogram, NullMetrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.log.sqlite.reader import SqliteLogReader
 from tests.contracts.frame_log import (
     PARTITIONS,
+    AnyHeldLog,
     AnyLogContract,
     FrameLogContract,
-    Log,
     Open,
     OpenLog,
     eventually,
@@ -45,7 +45,7 @@ class TestSqliteFrameLog(FrameLogContract):
         names = itertools.count()
 
         @asynccontextmanager
-        async def opened(policy: LogPolicy) -> AsyncIterator[Log]:
+        async def opened(policy: LogPolicy) -> AsyncIterator[AnyHeldLog]:
             async with SqliteFrameLog(tmp_path / f"{next(names)}.db", PARTITIONS, policy) as log:
                 yield log
 
@@ -56,7 +56,7 @@ class ReadElsewhere(SqliteLogReader):
     """A log as two processes have it: one appends, the other one reads and counts."""
 
     def __init__(self, path: Path, log: SqliteFrameLog) -> None:
-        super().__init__(path, PARTITIONS, look_seconds=0.001)
+        super().__init__(path, PARTITIONS, poll_seconds=0.001)
         self._log = log
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
@@ -112,7 +112,7 @@ async def test_a_reader_that_cannot_look_says_so(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     async with SqliteFrameLog(path, PARTITIONS) as log:
         await log.append(numbered(1))
-    async with SqliteLogReader(path, PARTITIONS, look_seconds=0.001) as reader:
+    async with SqliteLogReader(path, PARTITIONS, poll_seconds=0.001) as reader:
         with closing(sqlite3.connect(path)) as other:
             other.execute("DROP TABLE trimmed")
 
@@ -303,7 +303,7 @@ async def test_the_files_stay_small_while_frames_flow(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_waiting_appends_share_one_commit(tmp_path: Path) -> None:
     """Many callers at once cost few fsyncs: far fewer commits than appends."""
-    numbers = Numbers()
+    numbers = RecordedMetrics()
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, metrics=numbers) as log:
         await asyncio.gather(*(log.append(numbered(1)) for _ in range(200)))
     assert numbers.total(Counter.FRAMES) == 200
@@ -315,7 +315,7 @@ def sizes_in(folder: Path) -> list[int]:
     return [path.stat().st_size for path in folder.iterdir()]
 
 
-class Numbers(NoMetrics):
+class RecordedMetrics(NullMetrics):
     """Remembers what was counted and observed."""
 
     def __init__(self) -> None:
