@@ -11,7 +11,7 @@ from schemas.field_types import END, Code, Name
 from schemas.ids import AccountId
 from schemas.money import CURRENCIES
 from schemas.price_rules import FieldError
-from schemas.subscribing import AwareDatetime
+from schemas.subscription import AwareDatetime
 
 CREDIT_DECIMAL_PLACES = 12
 CREDIT_AMOUNT_LIMIT = Decimal(10) ** 15

@@ -1,4 +1,4 @@
-"""Customers: who is billed."""
+"""Customers, and the entries of their balances."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -116,3 +116,16 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """A currency code in lower case, or a pricing unit's code."""
     is_currency: bool
     amount: Decimal
+
+
+class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What one invoice did to its customer's balance; it never changes. The balance is the sum of its entries."""
+
+    id: str
+    account: AccountId
+    customer_id: str
+    invoice_id: str
+    currency: str
+    amount: int
+    """Above zero it is owed to the customer since then, below zero it was used."""
+    created_at: int

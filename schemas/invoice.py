@@ -1,4 +1,4 @@
-"""Invoices: what a customer owes, line by line, from the first draft to the end. Amounts are whole minor units."""
+"""Invoices: drafts, changes, stored invoices with their lines, queries, and the public view. Amounts are whole minor units."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from schemas.customer import Customer
 from schemas.field_types import PositiveCents
 from schemas.ids import AccountId
 from schemas.tax import TaxRate
@@ -202,3 +203,12 @@ class InvoiceQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Only periods that end then or earlier."""
     limit: int = 50
     cursor: str | None = None
+
+
+class PublicInvoice(msgspec.Struct, frozen=True, kw_only=True):
+    """With all that its page tells."""
+
+    invoice: Invoice
+    customer: Customer
+    balance_change: int
+    """What it put on the customer's balance in minor units, or below zero what it used of it."""

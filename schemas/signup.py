@@ -9,7 +9,7 @@ from schemas.field_types import Code, Id, Url
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion
 from schemas.price_rules import FieldError
-from schemas.subscribing import ChangeTiming, Refund
+from schemas.subscription import ChangeTiming, Refund
 from schemas.timestamps import DAY
 
 LINK_LIFETIME = DAY

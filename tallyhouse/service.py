@@ -7,11 +7,11 @@ from ingest_gateway.api import app
 from ingest_gateway.api.health import Check
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.judge import AgeLimits
 from ingest_gateway.ports import FrameSink, ProcessingStatus
 from rating.api.endpoints import BillingPorts, billing_endpoints, billing_pages
-from rating.api.run_ports import InvoiceRuns
+from rating.api.ports import InvoiceRuns
 from rating.ledger.ledger import Ledger
 from rating.runs.run_service import InvoiceRunService
 from stream_processors.backends.reading.replays import ReplayLookup

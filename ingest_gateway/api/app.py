@@ -18,15 +18,13 @@ from ingest_gateway.api.routes_rejects import RejectRoutes
 from ingest_gateway.api.routes_status import StatusRoutes
 from ingest_gateway.api.routes_usage import UsageRoutes
 from ingest_gateway.api.throughput import Throughput
-from ingest_gateway.http.auth import Authenticator
-from ingest_gateway.http.guard import AuthorizedRoute, MethodRouter
+from ingest_gateway.http.auth import Authenticator, AuthorizedRoute, MethodRouter
 from ingest_gateway.http.memory_budget import MemoryBudget
-from ingest_gateway.http.middleware import RequestMiddleware
+from ingest_gateway.http.middleware import RequestIds, RequestMiddleware
 from ingest_gateway.http.rate_limit import RateLimit
 from ingest_gateway.http.request import PublicRoute, Route
-from ingest_gateway.http.request_id import RequestIds
 from ingest_gateway.ingest.replay import RejectReplayer
-from ingest_gateway.openapi.pages import reference_routes
+from ingest_gateway.openapi.document import reference_routes
 from ingest_gateway.ports import (
     Accounts,
     ApiKeys,

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.api.status_records import Alive, Ready
+from ingest_gateway.api.routes_status import Alive, Ready
 from ingest_gateway.http.envelope import Response, success
 from ingest_gateway.http.errors import MethodNotAllowed, NotReady
 from ingest_gateway.http.request import Description, PublicRoute

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.http.answers import Listed, Success
+from ingest_gateway.http.envelope import Listed, Success
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.ingest.replay import MOST_REPLAYED
 from schemas.event import MAX_BATCH_EVENTS, MAX_NAME_LENGTH, RejectCode, Verdict

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from ingest_gateway.http.mistakes import ValidationErrors
-from ingest_gateway.http.nearest import did_you_mean
+from ingest_gateway.http.validation import ValidationErrors, did_you_mean
 from ingest_gateway.ports import MeterDefinition
 from schemas.errors import Invalid
 from schemas.event import MAX_NAME_LENGTH

@@ -19,13 +19,11 @@ from ingest_gateway.api.throughput import Throughput
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.memory_budget import MemoryShare
 from ingest_gateway.http.request import Description, Request, Route
-from ingest_gateway.ingest.batch import PostedBatch
-from ingest_gateway.ingest.cooperative import Serialized
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
+from ingest_gateway.ingest.cooperative import Serialized, run_at_once
 from ingest_gateway.ingest.decompression import decompress
 from ingest_gateway.ingest.json_structure import count
-from ingest_gateway.ingest.outcome import BatchOutcome, usage_id
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import run_at_once
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict

@@ -1,32 +1,88 @@
 """`GET /v1/usage`: exact quantities per customer, window and group."""
 
 from collections.abc import Callable
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from ingest_gateway.api.accept import negotiate
+import msgspec
+from msgspec import Meta
+
 from ingest_gateway.api.documents import usage_document, watermark_document
-from ingest_gateway.api.usage_formats import render_csv, render_parquet
-from ingest_gateway.api.usage_records import (
-    CUSTOMERS,
-    LARGEST_PAGE,
-    LARGEST_TOP,
-    PAGE,
-    Csv,
-    Parquet,
-    UsagePage,
-    UsageParameters,
-)
-from ingest_gateway.http.envelope import JSON, Response, pagination
-from ingest_gateway.http.nearest import did_you_mean
+from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
+from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
 from ingest_gateway.http.query import Query
 from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.validation import did_you_mean
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 from schemas.errors import Invalid
+from schemas.field_types import TimestampText, ZoneName
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE, to_iso
 from schemas.usage import UsageQuery, UsageResult, Window
+
+PAGE = 1000
+LARGEST_PAGE = 10_000
+LARGEST_TOP = 10_000
+CUSTOMERS = 1000
+
+Minute = Annotated[TimestampText, Meta(examples=["2026-11-01T00:00:00Z"])]
+_ROWS = (
+    "meter,customer_id,window_start,window_end,group.model,value\r\n"
+    "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
+)
+Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
+Parquet = bytes
+"""The same rows as columns, times and decimals as such."""
+
+
+class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which usage of one meter."""
+
+    meter: Annotated[str, Meta(description="The meter's code.", examples=["tokens"])]
+    start: Annotated[Minute, Meta(description="A whole minute, the first of the range.")] = msgspec.field(name="from")
+    end: Annotated[Minute, Meta(description="A whole minute, the first that is not part of the range.")] = (
+        msgspec.field(name="to")
+    )
+    customer_id: Annotated[
+        tuple[str, ...],
+        Meta(max_length=CUSTOMERS, description="Only these; repeated or with commas. A comma inside one is `\\,`."),
+    ] = ()
+    window: Annotated[Window, Meta(description="One row for each; `none`: one for the whole range.")] = Window.NONE
+    timezone: Annotated[ZoneName, Meta(description="Where days and months begin.")] = "UTC"
+    group_by: Annotated[tuple[str, ...], Meta(description="Group keys of the meter to keep apart.")] = ()
+    filter: Annotated[
+        dict[str, str], Meta(description="`filter[model]=gpt-4`: only rows of that group; empty: without it.")
+    ] = {}
+    top: Annotated[
+        Annotated[int, Meta(ge=1, le=LARGEST_TOP)] | None,
+        Meta(description="Only the customers with the largest values."),
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="How many rows at most.")] = PAGE
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before.")] = None
+
+
+class UsageDocument(msgspec.Struct, kw_only=True):
+    """What one customer used in one window."""
+
+    meter: str
+    customer_id: str
+    window_start: str
+    window_end: str
+    group: dict[str, str | None]
+    value: Annotated[str, Meta(description="A decimal, exactly.")]
+
+
+class UsagePage(Listed, kw_only=True):
+    """One page of usage."""
+
+    usage: list[UsageDocument]
+    watermark: Annotated[
+        dict[str, int], Meta(description="Partition to its last flush: the rows are exactly the events up to these.")
+    ]
+    as_of: str
+
 
 CSV = b"text/csv"
 PARQUET = b"application/vnd.apache.parquet"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.batch import BatchOutcome
 from schemas.ids import AccountId
 from schemas.timestamps import SECOND
 

@@ -1,12 +1,14 @@
-"""The shape of every reply: `{"success": true, "<resource>": …, "request_id"}`, or `success: false` and `error`."""
+"""The response envelope: success, failure and pagination, as bytes and as the documents that describe them."""
 
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import orjson
 from starlette.types import Send
 
 from ingest_gateway.http.errors import Headers, Problem
+from schemas.listing import Page
 from schemas.quantity import to_text
 
 JSON = b"application/json"
@@ -58,3 +60,28 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return to_text(value)
     raise TypeError(f"{type(value).__name__} has no place in a reply")
+
+
+class Success(msgspec.Struct, kw_only=True):
+    """An answer to a request that was carried out."""
+
+    success: bool
+    request_id: str
+
+
+class Pagination(msgspec.Struct, kw_only=True):
+    """How to go on."""
+
+    has_more: bool
+    next_cursor: str | None
+
+
+class Listed(Success, kw_only=True):
+    """One page of a listing."""
+
+    pagination: Pagination
+
+
+def listed(found: Page, document: Any) -> tuple[list[Any], dict[str, Any]]:
+    """A page's documents, and its `pagination`."""
+    return [document(item) for item in found.items], pagination(found.next_cursor)

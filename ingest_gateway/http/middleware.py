@@ -1,15 +1,41 @@
-"""The outermost layer: every request gets an id, every error becomes an envelope, every answer is measured."""
+"""The outermost middleware: request ids, error responses, request metrics and logs."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_gateway.http.envelope import failure
 from ingest_gateway.http.errors import ClientDisconnected, Headers, Problem, problem_of
-from ingest_gateway.http.request_id import REQUEST_ID_HEADER, RequestIds
+from schemas.ids import Randomness, RequestId, base36
 from schemas.logger import Logger
 from schemas.metrics import Counter, Histogram, Metrics
+
+REQUEST_ID_HEADER = b"x-request-id"
+
+_SAFE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_START_DIGITS = 12
+_COUNT_DIGITS = 8
+
+
+class RequestIds:
+    """`req_`, twelve random characters of this process, eight that count: unique without a draw for each."""
+
+    def __init__(self, below: Randomness) -> None:
+        self._start = "req_" + base36(below(36**_START_DIGITS), _START_DIGITS)
+        self._numbers = count()
+
+    def new(self) -> RequestId:
+        return RequestId(self._start + format(next(self._numbers), f"0{_COUNT_DIGITS}x"))
+
+    def adopt(self, given: bytes | None) -> RequestId:
+        """`given`, where it may stand in a log line and a header as it is."""
+        if given is None or _SAFE.fullmatch(given) is None:
+            return self.new()
+        return RequestId(given.decode())
+
 
 _GONE = 499
 _INTERNAL_ERROR = 500

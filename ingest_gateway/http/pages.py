@@ -1,20 +1,65 @@
-"""A page with one button for people without a key: shown by GET, pressed by POST, and by nothing else."""
+"""Pages without an API key: read-only pages and pages with one button."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import parse_qs, quote
 
 import msgspec
+from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
 from ingest_gateway.http.envelope import Response
-from ingest_gateway.http.errors import MethodNotAllowed
+from ingest_gateway.http.errors import Headers, MethodNotAllowed
 from ingest_gateway.http.memory_budget import MemoryBudget
-from ingest_gateway.http.public_page import Show, path_params
 from ingest_gateway.http.request import Description, PublicRoute
 from ingest_gateway.http.request_body import read_body
 from schemas.errors import Invalid
 from schemas.metrics import NullMetrics
+
+HTML = b"text/html; charset=utf-8"
+HtmlText = Annotated[str, Meta(examples=["<!doctype html>"])]
+HTML_RESPONSE = {"text/html": HtmlText}
+"""For what an About also gives."""
+
+_HEADERS: Headers = [
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"private, no-store"),
+    (b"x-robots-tag", b"noindex"),
+]
+"""Nothing from elsewhere, nothing kept, nothing told to others: the address is the secret."""
+
+Show = Callable[[dict[str, str]], Awaitable[Response]]
+"""From the variable parts of the path to the page."""
+
+
+def html(text: str, status: int = 200) -> Response:
+    return Response(status, text.encode(), HTML, list(_HEADERS))
+
+
+def path_params(scope: Scope) -> dict[str, str]:
+    """The variable parts of the path. No store can look for a NUL, so it stands for what is no part of any token."""
+    parts: dict[str, str] = scope["path_params"]
+    return {name: part.replace("\x00", "\ufffd") for name, part in parts.items()}
+
+
+def public_page(path: str, show: Show, description: Description) -> PublicRoute:
+    """By GET or HEAD."""
+    return PublicRoute(path, _PublicPage(show), description)
+
+
+class _PublicPage:
+    def __init__(self, show: Show) -> None:
+        self._show = show
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(
+                f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
+            )
+        await (await self._show(path_params(scope))).send(send)
+
 
 BUTTON = '<form method="post"><input type="hidden" name="pressed" value="yes"><button>{}</button></form>'
 """What presses it; `{}` is its escaped text."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from ingest_gateway.http.nearest import unknown_name
+from ingest_gateway.http.validation import unknown_name
 from ingest_gateway.ingest.parse_timestamps import parse_timestamp
 from schemas.errors import Invalid
 

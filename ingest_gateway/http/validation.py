@@ -1,15 +1,47 @@
-"""Requests as records, read by the type that also describes them: all mistakes told, unknown names with the nearest."""
+"""Validates a document or a query string against its record: all errors reported together, unknown names with a suggestion."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from ingest_gateway.http.mistakes import ValidationErrors
-from ingest_gateway.http.nearest import did_you_mean
 from ingest_gateway.http.query import pairs_of
+from schemas.errors import Invalid
+
+
+def unknown_name(what: str, name: str, known: Sequence[str]) -> Invalid:
+    """`what` is the kind of name, such as "field"."""
+    return Invalid(f"{name}: {did_you_mean(what, name, known)}", code="UNKNOWN_FIELD", field=name)
+
+
+def did_you_mean(what: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    meant = f"did you mean {near[0]}?" if near else "known are " + ", ".join(known) if known else "none is known here"
+    return f"no such {what}; {meant}"
+
+
+class ValidationErrors:
+    """What is wrong so far."""
+
+    def __init__(self) -> None:
+        self._found: list[dict[str, str]] = []
+
+    def add(self, field: str, message: str) -> None:
+        self._found.append({"field": field, "message": message})
+
+    def add_error(self, refusal: Invalid, field: str) -> None:
+        self.add(field, refusal.message.removeprefix(f"{field}: "))
+
+    def raise_if_any(self) -> None:
+        """Raises Invalid with all of them, if there are any."""
+        if self._found:
+            first = self._found[0]
+            more = f" (and {len(self._found) - 1} more, see details)" if len(self._found) > 1 else ""
+            raise Invalid(f"{first['field']}: {first['message']}{more}", field=first["field"], details=self._found)
+
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 

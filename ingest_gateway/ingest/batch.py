@@ -1,4 +1,4 @@
-"""What one request brought, once it is read and checked: columns of good events, and the bad news of the others."""
+"""One request's events as columns, and the outcome of that batch."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -6,8 +6,9 @@ from enum import StrEnum
 import msgspec
 
 from ingest_gateway.ingest.packed_strings import PackedStrings
-from schemas.event import Rejection
-from schemas.ids import AccountId
+from schemas.event import RejectCode, Rejection, Verdict
+from schemas.hashing import KEY_BYTES
+from schemas.ids import AccountId, base36
 
 NO_TIME = -1
 """A CloudEvent without `time`: it happens when it arrives. No event happens before 1970, so nothing else is -1."""
@@ -72,3 +73,37 @@ class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
     def events(self) -> int:
         """How many were posted."""
         return len(self.good) + len(self.rejections)
+
+
+_ID_DIGITS = 24
+
+
+class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Every posted event is in exactly one of the four: accepted, duplicates, rejections, held_back."""
+
+    accepted: int
+    duplicates: int
+    rejections: tuple[Rejection, ...]
+    """Invalid events and conflicts, by index."""
+    held_back: int = 0
+    """Good events of a strict request that had bad ones: nothing of it is stored."""
+
+    @property
+    def is_refused(self) -> bool:
+        """No event was accepted or known before: the reply is a refusal that lists why."""
+        return not (self.accepted or self.duplicates)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of a request with one event: what became of it."""
+        if self.accepted:
+            return Verdict.ACCEPTED
+        if self.duplicates:
+            return Verdict.DUPLICATE
+        return Verdict.CONFLICT if self.rejections[0].code is RejectCode.CONFLICT else Verdict.INVALID
+
+
+def usage_id(posted: PostedBatch) -> str:
+    """The id of a single event's usage: made from its key alone, so that a retry is told the same one."""
+    number = int.from_bytes(posted.good.key_hashes[:KEY_BYTES], "big")
+    return "c" + base36(number % 36**_ID_DIGITS, _ID_DIGITS)

@@ -1,10 +1,25 @@
-"""Work that holds the event loop for milliseconds lets others by: between its pieces, whoever is ready goes first."""
+"""Cooperative scheduling of CPU-bound work on the event loop: work in steps, with control yielded between them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from time import perf_counter
+from typing import TypeVar
 
-from ingest_gateway.ingest.pieces import Answer, Steps
+Answer = TypeVar("Answer")
+
+Steps = Generator[None, None, Answer]
+"""The answer is what the generator returns."""
+
+
+def run_at_once(work: Steps[Answer]) -> Answer:
+    """All pieces, one after the other."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+
 
 _TURNS = 4
 """What came in during the last piece is not a request yet: its bytes are read in one turn and it begins in the next;

@@ -1,8 +1,4 @@
-"""The intake: takes what all requests posted, makes it durable together, and gives each request its verdicts.
-
-One background task works on one group at a time. While the log writes a group, the next one gathers: the busier it
-is, the larger the groups, and one durable write serves more requests.
-"""
+"""The intake: groups waiting requests, makes each group durable, and answers every request with its verdicts."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,19 +6,86 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
-from ingest_gateway.ingest.batch import PostedBatch
+import numpy as np
+
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
 from ingest_gateway.ingest.cooperative import yield_control
-from ingest_gateway.ingest.hints import DuplicateLookup
-from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.intake_queue import IntakeQueue, PendingRequest
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.duplicate_lookup import DuplicateLookup
+from ingest_gateway.ingest.event_group import EventGroup, gather
+from ingest_gateway.ingest.frames import frames_of
+from ingest_gateway.ingest.intake_queue import IntakePolicy, IntakeQueue, PendingRequest
+from ingest_gateway.ingest.judge import (
+    Mark,
+    Marks,
+    first_rows,
+    hold_back_strict,
+    mark_ages,
+    mark_repeats,
+    older_than_limit,
+)
 from ingest_gateway.ingest.recent_keys import RecentKeys
-from ingest_gateway.ingest.storing import GroupPipeline
-from ingest_gateway.ingest.tally import count_outcomes, count_posted
-from ingest_gateway.ingest.verdicts import refused_outright
+from ingest_gateway.ingest.verdicts import count_group, count_outcomes, count_posted, outcomes, refused_outright
 from ingest_gateway.ports import FrameSink, KeyHints
 from schemas.errors import Overloaded, TallyhouseError
+from schemas.frame import NewFrame
 from schemas.metrics import Counter, Metrics
+
+
+class GroupPipeline:
+    """One group at a time, for the verdicts on one lean on what was remembered of those before."""
+
+    def __init__(
+        self,
+        sink: FrameSink,
+        duplicates: DuplicateLookup,
+        arrival: Callable[[], int],
+        policy: IntakePolicy,
+        metrics: Metrics,
+    ) -> None:
+        self._sink = sink
+        self._duplicates = duplicates
+        self._arrival = arrival
+        self._policy = policy
+        self._metrics = metrics
+
+    async def store(self, requests: Sequence[PostedBatch]) -> list[BatchOutcome]:
+        """Judge, make durable, only then remember and answer. Others are let by between the steps."""
+        group = gather(requests, self._arrival())
+        marks = await self._judge(group)
+        rows = np.flatnonzero(marks == Mark.FRESH)
+        if len(rows):
+            await self._append(group, marks)
+            await yield_control()
+            self._duplicates.remember(group, rows)
+        return list(outcomes(group, marks, self._policy.age_limits))
+
+    async def _judge(self, group: EventGroup) -> Marks:
+        marks = mark_ages(group, self._policy.age_limits)
+        firsts = first_rows(group, marks)
+        known, bodies = await self._duplicates.find(group, firsts.distinct)
+        mark_repeats(group, marks, firsts, known, bodies)
+        hold_back_strict(group, marks)
+        return marks
+
+    async def _append(self, group: EventGroup, marks: Marks) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        fresh = marks == Mark.FRESH
+        arguments = (
+            group,
+            fresh,
+            older_than_limit(group, self._policy.age_limits),
+            self._policy.partitions,
+            self._policy.frame_limits,
+        )
+        if sum(posted.size for posted in group.requests) > self._policy.thread_bytes:
+            frames: list[NewFrame] = await loop.run_in_executor(None, frames_of, *arguments)
+        else:
+            await yield_control()
+            frames = frames_of(*arguments)
+        await self._sink.append(frames)
+        count_group(self._metrics, int(fresh.sum()), loop.time() - began)
+
 
 _EXPIRY_CHECKS = 30
 """How often within the longest wait it is looked who has waited so long."""

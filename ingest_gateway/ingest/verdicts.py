@@ -1,13 +1,14 @@
-"""The outcome of each request of a group, from the marks of its rows."""
+"""The outcome of each request of a group with its rejections, and the metrics of verdicts."""
 
+from collections import Counter as Count
 from collections.abc import Iterator, Sequence
 
-from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
 from ingest_gateway.ingest.event_formats import CLOUDEVENTS_FORMAT, NATIVE, EventFormat
 from ingest_gateway.ingest.event_group import EventGroup
 from ingest_gateway.ingest.judge import AgeLimits, Mark, Marks, counts
-from ingest_gateway.ingest.outcome import BatchOutcome
-from schemas.event import RejectCode, Rejection
+from schemas.event import RejectCode, Rejection, Verdict
+from schemas.metrics import Counter, Histogram, Metrics
 from schemas.timestamps import SECOND, to_iso
 
 _BAD = (Mark.CONFLICT, Mark.OLD, Mark.AHEAD)
@@ -73,3 +74,31 @@ def _reject_message(
                 "give every event its own key, and repeat a key only with the same body"
             )
             return RejectCode.CONFLICT, event_format.idempotency_key, message
+
+
+def count_posted(metrics: Metrics, posted: PostedBatch) -> None:
+    """A request that came in."""
+    metrics.count(Counter.BODY_BYTES, posted.size)
+    metrics.observe(Histogram.BATCH_EVENTS, posted.events)
+
+
+def count_outcomes(metrics: Metrics, outcomes: Sequence[BatchOutcome]) -> None:
+    """What became of the events of some requests."""
+    codes = Count(rejection.code for outcome in outcomes for rejection in outcome.rejections)
+    conflicts = codes.pop(RejectCode.CONFLICT, 0)
+    for verdict, events in (
+        (Verdict.ACCEPTED, sum(outcome.accepted for outcome in outcomes)),
+        (Verdict.DUPLICATE, sum(outcome.duplicates for outcome in outcomes)),
+        (Verdict.CONFLICT, conflicts),
+        (Verdict.INVALID, codes.total()),
+    ):
+        if events:
+            metrics.count(Counter.EVENTS, events, verdict)
+    for code, events in codes.items():
+        metrics.count(Counter.INVALID, events, code)
+
+
+def count_group(metrics: Metrics, events: int, seconds: float) -> None:
+    """A group that became durable. Its frames and bytes are the log's to count: others append to it too."""
+    metrics.observe(Histogram.GROUP_EVENTS, events)
+    metrics.observe(Histogram.GROUP_SECONDS, seconds)

@@ -1,11 +1,18 @@
-"""The OpenAPI document: everything that the table of endpoints says, and nothing else."""
+"""The OpenAPI document made from the routes, and the pages /openapi.json and /docs."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from ingest_gateway.api.status_records import ErrorResponse
-from ingest_gateway.http.request import PublicRoute, Route
+import orjson
+from msgspec import Meta
+
+from ingest_gateway.api.health import ReadOnlyPage
+from ingest_gateway.api.routes_status import ErrorResponse
+from ingest_gateway.http.envelope import JSON, Response
+from ingest_gateway.http.pages import HTML, HTML_RESPONSE
+from ingest_gateway.http.request import Description, PublicRoute, Route
 from ingest_gateway.openapi import error_responses
+from ingest_gateway.openapi.docs_page import render
 from ingest_gateway.openapi.json_schema import components_of
 from ingest_gateway.openapi.operations import HEADERS, operation, public_operation, types_of
 
@@ -63,3 +70,28 @@ def describe(table: Sequence[Route], pages: Sequence[PublicRoute]) -> dict[str, 
 def _header(name: str) -> dict[str, Any]:
     description, schema = _HEADERS[name]
     return {"description": description, "required": name in _ALWAYS_THERE, "schema": schema}
+
+
+OpenApiDocument = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}])]
+
+
+def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> list[PublicRoute]:
+    """Both describe everything in the table, the pages, and themselves."""
+    ready: dict[str, Response] = {}
+
+    async def document(_request_id: str) -> Response:
+        return ready["/openapi.json"]
+
+    async def docs(_request_id: str) -> Response:
+        return ready["/docs"]
+
+    for_machines = Description("This description", response_type=OpenApiDocument, operation="get_openapi")
+    for_people = Description("The reference, to be read", operation="get_docs", other_responses=HTML_RESPONSE)
+    own = [
+        PublicRoute("/openapi.json", ReadOnlyPage(document), for_machines),
+        PublicRoute("/docs", ReadOnlyPage(docs), for_people),
+    ]
+    described = describe(table, [*pages, *own])
+    ready["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
+    ready["/docs"] = Response(200, render(described).encode(), HTML)
+    return own

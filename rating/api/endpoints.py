@@ -5,27 +5,31 @@ from collections.abc import Callable
 import msgspec
 
 from ingest_gateway.http.request import PublicRoute, Route
-from rating.api.credit_ports import Credits
 from rating.api.invoice_documents import InvoiceDocuments
 from rating.api.invoice_page import PublicInvoicePage, PublicInvoices
-from rating.api.invoice_ports import CreditNotes, Invoices
-from rating.api.plan_ports import Plans
-from rating.api.ports import AuditLog, Customers
+from rating.api.ports import (
+    AuditLog,
+    CreditNotes,
+    Credits,
+    Customers,
+    InvoiceRuns,
+    Invoices,
+    Plans,
+    SignupLinks,
+    Subscriptions,
+)
 from rating.api.routes_audit import AuditRoutes
 from rating.api.routes_credit_notes import CreditNoteRoutes
 from rating.api.routes_credits import CreditRoutes
 from rating.api.routes_customers import CustomerRoutes
 from rating.api.routes_invoice_actions import InvoiceActionRoutes
+from rating.api.routes_invoice_runs import InvoiceRunRoutes
 from rating.api.routes_invoices import InvoiceRoutes
 from rating.api.routes_plans import PlanRoutes
-from rating.api.routes_runs import InvoiceRunRoutes
 from rating.api.routes_settings import AccountBillingSettings, SettingsRoutes
 from rating.api.routes_signup_links import SignupLinkRoutes
 from rating.api.routes_subscriptions import SubscriptionRoutes
-from rating.api.run_ports import InvoiceRuns
 from rating.api.signup_page import SignupPage
-from rating.api.signup_ports import SignupLinks
-from rating.api.subscription_ports import Subscriptions
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):

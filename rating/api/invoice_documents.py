@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.http.answers import Listed, Success
+from ingest_gateway.http.envelope import Listed, Success
 from schemas.invoice import CollectionMethod, Discount, Invoice, InvoiceLine, InvoiceStatus
 from schemas.tax import TaxRate
 from schemas.timestamps import iso_or_none, to_iso

@@ -5,13 +5,12 @@ from html import escape
 from typing import Protocol
 
 from ingest_gateway.http.envelope import Response
-from ingest_gateway.http.public_page import HTML_RESPONSE, html, public_page
+from ingest_gateway.http.pages import HTML_RESPONSE, html, public_page
 from ingest_gateway.http.request import Description, PublicRoute
 from schemas.customer import Customer
 from schemas.errors import NotFound
-from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus
+from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus, PublicInvoice
 from schemas.money import to_major
-from schemas.public_invoice import PublicInvoice
 from schemas.quantity import to_text
 from schemas.timestamps import to_iso
 

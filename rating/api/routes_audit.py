@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from ingest_gateway.http.answers import Listed, listed
-from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.envelope import Listed, Response, listed
 from ingest_gateway.http.request import Description, Request, Route
 from rating.api.ports import AuditLog
 from rating.api.queries import AuditParameters

@@ -5,13 +5,12 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
-from rating.api.credit_ports import Credits
-from rating.api.customer_documents import Balances
+from rating.api.ports import Credits
+from rating.api.routes_customers import Balances
 from rating.api.validation import check_instant, raise_if_any
 from schemas.account import Scope
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit

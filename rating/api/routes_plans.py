@@ -1,28 +1,100 @@
-"""`/v1/plans`: what is sold, version by version."""
+"""`/v1/plans`: plans, their versions, and the documents of both."""
 
-from typing import TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar
 
-from ingest_gateway.http.answers import listed
-from ingest_gateway.http.envelope import Response
+import msgspec
+
+from ingest_gateway.http.envelope import Listed, Response, Success, listed
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
-from rating.api.plan_documents import (
-    OnePlan,
-    OneVersion,
-    PlanPage,
-    VersionPage,
-    plan_document,
-    version_document,
-)
-from rating.api.plan_ports import Plans
+from rating.api.ports import Plans
 from rating.api.validation import raise_if_any
 from schemas.account import Scope
 from schemas.errors import NotFound
-from schemas.plan import PlanDefinition
-from schemas.plan_catalog import DraftVersion, NewPlan, NewVersion, PlanChanges
+from schemas.plan import FixedFee, Interval, PlanDefinition, UsagePrice
+from schemas.plan_catalog import DraftVersion, NewPlan, NewVersion, Plan, PlanChanges, StoredPlanVersion
 from schemas.plan_rules import check_plan
+from schemas.timestamps import iso_or_none, to_iso
+
+
+class VersionDocument(msgspec.Struct, kw_only=True):
+    """A version of a plan; `published_at` is null while it is a draft."""
+
+    plan_code: str
+    version: int
+    currency: str
+    interval: Interval
+    interval_count: int
+    trial_days: int
+    fixed_fees: tuple[FixedFee, ...]
+    usage_prices: tuple[UsagePrice, ...]
+    published_at: str | None
+    created_at: str
+
+
+class PlanDocument(msgspec.Struct, kw_only=True):
+    """A plan. `newest_version` is what is subscribed to now, `draft_version` what may follow it."""
+
+    id: str
+    code: str
+    name: str
+    description: str | None
+    newest_version: VersionDocument | None
+    draft_version: VersionDocument | None
+    archived_at: str | None
+    created_at: str
+    updated_at: str
+
+
+class OnePlan(Success, kw_only=True):
+    """One plan."""
+
+    plan: PlanDocument
+
+
+class PlanPage(Listed, kw_only=True):
+    """One page of plans."""
+
+    plans: list[PlanDocument]
+
+
+class OneVersion(Success, kw_only=True):
+    """One version of a plan."""
+
+    plan_version: VersionDocument
+
+
+class VersionPage(Listed, kw_only=True):
+    """One page of a plan's versions."""
+
+    plan_versions: list[VersionDocument]
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    return {
+        "id": plan.id,
+        "code": plan.code,
+        "name": plan.name,
+        "description": plan.description,
+        "newest_version": None if plan.newest_version is None else version_document(plan.newest_version),
+        "draft_version": None if plan.draft_version is None else version_document(plan.draft_version),
+        "archived_at": iso_or_none(plan.archived_at),
+        "created_at": to_iso(plan.created_at),
+        "updated_at": to_iso(plan.updated_at),
+    }
+
+
+def version_document(version: StoredPlanVersion) -> dict[str, Any]:
+    # Decimals stay what they are: the envelope writes them plainly, never as 1E-7.
+    fields: dict[str, Any] = msgspec.to_builtins(version, builtin_types=(Decimal,))
+    del fields["name"]
+    code = fields.pop("code")
+    times = {"published_at": iso_or_none(version.published_at), "created_at": to_iso(version.created_at)}
+    return {"plan_code": code, **fields, **times}
+
 
 ALL, ONE = "/v1/plans", "/v1/plans/{code}"
 VERSIONS, VERSION = f"{ONE}/versions", f"{ONE}/versions/{{version}}"

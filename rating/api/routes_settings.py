@@ -4,8 +4,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record

@@ -2,13 +2,12 @@
 
 import msgspec
 
-from ingest_gateway.http.answers import Success
-from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import command_of
 from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
+from rating.api.ports import SignupLinks
 from rating.api.signup_page import PATH
-from rating.api.signup_ports import SignupLinks
 from rating.api.validation import raise_if_any
 from schemas.account import Scope
 from schemas.signup import NewSignupLink, check_signup

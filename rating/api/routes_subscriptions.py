@@ -1,34 +1,115 @@
-"""`/v1/subscriptions`: who pays which plan, since when, and until when."""
+"""`/v1/subscriptions`: subscriptions, their changes, and their documents."""
 
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import msgspec
 from msgspec import UNSET
 
-from ingest_gateway.http.answers import listed
-from ingest_gateway.http.envelope import Response
+from ingest_gateway.http.envelope import Listed, Response, Success, listed
 from ingest_gateway.http.idempotency import answer, command_of, replay_headers
 from ingest_gateway.http.request import Description, Request, Route
 from ingest_gateway.http.validation import read_record
+from rating.api.ports import Subscriptions
 from rating.api.queries import SubscriptionParameters
-from rating.api.subscription_documents import (
-    ChangedPlan,
-    ChangeStatus,
-    OneSubscription,
-    SubscriptionPage,
-    subscription_document,
-)
-from rating.api.subscription_ports import Subscriptions
 from rating.api.validation import check_instant, raise_if_any
 from schemas.account import Scope
 from schemas.errors import Invalid
+from schemas.plan import Overrides
 from schemas.plan_rules import check_overrides
-from schemas.subscribing import (
+from schemas.subscription import (
     Cancellation,
     ChangeTiming,
     NewSubscription,
     PlanChange,
     Refund,
+    Status,
+    Subscription,
     SubscriptionChanges,
     SubscriptionQuery,
 )
+from schemas.timestamps import iso_or_none, to_iso
+
+
+class SubscriptionDocument(msgspec.Struct, kw_only=True):
+    """A subscription. Its period is null until it begins, its renewal where there will be none."""
+
+    id: str
+    customer_id: str
+    plan_code: str
+    plan_version: int
+    status: Status
+    billing_anchor_day: int
+    timezone: str
+    start_date: str
+    trial_end: str | None
+    current_period_start: str | None
+    current_period_end: str | None
+    next_renewal_date: str | None
+    cancel_at: str | None
+    canceled_at: str | None
+    ended_at: str | None
+    previous_subscription_id: str | None
+    overrides: Overrides
+    metadata: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class OneSubscription(Success, kw_only=True):
+    """One subscription."""
+
+    subscription: SubscriptionDocument
+
+
+class SubscriptionPage(Listed, kw_only=True):
+    """One page of subscriptions."""
+
+    subscriptions: list[SubscriptionDocument]
+
+
+class ChangeStatus(StrEnum):
+    """How far a change of plan is."""
+
+    CHANGED = "changed"
+    SCHEDULED = "scheduled"
+
+
+class ChangedPlan(Success, kw_only=True):
+    """The subscription that ends, and the one that follows it."""
+
+    status: ChangeStatus
+    old_subscription: SubscriptionDocument
+    new_subscription: SubscriptionDocument
+
+
+def subscription_document(subscription: Subscription) -> dict[str, Any]:
+    has_begun = subscription.period_end > subscription.period_start
+    renews = has_begun and subscription.status.is_live and subscription.cancel_at is None
+    return {
+        "id": subscription.id,
+        "customer_id": subscription.customer_id,
+        "plan_code": subscription.plan_code,
+        "plan_version": subscription.plan_version,
+        "status": subscription.status,
+        "billing_anchor_day": subscription.billing_anchor_day,
+        "timezone": subscription.timezone,
+        "start_date": to_iso(subscription.start_at),
+        "trial_end": iso_or_none(subscription.trial_end),
+        "current_period_start": iso_or_none(subscription.period_start) if has_begun else None,
+        "current_period_end": iso_or_none(subscription.period_end) if has_begun else None,
+        "next_renewal_date": iso_or_none(subscription.period_end) if renews else None,
+        "cancel_at": iso_or_none(subscription.cancel_at),
+        "canceled_at": iso_or_none(subscription.canceled_at),
+        "ended_at": iso_or_none(subscription.ended_at),
+        "previous_subscription_id": subscription.previous_id,
+        "overrides": msgspec.to_builtins(subscription.overrides, builtin_types=(Decimal,)),
+        "metadata": subscription.metadata,
+        "created_at": to_iso(subscription.created_at),
+        "updated_at": to_iso(subscription.updated_at),
+    }
+
 
 ALL, ONE = "/v1/subscriptions", "/v1/subscriptions/{id}"
 

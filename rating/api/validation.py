@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from ingest_gateway.http.mistakes import ValidationErrors
+from ingest_gateway.http.validation import ValidationErrors
 from schemas.errors import Invalid
 from schemas.price_rules import FieldError
 

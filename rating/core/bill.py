@@ -1,4 +1,4 @@
-"""What a subscription is billed at a boundary: the period that ended, the one that begins, and what came late."""
+"""The lines that a subscription is billed at a boundary: the period that ended, the one that begins, and late usage."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -7,6 +7,8 @@ import msgspec
 
 from rating.core.charge import Charge, Quantities, charge
 from rating.core.lines import charge_lines, fee_line, refund_line
+from rating.core.local_time import last_date, local_date
+from rating.core.rated_period import RatedPeriod
 from rating.core.service_period import ServicePeriod
 from schemas.draft_lines import DraftLine
 from schemas.plan import PlanVersion, Timing, UsagePrice
@@ -95,3 +97,22 @@ def _emptied(line: DraftLine) -> DraftLine:
         tiers=(),
     )
     return msgspec.structs.replace(line, amount=0, usage=usage)
+
+
+def late_lines(period: RatedPeriod, quantities: Quantities, currency: str) -> list[DraftLine]:
+    """The whole period at its own terms, less what was billed of it; they say which period that is."""
+    price, portion = period.price, period.service.portion
+    now = charge(price, quantities, currency, portion)
+    before = charge(price, period.quantities, currency, portion)
+    dates = _dates(period)
+    return [
+        msgspec.structs.replace(line, description=f"{line.description}, counted late for {dates}")
+        for line in difference_lines(price, now, before, currency=currency, service=period.service)
+    ]
+
+
+def _dates(period: RatedPeriod) -> str:
+    """`2027-01-15 to 2027-01-31`, or one date."""
+    first = local_date(period.service.start, period.timezone)
+    last = last_date(period.service.end, period.timezone)
+    return f"{first}" if first == last else f"{first} to {last}"

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from rating.core.allocate import largest_remainder
-from rating.core.tax import tax
-from rating.core.totals import taxable
+from rating.core.totals import largest_remainder, tax, taxable
 from schemas.credit_note import CreditedLine, CreditNote, CreditNoteLine, NewCreditNote
 from schemas.errors import Conflict, Invalid, NotFound
 from schemas.invoice import Invoice

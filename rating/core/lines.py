@@ -1,6 +1,7 @@
-"""Draft lines: what an invoice says of each fee and each charge, under a reference that never changes."""
+"""Invoice lines of fees and charges: draft lines under references that never change, and draft lines as new lines of an invoice."""
 
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -8,6 +9,7 @@ from rating.core.charge import Charge, Group, GroupCharge
 from rating.core.proration import prorated
 from rating.core.service_period import ServicePeriod
 from schemas.draft_lines import DraftLine, UsageDetail
+from schemas.invoice import NewLine
 from schemas.money import MAX_MINOR, exponent
 from schemas.plan import FixedFee, UsagePrice
 from schemas.price import PerUnit, Price
@@ -117,3 +119,16 @@ def _named(usage: UsagePrice, group: Group) -> str:
 def _days(service: ServicePeriod) -> str:
     portion = service.portion
     return "" if portion.is_whole else f" ({portion.days} of {portion.period_days} days)"
+
+
+def to_new_line(line: DraftLine, usage: Any) -> NewLine:
+    """`usage` is what the invoice keeps of the decimals behind the line."""
+    return NewLine(
+        reference=line.reference,
+        description=line.description,
+        quantity=line.quantity,
+        unit_amount=line.unit_amount,
+        usage=usage,
+        period_start=line.period_start,
+        period_end=line.period_end,
+    )

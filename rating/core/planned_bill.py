@@ -1,26 +1,99 @@
-"""What one turn of a subscription comes to: the lines of its invoice, from what was measured."""
+"""Planned bills: what one cycle step of a subscription comes to, from the measured usage, and what the ledger recorded of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
-from rating.core.bill import bill_lines, refund_lines
+from rating.core.bill import bill_lines, late_lines, refund_lines
 from rating.core.billed_usage import to_document
 from rating.core.cycle_step import CycleStep
-from rating.core.keeping import PlannedBill
-from rating.core.late_part import LateBill, billed_late
+from rating.core.lines import to_new_line
 from rating.core.proration import WHOLE
-from rating.core.rated_lines import to_new_line
-from rating.core.rated_period import RatedPeriod
+from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.service_period import ServicePeriod
 from rating.core.usage_needs import UsageNeed
 from rating.runs.measuring import MeasuredUsage, UsageKey
 from schemas.billing_settings import LateUsage
 from schemas.draft_lines import DraftLine
+from schemas.errors import Busy
 from schemas.flush import Watermark
-from schemas.invoice import NewInvoice, NewLine
+from schemas.invoice import Invoice, NewInvoice, NewLine
 from schemas.plan import UsagePrice
+
+
+class PlannedBill(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn, and what it asks for."""
+
+    step: CycleStep
+    invoice: NewInvoice | None
+    """None where there is nothing to ask for."""
+    held: NewInvoice | None = None
+    """Late usage by itself, for somebody to decide on."""
+    dropped: NewInvoice | None = None
+    """Late usage by itself, which is told and not billed."""
+    rated: tuple[RatedPeriod, ...] = ()
+    """The usage of the period that ended."""
+    rerated: tuple[RatedPeriod, ...] = ()
+    """Earlier periods whose usage is another now than when it was rated last, with all of it."""
+    watermark: Watermark | None = None
+    """The lowest of its lines: all of them hold the flushes up to here."""
+
+    def step_to_apply(self, late_usage_window: LateUsageWindow) -> CycleStep:
+        """Its own; a subscription that has ended has another one when nothing of it can come late any more."""
+        after = self.step.after
+        if after.due_at is not None:
+            return self.step
+        ends = (period.service.end for period in (*self.step.open_periods, *self.rated))
+        until = max(map(late_usage_window.open_until, ends), default=0)
+        due_at = until if until > late_usage_window.as_of else None
+        return msgspec.structs.replace(self.step, after=msgspec.structs.replace(after, due_at=due_at))
+
+
+class RecordedBills(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of some bills."""
+
+    applied: tuple[PlannedBill, ...]
+    """The other turns had been taken by somebody else, or their subscription had changed."""
+    invoices: tuple[Invoice, ...]
+
+
+class UsageBehind(Busy):
+    """The usage store answers from before what was billed of it: nothing can be said of what came since."""
+
+
+class LateBill(NamedTuple):
+    """All that came late for a turn."""
+
+    lines: tuple[NewLine, ...]
+    rerated: tuple[RatedPeriod, ...]
+    """As they are with it, those included that it made no line for."""
+
+
+def billed_late(step: CycleStep, measured: Mapping[UsageKey, MeasuredUsage]) -> LateBill:
+    """Raises UsageBehind."""
+    lines: list[NewLine] = []
+    rerated: list[RatedPeriod] = []
+    for period in step.open_periods:
+        found = measured[step.before.id, period.price.code, period.service.start]
+        if found.quantities == period.quantities:
+            continue
+        _check_newer(period, found.watermark)
+        rerated.append(msgspec.structs.replace(period, quantities=found.quantities, watermark=found.watermark))
+        for line in late_lines(period, found.quantities, step.plan.currency):
+            usage = line.usage and to_document(line.usage, period.service.portion, found.watermark)
+            lines.append(to_new_line(line, usage))
+    return LateBill(lines=tuple(lines), rerated=tuple(rerated))
+
+
+def _check_newer(period: RatedPeriod, watermark: Watermark) -> None:
+    counted = watermark.flushes
+    if any(counted.get(partition, -1) < flush for partition, flush in period.watermark.flushes.items()):
+        raise UsageBehind(
+            f"meter {period.price.meter}: less is counted than was billed already, as after a restore of the usage "
+            "store from a backup; the next run asks again"
+        )
+
 
 HELD = {"late_usage": "hold"}
 """The metadata of invoices that wait for somebody to decide on them."""

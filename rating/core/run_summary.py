@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rating.core.cycle_step import CycleStep
-from rating.core.keeping import PlannedBill, RecordedBills
+from rating.core.planned_bill import PlannedBill, RecordedBills
 from schemas.invoice import InvoiceStatus, NewInvoice
 from schemas.invoice_run import RunSummary
 

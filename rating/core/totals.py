@@ -1,13 +1,110 @@
-"""A draft's figures: reckoned anew from its lines, its discount and its customer's tax rates at every change."""
+"""Invoice totals: lines, discounts and tax in whole minor units, rounded by largest remainder so that they add up."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
+import msgspec
 from msgspec.structs import replace
 
-from rating.core.assemble import totals_of
 from schemas.draft_lines import Totals
 from schemas.invoice import Discount, FixedDiscount, Invoice, InvoiceLine, InvoiceTax, PercentDiscount, TaxRates
 from schemas.money import checked_minor, percent_of
+from schemas.tax import TaxAmount, TaxRate
+
+
+def allocate(whole: int, weights: Sequence[int]) -> tuple[int, ...]:
+    """`whole` spread by weights that are not negative: 100 over 7, 11, 13 is 23, 35, 42."""
+    together = sum(weights)
+    if whole == 0 or together == 0:
+        if whole:
+            raise ValueError(f"{whole} cannot be spread over lines that weigh nothing")
+        return (0,) * len(weights)
+    return largest_remainder(whole, [whole * weight for weight in weights], together)
+
+
+def largest_remainder(whole: int, numerators: Sequence[int], denominator: int) -> tuple[int, ...]:
+    """Exact shares (`numerator ÷ denominator`, of either sign) rounded so that they add up to `whole`.
+
+    Each gets its floor; the units left over go one by one to the largest remainders, ties by place. `whole` must be
+    one of the two whole numbers around the exact sum: no share then moves by a unit or more.
+    """
+    shares = [numerator // denominator for numerator in numerators]
+    remainders = [numerator % denominator for numerator in numerators]
+    left = whole - sum(shares)
+    if not 0 <= left <= sum(remainder > 0 for remainder in remainders):
+        raise ValueError(f"shares of {sum(numerators)}/{denominator} cannot add up to {whole}")
+    for place in sorted(range(len(shares)), key=lambda place: -remainders[place])[:left]:
+        shares[place] += 1
+    return tuple(shares)
+
+
+class Taxes(msgspec.Struct, frozen=True, kw_only=True):
+    """The tax of an invoice: by rate, as it is owed, and by line, as it is shown. Both add up to the same."""
+
+    by_rate: tuple[TaxAmount, ...]
+    by_line: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(tax.amount for tax in self.by_rate)
+
+
+def tax(amounts: Sequence[int], rates: Sequence[tuple[TaxRate, ...]]) -> Taxes:
+    """The tax on each line's amount after discounts; several rates on one line add, they do not compound."""
+    distinct = dict.fromkeys(rate for of_line in rates for rate in of_line)
+    by_line = [0] * len(amounts)
+    by_rate = []
+    for rate in distinct:
+        bases = [amount if rate in of_line else 0 for amount, of_line in zip(amounts, rates, strict=True)]
+        owed = percent_of(sum(bases), rate.percent)
+        by_rate.append(TaxAmount(rate=rate, base=sum(bases), amount=owed))
+        for place, share in enumerate(_shown(owed, bases, rate)):
+            by_line[place] += share
+    return Taxes(by_rate=tuple(by_rate), by_line=tuple(by_line))
+
+
+def _shown(owed: int, bases: Sequence[int], rate: TaxRate) -> tuple[int, ...]:
+    above, below = rate.percent.as_integer_ratio()
+    return largest_remainder(owed, [base * above for base in bases], below * 100)
+
+
+Rates = tuple[TaxRate, ...]
+
+
+def totals_of(
+    amounts: Sequence[int], rates: Sequence[Rates], *, discounts: Sequence[int] = (), credits_before_tax: int = 0
+) -> Totals:
+    """Totals of lines with these amounts and tax rates.
+
+    Discounts are taken in their order, each from what the ones before it left, and spread over the lines by what is
+    left of them; the credits come after. What is more than is left is not taken.
+    """
+    discounted = list(amounts)
+    for discount in discounts:
+        discounted = _reduced(discounted, discount)
+    taxed = _reduced(discounted, credits_before_tax)
+    taxes = tax(taxed, rates)
+    return Totals(
+        subtotal=sum(amounts),
+        discount=sum(amounts) - sum(discounted),
+        credits=sum(discounted) - sum(taxed),
+        taxable=sum(taxed),
+        tax=taxes.total,
+        total=sum(taxed) + taxes.total,
+        taxes=taxes.by_rate,
+        discount_by_line=tuple(before - after for before, after in zip(amounts, discounted, strict=True)),
+        credits_by_line=tuple(before - after for before, after in zip(discounted, taxed, strict=True)),
+        tax_by_line=taxes.by_line,
+    )
+
+
+def _reduced(amounts: Sequence[int], by: int) -> list[int]:
+    """Only lines above zero are reduced, and none of them below it."""
+    if by < 0:
+        raise ValueError(f"a discount or credit takes off, so it is not below zero: {by}")
+    taken = min(by, max(0, sum(amounts)))
+    shares = allocate(taken, [max(0, amount) for amount in amounts])
+    return [amount - share for amount, share in zip(amounts, shares, strict=True)]
 
 
 def totaled(draft: Invoice, customers_rates: TaxRates) -> Invoice:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from rating.ledger.api_keys import key_values, new_key
+from rating.ledger.api_keys import NewSecret, key_values, mode_of, new_key, new_token
 from rating.ledger.database import Database
-from rating.ledger.key_tokens import NewSecret, mode_of, new_token
 from rating.ledger.tables import accounts, api_keys, companies, meter_sets
 from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.errors import NotFound

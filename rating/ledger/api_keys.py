@@ -1,5 +1,7 @@
-"""API keys in the ledger: found by the hash of their secret."""
+"""API keys in the ledger: the form of their secrets, of which only the hash is stored, and the keys found by it."""
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hmac import compare_digest
@@ -9,14 +11,41 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.ledger.database import Database
-from rating.ledger.key_tokens import PREFIX_LENGTH, NewSecret, hash_of, mode_of, new_token
 from rating.ledger.tables import accounts, api_keys
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.command import Applied, Command
-from schemas.errors import Conflict, NotFound, StoreFailed
+from schemas.errors import Conflict, Invalid, NotFound, StoreFailed
 from schemas.ids import AccountId
 from schemas.timestamps import MINUTE
+
+PREFIX_LENGTH = 12
+
+_FORM = re.compile(r"ak_(live|test)_[A-Za-z0-9_-]{1,200}", re.ASCII)
+
+NewSecret = Callable[[], str]
+"""At least 32 url-safe random characters; `secrets.token_urlsafe` in production."""
+
+
+def new_token(mode: Mode, new_secret: NewSecret) -> str:
+    return f"ak_{mode.value}_{new_secret()}"
+
+
+def mode_of(token: str) -> Mode:
+    """Raises Invalid where `token` does not look like a key of ours."""
+    form = _FORM.fullmatch(token)
+    if form is None:
+        raise Invalid(
+            "an API key is ak_live_ or ak_test_ and up to 200 letters, digits, '-' or '_'; "
+            f"the one given has {len(token)} characters and another form"
+        )
+    return Mode(form[1])
+
+
+def hash_of(token: str) -> str:
+    """SHA-256: the secret is long and random, so a slow hash would only slow down honest callers."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
 
 LAST_USED_STEP = MINUTE
 """How exact `last_used_at` is: a write for every use would cost more than the use."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rating.ledger.customer_tables import audit_log
 from rating.ledger.database import Database
-from rating.ledger.pages import newest_first
+from rating.ledger.rows import newest_first
+from rating.ledger.tables import audit_log
 from schemas.audit import AuditEntry, AuditQuery
 from schemas.listing import Page
 

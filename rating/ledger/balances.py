@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from rating.core.balance import BalanceKey
 from rating.ledger.invoice_tables import balance_entries, payments
 from rating.ledger.unit_of_work import AuditedChange, UnitOfWork
-from schemas.balance import BalanceEntry
+from schemas.customer import BalanceEntry
 from schemas.ids import AccountId
 from schemas.invoice import Invoice
 from schemas.payment import Payment, PaymentMethod

@@ -7,10 +7,9 @@ import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
 from rating.core.local_time import zone
-from rating.ledger.changes import set_fields
-from rating.ledger.customer_tables import billing_settings
 from rating.ledger.database import Database
-from rating.ledger.tables import accounts
+from rating.ledger.rows import set_fields
+from rating.ledger.tables import accounts, billing_settings
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.billing_settings import BillingSettings, LateUsage, SettingsChanges
 from schemas.command import Applied, Command

@@ -10,7 +10,7 @@ from rating.ledger.balances import get_currency_balances
 from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
 from rating.ledger.subscription_rows import get_subscription
-from rating.ledger.subscription_tables import credit_grants
+from rating.ledger.tables import credit_grants
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Applied, Command
 from schemas.credit import CreditGrant, NewCreditGrant

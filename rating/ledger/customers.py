@@ -6,13 +6,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.changes import set_fields
-from rating.ledger.customer_tables import customers
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoices
-from rating.ledger.pages import newest_first
-from rating.ledger.rows import RowById
-from rating.ledger.subscription_tables import signup_links, subscriptions
+from rating.ledger.rows import RowById, newest_first, set_fields
+from rating.ledger.tables import customers, signup_links, subscriptions
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Applied, Command
 from schemas.customer import Customer, CustomerChanges, CustomerSearch, NewCustomer

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from rating.ledger.customer_tables import idempotency_keys
+from rating.ledger.tables import idempotency_keys
 from schemas.command import IdempotencyKey
 from schemas.errors import Conflict
 from schemas.ids import AccountId

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rating.ledger.database import Database
 from rating.ledger.invoice_tables import invoice_runs
-from rating.ledger.pages import newest_first
+from rating.ledger.rows import newest_first
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Applied, Command
 from schemas.errors import NotFound

@@ -7,21 +7,26 @@ import sqlalchemy as sa
 from rating.ledger.balances import get_balance_change
 from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
-from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalization import finalize_invoice
-from rating.ledger.invoice_drafts import add_line, delete_invoice, delete_line, update_invoice, update_line
+from rating.ledger.invoice_drafts import (
+    add_line,
+    delete_invoice,
+    delete_line,
+    draft_invoice,
+    update_invoice,
+    update_line,
+)
 from rating.ledger.invoice_rows import get_invoice, with_lines
 from rating.ledger.invoice_tables import invoices
-from rating.ledger.pages import newest_first
 from rating.ledger.payments import list_payments, mark_invoice_uncollectible, pay_invoice, void_invoice
+from rating.ledger.rows import newest_first
 from rating.ledger.unit_of_work import Transactions
 from schemas.command import Applied, Command
 from schemas.errors import NotFound
 from schemas.ids import AccountId
-from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
+from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine, PublicInvoice
 from schemas.listing import Page
 from schemas.payment import NewPayment, Payment, PaymentResult
-from schemas.public_invoice import PublicInvoice
 
 _EXACT = ("customer_id", "subscription_id", "status", "number")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rating.ledger.accounts import SqlAccounts
-from rating.ledger.api_keys import SqlApiKeys
+from rating.ledger.api_keys import NewSecret, SqlApiKeys
 from rating.ledger.audit_log import SqlAuditLog
 from rating.ledger.billing import SqlBillingLedger
 from rating.ledger.billing_settings import SqlBillingSettings
@@ -18,7 +18,6 @@ from rating.ledger.database import THREADS, Database, writer_count
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_runs import SqlInvoiceRuns
 from rating.ledger.invoices import SqlInvoices
-from rating.ledger.key_tokens import NewSecret
 from rating.ledger.meters import SqlMeters
 from rating.ledger.plans import SqlPlans
 from rating.ledger.reject_replays import SqlRejectReplays

@@ -8,9 +8,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from rating.ledger.accounts import FIRST_KEY, FIRST_SCOPES
-from rating.ledger.api_keys import LAST_USED_STEP, key_not_found, new_key, secret_shown_before
+from rating.ledger.api_keys import (
+    LAST_USED_STEP,
+    NewSecret,
+    hash_of,
+    key_not_found,
+    mode_of,
+    new_key,
+    new_token,
+    secret_shown_before,
+)
 from rating.ledger.idempotency_keys import KEY_LIFETIME, key_reused
-from rating.ledger.key_tokens import NewSecret, hash_of, mode_of, new_token
 from rating.ledger.meters import NewMeterFields, meter_code_taken, meter_not_found, meter_set, to_meter
 from schemas.account import ApiKey, Mode, NewApiKey
 from schemas.command import Answer, Applied, Command, IdempotencyKey

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.subscription_tables import plan_versions, plans
+from rating.ledger.tables import plan_versions, plans
 from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.plan import PlanDefinition

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from rating.ledger.meters import find_meter
 from rating.ledger.plan_rows import get_plan, get_version, version_values
-from rating.ledger.subscription_tables import plan_versions, plans
+from rating.ledger.tables import plan_versions, plans
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
 from schemas.plan import PlanDefinition

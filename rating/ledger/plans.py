@@ -7,10 +7,10 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
-from rating.ledger.pages import newest_first
 from rating.ledger.plan_rows import get_plan, get_version, to_version, with_versions
 from rating.ledger.plan_versions import add_version, archive_plan, create_plan, publish, replace_draft, update_plan
-from rating.ledger.subscription_tables import plan_versions, plans
+from rating.ledger.rows import newest_first
+from rating.ledger.tables import plan_versions, plans
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Answer, Applied, Command
 from schemas.errors import Invalid

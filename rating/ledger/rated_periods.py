@@ -9,11 +9,11 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.core.charge import Group
-from rating.core.keeping import PlannedBill
+from rating.core.planned_bill import PlannedBill
 from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.service_period import ServicePeriod
 from rating.ledger.invoice_tables import rated_periods
-from rating.ledger.subscription_tables import subscriptions
+from rating.ledger.tables import subscriptions
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.flush import Watermark
 from schemas.plan import UsagePrice

@@ -1,10 +1,13 @@
-"""One row of an account's, by its id."""
+"""Access to rows that all aggregates share: one row by its id, a page of a listing, and the fields that a change sets."""
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from schemas.ids import AccountId
+from schemas.listing import Page
 
 
 class RowById:
@@ -19,3 +22,25 @@ class RowById:
         """None where the account has none of that id. Locked, nobody else changes it until the transaction ends."""
         wanted = self._locked if lock else self._wanted
         return connection.execute(wanted, {"this": this, "account": account}).one_or_none()
+
+
+def newest_first(
+    connection: sa.Connection,
+    rows: sa.Select[Any],
+    key: sa.ColumnElement[str],
+    paging: tuple[int, str | None],
+    to_item: Callable[[Any], Any],
+) -> Page:
+    """`paging` is how many, and after which: the id of the last item of the page before."""
+    limit, cursor = paging
+    if cursor is not None:
+        rows = rows.where(key < cursor)
+    found = connection.execute(rows.order_by(key.desc()).limit(limit + 1)).all()
+    items = tuple(to_item(row) for row in found[:limit])
+    return Page(items=items, next_cursor=items[-1].id if len(found) > limit else None)
+
+
+def set_fields(changes: msgspec.Struct) -> dict[str, Any]:
+    """The fields that are set, by name; None is a value."""
+    fields = ((name, getattr(changes, name)) for name in changes.__struct_fields__)
+    return {name: value for name, value in fields if value is not msgspec.UNSET}

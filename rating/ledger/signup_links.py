@@ -6,22 +6,21 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from rating.ledger.api_keys import NewSecret, hash_of
 from rating.ledger.customers import get_customer
 from rating.ledger.database import Database
-from rating.ledger.key_tokens import NewSecret, hash_of
 from rating.ledger.plan_rows import get_plan, get_versions
 from rating.ledger.subscription_creation import check_currency, create_subscription, offered_version, start_pending
 from rating.ledger.subscription_plan_change import change_plan
 from rating.ledger.subscription_rows import get_subscription, list_live_subscriptions, save_subscription
-from rating.ledger.subscription_tables import signup_links
+from rating.ledger.tables import signup_links
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Command
 from schemas.errors import Conflict, Invalid, NotFound
 from schemas.ids import AccountId
 from schemas.plan import PlanVersion, overridden
 from schemas.signup import LINK_LIFETIME, CreatedSignupLink, NewSignupLink, SignupLink, SignupOffer, SignupTerms
-from schemas.subscribing import NewSubscription, PlanChange
-from schemas.subscription import Status, Subscription
+from schemas.subscription import NewSubscription, PlanChange, Status, Subscription
 
 _details = msgspec.json.Decoder(SignupTerms)
 

@@ -11,8 +11,7 @@ from rating.ledger.subscription_creation import change_is_scheduled, check_overr
 from rating.ledger.subscription_rows import get_subscription, get_timezone, save_subscription
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
-from schemas.subscribing import Cancellation, ChangeTiming, Refund, SubscriptionChanges
-from schemas.subscription import Status, Subscription
+from schemas.subscription import Cancellation, ChangeTiming, Refund, Status, Subscription, SubscriptionChanges
 from schemas.timestamps import to_iso, to_micros
 
 

@@ -18,8 +18,7 @@ from schemas.errors import Conflict, Invalid
 from schemas.plan import Overrides, PlanDefinition
 from schemas.plan_catalog import Plan, StoredPlanVersion
 from schemas.plan_rules import check_override_codes
-from schemas.subscribing import NewSubscription
-from schemas.subscription import Status, Subscription
+from schemas.subscription import NewSubscription, Status, Subscription
 from schemas.timestamps import to_iso, to_micros
 
 

@@ -19,8 +19,15 @@ from rating.ledger.subscription_rows import get_subscription, insert, save_subsc
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict
 from schemas.plan_catalog import Plan, StoredPlanVersion
-from schemas.subscribing import ChangeTiming, PlanChange, Refund
-from schemas.subscription import PlanChangeResult, Status, Subscription, UnusedPrepayment
+from schemas.subscription import (
+    ChangeTiming,
+    PlanChange,
+    PlanChangeResult,
+    Refund,
+    Status,
+    Subscription,
+    UnusedPrepayment,
+)
 
 
 def change_plan(work: UnitOfWork, subscription_id: str, request: PlanChange) -> PlanChangeResult:

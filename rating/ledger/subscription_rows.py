@@ -7,9 +7,8 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.core.local_time import zone
-from rating.ledger.customer_tables import billing_settings
 from rating.ledger.rows import RowById
-from rating.ledger.subscription_tables import plans, subscriptions
+from rating.ledger.tables import billing_settings, plans, subscriptions
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.customer import Customer
 from schemas.errors import NotFound

@@ -3,18 +3,25 @@
 import sqlalchemy as sa
 
 from rating.ledger.database import Database
-from rating.ledger.pages import newest_first
+from rating.ledger.rows import newest_first
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
 from rating.ledger.subscription_creation import create_subscription
 from rating.ledger.subscription_plan_change import change_plan
 from rating.ledger.subscription_rows import get_subscription, select_subscriptions, to_subscription
-from rating.ledger.subscription_tables import subscriptions
+from rating.ledger.tables import subscriptions
 from rating.ledger.unit_of_work import Transactions
 from schemas.command import Applied, Command
 from schemas.ids import AccountId
 from schemas.listing import Page
-from schemas.subscribing import Cancellation, NewSubscription, PlanChange, SubscriptionChanges, SubscriptionQuery
-from schemas.subscription import PlanChangeResult, Subscription
+from schemas.subscription import (
+    Cancellation,
+    NewSubscription,
+    PlanChange,
+    PlanChangeResult,
+    Subscription,
+    SubscriptionChanges,
+    SubscriptionQuery,
+)
 
 
 class SqlSubscriptions:

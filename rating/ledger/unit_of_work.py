@@ -8,9 +8,9 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from rating.ledger.customer_tables import audit_log
 from rating.ledger.database import Database
 from rating.ledger.idempotency_keys import find_answer, reserve_key, store_answer
+from rating.ledger.tables import audit_log
 from schemas.command import Answer, Applied, Command
 from schemas.ids import AccountId
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from rating.core.cycle_step import CycleStep
-from rating.core.keeping import PlannedBill, RecordedBills
-from rating.core.planned_bill import billed, usage_needs
+from rating.core.planned_bill import PlannedBill, RecordedBills, billed, usage_needs
 from rating.core.rated_period import LateUsageWindow
 from rating.core.run_summary import RunCounter
 from rating.ports import BillingLedger, BillingUsageReader, MeterReader

@@ -14,7 +14,7 @@ from stream_processors.clickhouse_server.app import ServerContext, create_app
 from stream_processors.clickhouse_server.authentication import password_check
 from stream_processors.clickhouse_server.bodies import BodyLimits, open_spool
 from stream_processors.clickhouse_server.full_access import FullAccess
-from stream_processors.clickhouse_server.server import HOST, open_listener, run_server
+from stream_processors.clickhouse_server.server import HOST, open_loopback_listener, run_server
 
 _LIMITS = EngineLimits()
 
@@ -25,7 +25,7 @@ def main(limits: EngineLimits = _LIMITS) -> int:
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
     arguments.path.mkdir(parents=True, exist_ok=True)
     with (
-        open_listener(arguments.port) as listener,
+        open_loopback_listener(arguments.port) as listener,
         open_spool(arguments.path) as spool,
         ChdbStatements(arguments.path / "store", limits) as engine,
         ThreadPoolExecutor(arguments.statements, thread_name_prefix="statement") as threads,

@@ -19,9 +19,8 @@ from starlette.routing import Route
 from stream_processors.backends.sql.chdb_statements import StatementFailed
 from stream_processors.clickhouse_server.bodies import Body, BodyLimits, open_body_file, receive
 from stream_processors.clickhouse_server.deadline import Deadline
-from stream_processors.clickhouse_server.outcome import QueryOutcome
 from stream_processors.clickhouse_server.request import Caller, QueryRequest, form_fields, read_request
-from stream_processors.clickhouse_server.responses import error_response, outcome_response
+from stream_processors.clickhouse_server.responses import QueryOutcome, error_response, outcome_response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 """A page in a browser on this machine can reach a loopback port, but not under such a name."""

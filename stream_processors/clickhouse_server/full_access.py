@@ -11,8 +11,8 @@ from stream_processors.clickhouse_server.deadline import Deadline
 from stream_processors.clickhouse_server.errors import NOT_IMPLEMENTED, SYNTAX_ERROR, TOO_LARGE, clickhouse_error
 from stream_processors.clickhouse_server.inserts import VALUES, Insert, is_insert, parse_insert
 from stream_processors.clickhouse_server.lexer import tokens
-from stream_processors.clickhouse_server.outcome import QueryOutcome, format_of
 from stream_processors.clickhouse_server.request import QueryRequest
+from stream_processors.clickhouse_server.responses import QueryOutcome, format_of
 
 MAX_STATEMENT_BYTES = 1 << 20
 """Within so many bytes a statement must end, and its data, if any, begin."""

@@ -16,9 +16,9 @@ from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, 
 from stream_processors.clickhouse_server.full_access import text_of
 from stream_processors.clickhouse_server.function_catalogue import FunctionCatalogue
 from stream_processors.clickhouse_server.lexer import tokens
-from stream_processors.clickhouse_server.outcome import QueryOutcome, format_of
 from stream_processors.clickhouse_server.readonly_policy import ENGINE_DATABASES, check_readonly
 from stream_processors.clickhouse_server.request import QueryRequest
+from stream_processors.clickhouse_server.responses import QueryOutcome, format_of
 
 MAX_STATEMENT_BYTES = 256 << 10
 """The engine reads no longer statement."""

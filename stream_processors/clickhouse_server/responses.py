@@ -1,6 +1,7 @@
-"""Answers and errors as ClickHouse's HTTP interface words them."""
+"""Responses and errors in the form of ClickHouse's HTTP interface."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import orjson
 from starlette.responses import Response
@@ -8,7 +9,25 @@ from starlette.responses import Response
 from stream_processors.backends.sql.chdb_statements import StatementFailed, StatementResult
 from stream_processors.clickhouse_server.compression import COMPRESSORS
 from stream_processors.clickhouse_server.errors import status_of
-from stream_processors.clickhouse_server.outcome import QueryOutcome
+from stream_processors.clickhouse_server.lexer import tokens
+
+
+class QueryOutcome(NamedTuple):
+    """`format` is None where the statement has no answer at all."""
+
+    answer: StatementResult
+    format: str | None
+
+
+def format_of(statement: bytes, default: str) -> str:
+    """What the last FORMAT says."""
+    found, before = default, None
+    for token in tokens(statement):
+        if before is not None and before.depth == 0 and before.is_word("FORMAT") and token.kind == "word":
+            found = token.text.decode()
+        before = token
+    return found
+
 
 _WORTH_COMPRESSING = 1024
 

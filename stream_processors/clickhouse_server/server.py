@@ -17,7 +17,7 @@ _GRACE_SECONDS = 10
 
 
 @contextmanager
-def open_listener(port: int) -> Iterator[socket.socket]:
+def open_loopback_listener(port: int) -> Iterator[socket.socket]:
     """Raises OSError where the port is taken; 0 takes a free one."""
     # With the protocol named: an event loop sends without delay only on sockets that say they are TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:

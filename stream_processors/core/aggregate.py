@@ -1,4 +1,4 @@
-"""One meter over the events it counts: values into aggregates, one usage row per customer, minute and group."""
+"""One meter over the events it counts: values into aggregates, one usage row per customer, minute and group; ties of `latest`."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from schemas.event import EventFlag
 from schemas.hashing import value_digest
 from schemas.meter import Aggregation, Meter
 from schemas.property_path import PathSteps, parse_path
-from schemas.tables import HASH, LATEST
+from schemas.tables import HASH, LATEST, reject_place
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.core.groups import Codes, Groups, count, distinct, group_rows, latest, rank, reduce
 from stream_processors.core.property_columns import CHUNK, PropertyColumn
@@ -121,3 +122,23 @@ def digests_of(identity: pa.Array) -> pa.Array:
     slices = (column.slice(start, CHUNK).to_pylist() for start in range(0, len(column), CHUNK))
     joined = b"".join(b"".join(map(value_digest, texts_of_slice)) for texts_of_slice in slices)
     return pa.Array.from_buffers(HASH, len(column), [None, pa.py_buffer(joined)])
+
+
+_PLACE = ("p", "offset", "place")
+
+
+def with_tie_places(events: pa.Table) -> pa.Table:
+    """The events with the places by which the latest one is chosen among them.
+
+    A recount knows a try by its reject and its arrival alone. Ties must be broken by what it knows.
+    """
+    replays = np.flatnonzero(events["flags"].to_numpy() & EventFlag.REPLAY)
+    columns = {name: events[name].to_numpy().copy() for name in _PLACE}
+    for row in replays.tolist():
+        place = reject_place(events["replay_of"][row].as_py())
+        if place is not None:
+            columns["p"][row], _, columns["offset"][row], columns["place"][row] = place
+    for name, column in columns.items():
+        at = events.schema.get_field_index(name)
+        events = events.set_column(at, events.schema.field(at), pa.array(column, events.schema.field(at).type))
+    return events

@@ -1,6 +1,6 @@
-"""A flush, planned: from its frames, what is known, and the meters, to the rows of every table."""
+"""From the frames of a claim to the rows of every table: a pure function of frames, seen keys and meters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from schemas.event import EventFlag
 from schemas.flush import Claim, Table
+from schemas.frame import COLUMNS, Frame, decode
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
 from schemas.tables import EVENTS, SEEN, flush_receipt
@@ -17,6 +18,32 @@ from stream_processors.core.dedupe import Classification, KeyLookupResult, Mask,
 from stream_processors.core.measure import measure
 from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
 from stream_processors.core.usage_rows import with_receipt
+
+PLACED = pa.schema([*COLUMNS, ("offset", pa.uint64()), ("place", pa.uint32()), ("arrival", pa.int64())])
+"""A frame's columns, and for each event where it is and when its frame arrived."""
+
+
+def assemble(frames: Sequence[Frame]) -> pa.Table:
+    """All events of the frames: one chunk per column, in the order of the frames and of the events within them."""
+    batches = [decode(frame.payload) for frame in frames]
+    sizes = [batch.num_rows for batch in batches]
+    events = pa.Table.from_batches(batches, COLUMNS).combine_chunks()
+    return pa.table(
+        [
+            *events.columns,
+            np.repeat(np.array([frame.offset for frame in frames], dtype=np.uint64), sizes),
+            _places(sizes),
+            np.repeat(np.array([frame.arrival for frame in frames], dtype=np.int64), sizes),
+        ],
+        schema=PLACED,
+    )
+
+
+def _places(sizes: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """0, 1, 2 … from the start of each frame."""
+    starts = np.cumsum([0, *sizes[:-1]]) if sizes else np.empty(0, dtype=np.int64)
+    return (np.arange(sum(sizes)) - np.repeat(starts, sizes)).astype(np.uint32)
+
 
 _JUDGED = pa.schema([*EVENTS, ("replay_of", pa.string()), ("replay_meter", pa.string())])
 """Events as they will be stored, and what is only for rejects tried again."""

@@ -12,12 +12,18 @@ import pyarrow.compute as pc
 from schemas.event import EventFlag
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.core.aggregate import Grouping, aggregate, group_columns, group_events, value_column
+from stream_processors.core.aggregate import (
+    Grouping,
+    aggregate,
+    group_columns,
+    group_events,
+    value_column,
+    with_tie_places,
+)
 from stream_processors.core.groups import group_rows, rank
 from stream_processors.core.meter_filters import filter_column, passing
 from stream_processors.core.property_columns import Columns, PropertyColumn, read_columns
 from stream_processors.core.rejects import RejectedRow, explain, reject_rows, timestamp_out_of_range
-from stream_processors.core.ties import with_tie_places
 from stream_processors.core.usage_rows import stacked
 
 Mask = npt.NDArray[np.bool_]

@@ -1,19 +1,27 @@
-"""Forgets the seen keys that no frame can meet any more, a whole month at a time.
+"""Expiry of seen keys by whole months, by the arrival of the oldest frame not yet counted; no wall clock is read."""
 
-Of all that flushes write, only `seen` expires. Nothing here asks for the time: what counts is the arrival of the oldest
-frame not yet counted, of any partition. A worker that lags a year behind finds the keys of a year ago.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from schemas.errors import LogGap
 from schemas.flush import FlushProgress
 from schemas.metrics import Counter, Metrics, NullMetrics
-from stream_processors.flushing.expiry_part import expired_months
+from schemas.timestamps import DAY, month_of
 from stream_processors.flushing.policy import DEDUPE_WINDOW
 from stream_processors.ports import Claims, FrameLog, LogTail, SeenMonths
+
+MARGIN = DAY
+
+
+def expired_months(months: Iterable[int], oldest_uncounted_arrival: int, window: int) -> list[int]:
+    """The months (such as 202611) that end before anything a frame not yet counted could be compared with.
+
+    `oldest_uncounted_arrival` is taken over all partitions; where a partition has nothing waiting, what it counted
+    last stands for it. A flush takes frames of one arrival month only, so a month holds no arrival later than itself.
+    """
+    kept_from = month_of(oldest_uncounted_arrival - window - MARGIN)
+    return sorted(month for month in set(months) if month < kept_from)
 
 
 class ExpiryPorts(msgspec.Struct, frozen=True, kw_only=True):

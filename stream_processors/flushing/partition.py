@@ -18,10 +18,9 @@ from schemas.frame import Frame, raw_size
 from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NullMetrics
 from schemas.timestamps import month_of
-from stream_processors.core.assemble import assemble
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
-from stream_processors.core.flush_plan import FlushRows, plan_flush
+from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
 from stream_processors.flushing.retry import Attempts

@@ -10,7 +10,7 @@ from tallyhouse.cli import (
     cluster_demo,
     cluster_mode,
     customers,
-    invoice_runs,
+    invoices,
     keys,
     load,
     local_cluster,
@@ -42,8 +42,8 @@ def build() -> typer.Typer:
     app.add_typer(customers.commands(), name="customers")
     app.add_typer(plans.commands(), name="plans")
     app.add_typer(subscriptions.commands(), name="subscriptions")
-    app.add_typer(invoice_runs.commands(), name="invoices")
-    app.command("audit")(invoice_runs.audit)
+    app.add_typer(invoices.commands(), name="invoices")
+    app.command("audit")(invoices.audit)
     app.command("changes")(changes)
     app.command("usage")(usage)
     app.command("status")(status)

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
-from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_rows
 
 _COLUMNS = ("at", "action", "subject", "actor", "request_id")

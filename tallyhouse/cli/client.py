@@ -1,13 +1,16 @@
-"""The running process, asked over HTTP: answers as dictionaries, refusals as our errors in words that help."""
+"""The client of the running process over HTTP: address and key, errors as our own, listings page by page."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import httpx
+import typer
 
 from schemas.errors import Busy, Conflict, Forbidden, NotFound, Overloaded, RateLimited, Refused, Unauthenticated
+from tallyhouse.runtime.environment import read_client_settings, read_settings
 
 _TIMEOUT_SECONDS = 30.0
 _REFUSALS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
@@ -96,3 +99,46 @@ def _refusal(answer: httpx.Response, envelope: dict[str, Any]) -> Refused | Busy
     if answer.status_code == 503:
         return Overloaded(message)
     return _REFUSALS.get(answer.status_code, Refused)(message, code=error.get("code"))
+
+
+def every_row(api: ApiClient, path: str, resource: str, **params: str | int | list[str]) -> Iterator[dict[str, Any]]:
+    """All rows of a listing, however many pages it has."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = api.get(path, **params, **({"cursor": cursor} if cursor else {}))
+        yield from page[resource]
+        cursor = page["pagination"]["next_cursor"]
+
+
+Url = Annotated[
+    str | None, typer.Option("--url", help="Address of the running process; else TALLYHOUSE_URL, else host and port.")
+]
+Key = Annotated[
+    str | None, typer.Option("--key", help="API key; else TALLYHOUSE_API_KEY, else the one in the data directory.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def find_url(url: str | None) -> str:
+    """The nearest address that was named."""
+    return url or read_client_settings(os.environ).url or read_settings(os.environ).url
+
+
+def find_key(key: str | None) -> str:
+    """The nearest key that was given."""
+    if found := key or read_client_settings(os.environ).api_key:
+        return found
+    settings = read_settings(os.environ)
+    if settings.bootstrap_api_key:
+        return settings.bootstrap_api_key
+    try:
+        return settings.key_file.read_text().strip()
+    except OSError:
+        raise Unauthenticated(
+            f"no API key: give one with --key or TALLYHOUSE_API_KEY ({settings.key_file} is not there or not readable)"
+        ) from None
+
+
+def open_api(url: str | None, key: str | None) -> ApiClient:
+    """Close it, or use it as a context manager."""
+    return ApiClient(find_url(url), find_key(key))

@@ -28,7 +28,7 @@ def worker(check: Check = False) -> None:
     if check:
         _check("MIGRATED")
         return
-    from tallyhouse.cluster.worker_process import run_worker  # noqa: PLC0415
+    from tallyhouse.cluster.worker import run_worker  # noqa: PLC0415
 
     raise typer.Exit(run_worker())
 
@@ -49,7 +49,7 @@ def create_topic(check: Check = False) -> None:
     if check:
         _check("BROKERS")
         return
-    from tallyhouse.cluster.topics import run_create_topic  # noqa: PLC0415
+    from tallyhouse.cluster.provisioning import run_create_topic  # noqa: PLC0415
 
     typer.echo("the topic is made" if run_create_topic() else "the topic is there already")
     check_topic()
@@ -57,7 +57,7 @@ def create_topic(check: Check = False) -> None:
 
 def check_topic() -> None:
     """Tell what about the log's topic is not as the settings say, and how to mend it; exit code 1 where anything is."""
-    from tallyhouse.cluster.topics import run_check  # noqa: PLC0415
+    from tallyhouse.cluster.provisioning import run_check  # noqa: PLC0415
 
     differences = run_check()
     for difference in differences:

@@ -9,8 +9,7 @@ from schemas.account import Mode, Scope
 from schemas.errors import Invalid
 from schemas.timestamps import to_iso
 from schemas.units import parse_duration
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
-from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_json, print_rows
 
 _COLUMNS = ("id", "name", "mode", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")

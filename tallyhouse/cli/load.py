@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tallyhouse.cli.connecting import AsJson, Key, Url, find_key, find_url
+from tallyhouse.cli.client import AsJson, Key, Url, find_key, find_url
 
 
 def load(

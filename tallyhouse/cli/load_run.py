@@ -1,8 +1,9 @@
-"""What `tallyhouse load` does: the load, its progress on the terminal, and the proof."""
+"""Runs `tallyhouse load`: sends the load, shows its progress, and prints the proof."""
 
 import asyncio
 import signal
 import time
+from collections.abc import Sequence
 
 import msgspec
 import uvloop
@@ -12,13 +13,25 @@ from rich.table import Table
 
 from tallyhouse.cli.client import ApiClient
 from tallyhouse.cli.printing import print_json
-from tallyhouse.cli.proofs import print_proofs
 from tallyhouse.load.client import DeliveryOptions, LoadClient
 from tallyhouse.load.expected_usage import ExpectedUsage
 from tallyhouse.load.post_generator import PostGenerator
 from tallyhouse.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
 from tallyhouse.load.target import parse_target
 from tallyhouse.load.workload import Workload, WorkloadShape, new_run
+
+
+def print_proofs(console: Console, proofs: Sequence[MeterProof]) -> None:
+    """A row for each meter, and below, what differs."""
+    table = Table("meter", "values compared", "sent", "counted", "", box=None)
+    for proof in proofs:
+        verdict = "[red]differs[/]" if proof.differences else "[green]equal[/]"
+        table.add_row(proof.meter, f"{proof.values:,}", f"{proof.expected:,f}", f"{proof.found:,f}", verdict)
+    console.print(table)
+    for proof in proofs:
+        for difference in proof.differences:
+            console.print(f"{proof.meter}: {difference}")
+
 
 _REDRAW = 0.25
 

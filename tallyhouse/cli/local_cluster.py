@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tallyhouse.local.ledger import LedgerChoice
+from tallyhouse.local.backing_services import LedgerChoice
 
 
 def cluster(

@@ -7,8 +7,7 @@ import typer
 
 from schemas.errors import Invalid
 from schemas.meter import Aggregation
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
-from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_rows
 
 _COLUMNS = ("code", "name", "event_name", "aggregation", "value_property", "group_by", "unit", "archived")

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import Invalid
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
-from tallyhouse.cli.paging import every_row
+from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_fields, print_rows
 
 ALL = "/v1/plans"

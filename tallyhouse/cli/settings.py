@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from schemas.env import SettingEntry
-from tallyhouse.cli.connecting import AsJson
+from tallyhouse.cli.client import AsJson
 from tallyhouse.cli.printing import print_rows
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.environment import every_entry, read_client_settings, read_cluster_settings, read_settings

@@ -2,7 +2,7 @@
 
 import typer
 
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.client import AsJson, Key, Url, open_api
 from tallyhouse.cli.printing import Row, cell, print_json, print_rows
 
 _COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_frames", "lag_seconds")

@@ -4,9 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.invoices import print_invoice
-from tallyhouse.cli.paging import every_row
 from tallyhouse.cli.plans import PlanCode
 from tallyhouse.cli.printing import print_fields, print_json, print_rows
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from schemas.usage import Window
-from tallyhouse.cli.connecting import AsJson, Key, Url, open_api
+from tallyhouse.cli.client import AsJson, Key, Url, open_api
 from tallyhouse.cli.printing import print_json, print_rows
 
 

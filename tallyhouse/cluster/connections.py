@@ -1,16 +1,50 @@
-"""The log of a cluster, opened: a topic that is the one it should be, read by all and written by gateways."""
+"""Connections to the log, the usage store and the ledger of a cluster, opened together."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
+from rating.ledger.ledger import Ledger, open_ledger
+from rating.ledger.migrate import require_newest
 from schemas.hashing import HASH_NAME
 from schemas.logger import Logger
+from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.topic import Topic, TopicDifference, check_topic
+from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from stream_processors.backends.sql.identity import StoreIdentity
-from tallyhouse.cluster.addresses import brokers_of
+from tallyhouse.cluster.store import ClusterStore, open_store
 from tallyhouse.runtime.cluster_settings import ClusterSettings
+from tallyhouse.runtime.context import Runtime
+
+
+def brokers_of(settings: ClusterSettings) -> KafkaCluster:
+    return KafkaCluster(
+        servers=",".join(settings.kafka_brokers),
+        tls=settings.kafka_tls,
+        ca_file=None if settings.kafka_ca_file is None else str(settings.kafka_ca_file),
+        sasl_mechanism=settings.kafka_sasl,
+        user=settings.kafka_user,
+        password=settings.kafka_password,
+    )
+
+
+def shards_of(settings: ClusterSettings) -> Sequence[ServerAddress]:
+    """The usage store's, in the order of the shards."""
+    return [_server(urlsplit(url), settings) for url in settings.clickhouse_url]
+
+
+def _server(url: SplitResult, settings: ClusterSettings) -> ServerAddress:
+    encrypted = url.scheme == "https"
+    return ServerAddress(
+        host=url.hostname or "",
+        port=url.port or (8443 if encrypted else 8123),
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password or "",
+        encrypted=encrypted,
+    )
 
 
 def topic_of(settings: ClusterSettings) -> Topic:
@@ -44,3 +78,24 @@ async def open_log(settings: ClusterSettings, policy: KafkaPolicy | None = None)
     log = KafkaFrameLog(brokers_of(settings), settings.kafka_topic, settings.partitions, policy)
     async with log:
         yield log
+
+
+class Connections(NamedTuple):
+    """What a process shares with all others."""
+
+    log: KafkaFrameLog
+    store: ClusterStore
+    ledger: Ledger
+
+
+async def open_connections(
+    opened: AsyncExitStack, settings: ClusterSettings, runtime: Runtime, reading: KafkaPolicy
+) -> Connections:
+    """All of them, or none."""
+    async with AsyncExitStack() as attempt:
+        identity = await identify_log_and_warn(settings, runtime.logger)
+        log = await attempt.enter_async_context(open_log(settings, reading))
+        store = attempt.enter_context(open_store(settings, identity))
+        ledger = attempt.enter_context(open_ledger(settings.ledger_url, runtime.clock, prepare=require_newest))
+        opened.push_async_exit(attempt.pop_all())
+        return Connections(log, store, ledger)

@@ -1,6 +1,7 @@
 """A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
@@ -9,20 +10,20 @@ from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
 from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
+from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.recall import warm_up
-from ingest_gateway.ingest.recent_keys import RecentKeys
+from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
+from ingest_gateway.ports import KeyHints
+from schemas.errors import Misconfigured
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
 from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tallyhouse.billing_schedule import open_run_service
-from tallyhouse.cluster.addresses import brokers_of
 from tallyhouse.cluster.clock_skew import check_clock, follow_other_gateways
-from tallyhouse.cluster.known import open_known_keys
-from tallyhouse.cluster.parts import Connections, open_connections
-from tallyhouse.cluster.patience import retry_until_available
+from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
+from tallyhouse.cluster.startup import retry_until_available
 from tallyhouse.cluster.status import ClusterStatus
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
@@ -116,7 +117,27 @@ async def _open_intake(
     recent = RecentKeys(settings.recent_keys, DEDUPE_WINDOW)
     most_bytes = _RECALL_BYTES // settings.partitions
     await _retry(lambda: warm_up(recent, connections.log, settings.partitions, most_bytes), settings, runtime)
-    known = await opened.enter_async_context(open_known_keys(settings.redis_url, runtime))
+    known = await opened.enter_async_context(open_key_hints(settings.redis_url, runtime))
     return await opened.enter_async_context(
         Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
     )
+
+
+@asynccontextmanager
+async def open_key_hints(redis_url: str | None, runtime: Runtime) -> AsyncIterator[KeyHints]:
+    """Redis need not be up when they are opened, or ever."""
+    if redis_url is None:
+        yield NoKeyHints()
+        return
+    try:
+        from tallyhouse.cluster import redis_hints  # noqa: PLC0415 - an optional library
+    except ImportError as error:
+        raise Misconfigured(
+            ["TALLYHOUSE_REDIS_URL is set, but the Redis client is not installed: pip install 'tallyhouse[redis]'"]
+        ) from error
+    client = redis_hints.connect(redis_url)
+    keys = redis_hints.RedisHints(
+        client, DEDUPE_WINDOW, timer=time.perf_counter, metrics=runtime.metrics, logger=runtime.logger
+    )
+    async with keys:
+        yield keys

@@ -1,20 +1,34 @@
-"""`tallyhouse migrate`: ledger and usage store brought to this release; as often as wanted, by one after the other."""
+"""`tallyhouse topics` and `migrate`: creates and checks the log's topic, migrates ledger and usage store, installs the first admin key."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate as migrate_ledger
 from rating.ledger.migrate import require_newest
 from schemas.errors import Conflict
+from stream_processors.backends.log.kafka.topic import create_topic
 from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.topology import StoreTopology
-from tallyhouse.cluster.connections import identify_log
+from tallyhouse.cluster.connections import brokers_of, identify_log, topic_of
 from tallyhouse.cluster.startup import start_process
 from tallyhouse.cluster.store import open_servers, require_shards
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
+
+
+def run_create_topic() -> bool:
+    """False where it is there already."""
+    settings, _ = start_process()
+    return asyncio.run(create_topic(brokers_of(settings), topic_of(settings)))
+
+
+def run_check() -> Sequence[str]:
+    """What should be mended. Raises IdentityChanged where the number of partitions differs."""
+    settings, _ = start_process()
+    _, differences = asyncio.run(identify_log(settings))
+    return [str(difference) for difference in differences]
 
 
 def run_migrate() -> Iterator[str]:

@@ -1,8 +1,4 @@
-"""Keys that all gateways know, in Redis: honest replies across processes, never what exactness depends on.
-
-Keys are written only after the log has them, and in the background: whoever waits for an answer does not wait for
-Redis. Where Redis does not answer, each gateway is left with what it remembers itself, and says so in a metric.
-"""
+"""Keys that all gateways know, shared through Redis: hints for honest `duplicate` verdicts, never what exactness depends on."""
 
 import asyncio
 import struct

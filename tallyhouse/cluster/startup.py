@@ -1,9 +1,14 @@
-"""What every process of a cluster begins with: its settings, its log lines, the memory it keeps."""
+"""What a cluster process does at its start: reads settings, builds the logger, retries until the servers answer."""
 
+import asyncio
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from schemas.errors import Busy, StoreFailed
+from schemas.logger import Logger
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
@@ -24,3 +29,22 @@ def start_process() -> tuple[ClusterSettings, Runtime]:
 def now() -> int:
     """Microseconds since 1970."""
     return time.time_ns() // 1000
+
+
+_POLL_SECONDS = 0.5
+
+_Opened = TypeVar("_Opened")
+
+
+async def retry_until_available(seconds: float, opening: Callable[[], Awaitable[_Opened]], logger: Logger) -> _Opened:
+    """Try again while a store does not answer; what it says at the end of the time is raised."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            return await opening()
+        except (StoreFailed, Busy) as error:
+            if loop.time() >= deadline:
+                raise
+            logger.info("waiting for what this process needs", reason=str(error))
+        await asyncio.sleep(_POLL_SECONDS)

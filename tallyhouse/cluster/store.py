@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from schemas.errors import Misconfigured
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool
-from stream_processors.backends.sql.client import AsyncSqlClient, SqlClient
+from stream_processors.backends.sql.client import AsyncSqlClient, GuardedAsyncSqlClient, SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits, quorum_settings
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine, SqlReplicatedEngine
 from stream_processors.backends.sql.identity import StoreIdentity, require_identity, shard_address
 from stream_processors.backends.sql.migrate import require_migrated
@@ -18,7 +17,7 @@ from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.topology import distributed_database
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
-from tallyhouse.cluster.addresses import shards_of
+from tallyhouse.cluster.connections import shards_of
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 
 MAX_STATEMENTS_PER_SHARD = 8

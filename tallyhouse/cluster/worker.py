@@ -1,5 +1,7 @@
-"""A worker's parts, opened in the order in which one needs the other, closed in reverse."""
+"""`tallyhouse worker`: opens a worker's parts, processes its share of the partitions until stopped, and serves health and metrics."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
@@ -7,6 +9,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
+from schemas.logger import Logger
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.flushing.policy import FlushPolicy
@@ -14,11 +17,12 @@ from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.policy import WorkerPolicy
 from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
-from tallyhouse.cluster.addresses import brokers_of
-from tallyhouse.cluster.parts import Connections, open_connections
-from tallyhouse.cluster.patience import retry_until_available
+from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
+from tallyhouse.cluster.startup import retry_until_available, start_process
+from tallyhouse.runtime import memory
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.http_server import Server, open_listener
 from tallyhouse.service import build_app_context
 
 
@@ -75,3 +79,32 @@ def _policies(settings: ClusterSettings) -> WorkerPolicies:
         flush=FlushPolicy(max_bytes=settings.flush_bytes),
         worker=WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger),
     )
+
+
+def run_worker() -> int:
+    """The exit code, once stopped."""
+    settings, runtime = start_process()
+    with open_listener(settings.host, settings.metrics_port, "TALLYHOUSE_METRICS_PORT") as listener:
+        asyncio.run(_work(settings, runtime, listener))
+    return 0
+
+
+async def _work(settings: ClusterSettings, runtime: Runtime, listener: socket.socket) -> None:
+    async with open_worker(settings, runtime) as worker:
+        memory.freeze_garbage_collector()
+        runtime.logger.info("ready", health=settings.url_at(listener.getsockname()[1]))
+        await _count_until_stopped(worker, listener, runtime.logger)
+    runtime.logger.info("stopped")
+
+
+async def _count_until_stopped(worker: ClusterWorker, listener: socket.socket, logger: Logger) -> None:
+    """The server hears the signals, and ends too when the counting does."""
+    server = Server(worker.health, grace=SECOND)
+    counting = asyncio.create_task(worker.faust.run())
+    counting.add_done_callback(lambda _: server.stop())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        logger.info("stopping: finishing what is being counted")
+        worker.faust.stop()
+        await counting

@@ -14,8 +14,7 @@ from ingest_gateway.api import app
 from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
 from ingest_gateway.ingest.duplicate_lookup import FilteredKeyHints
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.recall import warm_up
-from ingest_gateway.ingest.recent_keys import RecentKeys
+from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
 from stream_processors.backends.log.policy import LogPolicy

@@ -1,15 +1,16 @@
-"""`tallyhouse serve`: listens, opens everything, says how to use it, and stops cleanly when asked to."""
+"""`tallyhouse serve`: binds the ports, opens the embedded gateway and its worker, prints the welcome, and stops cleanly."""
 
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
 
 import uvloop
 
 from ingest_gateway.ports import Accounts
-from tallyhouse.embedded.listeners import open_clickhouse_listener, open_worker_listener
+from schemas.errors import Misconfigured
+from stream_processors.clickhouse_server.server import HOST, open_loopback_listener
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.context import Runtime
@@ -20,6 +21,29 @@ from tallyhouse.runtime.logs import build_logger, forward_stdlib
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.welcome import welcome
+
+
+def open_worker_listener() -> AbstractContextManager[socket.socket]:
+    """The gateway's own questions. Any free port: only it is told which."""
+    return open_loopback_listener(0)
+
+
+@contextmanager
+def open_clickhouse_listener(settings: EmbeddedSettings) -> Iterator[socket.socket | None]:
+    """Taken before anything is opened; None where the port is off."""
+    port = settings.clickhouse_port
+    if port is None:
+        yield None
+        return
+    with ExitStack() as opened:
+        try:
+            listener = opened.enter_context(open_loopback_listener(port))
+        except OSError as error:
+            what = f"cannot listen on {HOST} port {port}: {error.strerror or error}"
+            how = "stop what uses it, or name another with TALLYHOUSE_CLICKHOUSE_PORT"
+            raise Misconfigured([f"{what}; {how}"]) from error
+        yield listener
+
 
 _SWITCH_SECONDS = 0.001
 """How long another thread may hold the interpreter while a request waits: a fifth of the default."""

@@ -19,9 +19,9 @@ import msgspec
 import uvloop
 
 from schemas.errors import TallyhouseError
-from tallyhouse.embedded.counting import ListenSockets, WorkerContext, open_worker_runtime
 from tallyhouse.embedded.priorities import WORKER_NICENESS, lower_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
+from tallyhouse.embedded.worker_runtime import ListenSockets, WorkerContext, open_worker_runtime
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.logs import build_logger, forward_stdlib

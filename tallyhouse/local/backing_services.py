@@ -1,20 +1,53 @@
-"""The three servers that a cluster's processes need: log, usage store and ledger."""
+"""The three servers that a local cluster's processes need: Kafka, the usage store, and the ledger's database."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
+from schemas.errors import Conflict
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import Notify, find_kafka
+from tallyhouse.local.kafka_jars import Notify, ToolMissing, find_kafka
 from tallyhouse.local.kafka_node import HOST
-from tallyhouse.local.ledger import LedgerChoice, choose_ledger
 from tallyhouse.local.local_server import LocalServer
-from tallyhouse.local.postgresql import PostgreSql
-from tallyhouse.local.service import HttpService
-from tallyhouse.local.services import usage_store
-from tallyhouse.local.surroundings import cluster_environment
+from tallyhouse.local.postgresql import PostgreSql, find_postgresql
+from tallyhouse.local.services import HttpService, cluster_environment, usage_store
+
+
+class LedgerChoice(StrEnum):
+    """What a person may wish for."""
+
+    BEST = "best"
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+def choose_ledger(
+    folder: ClusterFolder, choice: LedgerChoice, environ: Mapping[str, str], notify: Notify
+) -> PostgreSql | None:
+    """The server to run, or nothing for SQLite. What the first start chose stays: the ledger is there."""
+    there = _ledger_in(folder)
+    if there is not None and choice not in (LedgerChoice.BEST, there):
+        raise Conflict(f"the ledger of {folder.path} is in {there} already: name another folder with --data")
+    if LedgerChoice.SQLITE in (there, choice):
+        return None
+    try:
+        server = PostgreSql(folder.postgresql, find_postgresql(environ), log=folder.log_of("postgresql"))
+        server.prepare()
+    except ToolMissing as missing:
+        if LedgerChoice.POSTGRESQL in (there, choice):
+            raise
+        notify(f"the ledger is SQLite's, not PostgreSQL's: {missing}")
+        return None
+    return server
+
+
+def _ledger_in(folder: ClusterFolder) -> LedgerChoice | None:
+    if folder.sqlite.exists():
+        return LedgerChoice.SQLITE
+    return LedgerChoice.POSTGRESQL if (folder.postgresql / "data").is_dir() else None
 
 
 class BackingServices(NamedTuple):

@@ -10,14 +10,12 @@ import msgspec
 
 from schemas.timestamps import SECOND
 from tallyhouse.local.background_program import ProgramFailed
-from tallyhouse.local.backing_services import find_backing_services
+from tallyhouse.local.backing_services import LedgerChoice, find_backing_services
 from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.local.group import ServerGroup
 from tallyhouse.local.kafka_jars import Notify
 from tallyhouse.local.kafka_node import HOST
-from tallyhouse.local.ledger import LedgerChoice
-from tallyhouse.local.services import choose_urls, gateway, worker
-from tallyhouse.local.surroundings import cluster_environment
+from tallyhouse.local.services import choose_urls, cluster_environment, gateway, worker
+from tallyhouse.local.supervised_servers import ServerGroup
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.environment import read_cluster_settings
 from tallyhouse.runtime.supervisor import module_command

@@ -1,18 +1,53 @@
-"""A real Kafka broker on this machine: one node, no containers, for `make cluster` and for tests."""
+"""A Kafka broker of one node on this machine, without containers, and the probe that tells whether it serves."""
 
 import base64
 import signal
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import BinaryIO
 
 from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
 from tallyhouse.local.kafka_jars import KafkaInstallation, Notify, find_kafka
 from tallyhouse.local.kafka_node import HOST, KafkaNode, free_ports
-from tallyhouse.local.kafka_probe import probe_cluster_id
 from tallyhouse.local.local_server import POLL_SECONDS, LocalServer
+
+METADATA, VERSION, CORRELATION = 3, 2, 7
+NO_CLIENT_ID, NO_TOPICS = -1, 0
+
+
+def probe_cluster_id(host: str, port: int, seconds: float = 1) -> str | None:
+    """The id of the cluster whose node answers there and takes part in it; nothing when none does."""
+    body = struct.pack(">hhihi", METADATA, VERSION, CORRELATION, NO_CLIENT_ID, NO_TOPICS)
+    try:
+        with socket.create_connection((host, port), seconds) as connection, connection.makefile("rb") as answer:
+            connection.sendall(struct.pack(">i", len(body)) + body)
+            return _cluster_id(answer)
+    except (OSError, struct.error):
+        return None
+
+
+def _cluster_id(answer: BinaryIO) -> str | None:
+    """A size, what we sent to know the answer by, the brokers (id, host, port, rack), and the cluster's id."""
+    _size, _correlation, brokers = struct.unpack(">iii", answer.read(12))
+    for _broker in range(brokers):
+        answer.read(4)
+        _text(answer)
+        answer.read(4)
+        _text(answer)
+    cluster = _text(answer)
+    return cluster if brokers else None
+
+
+def _text(answer: BinaryIO) -> str:
+    """Its length first; −1 where there is none."""
+    (length,) = struct.unpack(">h", answer.read(2))
+    return answer.read(max(length, 0)).decode()
+
 
 ATTEMPTS = 5
 PORT_TAKEN = "Address already in use"

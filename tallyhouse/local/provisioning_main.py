@@ -9,8 +9,7 @@ from pathlib import Path
 
 from schemas.errors import Conflict
 from tallyhouse.cli.exit_code import run_with_exit_code
-from tallyhouse.cluster.provisioning import run_bootstrap, run_migrate
-from tallyhouse.cluster.topics import run_create_topic
+from tallyhouse.cluster.provisioning import run_bootstrap, run_create_topic, run_migrate
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.runtime.environment import read_cluster_settings
 

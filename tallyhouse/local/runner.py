@@ -1,4 +1,4 @@
-"""`tallyhouse cluster`: everything started, kept running until told to stop, and stopped in order."""
+"""`tallyhouse cluster`: starts everything, prints the welcome, runs until a signal, and stops in order."""
 
 import asyncio
 import signal
@@ -6,9 +6,32 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tallyhouse.cluster.startup import now
-from tallyhouse.local.cluster import LocalClusterOptions, open_local_cluster
+from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 from tallyhouse.local.kafka_jars import Notify
-from tallyhouse.local.welcome import cluster_welcome
+from tallyhouse.welcome import quickstart_commands
+
+
+def cluster_welcome(cluster: LocalCluster, now: int) -> str:
+    """Copy, paste, and it works."""
+    settings, folder = cluster.settings, cluster.folder
+    places = {
+        "gateways": " ".join(cluster.gateway_urls),
+        "workers": " ".join(f"{url}/metrics" for url in cluster.worker_urls),
+        "Kafka": f"{','.join(settings.kafka_brokers)}, topic {settings.kafka_topic}",
+        "ClickHouse": f"{','.join(settings.clickhouse_url)}, database {settings.clickhouse_database}",
+        "ledger": cluster.ledger,
+        "logs": folder.logs,
+    }
+    return "\n".join(
+        [
+            f"\nA cluster is counting at {cluster.gateway_urls[0]}, data in {folder.path}\n",
+            *(f"  {what:<10}  {where}" for what, where in places.items()),
+            quickstart_commands(
+                settings, cluster.gateway_urls[0], folder.key_file, cluster.key if cluster.created_key else None, now
+            ),
+            "Ctrl-C stops all of it; the next start goes on where it stopped.",
+        ]
+    )
 
 
 def run_cluster(options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify) -> int:

@@ -1,16 +1,75 @@
-"""What runs in a cluster on this machine: three servers, and our own processes."""
+"""Our own programs as services of a local cluster: commands, ports, environment and readiness."""
 
 from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
+from tallyhouse.local.background_program import BackgroundProgram
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.local.kafka_node import HOST, free_port
-from tallyhouse.local.service import HttpService
-from tallyhouse.local.surroundings import child_environment
+from tallyhouse.local.local_server import LocalServer
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.http_server import open_listener
+from tallyhouse.runtime.settings import PREFIX
 from tallyhouse.runtime.supervisor import module_command
+
+_OURS = ("KAFKA_", "CLICKHOUSE_", "LEDGER_URL", "WORKER_GROUP", "GATEWAY_WORKERS")
+"""What tells of other servers has no meaning here."""
+
+_SINGLE = {"KAFKA_REPLICATION": "1", "KAFKA_MIN_INSYNC": "1"}
+
+
+def cluster_environment(environ: Mapping[str, str], *, brokers: str, clickhouse: str, ledger: str) -> Mapping[str, str]:
+    """The environment of every process of this cluster."""
+    ours = tuple(f"{PREFIX}{name}" for name in _OURS)
+    yours = {name: value for name, value in environ.items() if not name.startswith(ours)}
+    overrides = {"KAFKA_BROKERS": brokers, "CLICKHOUSE_URL": clickhouse, "LEDGER_URL": ledger, **_SINGLE}
+    return yours | {f"{PREFIX}{name}": value for name, value in overrides.items()}
+
+
+def child_environment(environ: Mapping[str, str], **overrides: object) -> Mapping[str, str]:
+    """The same with what differs from process to process."""
+    return {**environ, **{f"{PREFIX}{name}": str(value) for name, value in overrides.items()}}
+
+
+_ANSWER_SECONDS = 5
+_READY = 200
+
+
+class HttpService(LocalServer):
+    """Its command and environment stay the same over restarts, and so does its address."""
+
+    def __init__(
+        self, name: str, folder: Path, log: Path, *, command: Sequence[str], environ: Mapping[str, str], ready: str
+    ) -> None:
+        """`ready` is the URL that answers 200 once it serves."""
+        super().__init__(name, BackgroundProgram(folder, log=log))
+        self._command = command
+        self._environ = environ
+        self._ready = ready
+
+    def _start_program(self) -> None:
+        self._launch(self._command, self._environ)
+
+    def _is_serving(self) -> bool:
+        return http_get(self._ready) is not None
+
+
+def http_get(url: str) -> str | None:
+    """What is answered there; nothing where nobody answers, or not with a good answer."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if answer.status == _READY else None
 
 
 def usage_store(folder: ClusterFolder, port: int, environ: Mapping[str, str]) -> HttpService:

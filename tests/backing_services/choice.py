@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from tests.backing_services.clickhouse import clickhouse
-from tests.backing_services.postgresql import PostgreSqlServer, started_server
-from tests.backing_services.postgresql_part import postgresql
+from tests.backing_services.postgresql import PostgreSqlServer, postgresql, started_server
 from tests.backing_services.store_process import StoreProcess
 
 Stores = Callable[[], AbstractContextManager[ServerAddress]]

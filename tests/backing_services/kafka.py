@@ -1,4 +1,4 @@
-"""Which broker the tests of a run share: a container, else a local one, else a stand-in."""
+"""The Kafka broker the tests share: a container, else a local broker, else librdkafka's mock."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -6,10 +6,48 @@ from pathlib import Path
 from random import SystemRandom
 from typing import NamedTuple
 
-from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import ToolMissing, find_kafka
-from tests.backing_services.container import container
-from tests.backing_services.stand_in import LIMITS, stand_in
+from confluent_kafka import Producer
+from testcontainers.core.container import DockerContainer
+
+from tallyhouse.local.kafka_broker import KafkaBroker, probe_cluster_id
+from tallyhouse.local.kafka_jars import VERSION, ToolMissing, find_kafka
+from tallyhouse.local.kafka_node import SETTINGS, free_ports
+from tests.backing_services.docker import wait_until_serving
+
+LIMITS = "it cannot make or describe topics, keep records over a restart, or be killed: tests of that are skipped"
+
+
+@contextmanager
+def stand_in() -> Iterator[str]:
+    """Its address; it lives as long as the client that it is a part of."""
+    owner = Producer({"bootstrap.servers": "ignored:1", "test.mock.num.brokers": 1, "log_level": 0})
+    [broker] = owner.list_topics(timeout=10).brokers.values()
+    yield f"{broker.host}:{broker.port}"
+    owner.flush(1)
+
+
+def variables(host: str, port: int) -> dict[str, str]:
+    """The node's settings as the image wants them; clients reach it at `host` and `port`."""
+    own = {
+        "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "advertised.listeners": f"PLAINTEXT://{host}:{port}",
+        "controller.quorum.voters": "1@localhost:9093",
+    }
+    return {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in (SETTINGS | own).items()}
+
+
+@contextmanager
+def container() -> Iterator[str]:
+    """Its address. The port is chosen by us, for the broker must know it before it starts."""
+    broker = DockerContainer(f"apache/kafka:{VERSION}")
+    host = broker.get_docker_client().host()
+    port = free_ports(SystemRandom(), None).clients
+    for name, value in variables(host, port).items():
+        broker.with_env(name, value)
+    with broker.with_bind_ports(9092, port):
+        wait_until_serving(broker, lambda: probe_cluster_id(host, port) is not None)
+        yield f"{host}:{port}"
+
 
 Print = Callable[[str], None]
 

@@ -1,6 +1,7 @@
-"""PostgreSQL for tests: any server, and one of one's own on a socket in a temporary folder."""
+"""PostgreSQL for tests: a container, else the installed server on a socket in a temporary folder."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +9,12 @@ from itertools import count
 from pathlib import Path
 
 import sqlalchemy as sa
+from testcontainers.core.container import DockerContainer
 
 from rating.ledger.migrate import migrate
 from tallyhouse.local.kafka_jars import ToolMissing
 from tallyhouse.local.postgresql import Installed, PostgreSql, find_postgresql
+from tests.backing_services.docker import image_of, wait_until_serving
 from tests.skips import skip_without
 
 
@@ -80,3 +83,30 @@ def passable_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o711)
         yield Path(folder) / "data"
+
+
+PORT = 5432
+USER = "tallyhouse"
+
+
+def variables(password: str) -> dict[str, str]:
+    """The user may make databases, and has one of its own name to begin with."""
+    return {"POSTGRES_USER": USER, "POSTGRES_PASSWORD": password}
+
+
+def server_at(host: str, port: int, password: str) -> PostgreSqlServer:
+    return PostgreSqlServer(sa.URL.create("postgresql+psycopg", USER, password, host, port, USER))
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgreSqlServer]:
+    """For as long as it is needed."""
+    password = secrets.token_hex(8)
+    container = DockerContainer(image_of("postgres")).with_exposed_ports(PORT)
+    for name, value in variables(password).items():
+        container.with_env(name, value)
+    with container:
+        server = server_at(container.get_container_host_ip(), int(container.get_exposed_port(PORT)), password)
+        # While the image sets itself up, its server listens inside only: who is answered is answered by the real one.
+        wait_until_serving(container, lambda: server.serves)
+        yield server

@@ -11,14 +11,14 @@ import yaml
 from rating.ledger.engine import create_engine
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from tests.backing_services import clickhouse, postgresql_part
+from tests.backing_services import clickhouse, postgresql
 from tests.backing_services.choice import best_ledger_server, best_store
 from tests.backing_services.docker import COMPOSE, image_of, wait_until_serving
 from tests.backing_services.postgresql import PostgreSqlServer
 from tests.server_process import free_port
 
 CONTAINED_STORE = ServerAddress(host="docker.example", port=20_001, user="tallyhouse", password="sesame")
-CONTAINED_LEDGER = postgresql_part.server_at("docker.example", 20_002, "sesame")
+CONTAINED_LEDGER = postgresql.server_at("docker.example", 20_002, "sesame")
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def test_elsewhere_the_installed_postgresql_serves() -> None:
             engine = create_engine(url)
             assert sa.inspect(engine).get_table_names() == []
             engine.dispose()
-    assert not postgresql_part.server_at("127.0.0.1", free_port(), "sesame").serves
+    assert not postgresql.server_at("127.0.0.1", free_port(), "sesame").serves
 
 
 def test_a_container_s_databases_are_reached_with_its_password() -> None:
@@ -89,7 +89,7 @@ def test_the_images_and_what_they_are_told_are_those_of_compose() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     for service, environment in (
         ("clickhouse", clickhouse.variables("p")),
-        ("postgres", postgresql_part.variables("p")),
+        ("postgres", postgresql.variables("p")),
     ):
         assert image_of(service).startswith(("clickhouse/clickhouse-server:", "postgres:"))
         assert environment.keys() == services[service]["environment"].keys()

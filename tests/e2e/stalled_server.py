@@ -13,8 +13,7 @@ from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from tallyhouse.embedded.gateway import open_gateway_on_log
-from tallyhouse.embedded.listeners import open_worker_listener
-from tallyhouse.embedded.serve import _install_key
+from tallyhouse.embedded.serve import _install_key, open_worker_listener
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.context import Runtime

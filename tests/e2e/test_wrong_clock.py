@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
+from ingest_gateway.ingest.batch import BatchOutcome
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from ingest_gateway.ingest.replay import RejectReplayer
 from schemas.event import RejectCode

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ingest_gateway.ingest.batch import PostedBatch
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
 from schemas.flush import PartitionStatus, Watermark
 from schemas.frame import NewFrame
 from schemas.ids import AccountId

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from schemas.meter import Meter
 from tests.conftest import Databases
-from tests.interleavings.chapters import operations
 from tests.interleavings.environments import durable, in_memory, run_interleaving
-from tests.interleavings.interleaving import Operation, Posts
+from tests.interleavings.interleaving import Operation, Posts, operations
 from tests.strategies import batches, meter_lists
 
 

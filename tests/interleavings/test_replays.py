@@ -12,9 +12,8 @@ from schemas.meter import Meter
 from schemas.timestamps import MINUTE, SECOND
 from tests.conftest import Databases
 from tests.factories import NOW, make_event, make_meter
-from tests.interleavings.chapters import flush, operations, replaying, replays
 from tests.interleavings.environments import Environment, durable, in_memory, run_interleaving
-from tests.interleavings.interleaving import Interleaving, Operation, Posts
+from tests.interleavings.interleaving import Interleaving, Operation, Posts, flush, operations, replaying, replays
 from tests.strategies import batches, events, meter_lists, token_meters, uncountable
 
 COUNTED = [Interleaving.make_meter, Interleaving.post, Interleaving.post, flush(0, 0), flush(1, 1)]

@@ -6,7 +6,7 @@ from schemas.errors import Alarm, StoreFailed
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
-from tests.simulator.outcomes import CallOutcome
+from tests.simulator.faults import CallOutcome
 from tests.simulator.scheduler import PortCall, SimulatedTask
 
 

@@ -7,9 +7,8 @@ from schemas.flush import Claim, Table
 from schemas.meter import Meter
 from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.contents import Block, summary_of, total
-from tests.simulator.durable import Durable
+from tests.simulator.durable import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Durable, Entry, SeenDropped
 from tests.simulator.expected import Expected, ExpectedRows
-from tests.simulator.journal import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Entry, SeenDropped
 from tests.simulator.scenario import Scenario
 from tests.simulator.sources import SimulatedLog
 

@@ -1,15 +1,49 @@
-"""What the store holds on disk, changed by one statement at a time, with its account for the checks."""
+"""What the store holds on disk, changed by one statement at a time, and the journal of those changes for the checks."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.flush import Claim, Table
 from schemas.timestamps import month_of
 from tests.simulator.contents import Block, ByTable, origin_of
-from tests.simulator.journal import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Entry, SeenDropped
+
+
+class ClaimAdded(msgspec.Struct, frozen=True):
+    """A row of `flushes`."""
+
+    claim: Claim
+
+
+class DoneAdded(msgspec.Struct, frozen=True):
+    """The other kind of row of `flushes`."""
+
+    number: int
+
+
+class BlockAdded(msgspec.Struct, frozen=True):
+    """An insert into any other table."""
+
+    block: Block
+
+
+class BlocksLost(msgspec.Struct, frozen=True):
+    """A power cut took what was not on disk."""
+
+    blocks: tuple[Block, ...]
+
+
+class SeenDropped(msgspec.Struct, frozen=True):
+    """Seen keys expired: when their frames had arrived."""
+
+    arrivals: tuple[int, ...]
+
+
+Entry = ClaimAdded | DoneAdded | BlockAdded | BlocksLost | SeenDropped
+
 
 FLUSHES = "flushes"
 

@@ -11,7 +11,7 @@ from schemas.flush import Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from stream_processors.backends.store.engine import FlushState
 from tests.simulator.durable import Durable, SeenRow
-from tests.simulator.outcomes import READ, WRITE, CallOutcome
+from tests.simulator.faults import READ, WRITE, CallOutcome
 from tests.simulator.scheduler import PortCall
 from tests.simulator.sources import Learner
 from tests.simulator.statements import ENDED, RunningStatement, Statements, StatementState

@@ -1,8 +1,29 @@
-"""What may go wrong in a run, and how often."""
+"""Faults a run may draw: how a port call can end, and which disasters may happen how often."""
+
+from enum import StrEnum
 
 import msgspec
 
-from tests.simulator.outcomes import CallOutcome
+
+class CallOutcome(StrEnum):
+    """The scheduler decides one of these for each call."""
+
+    OK = "ok"
+    FAILS = "fails"
+    """No effect, and the caller is told so."""
+    REPLY_LOST = "reply lost"
+    """It took effect, but the caller is told that it failed."""
+    TOKEN_ONLY = "token only"
+    """The engine is killed between writing the token and renaming the part: the token stays, the rows do not."""
+    STALE = "stale"
+    """An answer that was true some time ago."""
+    LATE = "late"
+    """The caller's connection breaks; the store has the statement and will run it at some time."""
+
+
+READ = (CallOutcome.OK, CallOutcome.FAILS)
+WRITE = (CallOutcome.OK, CallOutcome.FAILS, CallOutcome.REPLY_LOST)
+SURE = (CallOutcome.OK,)
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

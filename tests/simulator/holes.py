@@ -8,8 +8,8 @@ from stream_processors.backends.store.guarded import GuardedStore
 from tests.simulator import mutants
 from tests.simulator.components import EMBEDDED, GUARDED, Components
 from tests.simulator.engine import FaultyEngine
+from tests.simulator.faults import CallOutcome
 from tests.simulator.memoized_partition import RememberingPartition
-from tests.simulator.outcomes import CallOutcome
 from tests.simulator.reader import Reader
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios import (

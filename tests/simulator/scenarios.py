@@ -3,8 +3,7 @@
 import msgspec
 
 from tests.simulator.components import EMBEDDED, GUARDED, REPLICATED, Components
-from tests.simulator.faults import Rules
-from tests.simulator.outcomes import CallOutcome
+from tests.simulator.faults import CallOutcome, Rules
 from tests.simulator.scenario import PostedEvent, PostedFrame, Scenario, replayed
 from tests.simulator.simulation import Setup
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tests.simulator.outcomes import CallOutcome
+from tests.simulator.faults import CallOutcome
 
 
 class PortCall:

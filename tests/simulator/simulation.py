@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from stream_processors.flushing.backfill import BackfillPorts
-from stream_processors.flushing.expiry_part import expired_months
+from stream_processors.flushing.expiry import expired_months
 from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import DEDUPE_WINDOW, FlushPolicy
 from tests.simulator.actors import Actor, Backfiller, SimulatedWorker
@@ -14,8 +14,7 @@ from tests.simulator.checks import Checks, PromiseBroken
 from tests.simulator.choices import Choices
 from tests.simulator.components import Components, Store
 from tests.simulator.expected import Expected
-from tests.simulator.faults import Rules
-from tests.simulator.outcomes import CallOutcome
+from tests.simulator.faults import CallOutcome, Rules
 from tests.simulator.scenario import PARTITION, Scenario
 from tests.simulator.scheduler import Action, PortCall
 from tests.simulator.sources import SimulatedMeters

@@ -6,7 +6,7 @@ from typing import Protocol
 from schemas.errors import StoreFailed
 from schemas.frame import Frame
 from schemas.meter import MeterSet
-from tests.simulator.outcomes import READ, SURE, CallOutcome
+from tests.simulator.faults import READ, SURE, CallOutcome
 from tests.simulator.scenario import meter_set
 from tests.simulator.scheduler import PortCall
 

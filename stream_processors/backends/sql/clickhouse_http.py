@@ -1,4 +1,4 @@
-"""A ClickHouse server over HTTP: one address, a pool of connections shared by many threads."""
+"""A ClickHouse server over HTTP: one address, one connection pool shared by many threads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,6 +14,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from schemas.errors import StoreFailed
+from schemas.tables import HASH, LATEST, MICROS, QUANTITY
 from stream_processors.backends.sql.client import Parameters, Row
 from stream_processors.backends.sql.engine_settings import (
     EngineLimits,
@@ -22,7 +23,34 @@ from stream_processors.backends.sql.engine_settings import (
     insert_settings,
     session_settings,
 )
-from stream_processors.backends.sql.structure import structure_of
+
+_TYPES = {
+    pa.uint8(): "UInt8",
+    pa.uint16(): "UInt16",
+    pa.uint32(): "UInt32",
+    pa.uint64(): "UInt64",
+    pa.int64(): "Int64",
+    pa.string(): "String",
+    # An instant; without its zone, which would need quotes within quotes. Stored it has that of the column.
+    MICROS: "DateTime64(6)",
+    HASH: "FixedString(16)",
+    QUANTITY: "Decimal(38, 12)",
+    pa.list_(HASH): "Array(FixedString(16))",
+}
+
+_MAY_BE_NULL = ("min", "max")
+
+
+def structure_of(layout: pa.Schema) -> str:
+    """Names and types, such as `p UInt16, n UInt64`."""
+    return ", ".join(f"{field.name} {_type_of(field)}" for field in layout)
+
+
+def _type_of(field: pa.Field) -> str:
+    if field.type == LATEST:
+        return f"Tuple({structure_of(pa.schema(list(LATEST)))})"
+    return f"Nullable({_TYPES[field.type]})" if field.name in _MAY_BE_NULL else _TYPES[field.type]
+
 
 CONNECT_SECONDS = 5
 

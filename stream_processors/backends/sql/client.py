@@ -1,4 +1,4 @@
-"""How the usage store is spoken to: a few blocking calls, and the same calls from a coroutine."""
+"""Blocking calls to the usage store, plain and guarded, and the same calls for coroutines."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -73,3 +73,25 @@ class AsyncSqlClient:
             future.exception()  # nobody is left to hear of it
             raise cancelled
         return future.result()
+
+
+class GuardedSqlClient(SqlClient, Protocol):
+    """A SqlClient whose inserts can carry a condition that the store evaluates."""
+
+    def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
+        """Insert the rows as one block where the guard holds as the statement starts, unless the token is remembered.
+
+        Never sent a second time by itself: who has no answer does not know what became of it.
+        """
+        ...
+
+
+class GuardedAsyncSqlClient(AsyncSqlClient):
+    """Runs the blocking calls of such a client on threads."""
+
+    def __init__(self, client: GuardedSqlClient, executor: Executor) -> None:
+        super().__init__(client, executor)
+        self._insert_where: Callable[[str, pa.Table, str, Parameters, str], None] = client.insert_where
+
+    async def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
+        await self._run(lambda: self._insert_where(table, rows, guard, parameters, token))

@@ -1,4 +1,4 @@
-"""The statements of a flush: reading receipts and claims, looking up keys, reading events back."""
+"""SQL of a flush: receipts and claims, seen-key lookups, events, and the guards inside inserts."""
 
 from collections.abc import Sequence
 
@@ -77,3 +77,27 @@ GROUP BY key_hash {settings}"""
 
 def _literal(key_hash: bytes) -> str:
     return "'" + "".join(f"\\x{byte:02x}" for byte in key_hash) + "'"
+
+
+RUNNING_INSERTS = "SELECT query_id FROM system.processes WHERE query_kind = 'Insert'"
+"""What the store works on: a statement is listed before its guard is evaluated and until its rows are committed."""
+
+
+def _absent(point_query: str) -> str:
+    """A scalar subquery without a row is NULL; the store evaluates it once, before it reads what is to be inserted."""
+    return f"({point_query}) IS NULL"
+
+
+NOT_DONE = _absent(IS_DONE)
+
+UNCLAIMED = _absent(
+    "SELECT 1 FROM flushes WHERE p = {p:UInt16} AND n >= {n:UInt64} AND kind = 'claim' LIMIT 1 "
+    "SETTINGS max_threads = 1, use_query_condition_cache = 0"
+)
+
+NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS_APPLIED.items()}
+
+NOT_BACKFILLED = {table: _absent(there) for table, there in HAS_BACKFILL.items()}
+
+FLUSH_STATE = {table: f"SELECT ({IS_APPLIED[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
+"""Is it there, and is the flush done: two questions, one journey."""

@@ -8,10 +8,9 @@ import pyarrow as pa
 from schemas.errors import StoreFailed
 from schemas.flush import Claim, Table
 from schemas.tables import flush_receipt
-from stream_processors.backends.sql import guarded_statements as sql
-from stream_processors.backends.sql.client import Parameters
+from stream_processors.backends.sql import flush_statements as sql
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient, Parameters
 from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.store.engine import FlushState
 
 Pause = Callable[[float], Awaitable[None]]

@@ -1,17 +1,6 @@
-"""Usage counted anew from the raw events, up to a watermark: what an audit holds against an invoice line.
+"""Recounts usage from the raw events up to a watermark: what an audit compares with an invoice line."""
 
-The result is the usage of the flushes up to the watermark, because it is made of the same events (no flush's usage
-is ever visible before its events), by the same `measure`, folded by the same rules:
-
-- events up to the watermark, of flushes whose meter set had the meter, or which its backfill covers. Only archiving
-  ends that: flushes from the first with a set at or beyond `archived_version` are left out;
-- without those the meter rejected;
-- and rejects that were tried again up to the watermark, unless that try was rejected too.
-
-While a meter's backfill runs, the recount is ahead of the usage: it counts the past that the backfill has yet to.
-"""
-
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -27,9 +16,74 @@ from stream_processors.backends.reading.replays import ReplayLookup
 from stream_processors.backends.reading.windows import windows_between
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
-from stream_processors.backends.sql.recount_query import recounted_events, recounted_rejects
+from stream_processors.backends.sql.usage_query import SqlQuery
 from stream_processors.core.measure import measure
 from stream_processors.core.merge import merge_usage
+
+_PLACE = "p, n, offset, place"
+
+# An event whose value one meter could not count is no part of that meter, whatever today's code makes of it. Events
+# and rejects of a partition are in one shard, so each shard leaves out its own.
+EVENTS_UP_TO = """\
+SELECT {columns}
+FROM events
+WHERE {conditions}
+  AND ({place}) NOT IN (SELECT {place} FROM rejects WHERE account = {{account:String}} AND meter = {{meter:String}})
+ORDER BY p, n, offset, place
+LIMIT {{limit:UInt64}}
+SETTINGS distributed_product_mode = 'local'"""
+
+REJECTS_OF = """\
+SELECT {columns}, origin, replay_of
+FROM rejects
+WHERE meter = {{meter:String}} AND {conditions}
+ORDER BY p, n, offset, place, origin"""
+
+
+def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | None, limit: int) -> SqlQuery:
+    """Events of the query up to flush `last` of each partition, in order of place, from the place `after` on."""
+    params: dict[str, Any] = {"meter": query.meter.code, "limit": limit}
+    conditions = [*_conditions_of(query, params), _up_to(last, params)]
+    if after is not None:
+        names = ("after_p", "after_n", "after_offset", "after_place")
+        params |= dict(zip(names, after, strict=True))
+        conditions.append(
+            f"({_PLACE}) > ({{after_p:UInt16}}, {{after_n:UInt64}}, {{after_offset:UInt64}}, {{after_place:UInt32}})"
+        )
+        conditions.append("p >= {after_p:UInt16}")
+    sql = EVENTS_UP_TO.format(columns=", ".join(EVENTS.names), conditions=" AND ".join(conditions), place=_PLACE)
+    return SqlQuery(sql, params)
+
+
+def recounted_rejects(query: UsageQuery) -> SqlQuery:
+    """All rejects of the query's meter and range, those of tries again too."""
+    params: dict[str, Any] = {"meter": query.meter.code}
+    columns = ", ".join(
+        "toUInt64(0) AS body_hash" if name == "body_hash" else _NO_HASH.get(name, name) for name in EVENTS.names
+    )
+    return SqlQuery(REJECTS_OF.format(columns=columns, conditions=" AND ".join(_conditions_of(query, params))), params)
+
+
+_NO_HASH = {"key_hash": "toFixedString('', 16) AS key_hash"}
+
+
+def _conditions_of(query: UsageQuery, params: dict[str, Any]) -> Iterator[str]:
+    params |= {"account": query.account, "event_name": query.meter.event_name, "start": query.start, "end": query.end}
+    yield "account = {account:String} AND event_name = {event_name:String}"
+    yield "timestamp >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
+    yield "timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC')"
+    if query.customers:
+        params["customers"] = list(query.customers)
+        yield "customer_id IN {customers:Array(String)}"
+
+
+def _up_to(last: Mapping[int, int], params: dict[str, Any]) -> str:
+    terms = []
+    for partition, number in sorted(last.items()):
+        params |= {f"p{partition}": partition, f"n{partition}": number}
+        terms.append(f"(p = {{p{partition}:UInt16}} AND n <= {{n{partition}:UInt64}})")
+    return f"({' OR '.join(terms)})" if terms else "false"
+
 
 EVENTS_AT_ONCE = 200_000
 """What is held in memory at a time."""

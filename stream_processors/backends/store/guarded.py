@@ -14,8 +14,7 @@ from schemas.errors import StoreFailed
 from schemas.flush import ApplyResult, Claim, FlushProgress, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
-from stream_processors.backends.store.lookups import Lookups
-from stream_processors.backends.store.progress import single_claim
+from stream_processors.backends.store.lookups import Lookups, single_claim
 
 ATTEMPTS = 20
 

@@ -1,12 +1,24 @@
-"""Reads that need no policy: the engine's own answers."""
+"""Reads of the usage store that need no policy: seen keys, event history, receipts and claims."""
 
 from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
 
-from schemas.flush import SeenRows
+from schemas.errors import ClaimMismatch
+from schemas.flush import FlushProgress, SeenRows
 from schemas.hashing import KeyHashes
 from stream_processors.backends.store.engine import Engine
+
+
+def single_claim(partition: int, found: Sequence[FlushProgress]) -> FlushProgress | None:
+    """The one claim among those of one number; two different ones mean that something has gone badly wrong."""
+    if len(found) > 1:
+        raise ClaimMismatch(
+            f"partition {partition}: flush {found[0].claim.number} has {len(found)} different claims: "
+            f"{', '.join(str(progress.claim) for progress in found)}. Stop all workers of this partition and compare "
+            "the `flushes` table with the log before starting again."
+        )
+    return found[0] if found else None
 
 
 class Lookups:

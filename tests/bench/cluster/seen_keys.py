@@ -13,8 +13,8 @@ from schemas.flush import Claim
 from schemas.hashing import HASH_NAME
 from schemas.timestamps import month_of
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate

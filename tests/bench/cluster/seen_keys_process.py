@@ -17,8 +17,8 @@ from schemas.hashing import as_halves
 from schemas.metrics import Counter, Histogram, NullMetrics
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.core.bloom import BloomFilter

@@ -6,9 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.accept import negotiate
-from ingest_gateway.api.routes_usage import read_usage_query
-from ingest_gateway.api.usage_records import UsageParameters
+from ingest_gateway.api.routes_usage import UsageParameters, read_usage_query
+from ingest_gateway.api.usage_formats import negotiate
 from ingest_gateway.http.errors import NotAcceptable
 from ingest_gateway.http.query import Query
 from schemas.errors import Invalid

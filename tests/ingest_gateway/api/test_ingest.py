@@ -12,9 +12,9 @@ import zstandard
 
 from ingest_gateway.api.app import AppPolicy
 from ingest_gateway.http.memory_budget import MemoryBudget
+from ingest_gateway.ingest.batch import BatchOutcome
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.account import Scope
 from schemas.errors import Overloaded

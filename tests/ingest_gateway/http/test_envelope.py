@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
-from ingest_gateway.http.middleware import RequestMiddleware
-from ingest_gateway.http.request_id import RequestIds
+from ingest_gateway.http.middleware import RequestIds, RequestMiddleware
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
 from schemas.logger import NullLogger

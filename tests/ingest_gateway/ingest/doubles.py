@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.judge import AgeLimits
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from ingest_gateway.ports import KeyHints

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from ingest_gateway.ingest.batch import GoodEvents, PostedBatch
+from ingest_gateway.ingest.cooperative import run_at_once
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import run_at_once
 from schemas.ids import AccountId
 
 ACCOUNT = AccountId("acme_live")

@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from ingest_gateway.ingest.cooperative import Serialized, yield_control
+from ingest_gateway.ingest.cooperative import Serialized, Steps, run_at_once, yield_control
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import Steps, run_at_once
 from schemas.errors import Invalid
 from tests.ingest_gateway.ingest.doubles import FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import ACCOUNT, JSON, batch, event, post, raw_batch, raw_event

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from schemas.event import MAX_BODY_BYTES, MAX_NAME_LENGTH
 from schemas.frame import raw_size
 from tests.ingest_gateway.ingest.doubles import FakeLog, intake_over

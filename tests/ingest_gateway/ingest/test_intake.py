@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import pytest
 
+from ingest_gateway.ingest.batch import BatchOutcome, usage_id
 from ingest_gateway.ingest.frames import FrameLimits
-from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import BatchOutcome, usage_id
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from schemas.errors import Overloaded, StoreFailed
 from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.frame import decode

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_gateway.http.memory_budget import MemoryBudget
-from ingest_gateway.ingest.batch import PostedBatch
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
-from ingest_gateway.ingest.outcome import BatchOutcome
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from schemas.errors import Overloaded
 from schemas.event import RejectCode
 from schemas.metrics import NullMetrics

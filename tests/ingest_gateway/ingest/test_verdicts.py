@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from schemas.metrics import Counter, Histogram
 from schemas.timestamps import to_micros

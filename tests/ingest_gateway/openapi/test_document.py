@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Router
 
-from ingest_gateway.http.guard import MethodRouter
+from ingest_gateway.http.auth import MethodRouter
 from ingest_gateway.http.middleware import RequestMiddleware
 from ingest_gateway.http.request import Route
 from tests.ingest_gateway.openapi.conftest import Document

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.api.ingest_documents import CloudEvent, Event, EventBatch
-from ingest_gateway.api.meter_records import MeterChanges, MeterRequest
 from ingest_gateway.api.meter_validation import read_changes, read_new_meter
+from ingest_gateway.api.routes_meters import MeterChanges, MeterRequest
 from ingest_gateway.ingest import event_formats
+from ingest_gateway.ingest.cooperative import run_at_once
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import run_at_once
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from tests.ingest_gateway.conftest import TOKENS

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from rating.core.cycle_step import CycleStep
+from rating.ledger.billing import apply_steps, due_subscriptions, next_steps
 from rating.ledger.engine import create_engine, transaction
-from rating.ledger.renewals import apply_steps, due_subscriptions, next_steps
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.command import Command
 from schemas.ids import AccountId, new_cuid

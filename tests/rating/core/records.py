@@ -1,10 +1,32 @@
-"""Subscriptions that tests of turns begin with: not begun yet, or over."""
+"""The invoice and the subscriptions that tests of the rules begin with."""
 
 import msgspec
 
 from rating.core.subscription_cycle import with_due_date
 from schemas.ids import AccountId
+from schemas.invoice import CollectionMethod, Invoice
 from schemas.subscription import Status, Subscription
+
+PLAIN = Invoice(
+    id="invoice",
+    account=AccountId("account"),
+    customer_id="customer",
+    subscription_id=None,
+    currency="USD",
+    collection_method=CollectionMethod.SEND_INVOICE,
+    days_until_due=None,
+    due_at=None,
+    description=None,
+    customer_memo=None,
+    footer=None,
+    metadata={},
+    discount_asked=None,
+    period_start=None,
+    period_end=None,
+    lines=(),
+    created_at=0,
+    updated_at=0,
+)
 
 
 def pending_from(start: int, **fields: object) -> Subscription:

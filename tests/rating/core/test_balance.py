@@ -11,7 +11,7 @@ from rating.core.balance import BalanceKey, balance_key, movements
 from schemas.errors import Invalid
 from schemas.invoice import Invoice
 from schemas.money import MAX_MINOR
-from tests.rating.core.invoices import PLAIN
+from tests.rating.core.records import PLAIN
 
 CUSTOMERS, CURRENCIES = ("ann", "bob"), ("EUR", "USD")
 PURSES = st.tuples(st.sampled_from(CUSTOMERS), st.sampled_from(CURRENCIES))

@@ -16,7 +16,7 @@ from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier
 from schemas.timestamps import DAY, Micros
 from tests.rating.core.strategies import USD, prices, quantities
-from tests.rating.core.test_tiers import THREE
+from tests.rating.core.test_pricing import THREE
 
 D = Decimal
 Measured = dict[Group, Decimal]

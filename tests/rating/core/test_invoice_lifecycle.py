@@ -21,7 +21,7 @@ from schemas.invoice import (
     PercentDiscount,
 )
 from schemas.tax import TaxRate
-from tests.rating.core.invoices import PLAIN
+from tests.rating.core.records import PLAIN
 
 PERCENTS = st.decimals("0", "100", places=2)
 RATES = st.lists(st.builds(TaxRate, name=st.sampled_from(["a", "b", "c"]), percent=PERCENTS), max_size=3).map(tuple)

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.allocate import allocate, largest_remainder
-from rating.core.assemble import Rates, totals_of
-from rating.core.tax import tax
+from rating.core.totals import Rates, allocate, largest_remainder, tax, totals_of
 from schemas.money import percent_of
 from schemas.tax import TaxRate
 

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from rating.ledger.database import GroupCommit
 from rating.ledger.engine import WRITE_OPTION, create_engine
-from rating.ledger.together import GroupCommit
 from schemas.errors import Conflict, NotFound
 
 PATIENCE = 10.0

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from rating.ledger.drafting import draft_invoice
 from rating.ledger.finalization import finalize_invoice
+from rating.ledger.invoice_drafts import draft_invoice
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
 from rating.ledger.unit_of_work import UnitOfWork

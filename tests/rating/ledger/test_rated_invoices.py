@@ -10,15 +10,14 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.core.charge import charge
-from rating.core.lines import charge_lines
+from rating.core.lines import charge_lines, to_new_line
 from rating.core.proration import WHOLE
-from rating.core.rated_lines import to_new_line
 from rating.core.service_period import ServicePeriod
-from rating.ledger.drafting import draft_invoice, draft_invoices
 from rating.ledger.finalization import finalize_invoices
+from rating.ledger.invoice_drafts import draft_invoice, draft_invoices
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from rating.ledger.subscription_tables import plans, subscriptions
+from rating.ledger.tables import plans, subscriptions
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.command import Command
 from schemas.customer import NewCustomer

@@ -14,14 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy.pool import StaticPool
 
 from rating.core.cycle_step import CycleStep, CycleStepKind
-from rating.core.keeping import PlannedBill
 from rating.core.local_time import local_date
+from rating.core.planned_bill import PlannedBill
 from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.subscription_lifecycle import SUBSCRIPTION_TRANSITIONS
-from rating.ledger.billing import record_bills
+from rating.ledger.billing import due_subscriptions, next_steps, record_bills
 from rating.ledger.customers import create_customer, update_customer
 from rating.ledger.plan_versions import create_plan
-from rating.ledger.renewals import due_subscriptions, next_steps
 from rating.ledger.schema import metadata
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
 from rating.ledger.subscription_creation import create_subscription
@@ -36,8 +35,16 @@ from schemas.ids import AccountId
 from schemas.plan import Interval, UsagePrice
 from schemas.plan_catalog import NewPlan
 from schemas.price import PerUnit
-from schemas.subscribing import Cancellation, ChangeTiming, NewSubscription, PlanChange, Refund, SubscriptionChanges
-from schemas.subscription import Status, Subscription
+from schemas.subscription import (
+    Cancellation,
+    ChangeTiming,
+    NewSubscription,
+    PlanChange,
+    Refund,
+    Status,
+    Subscription,
+    SubscriptionChanges,
+)
 from schemas.timestamps import DAY, MINUTE, to_datetime
 
 START = 1_800_000_000_000_000

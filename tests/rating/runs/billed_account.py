@@ -17,8 +17,7 @@ from schemas.invoice_run import RunSummary
 from schemas.plan import FixedFee, Interval, Timing, UsagePrice
 from schemas.plan_catalog import NewPlan
 from schemas.price import Graduated, PerUnit, Tier
-from schemas.subscribing import NewSubscription
-from schemas.subscription import Subscription
+from schemas.subscription import NewSubscription, Subscription
 from schemas.timestamps import DAY, to_micros
 from tests.contracts.api_keys import ManualClock
 from tests.contracts.commands import command_of

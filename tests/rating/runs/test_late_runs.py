@@ -16,8 +16,7 @@ from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus
 from schemas.invoice_run import UpcomingInvoice
 from schemas.plan import Overrides
 from schemas.price import PerUnit
-from schemas.subscribing import Cancellation, ChangeTiming, PlanChange, SubscriptionChanges
-from schemas.subscription import Status, Subscription
+from schemas.subscription import Cancellation, ChangeTiming, PlanChange, Status, Subscription, SubscriptionChanges
 from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from rating.core.charge import Group, charge
 from rating.core.cycle_step import CycleStepKind, next_step
-from rating.core.keeping import PlannedBill
-from rating.core.late_part import UsageBehind
-from rating.core.planned_bill import billed, usage_needs
+from rating.core.planned_bill import PlannedBill, UsageBehind, billed, usage_needs
 from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.subscription_cycle import started
 from rating.runs.auditing import audit
@@ -25,8 +23,7 @@ from schemas.plan import Interval, PlanVersion, UsagePrice
 from schemas.price import Graduated, PerUnit, Price, Tier
 from schemas.subscription import Subscription
 from schemas.timestamps import DAY, MINUTE
-from tests.rating.core.invoices import PLAIN
-from tests.rating.core.records import canceled, pending_from
+from tests.rating.core.records import PLAIN, canceled, pending_from
 from tests.rating.core.strategies import USD, prices
 from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 

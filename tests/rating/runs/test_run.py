@@ -13,7 +13,7 @@ from schemas.invoice import Invoice, InvoiceStatus
 from schemas.invoice_run import RunSummary
 from schemas.plan import UsagePrice
 from schemas.price import PerUnit
-from schemas.subscribing import Cancellation, ChangeTiming, Refund
+from schemas.subscription import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
 from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 

@@ -9,10 +9,9 @@ from schemas.flush import SeenRows
 from schemas.frame import Frame
 from schemas.meter import Meter
 from schemas.tables import EVENTS, REJECTS, USAGE
-from stream_processors.core.assemble import assemble
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
-from stream_processors.core.flush_plan import FlushRows, plan_flush
+from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
 from tests.factories import WINDOW, Event, make_claim, make_frame, make_meter_set
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from schemas.event import EventFlag, Verdict
 from schemas.flush import SeenRows
-from stream_processors.core.assemble import assemble
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import (
     Classification,
@@ -19,6 +18,7 @@ from stream_processors.core.dedupe import (
     halves_of,
     keys_to_look_up,
 )
+from stream_processors.core.flush_plan import assemble
 from tests import oracle
 from tests.factories import NOTHING_KNOWN, NOW, WINDOW, Event, make_event, make_frame
 from tests.strategies import batches

@@ -12,8 +12,7 @@ from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, flush_receipt, reject_id
 from schemas.timestamps import DAY, MINUTE
-from stream_processors.core.assemble import assemble
-from stream_processors.core.flush_plan import plan_flush
+from stream_processors.core.flush_plan import PLACED, assemble, plan_flush
 from tests import oracle
 from tests.factories import (
     NOTHING_KNOWN,
@@ -29,6 +28,29 @@ from tests.factories import (
 )
 from tests.strategies import batches, cuts, meter_lists
 from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
+
+
+@given(batches(odd=False))
+def test_every_event_keeps_its_place(posted: list[tuple[int, list[Event]]]) -> None:
+    """Offset, place in the frame and arrival beside what was posted; one chunk per column."""
+    frames = [make_frame(events, offset=2 * number, arrival=arrival) for number, (arrival, events) in enumerate(posted)]
+    table = assemble(frames)
+    expected = [
+        (event.idempotency_key, event.properties, 2 * number, place, arrival)
+        for number, (arrival, events) in enumerate(posted)
+        for place, event in enumerate(events)
+    ]
+    columns = ("idempotency_key", "properties", "offset", "place", "arrival")
+    assert list(zip(*(table[name].to_pylist() for name in columns), strict=True)) == expected
+    assert table.schema == PLACED
+    assert all(column.num_chunks <= 1 for column in table.columns)
+
+
+def test_a_frame_without_events_adds_none() -> None:
+    """Places still count from the start of each frame."""
+    table = assemble([make_frame([], offset=4), make_frame([make_event("k")], offset=5, arrival=NOW + 1)])
+    assert table.select(["offset", "place", "arrival"]).to_pylist() == [{"offset": 5, "place": 0, "arrival": NOW + 1}]
+
 
 Posted = list[tuple[int, list[Event]]]
 

@@ -11,8 +11,7 @@ from schemas.hashing import value_digest
 from schemas.meter import Meter
 from schemas.tables import EVENTS, NO_LATEST
 from schemas.timestamps import MINUTE
-from stream_processors.core.assemble import assemble
-from stream_processors.core.flush_plan import in_store_layout
+from stream_processors.core.flush_plan import assemble, in_store_layout
 from stream_processors.core.measure import MeasuredRows, measure
 from tests.factories import NOW, Event, make_claim, make_event, make_filter, make_frame, make_meter
 

@@ -12,8 +12,8 @@ from schemas.logger import NullLogger
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.guarded import GuardedStore

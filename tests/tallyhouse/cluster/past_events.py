@@ -2,11 +2,11 @@
 
 import asyncio
 
+from ingest_gateway.ingest.cooperative import run_at_once
 from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
 from ingest_gateway.ingest.intake import Intake
-from ingest_gateway.ingest.intake_policy import IntakePolicy
+from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.parse import parse_body
-from ingest_gateway.ingest.pieces import run_at_once
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import require_newest

@@ -1,4 +1,4 @@
-"""Keys shared by gateways through a real Redis server: honest replies across processes, and nothing depends on them."""
+"""Keys shared by gateways through Redis: correct responses across processes, and nothing depends on them."""
 
 import asyncio
 import time
@@ -11,15 +11,20 @@ import redis.asyncio
 from schemas.hashing import KeyHashes, as_halves, key_hash
 from schemas.logger import NullLogger
 from schemas.metrics import Counter, Gauge, Histogram
+from tallyhouse.cluster.gateway import open_key_hints
 from tallyhouse.cluster.redis_hints import RedisHints
+from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tests.backing_services.redis import RedisServer, redis_server
 from tests.ingest_gateway.ingest.doubles import WINDOW, FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, event, post
+from tests.server_process import free_port
 
 pytestmark = pytest.mark.anyio
 
 DIGESTS = [key_hash("acct", name) for name in "abc"]
 KEYS = as_halves(b"".join(DIGESTS))
+NULL_KEY = as_halves(bytes(16))
 BODIES = np.array([1, 2, 2**64 - 1], np.uint64)
 PATIENCE = 20.0
 
@@ -164,3 +169,14 @@ async def test_what_the_log_refused_is_never_shared(new_gateway: NewGateway) -> 
         digest = as_halves(key_hash("acme_live", "k1"))
         assert await other.bodies(digest, 2**50) == {}
         assert (await intake.submit(post(batch(event("k1"))))).accepted == 1
+
+
+@pytest.mark.parametrize("redis", [True, False])
+async def test_without_redis_nothing_is_known_and_nothing_fails(redis: bool) -> None:
+    """Neither where none is named, nor where the one that is named does not answer: which is told in a metric."""
+    runtime = Runtime(clock=lambda: 0, logger=NullLogger(), metrics=PrometheusMetrics())
+    url = f"redis://127.0.0.1:{free_port()}/0" if redis else None
+    async with open_key_hints(url, runtime) as known:
+        known.remember(NULL_KEY, np.zeros(1, np.uint64), 0)
+        assert await known.bodies(NULL_KEY, 0) == {}
+    assert (b"tallyhouse_shared_keys_down 1.0" in runtime.metrics.render()) is redis

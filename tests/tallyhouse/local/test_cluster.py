@@ -10,8 +10,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from tallyhouse.local.kafka_broker import probe_cluster_id
 from tallyhouse.local.kafka_jars import KafkaInstallation
-from tallyhouse.local.kafka_probe import probe_cluster_id
 from tests.backing_services.postgresql import passable_folder
 from tests.e2e.test_quickstart import pasted
 from tests.server_process import wait_until

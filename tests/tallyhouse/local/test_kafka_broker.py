@@ -15,11 +15,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tallyhouse.local.background_program import ProgramFailed
-from tallyhouse.local.kafka_broker import KafkaBroker
+from tallyhouse.local.kafka_broker import KafkaBroker, probe_cluster_id
 from tallyhouse.local.kafka_jars import KafkaInstallation
 from tallyhouse.local.kafka_node import SETTINGS
-from tallyhouse.local.kafka_probe import probe_cluster_id
-from tests.backing_services.container import variables
+from tests.backing_services.kafka import variables
 
 MESSAGES = [f"message {number}".encode() for number in range(200)]
 HOLDER = """

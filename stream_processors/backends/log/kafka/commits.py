@@ -6,8 +6,8 @@ from typing import Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from stream_processors.backends.log.kafka.clients import close_consumer
 from stream_processors.backends.log.kafka.cluster import CLIENT_ERRORS, KafkaCluster
-from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 
 

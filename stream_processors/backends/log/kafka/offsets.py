@@ -8,8 +8,8 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.errors import StoreFailed
+from stream_processors.backends.log.kafka.clients import close_consumer
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
-from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
 

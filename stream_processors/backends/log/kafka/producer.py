@@ -1,4 +1,4 @@
-"""One producer of Kafka's, from its connection to its end."""
+"""One idempotent Kafka producer from connection to close, and the limit on bytes in flight."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,11 +6,43 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.errors import Overloaded
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
-from stream_processors.backends.log.kafka.kafka_flight import InFlight
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
 from stream_processors.backends.log.kafka.records import headers_of, timestamp_of
+
+_RETRY_AFTER = 2
+
+
+class InFlight:
+    """Counts bytes from the moment they are handed to a client until it lets go of them. One event loop.
+
+    One append may go past the limit: otherwise one larger than the limit could never go.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    def reserve(self, size: int) -> None:
+        """Raises Overloaded where too much is in flight."""
+        if self._bytes and self._bytes + size > self._limit:
+            raise Overloaded(
+                f"{self._bytes:,} bytes of frames are on their way to Kafka and not acknowledged, the limit is "
+                f"{self._limit:,}: post again when the brokers have caught up",
+                retry_after=_RETRY_AFTER,
+            )
+        self._bytes += size
+
+    def release(self, size: int) -> None:
+        """Acknowledged, or given up."""
+        self._bytes -= size
+
 
 _ENVELOPE_BYTES = 1_000
 """What a record adds to its payload, generously."""

@@ -7,8 +7,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.frame import Frame
+from stream_processors.backends.log.kafka.clients import close_consumer
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
-from stream_processors.backends.log.kafka.kafka_end import close_consumer
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.records import frame_of
 

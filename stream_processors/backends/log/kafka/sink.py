@@ -1,4 +1,4 @@
-"""The gateway's way into the log on Kafka: an appended frame is on every replica in sync before `append` returns."""
+"""Appends frames to the log on Kafka, durable on every in-sync replica, behind a circuit breaker."""
 
 import asyncio
 import time
@@ -11,12 +11,45 @@ from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, Metrics, NullMetrics
 from stream_processors.backends.log.kafka.clients import LoopBound
 from stream_processors.backends.log.kafka.cluster import CLIENT_ERRORS, KafkaCluster, describe_error
-from stream_processors.backends.log.kafka.kafka_circuit import Circuit
-from stream_processors.backends.log.kafka.kafka_flight import InFlight
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
-from stream_processors.backends.log.kafka.producer import Producer, open_producer
+from stream_processors.backends.log.kafka.producer import InFlight, Producer, open_producer
 
 _RETRY_AFTER = 2
+_LONGEST_BACKOFF = 1.0
+
+
+class Circuit:
+    """Opened by whoever waited in vain, closed by whoever was answered again. Open, it lets nobody wait.
+
+    No clock: who tries whether the brokers answer rests in between, and is told for how long.
+    """
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._attempts = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._reason is not None
+
+    def open(self, reason: str) -> None:
+        """Nobody answers, and why that is thought so; the latest reason is told."""
+        self._reason = reason
+
+    def close(self) -> None:
+        """They answer."""
+        self._reason = None
+        self._attempts = 0
+
+    def check(self) -> None:
+        """Raises Overloaded where waiting would be in vain."""
+        if self._reason is not None:
+            raise Overloaded(f"the brokers do not answer at present: {self._reason}", retry_after=_RETRY_AFTER)
+
+    def backoff(self) -> float:
+        """Seconds before the next trial: none before the first, then more and more, but recovery must be seen soon."""
+        self._attempts += 1
+        return 0.0 if self._attempts == 1 else min(0.05 * 2 ** min(self._attempts - 2, 10), _LONGEST_BACKOFF)
 
 
 class KafkaSink:

@@ -19,8 +19,7 @@ from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore, shard_of
-from stream_processors.core.assemble import assemble
-from stream_processors.core.flush_plan import FlushRows, plan_flush
+from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
 from stream_processors.core.measure import measure
 from stream_processors.core.usage_rows import with_receipt
 from tests.factories import ACCOUNT, NOTHING_KNOWN, NOW, WINDOW, Event, make_claim, make_frame, make_meter_set

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from schemas.flush import ApplyResult, Table
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.guarded import GuardedStore
 from tests.contracts.stores import claim_of, rows_of

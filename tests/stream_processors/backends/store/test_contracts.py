@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from schemas.flush import Table
 from schemas.tables import LAYOUTS
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase
-from stream_processors.backends.sql.client import AsyncSqlClient
+from stream_processors.backends.sql.client import AsyncSqlClient, GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine, as_layout
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore

@@ -15,8 +15,8 @@ from schemas.errors import StoreFailed
 from schemas.flush import ApplyResult, Table
 from schemas.tables import backfill_receipt
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
+from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.store.guarded import GuardedStore

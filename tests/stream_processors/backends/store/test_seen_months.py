@@ -4,9 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stream_processors.backends.sql.client import AsyncSqlClient
+from stream_processors.backends.sql.client import AsyncSqlClient, GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
-from stream_processors.backends.sql.guarded_client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.errors import Overloaded
-from stream_processors.backends.log.kafka.kafka_circuit import Circuit
+from stream_processors.backends.log.kafka.sink import Circuit
 
 
 def test_it_lets_appends_through_until_it_is_opened() -> None:
