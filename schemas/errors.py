@@ -128,3 +128,7 @@ class ClaimMismatch(Alarm):
 
 class IdentityChanged(Alarm):
     """Partitions, hash or log are not those this data was made with."""
+
+
+class Superseded(TallyhouseError):
+    """Someone else went on with this partition: forget everything remembered of it and boot."""

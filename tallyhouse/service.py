@@ -3,15 +3,15 @@
 import time
 from collections.abc import Callable, Mapping
 
-from ingest_gateway.api import app
+from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
 from ingest_gateway.api.health import Check
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.judge import AgeLimits
 from ingest_gateway.ports import FrameSink, ProcessingStatus
-from rating.api.endpoints import BillingPorts, billing_endpoints, billing_pages
-from rating.api.ports import InvoiceRuns
+from rating.api.endpoints import billing_endpoints, billing_pages
+from rating.api.ports import BillingPorts, InvoiceRuns
 from rating.ledger.ledger import Ledger
 from rating.runs.run_service import InvoiceRunService
 from stream_processors.backends.reading.replays import ReplayLookup
@@ -38,11 +38,11 @@ def app_ports(
     seen: SeenKeys,
     status: ProcessingStatus,
     checks: Mapping[str, Check],
-) -> app.AppPorts:
+) -> AppPorts:
     """`checks` are those besides the log's, the ledger's and the store's."""
     reader = SqlUsageReader(threads, settings.partitions)
     billing = billing_ports(ledger, run_service, runtime.clock, settings.public_url or settings.url)
-    return app.AppPorts(
+    return AppPorts(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
         meters=ledger.meters,
@@ -82,16 +82,16 @@ def billing_ports(ledger: Ledger, run_service: InvoiceRuns, clock: Callable[[], 
     )
 
 
-def app_policy(settings: ServiceSettings) -> app.AppPolicy:
-    return app.AppPolicy(
+def app_policy(settings: ServiceSettings) -> AppPolicy:
+    return AppPolicy(
         partitions=settings.partitions,
         api_per_minute=settings.api_rate_limit,
         ingest_per_minute=settings.ingest_rate_limit,
     )
 
 
-def build_app_context(arrival: Callable[[], int], runtime: Runtime) -> app.AppContext:
-    return app.AppContext(
+def build_app_context(arrival: Callable[[], int], runtime: Runtime) -> AppContext:
+    return AppContext(
         clock=runtime.clock,
         arrival=arrival,
         timer=time.perf_counter,

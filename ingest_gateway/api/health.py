@@ -5,32 +5,32 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 from msgspec import Meta
-from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.api.routes_status import Alive, Ready
-from ingest_gateway.http.envelope import Response, success
-from ingest_gateway.http.errors import MethodNotAllowed, NotReady
-from ingest_gateway.http.request import Description, PublicRoute
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import Response, Success, success
+from ingest_gateway.http.errors import NotReady
+from ingest_gateway.http.pages import ReadOnlyPage
+from ingest_gateway.http.route import PublicRoute
 from schemas.logger import Logger
+
+
+class Alive(Success, kw_only=True):
+    """The process answers."""
+
+    status: str
+
+
+class Ready(Success, kw_only=True):
+    """All parts work."""
+
+    status: str
+    checks: dict[str, str]
+
 
 CHECK_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[object]]
 """Raises when its part does not work."""
-
-
-class ReadOnlyPage:
-    """An endpoint for everyone, by GET or HEAD."""
-
-    def __init__(self, answer: Callable[[str], Awaitable[Response]]) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            raise MethodNotAllowed(
-                f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
-            )
-        await (await self._answer(scope["request_id"])).send(send)
 
 
 class Health:

@@ -3,17 +3,13 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
-from ingest_gateway.http.envelope import Listed, Success
-from ingest_gateway.http.paging import Paging
-from ingest_gateway.ingest.replay import MOST_REPLAYED
+from ingest_gateway.http.envelope import Success
 from schemas.event import MAX_BATCH_EVENTS, MAX_NAME_LENGTH, RejectCode, Verdict
 from schemas.field_types import PRINTABLE, TimestampText
-from schemas.listing import Share, Skipped
 
 EventText = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=PRINTABLE)]
-RejectId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, examples=["rej_0_7_42_3_tokens"])]
 Properties = Annotated[dict[str, Any], Meta(description="Up to 16 KB of JSON, up to 32 levels deep.")]
 
 
@@ -84,100 +80,3 @@ class SingleReply(Success, kw_only=True):
     usage_id: Annotated[str, Meta(description="Made from the event's key: a retry is told the same one.")]
     cost: Annotated[list[dict[str, Any]], Meta(max_length=0)]
     customer_balances: Annotated[list[dict[str, Any]], Meta(max_length=0)]
-
-
-class EventParameters(Paging, frozen=True, kw_only=True):
-    """Which events."""
-
-    idempotency_key: Annotated[str | None, Meta(description="Then also how each meter counted it.")] = None
-    event_name: str | None = None
-    customer_id: str | None = None
-    start: TimestampText | None = msgspec.field(default=None, name="from")
-    end: TimestampText | None = msgspec.field(default=None, name="to")
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
-
-
-class CountedDocument(msgspec.Struct, kw_only=True):
-    """How one meter counted an event."""
-
-    meter: str
-    share: Share
-    value: Annotated[str | None, Meta(description="What the event adds, exactly.")]
-    group: dict[str, str | None]
-    code: str | None
-    message: str | None
-
-
-class EventDocument(msgspec.Struct, kw_only=True):
-    """A raw event."""
-
-    event_name: str
-    idempotency_key: str
-    customer_id: str
-    timestamp: str
-    properties: dict[str, Any]
-    arrived_at: str
-    backfill: bool
-    request_id: str
-    counted: Annotated[list[CountedDocument] | UnsetType, Meta(description="Where a key was asked for.")] = UNSET
-
-
-class EventPage(Listed, kw_only=True):
-    """One page of events, newest arrival first."""
-
-    events: list[EventDocument]
-
-
-class RejectParameters(Paging, frozen=True, kw_only=True):
-    """Which rejects."""
-
-    code: str | None = None
-    meter: str | None = None
-    open: Annotated[bool, Meta(description="Leave out those that were tried again.")] = False
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
-
-
-class RejectDocument(msgspec.Struct, kw_only=True):
-    """Something accepted that could not be counted, whole, with the reason."""
-
-    id: str
-    meter: Annotated[str | None, Meta(description="null where the event itself was refused.")]
-    code: str
-    message: str
-    event_name: str
-    idempotency_key: str
-    customer_id: str
-    timestamp: str
-    properties: dict[str, Any]
-    arrived_at: str
-    replay_of: str | None
-    replayed: bool
-    request_id: str
-
-
-class RejectPage(Listed, kw_only=True):
-    """One page of rejects, newest arrival first."""
-
-    rejects: list[RejectDocument]
-
-
-class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rejects: those of `ids`, or all open ones of a `meter`, a `code`, or both."""
-
-    ids: Annotated[tuple[RejectId, ...], Meta(min_length=1, max_length=MOST_REPLAYED)] | UnsetType = UNSET
-    meter: Annotated[EventText, Meta(examples=["tokens"])] | UnsetType = UNSET
-    code: Annotated[EventText, Meta(examples=["VALUE_MISSING"])] | UnsetType = UNSET
-
-
-class ReplayDocument(msgspec.Struct, kw_only=True):
-    """What was tried again."""
-
-    replayed: list[str]
-    skipped: list[Skipped]
-    more: Annotated[bool, Meta(description="The same request, a moment later, would find others.")]
-
-
-class ReplayReply(Success, kw_only=True):
-    """What was tried again."""
-
-    replay: ReplayDocument

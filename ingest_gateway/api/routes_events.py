@@ -1,15 +1,63 @@
 """`GET /v1/events`: raw events, and how one of them was counted."""
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.api.documents import counted_document, event_document
-from ingest_gateway.api.ingest_documents import EventPage, EventParameters
-from ingest_gateway.http.envelope import Response, pagination
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import Listed, Response, pagination
+from ingest_gateway.http.paging import Paging
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.ports import EventReader, MeterCatalog
 from schemas.account import Scope
+from schemas.field_types import TimestampText
 from schemas.ids import AccountId
-from schemas.listing import EventQuery, StoredEvent
+from schemas.listing import EventQuery, Share, StoredEvent
+
+
+class EventParameters(Paging, frozen=True, kw_only=True):
+    """Which events."""
+
+    idempotency_key: Annotated[str | None, Meta(description="Then also how each meter counted it.")] = None
+    event_name: str | None = None
+    customer_id: str | None = None
+    start: TimestampText | None = msgspec.field(default=None, name="from")
+    end: TimestampText | None = msgspec.field(default=None, name="to")
+    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
+
+
+class CountedDocument(msgspec.Struct, kw_only=True):
+    """How one meter counted an event."""
+
+    meter: str
+    share: Share
+    value: Annotated[str | None, Meta(description="What the event adds, exactly.")]
+    group: dict[str, str | None]
+    code: str | None
+    message: str | None
+
+
+class EventDocument(msgspec.Struct, kw_only=True):
+    """A raw event."""
+
+    event_name: str
+    idempotency_key: str
+    customer_id: str
+    timestamp: str
+    properties: dict[str, Any]
+    arrived_at: str
+    backfill: bool
+    request_id: str
+    counted: Annotated[list[CountedDocument] | UnsetType, Meta(description="Where a key was asked for.")] = UNSET
+
+
+class EventPage(Listed, kw_only=True):
+    """One page of events, newest arrival first."""
+
+    events: list[EventDocument]
 
 
 class EventRoutes:

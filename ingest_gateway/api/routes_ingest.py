@@ -16,9 +16,11 @@ from ingest_gateway.api.ingest_documents import (
     SingleReply,
 )
 from ingest_gateway.api.throughput import Throughput
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.memory_budget import MemoryShare
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
 from ingest_gateway.ingest.cooperative import Serialized, run_at_once
 from ingest_gateway.ingest.decompression import decompress

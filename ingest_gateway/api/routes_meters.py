@@ -16,10 +16,12 @@ from ingest_gateway.api.meter_validation import (
     read_changes,
     read_new_meter,
 )
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging, paginate
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 from schemas.field_types import END, PRINTABLE, Code, Name

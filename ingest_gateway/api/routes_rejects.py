@@ -1,20 +1,84 @@
 """`/v1/rejects`: what was accepted and could not be counted, why, and trying again."""
 
+from typing import Annotated, Any
+
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.api.documents import reject_document
-from ingest_gateway.api.ingest_documents import RejectPage, RejectParameters, ReplayReply, ReplayRequest
-from ingest_gateway.http.envelope import Response, pagination
+from ingest_gateway.api.ingest_documents import EventText
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import answer, command_of
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.paging import Paging
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ingest.replay import MOST_REPLAYED, RejectReplayer
 from ingest_gateway.ports import EventReader, MeterCatalog, ReplayResults
 from schemas.account import Scope
 from schemas.command import Applied, Command
 from schemas.errors import Invalid
+from schemas.event import MAX_NAME_LENGTH
 from schemas.ids import AccountId
 from schemas.listing import RejectQuery, ReplayResult, Skipped
+
+RejectId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, examples=["rej_0_7_42_3_tokens"])]
+
+
+class RejectParameters(Paging, frozen=True, kw_only=True):
+    """Which rejects."""
+
+    code: str | None = None
+    meter: str | None = None
+    open: Annotated[bool, Meta(description="Leave out those that were tried again.")] = False
+    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
+
+
+class RejectDocument(msgspec.Struct, kw_only=True):
+    """Something accepted that could not be counted, whole, with the reason."""
+
+    id: str
+    meter: Annotated[str | None, Meta(description="null where the event itself was refused.")]
+    code: str
+    message: str
+    event_name: str
+    idempotency_key: str
+    customer_id: str
+    timestamp: str
+    properties: dict[str, Any]
+    arrived_at: str
+    replay_of: str | None
+    replayed: bool
+    request_id: str
+
+
+class RejectPage(Listed, kw_only=True):
+    """One page of rejects, newest arrival first."""
+
+    rejects: list[RejectDocument]
+
+
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rejects: those of `ids`, or all open ones of a `meter`, a `code`, or both."""
+
+    ids: Annotated[tuple[RejectId, ...], Meta(min_length=1, max_length=MOST_REPLAYED)] | UnsetType = UNSET
+    meter: Annotated[EventText, Meta(examples=["tokens"])] | UnsetType = UNSET
+    code: Annotated[EventText, Meta(examples=["VALUE_MISSING"])] | UnsetType = UNSET
+
+
+class ReplayDocument(msgspec.Struct, kw_only=True):
+    """What was tried again."""
+
+    replayed: list[str]
+    skipped: list[Skipped]
+    more: Annotated[bool, Meta(description="The same request, a moment later, would find others.")]
+
+
+class ReplayReply(Success, kw_only=True):
+    """What was tried again."""
+
+    replay: ReplayDocument
 
 
 class RejectRoutes:

@@ -1,14 +1,16 @@
 """`GET /v1/status`: lag, watermark, throughput and open rejects."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import Meta
 
 from ingest_gateway.api.documents import watermark_document
 from ingest_gateway.api.throughput import WINDOW, Throughput
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.ports import EventReader, ProcessingStatus, UsageQueries
 from schemas.account import Scope
 from schemas.flush import PartitionStatus
@@ -59,35 +61,6 @@ class StatusReply(Success, kw_only=True):
     """How far counting is."""
 
     status: StatusDocument
-
-
-class Alive(Success, kw_only=True):
-    """The process answers."""
-
-    status: str
-
-
-class Ready(Success, kw_only=True):
-    """All parts work."""
-
-    status: str
-    checks: dict[str, str]
-
-
-class ErrorResponseError(msgspec.Struct, kw_only=True):
-    """What is wrong, where, and how to mend it."""
-
-    code: Annotated[str, Meta(description="For machines.")]
-    message: Annotated[str, Meta(description="For people.")]
-    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes.")] = UNSET
-
-
-class ErrorResponse(msgspec.Struct, kw_only=True):
-    """A request that was not carried out."""
-
-    success: bool
-    error: ErrorResponseError
-    request_id: Annotated[str, Meta(description="Request ID for tracing")]
 
 
 COUNTED_REJECTS = 100

@@ -9,9 +9,11 @@ from msgspec import Meta
 
 from ingest_gateway.api.documents import usage_document, watermark_document
 from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
 from ingest_gateway.http.query import Query
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import did_you_mean
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope

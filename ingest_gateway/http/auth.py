@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.http.errors import MethodNotAllowed
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.http.rate_limit import RateLimit
-from ingest_gateway.http.request import Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.ports import ApiKeys
 from schemas.account import ApiKey
 from schemas.account import Scope as KeyScope
@@ -135,23 +135,6 @@ class AuthorizedRoute:
         _check_scope(key, self._endpoint.scope)
         reply = await self._endpoint.handle(Request(scope, receive, key, self._budget, self._body_seconds))
         await reply.send(send)
-
-
-class MethodRouter:
-    """The endpoints of one path, by method."""
-
-    def __init__(self, by_method: Mapping[str, AuthorizedRoute]) -> None:
-        self._by_method = by_method
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        guard = self._by_method.get(scope["method"])
-        if guard is None:
-            allowed = sorted(self._by_method)
-            raise MethodNotAllowed(
-                f"{scope['method']} is not possible on {scope['path']}; possible: {', '.join(allowed)}",
-                details={"allowed": allowed},
-            )
-        await guard(scope, receive, send)
 
 
 def _check_scope(key: ApiKey, needed: KeyScope) -> None:

@@ -1,10 +1,11 @@
 """The response envelope: success, failure and pagination, as bytes and as the documents that describe them."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
+from msgspec import UNSET, Meta
 from starlette.types import Send
 
 from ingest_gateway.http.errors import Headers, Problem
@@ -85,3 +86,26 @@ class Listed(Success, kw_only=True):
 def listed(found: Page, document: Any) -> tuple[list[Any], dict[str, Any]]:
     """A page's documents, and its `pagination`."""
     return [document(item) for item in found.items], pagination(found.next_cursor)
+
+
+class ErrorResponseError(msgspec.Struct, kw_only=True):
+    """What is wrong, where, and how to mend it."""
+
+    code: Annotated[str, Meta(description="For machines.")]
+    message: Annotated[str, Meta(description="For people.")]
+    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes.")] = UNSET
+
+
+class ErrorResponse(msgspec.Struct, kw_only=True):
+    """A request that was not carried out."""
+
+    success: bool
+    error: ErrorResponseError
+    request_id: Annotated[str, Meta(description="Request ID for tracing")]
+
+
+class Deleted(Success, kw_only=True):
+    """Gone for good."""
+
+    id: str
+    deleted: bool

@@ -8,11 +8,12 @@ import msgspec
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.errors import Headers, MethodNotAllowed
 from ingest_gateway.http.memory_budget import MemoryBudget
-from ingest_gateway.http.request import Description, PublicRoute
 from ingest_gateway.http.request_body import read_body
+from ingest_gateway.http.route import PublicRoute
 from schemas.errors import Invalid
 from schemas.metrics import NullMetrics
 
@@ -124,3 +125,17 @@ class _FormPage:
             body = await read_body(receive, header, scope["reply_headers"], share, limit=_FORM_BYTES, seconds=_SECONDS)
         if parse_qs(body.decode("latin-1")).get("pressed") != ["yes"]:
             raise Invalid("this form is not complete; open the link, and use the button there")
+
+
+class ReadOnlyPage:
+    """An endpoint for everyone, by GET or HEAD."""
+
+    def __init__(self, answer: Callable[[str], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(
+                f"{scope['method']} is not possible on {scope['path']}", details={"allowed": ["GET", "HEAD"]}
+            )
+        await (await self._answer(scope["request_id"])).send(send)

@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from ingest_gateway.http.validation import unknown_name
+from ingest_gateway.http.validation import pairs_of, unknown_name
 from ingest_gateway.ingest.parse_timestamps import parse_timestamp
 from schemas.errors import Invalid
 
@@ -118,15 +117,3 @@ def to_timestamp(text: str, field: str) -> int:
             field=field,
         )
     return timestamp
-
-
-def pairs_of(text: bytes) -> list[tuple[str, str]]:
-    """Names and values of a query string. Raises Invalid where it is none."""
-    try:
-        pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Invalid(f"the query string cannot be read: {error}") from error
-    for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
-            raise Invalid("the query string holds a NUL character; no name and no value does")
-    return pairs

@@ -1,11 +1,10 @@
 """An endpoint: method, path, the scope it asks for, and the function that answers; and the call it is handed."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import Receive, Scope
 
 from ingest_gateway.http.envelope import Response, success
 from ingest_gateway.http.errors import Headers
@@ -14,7 +13,6 @@ from ingest_gateway.http.query import Query
 from ingest_gateway.http.request_body import read_body
 from ingest_gateway.http.validation import Record, read_query
 from schemas.account import ApiKey
-from schemas.account import Scope as KeyScope
 from schemas.errors import Invalid, NotFound
 from schemas.ids import AccountId
 
@@ -23,33 +21,6 @@ DOCUMENT_BYTES = 256 * 1024
 
 # Numbers keep every digit: what is read here may become a border that events are compared with.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
-
-
-class Description(NamedTuple):
-    """What the description of the API says of an endpoint, and what its request is read with."""
-
-    summary: str = ""
-    body_type: Any = None
-    """The record that the body must be; None where there is none, a tuple where there are several to choose from."""
-    query_type: Any = None
-    """The record that the query parameters must be."""
-    response_type: Any = None
-    """The record of the whole answer; a tuple where it depends on the request."""
-    status: int = 200
-    more: str = ""
-    """What the summary has no room for."""
-    operation: str = ""
-    """Its name in clients; else made from method and path."""
-    body_optional: bool = False
-    """The body may be left out."""
-    other_bodies: Mapping[str, Any] = {}
-    """Other media types of the body, and what they hold."""
-    other_responses: Mapping[str, Any] = {}
-    """Other media types of the answer, and what they hold."""
-    may_redirect: bool = False
-    """The answer may also be 303 and an address."""
-    error_statuses: tuple[int, ...] = ()
-    """Statuses of refusals besides those that follow from the method, the path and the records."""
 
 
 class Request:
@@ -128,25 +99,3 @@ class Request:
 
     def success(self, *, http_status: int = 200, headers: Headers | None = None, **resources: Any) -> Response:
         return success(self.request_id, resources, status=http_status, headers=headers)
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-class PublicRoute(NamedTuple):
-    """What is answered to everyone, without a key."""
-
-    path: str
-    page: ASGIApp
-    description: Description
-    method: str = "GET"
-
-
-class Route(NamedTuple):
-    """One line of the table of all endpoints."""
-
-    method: str
-    path: str
-    scope: KeyScope
-    handle: Handler
-    description: Description = Description()

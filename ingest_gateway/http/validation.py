@@ -4,11 +4,11 @@ import difflib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import inspect
 
-from ingest_gateway.http.query import pairs_of
 from schemas.errors import Invalid
 
 
@@ -145,3 +145,15 @@ def _field_and_message(field: str, message: str) -> tuple[str, str]:
     path = path.removeprefix(".")
     where = field if not path else f"{field}{path}" if path.startswith("[") else f"{field}.{path}"
     return where, ("a key: " if of else "") + words[:1].lower() + words[1:].replace("`", "")
+
+
+def pairs_of(text: bytes) -> list[tuple[str, str]]:
+    """Names and values of a query string. Raises Invalid where it is none."""
+    try:
+        pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Invalid(f"the query string cannot be read: {error}") from error
+    for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise Invalid("the query string holds a NUL character; no name and no value does")
+    return pairs

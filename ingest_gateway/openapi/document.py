@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import orjson
 from msgspec import Meta
 
-from ingest_gateway.api.health import ReadOnlyPage
-from ingest_gateway.api.routes_status import ErrorResponse
-from ingest_gateway.http.envelope import JSON, Response
-from ingest_gateway.http.pages import HTML, HTML_RESPONSE
-from ingest_gateway.http.request import Description, PublicRoute, Route
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import JSON, ErrorResponse, Response
+from ingest_gateway.http.pages import HTML, HTML_RESPONSE, ReadOnlyPage
+from ingest_gateway.http.route import PublicRoute, Route
 from ingest_gateway.openapi import error_responses
 from ingest_gateway.openapi.docs_page import render
 from ingest_gateway.openapi.json_schema import components_of

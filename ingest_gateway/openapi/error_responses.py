@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from ingest_gateway.api.routes_status import ErrorResponse
-from ingest_gateway.http.request import PublicRoute, Route
+from ingest_gateway.http.envelope import ErrorResponse
+from ingest_gateway.http.route import PublicRoute, Route
 from ingest_gateway.openapi.examples import example_of
 from ingest_gateway.openapi.json_schema import schema_of
 from schemas.account import Scope

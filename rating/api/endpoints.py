@@ -1,22 +1,10 @@
 """The table of the billing API."""
 
-from collections.abc import Callable
-
-import msgspec
-
-from ingest_gateway.http.request import PublicRoute, Route
+from ingest_gateway.http.route import PublicRoute, Route
 from rating.api.invoice_documents import InvoiceDocuments
-from rating.api.invoice_page import PublicInvoicePage, PublicInvoices
+from rating.api.invoice_page import PublicInvoicePage
 from rating.api.ports import (
-    AuditLog,
-    CreditNotes,
-    Credits,
-    Customers,
-    InvoiceRuns,
-    Invoices,
-    Plans,
-    SignupLinks,
-    Subscriptions,
+    BillingPorts,
 )
 from rating.api.routes_audit import AuditRoutes
 from rating.api.routes_credit_notes import CreditNoteRoutes
@@ -26,29 +14,10 @@ from rating.api.routes_invoice_actions import InvoiceActionRoutes
 from rating.api.routes_invoice_runs import InvoiceRunRoutes
 from rating.api.routes_invoices import InvoiceRoutes
 from rating.api.routes_plans import PlanRoutes
-from rating.api.routes_settings import AccountBillingSettings, SettingsRoutes
+from rating.api.routes_settings import SettingsRoutes
 from rating.api.routes_signup_links import SignupLinkRoutes
 from rating.api.routes_subscriptions import SubscriptionRoutes
 from rating.api.signup_page import SignupPage
-
-
-class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the billing API asks."""
-
-    customers: Customers
-    plans: Plans
-    subscriptions: Subscriptions
-    credits: Credits
-    signup_links: SignupLinks
-    audit: AuditLog
-    invoices: Invoices
-    public_invoices: PublicInvoices
-    credit_notes: CreditNotes
-    settings: AccountBillingSettings
-    runs: InvoiceRuns
-    clock: Callable[[], int]
-    public_url: str
-    """Where customers reach the pages that are meant for them."""
 
 
 def billing_pages(ports: BillingPorts) -> list[PublicRoute]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from html import escape
-from typing import Protocol
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.pages import HTML_RESPONSE, html, public_page
-from ingest_gateway.http.request import Description, PublicRoute
+from ingest_gateway.http.route import PublicRoute
+from rating.api.ports import PublicInvoices
 from schemas.customer import Customer
 from schemas.errors import NotFound
 from schemas.invoice import Invoice, InvoiceLine, InvoiceStatus, PublicInvoice
@@ -20,14 +21,6 @@ _STYLE = (
     ".n{text-align:right;font-variant-numeric:tabular-nums}.state{text-transform:uppercase;letter-spacing:.05em}"
     "tfoot tr:last-child{font-weight:bold}pre{font:inherit;white-space:pre-wrap}"
 )
-
-
-class PublicInvoices(Protocol):
-    """Final invoices, for whoever knows their token."""
-
-    async def by_token(self, token: str) -> PublicInvoice:
-        """Raises NotFound."""
-        ...
 
 
 class PublicInvoicePage:

@@ -3,16 +3,27 @@
 A change of another account's record raises NotFound, as for one that does not exist.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from schemas.audit import AuditQuery
+from schemas.billing_settings import BillingSettings, SettingsChanges
 from schemas.command import Applied, Command
 from schemas.credit import CreditGrant, NewCreditGrant
 from schemas.credit_note import CreditNote, CreditNoteResult, NewCreditNote
 from schemas.customer import Balance, Customer, CustomerChanges, CustomerSearch, NewCustomer
 from schemas.ids import AccountId
-from schemas.invoice import Invoice, InvoiceChanges, InvoiceQuery, LineChanges, NewInvoice, NewLine
+from schemas.invoice import (
+    Invoice,
+    InvoiceChanges,
+    InvoiceQuery,
+    LineChanges,
+    NewInvoice,
+    NewLine,
+    PublicInvoice,
+)
 from schemas.invoice_audit import InvoiceAudit
 from schemas.invoice_run import InvoiceRunRecord, RunRequest, UpcomingInvoice
 from schemas.listing import Page
@@ -231,3 +242,40 @@ class InvoiceRuns(Protocol):
     async def audit(self, account: AccountId, invoice_id: str) -> InvoiceAudit:
         """Raises NotFound."""
         ...
+
+
+class AccountBillingSettings(Protocol):
+    """What the account has decided, and defaults where it has not."""
+
+    async def get(self, account: AccountId) -> BillingSettings: ...
+
+    async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
+        """Raises Invalid where there is no such currency or time zone."""
+        ...
+
+
+class PublicInvoices(Protocol):
+    """Final invoices, for whoever knows their token."""
+
+    async def by_token(self, token: str) -> PublicInvoice:
+        """Raises NotFound."""
+        ...
+
+
+class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the billing API asks."""
+
+    customers: Customers
+    plans: Plans
+    subscriptions: Subscriptions
+    credits: Credits
+    signup_links: SignupLinks
+    audit: AuditLog
+    invoices: Invoices
+    public_invoices: PublicInvoices
+    credit_notes: CreditNotes
+    settings: AccountBillingSettings
+    runs: InvoiceRuns
+    clock: Callable[[], int]
+    public_url: str
+    """Where customers reach the pages that are meant for them."""

@@ -1,17 +1,27 @@
 """`/v1/audit`: who changed what, from which state to which."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
+from msgspec import Meta
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, listed
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.paging import Paging
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from rating.api.ports import AuditLog
-from rating.api.queries import AuditParameters
 from schemas.account import Scope
 from schemas.audit import AuditEntry, AuditQuery
+from schemas.field_types import Id
 from schemas.timestamps import to_iso
+
+
+class AuditParameters(Paging, frozen=True, kw_only=True):
+    """Which entries of the audit log."""
+
+    subject: Annotated[Id, Meta(description="The id of what was changed.")] | None = None
 
 
 class AuditDocument(msgspec.Struct, kw_only=True):

@@ -5,17 +5,32 @@ from typing import Any
 
 import msgspec
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import answer, command_of
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.ports import Credits
-from rating.api.routes_customers import Balances
 from rating.api.validation import check_instant, raise_if_any
 from schemas.account import Scope
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit
 from schemas.customer import Balance
 from schemas.timestamps import iso_or_none, to_iso
+
+
+class BalanceDocument(msgspec.Struct, kw_only=True):
+    """What is left of a customer's credit in one denomination."""
+
+    currency_code: str | None
+    pricing_unit_code: str | None
+    balance: Decimal
+
+
+class Balances(Success, kw_only=True):
+    """A customer's credit."""
+
+    balances: list[BalanceDocument]
 
 
 class CreditGrantDocument(msgspec.Struct, kw_only=True):

@@ -1,25 +1,36 @@
 """`/v1/customers`: customers and their documents."""
 
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import UNSET
 
-from ingest_gateway.http.envelope import Listed, Response, Success, listed
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import Deleted, Listed, Response, Success, listed
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.ports import Customers
-from rating.api.queries import CustomerParameters
 from schemas.account import Scope
 from schemas.customer import Address, Customer, CustomerChanges, CustomerSearch, NewCustomer, is_percent
 from schemas.errors import Invalid
+from schemas.field_types import Email, Name
 from schemas.money import exponent
 from schemas.tax import TaxRate
 from schemas.timestamps import to_iso
+
+
+class CustomerParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What to search for: exact values, at least one."""
+
+    name: Name | None = None
+    first_name: Name | None = None
+    last_name: Name | None = None
+    external_id: Name | None = None
+    email: Email | None = None
 
 
 class CustomerDocument(msgspec.Struct, kw_only=True):
@@ -46,25 +57,10 @@ class CustomerDocument(msgspec.Struct, kw_only=True):
     updated_at: str
 
 
-class BalanceDocument(msgspec.Struct, kw_only=True):
-    """What is left of a customer's credit in one denomination."""
-
-    currency_code: str | None
-    pricing_unit_code: str | None
-    balance: Decimal
-
-
 class OneCustomer(Success, kw_only=True):
     """One customer."""
 
     customer: CustomerDocument
-
-
-class Deleted(Success, kw_only=True):
-    """Gone for good."""
-
-    id: str
-    deleted: bool
 
 
 class SomeCustomers(Success, kw_only=True):
@@ -77,12 +73,6 @@ class CustomerPage(Listed, kw_only=True):
     """One page of customers."""
 
     customers: list[CustomerDocument]
-
-
-class Balances(Success, kw_only=True):
-    """A customer's credit."""
-
-    balances: list[BalanceDocument]
 
 
 def customer_document(customer: Customer) -> dict[str, Any]:

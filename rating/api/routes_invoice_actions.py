@@ -2,10 +2,12 @@
 
 import msgspec
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.query import to_timestamp
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import Invoices

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.http.envelope import Response, listed
+from ingest_gateway.http.description import Description
+from ingest_gateway.http.envelope import Deleted, Response, listed
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocuments, InvoicePage, OneInvoice
 from rating.api.ports import Invoices
-from rating.api.routes_customers import Deleted
 from schemas.account import Scope
 from schemas.command import Applied
 from schemas.customer import is_percent

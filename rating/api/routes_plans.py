@@ -5,10 +5,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, listed
 from ingest_gateway.http.idempotency import answer, command_of
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.ports import Plans
 from rating.api.validation import raise_if_any

@@ -1,29 +1,20 @@
 """`/v1/settings`: what an account decides for its billing."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import answer, command_of
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
+from rating.api.ports import AccountBillingSettings
 from schemas.account import Scope
 from schemas.billing_settings import BillingSettings, SettingsChanges
-from schemas.command import Applied, Command
-from schemas.ids import AccountId
 
 PATH = "/v1/settings"
-
-
-class AccountBillingSettings(Protocol):
-    """What the account has decided, and defaults where it has not."""
-
-    async def get(self, account: AccountId) -> BillingSettings: ...
-
-    async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
-        """Raises Invalid where there is no such currency or time zone."""
-        ...
 
 
 class TheSettings(Success, kw_only=True):

@@ -2,9 +2,11 @@
 
 import msgspec
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.idempotency import command_of
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.ports import SignupLinks
 from rating.api.signup_page import PATH

@@ -7,15 +7,18 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, listed
 from ingest_gateway.http.idempotency import answer, command_of, replay_headers
-from ingest_gateway.http.request import Description, Request, Route
+from ingest_gateway.http.paging import Paging
+from ingest_gateway.http.request import Request
+from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from rating.api.ports import Subscriptions
-from rating.api.queries import SubscriptionParameters
 from rating.api.validation import check_instant, raise_if_any
 from schemas.account import Scope
 from schemas.errors import Invalid
+from schemas.field_types import Id
 from schemas.plan import Overrides
 from schemas.plan_rules import check_overrides
 from schemas.subscription import (
@@ -30,6 +33,13 @@ from schemas.subscription import (
     SubscriptionQuery,
 )
 from schemas.timestamps import iso_or_none, to_iso
+
+
+class SubscriptionParameters(Paging, frozen=True, kw_only=True):
+    """Which subscriptions."""
+
+    customer_id: Id | None = None
+    status: Status | None = None
 
 
 class SubscriptionDocument(msgspec.Struct, kw_only=True):

@@ -5,9 +5,10 @@ from decimal import Decimal
 from html import escape
 from typing import assert_never
 
+from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.pages import BUTTON, FORM_BODY, HTML_RESPONSE, form_page, html, redirect
-from ingest_gateway.http.request import Description, PublicRoute
+from ingest_gateway.http.route import PublicRoute
 from rating.api.ports import SignupLinks
 from schemas.errors import Conflict, NotFound
 from schemas.money import to_major

@@ -12,8 +12,7 @@ from rating.core.lines import to_new_line
 from rating.core.proration import WHOLE
 from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.service_period import ServicePeriod
-from rating.core.usage_needs import UsageNeed
-from rating.runs.measuring import MeasuredUsage, UsageKey
+from rating.core.usage_needs import MeasuredUsage, UsageKey, UsageNeed
 from schemas.billing_settings import LateUsage
 from schemas.draft_lines import DraftLine
 from schemas.errors import Busy

@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import msgspec
 
+from rating.core.charge import Group
+from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.plan import UsagePrice
@@ -76,3 +79,14 @@ def whole_minute(at: int) -> int:
     sides, so that no event is in two periods or in none.
     """
     return at // MINUTE * MINUTE
+
+
+class MeasuredUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used, and up to where that is counted."""
+
+    quantities: dict[Group, Decimal]
+    watermark: Watermark
+
+
+UsageKey = tuple[str, str, int]
+"""Subscription, price code, and the start of the period."""

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import msgspec
-
 from rating.core.charge import Group
-from rating.core.usage_needs import UsageBatch, UsageNeed, usage_batches
+from rating.core.usage_needs import MeasuredUsage, UsageBatch, UsageKey, UsageNeed, usage_batches
 from rating.ports import BillingUsageReader, MeterReader
 from schemas.errors import Busy, Overloaded
 from schemas.flush import Watermark
@@ -15,19 +13,8 @@ from schemas.meter import Meter
 from schemas.usage import UsageRow
 
 
-class MeasuredUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used, and up to where that is counted."""
-
-    quantities: dict[Group, Decimal]
-    watermark: Watermark
-
-
 class BackfillIncomplete(Busy):
     """The meter still counts events that are older than itself; what it says of a past period is too little."""
-
-
-UsageKey = tuple[str, str, int]
-"""Subscription, price code, and the start of the period."""
 
 
 async def measure(

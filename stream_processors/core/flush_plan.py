@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.event import EventFlag
 from schemas.flush import Claim, Table
-from schemas.frame import COLUMNS, Frame, decode
+from schemas.frame import COLUMNS, Frame, decode, raw_size
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
 from schemas.tables import EVENTS, SEEN, flush_receipt
@@ -148,3 +148,19 @@ def _counts(judgement: Classification, new: pa.Table, rejects: pa.Table) -> Flus
         conflicts=int(judgement.conflict.sum()),
         rejects=counts_by_code(rejects),
     )
+
+
+def frames_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
+    """The leading frames that arrived in one month and are not too large together; never none where any waits.
+
+    All rows of a flush carry one month, and expire by it.
+    """
+    month = month_of(waiting[0].arrival) if waiting else None
+    taken: list[Frame] = []
+    size = 0
+    for frame in waiting:
+        size += raw_size(frame.payload)
+        if month_of(frame.arrival) != month or (taken and size > max_raw_bytes):
+            break
+        taken.append(frame)
+    return taken

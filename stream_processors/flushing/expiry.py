@@ -8,7 +8,7 @@ from schemas.errors import LogGap
 from schemas.flush import FlushProgress
 from schemas.metrics import Counter, Metrics, NullMetrics
 from schemas.timestamps import DAY, month_of
-from stream_processors.flushing.policy import DEDUPE_WINDOW
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.ports import Claims, FrameLog, LogTail, SeenMonths
 
 MARGIN = DAY

@@ -12,17 +12,16 @@ from typing import TypeVar
 import msgspec
 import pyarrow as pa
 
-from schemas.errors import ClaimMismatch, LogGap, StoreFailed
+from schemas.errors import ClaimMismatch, LogGap, StoreFailed, Superseded
 from schemas.flush import ApplyResult, Claim, SeenRows, Table
-from schemas.frame import Frame, raw_size
+from schemas.frame import Frame
 from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NullMetrics
-from schemas.timestamps import month_of
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
-from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
+from stream_processors.core.flush_plan import FlushRows, assemble, frames_for_one_flush, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
-from stream_processors.flushing.policy import FlushPolicy, Pause, Superseded
+from stream_processors.flushing.policy import FlushPolicy, Pause
 from stream_processors.flushing.retry import Attempts
 from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
 
@@ -53,22 +52,6 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     def after(self, claim: Claim) -> "Position":
         return Position(number=claim.number + 1, offset=claim.last + 1, version=claim.version)
-
-
-def frames_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
-    """The leading frames that arrived in one month and are not too large together; never none where any waits.
-
-    All rows of a flush carry one month, and expire by it.
-    """
-    month = month_of(waiting[0].arrival) if waiting else None
-    taken: list[Frame] = []
-    size = 0
-    for frame in waiting:
-        size += raw_size(frame.payload)
-        if month_of(frame.arrival) != month or (taken and size > max_raw_bytes):
-            break
-        taken.append(frame)
-    return taken
 
 
 class Partition:

@@ -4,12 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from schemas.errors import TallyhouseError
-from schemas.timestamps import DAY, MINUTE
-
-DEDUPE_WINDOW = 35 * DAY + 5 * MINUTE
-"""For how long a key is known. A timestamp is at most 5 minutes ahead of its first arrival and at most 35 days old
-at any arrival, so a retry that comes later than this is refused as too old by the gateway."""
+from schemas.window import DEDUPE_WINDOW
 
 Pause = Callable[[int], Awaitable[None]]
 """Waits before the given repetition (1, 2, …) of a failed step."""
@@ -26,7 +21,3 @@ class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
     The store needs several times as much for the insert: above its limit for one statement the flush fails for ever."""
     filter_keys: int = 2_000_000
     """How many keys a fresh filter has room for beyond those already known."""
-
-
-class Superseded(TallyhouseError):
-    """Someone else went on with this partition: forget everything remembered of it and boot."""

@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 from schemas.errors import Misconfigured, TallyhouseError
 from tallyhouse.cli.printing import print_error
-
-FAILED = 1
-MISCONFIGURED = 2
+from tallyhouse.runtime.exit_codes import FAILED, MISCONFIGURED
 
 
 def run_with_exit_code(work: Callable[[], int]) -> int:

@@ -16,7 +16,6 @@ from schemas.errors import Overloaded
 from schemas.ids import base36
 from tallyhouse.cli.client import ApiClient
 from tallyhouse.cli.load_run import print_proofs
-from tallyhouse.cluster.startup import now
 from tallyhouse.load.client import DeliveryOptions, LoadClient
 from tallyhouse.load.expected_usage import ExpectedUsage
 from tallyhouse.load.post_generator import PostGenerator
@@ -25,6 +24,7 @@ from tallyhouse.load.target import parse_target
 from tallyhouse.load.workload import Workload, WorkloadShape
 from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 from tallyhouse.local.services import http_get
+from tallyhouse.runtime.clock import now
 
 _OWNED = re.compile(r'^tallyhouse_partition_owned\{partition="(\d+)"\} 1\.0$', re.MULTILINE)
 

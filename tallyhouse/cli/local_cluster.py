@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tallyhouse.local.backing_services import LedgerChoice
+from tallyhouse.local.cluster_folder import LedgerChoice
 
 
 def cluster(

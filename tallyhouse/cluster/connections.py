@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
 
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import require_newest
@@ -13,7 +12,6 @@ from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.topic import Topic, TopicDifference, check_topic
-from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from stream_processors.backends.sql.identity import StoreIdentity
 from tallyhouse.cluster.store import ClusterStore, open_store
 from tallyhouse.runtime.cluster_settings import ClusterSettings
@@ -28,22 +26,6 @@ def brokers_of(settings: ClusterSettings) -> KafkaCluster:
         sasl_mechanism=settings.kafka_sasl,
         user=settings.kafka_user,
         password=settings.kafka_password,
-    )
-
-
-def shards_of(settings: ClusterSettings) -> Sequence[ServerAddress]:
-    """The usage store's, in the order of the shards."""
-    return [_server(urlsplit(url), settings) for url in settings.clickhouse_url]
-
-
-def _server(url: SplitResult, settings: ClusterSettings) -> ServerAddress:
-    encrypted = url.scheme == "https"
-    return ServerAddress(
-        host=url.hostname or "",
-        port=url.port or (8443 if encrypted else 8123),
-        user=settings.clickhouse_user,
-        password=settings.clickhouse_password or "",
-        encrypted=encrypted,
     )
 
 

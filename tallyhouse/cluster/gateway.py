@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
+from ingest_gateway.api.health_app import create_health_app
 from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
 from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
 from ingest_gateway.ingest.intake import Intake
@@ -16,10 +17,10 @@ from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
 from ingest_gateway.ports import KeyHints
 from schemas.errors import Misconfigured
 from schemas.timestamps import SECOND
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
-from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tallyhouse.billing_schedule import open_run_service
 from tallyhouse.cluster.clock_skew import check_clock, follow_other_gateways
 from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
@@ -75,9 +76,7 @@ async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIter
             checks={"clock": lambda: check_clock(store.threads, runtime.clock)},
         )
         context = build_app_context(arrivals.stamp, runtime)
-        yield Gateway(
-            app.create_app(ports, app_policy(settings), context), app.create_health_app(ports.checks, context)
-        )
+        yield Gateway(app.create_app(ports, app_policy(settings), context), create_health_app(ports.checks, context))
 
 
 async def _retry(step: Callable[[], Awaitable[_Result]], settings: ClusterSettings, runtime: Runtime) -> _Result:

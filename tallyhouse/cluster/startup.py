@@ -3,13 +3,13 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from schemas.errors import Busy, StoreFailed
 from schemas.logger import Logger
 from tallyhouse.runtime import memory
+from tallyhouse.runtime.clock import now
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import read_cluster_settings
@@ -24,11 +24,6 @@ def start_process() -> tuple[ClusterSettings, Runtime]:
     forward_stdlib(logger)
     memory.configure_allocator()
     return settings, Runtime(clock=now, logger=logger, metrics=PrometheusMetrics())
-
-
-def now() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 _POLL_SECONDS = 0.5

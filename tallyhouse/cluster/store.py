@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 from schemas.errors import Misconfigured
-from stream_processors.backends.sql.clickhouse_http import ClickHousePool
+from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.client import AsyncSqlClient, GuardedAsyncSqlClient, SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits, quorum_settings
 from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine, SqlReplicatedEngine
@@ -17,7 +18,6 @@ from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.topology import distributed_database
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
-from tallyhouse.cluster.connections import shards_of
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 
 MAX_STATEMENTS_PER_SHARD = 8
@@ -106,3 +106,19 @@ def require_shards(clients: Sequence[SqlClient], cluster: str | None) -> None:
             errors.append(f"{shard_address(number)} is not one of its servers: name one of them for each shard")
     if errors:
         raise Misconfigured([f"TALLYHOUSE_CLICKHOUSE_CLUSTER {cluster!r}: {mistake}" for mistake in errors])
+
+
+def shards_of(settings: ClusterSettings) -> Sequence[ServerAddress]:
+    """The usage store's, in the order of the shards."""
+    return [_server(urlsplit(url), settings) for url in settings.clickhouse_url]
+
+
+def _server(url: SplitResult, settings: ClusterSettings) -> ServerAddress:
+    encrypted = url.scheme == "https"
+    return ServerAddress(
+        host=url.hostname or "",
+        port=url.port or (8443 if encrypted else 8123),
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password or "",
+        encrypted=encrypted,
+    )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
-from ingest_gateway.api import app
+from ingest_gateway.api.health_app import create_health_app
 from schemas.logger import Logger
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
@@ -54,7 +54,7 @@ async def open_worker(settings: ClusterSettings, runtime: Runtime) -> AsyncItera
             "store": connections.store.ping,
             "processors": check,
         }
-        yield ClusterWorker(faust, app.create_health_app(checks, build_app_context(runtime.clock, runtime)))
+        yield ClusterWorker(faust, create_health_app(checks, build_app_context(runtime.clock, runtime)))
 
 
 def _stream(settings: ClusterSettings) -> StreamSettings:

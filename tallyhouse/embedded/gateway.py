@@ -17,14 +17,15 @@ from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.lookups import Lookups
-from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tallyhouse.billing_schedule import open_run_service
-from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
+from tallyhouse.embedded.key_filter_loading import fill_in_background
+from tallyhouse.embedded.key_filters import KeyFilters
 from tallyhouse.embedded.store_client import connect_store
 from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
 from tallyhouse.embedded.worker_supervisor import SupervisedWorker

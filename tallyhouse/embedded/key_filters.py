@@ -1,23 +1,17 @@
 """The gateway's own filters of keys: it asks the worker only about keys that may have been counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import msgspec
 import numpy as np
 
-from schemas.errors import StoreFailed
 from schemas.flush import FLUSH_NUMBER_BOUND
 from schemas.hashing import KeyHashes
-from schemas.logger import Logger
 from stream_processors.core.bloom import BloomFilter, Mask
 from stream_processors.ports import SeenKeys
 
 MIN_CAPACITY = 1_000_000
 """Keys, at the least, in each filter: 2 MB."""
-
-_RETRY_SECONDS = 1.0
 
 
 class _AgedFilter(msgspec.Struct):
@@ -78,37 +72,3 @@ class KeyFilters:
         self._since_start = [each for each in self._since_start if arrival - each.newest <= self._window]
         known = sum(each.keys.count for each in self._since_start)
         self._since_start.append(_AgedFilter(BloomFilter.sized_for(max(known, self._min_capacity))))
-
-
-@asynccontextmanager
-async def fill_in_background(
-    filters: KeyFilters,
-    seen: SeenKeys,
-    partitions: int,
-    newest: int,
-    wait_caught_up: Callable[[], Awaitable[None]],
-    logger: Logger,
-) -> AsyncIterator[None]:
-    """In the background: a start does not wait for it."""
-
-    async def fill() -> None:
-        # What waited in the log at the start is among the recent keys until it is counted; then it is read too.
-        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
-        await wait_caught_up()
-        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
-
-    filling = asyncio.create_task(fill())
-    try:
-        yield
-    finally:
-        filling.cancel()
-        await asyncio.wait([filling])
-
-
-async def _retry_fill(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
-    while True:
-        try:
-            return await fill()
-        except StoreFailed as error:
-            logger.warning("counted keys could not be read, it is tried again", reason=str(error))
-            await asyncio.sleep(_RETRY_SECONDS)

@@ -24,9 +24,9 @@ from tallyhouse.embedded.report import BufferedMetrics, Report
 from tallyhouse.embedded.worker_runtime import ListenSockets, WorkerContext, open_worker_runtime
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.environment import read_settings
+from tallyhouse.runtime.exit_codes import FAILED
 from tallyhouse.runtime.logs import build_logger, forward_stdlib
 from tallyhouse.runtime.settings import EmbeddedSettings
-from tallyhouse.runtime.supervisor import FAILED
 
 REPORT_INTERVAL_SECONDS = 0.1
 """Between two reports."""

@@ -14,7 +14,9 @@ import msgspec
 from schemas.errors import StoreFailed
 from schemas.logger import Logger
 from tallyhouse.embedded.report import Report
-from tallyhouse.runtime.supervisor import MISCONFIGURED, Supervisor, module_command
+from tallyhouse.runtime.child_process import module_command
+from tallyhouse.runtime.exit_codes import MISCONFIGURED
+from tallyhouse.runtime.supervisor import Supervisor
 
 STOP_SECONDS = 30.0
 """For the flushes that are running when it is told to stop."""

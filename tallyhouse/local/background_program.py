@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from pwd import struct_passwd
@@ -158,3 +158,16 @@ def _lock(file: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+Notify = Callable[[str], None]
+"""Where progress is told."""
+
+
+class ToolMissing(TallyhouseError):
+    """A program that is not ours is needed, and is not there."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what} is missing; to get it: {remedy}")
+        self.what = what
+        self.remedy = remedy

@@ -2,26 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
 from schemas.errors import Conflict
-from tallyhouse.local.cluster_folder import ClusterFolder
+from tallyhouse.local.background_program import Notify, ToolMissing
+from tallyhouse.local.cluster_folder import ClusterFolder, LedgerChoice
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import Notify, ToolMissing, find_kafka
+from tallyhouse.local.kafka_jars import find_kafka
 from tallyhouse.local.kafka_node import HOST
 from tallyhouse.local.local_server import LocalServer
 from tallyhouse.local.postgresql import PostgreSql, find_postgresql
 from tallyhouse.local.services import HttpService, cluster_environment, usage_store
-
-
-class LedgerChoice(StrEnum):
-    """What a person may wish for."""
-
-    BEST = "best"
-    POSTGRESQL = "postgresql"
-    SQLITE = "sqlite"
 
 
 def choose_ledger(

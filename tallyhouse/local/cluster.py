@@ -9,16 +9,15 @@ from random import SystemRandom
 import msgspec
 
 from schemas.timestamps import SECOND
-from tallyhouse.local.background_program import ProgramFailed
-from tallyhouse.local.backing_services import LedgerChoice, find_backing_services
-from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.local.kafka_jars import Notify
+from tallyhouse.local.background_program import Notify, ProgramFailed
+from tallyhouse.local.backing_services import find_backing_services
+from tallyhouse.local.cluster_folder import ClusterFolder, LedgerChoice
 from tallyhouse.local.kafka_node import HOST
 from tallyhouse.local.services import choose_urls, cluster_environment, gateway, worker
 from tallyhouse.local.supervised_servers import ServerGroup
+from tallyhouse.runtime.child_process import module_command
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.environment import read_cluster_settings
-from tallyhouse.runtime.supervisor import module_command
 
 _WORKER_SECONDS = 25.0
 """How long a worker may take to end its flushes and leave its group."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 
@@ -74,3 +75,11 @@ class ClusterFolder(msgspec.Struct, frozen=True):
     @property
     def _directory(self) -> DataDirectory:
         return DataDirectory(self.path, setting="--data")
+
+
+class LedgerChoice(StrEnum):
+    """What a person may wish for."""
+
+    BEST = "best"
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import BinaryIO
 
-from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
-from tallyhouse.local.kafka_jars import KafkaInstallation, Notify, find_kafka
+from tallyhouse.local.background_program import BackgroundProgram, Notify, ProgramFailed
+from tallyhouse.local.kafka_jars import KafkaInstallation, find_kafka
 from tallyhouse.local.kafka_node import HOST, KafkaNode, free_ports
 from tallyhouse.local.local_server import POLL_SECONDS, LocalServer
 

@@ -5,11 +5,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from schemas.errors import TallyhouseError
+from tallyhouse.local.background_program import Notify, ToolMissing
 
 VERSION = "4.3.1"
 """The newest that can be had whole: of 4.4.0 Maven Central lacks a part (kafka-tools-api)."""
@@ -35,18 +35,6 @@ POM = """\
 </project>
 """
 MAVEN_SECONDS = 900
-
-Notify = Callable[[str], None]
-"""Where progress is told."""
-
-
-class ToolMissing(TallyhouseError):
-    """A program that is not ours is needed, and is not there."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what} is missing; to get it: {remedy}")
-        self.what = what
-        self.remedy = remedy
 
 
 class KafkaInstallation(NamedTuple):

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from schemas.errors import Misconfigured
-from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
-from tallyhouse.local.kafka_jars import ToolMissing
+from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed, ToolMissing
 from tallyhouse.local.local_server import LocalServer
 
 REMEDY = "apt-get install postgresql, or put initdb and postgres on the PATH, or set POSTGRESQL_HOME"

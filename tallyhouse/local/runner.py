@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from tallyhouse.cluster.startup import now
+from tallyhouse.local.background_program import Notify
 from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
-from tallyhouse.local.kafka_jars import Notify
+from tallyhouse.runtime.clock import now
 from tallyhouse.welcome import quickstart_commands
 
 

@@ -10,10 +10,10 @@ from tallyhouse.local.background_program import BackgroundProgram
 from tallyhouse.local.cluster_folder import ClusterFolder
 from tallyhouse.local.kafka_node import HOST, free_port
 from tallyhouse.local.local_server import LocalServer
+from tallyhouse.runtime.child_process import module_command
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.http_server import open_listener
 from tallyhouse.runtime.settings import PREFIX
-from tallyhouse.runtime.supervisor import module_command
 
 _OURS = ("KAFKA_", "CLICKHOUSE_", "LEDGER_URL", "WORKER_GROUP", "GATEWAY_WORKERS")
 """What tells of other servers has no meaning here."""

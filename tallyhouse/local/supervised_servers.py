@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from schemas.logger import NullLogger
-from tallyhouse.local.background_program import ProgramFailed
-from tallyhouse.local.kafka_jars import Notify
+from tallyhouse.local.background_program import Notify, ProgramFailed
 from tallyhouse.local.local_server import LocalServer
-from tallyhouse.runtime.supervisor import FAILED, MISCONFIGURED, Supervisor
+from tallyhouse.runtime.exit_codes import FAILED, MISCONFIGURED
+from tallyhouse.runtime.supervisor import Supervisor
 
 _POLL_SECONDS = 0.1
 

@@ -1,27 +1,19 @@
 """Several programs, kept running until told to stop."""
 
 import asyncio
-import ctypes
-import os
 import signal
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from schemas.logger import Logger
-
-FAILED = 1
-"""Exit code of who says itself what failed. At the very first start, whoever keeps us running should hear of it."""
-MISCONFIGURED = 2
-"""Exit code of who cannot run as it is told to: starting it again will not help."""
+from tallyhouse.runtime.exit_codes import FAILED, MISCONFIGURED
 
 _KILL_DELAY_SECONDS = 20.0
 """Beyond their own grace, programs have this long to close what they opened."""
 _LONGEST_PAUSE = 10.0
 _STABLE_SECONDS = 60.0
 """Who ran so long ended for a new reason."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Program(Protocol):
@@ -38,40 +30,6 @@ class Program(Protocol):
     def kill(self) -> None:
         """End it as a crash would."""
         ...
-
-
-class ChildProcess:
-    """A child process that is handed an open descriptor."""
-
-    def __init__(self, command: Sequence[str], descriptor: int) -> None:
-        self._command = command
-        self._descriptor = descriptor
-        self._process: asyncio.subprocess.Process | None = None
-        self._is_stopping = False
-
-    async def run(self) -> int:
-        """Until it ends; its exit code."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            pass_fds=[self._descriptor],
-            start_new_session=True,  # Ctrl-C is for the one that keeps them running.
-        )
-        if self._is_stopping:  # Told to while it was being started.
-            self.terminate()
-        return await self._process.wait()
-
-    def terminate(self) -> None:
-        """Have it stop, or not begin."""
-        self._is_stopping = True
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.terminate()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
 
 
 class Supervisor:
@@ -141,17 +99,3 @@ class Supervisor:
         for number in self._running:
             self._logger.error("a process did not stop in time and is killed", process=number)
             self._programs[number].kill()
-
-
-def terminate_with_parent(parent: int) -> None:
-    """Have this process told to stop when the one that keeps it running dies, however it dies."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def module_command(name: str, *words: object) -> list[str]:
-    """The command that runs a module of ours."""
-    return [sys.executable, "-m", name, *map(str, words)]

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from confluent_kafka import Producer
 from testcontainers.core.container import DockerContainer
 
+from tallyhouse.local.background_program import ToolMissing
 from tallyhouse.local.kafka_broker import KafkaBroker, probe_cluster_id
-from tallyhouse.local.kafka_jars import VERSION, ToolMissing, find_kafka
+from tallyhouse.local.kafka_jars import VERSION, find_kafka
 from tallyhouse.local.kafka_node import SETTINGS, free_ports
 from tests.backing_services.docker import wait_until_serving
 

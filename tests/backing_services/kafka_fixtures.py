@@ -11,8 +11,9 @@ from random import SystemRandom
 
 import pytest
 
+from tallyhouse.local.background_program import ToolMissing
 from tallyhouse.local.kafka_broker import KafkaBroker
-from tallyhouse.local.kafka_jars import KafkaInstallation, ToolMissing, find_kafka
+from tallyhouse.local.kafka_jars import KafkaInstallation, find_kafka
 from tests.backing_services.kafka import Print, SharedBroker, best_broker
 from tests.skips import must_not_skip, skip_without
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from testcontainers.core.container import DockerContainer
 
 from rating.ledger.migrate import migrate
-from tallyhouse.local.kafka_jars import ToolMissing
+from tallyhouse.local.background_program import ToolMissing
 from tallyhouse.local.postgresql import Installed, PostgreSql, find_postgresql
 from tests.backing_services.docker import image_of, wait_until_serving
 from tests.skips import skip_without

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tallyhouse.local.kafka_jars import ToolMissing
+from tallyhouse.local.background_program import ToolMissing
 from tests.backing_services.kafka import best_broker
 
 NOTHING_INSTALLED = {"PATH": ""}

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from tallyhouse.local.kafka_jars import ToolMissing, find_kafka
+from tallyhouse.local.background_program import ToolMissing
+from tallyhouse.local.kafka_jars import find_kafka
 from tests.bench import machine
 from tests.chaos.fault_plan import FaultKind
 from tests.chaos.report import markdown

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ingest_gateway.api.app import AppContext, AppPolicy, AppPorts, create_app
+from ingest_gateway.api.app import create_app
+from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
 from ingest_gateway.http.memory_budget import MemoryBudget
 from rating.ledger.memory import MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRejectReplays, MemoryState
 from schemas.account import Mode, Scope

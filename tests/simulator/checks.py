@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 from schemas.flush import Claim, Table
 from schemas.meter import Meter
-from stream_processors.flushing.policy import DEDUPE_WINDOW
+from schemas.window import DEDUPE_WINDOW
 from tests.simulator.contents import Block, summary_of, total
 from tests.simulator.durable import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Durable, Entry, SeenDropped
 from tests.simulator.expected import Expected, ExpectedRows

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
-from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.engine import FaultyEngine, ReplicatedEngine
 from tests.simulator.memoized_partition import RememberingPartition
 from tests.simulator.reader import Reader

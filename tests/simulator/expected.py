@@ -10,7 +10,7 @@ from schemas.event import RejectCode, Verdict
 from schemas.flush import Claim
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from stream_processors.flushing.policy import DEDUPE_WINDOW
+from schemas.window import DEDUPE_WINDOW
 from tests.simulator.scenario import PostedEvent, Scenario, meter_set, timestamp_of
 
 UsageKey = tuple[str, str, int]

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import Superseded
 from schemas.event import EventFlag
 from schemas.flush import ApplyResult, Claim, SeenRows, Table
 from schemas.frame import Frame
@@ -21,7 +22,6 @@ from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows
 from stream_processors.flushing.partition import Position
-from stream_processors.flushing.policy import Superseded
 from tests.simulator.durable import Durable
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.memoized_partition import RememberingPartition

@@ -5,10 +5,11 @@ from functools import partial
 
 import msgspec
 
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.flushing.backfill import BackfillPorts
 from stream_processors.flushing.expiry import expired_months
 from stream_processors.flushing.partition import FlushPorts, Partition
-from stream_processors.flushing.policy import DEDUPE_WINDOW, FlushPolicy
+from stream_processors.flushing.policy import FlushPolicy
 from tests.simulator.actors import Actor, Backfiller, SimulatedWorker
 from tests.simulator.checks import Checks, PromiseBroken
 from tests.simulator.choices import Choices

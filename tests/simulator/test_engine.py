@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from schemas.flush import Claim, SeenRows, Table
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
-from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.faults import CallOutcome
 from tests.simulator.scenario import PARTITION, meter_set

@@ -6,7 +6,8 @@ import time
 from schemas.frame import Frame
 from stream_processors.backends.log.buffered import BufferedLog
 from stream_processors.backends.log.frame_buffer import DeliveredFrame
-from stream_processors.flushing.partition import Partition, Position, frames_for_one_flush
+from stream_processors.core.flush_plan import frames_for_one_flush
+from stream_processors.flushing.partition import Partition, Position
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.flushing.retry import Attempts
 from tests.bench.figures import TotalsDiffer

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import zstandard
 
-from ingest_gateway.api.app import AppPolicy
+from ingest_gateway.api.app_ports import AppPolicy
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.ingest.batch import BatchOutcome
 from ingest_gateway.ingest.intake import Intake

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from ingest_gateway.api import app
-from ingest_gateway.api.app import AppContext, AppPolicy, AppPorts, routes
+from ingest_gateway.api.app import routes
+from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
 from ingest_gateway.http.auth import Authenticator
 from ingest_gateway.http.memory_budget import MemoryBudget
-from ingest_gateway.http.request import Route
+from ingest_gateway.http.route import Route
 from schemas.account import Mode, Scope
 from schemas.frame import decode
 from schemas.ids import AccountId

@@ -18,7 +18,7 @@ HEADER = ("UNAUTHORIZED", "Missing or invalid Authorization header")
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "refusal"),
     [
         (None, HEADER),
         ("", HEADER),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.app import AppPolicy
+from ingest_gateway.api.app_ports import AppPolicy
 from ingest_gateway.http.errors import Headers
 from ingest_gateway.http.rate_limit import NO_LIMIT, RateLimit
 from schemas.account import Mode

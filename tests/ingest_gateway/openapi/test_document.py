@@ -8,9 +8,9 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Router
 
-from ingest_gateway.http.auth import MethodRouter
+from ingest_gateway.http.auth import AuthorizedRoute
 from ingest_gateway.http.middleware import RequestMiddleware
-from ingest_gateway.http.request import Route
+from ingest_gateway.http.route import MethodRouter, Route
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.rating.api.conftest import BillingApi
 
@@ -30,7 +30,9 @@ def guarded(billing_api: BillingApi) -> Iterator[Route]:
     for route in billing_api.app._app.routes:
         methods = route.app  # type: ignore[attr-defined]  # all of ours are routes to an app
         if isinstance(methods, MethodRouter):
-            yield from (guard._endpoint for guard in methods._by_method.values())
+            for authorized in methods._by_method.values():
+                assert isinstance(authorized, AuthorizedRoute)
+                yield authorized._endpoint
 
 
 async def test_every_route_is_told_and_nothing_else(billing_api: BillingApi, document: Document) -> None:

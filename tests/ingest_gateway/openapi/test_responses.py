@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingest_gateway.http.request import Route
+from ingest_gateway.http.route import Route
 from tests.ingest_gateway.fakes import make_reject, stored_event
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare

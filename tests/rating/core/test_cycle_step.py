@@ -190,7 +190,7 @@ def test_the_table_of_transitions_says_each_thing_once() -> None:
     }
 
 
-@pytest.mark.parametrize("verb", SubscriptionTransition)
+@pytest.mark.parametrize("transition", SubscriptionTransition)
 def test_nothing_is_done_with_what_is_over(transition: SubscriptionTransition) -> None:
     """It says so."""
     with pytest.raises(Conflict, match="the subscription is canceled"):

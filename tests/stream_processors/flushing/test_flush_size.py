@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from schemas.flush import Claim
 from schemas.frame import Frame, encode, raw_size
 from schemas.timestamps import DAY, month_of
-from stream_processors.flushing.partition import FlushPorts, Partition, frames_for_one_flush
+from stream_processors.core.flush_plan import frames_for_one_flush
+from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests.factories import NOW, make_batch, make_event, make_meter
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, no_pause

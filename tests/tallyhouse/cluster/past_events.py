@@ -12,9 +12,9 @@ from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import require_newest
 from schemas.ids import AccountId
 from schemas.metrics import NullMetrics
+from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.sink import KafkaSink
-from stream_processors.flushing.policy import DEDUPE_WINDOW
 from tests.server_process import KEY
 from tests.tallyhouse.cluster.installation import Installation
 

@@ -123,7 +123,7 @@ async def shown(metrics: PrometheusMetrics, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "logged"),
     [
         (
             StoreFailed("the disk is full"),

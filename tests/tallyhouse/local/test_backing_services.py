@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from schemas.errors import Conflict
-from tallyhouse.local.backing_services import LedgerChoice, choose_ledger
-from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.local.kafka_jars import ToolMissing
+from tallyhouse.local.background_program import ToolMissing
+from tallyhouse.local.backing_services import choose_ledger
+from tallyhouse.local.cluster_folder import ClusterFolder, LedgerChoice
 from tallyhouse.local.postgresql import PostgreSql
 from tests.backing_services.postgresql import installed_postgresql, passable_folder
 

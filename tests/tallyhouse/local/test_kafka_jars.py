@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tallyhouse.local.kafka_jars import ToolMissing, find_kafka
+from tallyhouse.local.background_program import ToolMissing
+from tallyhouse.local.kafka_jars import find_kafka
 
 JAVA = """echo 'openjdk version "{version}.0.1"' >&2"""
 MAVEN = """

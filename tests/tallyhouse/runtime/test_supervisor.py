@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from schemas.logger import NullLogger
-from tallyhouse.runtime.supervisor import FAILED, MISCONFIGURED, Supervisor
+from tallyhouse.runtime.exit_codes import FAILED, MISCONFIGURED
+from tallyhouse.runtime.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,7 @@ def test_the_same_identity_is_welcome_at_every_start(chdb: Chdb) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "words"),
     [
         ({"partitions": 16}, ["partitions is 16", "made with 8", "TALLYHOUSE_PARTITIONS"]),
         ({"hash_name": "xxh3-2"}, ["hash_name is 'xxh3-2'", "'xxh3-1'", "the version of Tallyhouse"]),
