@@ -53,7 +53,7 @@ class InMemoryApp:
             "usage": self.reader,
             "events": self.reader,
             "status": self.reader,
-            "retries": self.replay_results,
+            "replay_results": self.replay_results,
             "budget": MemoryBudget(10**8, NullMetrics()),
         }
         surroundings = AppContext(

@@ -73,7 +73,7 @@ def test_the_table_is_what_was_promised() -> None:
         ("draft", "VOID_PERIOD", "void"),
         ("open", "PAY", "paid"),
         ("open", "VOID", "void"),
-        ("open", "GIVE_UP", "uncollectible"),
+        ("open", "MARK_UNCOLLECTIBLE", "uncollectible"),
         ("uncollectible", "PAY", "paid"),
         ("uncollectible", "VOID", "void"),
     }
