@@ -1,4 +1,4 @@
-"""Invoices: drafts, changes, stored invoices with their lines, queries, and the public view. Amounts are whole minor units."""
+"""Invoices: drafts, changes, stored invoices with their lines, the public view. Amounts are whole minor units."""
 
 from decimal import Decimal
 from enum import StrEnum

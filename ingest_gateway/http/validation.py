@@ -1,4 +1,4 @@
-"""Validates a document or a query string against its record: all errors reported together, unknown names with a suggestion."""
+"""Validates a document or a query against its record: all errors together, unknown names with a suggestion."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Parses a request body into checked events: detects the format, splits the body into events, and reads each of them."""
+"""Parses a request body: detects the format, splits the body into events, checks each of them."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -64,8 +64,8 @@ def _reject_message(
             return RejectCode.TIMESTAMP_OLD, event_format.timestamp, message
         case Mark.AHEAD:
             message = (
-                f"{to_iso(timestamp)} is more than {age_limits.furthest_ahead // SECOND} seconds after {to_iso(arrival)}, "
-                "the time here; set the sender's clock"
+                f"{to_iso(timestamp)} is more than {age_limits.furthest_ahead // SECOND} seconds after "
+                f"{to_iso(arrival)}, the time here; set the sender's clock"
             )
             return RejectCode.TIMESTAMP_AHEAD, event_format.timestamp, message
         case _:

@@ -1,4 +1,4 @@
-"""`/subscribe/{token}`: the page of a signup link, with the plan's price in words and the button that subscribes. No script."""
+"""`/subscribe/{token}`: the plan, its price in words, and the button that subscribes. No script."""
 
 from collections.abc import Iterator
 from decimal import Decimal

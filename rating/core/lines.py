@@ -1,4 +1,4 @@
-"""Invoice lines of fees and charges: draft lines under references that never change, and draft lines as new lines of an invoice."""
+"""Invoice lines of fees and charges, under references that never change."""
 
 from hashlib import blake2b
 from typing import Any

@@ -1,4 +1,4 @@
-"""Planned bills: what one cycle step of a subscription comes to, from the measured usage, and what the ledger recorded of it."""
+"""Planned bills: what one cycle step of a subscription comes to, and what the ledger recorded of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never

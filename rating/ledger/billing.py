@@ -1,4 +1,4 @@
-"""Billing in the ledger: which subscriptions are due, their next cycle steps, and recording what they are billed, each once."""
+"""Billing in the ledger: which subscriptions are due, their next cycle steps, and each bill recorded once."""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Access to rows that all aggregates share: one row by its id, a page of a listing, and the fields that a change sets."""
+"""Access to rows that all aggregates share: one row by its id, a page of a listing, the fields a change sets."""
 
 from collections.abc import Callable
 from typing import Any

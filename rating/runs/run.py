@@ -60,7 +60,7 @@ class InvoiceRun:
     async def run(
         self, parameters: RunParameters, on_progress: Callable[[RunSummary, int], None] = lambda _summary, _due: None
     ) -> RunSummary:
-        """Until nothing is due. `on_progress` hears after each step how far it is, and how many were due at the start."""
+        """Bills until nothing is due. `on_progress` is called after each step, with the number due at the start."""
         due = await self._ledger.count_due(parameters.account, parameters.as_of)
         counter = RunCounter(parameters.run_id, parameters.as_of, is_dry=parameters.is_dry)
         on_progress(counter.summary(), due)

@@ -1,4 +1,4 @@
-"""One meter over the events it counts: values into aggregates, one usage row per customer, minute and group; ties of `latest`."""
+"""One meter over its events: one usage row per customer, minute and group; ties of `latest`."""
 
 from collections.abc import Sequence
 

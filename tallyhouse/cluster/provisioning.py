@@ -1,4 +1,4 @@
-"""`tallyhouse topics` and `migrate`: creates and checks the log's topic, migrates ledger and usage store, installs the first admin key."""
+"""`tallyhouse topics` and `migrate`: the log's topic, the tables of ledger and usage store, the first admin key."""
 
 import asyncio
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Keys that all gateways know, shared through Redis: hints for honest `duplicate` verdicts, never what exactness depends on."""
+"""Keys shared by all gateways through Redis: hints for `duplicate` verdicts; exactness never depends on them."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""`tallyhouse worker`: opens a worker's parts, processes its share of the partitions until stopped, and serves health and metrics."""
+"""`tallyhouse worker`: processes its share of the partitions until stopped, and serves health and metrics."""
 
 import asyncio
 import socket

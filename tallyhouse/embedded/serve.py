@@ -1,4 +1,4 @@
-"""`tallyhouse serve`: binds the ports, opens the embedded gateway and its worker, prints the welcome, and stops cleanly."""
+"""`tallyhouse serve`: binds the ports, opens the embedded gateway and its worker, and stops them cleanly."""
 
 import socket
 import sys

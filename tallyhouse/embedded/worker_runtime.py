@@ -1,4 +1,4 @@
-"""Opens everything the worker process runs: the log reader, the usage store, the processors, and the sockets it answers at."""
+"""Everything the worker process runs: log reader, usage store, processors, and the sockets it answers at."""
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""Child processes: the command that runs a module, a child with an inherited socket, and termination with the parent."""
+"""Child processes: the command that runs a module, an inherited socket, and termination with the parent."""
 
 import asyncio
 import ctypes

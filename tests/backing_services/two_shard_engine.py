@@ -1,7 +1,8 @@
 """An engine that takes itself for both servers of a cluster of two shards, so that Distributed tables run in it.
 
 What it has as either server is decided in views, so that each shard holds other rows: a statement is planned, cut up
-and merged as between servers, and only the wire is missing. `python -m tests.backing_services.two_shard_engine` is the endpoint over it.
+and merged as between servers, and only the wire is missing.
+`python -m tests.backing_services.two_shard_engine` serves it over HTTP.
 """
 
 import sys

@@ -116,8 +116,8 @@ def _shard_problems(found: Sequence[ShardNumber | None], *, all_numbered: bool) 
             yield f"{shard_address(number)} has lost its data: restore it from a backup."
         elif shard is not None and shard.shard + 1 != number:
             yield (
-                f"{shard_address(number)} is the shard that was address {shard.shard + 1}: put them back in the order they "
-                "were in, each shard once."
+                f"{shard_address(number)} is the shard that was address {shard.shard + 1}: put them back in "
+                "the order they were in, each shard once."
             )
 
 

@@ -16,7 +16,7 @@ from stream_processors.backends.sql.migrate import migrate
 from stream_processors.backends.sql.topology import SINGLE_SERVER, StoreTopology
 
 GOLDEN = Path(__file__).parent / "golden"
-"""To make them anew after a change that was meant: `python -m tests.stream_processors.backends.sql.test_migration_statements`."""
+"""After an intended change, run `python -m tests.stream_processors.backends.sql.test_migration_statements`."""
 
 LAYOUTS = {"server": SINGLE_SERVER, "cluster": StoreTopology(cluster="tally")}
 IDENTITY = StoreIdentity(partitions=16, hash_name="xxh3-1", log_id="log-1")
