@@ -24,9 +24,9 @@ class FlushFailure(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         return (
             f"{_flush_text(self.claim)} has been failing for {self.seconds:.0f} seconds; "
-            f"attempt {self.attempts} failed at the step {self.step!r} with {self.error}. Nothing accepted is lost, and it is tried again until it "
-            "succeeds, but until then nothing more is counted here. Mend what the error names; the run book "
-            "(deploy/README.md) says how under 'A partition is stuck'."
+            f"attempt {self.attempts} failed at the step {self.step!r} with {self.error}. "
+            "Nothing accepted is lost, and it is tried again until it succeeds, but until then nothing more is counted "
+            "here. Mend what the error names; the run book (deploy/README.md) says how under 'A partition is stuck'."
         )
 
 
