@@ -59,6 +59,12 @@ def migrated_databases(named: Callable[[str], _Database]) -> Callable[[], _Datab
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The product runs on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def no_disk() -> Iterator[Path]:
     """A folder for what no test kills: in memory where there is room, for a disk would only make all of them wait."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM

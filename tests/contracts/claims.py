@@ -14,10 +14,6 @@ from tests.contracts.stores import Subject, claim_of
 class ClaimsContract:
     """Subclasses give the fixture `subject`."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     async def test_an_untouched_partition_has_no_progress(self, subject: Subject) -> None:
         """Nothing claimed, nothing done."""
         assert await subject.store.progress(0) is None

@@ -89,10 +89,6 @@ class AnyLogContract(Generic[L]):
     async def check_held(self, log: L, held: int) -> None:
         """Of those left, so many bytes."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     async def test_frames_come_back_in_order(self, open_log: Open[L]) -> None:
         """Each partition counts its own offsets from 0, and payloads and arrivals come back as they were."""
         async with open_log(LogPolicy()) as log:

@@ -24,10 +24,6 @@ async def look_up(subject: Subject, table: Table, below: int, names: Sequence[st
 class SeenKeysContract:
     """Subclasses give the fixture `subject`."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     @LOOKED_UP
     async def test_a_known_key_is_found_with_its_body_and_arrival(self, subject: Subject, table: Table) -> None:
         """And an unknown one is not."""

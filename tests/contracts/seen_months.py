@@ -28,10 +28,6 @@ class MonthsSubject(msgspec.Struct, frozen=True):
 class SeenMonthsContract:
     """Subclasses give the fixture `subject`."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     async def test_an_empty_store_has_no_months(self, subject: MonthsSubject) -> None:
         """Nothing was counted: nothing can be said."""
         assert await subject.months.seen_months() == []

@@ -21,10 +21,6 @@ async def count(subject: Subject, table: Table) -> int:
 class TablesContract:
     """Subclasses give the fixture `subject`."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     @EVERY_TABLE
     async def test_rows_come_back_as_they_were_handed_over(self, subject: Subject, table: Table) -> None:
         """Every column of every row."""

@@ -40,11 +40,6 @@ CLAIMED = "SELECT count() FROM flushes WHERE kind = 'claim'"
 TWICE = "SELECT p, n, kind, count() FROM flushes GROUP BY p, n, kind HAVING count() > 1"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class FlushCount(NullMetrics):
     """How many flushes the workers carried out between them."""
 

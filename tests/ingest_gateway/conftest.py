@@ -70,11 +70,6 @@ class InMemoryApp:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def in_memory_app(anyio_backend: str) -> AsyncIterator[InMemoryApp]:
     made = InMemoryApp()
     yield made

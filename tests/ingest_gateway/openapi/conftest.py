@@ -15,11 +15,6 @@ Document = dict[str, Any]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def billing_api(tmp_path: Path, anyio_backend: str) -> AsyncIterator[BillingApi]:
     clock = ManualClock()
     with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", clock, prepare=migrate) as ledger:

@@ -130,11 +130,6 @@ def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedU
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def billing_api(migrated_url: str, anyio_backend: str) -> AsyncIterator[BillingApi]:
     clock = ManualClock()
     with open_ledger(migrated_url, clock, prepare=skip_migration) as ledger:

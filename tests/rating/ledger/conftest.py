@@ -19,11 +19,6 @@ MemoryLedger = tuple[MemoryAccounts, MemoryApiKeys, MemoryMeters, MemoryRejectRe
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
 

@@ -10,11 +10,6 @@ from tests.rating.runs.billed_account import BilledAccount
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def billed_account(migrated_url: str) -> Iterator[BilledAccount]:
     clock = ManualClock()
     with open_ledger(migrated_url, clock, prepare=skip_migration) as ledger:

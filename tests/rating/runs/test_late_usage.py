@@ -35,11 +35,6 @@ WINDOW = 9 * DAY
 """Many days, and more than a week: several periods are open at a time."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def _plan(price: Price, group_by: tuple[str, ...], interval: Interval = Interval.DAY) -> PlanVersion:
     priced = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=price, group_by=group_by)
     return PlanVersion(code="pro", version=1, name="Pro", currency=USD, interval=interval, usage_prices=(priced,))

@@ -25,11 +25,6 @@ GROUPED = UsagePrice(
 )
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def wanted(number: int, start: int = 0, end: int = 10, price: UsagePrice = PRICE) -> UsageNeed:
     """Of one customer, between two minutes."""
     return UsageNeed(

@@ -21,11 +21,6 @@ from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipel
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class ProcessCrashed(Exception):
     """The process ended here."""
 

@@ -20,11 +20,6 @@ LONG = 100 * DAY
 """More than a window and a month."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Keeper:
     """Counts the partitions it is told to, and forgets what it may."""
 

@@ -63,8 +63,3 @@ async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
     claims = [row for row in counting.engine.flushes if isinstance(row, Claim)]
     assert max(claim.last - claim.first + 1 for claim in claims) == 5
     assert sum(claim.last - claim.first + 1 for claim in claims) == 40
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 PIECE = 64
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class PagedSeenKeys:
     """The keys of flush after flush; fails when told to, and counts the pieces it gave."""
 

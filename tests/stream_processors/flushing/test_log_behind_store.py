@@ -12,11 +12,6 @@ from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipel
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_a_claim_beyond_the_end_of_the_log_is_an_alarm() -> None:
     """A claimed flush is redone with all of its frames or not at all."""
     counting = InMemoryPipeline()

@@ -11,11 +11,6 @@ from stream_processors.workers.policy import WorkerPolicy
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Failing:
     """Goes through what it was given: a failure is raised, anything else is what the step says."""
 

@@ -35,11 +35,6 @@ TOTALS = "SELECT meter, sum(sum), sum(count) FROM usage WHERE meter != '' GROUP 
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def sql(databases: Databases, threads: ThreadPoolExecutor) -> AsyncSqlClient:
     return AsyncSqlClient(databases(), threads)
 

@@ -25,11 +25,6 @@ DEADLINE = 20.0
 POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, stop_seconds=5.0)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @contextmanager
 def working(counting: InMemoryPipeline) -> Iterator[EmbeddedWorker]:
     """A fresh worker, as after a start of the process."""

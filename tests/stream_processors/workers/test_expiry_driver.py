@@ -12,11 +12,6 @@ from stream_processors.workers.policy import WorkerPolicy
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class FailingAtFirst:
     """Fails once, and then finds something to drop."""
 

@@ -24,11 +24,6 @@ pytestmark = pytest.mark.anyio
 DEADLINE = 90.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Traffic:
     """Events with retries, posted while the workers come and go, and what the store has of them."""
 

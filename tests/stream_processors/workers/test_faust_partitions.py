@@ -20,11 +20,6 @@ SOON, DEADLINE = 0.05, 30.0
 """Seconds after which running flushes are given up."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Flush:
     """A partition in the middle of a flush that ends when it may."""
 

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 TopicNames = Callable[[], str]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def post(counting: KafkaPipeline, first: int, count: int) -> None:
     """New events, each post with half of the one before it again: retries."""
     for start in range(first, first + count, 10):

@@ -22,11 +22,6 @@ DEADLINE = 10.0
 NOW = 1_000 * SECOND
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class FlushingSteps:
     """A partition that flushes whatever is there, after the failures it was given."""
 

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.anyio
 NOW = 1_800_000_000 * SECOND
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class ClockedStore:
     """Tells the time."""
 

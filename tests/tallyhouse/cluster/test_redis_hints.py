@@ -47,11 +47,6 @@ class Gauges:
         """Not asked for."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def running() -> Iterator[RedisServer]:
     with redis_server() as server:

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.anyio
 NOW = 1_800_000_000 * SECOND
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class FakePartitionLog(MemoryFrameLog):
     """Ends are always known."""
 

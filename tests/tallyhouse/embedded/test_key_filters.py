@@ -97,7 +97,6 @@ def test_few_strange_keys_look_known() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_waited_in_the_log_is_read_once_it_is_counted() -> None:
     """Nothing else would ever tell of it; and a store that does not answer is asked again."""
     before, late = keys_of(["before"]), keys_of(["late"])

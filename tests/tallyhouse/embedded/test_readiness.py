@@ -24,11 +24,6 @@ pytestmark = pytest.mark.anyio
 POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def worker_of(counting: InMemoryPipeline) -> EmbeddedWorker:
     drivers = [
         PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)

@@ -35,11 +35,6 @@ DEADLINE = 20.0
 POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, stop_seconds=0.05)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Refusing(EmbeddedStore):
     """Refuses the usage of one partition until it is mended, in either of the ways in which things fail."""
 

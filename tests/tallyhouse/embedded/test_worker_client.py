@@ -21,11 +21,6 @@ from tests.factories import NOW
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class FakeWorkerProcess:
     """A log of two partitions and a worker that has said nothing so far."""
 

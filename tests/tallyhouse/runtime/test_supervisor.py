@@ -12,11 +12,6 @@ from tallyhouse.runtime.supervisor import Supervisor
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class ScriptedProcess:
     """Ends with each of its codes in turn; then runs until it is told to end."""
 

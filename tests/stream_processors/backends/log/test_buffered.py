@@ -168,11 +168,6 @@ def test_nothing_is_acknowledged_before_it_is_counted(delivered: list[int], coun
     asyncio.run(check())
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 class TestOwnership:
     """What is held of a partition lives and dies with its assignment."""

@@ -15,11 +15,6 @@ from tests.conftest import Databases
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class SlowClient:
     """Answers when it is told to."""
 

@@ -25,11 +25,6 @@ STARTS = [1_795_000_020 + 60 * number for number in range(3)]
 """Of the minutes there are."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def rows_of(meter: str, minute: int) -> pa.Table:
     """One row for each customer and model, all worth 1."""
     customers = np.repeat([f"customer_{number:05}" for number in range(CUSTOMERS)], len(MODELS))

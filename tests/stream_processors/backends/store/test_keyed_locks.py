@@ -10,11 +10,6 @@ from stream_processors.backends.store.keyed_locks import KeyedLocks
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Witness:
     """Counts who is inside."""
 

@@ -27,11 +27,6 @@ LOOK = 0.01
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def cluster(killable_broker: KafkaBroker) -> KafkaCluster:
     return KafkaCluster(servers=killable_broker.bootstrap)
 

@@ -37,11 +37,6 @@ NOWHERE = KafkaCluster(servers="127.0.0.1:1")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def cluster(real_broker: str) -> KafkaCluster:
     return KafkaCluster(servers=real_broker)
 

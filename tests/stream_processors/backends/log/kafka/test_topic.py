@@ -11,11 +11,6 @@ from tests.stream_processors.backends.log.kafka.topic_logs import new_topic, one
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def cluster(real_broker: str) -> KafkaCluster:
     return KafkaCluster(servers=real_broker)
 

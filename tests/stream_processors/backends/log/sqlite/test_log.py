@@ -32,11 +32,6 @@ from tests.contracts.frame_log import (
 )
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class TestSqliteFrameLog(FrameLogContract):
     """In a file of its own each time."""
 
