@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +21,7 @@ from schemas.field_types import TimestampText, ZoneName
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE, to_iso
+from schemas.timezones import check_time_zone
 from schemas.usage import UsageQuery, UsageResult, Window
 
 PAGE = 1000
@@ -176,12 +176,7 @@ def _customers(query: Query) -> tuple[str, ...]:
 
 
 def _timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # an unknown name is a KeyError, a folder's name an OSError
-        raise Invalid(
-            f"timezone: expected an IANA name such as Europe/Berlin; got {name[:60]!r}", field="timezone"
-        ) from None
+    check_time_zone(name, "timezone")
     return name
 
 

@@ -1,7 +1,6 @@
 """`/v1/customers`: customers and their documents."""
 
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +20,7 @@ from schemas.field_types import Email, Name
 from schemas.money import exponent
 from schemas.tax import TaxRate
 from schemas.timestamps import to_iso
+from schemas.timezones import check_time_zone
 
 
 class CustomerParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,18 +155,8 @@ def _check(asked: NewCustomer | CustomerChanges) -> None:
     if isinstance(asked.currency, str):
         exponent(asked.currency)
     if isinstance(asked.timezone, str):
-        check_zone(asked.timezone, "timezone")
+        check_time_zone(asked.timezone, "timezone")
     for place, rate in enumerate(() if asked.tax_rates is UNSET else asked.tax_rates):
         if not is_percent(rate.percent):
             field = f"tax_rates[{place}].percent"
             raise Invalid(f"{field}: expected 0 to 100 with up to 6 decimal places; got {rate.percent}", field=field)
-
-
-def check_zone(name: str, field: str) -> None:
-    """Raises Invalid where there is no such time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid(
-            f"{field}: there is no time zone {name!r}; use an IANA name such as Europe/Berlin", field=field
-        ) from None

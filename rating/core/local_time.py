@@ -4,19 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from schemas.errors import Invalid
 from schemas.timestamps import Micros, to_datetime, to_micros
+from schemas.timezones import check_time_zone
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """Raises Invalid."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise Invalid(
-            f"timezone: {name!r} is no IANA time zone; give a name such as Europe/Berlin, or UTC", field="timezone"
-        ) from None
+    """Raises Invalid where there is no such time zone."""
+    return check_time_zone(name, "timezone")
 
 
 def to_local(at: int, zone_name: str) -> datetime:

@@ -9,11 +9,12 @@ does. All times here are seconds since 1970.
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.errors import Invalid
+from schemas.timezones import check_time_zone
 from schemas.usage import Window
 
 _MINUTE = 60
@@ -48,8 +49,8 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def windows_between(window: Window, timezone: str, start: int, end: int) -> Windows:
-    """The windows of [start, end); `Invalid` for a zone nobody knows or too many uneven windows."""
-    zone = _zone(timezone)
+    """The windows of [start, end); `Invalid` for an unknown time zone or too many uneven windows."""
+    zone = check_time_zone(timezone, "timezone")
     match window:
         case Window.NONE:
             return Windows(start=start, end=end, edges=(start,))
@@ -61,16 +62,6 @@ def windows_between(window: Window, timezone: str, start: int, end: int) -> Wind
             return _dates(zone, start, end, _next_day)
         case Window.MONTH:
             return _dates(zone, start, end, _next_month)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Invalid(
-            f"timezone: {name!r} is not a known time zone; use an IANA name such as Europe/Berlin or UTC",
-            field="timezone",
-        ) from error
 
 
 def _hours(zone: ZoneInfo, start: int, end: int) -> Windows:

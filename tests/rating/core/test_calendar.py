@@ -204,5 +204,5 @@ def test_a_trial_ends_at_the_same_wall_time() -> None:
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "/etc"])
 def test_what_is_no_zone_is_refused(name: str) -> None:
     """The message says what to give."""
-    with pytest.raises(Invalid, match="IANA time zone"):
+    with pytest.raises(Invalid, match="not a known time zone"):
         to_local(0, name)
