@@ -27,7 +27,7 @@ class FrameSink(Protocol):
 class KeyHints(Protocol):
     """What was made durable before, here or elsewhere: a hint for honest replies, never what exactness depends on."""
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that are known within the window at `now`, the hash of their body."""
         ...
 

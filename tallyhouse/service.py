@@ -59,8 +59,8 @@ def app_ports(
             "store": reader.watermark,
             **checks,
         },
-        more=billing_endpoints(billing),
-        pages=billing_pages(billing),
+        billing_routes=billing_endpoints(billing),
+        public_pages=billing_pages(billing),
     )
 
 

@@ -39,7 +39,7 @@ def create_app(ports: AppPorts, policy: AppPolicy, context: AppContext) -> ASGIA
         StarletteRoute(path, MethodRouter({endpoint.method: authorized(endpoint) for endpoint in group}))
         for path, group in groupby(table, key=lambda endpoint: endpoint.path)
     ]
-    pages = [*ports.pages, *health_pages(ports.checks, context)]
+    pages = [*ports.public_pages, *health_pages(ports.checks, context)]
     return with_middleware([*mounted, *public_routes([*pages, *reference_routes(table, pages)])], rates[False], context)
 
 
@@ -55,5 +55,5 @@ def routes(ports: AppPorts, policy: AppPolicy, context: AppContext, authenticato
         *RejectRoutes(ports.events, ports.meters, replays, ports.replay_results).routes(),
         *KeyRoutes(ports.api_keys, ports.accounts, authenticator, context.clock).routes(),
         *StatusRoutes(ports.status, ports.usage, ports.events, rates).routes(),
-        *ports.more,
+        *ports.billing_routes,
     ]

@@ -40,10 +40,10 @@ class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
     budget: MemoryBudget
     checks: Mapping[str, Check] = {}
     """What must work for the service to be ready, by name."""
-    more: Sequence[Route] = ()
-    """Endpoints that other packages bring along."""
-    pages: Sequence[PublicRoute] = ()
-    """What they show to people without a key; one page may answer several methods."""
+    billing_routes: Sequence[Route] = ()
+    """The routes of `rating.api`."""
+    public_pages: Sequence[PublicRoute] = ()
+    """The billing pages that need no key; one page may answer several methods."""
 
 
 class AppPolicy(msgspec.Struct, frozen=True, kw_only=True):

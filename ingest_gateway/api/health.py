@@ -44,9 +44,9 @@ class Health:
         """Who has not answered yet is not asked again: what was sent to a store cannot be taken back."""
 
     def routes(self) -> list[PublicRoute]:
-        alive = Description("Is the process there?", response_type=Alive, operation="get_health")
+        alive = Description("Is the process there?", response_type=Alive, operation_id="get_health")
         ready = Description(
-            "Does every part work?", response_type=Ready, operation="get_readiness", error_statuses=(503,)
+            "Does every part work?", response_type=Ready, operation_id="get_readiness", error_statuses=(503,)
         )
         return [
             PublicRoute("/healthz", ReadOnlyPage(self.alive), alive),
@@ -92,7 +92,7 @@ class MetricsPage:
     def routes(self) -> list[PublicRoute]:
         media_type = self._media_type.partition(b";")[0].decode()
         description = Description(
-            "Numbers for Prometheus", operation="get_metrics", other_responses={media_type: PrometheusText}
+            "Numbers for Prometheus", operation_id="get_metrics", other_responses={media_type: PrometheusText}
         )
         return [PublicRoute("/metrics", ReadOnlyPage(self.show), description)]
 

@@ -81,16 +81,16 @@ class IngestRoutes:
             body_type=(EventBatch, Event, CloudEvent, CloudEvents),
             query_type=IngestParameters,
             response_type=(BatchReply, SingleReply),
-            more=_DURABLE,
-            operation="ingest_events",
+            details=_DURABLE,
+            operation_id="ingest_events",
             other_bodies=_OTHER_FORMS | {"application/x-ndjson": Lines},
         )
         takes_cloudevents = Description(
             "Post CloudEvents",
             body_type=(CloudEvent, CloudEvents),
             status=204,
-            more="All or nothing: one bad event, and none is stored. The address that OpenMeter's clients know.",
-            operation="ingest_cloudevents",
+            details="All or nothing: one bad event, and none is stored. The address that OpenMeter's clients know.",
+            operation_id="ingest_cloudevents",
             other_bodies=_OTHER_FORMS,
         )
         return [
@@ -129,7 +129,7 @@ class IngestRoutes:
     async def _decompress(self, request: Request, share: MemoryShare) -> bytes:
         """The plain bytes of the body."""
         body = await request.read(share, self._body_bytes)
-        encoding = request.header.get(b"content-encoding")
+        encoding = request.headers.get(b"content-encoding")
         if encoding is None:
             return body
 
@@ -144,7 +144,7 @@ class IngestRoutes:
         """The events of a body: a small one here and now, a large one in pieces, one that may take long in a thread."""
         reading = parse_body(
             body,
-            request.header.get(b"content-type", b"").decode("latin-1"),
+            request.headers.get(b"content-type", b"").decode("latin-1"),
             account=request.account,
             request_id=request.request_id,
             strict=strict,

@@ -10,7 +10,7 @@ from ingest_gateway.api.documents import key_document
 from ingest_gateway.http.auth import Authenticator
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
@@ -93,7 +93,7 @@ class KeyRoutes:
 
     def routes(self) -> list[Route]:
         creates = Description(
-            "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, more=_ONCE
+            "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, details=_ONCE
         )
         revokes = Description("Revoke an API key, at once and for ever", response_type=OneKey)
         return [
@@ -127,9 +127,9 @@ class KeyRoutes:
         return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
     async def revoke(self, request: Request) -> Response:
-        done = await self._keys.revoke(command_of(request), request.path["id"])
+        done = await self._keys.revoke(command_of(request), request.path_params["id"])
         self._authenticator.forget(done.answer.id)
-        return answer(request, done, api_key=key_document(done.answer))
+        return applied_response(request, done, api_key=key_document(done.answer))
 
     async def _account(self, request: Request, mode: Mode) -> AccountId:
         if mode is request.key.mode:

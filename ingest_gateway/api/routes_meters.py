@@ -18,7 +18,7 @@ from ingest_gateway.api.meter_validation import (
 )
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -138,12 +138,14 @@ class MeterRoutes:
 
     def routes(self) -> list[Route]:
         past = "It counts past events too, each once. What it counts never changes; its code is its own for ever."
-        creates = Description("Create a meter", body_type=MeterRequest, response_type=OneMeter, status=201, more=past)
+        creates = Description(
+            "Create a meter", body_type=MeterRequest, response_type=OneMeter, status=201, details=past
+        )
         shows = Description("Retrieve a meter, with how far its count of past events is", response_type=CountingMeter)
         renames = Description("Change the name or the unit of a meter", body_type=MeterChanges, response_type=OneMeter)
         kept = "What it counted stays. Archiving twice changes nothing."
         archives = Description(
-            "Archive a meter: it counts no more", response_type=OneMeter, more=kept, operation="archive_meter"
+            "Archive a meter: it counts no more", response_type=OneMeter, details=kept, operation_id="archive_meter"
         )
         return [
             Route("POST", ALL, Scope.ADMIN, self.create, creates),
@@ -163,7 +165,7 @@ class MeterRoutes:
         document = await request.document()
         done = await self._meters.create(command_of(request, document), read_new_meter(document))
         location = f"{ALL}/{done.answer.code}"
-        return answer(request, done, status=201, location=location, meter=meter_document(done.answer))
+        return applied_response(request, done, status=201, location=location, meter=meter_document(done.answer))
 
     async def index(self, request: Request) -> Response:
         query = request.query(Paging)
@@ -173,15 +175,17 @@ class MeterRoutes:
 
     async def get(self, request: Request) -> Response:
         """With how far its count of past events is."""
-        meter = await self._meters.get(request.account, request.path["code"])
+        meter = await self._meters.get(request.account, request.path_params["code"])
         backfill = await self._usage.backfill(meter)
         return request.success(meter={**meter_document(meter), "backfill": backfill_document(backfill)})
 
     async def rename(self, request: Request) -> Response:
         document = await request.document()
-        done = await self._meters.rename(command_of(request, document), request.path["code"], read_changes(document))
-        return answer(request, done, meter=meter_document(done.answer))
+        done = await self._meters.rename(
+            command_of(request, document), request.path_params["code"], read_changes(document)
+        )
+        return applied_response(request, done, meter=meter_document(done.answer))
 
     async def archive(self, request: Request) -> Response:
-        done = await self._meters.archive(command_of(request), request.path["code"])
-        return answer(request, done, meter=meter_document(done.answer))
+        done = await self._meters.archive(command_of(request), request.path_params["code"])
+        return applied_response(request, done, meter=meter_document(done.answer))

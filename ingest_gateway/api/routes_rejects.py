@@ -9,7 +9,7 @@ from ingest_gateway.api.documents import reject_document
 from ingest_gateway.api.ingest_documents import EventText
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -100,7 +100,7 @@ class RejectRoutes:
             "Try rejects again",
             body_type=ReplayRequest,
             response_type=ReplayReply,
-            more=f"Up to {MOST_REPLAYED} in one request. A reject counts at most once, however often it is tried.",
+            details=f"Up to {MOST_REPLAYED} in one request. A reject counts at most once, however often it is tried.",
         )
         return [
             Route("GET", "/v1/rejects", Scope.READ, self.index, lists),
@@ -130,7 +130,7 @@ class RejectRoutes:
         command = command_of(request, document)
         before = await self._replay_results.before(command)
         done = await self._replay(command, asked) if before is None else Applied(answer=before, is_replay=True)
-        return answer(request, done, replay=msgspec.to_builtins(done.answer))
+        return applied_response(request, done, replay=msgspec.to_builtins(done.answer))
 
     async def _replay(self, command: Command, asked: RejectQuery) -> Applied[ReplayResult]:
         """First into the log, then into the books: tried twice, a reject still counts once."""

@@ -79,7 +79,7 @@ class StatusRoutes:
         self._throughput = throughput
 
     def routes(self) -> list[Route]:
-        description = Description("See how far counting is", response_type=StatusReply, operation="get_status")
+        description = Description("See how far counting is", response_type=StatusReply, operation_id="get_status")
         return [Route("GET", "/v1/status", Scope.READ, self.show, description)]
 
     async def show(self, request: Request) -> Response:

@@ -103,8 +103,8 @@ class UsageRoutes:
             "Ask for usage, exact at the watermark it states",
             query_type=UsageParameters,
             response_type=UsagePage,
-            more="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
-            operation="get_usage",
+            details="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
+            operation_id="get_usage",
             other_responses={CSV.decode(): Csv, PARQUET.decode(): Parquet},
             error_statuses=(404, 406),
         )
@@ -112,7 +112,7 @@ class UsageRoutes:
 
     async def usage(self, request: Request) -> Response:
         query = request.query(UsageParameters)
-        media_type = negotiate(request.header.get(b"accept"), (JSON, CSV, PARQUET))
+        media_type = negotiate(request.headers.get(b"accept"), (JSON, CSV, PARQUET))
         meter = await self._meters.get(request.account, query.required("meter", "tokens"))
         asked = read_usage_query(query, request.account, meter)
         as_of = self._clock()

@@ -15,9 +15,9 @@ class Description(NamedTuple):
     response_type: Any = None
     """The record of the whole answer; a tuple where it depends on the request."""
     status: int = 200
-    more: str = ""
+    details: str = ""
     """What the summary has no room for."""
-    operation: str = ""
+    operation_id: str = ""
     """Its name in clients; else made from method and path."""
     body_optional: bool = False
     """The body may be left out."""

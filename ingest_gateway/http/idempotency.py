@@ -18,7 +18,7 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 
 def command_of(request: Request, document: Any = None) -> Command:
     """`document` is the body as it was read: another one under the same Idempotency-Key is a mistake."""
-    key = request.header.get(IDEMPOTENCY_HEADER)
+    key = request.headers.get(IDEMPOTENCY_HEADER)
     idempotency_key = (
         None if key is None else IdempotencyKey(key=_checked(key), fingerprint=_fingerprint(request, document))
     )
@@ -27,7 +27,7 @@ def command_of(request: Request, document: Any = None) -> Command:
     )
 
 
-def answer(
+def applied_response(
     request: Request, done: Applied[Any], *, status: int = 200, location: str | None = None, **resources: Any
 ) -> Response:
     """What a change is answered with; a repeated one says that it is."""
@@ -53,5 +53,5 @@ def _checked(key: bytes) -> str:
 
 
 def _fingerprint(request: Request, document: Any) -> str:
-    asked = (request.method, request.url_path, document)
-    return sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
+    fingerprinted = (request.method, request.path, document)
+    return sha256(msgspec.json.encode(fingerprinted, order="deterministic")).hexdigest()

@@ -45,13 +45,13 @@ class Request:
         return request_id
 
     @property
-    def header(self) -> dict[bytes, bytes]:
-        header: dict[bytes, bytes] = self._scope["header"]
-        return header
+    def headers(self) -> dict[bytes, bytes]:
+        headers: dict[bytes, bytes] = self._scope["header"]
+        return headers
 
     @property
-    def path(self) -> dict[str, str]:
-        """The variable parts of the path."""
+    def path_params(self) -> dict[str, str]:
+        """The variable parts of the path. Raises NotFound for a NUL, which no store can look for."""
         parts: dict[str, str] = self._scope["path_params"]
         if any("\x00" in part for part in parts.values()):
             raise NotFound("there is nothing at a path that holds a NUL character")
@@ -63,7 +63,7 @@ class Request:
         return method
 
     @property
-    def url_path(self) -> str:
+    def path(self) -> str:
         path: str = self._scope["path"]
         return path
 
@@ -75,13 +75,15 @@ class Request:
         """The query parameters, to be read one by one; any other than those `kind` describes is refused."""
         return Query.of_type(self._scope["query_string"], kind)
 
-    def asked(self, kind: type[Record]) -> Record:
+    def read_query(self, kind: type[Record]) -> Record:
         """The query parameters, as the record that they must be."""
         return read_query(self._scope["query_string"], kind)
 
     async def read(self, share: MemoryShare, limit: int) -> bytes:
         reply_headers: Headers = self._scope["reply_headers"]
-        return await read_body(self._receive, self.header, reply_headers, share, limit=limit, seconds=self.body_seconds)
+        return await read_body(
+            self._receive, self.headers, reply_headers, share, limit=limit, seconds=self.body_seconds
+        )
 
     async def document(self, *, optional: bool = False) -> dict[str, Any]:
         """The body as a JSON object; where it is optional, nothing means an empty one."""

@@ -32,7 +32,7 @@ class SeenKeyLookup(Protocol):
 class NoKeyHints:
     """For a gateway that has only its own recent keys to go by."""
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:  # noqa: ARG002 - the port's signature
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:  # noqa: ARG002 - the port's signature
         """None."""
         return {}
 
@@ -49,7 +49,7 @@ class FilteredKeyHints:
         self._partitions = partitions
         self._window = window
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that were counted within the window, the hash of their body."""
         suspects = keys[self._filter.may_contain(keys)]
         partition = partition_of(suspects, self._partitions)
@@ -99,7 +99,7 @@ class DuplicateLookup:
         keys = group.keys[rows]
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                bodies = await self._known.bodies(keys, group.arrival)
+                bodies = await self._known.body_hashes(keys, group.arrival)
         except (StoreFailed, TimeoutError):
             return []
         if not bodies:

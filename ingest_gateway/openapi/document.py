@@ -84,8 +84,8 @@ def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> li
     async def docs(_request_id: str) -> Response:
         return ready["/docs"]
 
-    for_machines = Description("This description", response_type=OpenApiDocument, operation="get_openapi")
-    for_people = Description("The reference, to be read", operation="get_docs", other_responses=HTML_RESPONSE)
+    for_machines = Description("This description", response_type=OpenApiDocument, operation_id="get_openapi")
+    for_people = Description("The reference, to be read", operation_id="get_docs", other_responses=HTML_RESPONSE)
     own = [
         PublicRoute("/openapi.json", ReadOnlyPage(document), for_machines),
         PublicRoute("/docs", ReadOnlyPage(docs), for_people),

@@ -110,7 +110,7 @@ def operation(endpoint: Route) -> JsonObject:
         *([IDEMPOTENCY_KEY] if may_repeat else []),
     ]
     described = _head(description, endpoint.method, endpoint.path) | {
-        "description": " ".join(filter(None, (description.more, error_responses.scope_of(endpoint.scope)))),
+        "description": " ".join(filter(None, (description.details, error_responses.scope_of(endpoint.scope)))),
         "security": [{"bearerAuth": [endpoint.scope.value]}],
     }
     if parameters:
@@ -128,7 +128,7 @@ def public_operation(endpoint: PublicRoute) -> JsonObject:
         **(_REDIRECT if description.may_redirect else {}),
     }
     described = _head(description, endpoint.method, endpoint.path) | {
-        "description": description.more or "No key is needed.",
+        "description": description.details or "No key is needed.",
         "security": [],
     }
     if parameters := path_parameters(endpoint.path):
@@ -161,7 +161,7 @@ def _as_html_page(status: str) -> JsonObject:
 
 
 def _head(description: Description, method: str, path: str) -> JsonObject:
-    name = description.operation or operation_id(method, path)
+    name = description.operation_id or operation_id(method, path)
     return {"operationId": name, "summary": description.summary, "tags": [area(path)]}
 
 

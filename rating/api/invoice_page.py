@@ -31,7 +31,7 @@ class PublicInvoicePage:
 
     def routes(self) -> list[PublicRoute]:
         description = Description(
-            "Look at an invoice, as its customer", operation="get_public_invoice", other_responses=HTML_RESPONSE
+            "Look at an invoice, as its customer", operation_id="get_public_invoice", other_responses=HTML_RESPONSE
         )
         return [public_page("/inv/{token}", self.show, description)]
 

@@ -51,12 +51,15 @@ class AuditRoutes:
 
     def routes(self) -> list[Route]:
         description = Description(
-            "List changes, newest first", query_type=AuditParameters, response_type=AuditPage, operation="list_changes"
+            "List changes, newest first",
+            query_type=AuditParameters,
+            response_type=AuditPage,
+            operation_id="list_changes",
         )
         return [Route("GET", "/v1/audit", Scope.ADMIN, self.index, description)]
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(AuditParameters)
+        asked = request.read_query(AuditParameters)
         query = AuditQuery(account=request.account, subject=asked.subject, limit=asked.limit, cursor=asked.cursor)
         entries, pagination = listed(await self._audit.list(query), _document)
         return request.success(entries=entries, pagination=pagination)

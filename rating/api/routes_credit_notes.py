@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
@@ -135,10 +135,10 @@ class CreditNoteRoutes:
     async def create(self, request: Request) -> Response:
         document = await request.document(optional=True)
         new = new_credit_note(read_record(document, CreditNoteRequest))
-        done = await self._credit_notes.create(command_of(request, document), request.path["id"], new)
+        done = await self._credit_notes.create(command_of(request, document), request.path_params["id"], new)
         note = credit_note_document(done.answer.credit_note)
-        return answer(request, done, status=201, credit_note=note, invoice=self._show(done.answer.invoice))
+        return applied_response(request, done, status=201, credit_note=note, invoice=self._show(done.answer.invoice))
 
     async def index(self, request: Request) -> Response:
-        found = await self._credit_notes.of_invoice(request.account, request.path["id"])
+        found = await self._credit_notes.of_invoice(request.account, request.path_params["id"])
         return request.success(credit_notes=[credit_note_document(note) for note in found])

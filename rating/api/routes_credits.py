@@ -7,7 +7,7 @@ import msgspec
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
@@ -76,11 +76,11 @@ class CreditRoutes:
         new = read_record(document, NewCreditGrant)
         check_instant(new.expires_at, "expires_at")
         raise_if_any(check_credit(new))
-        done = await self._credits.grant(command_of(request, document), request.path["id"], new)
-        return answer(request, done, status=201, credit_grant=_grant_document(done.answer))
+        done = await self._credits.grant(command_of(request, document), request.path_params["id"], new)
+        return applied_response(request, done, status=201, credit_grant=_grant_document(done.answer))
 
     async def balances(self, request: Request) -> Response:
-        found = await self._credits.balances(request.account, request.path["id"])
+        found = await self._credits.balances(request.account, request.path_params["id"])
         return request.success(balances=[_balance_document(balance) for balance in found])
 
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Deleted, Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -117,16 +117,16 @@ class CustomerRoutes:
         _check(new)
         done = await self._customers.create(command_of(request, document), new)
         customer = customer_document(done.answer)
-        return answer(request, done, status=201, location=f"{ALL}/{customer['id']}", customer=customer)
+        return applied_response(request, done, status=201, location=f"{ALL}/{customer['id']}", customer=customer)
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(Paging)
+        asked = request.read_query(Paging)
         found = await self._customers.list(request.account, asked.limit, asked.cursor)
         shown, pagination = listed(found, customer_document)
         return request.success(customers=shown, pagination=pagination)
 
     async def search(self, request: Request) -> Response:
-        asked = request.asked(CustomerParameters)
+        asked = request.read_query(CustomerParameters)
         values = {name: getattr(asked, name) for name in asked.__struct_fields__}
         if not any(values.values()):
             raise Invalid(f"give at least one of {', '.join(values)}; /v1/customers lists them all")
@@ -135,19 +135,19 @@ class CustomerRoutes:
 
     async def get(self, request: Request) -> Response:
         return request.success(
-            customer=customer_document(await self._customers.get(request.account, request.path["id"]))
+            customer=customer_document(await self._customers.get(request.account, request.path_params["id"]))
         )
 
     async def update(self, request: Request) -> Response:
         document = await request.document()
         changes = read_record(document, CustomerChanges)
         _check(changes)
-        done = await self._customers.update(command_of(request, document), request.path["id"], changes)
-        return answer(request, done, customer=customer_document(done.answer))
+        done = await self._customers.update(command_of(request, document), request.path_params["id"], changes)
+        return applied_response(request, done, customer=customer_document(done.answer))
 
     async def delete(self, request: Request) -> Response:
-        done = await self._customers.delete(command_of(request), request.path["id"])
-        return answer(request, done, id=request.path["id"], deleted=True)
+        done = await self._customers.delete(command_of(request), request.path_params["id"])
+        return applied_response(request, done, id=request.path_params["id"], deleted=True)
 
 
 def _check(asked: NewCustomer | CustomerChanges) -> None:

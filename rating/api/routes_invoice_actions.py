@@ -4,7 +4,7 @@ import msgspec
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -105,24 +105,26 @@ class InvoiceActionRoutes:
         ]
 
     async def finalize(self, request: Request) -> Response:
-        return self._answer(request, await self._invoices.finalize(command_of(request), request.path["id"]))
+        return self._answer(request, await self._invoices.finalize(command_of(request), request.path_params["id"]))
 
     async def void(self, request: Request) -> Response:
-        return self._answer(request, await self._invoices.void(command_of(request), request.path["id"]))
+        return self._answer(request, await self._invoices.void(command_of(request), request.path_params["id"]))
 
     async def mark_uncollectible(self, request: Request) -> Response:
-        return self._answer(request, await self._invoices.mark_uncollectible(command_of(request), request.path["id"]))
+        return self._answer(
+            request, await self._invoices.mark_uncollectible(command_of(request), request.path_params["id"])
+        )
 
     async def pay(self, request: Request) -> Response:
         document = await request.document(optional=True)
         new = new_payment(read_record(document, PaymentRequest))
-        done = await self._invoices.pay(command_of(request, document), request.path["id"], new)
+        done = await self._invoices.pay(command_of(request, document), request.path_params["id"], new)
         paid = done.answer
-        return answer(request, done, invoice=self._show(paid.invoice), payment=payment_document(paid.payment))
+        return applied_response(request, done, invoice=self._show(paid.invoice), payment=payment_document(paid.payment))
 
     async def payments(self, request: Request) -> Response:
-        found = await self._invoices.payments(request.account, request.path["id"])
+        found = await self._invoices.payments(request.account, request.path_params["id"])
         return request.success(payments=[payment_document(payment) for payment in found])
 
     def _answer(self, request: Request, done: Applied[Invoice]) -> Response:
-        return answer(request, done, invoice=self._show(done.answer))
+        return applied_response(request, done, invoice=self._show(done.answer))

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
@@ -230,19 +230,21 @@ class InvoiceRunRoutes:
         order = RunRequest(account=request.account, as_of=as_of, is_dry=asked.dry_run)
         done = await self._runs.begin(command_of(request, document), order)
         location = f"{RUNS}/{done.answer.id}"
-        return answer(request, done, status=202, location=location, invoice_run=run_document(done.answer))
+        return applied_response(request, done, status=202, location=location, invoice_run=run_document(done.answer))
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(Paging)
+        asked = request.read_query(Paging)
         shown, pagination = listed(await self._runs.list(request.account, asked.limit, asked.cursor), run_document)
         return request.success(invoice_runs=shown, pagination=pagination)
 
     async def get(self, request: Request) -> Response:
-        return request.success(invoice_run=run_document(await self._runs.get(request.account, request.path["id"])))
+        return request.success(
+            invoice_run=run_document(await self._runs.get(request.account, request.path_params["id"]))
+        )
 
     async def upcoming(self, request: Request) -> Response:
-        found = await self._runs.upcoming(request.account, request.path["id"])
+        found = await self._runs.upcoming(request.account, request.path_params["id"])
         return request.success(upcoming_invoice=upcoming_document(found, self._documents))
 
     async def audit(self, request: Request) -> Response:
-        return request.success(audit=audit_document(await self._runs.audit(request.account, request.path["id"])))
+        return request.success(audit=audit_document(await self._runs.audit(request.account, request.path_params["id"])))

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Deleted, Response, listed
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
@@ -195,7 +195,7 @@ class InvoiceRoutes:
         return self._answer(request, done, status=201, location=f"{ALL}/{done.answer.id}")
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(InvoiceParameters)
+        asked = request.read_query(InvoiceParameters)
         query = InvoiceQuery(
             account=request.account,
             customer_id=asked.customer_id,
@@ -211,40 +211,46 @@ class InvoiceRoutes:
         return request.success(invoices=invoices, pagination=pagination)
 
     async def get(self, request: Request) -> Response:
-        return request.success(invoice=self._show(await self._invoices.get(request.account, request.path["id"])))
+        return request.success(invoice=self._show(await self._invoices.get(request.account, request.path_params["id"])))
 
     async def update(self, request: Request) -> Response:
         document = await request.document()
         changes = invoice_changes(read_record(document, InvoiceChangesRequest))
         return self._answer(
-            request, await self._invoices.update(command_of(request, document), request.path["id"], changes)
+            request, await self._invoices.update(command_of(request, document), request.path_params["id"], changes)
         )
 
     async def delete(self, request: Request) -> Response:
-        done = await self._invoices.delete(command_of(request), request.path["id"])
-        return answer(request, done, id=request.path["id"], deleted=True)
+        done = await self._invoices.delete(command_of(request), request.path_params["id"])
+        return applied_response(request, done, id=request.path_params["id"], deleted=True)
 
     async def add_line(self, request: Request) -> Response:
         document = await request.document()
         new = new_line(read_record(document, LineRequest))
         return self._answer(
-            request, await self._invoices.add_line(command_of(request, document), request.path["id"], new), 201
+            request, await self._invoices.add_line(command_of(request, document), request.path_params["id"], new), 201
         )
 
     async def update_line(self, request: Request) -> Response:
         document = await request.document()
         changes = line_changes(read_record(document, LineChangesRequest))
-        command, invoice_id, line_id = command_of(request, document), request.path["id"], request.path["line_id"]
+        command, invoice_id, line_id = (
+            command_of(request, document),
+            request.path_params["id"],
+            request.path_params["line_id"],
+        )
         return self._answer(request, await self._invoices.update_line(command, invoice_id, line_id, changes))
 
     async def delete_line(self, request: Request) -> Response:
-        done = await self._invoices.delete_line(command_of(request), request.path["id"], request.path["line_id"])
+        done = await self._invoices.delete_line(
+            command_of(request), request.path_params["id"], request.path_params["line_id"]
+        )
         return self._answer(request, done)
 
     def _answer(
         self, request: Request, done: Applied[Invoice], status: int = 200, location: str | None = None
     ) -> Response:
-        return answer(request, done, status=status, location=location, invoice=self._show(done.answer))
+        return applied_response(request, done, status=status, location=location, invoice=self._show(done.answer))
 
 
 def _moment(text: str | None, field: str) -> Any:

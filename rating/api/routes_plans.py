@@ -7,7 +7,7 @@ import msgspec
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -145,55 +145,59 @@ class PlanRoutes:
         document = await request.document()
         new = _checked(read_record(document, NewPlan))
         done = await self._plans.create(command_of(request, document), new)
-        return answer(request, done, status=201, location=f"{ALL}/{new.code}", plan=plan_document(done.answer))
+        return applied_response(
+            request, done, status=201, location=f"{ALL}/{new.code}", plan=plan_document(done.answer)
+        )
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(Paging)
+        asked = request.read_query(Paging)
         shown, pagination = listed(await self._plans.list(request.account, asked.limit, asked.cursor), plan_document)
         return request.success(plans=shown, pagination=pagination)
 
     async def get(self, request: Request) -> Response:
-        return request.success(plan=plan_document(await self._plans.get(request.account, request.path["code"])))
+        return request.success(plan=plan_document(await self._plans.get(request.account, request.path_params["code"])))
 
     async def update(self, request: Request) -> Response:
         document = await request.document()
         changes = read_record(document, PlanChanges)
-        done = await self._plans.update(command_of(request, document), request.path["code"], changes)
-        return answer(request, done, plan=plan_document(done.answer))
+        done = await self._plans.update(command_of(request, document), request.path_params["code"], changes)
+        return applied_response(request, done, plan=plan_document(done.answer))
 
     async def archive(self, request: Request) -> Response:
-        done = await self._plans.archive(command_of(request), request.path["code"])
-        return answer(request, done, plan=plan_document(done.answer))
+        done = await self._plans.archive(command_of(request), request.path_params["code"])
+        return applied_response(request, done, plan=plan_document(done.answer))
 
     async def add_version(self, request: Request) -> Response:
         document = await request.document()
         new = _checked(read_record(document, NewVersion))
-        code = request.path["code"]
+        code = request.path_params["code"]
         done = await self._plans.add_version(command_of(request, document), code, new)
         location = f"{ALL}/{code}/versions/{done.answer.version}"
-        return answer(request, done, status=201, location=location, plan_version=version_document(done.answer))
+        return applied_response(
+            request, done, status=201, location=location, plan_version=version_document(done.answer)
+        )
 
     async def versions(self, request: Request) -> Response:
-        asked = request.asked(Paging)
-        found = await self._plans.versions(request.account, request.path["code"], asked.limit, asked.cursor)
+        asked = request.read_query(Paging)
+        found = await self._plans.versions(request.account, request.path_params["code"], asked.limit, asked.cursor)
         shown, pagination = listed(found, version_document)
         return request.success(plan_versions=shown, pagination=pagination)
 
     async def version(self, request: Request) -> Response:
-        found = await self._plans.version(request.account, request.path["code"], _version(request))
+        found = await self._plans.version(request.account, request.path_params["code"], _version(request))
         return request.success(plan_version=version_document(found))
 
     async def replace(self, request: Request) -> Response:
         document = await request.document()
         definition = _checked(read_record(document, DraftVersion))
         done = await self._plans.replace(
-            command_of(request, document), request.path["code"], _version(request), definition
+            command_of(request, document), request.path_params["code"], _version(request), definition
         )
-        return answer(request, done, plan_version=version_document(done.answer))
+        return applied_response(request, done, plan_version=version_document(done.answer))
 
     async def publish(self, request: Request) -> Response:
-        done = await self._plans.publish(command_of(request), request.path["code"], _version(request))
-        return answer(request, done, plan_version=version_document(done.answer))
+        done = await self._plans.publish(command_of(request), request.path_params["code"], _version(request))
+        return applied_response(request, done, plan_version=version_document(done.answer))
 
 
 def _checked(plan: Defined) -> Defined:
@@ -202,7 +206,7 @@ def _checked(plan: Defined) -> Defined:
 
 
 def _version(request: Request) -> int:
-    text = request.path["version"]
+    text = request.path_params["version"]
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise NotFound(f"version: expected a whole number such as 1; got {text[:60]!r}")
     return int(text)

@@ -6,7 +6,7 @@ import msgspec
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import answer, command_of
+from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
@@ -43,7 +43,7 @@ class SettingsRoutes:
     async def update(self, request: Request) -> Response:
         document = await request.document()
         done = await self._settings.update(command_of(request, document), read_record(document, SettingsChanges))
-        return answer(request, done, settings=_document(done.answer))
+        return applied_response(request, done, settings=_document(done.answer))
 
 
 def _document(settings: BillingSettings) -> dict[str, Any]:

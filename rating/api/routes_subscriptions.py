@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import answer, command_of, replay_headers
+from ingest_gateway.http.idempotency import applied_response, command_of, replay_headers
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
@@ -159,17 +159,19 @@ class SubscriptionRoutes:
         raise_if_any(check_overrides(new.overrides))
         done = await self._subscriptions.create(command_of(request, document), new)
         location = f"{ALL}/{done.answer.id}"
-        return answer(request, done, status=201, location=location, subscription=subscription_document(done.answer))
+        return applied_response(
+            request, done, status=201, location=location, subscription=subscription_document(done.answer)
+        )
 
     async def index(self, request: Request) -> Response:
-        asked = request.asked(SubscriptionParameters)
+        asked = request.read_query(SubscriptionParameters)
         query = SubscriptionQuery(**{name: getattr(asked, name) for name in SubscriptionQuery.__struct_fields__})
         found = await self._subscriptions.list(request.account, query)
         shown, pagination = listed(found, subscription_document)
         return request.success(subscriptions=shown, pagination=pagination)
 
     async def get(self, request: Request) -> Response:
-        found = await self._subscriptions.get(request.account, request.path["id"])
+        found = await self._subscriptions.get(request.account, request.path_params["id"])
         return request.success(subscription=subscription_document(found))
 
     async def update(self, request: Request) -> Response:
@@ -179,21 +181,21 @@ class SubscriptionRoutes:
             check_instant(changes.next_renewal_date, "next_renewal_date")
         if changes.overrides is not UNSET:
             raise_if_any(check_overrides(changes.overrides))
-        done = await self._subscriptions.update(command_of(request, document), request.path["id"], changes)
-        return answer(request, done, subscription=subscription_document(done.answer))
+        done = await self._subscriptions.update(command_of(request, document), request.path_params["id"], changes)
+        return applied_response(request, done, subscription=subscription_document(done.answer))
 
     async def cancel(self, request: Request) -> Response:
         document = await request.document()
         asked = read_record(document, Cancellation)
         check_refund(asked.cancel_mode, asked.cancel_now_prepaid_refund_policy)
-        done = await self._subscriptions.cancel(command_of(request, document), request.path["id"], asked)
-        return answer(request, done, subscription=subscription_document(done.answer))
+        done = await self._subscriptions.cancel(command_of(request, document), request.path_params["id"], asked)
+        return applied_response(request, done, subscription=subscription_document(done.answer))
 
     async def change_plan(self, request: Request) -> Response:
         document = await request.document()
         asked = read_record(document, PlanChange)
         check_refund(asked.change_mode, asked.cancel_now_prepaid_refund_policy)
-        done = await self._subscriptions.change_plan(command_of(request, document), request.path["id"], asked)
+        done = await self._subscriptions.change_plan(command_of(request, document), request.path_params["id"], asked)
         return request.success(
             headers=replay_headers(done),
             status=ChangeStatus.SCHEDULED if done.answer.is_scheduled else ChangeStatus.CHANGED,

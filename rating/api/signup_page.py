@@ -108,14 +108,14 @@ class SignupPage:
         gone = (409, 410)
         shows = Description(
             "Look at what a signup link offers",
-            operation="get_offer",
+            operation_id="get_offer",
             other_responses=HTML_RESPONSE,
             error_statuses=gone,
         )
         presses = Description(
             "Subscribe by a signup link",
-            operation="accept_offer",
-            more="What the button on the page sends. No key is needed.",
+            operation_id="accept_offer",
+            details="What the button on the page sends. No key is needed.",
             other_bodies=FORM_BODY,
             other_responses=HTML_RESPONSE,
             may_redirect=True,

@@ -74,7 +74,7 @@ class RedisHints:
             await asyncio.wait([self._task])
         await self._client.aclose()
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """Of the keys that any gateway made durable within the window, the hash of their body."""
         if not len(keys) or self._timer() < self._backoff_until:
             return {}

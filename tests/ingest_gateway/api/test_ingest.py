@@ -35,7 +35,7 @@ INGEST = "/v1/events/ingest"
 class NothingKnown:
     """No key was ever counted."""
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         return {}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:

@@ -57,7 +57,7 @@ class FakeKnownKeys:
         self._error = error
         self._silent = hangs
 
-    async def bodies(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
+    async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         if self._silent:
             await asyncio.Event().wait()  # for ever
         if self._error is not None:

@@ -45,7 +45,7 @@ class CountingStore:
 
 def known(key_filter: Knows, store: CountingStore, now: int = 100) -> Mapping[bytes, int]:
     hint = FilteredKeyHints(key_filter, store, partitions=1, window=50)
-    return asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), now))
+    return asyncio.run(hint.body_hashes(as_halves(b"".join(KEYS)), now))
 
 
 def test_the_store_is_asked_only_for_what_the_filter_may_know() -> None:
@@ -72,7 +72,7 @@ def test_each_partition_is_asked_for_its_own() -> None:
     """And one of which nothing is suspected, not at all."""
     store = CountingStore()
     hint = FilteredKeyHints(Knows(*KEYS), store, partitions=64, window=50)
-    assert len(asyncio.run(hint.bodies(as_halves(b"".join(KEYS)), 100))) == 3
+    assert len(asyncio.run(hint.body_hashes(as_halves(b"".join(KEYS)), 100))) == 3
     assert sorted(key for asked in store.asked for key in asked) == sorted(KEYS)
     assert len(store.asked) == len({int(partition_of(as_halves(key), 64)[0]) for key in KEYS})
 
@@ -83,7 +83,7 @@ def test_what_was_made_durable_is_suspected() -> None:
     hint = FilteredKeyHints(Knows(), store, partitions=1, window=50)
     keys = as_halves(b"".join(KEYS))
     hint.remember(keys[:1], np.array([7], np.uint64), 100)
-    assert asyncio.run(hint.bodies(keys, 100)) == {KEYS[0]: 7}
+    assert asyncio.run(hint.body_hashes(keys, 100)) == {KEYS[0]: 7}
 
 
 def test_a_store_that_fails_knows_nothing() -> None:

@@ -122,8 +122,8 @@ def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedU
         status=reader,
         replay_results=ledger.retries,
         budget=MemoryBudget(10**8, NullMetrics()),
-        more=billing_endpoints(billing),
-        pages=billing_pages(billing),
+        billing_routes=billing_endpoints(billing),
+        public_pages=billing_pages(billing),
     )
     policy = AppPolicy(partitions=2, api_per_minute=0)
     return create_app(ports, policy, AppContext(clock=clock, arrival=clock, timer=lambda: 0.0))

@@ -83,20 +83,20 @@ async def new_gateway(server: RedisServer, gauges: Gauges) -> AsyncIterator[NewG
 
 async def known(keys: RedisHints, expected: int, now: int = 100, asked: KeyHashes = KEYS) -> Mapping[bytes, int]:
     """What it knows as soon as it knows so many; what it knows at last where that never comes."""
-    found = await keys.bodies(asked, now)
+    found = await keys.body_hashes(asked, now)
     deadline = time.monotonic() + PATIENCE
     for _ in range(int(PATIENCE * 100)):
         if len(found) >= expected or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.01)
-        found = await keys.bodies(asked, now)
+        found = await keys.body_hashes(asked, now)
     return found
 
 
 async def test_what_one_gateway_made_durable_another_knows(new_gateway: NewGateway) -> None:
     """With its body, so that the other can tell a duplicate from a conflict."""
     one, other = await new_gateway(), await new_gateway()
-    assert await other.bodies(KEYS, 100) == {}
+    assert await other.body_hashes(KEYS, 100) == {}
     one.remember(KEYS, BODIES, 100)
     assert await known(other, 3) == dict(zip(DIGESTS, BODIES.tolist(), strict=True))
 
@@ -115,23 +115,23 @@ async def test_a_key_outside_the_window_is_unknown(new_gateway: NewGateway) -> N
     keys = await new_gateway()
     keys.remember(KEYS, BODIES, 100)
     assert len(await known(keys, 3, now=100 + WINDOW)) == 3
-    assert await keys.bodies(KEYS, 101 + WINDOW) == {}
+    assert await keys.body_hashes(KEYS, 101 + WINDOW) == {}
 
 
 async def test_redis_may_go_and_come_back(new_gateway: NewGateway, server: RedisServer, gauges: Gauges) -> None:
     """Meanwhile nothing is known, nobody waits, the metric says so; afterwards keys are shared again."""
     keys = await new_gateway()
     server.kill()
-    assert await keys.bodies(KEYS, 100) == {}
+    assert await keys.body_hashes(KEYS, 100) == {}
     assert gauges.said[Gauge.SHARED_KEYS_DOWN] == 1
     began = time.monotonic()
     for _ in range(100):
-        assert await keys.bodies(KEYS, 100) == {}
+        assert await keys.body_hashes(KEYS, 100) == {}
     assert time.monotonic() - began < PATIENCE
     keys.remember(KEYS[:2], BODIES[:2], 100)
     server.start()
     deadline = time.monotonic() + PATIENCE
-    while not await keys.bodies(KEYS, 100) and time.monotonic() < deadline:
+    while not await keys.body_hashes(KEYS, 100) and time.monotonic() < deadline:
         keys.remember(KEYS, BODIES, 100)
         await asyncio.sleep(0.05)
     assert len(await known(keys, 3)) == 3
@@ -162,7 +162,7 @@ async def test_what_the_log_refused_is_never_shared(new_gateway: NewGateway) -> 
         one.remember(KEYS[:1], BODIES[:1], 100)  # Whatever was said before this is written before it.
         await known(other, 1)
         digest = as_halves(key_hash("acme_live", "k1"))
-        assert await other.bodies(digest, 2**50) == {}
+        assert await other.body_hashes(digest, 2**50) == {}
         assert (await intake.submit(post(batch(event("k1"))))).accepted == 1
 
 
@@ -173,5 +173,5 @@ async def test_without_redis_nothing_is_known_and_nothing_fails(redis: bool) -> 
     url = f"redis://127.0.0.1:{free_port()}/0" if redis else None
     async with open_key_hints(url, runtime) as known:
         known.remember(NULL_KEY, np.zeros(1, np.uint64), 0)
-        assert await known.bodies(NULL_KEY, 0) == {}
+        assert await known.body_hashes(NULL_KEY, 0) == {}
     assert (b"tallyhouse_shared_keys_down 1.0" in runtime.metrics.render()) is redis
