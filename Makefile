@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install up cluster cluster-demo test soak chaos check fix bench bench-full bench-cluster bench-cluster-full clean
+TESTS := $(BIN)/pytest --dist worksteal --durations=30 --durations-min=1
+PROPERTIES := tests/schemas tests/rating tests/stream_processors/core tests/stream_processors/flushing tests/ingest_gateway tests/interleavings
+
+.PHONY: help install up cluster cluster-demo test test-long soak chaos check fix bench bench-full bench-cluster bench-cluster-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +30,16 @@ cluster: install  ## run Kafka, Faust workers and all else of a cluster on this 
 cluster-demo: install  ## a worker of a loaded cluster is killed, and the totals are exact
 	$(BIN)/tallyhouse cluster-demo
 
-test: install check  ## everything that must hold
-	$(BIN)/pytest -n 3 --dist worksteal
+test: install check  ## style, types, and every test but the long proofs: under ten minutes on two cores
+	$(TESTS) -n 3 -m 'not long'
 
-soak: install  ## the long proofs: a log that hangs for a minute under two hundred clients
-	SOAK_SECONDS=60 $(BIN)/pytest tests/e2e/test_stalled_log.py -s
+test-long: install  ## the long proofs: more kills, more examples, whole clusters, minutes of silence
+	SOAK_SECONDS=60 $(TESTS) -n 2 -m long
+	$(TESTS) -n 3 -m 'not long' --hypothesis-profile=ci $(PROPERTIES)
+	$(MAKE) soak
+
+soak: install  ## a log that hangs for a minute under two hundred clients, brokers that are away for a minute
+	SOAK_SECONDS=60 $(BIN)/pytest tests/e2e/test_stalled_log.py tests/tallyhouse/cluster/test_outage.py -s
 
 chaos: install  ## the longest proof: 10 million events, 50 kills -9; writes deploy/chaos-report.md
 	$(BIN)/python -m tests.chaos --events 10000000 --kills 50 --report deploy/chaos-report.md

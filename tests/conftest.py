@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from stream_processors.backends.sql.chdb import Chdb, ChdbDatabase
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool, ServerAddress
@@ -22,9 +22,11 @@ from tests.backing_services.docker import docker_answers
 from tests.backing_services.postgresql import PostgreSqlServer
 from tests.backing_services.two_shard_engine import limits_in_a_cluster
 
-# A machine that is busy with something else must not make a property fail.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# A property is judged by what it finds: a busy machine must not make one fail.
+_NOT_JUDGED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+settings.register_profile("short", max_examples=25, deadline=None, suppress_health_check=_NOT_JUDGED)
+settings.register_profile("ci", parent=settings.get_profile("short"), max_examples=100)
+settings.load_profile("short")
 
 # A broker that lives for seconds never earns back what its best compiler costs at each start.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")

@@ -211,7 +211,7 @@ CLOCK_PERIODS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(clock_periods=CLOCK_PERIODS)
 def test_no_key_is_counted_twice_whatever_the_clock_does(clock_periods: list[ClockPeriod]) -> None:
     """Over any course of clocks, restarts, retries, flushes and expiry."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.meter import Meter
@@ -14,7 +14,6 @@ from tests.interleavings.interleaving import Operation, Posts, operations
 from tests.strategies import batches, meter_lists
 
 
-@settings(max_examples=100, deadline=None)
 @given(posts=batches(), meters=meter_lists(), operations_drawn=st.lists(operations(), min_size=3, max_size=25))
 def test_any_interleaving_in_memory(
     posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]
@@ -23,7 +22,7 @@ def test_any_interleaving_in_memory(
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(posts=batches(), meters=meter_lists(), operations_drawn=st.lists(operations(), min_size=3, max_size=15))
 def test_any_interleaving_on_disk(
     tmp_path: Path,

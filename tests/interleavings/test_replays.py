@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.meter import Meter
@@ -101,14 +101,13 @@ def test_what_finds_its_meter_archived_is_no_try(environment: Environment, begun
     assert counting.usage == {}
 
 
-@settings(max_examples=100, deadline=None)
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(20))
 def test_any_tries_in_memory(posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]) -> None:
     """On the in-memory log and store, any story of rejects tried again ends exactly."""
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(12))
 def test_any_tries_on_disk(
     tmp_path: Path,

@@ -8,23 +8,25 @@ from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
 from tests.simulator.search import exhaustive_search, random_search
 from tests.simulator.simulation import simulation_of
 
-SEEDS = int(os.environ.get("SIMULATOR_SEEDS", "25"))
+SEEDS = [10, pytest.param(int(os.environ.get("SIMULATOR_SEEDS", "100")), marks=pytest.mark.long)]
 """Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""
 
-MOST_RUNS = 20_000
+MOST_RUNS = [5_000, pytest.param(20_000, marks=pytest.mark.long)]
 
 
+@pytest.mark.parametrize("most_runs", MOST_RUNS)
 @pytest.mark.parametrize("name", EXHAUSTIVE)
-def test_every_run_of_a_small_log_counts_exactly_once(name: str) -> None:
+def test_every_run_of_a_small_log_counts_exactly_once(name: str, most_runs: int) -> None:
     """Two workers over two frames: no interleaving within the bounds, with no fault or any one, breaks a promise."""
-    report = exhaustive_search(simulation_of(EXHAUSTIVE[name]), most_runs=MOST_RUNS)
+    report = exhaustive_search(simulation_of(EXHAUSTIVE[name]), most_runs=most_runs)
     assert report.failure is None, f"{report.failure} --setup '{name}'"
     # A search that ends at once has searched nothing.
     assert report.states > 100
 
 
+@pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_runs_count_exactly_once(name: str) -> None:
+def test_random_runs_count_exactly_once(name: str, seeds: int) -> None:
     """Crashes, zombies, lost replies, late inserts, new meters and expiry, all together, break no promise."""
-    report = random_search(simulation_of(RANDOM[name]), range(SEEDS))
+    report = random_search(simulation_of(RANDOM[name]), range(seeds))
     assert report.failure is None, f"seed {report.failure.seed}: {report.failure} --setup '{name}'"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.api.meter_validation import FIELDS, read_changes, read_new_meter
@@ -144,7 +144,6 @@ _JSON = st.recursive(
 _NAMES = st.sampled_from([*FIELDS, "property", "op", "value", "other"])
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(_NAMES, _JSON | st.sampled_from(["sum", "count", "$.x", [{"property": "$.x", "op": "gt"}]])))
 def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
     """Whatever JSON is posted, it makes a meter or an Invalid with at least one field."""

@@ -166,7 +166,7 @@ small_events = st.builds(
 requests = st.tuples(st.lists(small_events, min_size=1, max_size=6), st.booleans())
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(posts=st.lists(requests, max_size=14), failing=st.sets(st.integers(0, 12)), seed=st.integers(0, 2**32))
 def test_any_mix_counts_each_key_once(posts: list[tuple[Any, bool]], failing: set[int], seed: int) -> None:
     """Requests in any overlap, with failing appends and callers who leave, strict or not: what is stored, and what

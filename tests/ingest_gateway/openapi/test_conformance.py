@@ -21,8 +21,8 @@ from tests.contracts.api_keys import ManualClock
 from tests.ingest_gateway.openapi.furnished_account import Things, furnish
 from tests.rating.api.conftest import BillingApi
 
-REQUESTS = 300
-"""Of each mode and engine, shared by all operations: ten seconds each, however many operations there come to be."""
+REQUESTS = 12 * hypothesis.settings().max_examples
+"""Of each mode and engine, shared by all operations, however many operations there are."""
 
 NOT_PROMISED = ["positive_data_acceptance", "negative_data_rejection"]
 """A schema cannot say every rule between fields: what it allows may still be refused, with a reason.

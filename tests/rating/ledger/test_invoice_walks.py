@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.core.invoice_lifecycle import INVOICE_TRANSITIONS
@@ -103,7 +103,6 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, C
         yield ledger, command, customer.id
 
 
-@settings(max_examples=60)
 @given(tries=st.lists(TRIES, min_size=5, max_size=25))
 def test_random_lives_keep_every_promise(office: tuple[Ledger, Command, str], tries: list[Try]) -> None:
     """Figures add up, statuses follow the table, a refusal changes nothing, and what is final stays."""

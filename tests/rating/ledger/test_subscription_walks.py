@@ -295,5 +295,5 @@ def _billed(step: CycleStep) -> PlannedBill:
     return PlannedBill(step=step, invoice=None, rated=(rated,))
 
 
-Walk.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Walk.TestCase.settings = settings(stateful_step_count=40)
 TestWalk = Walk.TestCase

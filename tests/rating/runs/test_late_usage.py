@@ -156,7 +156,7 @@ async def _lived(billing: Billing, end: int, happens: Sequence[tuple[int, UsageE
 groupings = st.sampled_from(((), ("model",)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(prices(), groupings, histories())
 async def test_what_is_billed_adds_up_to_the_whole(price: Price, group_by: tuple[str, ...], history: Any) -> None:
     """Whatever came when, of every model, with minimum and maximum: to the cent; and every audit finds nothing."""
@@ -168,7 +168,7 @@ async def test_what_is_billed_adds_up_to_the_whole(price: Price, group_by: tuple
         assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(prices(), groupings, histories())
 async def test_what_is_held_is_the_rest(price: Price, group_by: tuple[str, ...], history: Any) -> None:
     """Invoices bill what was counted when a period ended; those that are held, all that came since."""
@@ -180,7 +180,7 @@ async def test_what_is_held_is_the_rest(price: Price, group_by: tuple[str, ...],
         assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings().max_examples)
 @given(prices(), groupings, histories())
 async def test_what_is_dropped_is_told(price: Price, group_by: tuple[str, ...], history: Any) -> None:
     """Nothing of it is billed, and what was told is exactly what would have been."""

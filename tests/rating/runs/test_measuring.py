@@ -4,7 +4,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.core.usage_needs import MAX_CUSTOMERS_PER_QUERY, UsageNeed, usage_batches, whole_minute
@@ -93,7 +93,6 @@ async def test_an_answer_that_is_too_long_is_asked_for_in_halves() -> None:
         await measure([wanted(0, price=GROUPED)], usage, usage)
 
 
-@settings(max_examples=50)
 @given(
     cuts=st.lists(st.integers(1, 20 * MINUTE), max_size=6),
     times=st.lists(st.integers(0, 20 * MINUTE - 1), max_size=30),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.event import EventFlag, RejectCode, Verdict
@@ -82,7 +82,6 @@ def test_any_cut_into_flushes_gives_what_the_oracle_gives(
     assert sorted(rejects) == sorted(expected)
 
 
-@settings(max_examples=40)
 @given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
 def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
     """The same rows in the same order, one chunk per column, whatever order the meters come in."""

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.meter import Meter
@@ -17,7 +17,6 @@ from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
 Posted = list[tuple[int, list[Event]]]
 
 
-@settings(max_examples=60)
 @given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
 def test_merging_changes_no_usage(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
     """One row per key, sorted; merging in two steps and another order gives the same rows."""

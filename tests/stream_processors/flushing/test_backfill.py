@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.flush import ApplyResult, Table
@@ -137,7 +137,6 @@ TOKENS = [make_meter("tokens", "sum"), make_meter("newest", "latest", group_by={
 POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]) for place in range(6)]
 
 
-@settings(max_examples=60, deadline=None)
 @given(posts=batches(), meters=meter_lists(), chapters=st.lists(st.sampled_from(CHAPTERS), min_size=5, max_size=40))
 @example(
     posts=POSTS,

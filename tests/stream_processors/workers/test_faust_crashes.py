@@ -19,7 +19,7 @@ from tests.factories import make_batch, make_event
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, partition_of_event
 from tests.stream_processors.workers.faust_process import FaustWorkerProcess, WorkerSettings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
 
 DEADLINE = 90.0
 

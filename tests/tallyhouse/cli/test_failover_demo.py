@@ -1,9 +1,12 @@
 """The demo proves what it says, in its short form."""
 
+import pytest
+
 from tallyhouse.local.kafka_jars import KafkaInstallation
 from tests.tallyhouse.local.cluster_terminal import run
 
 
+@pytest.mark.long
 def test_a_worker_is_killed_and_the_totals_are_exact(runtime: KafkaInstallation) -> None:
     """The partitions move to the other worker and back; every value is compared; nothing is kept."""
     finished = run("cluster-demo", "--events", "20000", "--seconds", "8")

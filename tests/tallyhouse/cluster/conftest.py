@@ -6,22 +6,12 @@ from pathlib import Path
 import pytest
 
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
-from tests.backing_services.postgresql import PostgreSqlServer
 from tests.tallyhouse.cluster.installation import Installation
 
 
 @pytest.fixture
 def sqlite_ledger(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger_url(request: pytest.FixtureRequest, sqlite_ledger: str) -> str:
-    """An empty database on each engine."""
-    if request.param == "sqlite":
-        return sqlite_ledger
-    server: PostgreSqlServer = request.getfixturevalue("postgresql")
-    return server.new_database()
 
 
 @pytest.fixture

@@ -45,9 +45,8 @@ def is_there(process: int) -> bool:
         return False
 
 
-def test_a_gateway_and_a_worker_count_exactly(installation: Installation, ledger_url: str) -> None:
+def test_a_gateway_and_a_worker_count_exactly(installation: Installation) -> None:
     """Posted with repeats, counted, asked for: every value equals what was sent; both stop cleanly."""
-    installation.settings["LEDGER_URL"] = ledger_url
     installation.prepare()
     with installation.gateway() as gateway, installation.worker() as worker:
         report = load_generator.load(gateway.url, events=EVENTS)

@@ -45,6 +45,7 @@ def counted_by_a_worker(installation: Installation, api: GatewayClient) -> Usage
     return usage
 
 
+@pytest.mark.long
 def test_a_store_put_back_from_a_copy_is_counted_up_from_the_log(
     installation: Installation, store: StoreProcess, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import StoreFailed
@@ -64,7 +64,6 @@ def test_before_they_are_filled_everything_may_be_known() -> None:
     assert not filters.may_contain(keys_of("abc")).any()
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 60)), max_size=12))
 def test_a_key_of_the_window_is_never_denied(batches: list[tuple[int, int]]) -> None:
     """However many there are, and however many filters that takes."""

@@ -79,6 +79,7 @@ def test_who_is_killed_is_started_again(terminal: ClusterTerminal, name: str) ->
     assert f"{kind} {number} ended (by signal 9, SIGKILL) and is started again" in terminal.text
 
 
+@pytest.mark.long
 def test_the_next_start_goes_on_and_nothing_stays_behind(runtime: KafkaInstallation) -> None:
     """Without PostgreSQL too; after Ctrl-C and after kill -9, no process is left, and what was counted is there."""
     with passable_folder() as data:

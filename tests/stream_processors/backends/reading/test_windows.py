@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import Invalid
@@ -63,7 +63,6 @@ moments = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     window=st.sampled_from(Window),
     zone=st.sampled_from(ZONES),

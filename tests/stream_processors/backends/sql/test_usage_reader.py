@@ -51,7 +51,7 @@ async def all_pages(reader: SqlUsageReader, query: UsageQuery) -> list[UsageRow]
 
 
 # No shrinking: every try costs inserts.
-@settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None)
+@settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(data=st.data())
 def test_usage_is_what_the_oracle_counts(
     data: st.DataObject, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]
@@ -89,7 +89,7 @@ def folded(rows: Sequence[Row], query: UsageQuery) -> list[UsageRow]:
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 
 
-@settings(max_examples=15, phases=(Phase.explicit, Phase.reuse, Phase.generate), deadline=None)
+@settings(max_examples=15, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(customer=texts.filter(bool), value=texts, other=texts)
 def test_texts_come_back_to_the_letter(
     customer: str, value: str, other: str, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]

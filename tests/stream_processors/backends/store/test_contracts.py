@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from schemas.flush import Table
 from schemas.tables import LAYOUTS
@@ -150,7 +150,6 @@ def forget(sql: AsyncSqlClient) -> Callable[[Table], Awaitable[None]]:
 
 @pytest.mark.parametrize("policy", [EmbeddedStore, GuardedStore])
 @given(steps=STEPS)
-@settings(deadline=None)
 def test_a_number_never_has_two_claims(policy: Callable[[MemoryEngine], AnyStore], steps: list[Step]) -> None:
     """Whatever two workers claim and finish, in whatever order."""
     asyncio.run(first_claims_stand(in_memory(policy), steps))

@@ -41,7 +41,7 @@ async def step(engine: MemoryEngine, number: int, tables: Sequence[Table], *, do
         await engine.insert_done(0, number, f"done/{number}")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(whole=st.integers(0, 4), steps=st.integers(0, 4))
 def test_the_watermark_names_the_flushes_that_are_in_the_rows(whole: int, steps: int) -> None:
     """Wherever the last flush stands, count and watermark agree."""

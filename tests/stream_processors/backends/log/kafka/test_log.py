@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import Alarm, Overloaded, StoreFailed
@@ -236,7 +236,7 @@ STEPS = st.lists(
 """A number appends so many frames; a pair lets one of three readers read up to so many bytes."""
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(steps=STEPS)
 def test_every_reader_gets_every_frame_once_and_in_order(
     cluster: KafkaCluster, steps: list[int | tuple[int, int]]
