@@ -19,7 +19,7 @@ def settings(
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Those of a cluster's processes instead of `tallyhouse serve`'s.")
     ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of defaults for the README.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of deploy/settings.md.")] = False,
 ) -> None:
     """All settings, from the environment; secrets are not shown."""
     if markdown:

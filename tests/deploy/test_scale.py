@@ -1,4 +1,4 @@
-"""The arithmetic of the plan, done again."""
+"""Every line of arithmetic in the plan for scale is correct."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,8 @@ def number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def reckoned(text: str) -> float:
-    """From left to right."""
+def calculated(text: str) -> float:
+    """Evaluates from left to right."""
     first, *steps = re.split(r" ([×÷]) ", text)
     value = number(first)
     for sign, operand in zip(steps[::2], steps[1::2], strict=True):
@@ -24,12 +24,12 @@ def reckoned(text: str) -> float:
 
 
 @pytest.mark.parametrize("line", list(LINE.finditer(PLAN)), ids=lambda line: line[0].split(":")[0].strip())
-def test_every_line_is_right(line: re.Match[str]) -> None:
-    """To the digits that are shown."""
+def test_every_line_is_correct(line: re.Match[str]) -> None:
+    """To the digits shown."""
     decimals = len(line["result"].partition(".")[2])
-    assert reckoned(line["sum"]) == pytest.approx(number(line["result"]), rel=0, abs=0.501 / 10**decimals)
+    assert calculated(line["sum"]) == pytest.approx(number(line["result"]), rel=0, abs=0.501 / 10**decimals)
 
 
-def test_every_line_is_looked_at() -> None:
-    """What is indented and has a result is arithmetic."""
+def test_no_line_of_arithmetic_is_missed() -> None:
+    """Every indented line with a result is arithmetic."""
     assert len(LINE.findall(PLAN)) == len(re.findall(r"^ {4,}.* = ", PLAN, re.MULTILINE)) > 30
