@@ -126,11 +126,11 @@ class EventReader(Protocol):
 class ReplayResults(Protocol):
     """Requests to try rejects again, each of which may come again under its Idempotency-Key."""
 
-    async def before(self, command: Command) -> ReplayResult | None:
+    async def find(self, command: Command) -> ReplayResult | None:
         """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
         ...
 
-    async def keep(self, command: Command, retried: ReplayResult) -> Applied[ReplayResult]:
+    async def record(self, command: Command, result: ReplayResult) -> Applied[ReplayResult]:
         """Of requests that were at work at once under one key, the first to come here is the one that counts."""
         ...
 

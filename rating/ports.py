@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rating.core.cycle_step import CycleStep
+from rating.core.late_usage import LateUsageWindow
 from rating.core.planned_bill import PlannedBill, RecordedBills
-from rating.core.rated_period import LateUsageWindow
 from schemas.command import Applied, Command
 from schemas.flush import Watermark
 from schemas.ids import AccountId

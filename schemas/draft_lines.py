@@ -1,11 +1,10 @@
-"""What an invoice says: draft lines with the exact decimals behind them, and totals."""
+"""Draft lines of an invoice, with the exact decimals behind them."""
 
 from decimal import Decimal
 
 import msgspec
 
 from schemas.price import Price
-from schemas.tax import TaxAmount
 from schemas.timestamps import Micros
 
 
@@ -54,29 +53,3 @@ class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
     period_start: Micros
     period_end: Micros
     usage: UsageDetail | None = None
-
-
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """`subtotal − discount − credits = taxable`, `taxable + tax = total`; the parts by line are in the lines' order."""
-
-    subtotal: int
-    discount: int
-    credits: int
-    taxable: int
-    tax: int
-    total: int
-    """Below zero where credit lines are more than the rest."""
-    taxes: tuple[TaxAmount, ...]
-    discount_by_line: tuple[int, ...]
-    credits_by_line: tuple[int, ...]
-    tax_by_line: tuple[int, ...]
-
-    @property
-    def due(self) -> int:
-        """An invoice never asks for less than nothing."""
-        return max(0, self.total)
-
-    @property
-    def to_balance(self) -> int:
-        """What finalizing puts on the customer's balance instead, for later invoices to use."""
-        return max(0, -self.total)

@@ -51,7 +51,7 @@ def app_ports(
         usage=reader,
         events=SqlEventReader(threads, ReplayLookup(seen, settings.partitions), runtime.clock),
         status=status,
-        replay_results=ledger.retries,
+        replay_results=ledger.reject_replays,
         budget=MemoryBudget(settings.body_budget, runtime.metrics),
         checks={
             "log": lambda: log.first_offset(0),

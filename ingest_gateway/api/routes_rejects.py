@@ -128,7 +128,7 @@ class RejectRoutes:
         document = await request.document()
         asked = to_query(read_record(document, ReplayRequest), request.account)
         command = command_of(request, document)
-        before = await self._replay_results.before(command)
+        before = await self._replay_results.find(command)
         done = await self._replay(command, asked) if before is None else Applied(answer=before, is_replay=True)
         return applied_response(request, done, replay=msgspec.to_builtins(done.answer))
 
@@ -146,7 +146,7 @@ class RejectRoutes:
             # Where none was tried, the same call would find the same ones for ever.
             more=bool(replayable) and found.next_cursor is not None,
         )
-        return await self._replay_results.keep(command, retried)
+        return await self._replay_results.record(command, retried)
 
 
 def to_query(asked: ReplayRequest, account: AccountId) -> RejectQuery:

@@ -1,4 +1,4 @@
-"""What invoices put on their customers' balances and what they use of them, one after the other."""
+"""What invoices add to customers' balances, and what they use of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,16 +14,17 @@ def balance_key(invoice: Invoice) -> BalanceKey:
 
 
 def movements(invoices: Sequence[Invoice], balances: Mapping[BalanceKey, int]) -> list[int]:
-    """By invoice, in their order: above zero what it adds, below zero what it uses, never more than there is.
+    """What each invoice, in this order, adds to its customer's balance; below zero, what it uses of the balance.
 
-    Raises Invalid where a balance would be more than a ledger holds.
+    An invoice never uses more than the invoices before it left. Raises Invalid where a balance exceeds what the
+    ledger can hold.
     """
     left = dict(balances)
     moved = []
     for invoice in invoices:
-        there = left.get(balance_key(invoice), 0)
-        # What comes to less than nothing is the lesser of the two as well: so its rest is added.
-        amount = -min(invoice.total, there)
-        left[balance_key(invoice)] = checked_minor(there + amount)
+        available = left.get(balance_key(invoice), 0)
+        # A negative total is also the lesser of the two, so it is added to the balance whole.
+        amount = -min(invoice.total, available)
+        left[balance_key(invoice)] = checked_minor(available + amount)
         moved.append(amount)
     return moved

@@ -1,22 +1,22 @@
-"""What a usage line keeps for ever: the exact decimals behind it, and up to where events were counted for it."""
+"""What a usage line stores: the exact decimals behind it, and the watermark up to which its events were counted."""
 
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from rating.core.proration import Portion
+from rating.core.service_period import Portion
 from schemas.draft_lines import UsageDetail
 from schemas.flush import Watermark
 from schemas.quantity import to_text
 
 
 class BilledUsage(UsageDetail, frozen=True, kw_only=True):
-    """A line's detail, with all that a recount needs besides the line's own period."""
+    """A line's detail, with what a recount needs besides the line's own period."""
 
     days: int
     period_days: int
-    """The portion of the period in which the subscription was there."""
+    """With `days`, the portion of the period that the subscription was served for."""
     watermark: dict[int, int]
     """Partition → the last flush that is counted."""
 
@@ -30,7 +30,7 @@ class BilledUsage(UsageDetail, frozen=True, kw_only=True):
 
 
 def to_document(detail: UsageDetail, portion: Portion, watermark: Watermark) -> dict[str, Any]:
-    """As JSON values: decimals are plain texts."""
+    """The detail as JSON values; decimals are plain strings."""
     billed = BilledUsage(
         **{name: getattr(detail, name) for name in UsageDetail.__struct_fields__},
         days=portion.days,

@@ -1,9 +1,7 @@
-"""Billing periods: boundaries reckoned from an anchor, each anew, in the wall time of a zone."""
+"""Billing periods: boundaries calculated from an anchor, each independently, in the wall time of a zone."""
 
 from calendar import monthrange
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from typing import assert_never
 
 import msgspec
 
@@ -13,11 +11,11 @@ from schemas.timestamps import MINUTE, Micros
 
 _DAY = timedelta(days=1)
 _MAX_ZONE_GAP = 27 * 60 * MINUTE
-"""No two zones' midnights of one date are further apart."""
+"""The most that two zones' midnights of one date can be apart."""
 
 
 class BillingFrequency(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, and by whose calendar."""
+    """A plan's billing interval, in the calendar of one zone."""
 
     interval: Interval
     count: int = 1
@@ -25,20 +23,20 @@ class BillingFrequency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """Half-open: its end is the start of the next."""
+    """Half-open: the end of a period is the start of the next."""
 
     start: Micros
     end: Micros
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
-    """Boundaries without end, backwards and forwards; boundary 0 is the anchor."""
+    """An endless sequence of boundaries, backwards and forwards; boundary 0 is the anchor."""
 
     frequency: BillingFrequency
     anchor: datetime
     """Wall time, without a zone."""
     day: int
-    """The day of the month before it is clamped: 31, though the anchor itself may be a 30th."""
+    """The day of the month before clamping: 31, even where the anchor itself is a 30th."""
 
     def boundary(self, number: int) -> Micros:
         return to_instant(self._wall_time(number), self.frequency.zone)
@@ -51,16 +49,10 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
         return self.anchor + step * self.frequency.interval.days * _DAY
 
 
-def anniversary(frequency: BillingFrequency, start: int) -> Cycle:
-    """The start is the anchor, with its time of day."""
-    anchor = to_local(start, frequency.zone)
-    return Cycle(frequency=frequency, anchor=anchor, day=anchor.day)
-
-
 def anchored_cycle(frequency: BillingFrequency, start: int, day: int) -> Cycle:
-    """Boundaries at midnight of the first such day of the month on or after the start.
+    """Boundaries at midnight, from the first such day of the month on or after the start.
 
-    Days and weeks have no day of the month: their boundaries are the midnights reckoned from the start's own date.
+    Days and weeks have no day of the month: their boundaries are midnights counted from the start's own date.
     """
     first = local_date(start, frequency.zone)
     if frequency.interval.months:
@@ -70,44 +62,16 @@ def anchored_cycle(frequency: BillingFrequency, start: int, day: int) -> Cycle:
     return Cycle(frequency=frequency, anchor=datetime.combine(first, time()), day=day)
 
 
-def by_calendar(frequency: BillingFrequency, start: int) -> Cycle:
-    """From the first of the month, quarter or year, or from Monday, in which the start lies."""
-    on = local_date(start, frequency.zone)
-    match frequency.interval:
-        case Interval.DAY:
-            first = on
-        case Interval.WEEK:
-            first = on - on.weekday() * _DAY
-        case Interval.MONTH:
-            first = on.replace(day=1)
-        case Interval.QUARTER:
-            first = on.replace(month=on.month - (on.month - 1) % 3, day=1)
-        case Interval.YEAR:
-            first = on.replace(month=1, day=1)
-        case _:
-            assert_never(frequency.interval)
-    return Cycle(frequency=frequency, anchor=datetime.combine(first, time()), day=first.day)
-
-
 def period_at(cycle: Cycle, at: int) -> Period:
-    """The full period with `start ≤ at < end`: a moment on a boundary opens the new one."""
+    """The full period with `start ≤ at < end`: a moment on a boundary belongs to the new period."""
     number = _last_boundary(cycle, at)
     return Period(start=cycle.boundary(number), end=cycle.boundary(number + 1))
 
 
-def periods(cycle: Cycle, start: int, end: int) -> Iterator[Period]:
-    """The full periods that share a moment with `[start, end)`, oldest first."""
-    at = start
-    while at < end:
-        period = period_at(cycle, at)
-        yield period
-        at = period.end
-
-
 def resumed_period(cycle: Cycle, at: int) -> Period:
-    """The period after a change of zone: it starts where the last one ended, and ends on the new zone's boundary.
+    """The period after a change of zone: from the end of the last period to a boundary of the new zone.
 
-    The boundary nearest to `at` is the one the last period ended for, if it is no further away than zones are apart.
+    A boundary no further from `at` than zones are apart is the one that the last period ended at, so it is passed over.
     """
     number = _last_boundary(cycle, at)
     if cycle.boundary(number + 1) - at < min(at - cycle.boundary(number), _MAX_ZONE_GAP):
@@ -116,12 +80,12 @@ def resumed_period(cycle: Cycle, at: int) -> Period:
 
 
 def clamped(year: int, month: int, day: int) -> date:
-    """That day of the month, or the month's last."""
+    """That day of the month, or the last day of a shorter month."""
     return date(year, month, min(day, monthrange(year, month)[1]))
 
 
 def _last_boundary(cycle: Cycle, at: int) -> int:
-    """The number of the last boundary that is not after `at`: a good guess, then steps."""
+    """The number of the last boundary not after `at`: an estimate, then single steps."""
     local = to_local(at, cycle.frequency.zone)
     if months := cycle.frequency.interval.months:
         apart = (local.year - cycle.anchor.year) * 12 + local.month - cycle.anchor.month

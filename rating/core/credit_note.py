@@ -1,4 +1,4 @@
-"""What a credit note takes back: by line, taxed by the invoice's own rates, never a cent more than was billed."""
+"""The amounts of a credit note: by line, taxed at the invoice's own rates, never more than was billed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from schemas.invoice import Invoice
 
 
 class CreditNoteAmounts(msgspec.Struct, frozen=True, kw_only=True):
-    """`amount + tax = total`, by line and in all."""
+    """`amount + tax = total`, by line and in sum."""
 
     lines: tuple[CreditNoteLine, ...]
 
@@ -29,10 +29,10 @@ class CreditNoteAmounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def credit_note_amounts(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -> CreditNoteAmounts:
-    """Raises NotFound, Invalid, or Conflict where less is left than is asked for.
+    """Raises NotFound, Invalid, or Conflict where less is left than is requested.
 
-    Tax is that of all credited so far less that of what was credited before: the notes of a whole invoice come to
-    its tax to the cent.
+    The tax is that of everything credited so far, less that of what was credited before: the notes of a whole invoice
+    add up to its tax to the cent.
     """
     if invoice.total <= 0:
         raise Conflict(
@@ -86,7 +86,7 @@ def _of_lines(invoice: Invoice, left: Sequence[int], requested: Sequence[Credite
 
 
 def _spread(invoice: Invoice, left: Sequence[int], amount: int | None) -> Sequence[int]:
-    """Over all lines by what is left of them, of either sign: all that is left is each line's own rest."""
+    """The amount spread over all lines by what is left of each, of either sign."""
     together = sum(left)
     whole = together if amount is None else amount
     if whole <= 0 or whole > together:

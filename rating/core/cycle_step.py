@@ -1,8 +1,7 @@
-"""A subscription's turn: what a boundary asks to be billed, and what the subscription is after it.
+"""A cycle step: what a subscription is billed at a boundary, and the subscription after it.
 
-Whatever has happened meanwhile, turns come one by one, as if every run had come on time: the opening of the first
-period, each renewal, and the end. So it never matters how late a run is. After the end there is one more, if usage may
-have come late.
+Steps follow one another as if every run were punctual: the opening of the first period, each renewal, and the end. So
+a late run bills the same as a punctual one. After the end there is one more step if usage may still arrive late.
 """
 
 from datetime import datetime, time
@@ -11,12 +10,11 @@ from enum import StrEnum
 import msgspec
 
 from rating.core.calendar import Period
+from rating.core.late_usage import RatedPeriod
 from rating.core.local_time import local_date, to_instant
-from rating.core.proration import Portion
-from rating.core.rated_period import RatedPeriod
-from rating.core.service_period import ServicePeriod, service_period_in
+from rating.core.service_period import Portion, ServicePeriod, service_period_in
 from rating.core.subscription_cycle import next_period, with_due_date
-from rating.core.subscription_lifecycle import SubscriptionTransition, after
+from rating.core.subscription_lifecycle import SubscriptionTransition, next_status
 from schemas.billing_settings import LateUsage
 from schemas.plan import PlanVersion, Timing, overridden
 from schemas.subscription import Status, Subscription, UnusedPrepayment
@@ -24,50 +22,53 @@ from schemas.timestamps import Micros
 
 
 class CycleStepKind(StrEnum):
-    """What a boundary is to a subscription."""
+    """What happens at a boundary."""
 
     OPENING = "opening"
     PERIOD = "period"
-    """A period ends there, the trial or the last one included."""
+    """A period ends, be it the trial, a full one or the last."""
     LATE = "late"
-    """It has ended, and nothing more can come late."""
+    """The subscription has ended, and its last period closes for late usage."""
 
 
 class CycleStep(msgspec.Struct, frozen=True, kw_only=True):
-    """What to bill, in the terms of `bill` and `refund`, all three None where that is nothing; and what may be late."""
+    """What to bill at a boundary, and the subscription before and after it.
+
+    A step without any service bills late usage only.
+    """
 
     before: Subscription
     after: Subscription
     plan: PlanVersion
     """With the subscription's overrides applied."""
     prepaid_plan: PlanVersion
-    """With those that fees in advance were billed by: nothing else is given back."""
+    """With the overrides that the fees in advance were billed at: a refund gives back exactly those."""
     ended: ServicePeriod | None = None
-    """Fees in arrears and usage are billed for it."""
+    """The service that fees in arrears and usage are billed for."""
     begins: ServicePeriod | None = None
-    """Fees in advance are billed for it."""
+    """The service that fees in advance are billed for."""
     unused: ServicePeriod | None = None
-    """Fees in advance are given back for it."""
+    """The service that fees in advance are given back for."""
     open_periods: tuple[RatedPeriod, ...] = ()
-    """Earlier ones that usage may have come late for."""
+    """Earlier periods that may have late usage."""
     late_usage: LateUsage = LateUsage.BILL_NEXT
-    """What the account wants done with that."""
+    """What the account wants done with late usage."""
 
     @property
     def boundary(self) -> int:
-        """The moment that it bills at, however much later that is done."""
+        """The moment that the step bills at, however late the run is."""
         return self.before.period_start if self.before.due_at is None else self.before.due_at
 
     @property
     def kind(self) -> CycleStepKind:
-        """Tells a first period's opening from its end, which may be the same moment."""
+        """Distinguishes the opening of a first period from its end, which may be the same moment."""
         if self.before.awaits_late_usage:
             return CycleStepKind.LATE
         return CycleStepKind.OPENING if _is_unopened(self.before) else CycleStepKind.PERIOD
 
 
 def next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
-    """The next turn of a subscription that is due; `zone` is the customer's now."""
+    """The next step of a subscription that is due; `zone` is the customer's present one."""
     last = subscription.ends_at
     if subscription.awaits_late_usage:
         return _step(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
@@ -79,9 +80,9 @@ def next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> Cycle
 
 
 def unused_prepayment(subscription: Subscription, plan: PlanVersion) -> UnusedPrepayment | None:
-    """What one that has just ended by a change of plan was paid in advance for days that the next one charges."""
-    asked = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
-    last = next_step(asked, plan, subscription.timezone)
+    """The prepayment for days that the next plan charges, of a subscription that a change of plan has just ended."""
+    ending = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
+    last = next_step(ending, plan, subscription.timezone)
     if last.begins is not None or last.unused is None:
         return None
     fees = tuple(fee for fee in last.prepaid_plan.fixed_fees if fee.timing is Timing.ADVANCE)
@@ -114,10 +115,10 @@ def _opening(subscription: Subscription, plan: PlanVersion) -> CycleStep:
 
 def _renewal(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
     renewed = next_period(subscription, plan, subscription.period_end, zone)
-    status = (
-        renewed.status if renewed.status is Status.CANCELED else after(renewed.status, SubscriptionTransition.RENEWED)
-    )
-    renewed = _prepaid(msgspec.structs.replace(renewed, status=status))
+    if renewed.status is not Status.CANCELED:
+        status = next_status(renewed.status, SubscriptionTransition.RENEWED)
+        renewed = msgspec.structs.replace(renewed, status=status)
+    renewed = _prepaid(renewed)
     return _step(
         plan,
         before=subscription,
@@ -132,13 +133,13 @@ def _end(subscription: Subscription, plan: PlanVersion, last: int) -> CycleStep:
     status = (
         subscription.status
         if subscription.ended_at is not None
-        else after(subscription.status, SubscriptionTransition.ENDED)
+        else next_status(subscription.status, SubscriptionTransition.ENDED)
     )
     ended = msgspec.structs.replace(subscription, status=status, ended_at=last, due_at=None)
     if subscription.in_trial:
         return _step(plan, before=subscription, after=ended)
     used = _service(subscription, last, to_the_last_day=not subscription.ends_by_change)
-    # A period that was cut short may end on the day that is used, and not count it.
+    # A period that was cut short may end on a day that is used, without counting that day.
     kept = used if subscription.refunds else max(used, _service(subscription, subscription.period_end), key=_days)
     return _step(plan, before=subscription, after=ended, ended=used, unused=_unused(subscription, kept))
 
@@ -158,7 +159,7 @@ def _step(
 
 
 def _prepaid(subscription: Subscription) -> Subscription:
-    """Its fees in advance are billed for all of its period."""
+    """The subscription with its fees in advance billed for the whole period."""
     return msgspec.structs.replace(
         subscription, prepaid_until=subscription.period_end, prepaid_under=subscription.overrides
     )
@@ -169,7 +170,7 @@ def _days(service: ServicePeriod) -> int:
 
 
 def _unused(subscription: Subscription, kept: ServicePeriod) -> ServicePeriod | None:
-    """What is paid in advance beyond what is kept."""
+    """What was paid in advance beyond the service that is kept."""
     until = subscription.prepaid_until
     if until is None or until <= kept.end:
         return None
@@ -179,7 +180,7 @@ def _unused(subscription: Subscription, kept: ServicePeriod) -> ServicePeriod | 
 
 
 def _service(subscription: Subscription, end: int, *, to_the_last_day: bool = False) -> ServicePeriod:
-    """From the start of the current period to `end`. The day of the end belongs to what comes after, if anything."""
+    """From the start of the current period to `end`, whose day counts only with `to_the_last_day`."""
     zone = subscription.timezone
     full = Period(start=Micros(subscription.full_start), end=Micros(subscription.full_end))
     counted = end if to_the_last_day else to_instant(datetime.combine(local_date(end, zone), time()), zone)

@@ -1,4 +1,4 @@
-"""The life of an invoice: which step leads from which status to which, in one table."""
+"""The lifecycle of an invoice: which transition leads from which status to which, in one table."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from schemas.invoice import InvoiceStatus
 
 
 class InvoiceTransition(StrEnum):
-    """What may be done to an invoice, in the words in which a refusal tells it."""
+    """What can be done to an invoice; the value completes "it cannot be …"."""
 
     CHANGE = "changed"
     DELETE = "deleted"
@@ -17,7 +17,7 @@ class InvoiceTransition(StrEnum):
     CREDIT = "credited"
     VOID = "voided"
     VOID_PERIOD = "voided as a draft"
-    """Of a draft that bills a subscription: its period stays billed, which a deleted one's would not."""
+    """For a draft that bills a subscription: its period stays billed, which deleting the draft would undo."""
     MARK_UNCOLLECTIBLE = "marked uncollectible"
 
 
@@ -39,7 +39,7 @@ INVOICE_TRANSITIONS = {
     (_UNCOLLECTIBLE, InvoiceTransition.VOID): _VOID,
     (_PAID, InvoiceTransition.CREDIT): _PAID,
 }
-"""A step that is not here is refused."""
+"""A transition that is not listed is refused."""
 
 _INSTEAD = {
     _DRAFT: "a draft is changed, deleted or finalized; one of a subscription's period is voided instead of deleted",
@@ -50,12 +50,12 @@ _INSTEAD = {
 }
 
 
-def after(status: InvoiceStatus, step: InvoiceTransition, invoice_id: str) -> InvoiceStatus:
-    """The status that the step leads to. Raises Conflict where it may not be taken, naming the status."""
+def next_status(status: InvoiceStatus, transition: InvoiceTransition, invoice_id: str) -> InvoiceStatus:
+    """The status that the transition leads to. Raises Conflict where it is not allowed, naming those that are."""
     try:
-        return INVOICE_TRANSITIONS[status, step]
+        return INVOICE_TRANSITIONS[status, transition]
     except KeyError:
         raise Conflict(
-            f"invoice {invoice_id} is {status.value} and cannot be {step.value}: {_INSTEAD[status]}",
+            f"invoice {invoice_id} is {status.value} and cannot be {transition.value}: {_INSTEAD[status]}",
             code=f"INVOICE_IS_{status.name}",
         ) from None

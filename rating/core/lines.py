@@ -1,21 +1,53 @@
-"""Invoice lines of fees and charges, under references that never change."""
+"""Invoice lines: the fees, refunds and usage charges of a cycle step, each under a reference that never changes."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from rating.core.charge import Charge, Group, GroupCharge
-from rating.core.proration import prorated
-from rating.core.service_period import ServicePeriod
+from rating.core.pricing import Charge, Group, GroupCharge, Quantities, charge
+from rating.core.service_period import ServicePeriod, prorated
 from schemas.draft_lines import DraftLine, UsageDetail
 from schemas.invoice import NewLine
 from schemas.money import MAX_MINOR, exponent
-from schemas.plan import FixedFee, UsagePrice
+from schemas.plan import FixedFee, PlanVersion, Timing, UsagePrice
 from schemas.price import PerUnit, Price
 
 _LONGEST_REFERENCE = 480
-"""The ledger keeps 512; a line for what came late adds the start of its period."""
+"""The ledger holds 512 characters; a line for late usage adds the start of its period."""
+
+UsageByPrice = Mapping[str, Quantities]
+"""Price code → group → quantity; a price that is missing was not used."""
+
+
+def bill_lines(
+    plan: PlanVersion,
+    *,
+    ended: ServicePeriod | None = None,
+    begins: ServicePeriod | None = None,
+    usage: UsageByPrice | None = None,
+) -> list[DraftLine]:
+    """Fees in advance for the period that begins, then fees in arrears and usage of the period that ended.
+
+    The first invoice has no `ended`, the last no `begins`. The plan has the subscription's overrides applied.
+    """
+    lines = []
+    for fee in plan.fixed_fees:
+        service = begins if fee.timing is Timing.ADVANCE else ended
+        if service is not None and (line := fee_line(fee, service)) is not None:
+            lines.append(line)
+    if ended is not None:
+        for price in plan.usage_prices:
+            charged = charge(price, (usage or {}).get(price.code, {}), plan.currency, ended.portion)
+            lines += charge_lines(price, charged, plan.currency, ended)
+    return lines
+
+
+def refund_lines(plan: PlanVersion, unused: ServicePeriod) -> list[DraftLine]:
+    """The fees paid in advance for days that the subscription does not use, each rounded alone, below zero."""
+    lines = (refund_line(fee, unused) for fee in plan.fixed_fees if fee.timing is Timing.ADVANCE)
+    return [line for line in lines if line is not None]
 
 
 def fee_line(fee: FixedFee, service: ServicePeriod) -> DraftLine | None:
@@ -25,7 +57,7 @@ def fee_line(fee: FixedFee, service: ServicePeriod) -> DraftLine | None:
 
 
 def refund_line(fee: FixedFee, unused: ServicePeriod) -> DraftLine | None:
-    """What was paid in advance for days that are not used after all, below zero."""
+    """The fee paid in advance for days that are not used, below zero; None where that is nothing."""
     amount = -prorated(fee.amount_cents, unused.portion)
     return _plain(f"refund:{fee.code}", f"{fee.name}, unused{_days(unused)}", amount, unused)
 
@@ -33,7 +65,7 @@ def refund_line(fee: FixedFee, unused: ServicePeriod) -> DraftLine | None:
 def charge_lines(
     usage: UsagePrice, charged: Charge, currency: str, service: ServicePeriod, *, every_group: bool = False
 ) -> list[DraftLine]:
-    """One line for each group with usage or an amount, or for all, and one for what is missing to the minimum."""
+    """One line for each group with usage or an amount (or for `every_group`), and one for what the minimum adds."""
     lines = [
         _usage_line(usage, group, currency, service)
         for group in charged.groups
@@ -90,7 +122,7 @@ def _detail(usage: UsagePrice, charged: GroupCharge) -> UsageDetail:
 
 
 def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[int, int]:
-    """Quantity and unit amount where both are whole and say all there is to say; else one, at the line's amount."""
+    """Quantity and unit amount where both are whole and their product is the amount; otherwise 1 and the amount."""
     if isinstance(price, PerUnit):
         quantity, unit = charged.rated.quantity, price.unit_price.scaleb(exponent(currency))
         if quantity == quantity.to_integral_value() and unit == unit.to_integral_value():
@@ -101,7 +133,7 @@ def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[i
 
 
 def _reference(usage: UsagePrice, group: Group) -> str:
-    """`usage:calls`, or with groups `usage:calls:["eu",null]`: any value can be told from any other, however long."""
+    """`usage:calls`, or with groups `usage:calls:["eu",null]`: unique for every group, however long its values are."""
     suffix = f":{msgspec.json.encode(group).decode()}" if usage.group_by else ""
     whole = f"usage:{usage.code}{suffix}"
     if len(whole) <= _LONGEST_REFERENCE:
@@ -122,7 +154,7 @@ def _days(service: ServicePeriod) -> str:
 
 
 def to_new_line(line: DraftLine, usage: Any) -> NewLine:
-    """`usage` is what the invoice keeps of the decimals behind the line."""
+    """`usage` is the document that the invoice stores of the decimals behind the line."""
     return NewLine(
         reference=line.reference,
         description=line.description,

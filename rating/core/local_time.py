@@ -1,4 +1,4 @@
-"""Wall time in a zone, and back: what a calendar on the wall and a clock beside it show."""
+"""Conversion between instants and the wall time of a zone."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -15,12 +15,12 @@ def zone(name: str) -> ZoneInfo:
 
 
 def to_local(at: int, zone_name: str) -> datetime:
-    """The wall time, without its zone."""
+    """The wall time, as a naive datetime."""
     return to_datetime(at).astimezone(zone(zone_name)).replace(tzinfo=None, fold=0)
 
 
 def to_instant(local: datetime, zone_name: str) -> Micros:
-    """A wall time that comes twice is the first of the two; one that never comes, the moment after the gap."""
+    """The instant of a wall time: the first of two if the clock repeats it, the end of the gap if it is skipped."""
     return to_micros(local.replace(tzinfo=zone(zone_name), fold=0).astimezone(UTC))
 
 
@@ -29,10 +29,10 @@ def local_date(at: int, zone_name: str) -> date:
 
 
 def last_date(end: int, zone_name: str) -> date:
-    """The last local date of what ends just before `end`."""
+    """The last local date of a period that ends at `end`, exclusive."""
     return local_date(end - 1, zone_name)
 
 
 def days_later(at: int, days: int, zone_name: str) -> Micros:
-    """The same wall time so many days on, as the end of a trial."""
+    """The same wall time `days` days later, as for the end of a trial."""
     return to_instant(to_local(at, zone_name) + timedelta(days=days), zone_name)

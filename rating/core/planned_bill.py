@@ -1,45 +1,42 @@
-"""Planned bills: what one cycle step of a subscription comes to, and what the ledger recorded of it."""
+"""Planned bills: the invoices of one cycle step of a subscription, and what the ledger recorded of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 import msgspec
 
-from rating.core.bill import bill_lines, late_lines, refund_lines
 from rating.core.billed_usage import to_document
 from rating.core.cycle_step import CycleStep
-from rating.core.lines import to_new_line
-from rating.core.proration import WHOLE
-from rating.core.rated_period import LateUsageWindow, RatedPeriod
-from rating.core.service_period import ServicePeriod
+from rating.core.late_usage import LateBill, LateUsageWindow, RatedPeriod, billed_late
+from rating.core.lines import bill_lines, refund_lines, to_new_line
+from rating.core.service_period import WHOLE, ServicePeriod
 from rating.core.usage_needs import MeasuredUsage, UsageKey, UsageNeed
 from schemas.billing_settings import LateUsage
 from schemas.draft_lines import DraftLine
-from schemas.errors import Busy
 from schemas.flush import Watermark
 from schemas.invoice import Invoice, NewInvoice, NewLine
 from schemas.plan import UsagePrice
 
 
 class PlannedBill(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn, and what it asks for."""
+    """A cycle step, and what it bills."""
 
     step: CycleStep
     invoice: NewInvoice | None
-    """None where there is nothing to ask for."""
+    """None where there is nothing to bill."""
     held: NewInvoice | None = None
-    """Late usage by itself, for somebody to decide on."""
+    """Late usage on its own, for the account to decide on."""
     dropped: NewInvoice | None = None
-    """Late usage by itself, which is told and not billed."""
+    """Late usage on its own, which is reported and not billed."""
     rated: tuple[RatedPeriod, ...] = ()
     """The usage of the period that ended."""
     rerated: tuple[RatedPeriod, ...] = ()
-    """Earlier periods whose usage is another now than when it was rated last, with all of it."""
+    """Earlier periods whose usage has changed since it was last rated, with their usage now."""
     watermark: Watermark | None = None
-    """The lowest of its lines: all of them hold the flushes up to here."""
+    """The lowest watermark of the bill: all its usage includes the flushes up to here."""
 
     def step_to_apply(self, late_usage_window: LateUsageWindow) -> CycleStep:
-        """Its own; a subscription that has ended has another one when nothing of it can come late any more."""
+        """The bill's step; after an end, due once more when the last of its periods closes for late usage."""
         after = self.step.after
         if after.due_at is not None:
             return self.step
@@ -50,58 +47,21 @@ class PlannedBill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedBills(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of some bills."""
+    """Which of some bills the ledger recorded, and their invoices."""
 
     applied: tuple[PlannedBill, ...]
-    """The other turns had been taken by somebody else, or their subscription had changed."""
+    """The bills whose step was applied. The others' subscription has changed, or another run was faster."""
     invoices: tuple[Invoice, ...]
 
 
-class UsageBehind(Busy):
-    """The usage store answers from before what was billed of it: nothing can be said of what came since."""
-
-
-class LateBill(NamedTuple):
-    """All that came late for a turn."""
-
-    lines: tuple[NewLine, ...]
-    rerated: tuple[RatedPeriod, ...]
-    """As they are with it, those included that it made no line for."""
-
-
-def billed_late(step: CycleStep, measured: Mapping[UsageKey, MeasuredUsage]) -> LateBill:
-    """Raises UsageBehind."""
-    lines: list[NewLine] = []
-    rerated: list[RatedPeriod] = []
-    for period in step.open_periods:
-        found = measured[step.before.id, period.price.code, period.service.start]
-        if found.quantities == period.quantities:
-            continue
-        _check_newer(period, found.watermark)
-        rerated.append(msgspec.structs.replace(period, quantities=found.quantities, watermark=found.watermark))
-        for line in late_lines(period, found.quantities, step.plan.currency):
-            usage = line.usage and to_document(line.usage, period.service.portion, found.watermark)
-            lines.append(to_new_line(line, usage))
-    return LateBill(lines=tuple(lines), rerated=tuple(rerated))
-
-
-def _check_newer(period: RatedPeriod, watermark: Watermark) -> None:
-    counted = watermark.flushes
-    if any(counted.get(partition, -1) < flush for partition, flush in period.watermark.flushes.items()):
-        raise UsageBehind(
-            f"meter {period.price.meter}: less is counted than was billed already, as after a restore of the usage "
-            "store from a backup; the next run asks again"
-        )
-
-
 HELD = {"late_usage": "hold"}
-"""The metadata of invoices that wait for somebody to decide on them."""
+"""The metadata of invoices that wait for a decision of the account."""
 
 _LATE_USAGE = "Usage that was counted after its period had been billed."
 
 
 def usage_needs(step: CycleStep) -> Iterator[UsageNeed]:
-    """The usage that the turn asks for: of the period that ended, and of those before it that are open."""
+    """The usage that the step bills: of the period that ended, and of earlier periods that are open."""
     if step.ended is not None:
         for price in step.plan.usage_prices:
             yield _usage_need(step, price, step.ended)
@@ -110,14 +70,14 @@ def usage_needs(step: CycleStep) -> Iterator[UsageNeed]:
 
 
 def billed(step: CycleStep, measured: Mapping[UsageKey, MeasuredUsage]) -> PlannedBill:
-    """`measured` holds what was wanted; a period too short to be measured has no usage. Raises UsageBehind."""
+    """`measured` holds the usage of all needs; a period shorter than a minute has none. Raises UsageBehind."""
     rated = {one.price.code: one for one in _rated(step, measured)}
     usage = {code: one.quantities for code, one in rated.items()}
     lines = bill_lines(step.plan, ended=step.ended, begins=step.begins, usage=usage)
     if step.unused is not None:
         lines += refund_lines(step.prepaid_plan, step.unused)
     own = tuple(to_new_line(line, _usage(step, line, rated)) for line in lines)
-    late_bill = billed_late(step, measured)
+    late_bill = billed_late(step.before.id, step.open_periods, measured, step.plan.currency)
     watermarks = [one.watermark for one in (*rated.values(), *late_bill.rerated)]
     return msgspec.structs.replace(
         _planned(step, own, late_bill),
@@ -154,7 +114,7 @@ def _rated(step: CycleStep, measured: Mapping[UsageKey, MeasuredUsage]) -> Itera
 
 
 def _planned(step: CycleStep, own: tuple[NewLine, ...], late_bill: LateBill) -> PlannedBill:
-    """What came late is on this invoice, on one of its own, or on none: as the account wants it."""
+    """Late usage goes on this invoice, on one of its own, or on none, as the account has chosen."""
     service = step.ended or step.begins or step.unused
     match step.late_usage:
         case LateUsage.BILL_NEXT:
@@ -171,7 +131,7 @@ def _planned(step: CycleStep, own: tuple[NewLine, ...], late_bill: LateBill) -> 
 def _invoice(
     step: CycleStep, lines: tuple[NewLine, ...], service: ServicePeriod | None = None, **about: Any
 ) -> NewInvoice | None:
-    """For the service, or from the first to the last of the periods that its lines are of."""
+    """For the service, or without one from the first to the last period of the lines."""
     if not lines:
         return None
     starts = [line.period_start for line in lines if line.period_start is not None]

@@ -1,65 +1,32 @@
-"""Pricing: a price turns one quantity into an amount, step by step, with the parts of every tier."""
+"""Pricing: a usage price turns the quantities of a period into amounts, with the exact decimals behind each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import assert_never
 
 import msgspec
 
-from rating.core.proration import WHOLE, Portion, prorated_to_minor
+from rating.core.service_period import WHOLE, Portion, prorated_to_minor
 from schemas.draft_lines import TierPart
 from schemas.money import EXACT, ROUNDING, percent_of, to_minor
+from schemas.plan import UsagePrice
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Tier, Volume
 
+Group = tuple[str | None, ...]
+"""Values of the price's group keys, in their order; empty where the price has none."""
 
-def graduated(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:
-    """The parts of every tier that is entered; the first is, even with no quantity at all."""
-    parts = []
-    bound = Decimal(0)
-    for number, tier in enumerate(tiers, 1):
-        if number > 1 and quantity <= bound:
-            break
-        top = quantity if tier.up_to is None else min(quantity, tier.up_to)
-        parts.append(_part(number, tier, EXACT.subtract(top, bound)))
-        bound = quantity if tier.up_to is None else tier.up_to
-    return tuple(parts)
-
-
-def volume(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:
-    """The one tier that holds the quantity, for all of it."""
-    for number, tier in enumerate(tiers, 1):
-        if tier.up_to is None or quantity <= tier.up_to:
-            return (_part(number, tier, quantity),)
-    raise ValueError("the last tier of a price is open")
-
-
-def tiers_total(parts: Sequence[TierPart]) -> Decimal:
-    amount = Decimal(0)
-    for part in parts:
-        amount = EXACT.add(amount, part.amount)
-    return amount
-
-
-def _part(number: int, tier: Tier, quantity: Decimal) -> TierPart:
-    return TierPart(
-        tier=number,
-        quantity=quantity,
-        unit_price=tier.unit_price,
-        flat_fee=tier.flat_fee,
-        amount=EXACT.add(EXACT.multiply(quantity, tier.unit_price), tier.flat_fee),
-    )
-
+Quantities = Mapping[Group, Decimal]
 
 _ZERO = Decimal(0)
 
 
 class RatedQuantity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a quantity costs, before the charge's minimum and maximum. Amounts without a word on it are minor units."""
+    """What one quantity costs before the charge's minimum and maximum. Amounts are minor units unless noted."""
 
     quantity: Decimal
-    """As it was measured."""
+    """As measured."""
     billed_quantity: Decimal
-    """What is left of it after the usage discount; never below zero."""
+    """The quantity less the usage discount, never below zero."""
     amount_exact: Decimal
     """In major units, before it was rounded to `gross`."""
     gross: int
@@ -69,40 +36,38 @@ class RatedQuantity(msgspec.Struct, frozen=True, kw_only=True):
     packages: int | None = None
 
 
-class LimitAdjustments(msgspec.Struct, frozen=True, kw_only=True):
-    """What minimum and maximum make of a charge; never both."""
+class GroupCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """One group's share of a charge."""
 
-    true_up: int
-    """Added to reach the minimum."""
-    cut: int
-    """Taken off to stay within the maximum."""
-
-
-class Priced(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge of one quantity, whole."""
-
+    group: Group
     rated: RatedQuantity
-    limits: LimitAdjustments
+    cut: int
+    """The group's share of what the charge's maximum takes off."""
 
     @property
     def amount(self) -> int:
-        return self.rated.amount + self.limits.true_up - self.limits.cut
+        return self.rated.amount - self.cut
 
 
-def price_quantity(
-    price: Price, quantity: Decimal, currency: str, portion: Portion = WHOLE, *, settle: bool = True
-) -> Priced:
-    """The whole pipeline. A period that is billed in parts settles its minimum only with the last of them."""
-    rated = rate(price, quantity, currency, portion)
-    return Priced(rated=rated, limits=limits_of(price, rated.amount, currency, portion, settle=settle))
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """A usage price over all its groups in one period: each group priced alone, one minimum and one maximum for all."""
+
+    groups: tuple[GroupCharge, ...]
+    true_up: int
+    """What the minimum adds to the sum of the groups."""
 
 
-def bill_now(now: Priced, before: Priced | None) -> int:
-    """What is still to be billed of a period's total; below zero is a credit.
+def charge(usage: UsagePrice, quantities: Quantities, currency: str, portion: Portion = WHOLE) -> Charge:
+    """What the usage price costs for these quantities.
 
-    Both totals are rounded before they are subtracted, so the parts add up to the whole to the cent.
+    A price without group keys is charged without usage too (a first tier's fee, a flat amount); a group is not.
     """
-    return now.amount - (0 if before is None else before.amount)
+    measured = quantities if usage.group_by else {(): _ZERO, **quantities}
+    rated = [(group, rate(usage.price, measured[group], currency, portion)) for group in sorted(measured, key=_order)]
+    amounts = [one.amount for _, one in rated]
+    cuts = _cuts(amounts, _excess(usage.price, sum(amounts), currency))
+    groups = (GroupCharge(group=group, rated=one, cut=cut) for (group, one), cut in zip(rated, cuts, strict=True))
+    return Charge(groups=tuple(groups), true_up=_true_up(usage.price, sum(amounts), currency, portion))
 
 
 def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOLE) -> RatedQuantity:
@@ -141,19 +106,70 @@ def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOL
     )
 
 
-def limits_of(
-    price: Price, amount: int, currency: str, portion: Portion = WHOLE, *, settle: bool = True
-) -> LimitAdjustments:
-    """`amount` held against minimum and maximum. The minimum is owed for the days of service, the maximum is whole."""
-    true_up = cut = 0
-    if price.minimum is not None and settle:
-        true_up = max(0, prorated_to_minor(price.minimum, currency, portion) - amount)
-    if price.maximum is not None:
-        cut = max(0, amount - to_minor(price.maximum, currency))
-    return LimitAdjustments(true_up=true_up, cut=cut)
+def graduated(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:
+    """The part of the quantity in each tier that it reaches; it reaches the first even at zero."""
+    parts = []
+    bound = _ZERO
+    for number, tier in enumerate(tiers, 1):
+        if number > 1 and quantity <= bound:
+            break
+        top = quantity if tier.up_to is None else min(quantity, tier.up_to)
+        parts.append(_part(number, tier, EXACT.subtract(top, bound)))
+        bound = quantity if tier.up_to is None else tier.up_to
+    return tuple(parts)
+
+
+def volume(tiers: Sequence[Tier], quantity: Decimal) -> tuple[TierPart, ...]:
+    """The whole quantity, in the one tier that holds it."""
+    for number, tier in enumerate(tiers, 1):
+        if tier.up_to is None or quantity <= tier.up_to:
+            return (_part(number, tier, quantity),)
+    raise ValueError("the last tier of a price is open")
+
+
+def tiers_total(parts: Sequence[TierPart]) -> Decimal:
+    amount = _ZERO
+    for part in parts:
+        amount = EXACT.add(amount, part.amount)
+    return amount
+
+
+def _part(number: int, tier: Tier, quantity: Decimal) -> TierPart:
+    return TierPart(
+        tier=number,
+        quantity=quantity,
+        unit_price=tier.unit_price,
+        flat_fee=tier.flat_fee,
+        amount=EXACT.add(EXACT.multiply(quantity, tier.unit_price), tier.flat_fee),
+    )
 
 
 def _packages(price: Package, quantity: Decimal) -> int:
-    """How many are begun once the free units are used up."""
+    """The packages that the quantity starts once the free units are used up."""
     whole, rest = EXACT.divmod(max(_ZERO, EXACT.subtract(quantity, price.free_units)), price.package_size)
     return int(whole) + (1 if rest else 0)
+
+
+def _order(group: Group) -> tuple[tuple[bool, str], ...]:
+    """By value, a missing value last."""
+    return tuple((value is None, value or "") for value in group)
+
+
+def _true_up(price: Price, amount: int, currency: str, portion: Portion) -> int:
+    """What is missing to the minimum, which is owed for the days of service only."""
+    return 0 if price.minimum is None else max(0, prorated_to_minor(price.minimum, currency, portion) - amount)
+
+
+def _excess(price: Price, amount: int, currency: str) -> int:
+    """What exceeds the maximum, which is the same for a stub as for a full period."""
+    return 0 if price.maximum is None else max(0, amount - to_minor(price.maximum, currency))
+
+
+def _cuts(amounts: list[int], cut: int) -> list[int]:
+    """The cut taken from the last amounts first, none of them to below zero."""
+    cuts = []
+    for amount in reversed(amounts):
+        taken = min(amount, cut)
+        cuts.append(taken)
+        cut -= taken
+    return cuts[::-1]

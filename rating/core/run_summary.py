@@ -1,4 +1,4 @@
-"""Counts what a run does, while it does it."""
+"""The running summary of an invoice run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from schemas.invoice import InvoiceStatus, NewInvoice
 from schemas.invoice_run import RunSummary
 
 WAITING_NAMED = 100
-"""More are only counted."""
+"""The most waiting subscriptions that a summary names."""
 
 
 class RunCounter:
-    """One run's."""
+    """Counts what one run has done so far."""
 
     def __init__(self, run_id: str, as_of: int, *, is_dry: bool) -> None:
         self._run_id = run_id
@@ -30,7 +30,7 @@ class RunCounter:
         self._waiting: dict[str, str] = {}
 
     def recorded(self, bills: Sequence[PlannedBill], recorded: RecordedBills) -> None:
-        """Bills that were put into the ledger."""
+        """Adds bills that a run handed to the ledger, of which it recorded some."""
         for bill in bills:
             self._waiting.pop(bill.step.before.id, None)
         self._add(recorded.applied)
@@ -42,7 +42,7 @@ class RunCounter:
             self._totals[invoice.currency] += invoice.total
 
     def planned(self, bills: Sequence[PlannedBill]) -> None:
-        """Bills that were only reckoned."""
+        """Adds bills of a dry run."""
         self._add(bills)
         for bill in bills:
             for invoice in (bill.invoice, bill.held):
@@ -53,7 +53,7 @@ class RunCounter:
                     self._totals[bill.step.plan.currency] += total
 
     def add_waiting(self, step: CycleStep, why: str) -> None:
-        """A turn that has to wait."""
+        """Notes a subscription that cannot be billed yet."""
         self._waiting[step.before.id] = why
 
     def _add(self, bills: Sequence[PlannedBill]) -> None:
@@ -76,7 +76,7 @@ class RunCounter:
             held=self._held,
             totals=dict(sorted(self._totals.items())),
             dropped=dict(sorted(self._dropped.items())),
-            waiting=tuple(f"{one}: {why}" for one, why in list(self._waiting.items())[:WAITING_NAMED]),
+            waiting=tuple(f"{waiting}: {why}" for waiting, why in list(self._waiting.items())[:WAITING_NAMED]),
         )
 
 

@@ -1,19 +1,19 @@
-"""A subscription's beginning, and the cycle that its periods follow from then on."""
+"""The start of a subscription, and the cycle that its periods follow from then on."""
 
 import msgspec
 
 from rating.core.calendar import BillingFrequency, Cycle, Period, anchored_cycle, period_at, resumed_period
 from rating.core.local_time import days_later
-from rating.core.subscription_lifecycle import SubscriptionTransition, after
+from rating.core.subscription_lifecycle import SubscriptionTransition, next_status
 from schemas.plan import PlanDefinition
 from schemas.subscription import Subscription
 from schemas.timestamps import Micros
 
 
 def started(subscription: Subscription, plan: PlanDefinition, start: int, now: int) -> Subscription:
-    """As it is once it has begun at `start`: in its trial, or in its first period where that is over by `now`.
+    """The subscription started at `start`: in its trial, or in its first period where the trial is over by `now`.
 
-    One that takes over from another brings `anchor_at` and `trial_end` along.
+    The successor of another subscription already has an `anchor_at` and a `trial_end`.
     """
     trial_end = subscription.trial_end
     if subscription.trial_days:
@@ -24,17 +24,18 @@ def started(subscription: Subscription, plan: PlanDefinition, start: int, now: i
     if opens > max(start, now):
         trial = Period(start=Micros(start), end=Micros(opens))
         begins = msgspec.structs.replace(
-            begins, status=after(subscription.status, SubscriptionTransition.TRIAL_STARTED)
+            begins, status=next_status(subscription.status, SubscriptionTransition.TRIAL_STARTED)
         )
         return with_due_date(_in_period(begins, trial, trial))
-    begins = msgspec.structs.replace(begins, status=after(subscription.status, SubscriptionTransition.ACTIVATED))
+    begins = msgspec.structs.replace(begins, status=next_status(subscription.status, SubscriptionTransition.ACTIVATED))
     return with_due_date(next_period(begins, plan, opens, begins.timezone))
 
 
 def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone: str) -> Subscription:
-    """In the period that begins at `at`: to the next boundary, by the calendar of `zone`.
+    """The subscription in the period from `at` to the next boundary in the calendar of `zone`.
 
-    A boundary by the calendar of another zone is the same boundary; any other moment lies within a period of this one.
+    After a change of zone, a boundary of the old zone's calendar is the same boundary in the new one; any other moment
+    lies within a period of the new calendar.
     """
     cycle = cycle_of(subscription, plan, zone)
     if zone != subscription.timezone and _is_boundary(cycle_of(subscription, plan, subscription.timezone), at):
@@ -47,16 +48,16 @@ def next_period(subscription: Subscription, plan: PlanDefinition, at: int, zone:
 
 
 def cycle_of(subscription: Subscription, plan: PlanDefinition, zone: str) -> Cycle:
-    """Reckoned from where it was begun, by the day of the month that it has now."""
+    """The cycle anchored where the subscription started, on the day of the month that it has now."""
     frequency = BillingFrequency(interval=plan.interval, count=plan.interval_count, zone=zone)
     anchor = subscription.start_at if subscription.anchor_at is None else subscription.anchor_at
     return anchored_cycle(frequency, anchor, subscription.billing_anchor_day)
 
 
 def with_due_date(subscription: Subscription) -> Subscription:
-    """With the moment at which a run has something to do: fees in advance, a period's end, or its own end.
+    """The subscription with `due_at`, its next cycle step: fees in advance, the end of a period, or its own end.
 
-    One that ended before its first period began owes nothing, but may have something to give back.
+    A subscription that ended before its first period began owes nothing, but may have a prepayment to give back.
     """
     ended, opened = subscription.ended_at, subscription.in_trial or subscription.prepaid_until is not None
     due: int | None
@@ -69,7 +70,7 @@ def with_due_date(subscription: Subscription) -> Subscription:
 
 
 def advanced_to(subscription: Subscription, plan: PlanDefinition, now: int, zone: str) -> Subscription:
-    """In the period that holds `now`, as it will be once the runs that are late have come."""
+    """The subscription in the period that holds `now`, as late runs will leave it."""
     while subscription.period_end <= now:
         subscription = next_period(subscription, plan, subscription.period_end, zone)
     return subscription

@@ -1,4 +1,4 @@
-"""What a subscription can become: the one table of it."""
+"""The lifecycle of a subscription: which transition leads from which status to which, in one table."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -8,20 +8,20 @@ from schemas.subscription import Status
 
 
 class SubscriptionTransition(StrEnum):
-    """What can happen to a subscription; the word completes "it cannot be …"."""
+    """What can happen to a subscription; the value completes "it cannot be …"."""
 
     TRIAL_STARTED = "begun with a trial"
     ACTIVATED = "activated"
-    """It begins without one."""
+    """It starts without a trial."""
     RENEWED = "renewed"
-    """A period, or the trial, is over, and another one begins."""
+    """A period or the trial ends, and the next period begins."""
     CANCEL_SCHEDULED = "canceled at the end of its period"
     CANCEL_WITHDRAWN = "kept"
-    """It was to end, and is not any more."""
+    """A scheduled end is withdrawn."""
     ENDED = "ended"
-    """The end it was scheduled for has come."""
+    """The scheduled end is reached."""
     CANCELED = "canceled"
-    """Now, by request."""
+    """It ends at once, by request."""
 
 
 class TransitionRule(NamedTuple):
@@ -49,8 +49,8 @@ SUBSCRIPTION_TRANSITIONS = (
 _AFTER = {(row.before, row.transition): row.after for row in SUBSCRIPTION_TRANSITIONS}
 
 
-def after(status: Status, transition: SubscriptionTransition) -> Status:
-    """Raises Conflict, with what is possible instead."""
+def next_status(status: Status, transition: SubscriptionTransition) -> Status:
+    """The status that the transition leads to. Raises Conflict where it is not allowed, naming those that are."""
     try:
         return _AFTER[status, transition]
     except KeyError:
@@ -58,7 +58,7 @@ def after(status: Status, transition: SubscriptionTransition) -> Status:
 
 
 def refused_transition(status: Status, word: str) -> Conflict:
-    """`word` completes "it cannot be …"."""
+    """The error for a transition that the status forbids; `word` completes "it cannot be …"."""
     possible = [transition.value for before, transition, _ in SUBSCRIPTION_TRANSITIONS if before is status]
     hint = f"it can be {', '.join(possible)}" if possible else "nothing comes after that; create another subscription"
     return Conflict(

@@ -6,14 +6,13 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from schemas.draft_lines import Totals
 from schemas.invoice import Discount, FixedDiscount, Invoice, InvoiceLine, InvoiceTax, PercentDiscount, TaxRates
 from schemas.money import checked_minor, percent_of
 from schemas.tax import TaxAmount, TaxRate
 
 
 def allocate(whole: int, weights: Sequence[int]) -> tuple[int, ...]:
-    """`whole` spread by weights that are not negative: 100 over 7, 11, 13 is 23, 35, 42."""
+    """`whole` spread over weights of at least zero: 100 over 7, 11, 13 is 23, 35, 42."""
     together = sum(weights)
     if whole == 0 or together == 0:
         if whole:
@@ -25,8 +24,8 @@ def allocate(whole: int, weights: Sequence[int]) -> tuple[int, ...]:
 def largest_remainder(whole: int, numerators: Sequence[int], denominator: int) -> tuple[int, ...]:
     """Exact shares (`numerator ÷ denominator`, of either sign) rounded so that they add up to `whole`.
 
-    Each gets its floor; the units left over go one by one to the largest remainders, ties by place. `whole` must be
-    one of the two whole numbers around the exact sum: no share then moves by a unit or more.
+    Each share gets its floor; the remaining units go one by one to the largest remainders, ties by position. `whole`
+    must be one of the two whole numbers around the exact sum: then no share moves by a unit or more.
     """
     shares = [numerator // denominator for numerator in numerators]
     remainders = [numerator % denominator for numerator in numerators]
@@ -39,7 +38,7 @@ def largest_remainder(whole: int, numerators: Sequence[int], denominator: int) -
 
 
 class Taxes(msgspec.Struct, frozen=True, kw_only=True):
-    """The tax of an invoice: by rate, as it is owed, and by line, as it is shown. Both add up to the same."""
+    """The tax of an invoice: by rate, as it is owed, and by line, as it is shown. Both have the same sum."""
 
     by_rate: tuple[TaxAmount, ...]
     by_line: tuple[int, ...]
@@ -71,48 +70,51 @@ def _shown(owed: int, bases: Sequence[int], rate: TaxRate) -> tuple[int, ...]:
 Rates = tuple[TaxRate, ...]
 
 
-def totals_of(
-    amounts: Sequence[int], rates: Sequence[Rates], *, discounts: Sequence[int] = (), credits_before_tax: int = 0
-) -> Totals:
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """`subtotal − discount + tax = total`; the parts by line are in the order of the lines."""
+
+    subtotal: int
+    discount: int
+    tax: int
+    total: int
+    """Below zero where credit lines exceed the others."""
+    taxes: tuple[TaxAmount, ...]
+    discount_by_line: tuple[int, ...]
+    tax_by_line: tuple[int, ...]
+
+
+def totals_of(amounts: Sequence[int], rates: Sequence[Rates], discount: int = 0) -> Totals:
     """Totals of lines with these amounts and tax rates.
 
-    Discounts are taken in their order, each from what the ones before it left, and spread over the lines by what is
-    left of them; the credits come after. What is more than is left is not taken.
+    The discount is spread over the lines above zero by their amounts, and is never more than the subtotal.
     """
-    discounted = list(amounts)
-    for discount in discounts:
-        discounted = _reduced(discounted, discount)
-    taxed = _reduced(discounted, credits_before_tax)
+    taxed = _reduced(amounts, discount)
     taxes = tax(taxed, rates)
     return Totals(
         subtotal=sum(amounts),
-        discount=sum(amounts) - sum(discounted),
-        credits=sum(discounted) - sum(taxed),
-        taxable=sum(taxed),
+        discount=sum(amounts) - sum(taxed),
         tax=taxes.total,
         total=sum(taxed) + taxes.total,
         taxes=taxes.by_rate,
-        discount_by_line=tuple(before - after for before, after in zip(amounts, discounted, strict=True)),
-        credits_by_line=tuple(before - after for before, after in zip(discounted, taxed, strict=True)),
+        discount_by_line=tuple(before - after for before, after in zip(amounts, taxed, strict=True)),
         tax_by_line=taxes.by_line,
     )
 
 
-def _reduced(amounts: Sequence[int], by: int) -> list[int]:
-    """Only lines above zero are reduced, and none of them below it."""
-    if by < 0:
-        raise ValueError(f"a discount or credit takes off, so it is not below zero: {by}")
-    taken = min(by, max(0, sum(amounts)))
+def _reduced(amounts: Sequence[int], discount: int) -> list[int]:
+    """The amounts less the discount: only amounts above zero are reduced, and none to below it."""
+    if discount < 0:
+        raise ValueError(f"a discount takes off, so it is not below zero: {discount}")
+    taken = min(discount, max(0, sum(amounts)))
     shares = allocate(taken, [max(0, amount) for amount in amounts])
     return [amount - share for amount, share in zip(amounts, shares, strict=True)]
 
 
 def totaled(draft: Invoice, customers_rates: TaxRates) -> Invoice:
-    """The draft with totals, and with each line's amount and its shares of discount and tax."""
+    """The draft with its totals, and with the amount, discount and tax of each line. Raises Invalid."""
     rates = [line.own_tax_rates if line.own_tax_rates is not None else customers_rates for line in draft.lines]
     amounts = [checked_minor(line.quantity * line.unit_amount) for line in draft.lines]
-    asked = _taken_off(draft.discount_asked, checked_minor(sum(amounts)))
-    totals = totals_of(amounts, rates, discounts=[asked])
+    totals = totals_of(amounts, rates, _taken_off(draft.discount_asked, checked_minor(sum(amounts))))
     checked_minor(totals.total)
     return replace(
         draft,
@@ -131,7 +133,7 @@ def totaled(draft: Invoice, customers_rates: TaxRates) -> Invoice:
 
 
 def taxable(line: InvoiceLine) -> int:
-    """What a line is taxed on."""
+    """The amount that the line's tax is calculated on."""
     return line.amount - line.discount
 
 

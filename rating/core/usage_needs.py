@@ -1,4 +1,4 @@
-"""Which questions about usage a batch of periods comes down to: one for all customers that share meter and time."""
+"""The usage that cycle steps need, grouped into queries: one for all customers that share meter, groups and time."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from rating.core.charge import Group
+from rating.core.pricing import Group
 from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
@@ -15,7 +15,7 @@ from schemas.timestamps import MINUTE
 from schemas.usage import UsageQuery
 
 MAX_CUSTOMERS_PER_QUERY = 1_000
-"""What one statement names."""
+"""The most customers that one query names."""
 
 MAX_ROWS_PER_QUERY = 1_000_000
 
@@ -32,7 +32,7 @@ class UsageNeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of one meter, and on whose behalf."""
+    """One usage query, and the needs that it answers."""
 
     account: AccountId
     meter: str
@@ -53,14 +53,14 @@ class UsageBatch(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def halves(self) -> tuple["UsageBatch", ...]:
-        """The same for half of them each; none where there is only one."""
+        """The batch in two halves; none where it holds a single need."""
         middle = len(self.needs) // 2
         parts = (self.needs[:middle], self.needs[middle:]) if middle else ()
         return tuple(msgspec.structs.replace(self, needs=part) for part in parts)
 
 
 def usage_batches(needs: Sequence[UsageNeed]) -> Iterator[UsageBatch]:
-    """As few as there can be. An empty time needs none: nothing was used in it."""
+    """As few batches as possible. A period shorter than a minute needs none: its usage is empty."""
     by_query: dict[tuple[AccountId, str, tuple[str, ...], int, int], list[UsageNeed]] = defaultdict(list)
     for one in needs:
         start, end = whole_minute(one.start), whole_minute(one.end)
@@ -73,16 +73,16 @@ def usage_batches(needs: Sequence[UsageNeed]) -> Iterator[UsageBatch]:
 
 
 def whole_minute(at: int) -> int:
-    """Usage is kept by the minute, and boundaries at midnight are whole ones.
+    """The start of the minute that holds the moment.
 
-    One in the middle of a minute (a start, a change of plan) counts from the beginning of that minute, on both its
-    sides, so that no event is in two periods or in none.
+    Usage is stored by the minute. A boundary within a minute (a start, a change of plan) counts from the start of that
+    minute for both of its periods, so that no event is in two periods or in none.
     """
     return at // MINUTE * MINUTE
 
 
 class MeasuredUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was used, and up to where that is counted."""
+    """The usage behind one need, and the watermark it was read at."""
 
     quantities: dict[Group, Decimal]
     watermark: Watermark

@@ -6,8 +6,8 @@ import msgspec
 import sqlalchemy as sa
 
 from rating.core.cycle_step import CycleStep, CycleStepKind, next_step
+from rating.core.late_usage import LateUsageWindow
 from rating.core.planned_bill import PlannedBill, RecordedBills
-from rating.core.rated_period import LateUsageWindow
 from rating.core.subscription_lifecycle import SubscriptionTransition
 from rating.ledger.billing_settings import get_late_usage, get_settings
 from rating.ledger.customers import to_customer

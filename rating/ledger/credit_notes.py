@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.core.credit_note import credit_note_amounts
-from rating.core.invoice_lifecycle import InvoiceTransition, after
+from rating.core.invoice_lifecycle import InvoiceTransition, next_status
 from rating.ledger.database import Database
 from rating.ledger.invoice_rows import get_invoice
 from rating.ledger.invoice_tables import credit_notes
@@ -57,7 +57,7 @@ def credit_invoice(work: UnitOfWork, invoice_id: str, new: NewCreditNote) -> Cre
     """What leaves nothing due settles the invoice: no payment will come any more."""
     numbers = lock_sequence(work, "credit_note")
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
-    status = after(before.status, InvoiceTransition.CREDIT, invoice_id)
+    status = next_status(before.status, InvoiceTransition.CREDIT, invoice_id)
     made = credit_note_amounts(before, _list_credit_notes(work.connection, invoice_id), new)
     note = CreditNote(
         id=work.new_id(),
@@ -77,7 +77,7 @@ def credit_invoice(work: UnitOfWork, invoice_id: str, new: NewCreditNote) -> Cre
     work.audit("credit_note.create", note.id, after=note)
     credited = replace(before, status=status, credited=before.credited + note.total)
     if before.due and not credited.due:
-        credited = replace(credited, status=after(status, InvoiceTransition.PAY, invoice_id), paid_at=work.now)
+        credited = replace(credited, status=next_status(status, InvoiceTransition.PAY, invoice_id), paid_at=work.now)
     return CreditNoteResult(invoice=save_invoice(work, before, credited, "invoice.credit"), credit_note=note)
 
 

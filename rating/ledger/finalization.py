@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.core.balance import movements
-from rating.core.invoice_lifecycle import InvoiceTransition, after
+from rating.core.invoice_lifecycle import InvoiceTransition, next_status
 from rating.core.local_time import days_later
 from rating.ledger.balances import get_currency_balances, record_movements
 from rating.ledger.billing_settings import get_settings
@@ -64,7 +64,7 @@ def finalize_invoices(work: UnitOfWork, invoice_ids: Iterable[str]) -> list[Invo
 
 
 def _check(draft: Invoice) -> None:
-    after(draft.status, InvoiceTransition.FINALIZE, draft.id)
+    next_status(draft.status, InvoiceTransition.FINALIZE, draft.id)
     if not draft.lines:
         raise Conflict(
             f"invoice {draft.id} has no lines: add what is to be paid, or delete it", code="INVOICE_HAS_NO_LINES"
@@ -72,13 +72,13 @@ def _check(draft: Invoice) -> None:
 
 
 def _finalized(work: UnitOfWork, draft: Invoice, number: str, *, used: int) -> Invoice:
-    status = after(draft.status, InvoiceTransition.FINALIZE, draft.id)
+    status = next_status(draft.status, InvoiceTransition.FINALIZE, draft.id)
     is_settled = draft.total <= used
     return replace(
         draft,
         number=number,
         public_token=work.new_id()[_TIMESTAMP_LENGTH:] + work.new_id()[_TIMESTAMP_LENGTH:],
-        status=after(status, InvoiceTransition.PAY, draft.id) if is_settled else status,
+        status=next_status(status, InvoiceTransition.PAY, draft.id) if is_settled else status,
         paid=used,
         finalized_at=work.now,
         paid_at=work.now if is_settled else None,

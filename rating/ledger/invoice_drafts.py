@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
-from rating.core.invoice_lifecycle import InvoiceTransition, after
+from rating.core.invoice_lifecycle import InvoiceTransition, next_status
 from rating.core.totals import totaled
 from rating.ledger.billing_settings import get_settings
 from rating.ledger.customers import get_customer, get_customers
@@ -164,7 +164,7 @@ def delete_line(work: UnitOfWork, invoice_id: str, line_id: str) -> Invoice:
 def delete_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Of a draft nothing stays. Raises NotFound, or Conflict where it is none, or bills a subscription."""
     draft = get_invoice(work.connection, work.account, invoice_id, lock=True)
-    after(draft.status, InvoiceTransition.DELETE, draft.id)
+    next_status(draft.status, InvoiceTransition.DELETE, draft.id)
     if draft.subscription_id is not None:
         raise Conflict(
             f"invoice {invoice_id} is a draft that bills subscription {draft.subscription_id}, whose period would be "
@@ -179,7 +179,7 @@ def delete_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
 
 def _locked_draft(work: UnitOfWork, invoice_id: str) -> Invoice:
     draft = get_invoice(work.connection, work.account, invoice_id, lock=True)
-    after(draft.status, InvoiceTransition.CHANGE, draft.id)
+    next_status(draft.status, InvoiceTransition.CHANGE, draft.id)
     return draft
 
 

@@ -34,7 +34,7 @@ class Ledger(NamedTuple):
     accounts: SqlAccounts
     api_keys: SqlApiKeys
     meters: SqlMeters
-    retries: SqlRejectReplays
+    reject_replays: SqlRejectReplays
     customers: SqlCustomers
     invoices: SqlInvoices
     credit_notes: SqlCreditNotes
@@ -82,7 +82,7 @@ def open_ledger(
                 accounts=SqlAccounts(database, clock, new_id, new_secret),
                 api_keys=SqlApiKeys(database, transactions, clock, new_secret),
                 meters=SqlMeters(database, transactions),
-                retries=SqlRejectReplays(transactions),
+                reject_replays=SqlRejectReplays(transactions),
                 customers=SqlCustomers(database, transactions),
                 invoices=SqlInvoices(database, transactions),
                 credit_notes=SqlCreditNotes(database, transactions),

@@ -212,9 +212,9 @@ class MemoryRejectReplays:
     def __init__(self, state: MemoryState) -> None:
         self._state = state
 
-    async def before(self, command: Command) -> ReplayResult | None:
+    async def find(self, command: Command) -> ReplayResult | None:
         answer: ReplayResult | None = self._state.stored_answer(command)
         return answer
 
-    async def keep(self, command: Command, retried: ReplayResult) -> Applied[ReplayResult]:
-        return self._state.change(command, lambda: retried)
+    async def record(self, command: Command, result: ReplayResult) -> Applied[ReplayResult]:
+        return self._state.change(command, lambda: result)

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec.structs import asdict, replace
 
-from rating.core.invoice_lifecycle import InvoiceTransition, after
+from rating.core.invoice_lifecycle import InvoiceTransition, next_status
 from rating.ledger.database import Database
 from rating.ledger.invoice_rows import get_invoice, save_changed_columns, without_lines
 from rating.ledger.invoice_tables import payments
@@ -19,7 +19,7 @@ from schemas.payment import NewPayment, Payment, PaymentMethod, PaymentResult
 def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentResult:
     """What covers all that is due pays it; less leaves it as it is. Raises Conflict where it is more."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
-    settled = after(before.status, InvoiceTransition.PAY, invoice_id)
+    settled = next_status(before.status, InvoiceTransition.PAY, invoice_id)
     amount = before.due if new.amount is None else new.amount
     if amount > before.due:
         raise Conflict(
@@ -31,7 +31,7 @@ def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentRe
     is_all = amount == before.due
     paid = replace(
         before,
-        status=settled if is_all else after(before.status, InvoiceTransition.PAY_PART, invoice_id),
+        status=settled if is_all else next_status(before.status, InvoiceTransition.PAY_PART, invoice_id),
         paid=before.paid + amount,
         paid_at=payment.paid_at if is_all else None,
     )
@@ -42,7 +42,9 @@ def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Nobody has to pay it. Raises Conflict where somebody did: then a credit note takes it back."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     bills_period = before.status is InvoiceStatus.DRAFT and before.subscription_id is not None
-    status = after(before.status, InvoiceTransition.VOID_PERIOD if bills_period else InvoiceTransition.VOID, invoice_id)
+    status = next_status(
+        before.status, InvoiceTransition.VOID_PERIOD if bills_period else InvoiceTransition.VOID, invoice_id
+    )
     if before.paid or before.credited:
         raise Conflict(
             f"invoice {invoice_id} is {before.status.value} with {before.paid} minor units paid and {before.credited} "
@@ -55,7 +57,7 @@ def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
 def mark_invoice_uncollectible(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Nobody will pay it, as far as one knows."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
-    status = after(before.status, InvoiceTransition.MARK_UNCOLLECTIBLE, invoice_id)
+    status = next_status(before.status, InvoiceTransition.MARK_UNCOLLECTIBLE, invoice_id)
     return save_invoice(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
 
 

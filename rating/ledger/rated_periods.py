@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from rating.core.charge import Group
+from rating.core.late_usage import LateUsageWindow, RatedPeriod
 from rating.core.planned_bill import PlannedBill
-from rating.core.rated_period import LateUsageWindow, RatedPeriod
+from rating.core.pricing import Group
 from rating.core.service_period import ServicePeriod
 from rating.ledger.invoice_tables import rated_periods
 from rating.ledger.tables import subscriptions

@@ -1,4 +1,4 @@
-"""Rejects tried again, kept with the request that asked for it. The trying itself is the log's."""
+"""Replays of rejects in the ledger: each result, stored under the Idempotency-Key of its request."""
 
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
 from schemas.command import Applied, Command
@@ -6,21 +6,21 @@ from schemas.listing import ReplayResult
 
 
 class SqlRejectReplays:
-    """What was answered; and the audit log tells who tried again what."""
+    """The replay results of all accounts. The replay itself is in the event log; the audit log has who requested it."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    async def before(self, command: Command) -> ReplayResult | None:
-        """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
+    async def find(self, command: Command) -> ReplayResult | None:
+        """The result of the same request, if it was made before. Raises Conflict for another request under its key."""
         return await self._transactions.stored_answer(command, ReplayResult)
 
-    async def keep(self, command: Command, retried: ReplayResult) -> Applied[ReplayResult]:
-        """Of requests that were at work at once under one key, the first to come here is the one that counts."""
-        return await self._transactions.change(command, ReplayResult, lambda work: _audited(work, retried))
+    async def record(self, command: Command, result: ReplayResult) -> Applied[ReplayResult]:
+        """Stores the result. Of concurrent requests under one key, the first to be recorded counts."""
+        return await self._transactions.change(command, ReplayResult, lambda work: _audited(work, result))
 
 
-def _audited(work: UnitOfWork, retried: ReplayResult) -> ReplayResult:
-    if retried.replayed:
-        work.audit("rejects.replay", "rejects", after={"replayed": retried.replayed})
-    return retried
+def _audited(work: UnitOfWork, result: ReplayResult) -> ReplayResult:
+    if result.replayed:
+        work.audit("rejects.replay", "rejects", after={"replayed": result.replayed})
+    return result

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from rating.core.subscription_cycle import advanced_to, with_due_date
-from rating.core.subscription_lifecycle import SubscriptionTransition, after, refused_transition
+from rating.core.subscription_lifecycle import SubscriptionTransition, next_status, refused_transition
 from rating.ledger.customers import get_customer
 from rating.ledger.subscription_creation import change_is_scheduled, check_overrides_of, get_plan_version, start_pending
 from rating.ledger.subscription_rows import get_subscription, get_timezone, save_subscription
@@ -50,7 +50,7 @@ def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -
         predecessor = get_subscription(work.connection, work.account, subscription.previous_id)
         if predecessor.status.is_live and predecessor.next_id == subscription.id:
             raise change_is_scheduled(predecessor)
-    status = after(subscription.status, SubscriptionTransition.CANCELED)
+    status = next_status(subscription.status, SubscriptionTransition.CANCELED)
     stopped = msgspec.structs.replace(
         _cancel_successor(work, subscription),
         status=status,
@@ -64,7 +64,7 @@ def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -
 
 def schedule_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
     """At the end of its period: of the one that it is in by now, where a run is late."""
-    status = after(subscription.status, SubscriptionTransition.CANCEL_SCHEDULED)
+    status = next_status(subscription.status, SubscriptionTransition.CANCEL_SCHEDULED)
     check_not_ending(subscription)
     customer = get_customer(work.connection, work.account, subscription.customer_id)
     zone = get_timezone(work.connection, customer)
@@ -86,7 +86,7 @@ def _change_status(work: UnitOfWork, subscription: Subscription, wanted: Status)
 
 def _withdraw_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
     """Not ended after all."""
-    status = after(subscription.status, SubscriptionTransition.CANCEL_WITHDRAWN)
+    status = next_status(subscription.status, SubscriptionTransition.CANCEL_WITHDRAWN)
     if subscription.cancel_at is None:
         return subscription
     return msgspec.structs.replace(
@@ -102,7 +102,7 @@ def _cancel_successor(work: UnitOfWork, subscription: Subscription) -> Subscript
     if following.status is Status.PENDING:
         over = msgspec.structs.replace(
             following,
-            status=after(following.status, SubscriptionTransition.CANCELED),
+            status=next_status(following.status, SubscriptionTransition.CANCELED),
             canceled_at=work.now,
             ended_at=work.now,
         )

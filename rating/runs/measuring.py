@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from rating.core.charge import Group
+from rating.core.pricing import Group
 from rating.core.usage_needs import MeasuredUsage, UsageBatch, UsageKey, UsageNeed, usage_batches
 from rating.ports import BillingUsageReader, MeterReader
 from schemas.errors import Busy, Overloaded

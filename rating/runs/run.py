@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from rating.core.cycle_step import CycleStep
+from rating.core.late_usage import LateUsageWindow
 from rating.core.planned_bill import PlannedBill, RecordedBills, billed, usage_needs
-from rating.core.rated_period import LateUsageWindow
 from rating.core.run_summary import RunCounter
 from rating.ports import BillingLedger, BillingUsageReader, MeterReader
 from rating.runs.measuring import measure

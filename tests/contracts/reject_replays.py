@@ -11,36 +11,36 @@ from schemas.listing import ReplayResult, Skipped
 from tests.contracts.commands import command_of
 
 
-def retried(*ids: str) -> ReplayResult:
+def result_of(*ids: str) -> ReplayResult:
     return ReplayResult(replayed=ids, skipped=(Skipped(id="rej_2", reason="archived"),), more=True)
 
 
 @pytest.mark.anyio
-class RetriesContract:
-    """Subclasses give `retries`, on a ledger with the siblings `live` and `test`."""
+class RejectReplaysContract:
+    """Subclasses give `replays`, on a ledger with the siblings `live` and `test`."""
 
-    async def test_the_first_answer_stands(self, retries: ReplayResults, live: AccountId, test: AccountId) -> None:
+    async def test_the_first_answer_stands(self, replays: ReplayResults, live: AccountId, test: AccountId) -> None:
         """Under one key, in one account; another request under it is refused."""
-        assert await retries.before(command_of(live, "k1")) is None
-        assert not (await retries.keep(command_of(live, "k1"), retried("rej_1"))).is_replay
-        late = await retries.keep(command_of(live, "k1"), retried("rej_9"))
-        assert (late.is_replay, late.answer) == (True, retried("rej_1"))
-        assert await retries.before(command_of(live, "k1")) == retried("rej_1")
-        assert await retries.before(command_of(test, "k1")) is None
+        assert await replays.find(command_of(live, "k1")) is None
+        assert not (await replays.record(command_of(live, "k1"), result_of("rej_1"))).is_replay
+        late = await replays.record(command_of(live, "k1"), result_of("rej_9"))
+        assert (late.is_replay, late.answer) == (True, result_of("rej_1"))
+        assert await replays.find(command_of(live, "k1")) == result_of("rej_1")
+        assert await replays.find(command_of(test, "k1")) is None
         with pytest.raises(Conflict):
-            await retries.before(command_of(live, "k1", body="another"))
+            await replays.find(command_of(live, "k1", body="another"))
 
-    async def test_without_a_key_nothing_is_remembered(self, retries: ReplayResults, live: AccountId) -> None:
+    async def test_without_a_key_nothing_is_remembered(self, replays: ReplayResults, live: AccountId) -> None:
         """Each request is a new one."""
         for number in range(2):
-            assert await retries.before(command_of(live)) is None
-            assert (await retries.keep(command_of(live), retried(f"rej_{number}"))).answer.replayed == (
+            assert await replays.find(command_of(live)) is None
+            assert (await replays.record(command_of(live), result_of(f"rej_{number}"))).answer.replayed == (
                 f"rej_{number}",
             )
 
-    async def test_of_several_at_once_one_answer_counts(self, retries: ReplayResults, live: AccountId) -> None:
+    async def test_of_several_at_once_one_answer_counts(self, replays: ReplayResults, live: AccountId) -> None:
         """All of them are given the same one."""
-        racing = (retries.keep(command_of(live, "k1"), retried(f"rej_{number}")) for number in range(6))
+        racing = (replays.record(command_of(live, "k1"), result_of(f"rej_{number}")) for number in range(6))
         done = await asyncio.gather(*racing)
         assert len({each.answer.replayed for each in done}) == 1
         assert sum(not each.is_replay for each in done) == 1

@@ -120,7 +120,7 @@ def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedU
         usage=reader,
         events=reader,
         status=reader,
-        replay_results=ledger.retries,
+        replay_results=ledger.reject_replays,
         budget=MemoryBudget(10**8, NullMetrics()),
         billing_routes=billing_endpoints(billing),
         public_pages=billing_pages(billing),

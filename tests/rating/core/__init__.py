@@ -1,1 +1,1 @@
-"""Tests of the rules of rating."""
+"""Tests of the pure rules of rating."""

@@ -1,7 +1,8 @@
-"""The invoice and the subscriptions that tests of the rules begin with."""
+"""The invoice, the usage price and the subscriptions that tests of the rules start from."""
 
 import msgspec
 
+from rating.core.pricing import Charge
 from rating.core.subscription_cycle import with_due_date
 from schemas.ids import AccountId
 from schemas.invoice import CollectionMethod, Invoice
@@ -30,7 +31,7 @@ PLAIN = Invoice(
 
 
 def pending_from(start: int, **fields: object) -> Subscription:
-    """To plan `pro`, on the first of each month."""
+    """A pending subscription to plan `pro`, billed on the first of each month."""
     made = Subscription(
         id="s",
         account=AccountId("a"),
@@ -57,6 +58,11 @@ def pending_from(start: int, **fields: object) -> Subscription:
 
 
 def canceled(subscription: Subscription, at: int, **fields: object) -> Subscription:
-    """Now, at `at`."""
+    """The subscription canceled at once, at `at`."""
     ended = {"status": Status.CANCELED, "canceled_at": at, "ended_at": at}
     return with_due_date(msgspec.structs.replace(subscription, **(ended | fields)))
+
+
+def amount_of(charged: Charge) -> int:
+    """A charge in minor units, with what the minimum adds."""
+    return sum(group.amount for group in charged.groups) + charged.true_up

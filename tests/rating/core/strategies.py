@@ -1,4 +1,4 @@
-"""Prices and quantities to draw from: few bounds, so that quantities meet them; odd decimals, so that they hurt."""
+"""Strategies for prices and quantities: few bounds, so that quantities hit them, and awkward decimals."""
 
 from decimal import Decimal
 from typing import Any
@@ -20,7 +20,7 @@ amounts = st.integers(0, 5000).map(lambda cents: Decimal(cents) / 100)
 
 @st.composite
 def tiers(draw: st.DrawFn, *, fees: bool = True) -> tuple[Tier, ...]:
-    """Up to four, at bounds that quantities often meet."""
+    """Up to four tiers, at bounds that quantities often hit."""
     bounds = sorted(draw(st.sets(st.sampled_from([Decimal(number) / 2 for number in range(1, 24)]), max_size=3)))
     return tuple(
         Tier(up_to=bound, unit_price=draw(unit_prices), flat_fee=draw(amounts) if fees else Decimal(0))
@@ -30,7 +30,7 @@ def tiers(draw: st.DrawFn, *, fees: bool = True) -> tuple[Tier, ...]:
 
 @st.composite
 def adjustments(draw: st.DrawFn) -> dict[str, Any]:
-    """Discounts and limits, each of them seldom."""
+    """Discounts and limits, each of them rare."""
     low, high = sorted((draw(amounts), draw(amounts)))
     return {
         "usage_discount": draw(st.one_of(st.just(Decimal(0)), quantities)),
@@ -41,7 +41,7 @@ def adjustments(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def prices() -> st.SearchStrategy[Price]:
-    """Of every model, adjusted or not."""
+    """Prices of every model, with and without adjustments."""
     return st.one_of(
         st.builds(lambda amount, more: Flat(amount=amount, **more), amounts, adjustments()),
         st.builds(lambda price, more: PerUnit(unit_price=price, **more), unit_prices, adjustments()),

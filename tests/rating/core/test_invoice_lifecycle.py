@@ -1,4 +1,4 @@
-"""The life of an invoice: random walks over the table, and figures that always add up."""
+"""The lifecycle of an invoice: random walks over its table, and figures that always add up."""
 
 from decimal import Decimal
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.core.credit_note import credit_note_amounts
-from rating.core.invoice_lifecycle import INVOICE_TRANSITIONS, InvoiceTransition, after
+from rating.core.invoice_lifecycle import INVOICE_TRANSITIONS, InvoiceTransition, next_status
 from rating.core.totals import taxable, totaled
 from schemas.credit_note import CreditedLine, CreditNote, NewCreditNote
 from schemas.errors import Conflict
@@ -61,8 +61,8 @@ def drafts(draw: st.DrawFn, amounts: st.SearchStrategy[int] = AMOUNTS) -> Invoic
     return totaled(draft, draw(RATES))
 
 
-def test_the_table_is_what_was_promised() -> None:
-    """Every edge, by name; no step leads back to a draft, and nothing leads out of void."""
+def test_the_table_changes_a_status_in_seven_ways() -> None:
+    """No transition leads back to a draft or out of void."""
     moves = {
         (before.value, step.name, then.value)
         for (before, step), then in INVOICE_TRANSITIONS.items()
@@ -81,15 +81,15 @@ def test_the_table_is_what_was_promised() -> None:
 
 @given(st.lists(st.sampled_from(list(InvoiceTransition)), max_size=30))
 def test_random_walks_stay_on_the_table(steps: list[InvoiceTransition]) -> None:
-    """A refused step names the status and changes nothing; once final, never a draft; once void, void."""
+    """A refused transition names the status. A final invoice is never a draft again, a void one stays void."""
     status = InvoiceStatus.DRAFT
     seen = [status]
     for step in steps:
         if (status, step) in INVOICE_TRANSITIONS:
-            status = after(status, step, "x")
+            status = next_status(status, step, "x")
         else:
             with pytest.raises(Conflict, match=f"is {status} and cannot be {step}") as refused:
-                after(status, step, "x")
+                next_status(status, step, "x")
             assert refused.value.code == f"INVOICE_IS_{status.name}"
         seen.append(status)
     is_final = [one is not InvoiceStatus.DRAFT for one in seen]
@@ -101,7 +101,7 @@ def test_random_walks_stay_on_the_table(steps: list[InvoiceTransition]) -> None:
 
 @given(drafts())
 def test_figures_add_up(draft: Invoice) -> None:
-    """In whole minor units, whatever the lines, discounts and rates."""
+    """For all lines, discounts and rates, in whole minor units."""
     assert sum(one.amount for one in draft.lines) == draft.subtotal
     assert sum(one.discount for one in draft.lines) == draft.discount
     assert sum(one.tax for one in draft.lines) == draft.tax == sum(tax.amount for tax in draft.taxes)
@@ -111,8 +111,8 @@ def test_figures_add_up(draft: Invoice) -> None:
 
 
 @given(drafts(), RATES)
-def test_reckoning_again_changes_nothing(draft: Invoice, rates: tuple[TaxRate, ...]) -> None:
-    """The same lines have the same figures, however often they are reckoned."""
+def test_totals_are_idempotent(draft: Invoice, rates: tuple[TaxRate, ...]) -> None:
+    """Totals of a draft that has totals are the same."""
     once = totaled(draft, rates)
     assert totaled(once, rates) == once
 
@@ -136,7 +136,7 @@ def _noted(invoice: Invoice, notes: list[CreditNote], new: NewCreditNote) -> Cre
 
 @given(drafts(st.integers(0, 10**6)), st.lists(st.integers(1, 10**6), max_size=5))
 def test_credits_of_a_whole_invoice_come_to_its_total(draft: Invoice, amounts: list[int]) -> None:
-    """However it was cut: never more on the way, and to the cent with tax at the end, for every line."""
+    """However it is split: never more on the way, and to the cent with tax at the end, for every line."""
     notes: list[CreditNote] = []
     for amount in amounts:
         try:
@@ -156,7 +156,7 @@ def test_credits_of_a_whole_invoice_come_to_its_total(draft: Invoice, amounts: l
 
 
 def test_a_line_is_credited_with_its_own_tax() -> None:
-    """And no more of it than there is."""
+    """A credit beyond what is left of the line is refused."""
     rates = (TaxRate(name="VAT", percent=Decimal(19)),)
     lines = (line(0, 1, 1000, rates), line(1, 1, 500, ()))
     invoice = totaled(replace(PLAIN, lines=lines), ())

@@ -1,4 +1,4 @@
-"""Proration: days are counted by the wall calendar, and amounts divided and rounded once."""
+"""Proration: days are counted by the wall calendar; amounts are divided and rounded once."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.calendar import BillingFrequency, Cycle, Period, anchored_cycle, period_at
+from rating.core.calendar import BillingFrequency, Period, anchored_cycle, period_at
 from rating.core.local_time import to_instant
-from rating.core.proration import Portion, changed, prorated, prorated_to_minor
-from rating.core.service_period import days_in, service_period_in, unused_in
+from rating.core.service_period import Portion, prorated, prorated_to_minor, service_period_in
 from schemas.plan import Interval
-from tests.rating.core.test_calendar import cycles, moments
 
 NEW_YORK = "America/New_York"
 
@@ -56,34 +54,15 @@ def test_local_dates_are_counted(march: Period, start: str | None, end: str | No
 
 
 def test_a_stub_is_measured_against_the_full_period() -> None:
-    """18 days of the 28 from 31 January to 28 February, not of the 18 that the stub has."""
+    """18 days of the 28 from 31 January to 28 February."""
     start = local("2026-02-10T15:00")
     period = period_at(anchored_cycle(BillingFrequency(interval=Interval.MONTH, zone=NEW_YORK), start, 31), start)
     assert service_period_in(period, NEW_YORK, start).portion == Portion(days=18, period_days=28)
 
 
-def test_a_plan_change_is_two_amounts() -> None:
-    """Each rounded alone: 0.505 and 2.02 net to 1.51; rounded as one they would be 1.52."""
-    change = changed(101, 404, Portion(days=15, period_days=30))
-    assert (change.credit, change.charge, change.net) == (-51, 202, 151)
-    assert changed(3000, 9000, Portion(days=10, period_days=30)).net == 2000
-
-
-@given(cycles(), moments, st.floats(0, 1))
-def test_used_and_unused_days_make_the_period(cycle: Cycle, at: int, place: float) -> None:
-    """Whenever the subscription ends in it."""
-    zone = cycle.frequency.zone
-    period = period_at(cycle, at)
-    end = period.start + int((period.end - period.start) * place)
-    used, unused = service_period_in(period, zone, end=end), unused_in(period, zone, end)
-    assert used.portion.days + unused.portion.days == days_in(period, zone)
-    assert min(used.portion.days, unused.portion.days) >= 0
-    assert used.end == unused.start
-
-
 @given(st.integers(0, 10**9), st.lists(st.integers(0, 31), min_size=1, max_size=6).filter(any))
-def test_prorated_parts_stay_beside_the_whole(price: int, parts: list[int]) -> None:
-    """Exactly they add up to it; each rounding moves the sum by half a minor unit at most."""
+def test_prorated_parts_add_up_to_the_whole_but_for_rounding(price: int, parts: list[int]) -> None:
+    """Each rounding moves the sum by half a minor unit at most."""
     days = sum(parts)
     portions = [Portion(days=part, period_days=days) for part in parts]
     assert sum(Fraction(price * part, days) for part in parts) == price

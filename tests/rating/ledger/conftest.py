@@ -68,7 +68,7 @@ def meters(ledger: Ledger | MemoryLedger) -> object:
 
 
 @pytest.fixture
-def retries(ledger: Ledger | MemoryLedger) -> object:
+def replays(ledger: Ledger | MemoryLedger) -> object:
     return ledger[3]
 
 

@@ -1,22 +1,22 @@
-"""The ledger's ports keep their contracts on every adapter."""
+"""Every adapter of the ledger's ports keeps their contracts."""
 
 from tests.contracts.accounts import AccountsContract
 from tests.contracts.api_keys import ApiKeysContract
 from tests.contracts.meters import MetersContract
-from tests.contracts.reject_replays import RetriesContract
+from tests.contracts.reject_replays import RejectReplaysContract
 
 
 class TestAccounts(AccountsContract):
-    """On each ledger."""
+    """On every ledger."""
 
 
 class TestApiKeys(ApiKeysContract):
-    """On each ledger."""
+    """On every ledger."""
 
 
-class TestRetries(RetriesContract):
-    """On each ledger."""
+class TestRejectReplays(RejectReplaysContract):
+    """On every ledger."""
 
 
 class TestMeters(MetersContract):
-    """On each ledger."""
+    """On every ledger."""

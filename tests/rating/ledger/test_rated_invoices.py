@@ -9,10 +9,9 @@ import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from rating.core.charge import charge
 from rating.core.lines import charge_lines, to_new_line
-from rating.core.proration import WHOLE
-from rating.core.service_period import ServicePeriod
+from rating.core.pricing import charge
+from rating.core.service_period import WHOLE, ServicePeriod
 from rating.ledger.finalization import finalize_invoices
 from rating.ledger.invoice_drafts import draft_invoice, draft_invoices
 from rating.ledger.ledger import Ledger, open_ledger

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy.pool import StaticPool
 
 from rating.core.cycle_step import CycleStep, CycleStepKind
+from rating.core.late_usage import LateUsageWindow, RatedPeriod
 from rating.core.local_time import local_date
 from rating.core.planned_bill import PlannedBill
-from rating.core.rated_period import LateUsageWindow, RatedPeriod
 from rating.core.subscription_lifecycle import SUBSCRIPTION_TRANSITIONS
 from rating.ledger.billing import due_subscriptions, next_steps, record_bills
 from rating.ledger.customers import create_customer, update_customer

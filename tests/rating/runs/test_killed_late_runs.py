@@ -11,11 +11,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from rating.core.charge import Group, charge
+from rating.core.pricing import Group, charge
 from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.rated_periods import get_open_periods
 from schemas.subscription import Subscription
+from tests.rating.core.records import amount_of
 from tests.rating.runs.billed_account import PRO, BilledAccount, at
 from tests.rating.runs.counted_usage import UsageEvent
 from tests.rating.runs.kill_runs import command, count_billed, kill_two_runs
@@ -96,6 +97,6 @@ def _owed(connection: sa.Connection, many: list[Subscription], events: list[Usag
             for event in own:
                 if period.service.start <= event.at < period.service.end:
                     sums[tuple(event.group[key] for key in period.price.group_by)] += event.value
-            cents = charge(period.price, sums, PRO.currency, period.service.portion).amount
+            cents = amount_of(charge(period.price, sums, PRO.currency, period.service.portion))
             costs[one.customer_id, period.service.start, period.price.code] = cents
     return {key: cents for key, cents in costs.items() if cents}

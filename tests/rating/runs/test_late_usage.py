@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.core.charge import Group, charge
 from rating.core.cycle_step import CycleStepKind, next_step
-from rating.core.planned_bill import PlannedBill, UsageBehind, billed, usage_needs
-from rating.core.rated_period import LateUsageWindow, RatedPeriod
+from rating.core.late_usage import LateUsageWindow, RatedPeriod, UsageBehind
+from rating.core.planned_bill import PlannedBill, billed, usage_needs
+from rating.core.pricing import Group, charge
 from rating.core.subscription_cycle import started
 from rating.runs.auditing import audit
 from rating.runs.measuring import measure
@@ -23,7 +23,7 @@ from schemas.plan import Interval, PlanVersion, UsagePrice
 from schemas.price import Graduated, PerUnit, Price, Tier
 from schemas.subscription import Subscription
 from schemas.timestamps import DAY, MINUTE
-from tests.rating.core.records import PLAIN, canceled, pending_from
+from tests.rating.core.records import PLAIN, amount_of, canceled, pending_from
 from tests.rating.core.strategies import USD, prices
 from tests.rating.runs.counted_usage import CountedUsage, UsageEvent
 
@@ -107,7 +107,7 @@ class Billing:
         for event in events:
             if start <= event.at < end:
                 sums[tuple(event.group[key] for key in period.price.group_by)] += event.value
-        return charge(period.price, sums, USD, service.portion).amount
+        return amount_of(charge(period.price, sums, USD, service.portion))
 
 
 def _costs(invoices: Sequence[NewInvoice]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Bills: which lines there are, under which reference, and that what they show is true."""
+"""Lines of a bill: which lines there are, their references, and their figures."""
 
 from decimal import Decimal
 
@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.core.bill import bill_lines, difference_lines, refund_lines
-from rating.core.charge import Group, charge
-from rating.core.proration import Portion
-from rating.core.service_period import ServicePeriod
+from rating.core.lines import bill_lines, fee_line, refund_line, refund_lines
+from rating.core.pricing import Group, charge
+from rating.core.service_period import Portion, ServicePeriod
 from schemas.draft_lines import DraftLine
 from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier
 from schemas.timestamps import DAY, Micros
+from tests.rating.core.records import amount_of
 from tests.rating.core.strategies import USD, prices, quantities
 from tests.rating.core.test_pricing import THREE
 
@@ -52,7 +52,7 @@ def shown(lines: list[DraftLine]) -> list[tuple[str, int, int, int]]:
 
 
 def test_a_renewal_bills_the_next_period_and_the_one_that_ended() -> None:
-    """Fees in advance for what begins; fees in arrears and usage for what ended."""
+    """Fees in advance are for the next period; fees in arrears and usage are for the one that ended."""
     lines = bill_lines(plan(CALLS), ended=JANUARY, begins=FEBRUARY, usage={"calls": {(): D(150)}})
     assert shown(lines) == [
         ("fixed:platform", 1, 4700, 4700),
@@ -62,24 +62,24 @@ def test_a_renewal_bills_the_next_period_and_the_one_that_ended() -> None:
     assert [line.period_start for line in lines] == [FEBRUARY.start, JANUARY.start, JANUARY.start]
 
 
-def test_the_first_bill_has_only_what_is_paid_in_advance() -> None:
-    """By days where the first period is a stub, and it says so."""
+def test_the_first_bill_has_fees_in_advance_only() -> None:
+    """A stub is billed by its days, which the description names."""
     (line,) = bill_lines(plan(CALLS), begins=STUB)
     assert (line.reference, line.description, line.amount) == ("fixed:platform", "Platform (20 of 31 days)", 3032)
 
 
-def test_the_last_bill_has_only_what_is_paid_in_arrears() -> None:
-    """Nothing begins after it."""
+def test_the_last_bill_has_fees_in_arrears_only() -> None:
+    """No period begins after it."""
     assert [line.reference for line in bill_lines(plan(CALLS), ended=JANUARY)] == ["fixed:support"]
 
 
-def test_unused_days_are_given_back() -> None:
-    """Of fees paid in advance, and of no others."""
+def test_unused_days_of_fees_in_advance_are_given_back() -> None:
+    """A fee in arrears, and one of nothing, have no refund."""
     assert shown(refund_lines(plan(), STUB)) == [("refund:platform", 1, -3032, -3032)]
 
 
-def test_decimals_are_shown_in_full_beside_whole_numbers() -> None:
-    """Quantity 1 at the line's amount, and the exact figures with it."""
+def test_a_usage_line_has_the_exact_decimals_behind_it() -> None:
+    """The line is quantity 1 at its amount, and its usage has the exact figures."""
     usage = priced(Graduated(tiers=THREE, percent_discount=D(10)))
     (line,) = bill_lines(plan(usage), ended=JANUARY, usage={"calls": {(): D("40.5")}})[1:]
     assert (line.quantity, line.unit_amount, line.amount) == (1, 3721, 3721)
@@ -109,13 +109,13 @@ def test_decimals_are_shown_in_full_beside_whole_numbers() -> None:
     ],
 )
 def test_quantity_times_unit_amount_is_the_amount(price: Price, quantity: str, whole: tuple[int, int]) -> None:
-    """The documented whole numbers are given only where they are true."""
+    """Whole quantities and unit amounts appear only where their product is the amount."""
     line = bill_lines(plan(priced(price)), ended=JANUARY, usage={"calls": {(): D(quantity)}})[1]
     assert (line.quantity, line.unit_amount) == whole
 
 
-def test_no_usage_is_a_line_only_where_something_is_owed() -> None:
-    """A first tier's fee, a flat amount, a minimum."""
+def test_no_usage_makes_a_line_only_where_an_amount_is_owed() -> None:
+    """The first tier's fee and the minimum are owed without usage; a unit price is not."""
     no_line, fee = (
         bill_lines(plan(CALLS), ended=JANUARY)[1:],
         bill_lines(plan(priced(Graduated(tiers=THREE))), ended=JANUARY)[1:],
@@ -127,7 +127,7 @@ def test_no_usage_is_a_line_only_where_something_is_owed() -> None:
 
 
 def test_each_group_is_a_line_of_its_own() -> None:
-    """With tiers of its own, in an order that does not depend on the store's; a missing value comes last."""
+    """Each group has tiers of its own, in an order independent of the store; a missing value comes last."""
     usage = priced(Graduated(tiers=(Tier(up_to=D(10)), Tier(unit_price=D(1)))), "region")
     measured: Measured = {(None,): D(11), ("us",): D(12), ("eu",): D(9)}
     lines = bill_lines(plan(usage), ended=JANUARY, usage={"calls": measured})[1:]
@@ -139,12 +139,12 @@ def test_each_group_is_a_line_of_its_own() -> None:
 
 
 def test_groups_share_one_minimum_and_one_maximum() -> None:
-    """One line lifts them together; the last of them are cut first."""
+    """One line lifts all groups to the minimum; the maximum cuts the last groups first."""
     measured: Measured = {("a",): D(3), ("b",): D(4), ("c",): D(5)}
     low = charge(priced(PerUnit(unit_price=D(1), minimum=D(20)), "region"), measured, USD)
     high = charge(priced(PerUnit(unit_price=D(1), maximum=D(5)), "region"), measured, USD)
-    assert ([group.amount for group in low.groups], low.true_up, low.amount) == ([300, 400, 500], 800, 2000)
-    assert ([group.amount for group in high.groups], high.amount) == ([300, 200, 0], 500)
+    assert ([group.amount for group in low.groups], low.true_up, amount_of(low)) == ([300, 400, 500], 800, 2000)
+    assert ([group.amount for group in high.groups], amount_of(high)) == ([300, 200, 0], 500)
 
 
 @st.composite
@@ -152,54 +152,39 @@ def measurements(draw: st.DrawFn) -> Measured:
     return draw(st.dictionaries(st.tuples(st.sampled_from(("a", "b", None))), quantities, max_size=3))
 
 
-@given(prices(), measurements(), measurements())
-def test_late_usage_is_billed_to_the_cent(price: Price, before: Measured, late: Measured) -> None:
-    """What was billed and what comes after add up to the period priced once, line by line; all are consistent."""
-    usage = priced(price, "region")
-    now = {group: before.get(group, D(0)) + late.get(group, D(0)) for group in {**before, **late}}
-    billed = charge(usage, before, USD, settle=False)
-    whole = charge(usage, now, USD)
-    lines = difference_lines(usage, whole, billed, currency=USD, service=JANUARY)
-    assert billed.amount + sum(line.amount for line in lines) == whole.amount
-    assert all(line.quantity * line.unit_amount == line.amount != 0 for line in lines)
-    assert all(line.reference.endswith("@1970-01-01T00:00:00Z") for line in lines)
-    assert difference_lines(usage, whole, whole, currency=USD, service=JANUARY) == []
+def test_a_plan_change_is_two_amounts() -> None:
+    """Each is rounded alone: -50.5 and 202 net to 151 cents; rounded as one they would be 152."""
+    half = ServicePeriod(start=Micros(0), end=Micros(15 * DAY), portion=Portion(days=15, period_days=30))
+    third = ServicePeriod(start=Micros(0), end=Micros(10 * DAY), portion=Portion(days=10, period_days=30))
+    assert _plan_change(101, 404, half) == [-51, 202]
+    assert sum(_plan_change(3000, 9000, third)) == 2000
 
 
-def test_late_usage_says_what_was_billed_already() -> None:
-    """So that a reader can follow the subtraction; a group that was corrected away is credited whole."""
-    usage = priced(PerUnit(unit_price=D(1)), "region")
-    before, now = charge(usage, {("a",): D(3), ("b",): D(2)}, USD), charge(usage, {("a",): D(5)}, USD)
-    late, gone = difference_lines(usage, now, before, currency=USD, service=JANUARY)
-    assert (late.reference, late.amount) == ('usage:calls:["a"]@1970-01-01T00:00:00Z', 200)
-    assert late.usage is not None
-    assert (late.usage.quantity, late.usage.rated_before) == (D(5), D(3))
-    assert gone.amount == -200
-    assert gone.usage is not None
-    assert (gone.usage.quantity, gone.usage.rated_before) == (D(0), D(2))
+def _plan_change(old: int, new: int, remaining: ServicePeriod) -> list[int]:
+    lines = (
+        refund_line(FixedFee(code="old", name="Old", amount_cents=old), remaining),
+        fee_line(FixedFee(code="new", name="New", amount_cents=new), remaining),
+    )
+    return [line.amount for line in lines if line is not None]
 
 
 def test_references_of_long_groups_fit_the_ledger_and_differ() -> None:
-    """Values that only differ at their ends too, and with the start of a late period; short ones stay as they are."""
+    """Long values that differ only at their ends have different references, within the ledger's 512 characters."""
     usage = priced(PerUnit(unit_price=D(1)), "region")
     long = [f"{'é' * 2000}{number}" for number in range(50)]
-    now = charge(usage, {(value,): D(1) for value in long}, USD)
-    for lines in (
-        bill_lines(plan(usage), ended=JANUARY, usage={"calls": {(value,): D(1) for value in long}})[1:],
-        difference_lines(usage, now, charge(usage, {}, USD), currency=USD, service=JANUARY),
-    ):
-        assert len({line.reference for line in lines}) == len(long)
-        assert max(len(line.reference) for line in lines) <= 512
+    lines = bill_lines(plan(usage), ended=JANUARY, usage={"calls": {(value,): D(1) for value in long}})[1:]
+    assert len({line.reference for line in lines}) == len(long)
+    assert max(len(line.reference) for line in lines) <= 512
 
 
 @given(prices(), measurements())
-def test_rating_twice_writes_the_same_lines(price: Price, measured: Measured) -> None:
-    """In whatever order the store gives the groups; references are unique, amounts the charge's, and JSON keeps all."""
+def test_rating_twice_gives_the_same_lines(price: Price, measured: Measured) -> None:
+    """In any order of the groups: references are unique, amounts are the charge's, and JSON keeps every digit."""
     usage = priced(price, "region")
-    turned = dict(reversed(measured.items()))
-    lines, again = (bill_lines(plan(usage), ended=STUB, usage={"calls": given_in}) for given_in in (measured, turned))
+    backwards = dict(reversed(measured.items()))
+    lines, again = (bill_lines(plan(usage), ended=STUB, usage={"calls": order}) for order in (measured, backwards))
     assert lines == again == msgspec.json.decode(msgspec.json.encode(lines), type=list[DraftLine])
     assert len({line.reference for line in lines}) == len(lines)
     assert all(line.quantity * line.unit_amount == line.amount for line in lines)
-    owed = charge(usage, measured, USD, STUB.portion).amount
+    owed = amount_of(charge(usage, measured, USD, STUB.portion))
     assert sum(line.amount for line in lines if not line.reference.startswith("fixed:")) == owed
