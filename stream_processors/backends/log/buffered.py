@@ -1,4 +1,4 @@
-"""The log as a stream's consumer sees it: a bounded buffer of what was handed over, and the log itself for the rest."""
+"""The log as a stream's consumer sees it: a bounded buffer of delivered frames, and the log itself for the rest."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,21 +10,21 @@ from stream_processors.backends.log.policy import MEBIBYTE
 from stream_processors.ports import TailedLog
 
 BUFFER_BYTES = 8 * MEBIBYTE
-"""Payload bytes held of one partition. What the stream is bringing when it is told to pause comes on top."""
+"""Payload bytes held of one partition. What the stream is delivering at the moment it is paused comes on top."""
 
 CATCH_UP_BYTES = MEBIBYTE
-"""Payload bytes read from the log for a new flush while the stream is behind. It brings the same frames a little later:
-more than a flush takes would be found waiting, though not held, and every flush from then on would read the log."""
+"""Payload bytes read from the log for a new flush while the stream is behind. The stream delivers the same frames a
+little later. If one flush took more than the buffer holds, every later flush would read the log as well."""
 
 _WAIT_SECONDS = 1.0
-"""How long to look for a frame that must be there: only a log older than the store lacks it."""
+"""How long to wait for a frame that must exist: only a log older than the store lacks it."""
 
 
 class Stream(Protocol):
-    """Whoever hands frames over."""
+    """Delivers the frames of a partition until it is paused."""
 
     def pause(self, partition: int) -> None:
-        """Bring no more of it for now."""
+        """Stop delivering until `resume`."""
         ...
 
     def resume(self, partition: int) -> None: ...
@@ -33,8 +33,8 @@ class Stream(Protocol):
 class BufferedLog:
     """`TailedLog` of the partitions one worker owns.
 
-    What a flush reads is whole whatever the stream does: only an unbroken run of offsets is given from the buffer. A
-    frame that was left out, or came before the first one handed over, is read from the log.
+    What a flush reads is complete whatever the stream does: only an unbroken run of offsets is served from the buffer.
+    A frame that the stream left out, or that precedes its first delivery, is read from the log.
     """
 
     def __init__(self, log: TailedLog, room: int = BUFFER_BYTES) -> None:
@@ -50,13 +50,13 @@ class BufferedLog:
         return sum(held.held_bytes for held in list(self._held.values()))
 
     def assign(self, partition: int, stream: Stream) -> None:
-        """The partition is ours from now on; nothing is known of an earlier ownership."""
+        """Start buffering the partition. Nothing is kept from an earlier assignment."""
         self.revoke(partition)
         self._held[partition] = FrameBuffer(self._room)
         self._streams[partition] = stream
 
     def revoke(self, partition: int) -> None:
-        """The partition is not ours any more: drop all of it, and let every call that is under way raise."""
+        """Drop the partition's frames. Every call on it that is in flight raises Revoked."""
         held = self._held.pop(partition, None)
         self._streams.pop(partition, None)
         self._paused.discard(partition)
@@ -64,10 +64,11 @@ class BufferedLog:
             held.discard()
 
     def push(self, delivered: DeliveredFrame) -> None:
-        """What a stream brings of a partition that is not ours is a late one: its owner gets it again."""
+        """Buffer a delivered frame. Pauses the stream when the buffer is full."""
         partition = delivered.frame.partition
         held = self._held.get(partition)
         if held is None:
+            # A late delivery of a revoked partition: the new owner gets the frame again.
             return
         held.add(delivered)
         if held.is_full:
@@ -75,14 +76,14 @@ class BufferedLog:
             self._streams[partition].pause(partition)
 
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset the log still holds; where it holds nothing, the next one to be given."""
+        """The lowest offset the log still holds; in an empty partition, the next offset."""
         held = self._of(partition)
         offset = await self._log.first_offset(partition)
         _check_assigned(held, partition)
         return offset
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit. What is before `start` is counted."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`. Earlier frames count as counted."""
         held = self._of(partition)
         self._acknowledge_buffered(partition, held, start - 1)
         if last is not None:
@@ -94,10 +95,10 @@ class BufferedLog:
         return await self._read_log(held, partition, start, max_bytes, None)
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted: the stream is told so, frame by frame."""
+        """Frames up to `last` are counted: acknowledge each one to the stream. Raises Alarm past the end of the log."""
         held = self._held.get(partition)
         if held is None:
-            # A flush that ended after the partition was revoked: its new owner finds it done.
+            # The flush ended after the partition was revoked: the new owner finds it done.
             return
         await self._wait_until_appended(partition, last)
         if last >= self.end_offset(partition):
@@ -107,19 +108,19 @@ class BufferedLog:
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
 
-        At once where the buffer is full: no more would come.
+        Returns at once when the buffer is full, because the stream is paused.
         """
         held = self._of(partition)
         await held.wait(start, timeout)
         _check_assigned(held, partition)
 
     def end_offset(self, partition: int) -> int:
-        """The next offset to be given, as far as is known."""
+        """The next offset to be assigned, as far as known here."""
         held = self._held.get(partition)
         return max(self._log.end_offset(partition), held.end if held else 0)
 
     async def oldest_arrival(self, partition: int, start: int) -> int | None:
-        """When the first frame at or after `start` arrived; None if there is none."""
+        """Arrival of the first frame at or after `start`; None if there is none."""
         held = self._held.get(partition)
         frame = held.first_from(start) if held else None
         if frame is not None and frame.offset == start:
@@ -141,7 +142,7 @@ class BufferedLog:
         return frames
 
     async def _wait_until_appended(self, partition: int, offset: int) -> None:
-        """A frame that was claimed or counted is there, though nobody may have told us so far."""
+        """A claimed or counted frame exists, even if its offset is not yet known here."""
         if self.end_offset(partition) <= offset:
             await self._log.wait(partition, offset, _WAIT_SECONDS)
 
@@ -154,7 +155,7 @@ class BufferedLog:
     def _of(self, partition: int) -> FrameBuffer:
         held = self._held.get(partition)
         if held is None:
-            raise Revoked(f"partition {partition} is not ours")
+            raise Revoked(f"partition {partition} is not assigned to this worker")
         return held
 
 

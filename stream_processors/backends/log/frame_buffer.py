@@ -1,4 +1,4 @@
-"""The frames of one partition that a stream has handed over and nobody has counted yet."""
+"""Buffers the frames of one partition that a stream has delivered and that are not yet counted."""
 
 import bisect
 import itertools
@@ -15,7 +15,7 @@ _EVERYTHING = 2**63
 
 
 class DeliveredFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """A frame, and how to tell the stream that it is counted."""
+    """A frame, and the call that acknowledges it to the stream."""
 
     frame: Frame
     acknowledge: Callable[[], object]
@@ -26,9 +26,9 @@ class DeliveredFrame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrameBuffer:
-    """From a partition's assignment to its revocation. Used from many threads.
+    """Lives from a partition's assignment to its revocation. Thread-safe.
 
-    A stream may begin again at an earlier frame, and may leave frames out: offsets tell.
+    A stream may start again at an earlier frame and may leave frames out: frames are ordered by their offsets.
     """
 
     def __init__(self, room: int) -> None:
@@ -43,12 +43,12 @@ class FrameBuffer:
 
     @property
     def held_bytes(self) -> int:
-        """Payload bytes of all frames."""
+        """Payload bytes of all buffered frames."""
         return self._bytes
 
     @property
     def end(self) -> int:
-        """After the last frame that is known to be in the log; 0 where none is."""
+        """The offset after the last frame known to be in the log; 0 if none is known."""
         return self._end
 
     @property
@@ -57,16 +57,16 @@ class FrameBuffer:
 
     @property
     def has_room(self) -> bool:
-        """Enough of it to go on filling, so that filling does not stop and start with every frame."""
+        """True when half of the buffer is free, so that the stream does not pause and resume with every frame."""
         return self._bytes <= self._room // 2
 
     @property
     def is_discarded(self) -> bool:
-        """The partition was revoked: nothing of this counts any more."""
+        """True once the partition was revoked."""
         return self._is_discarded
 
     def add(self, delivered: DeliveredFrame) -> None:
-        """One that is counted already is acknowledged at once; one handed over again takes the place of the first."""
+        """Buffer the frame in place of an earlier delivery of it; if it is already counted, acknowledge it at once."""
         with self._lock:
             is_counted = delivered.offset <= self._counted
             if not is_counted and not self._is_discarded:
@@ -76,13 +76,13 @@ class FrameBuffer:
         self.note_end(delivered.offset + 1)
 
     def note_end(self, end: int) -> None:
-        """The log is known to reach this far."""
+        """Raise the known end of the log to `end`."""
         with self._lock:
             self._end = max(self._end, end)
         self._wake()
 
     def acknowledge_to(self, last: int) -> None:
-        """Everything up to `last` is counted: let go of it, and tell the stream in order."""
+        """Frames up to `last` are counted: drop them, and acknowledge them to the stream in order."""
         with self._lock:
             self._counted = max(self._counted, last)
             through = self._index(last + 1)
@@ -94,7 +94,7 @@ class FrameBuffer:
         self._wake()
 
     def discard(self) -> None:
-        """Let go of everything at once, acknowledging nothing, and wake whoever waits."""
+        """Drop every frame without acknowledging it, and wake all waiters."""
         with self._lock:
             self._is_discarded = True
             self._frames.clear()
@@ -102,13 +102,12 @@ class FrameBuffer:
         self._wake()
 
     def first_from(self, start: int) -> Frame | None:
-        """The first frame at or after `start`."""
         with self._lock:
             place = self._index(start)
             return self._frames[place].frame if place < len(self._frames) else None
 
     def contiguous_from(self, start: int, max_bytes: int) -> Sequence[Frame]:
-        """The frames from exactly `start` on without a gap, the first one and as many as fit after it."""
+        """An unbroken run of frames from exactly `start` on: the first, and as many more as fit into `max_bytes`."""
         with self._lock:
             first = self._index(start)
             held = enumerate(itertools.islice(self._frames, first, None), start)
@@ -116,19 +115,19 @@ class FrameBuffer:
             return list(within_bytes((delivered.frame for _, delivered in unbroken), max_bytes))
 
     def complete_range(self, start: int, last: int) -> Sequence[Frame] | None:
-        """The frames from `start` to `last`; None where not every one is held."""
+        """The frames from `start` to `last`; None unless every one is buffered."""
         with self._lock:
             held = self._frames[self._index(start) : self._index(last + 1)]
         return [delivered.frame for delivered in held] if len(held) == last - start + 1 else None
 
     async def wait(self, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the log reaches `start`, when no more fits in here, or after `timeout` seconds."""
+        """Return when the log extends past `start`, when the buffer is full, or after `timeout` seconds."""
         await self._tail.wait(0, start, timeout)
 
     def _insert(self, delivered: DeliveredFrame) -> None:
         place = self._index(delivered.offset)
-        is_there = place < len(self._frames) and self._frames[place].offset == delivered.offset
-        if is_there:
+        is_repeated = place < len(self._frames) and self._frames[place].offset == delivered.offset
+        if is_repeated:
             self._frames[place] = delivered
         else:
             self._frames.insert(place, delivered)
@@ -138,5 +137,5 @@ class FrameBuffer:
         return bisect.bisect_left(self._frames, offset, key=lambda delivered: delivered.offset)
 
     def _wake(self) -> None:
-        """Nobody is kept waiting for what does not fit, or for what is lost."""
+        # A full or discarded buffer receives no further frame, so every waiter is woken.
         self._tail.advance({0: _EVERYTHING if self.is_full or self._is_discarded else self._end})

@@ -1,4 +1,4 @@
-"""The log in this process's memory: same promises as the real ones, but for surviving the process."""
+"""The log in this process's memory: the guarantees of the durable logs, except that it ends with the process."""
 
 import bisect
 import itertools
@@ -14,9 +14,9 @@ from stream_processors.backends.log.tail import Tail
 
 
 class MemoryFrameLog:
-    """For tests, simulations and trying things out.
+    """A log for tests, simulations and experiments.
 
-    Everything but `wait` answers without ever handing control to an event loop, so a hand-made scheduler can drive it.
+    No method but `wait` yields to an event loop, so a hand-made scheduler can drive it.
     """
 
     def __init__(self, partitions: int, policy: LogPolicy | None = None) -> None:
@@ -32,7 +32,7 @@ class MemoryFrameLog:
         return self._quota.held
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """As durable as it gets here when this returns."""
+        """Raises Overloaded when the log is full."""
         if not frames:
             return
         self._quota.reserve(sum(len(frame.payload) for frame in frames))
@@ -47,13 +47,13 @@ class MemoryFrameLog:
             self._tail.advance(ends)
 
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset still held; where nothing is held, the next one to be given."""
+        """The lowest offset still held; in an empty partition, the next offset."""
         with self._lock:
             held = self._frames[partition]
             return held[0].offset if held else self._tail.end(partition)
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`."""
         with self._lock:
             held = self._frames[partition]
             first = _index(held, start)
@@ -62,7 +62,7 @@ class MemoryFrameLog:
             return list(within_bytes(itertools.islice(held, first, None), max_bytes))
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted: it is deleted."""
+        """Frames up to `last` are counted: delete them. Raises Alarm past the end of the log."""
         with self._lock:
             if last >= self._tail.end(partition):
                 raise Alarm(f"partition {partition}: frame {last} is said to be counted, but was never appended")
@@ -76,11 +76,11 @@ class MemoryFrameLog:
         await self._tail.wait(partition, start, timeout)
 
     def end_offset(self, partition: int) -> int:
-        """The next offset to be given."""
+        """The next offset to be assigned."""
         return self._tail.end(partition)
 
     async def oldest_arrival(self, partition: int, start: int) -> int | None:
-        """When the first frame at or after `start` arrived; None if there is none."""
+        """Arrival of the first frame at or after `start`; None if there is none."""
         with self._lock:
             held = self._frames[partition]
             first = _index(held, start)
@@ -88,5 +88,5 @@ class MemoryFrameLog:
 
 
 def _index(held: Sequence[Frame], offset: int) -> int:
-    """Where in `held` the first frame at or after `offset` is."""
+    """The index in `held` of the first frame at or after `offset`."""
     return bisect.bisect_left(held, offset, key=lambda frame: frame.offset)

@@ -1,4 +1,4 @@
-"""How large a log may grow and how it tidies up."""
+"""How large a log may grow, and how it deletes counted frames."""
 
 import msgspec
 
@@ -7,17 +7,17 @@ GIBIBYTE = 2**30
 
 
 class LogPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of one log. The defaults suit one machine."""
+    """Limits of one log; the defaults suit one machine."""
 
     held_bytes: int = 4 * GIBIBYTE
-    """Payload bytes the log may hold; from there on producers are told to wait. Nothing accepted is ever dropped."""
+    """Payload bytes the log may hold. At this limit appends are refused; an accepted frame is never dropped."""
     retained_frames: int = 0
-    """How many counted frames of each partition stay, to look at; they take part in `held_bytes`."""
+    """How many counted frames of each partition are kept for inspection; they count towards `held_bytes`."""
     trim_frames: int = 512
-    """How many counted frames one commit deletes: small, so that nobody waits long behind it."""
+    """How many counted frames one commit deletes: few, so that appends do not wait long for it."""
     checkpoint_bytes: int = 16 * MEBIBYTE
-    """Bytes committed between two checkpoints: bounds the write-ahead file."""
+    """Bytes committed between two checkpoints; this bounds the size of the write-ahead file."""
     busy_seconds: float = 5.0
-    """How long to wait for a file that another program has locked."""
+    """Seconds to wait for a file that another program has locked."""
     readers: int = 2
-    """Threads that read."""
+    """The number of threads that read."""

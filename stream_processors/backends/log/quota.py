@@ -1,4 +1,4 @@
-"""How many bytes a log holds, and the point at which it takes no more."""
+"""Refuses appends once the log holds as many bytes as it may."""
 
 import threading
 
@@ -8,10 +8,10 @@ _RETRY_AFTER = 5
 
 
 class Quota:
-    """Counts held bytes; used from many threads.
+    """Counts held bytes. Thread-safe.
 
-    Asking is refused only when the limit is reached already, so one append may go past it, and an append larger
-    than the limit is not refused for ever.
+    A reservation is refused only when the limit is already reached. So one append may exceed it, and an append larger
+    than the limit is not refused permanently.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class Quota:
         return self._held
 
     def reserve(self, size: int) -> None:
-        """Raises Overloaded where the limit is reached."""
+        """Raises Overloaded when the limit is reached."""
         with self._lock:
             if self._held >= self._limit:
                 raise Overloaded(
@@ -35,7 +35,7 @@ class Quota:
             self._held += size
 
     def add_existing(self, size: int) -> None:
-        """Bytes that were there before."""
+        """Count bytes that the log held when it was opened."""
         with self._lock:
             self._held += size
 

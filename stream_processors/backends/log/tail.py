@@ -1,4 +1,4 @@
-"""The growing end of each partition, and who waits for it."""
+"""Waits for the end of a partition to advance, from any event loop."""
 
 import asyncio
 import threading
@@ -16,17 +16,17 @@ class Tail:
         self._lock = threading.Lock()
 
     def end(self, partition: int) -> int:
-        """The next offset to be given."""
+        """The next offset to be assigned."""
         return self._ends[partition]
 
     def advance(self, ends: Mapping[int, int]) -> None:
-        """The partitions now end there: wake whoever waited for less."""
+        """Set the partitions' end offsets, and wake the waiters they have passed."""
         for partition, end in ends.items():
             for _, loop, future in self._move(partition, end):
                 _wake(loop, future)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the partition ends after `start`, at the latest after `timeout` seconds."""
+        """Return when the partition's end is past `start`, at the latest after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         waiter: _Waiter = (start, loop, loop.create_future())
         with self._lock:
@@ -52,7 +52,7 @@ class Tail:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
-    # A loop may close between the wait and the wake: then nobody is there to be woken.
+    # A loop may close between the wait and the wake; its waiter ended with it.
     if not loop.is_closed():
         loop.call_soon_threadsafe(_resolve, future)
 

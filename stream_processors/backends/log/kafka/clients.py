@@ -8,25 +8,25 @@ from aiokafka import AIOKafkaConsumer
 
 from schemas.errors import StoreFailed
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class LoopBound:
-    """Clients of one loop, used from all of them. From their own loop the way costs nothing."""
+    """Runs work on the loop that the clients belong to, from any loop. On that loop itself the detour costs nothing."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self) -> None:
-        """Here is where the clients are made."""
+        """Bind to the running loop, in which the clients are made."""
         self._loop = asyncio.get_running_loop()
 
     def unbind(self) -> None:
-        """They are gone: whoever still comes is told so."""
+        """The clients are closed: every later `run` raises StoreFailed."""
         self._loop = None
 
-    async def run(self, work: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
-        """Do the work where the clients are."""
+    async def run(self, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+        """Do the work on the clients' loop. Raises StoreFailed when no client is open."""
         loop = self._loop
         if loop is None:
             raise StoreFailed("the log is not open: it is used between `async with`")
@@ -36,14 +36,12 @@ class LoopBound:
 
 
 async def close_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Close it for good, within a bounded time. What it complains of is nothing: it has only read.
-
-    It ends in a task of its own, for it takes the end of its own tasks, cancelled in the middle of a pause between two
-    fetches, for a cancellation of whoever stops it.
-    """
+    """Close the consumer within a bounded time. Its errors are dropped: a consumer only reads."""
+    # In a task of its own: `stop` cancels the consumer's tasks, and takes the end of one that was cancelled between two
+    # fetches for a cancellation of its caller.
     await _wait_bounded(asyncio.create_task(consumer.stop()), seconds)
-    # A stop that broke off in the middle leaves the connections open, and a second one does nothing.
-    await _wait_bounded(asyncio.create_task(consumer._client.close()), seconds)  # noqa: SLF001 - there is no other way
+    # A `stop` that broke off half-way leaves the connections open, and a second one does nothing.
+    await _wait_bounded(asyncio.create_task(consumer._client.close()), seconds)  # noqa: SLF001 - the library offers no other way
 
 
 async def _wait_bounded(ending: "asyncio.Task[None]", seconds: float) -> None:
@@ -55,6 +53,6 @@ async def _wait_bounded(ending: "asyncio.Task[None]", seconds: float) -> None:
 
 
 def _forget(ended: "asyncio.Task[None]") -> None:
-    """Ask for its outcome, so that nobody complains that none has."""
+    # An outcome that is never retrieved would be logged.
     if not ended.cancelled():
         ended.exception()

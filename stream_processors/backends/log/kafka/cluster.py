@@ -1,4 +1,4 @@
-"""Which Kafka cluster, how to be let in, and what its errors mean to us."""
+"""Address and credentials of a Kafka cluster, and what its errors mean."""
 
 import ssl
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from aiokafka.helpers import create_ssl_context
 from schemas.errors import StoreFailed
 
 CLIENT_ERRORS = (KafkaError, OSError, TimeoutError)
-"""What the clients raise when brokers are away, slow or unwilling."""
+"""What the clients raise when brokers are unreachable, slow or refuse a request."""
 
 
 class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the brokers are, and who we are to them."""
+    """Address of the brokers, and the credentials for them."""
 
     servers: str
-    """One or more of them, as `host:port,host:port`."""
+    """One or more brokers, as `host:port,host:port`."""
     client_id: str = "tallyhouse"
     tls: bool = False
     ca_file: str | None = None
-    """Whom to trust; None trusts whom the machine trusts."""
+    """Certificate authorities to trust; None means those of the machine."""
     sasl_mechanism: str | None = None
-    """`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; None logs in nowhere."""
+    """`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`; None means no authentication."""
     user: str | None = None
     password: str | None = None
 
@@ -39,7 +39,7 @@ class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
         return f"Cluster(servers={self.servers!r}, client_id={self.client_id!r}, tls={self.tls}, user={self.user!r})"
 
     def arguments(self, call_seconds: float) -> dict[str, Any]:
-        """What every client takes."""
+        """The arguments every client takes."""
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.servers,
             "client_id": self.client_id,
@@ -63,7 +63,7 @@ class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
-    """The clients' errors as ours: nothing is known of what was asked, and it may be asked again."""
+    """Raise the clients' errors as StoreFailed: the outcome of the request is unknown, and it may be retried."""
     try:
         yield
     except CLIENT_ERRORS as error:
@@ -71,18 +71,18 @@ def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
 
 
 def describe_error(error: BaseException, cluster: KafkaCluster, topic: str) -> str:
-    """What is wrong, where, and how to mend it."""
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What is wrong, where, and how to mend it, for people."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     match error:
         case UnknownTopicOrPartitionError():
-            remedy = "the topic, or a partition of it, is not there: `tallyhouse topics check` tells which"
+            remedy = "the topic, or a partition of it, does not exist: `tallyhouse topics check` reports which"
         case TopicAuthorizationFailedError():
             remedy = f"user {cluster.user!r} must be allowed to describe, read and write this topic"
         case MessageSizeTooLargeError() | RecordListTooLargeError():
-            remedy = "the topic takes only smaller frames than ours: `tallyhouse topics check` tells how to mend it"
+            remedy = "the topic takes only smaller frames than ours: `tallyhouse topics check` shows how to mend it"
         case _:
             remedy = (
                 "is a broker up there and reachable from here, has every partition a leader, and are as many replicas "
                 "in sync as min.insync.replicas demands?"
             )
-    return f"topic {topic!r} at {cluster.servers} cannot be used ({said}): {remedy}"
+    return f"topic {topic!r} at {cluster.servers} cannot be used ({reason}): {remedy}"

@@ -1,4 +1,4 @@
-"""The log on Kafka, as its readers see it: any frame by its offset, the growing end, and how far it is counted."""
+"""The log on Kafka as its readers see it: any frame by its offset, and the end of each partition as it advances."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,16 +10,16 @@ from schemas.errors import Alarm
 from schemas.frame import Frame
 from stream_processors.backends.log.kafka.clients import LoopBound
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
-from stream_processors.backends.log.kafka.commits import Commits, NoCommits
 from stream_processors.backends.log.kafka.offsets import BrokerOffsets, PartitionEnds
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.reader import PartitionReader
 
 
 class KafkaFrameLog:
-    """Used from any event loop, between `async with`. Partitions are connected to when they are first read.
+    """`FrameLog` and `LogTail` over a topic; from any event loop, between `async with`.
 
-    No consumer group: who counts a partition is settled elsewhere, and two may read the same one.
+    A partition is connected when it is first read. There is no consumer group: which worker counts a partition is
+    settled elsewhere, and two may read the same one.
     """
 
     def __init__(
@@ -28,12 +28,10 @@ class KafkaFrameLog:
         topic: str,
         partitions: int,
         policy: KafkaPolicy | None = None,
-        commits: Commits | None = None,
     ) -> None:
         self._cluster = cluster
         self._topic = topic
         self._policy = policy or KafkaPolicy()
-        self._commits = commits or NoCommits()
         self._clients_loop = LoopBound()
         self._offsets = BrokerOffsets(cluster, topic, self._policy)
         self._ends = PartitionEnds(self._offsets, partitions, self._policy.poll_seconds)
@@ -59,17 +57,20 @@ class KafkaFrameLog:
         await self._offsets.close()
 
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset still held; where nothing is held, the next one to be given."""
+        """The lowest offset still held; in an empty partition, the next offset."""
         return await self._clients_loop.run(lambda: self._offsets.first(partition))
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`."""
         if last is None:
             return await self._clients_loop.run(lambda: self._read_available(partition, start, max_bytes))
         return await self._clients_loop.run(lambda: self._read_claimed(partition, start, last))
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted. Nothing is deleted by that: the topic's retention does it in its time."""
+        """Frames up to `last` are counted. Raises Alarm past the end of the log.
+
+        This deletes nothing: frames go by the topic's retention.
+        """
         if last < 0:
             return
         end = self._ends.last_known(partition)
@@ -80,23 +81,22 @@ class KafkaFrameLog:
                 f"partition {partition}: frame {last} is said to be counted, but topic {self._topic!r} ends before "
                 f"{end}: is this the log that the usage was counted from?"
             )
-        self._commits.counted_up_to(partition, last + 1)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
         await self._clients_loop.run(lambda: self._ends.wait(partition, start, timeout))
 
     async def refresh_ends(self) -> None:
-        """Hear from the brokers where all partitions end, for `end_offset`. Whoever waits or reads need not ask."""
+        """Fetch the end of every partition from the brokers, for `end_offset`. `wait` and `read` do not need it."""
         await self._clients_loop.run(self._ends.refresh)
 
     def end_offset(self, partition: int) -> int:
-        """The next offset to be given, as last heard."""
+        """The next offset to be assigned, as last reported by the brokers."""
         return self._ends.last_known(partition)
 
     async def oldest_arrival(self, partition: int, start: int) -> int | None:
-        """When the first frame at or after `start` arrived; None if there is none."""
-        # Whoever watches the lag asks again and again while a flush is under way, and the reader has moved on.
+        """Arrival of the first frame at or after `start`; None if there is none."""
+        # The lag is measured repeatedly while a flush is in flight, when the reader has already moved on.
         offset, arrival = self._arrivals.get(partition, (None, None))
         if offset == start:
             return arrival
@@ -113,7 +113,6 @@ class KafkaFrameLog:
         return frame.arrival
 
     async def _read_available(self, partition: int, start: int, max_bytes: int) -> Sequence[Frame]:
-        """The first frame whatever its size, and those after it that fit into `max_bytes` together."""
         frames: list[Frame] = []
         room = max_bytes
         passed, end = start, await self._end_after(partition, start)
@@ -131,8 +130,8 @@ class KafkaFrameLog:
         return frames
 
     async def _read_claimed(self, partition: int, start: int, last: int) -> Sequence[Frame]:
-        """All of them: whoever claimed them has seen them."""
-        # Brokers that have just changed places may be slow to say how far they reach. Only then is a shorter log true.
+        # Claimed frames were read once, so they exist; but a broker that has just become leader may report an earlier
+        # end at first. A log that is still shorter after the wait really is shorter.
         await self._ends.wait(partition, last, self._policy.call_seconds)
         end = await self._end_after(partition, last)
         frames: list[Frame] = []
@@ -142,13 +141,13 @@ class KafkaFrameLog:
         return frames
 
     async def _end_after(self, partition: int, start: int) -> int:
-        """The end as last heard, where that is beyond `start`; else as it is now. Raises StoreFailed."""
+        """The last known end if it is past `start`, otherwise the current one. Raises StoreFailed."""
         end = self._ends.last_known(partition)
         return end if end > start else await self._ends.refresh_one(partition)
 
     @asynccontextmanager
     async def _reader_at(self, partition: int, start: int) -> AsyncIterator[PartitionReader]:
-        """The partition's reader, ours alone for a while."""
+        """The partition's reader, locked, and positioned at `start`."""
         if partition not in self._readers:
             self._readers[partition] = PartitionReader(self._cluster, self._topic, partition, self._policy)
         reader = self._readers[partition]

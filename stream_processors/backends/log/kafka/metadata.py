@@ -1,4 +1,4 @@
-"""Asks Kafka for a topic's id, which the client library's own requests do not tell."""
+"""Reads a topic's id from Kafka, which the client library's own requests do not return."""
 
 from typing import Any
 
@@ -28,25 +28,25 @@ class TopicDescription(msgspec.Struct, frozen=True, kw_only=True):
     topic_id: str
     partitions: int
     replication_factor: int
-    """Of the partition that has the fewest."""
+    """The number of replicas of the partition that has the fewest."""
 
     @property
     def log_id(self) -> str:
-        """A topic that is deleted and made again under the same name has another one."""
+        """A topic that is deleted and created again under the same name has a different id."""
         return f"{self.cluster_id}/{self.topic_id}"
 
 
 async def find_topic(client: AIOKafkaClient, topic: str) -> TopicDescription | None:
-    """None where there is no such topic; asking does not make it. Raises the client's errors."""
-    answer = await client.send(client.get_random_node(), _MetadataRequest(topic))
-    (code, _, topic_id, _, partitions, _, _) = answer.topics[0]
+    """None where there is no such topic; the request does not create it. Raises the client's errors."""
+    response = await client.send(client.get_random_node(), _MetadataRequest(topic))
+    (code, _, topic_id, _, partitions, _, _) = response.topics[0]
     error = for_code(code)
     if error is UnknownTopicOrPartitionError:
         return None
     if error is not NoError:
         raise error(topic)
     return TopicDescription(
-        cluster_id=answer.cluster_id,
+        cluster_id=response.cluster_id,
         topic_id=topic_id.hex(),
         partitions=len(partitions),
         replication_factor=min(len(replicas) for _, _, _, _, replicas, *_ in partitions),
@@ -133,5 +133,5 @@ class _MetadataRequest(Request[_MetadataRequest12]):  # type: ignore[misc] # see
         self._topic = topic
 
     def build(self, request_struct_class: Any) -> Any:
-        # Asking must not make the topic, whatever the brokers are set to.
+        # The request must not create the topic, whatever the brokers are configured to do.
         return request_struct_class([(_NO_ID, self._topic, {})], False, False, {})

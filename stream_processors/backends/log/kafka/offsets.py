@@ -1,4 +1,4 @@
-"""Where partitions begin and end, as the brokers say, and waiting for an end to move."""
+"""First and end offsets of partitions as the brokers report them, and waiting for an end to advance."""
 
 import asyncio
 from collections import Counter
@@ -14,11 +14,11 @@ from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
 
 _SHORTEST_CALL_SECONDS = 1.0
-"""However short the wait, the brokers get this long to say where a partition ends."""
+"""The time limit for fetching a partition's end, however short the wait."""
 
 
 class BrokerOffsets:
-    """Asks through one client. Belongs to one event loop, between `open` and `close`."""
+    """Fetches offsets through one client. Belongs to one event loop, between `open` and `close`."""
 
     def __init__(self, cluster: KafkaCluster, topic: str, policy: KafkaPolicy) -> None:
         self._cluster = cluster
@@ -49,7 +49,7 @@ class BrokerOffsets:
         return offsets[place]
 
     async def ends(self, partitions: Iterable[int], seconds: float | None = None) -> Mapping[int, int]:
-        """The next offset to be given, of each."""
+        """The next offset to be assigned in each partition."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         with translate_errors(self._cluster, self._topic):
             async with asyncio.timeout(self._policy.call_seconds if seconds is None else seconds):
@@ -63,7 +63,7 @@ class BrokerOffsets:
 
 
 class PartitionEnds:
-    """The ends as last heard, and those who wait for more: one question serves them all."""
+    """The last known ends, and the waiters for more: one request serves all of them."""
 
     def __init__(self, offsets: BrokerOffsets, partitions: int, poll_seconds: float) -> None:
         self._offsets = offsets
@@ -78,22 +78,22 @@ class PartitionEnds:
         return self._tail.end(partition)
 
     async def refresh(self, partitions: Iterable[int] | None = None, seconds: float | None = None) -> None:
-        """Hear anew, of all partitions or some. Raises StoreFailed."""
-        asked = range(self._partitions) if partitions is None else partitions
-        self._tail.advance(await self._offsets.ends(asked, seconds))
+        """Fetch the ends of all partitions, or of some. Raises StoreFailed."""
+        chosen = range(self._partitions) if partitions is None else partitions
+        self._tail.advance(await self._offsets.ends(chosen, seconds))
 
     async def refresh_one(self, partition: int) -> int:
         await self.refresh([partition])
         return self._tail.end(partition)
 
     def note_empty(self, partition: int, start: int, end: int) -> None:
-        """No offset from `start` up to `end` bears a frame: nobody should be called for these."""
+        """No offset from `start` up to `end` holds a frame: these offsets wake no waiter."""
         self._empty[partition] = (start, end)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the partition ends after `start`, at the latest after `timeout` seconds.
+        """Return when the partition's end is past `start`, at the latest after `timeout` seconds.
 
-        Raises StoreFailed where that cannot be asked: nobody must take an outage for a log that ends here.
+        Raises StoreFailed when the brokers cannot be reached, so that an outage is never taken for the end of the log.
         """
         empty_from, empty_to = self._empty.get(partition, (0, 0))
         if empty_from <= start < empty_to:
@@ -118,6 +118,6 @@ class PartitionEnds:
 
     async def _poll(self) -> None:
         while awaited := [partition for partition, waiting in self._awaited.items() if waiting > 0]:
-            with suppress(StoreFailed):  # Whoever waits next will be told.
+            with suppress(StoreFailed):  # the next `wait` raises it
                 await self.refresh(awaited)
             await asyncio.sleep(self._poll_seconds)

@@ -16,9 +16,9 @@ _RETRY_AFTER = 2
 
 
 class InFlight:
-    """Counts bytes from the moment they are handed to a client until it lets go of them. One event loop.
+    """Counts payload bytes from the moment a client takes them until it releases them. Belongs to one event loop.
 
-    One append may go past the limit: otherwise one larger than the limit could never go.
+    One append may exceed the limit: otherwise an append larger than the limit could never be sent.
     """
 
     def __init__(self, limit: int) -> None:
@@ -30,31 +30,31 @@ class InFlight:
         return self._bytes
 
     def reserve(self, size: int) -> None:
-        """Raises Overloaded where too much is in flight."""
+        """Raises Overloaded when too much is in flight."""
         if self._bytes and self._bytes + size > self._limit:
             raise Overloaded(
-                f"{self._bytes:,} bytes of frames are on their way to Kafka and not acknowledged, the limit is "
+                f"{self._bytes:,} bytes of frames are in flight to Kafka and not acknowledged, the limit is "
                 f"{self._limit:,}: post again when the brokers have caught up",
                 retry_after=_RETRY_AFTER,
             )
         self._bytes += size
 
     def release(self, size: int) -> None:
-        """Acknowledged, or given up."""
+        """The bytes are acknowledged or dropped."""
         self._bytes -= size
 
 
 _ENVELOPE_BYTES = 1_000
-"""What a record adds to its payload, generously."""
+"""A generous upper bound for what a record adds to its payload."""
 
 _STOP_TIMEOUTS = 3
-"""How many times its own request timeout a client may take to let go of everything."""
+"""How many request timeouts a client may take to stop."""
 
 
 class Producer:
-    """Idempotent, so that what it repeats by itself is in the log once.
+    """An idempotent producer: what it retries by itself is in the log once.
 
-    One that failed once is of no further use: its sequence numbers may not be those the brokers expect.
+    After one failure it cannot be used again: its sequence numbers may not be those the brokers expect.
     """
 
     def __init__(self, client: AIOKafkaProducer, topic: str, in_flight: InFlight, policy: KafkaPolicy) -> None:
@@ -64,29 +64,29 @@ class Producer:
         self._policy = policy
 
     async def send(self, frames: Sequence[NewFrame]) -> None:
-        """All are acknowledged by every replica in sync when this returns. Each of them lands, whatever happens."""
+        """Returns when every in-sync replica has acknowledged every frame. Releases the frames' bytes in any case."""
         acks: list[asyncio.Future[Any]] = []
         try:
             for frame in frames:
-                acks.append(await self._send_one(frame))  # noqa: PERF401 - those before a failure must be known
+                acks.append(await self._send_one(frame))  # noqa: PERF401 - the acks before a failure must be known
         finally:
             self._in_flight.release(sum(len(frame.payload) for frame in frames[len(acks) :]))
-            # Made here, so that an ack that fails after everyone has stopped waiting is not complained about.
+            # Gathered here, so that the failure of an ack that no caller waits for any more is not logged.
             outcome = asyncio.gather(*acks, return_exceptions=True)
         for ack in await asyncio.shield(outcome):
             if isinstance(ack, BaseException):
                 raise ack
 
     async def end(self) -> None:
-        """Finish what is sent; what cannot be sent is given up soon."""
-        # An idempotent client repeats a batch for ever. Without its transaction manager the sender lets batches expire
-        # after the request timeout: nothing is kept in memory, or comes into the log, long after it was refused.
-        if self._client._sender is not None:  # noqa: SLF001 - the library has no other way to give a batch up
+        """Wait for what is in flight; what cannot be sent is dropped within a bounded time."""
+        # An idempotent client retries a batch without end. Without its transaction manager the sender lets batches
+        # expire after the request timeout: a refused frame is neither kept in memory nor appended long afterwards.
+        if self._client._sender is not None:  # noqa: SLF001 - the library offers no other way to drop a batch
             self._client._sender._txn_manager = None  # noqa: SLF001 - as above
         await asyncio.wait_for(self._client.stop(), _STOP_TIMEOUTS * self._policy.append_seconds)
 
     async def _send_one(self, frame: NewFrame) -> "asyncio.Future[Any]":
-        """The client holds the frame until the ack comes or fails."""
+        """The client holds the frame until its ack arrives or fails."""
         ack: asyncio.Future[Any] = await self._client.send(
             self._topic,
             frame.payload,
@@ -99,7 +99,7 @@ class Producer:
 
 
 async def open_producer(cluster: KafkaCluster, topic: str, in_flight: InFlight, policy: KafkaPolicy) -> Producer:
-    """Connected, and told its producer id."""
+    """A producer that is connected and has its producer id. Raises the client's errors."""
     client = AIOKafkaProducer(
         **cluster.arguments(policy.append_seconds),
         acks="all",

@@ -1,4 +1,4 @@
-"""Reads one partition of the log, forwards from any offset, through a consumer that is assigned to it alone."""
+"""Reads one partition of the log forwards from any offset, through a consumer that is assigned to it alone."""
 
 import asyncio
 from collections import deque
@@ -16,9 +16,9 @@ _FETCH_WAIT_MS = 100
 
 
 class PartitionReader:
-    """`async with reader.lock:` go_to, then peek and take. Belongs to one event loop.
+    """Under `async with reader.lock`: seek, then peek and take. Belongs to one event loop.
 
-    Between two readings the consumer is paused: it keeps what it has fetched, and fetches no more.
+    Between two reads the consumer is paused: it keeps what it has fetched, and fetches no more.
     """
 
     def __init__(self, cluster: KafkaCluster, topic: str, partition: int, policy: KafkaPolicy) -> None:
@@ -28,7 +28,7 @@ class PartitionReader:
         self._policy = policy
         self._consumer: AIOKafkaConsumer | None = None
         self._prefetched: deque[Frame] = deque()
-        """What is fetched and not yet taken: every frame from `_position` up to `_next`, where the consumer goes on."""
+        """Fetched frames that are not yet taken: all from `_position` up to `_next`, where the consumer continues."""
         self._position = self._next = 0
 
     async def seek(self, start: int) -> None:
@@ -45,9 +45,9 @@ class PartitionReader:
         self._position = start
 
     async def peek(self, end: int) -> Frame | None:
-        """The next frame, which stays the next one; None where there is none before `end`.
+        """The next frame, without taking it; None if there is none before `end`.
 
-        Raises StoreFailed where the brokers give neither for too long.
+        Raises StoreFailed when the brokers return neither a frame nor the end within `call_seconds`.
         """
         if not self._prefetched and self._next < end:
             try:
@@ -60,7 +60,7 @@ class PartitionReader:
         return self._prefetched[0] if self._prefetched and self._prefetched[0].offset < end else None
 
     def take(self) -> Frame:
-        """The frame peeked at; the one after it is next."""
+        """The frame that `peek` returned, which is then passed."""
         frame = self._prefetched.popleft()
         self._position = frame.offset + 1
         return frame
@@ -78,12 +78,12 @@ class PartitionReader:
             while not self._prefetched and self._next < end:
                 records = await consumer.getmany(self._place, timeout_ms=_FETCH_WAIT_MS)
                 for record in records.get(self._place, ()):
-                    # A consumer whose place is gone begins at what is left, and that may be before.
+                    # A consumer whose offset was deleted restarts at the earliest one left, which may be lower.
                     if record.offset >= self._position:
                         self._prefetched.append(
                             frame_of(self._place.partition, record.offset, record.headers, record.value)
                         )
-                # Offsets without a frame (the mark of a transaction, say) move the position all the same.
+                # Offsets without a frame (a transaction marker, for instance) advance the position as well.
                 self._next = await consumer.position(self._place)
         finally:
             consumer.pause(self._place)

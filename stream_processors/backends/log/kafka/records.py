@@ -1,4 +1,4 @@
-"""How a frame looks as a record on Kafka."""
+"""Encodes a frame as a Kafka record and decodes it again."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from schemas.errors import Alarm
 from schemas.frame import Frame
 
 ARRIVAL = "arrival"
-"""The header with the arrival in microseconds; the record's own timestamp has only milliseconds."""
+"""The header with the arrival in microseconds; a record's own timestamp has only milliseconds."""
 
 _BYTES = 8
 
@@ -16,12 +16,12 @@ def headers_of(arrival: int) -> list[tuple[str, bytes]]:
 
 
 def timestamp_of(arrival: int) -> int:
-    """Of the record, in milliseconds: retention goes by it, so it is the arrival, never when the events happened."""
+    """The record's timestamp in milliseconds: the arrival, because retention goes by it, never an event's timestamp."""
     return arrival // 1000
 
 
 def frame_of(partition: int, offset: int, headers: Iterable[tuple[str, bytes]], payload: bytes | None) -> Frame:
-    """The record's frame. A record that holds none is an alarm: an accepted event must never be skipped."""
+    """Decode a record. Raises Alarm for a record without a frame: an accepted event must never be skipped."""
     arrival = next((value for name, value in headers if name == ARRIVAL), None)
     if payload is None or arrival is None or len(arrival) != _BYTES:
         raise Alarm(

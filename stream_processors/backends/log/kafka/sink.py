@@ -19,9 +19,9 @@ _LONGEST_BACKOFF = 1.0
 
 
 class Circuit:
-    """Opened by whoever waited in vain, closed by whoever was answered again. Open, it lets nobody wait.
+    """A circuit breaker: a failed append opens it, a connected producer closes it. While open, appends are refused.
 
-    No clock: who tries whether the brokers answer rests in between, and is told for how long.
+    It has no clock: the task that reconnects sleeps for `backoff` seconds between its attempts.
     """
 
     def __init__(self) -> None:
@@ -33,21 +33,21 @@ class Circuit:
         return self._reason is not None
 
     def open(self, reason: str) -> None:
-        """Nobody answers, and why that is thought so; the latest reason is told."""
+        """Refuse appends, with this reason; the latest one is reported."""
         self._reason = reason
 
     def close(self) -> None:
-        """They answer."""
+        """Accept appends again."""
         self._reason = None
         self._attempts = 0
 
     def check(self) -> None:
-        """Raises Overloaded where waiting would be in vain."""
+        """Raises Overloaded while the circuit is open."""
         if self._reason is not None:
             raise Overloaded(f"the brokers do not answer at present: {self._reason}", retry_after=_RETRY_AFTER)
 
     def backoff(self) -> float:
-        """Seconds before the next trial: none before the first, then more and more, but recovery must be seen soon."""
+        """Seconds before the next attempt: 0 before the first, then doubling up to a maximum of a second."""
         self._attempts += 1
         return 0.0 if self._attempts == 1 else min(0.05 * 2 ** min(self._attempts - 2, 10), _LONGEST_BACKOFF)
 
@@ -55,8 +55,8 @@ class Circuit:
 class KafkaSink:
     """One producer at a time, replaced after any failure. Used from any event loop, between `async with`.
 
-    Brokers need not be up when it is opened: appends are refused until they are. Once they are known not to answer,
-    appends are refused at once, and it is tried in the background whether they answer again.
+    Brokers need not be up when it is opened: appends are refused until they are. Once brokers are known not to answer,
+    appends are refused at once, and a background task tries to reconnect.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class KafkaSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What is on its way still arrives, or is given up within bounded time."""
+        """Waits until what is in flight is acknowledged or dropped, within a bounded time."""
         self._clients_loop.unbind()
         if self._reconnecting is not None:
             self._reconnecting.cancel()
@@ -97,13 +97,13 @@ class KafkaSink:
 
     @property
     def in_flight_bytes(self) -> int:
-        """Payload bytes handed over and not yet acknowledged or given up."""
+        """Payload bytes sent and neither acknowledged nor dropped."""
         return self._in_flight.bytes
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """Durable, all of them, when this returns. Raises Overloaded; then some of them may come into the log yet.
+        """All frames are durable when this returns. After Overloaded some of them may still reach the log.
 
-        That is safe: their events meet their own keys again, whenever they are posted again.
+        That is safe: when their events are posted again, they are dropped as duplicates by their keys.
         """
         if frames:
             await self._clients_loop.run(lambda: self._append(frames))
@@ -124,7 +124,7 @@ class KafkaSink:
             async with asyncio.timeout(self._policy.append_seconds):
                 producer = await self._connected_for(size)
                 await producer.send(frames)
-        except (*CLIENT_ERRORS, AssertionError) as error:  # The client asserts that a partition is there.
+        except (*CLIENT_ERRORS, AssertionError) as error:  # The client asserts that the partition exists.
             reason = describe_error(error, self._cluster, self._topic)
             if producer is self._producer and (producer is None or isinstance(error, TimeoutError)):
                 self._open_circuit(reason)
@@ -132,7 +132,7 @@ class KafkaSink:
             raise Overloaded(f"the frames were not acknowledged: {reason}", retry_after=_RETRY_AFTER) from error
 
     async def _connected_for(self, size: int) -> Producer:
-        """The producer, for an append of this size; where there is none, that lands here."""
+        """The producer for an append of this size. Releases the reserved bytes if none can be connected."""
         try:
             return await self._connected()
         except BaseException:
@@ -140,32 +140,32 @@ class KafkaSink:
             raise
 
     async def _connected(self) -> Producer:
-        """The producer; where there is none, or none any more, a new one."""
+        """The producer, newly connected if there is none."""
         async with self._opening:
             if self._producer is None:
                 self._producer = await open_producer(self._cluster, self._topic, self._in_flight, self._policy)
             return self._producer
 
     def _open_circuit(self, reason: str) -> None:
-        """Nobody waits for the brokers any more but the one who knocks."""
+        """Refuse appends, and start the task that reconnects."""
         self._circuit.open(reason)
         if self._reconnecting is None or self._reconnecting.done():
             self._reconnecting = asyncio.create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
-        """Until a new producer is connected, which is what the next append needs."""
+        """Retry until a new producer is connected, which is what the next append needs."""
         while self._circuit.is_open:
             await asyncio.sleep(self._circuit.backoff())
             try:
                 async with asyncio.timeout(self._policy.append_seconds):
                     await self._connected()
-            except Exception as error:  # Whatever it is: who stopped knocking would leave the circuit open for ever.
+            except Exception as error:  # any error at all: if this task ended, the circuit would stay open
                 self._circuit.open(describe_error(error, self._cluster, self._topic))
             else:
                 self._circuit.close()
 
     def _replace(self, producer: Producer | None) -> None:
-        """The next append makes a new one; this one gives up what it holds meanwhile."""
+        """Drop the producer, so that the next append connects a new one; it is closed in the background."""
         if producer is not None and producer is self._producer:
             self._producer = None
             ending = asyncio.create_task(_end_producer(producer))
@@ -177,4 +177,4 @@ async def _end_producer(producer: Producer) -> None:
     try:
         await producer.end()
     except CLIENT_ERRORS:
-        return  # Nothing more can be done for it, and nobody is owed anything: no ack was given.
+        return  # nothing was acknowledged, so nothing is owed

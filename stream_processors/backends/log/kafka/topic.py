@@ -1,4 +1,4 @@
-"""The topic that is the log: how it must be, making it, and telling what differs."""
+"""The topic that is the log: creates it, and checks its settings."""
 
 import asyncio
 import math
@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 
 from schemas.errors import IdentityChanged, Misconfigured
 from schemas.timestamps import DAY
+from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
 from stream_processors.backends.log.kafka.metadata import TopicDescription, find_topic
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES
@@ -27,18 +28,18 @@ _SEGMENT_BYTES = 256 * MEBIBYTE
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log's topic must be."""
+    """The required name, size and settings of the log's topic."""
 
     name: str
     partitions: int
     replication_factor: int = 3
     min_insync_replicas: int = 2
-    """An acknowledged frame is on so many brokers at least."""
+    """An acknowledged frame is on at least this many brokers."""
     retention: int = 14 * DAY
-    """How long frames stay, in microseconds: longer than any outage of the processors, or events are lost uncounted."""
+    """How long frames are kept, in microseconds. After a longer outage of the processors events are lost uncounted."""
 
     def settings(self) -> Mapping[str, str]:
-        """What the brokers must be told of it."""
+        """The topic settings as Kafka names them."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention // 1000),
@@ -49,7 +50,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
             "max.message.bytes": str(FRAME_BYTES + _ENVELOPE_BYTES),
             "segment.bytes": str(_SEGMENT_BYTES),
             "message.timestamp.type": "CreateTime",
-            # An arrival stamp is never refused, whatever a clock did: what was accepted must get in.
+            # No arrival is refused, whatever a clock shows: an accepted event must be appended.
             "message.timestamp.before.max.ms": str(_UNLIMITED),
             "message.timestamp.after.max.ms": str(_UNLIMITED),
         }
@@ -59,7 +60,7 @@ _REASONS = {
     "cleanup.policy": "compaction would delete frames that were never counted",
     "retention.ms": "frames that retention deletes before they are counted are lost",
     "retention.bytes": "a limit by size deletes frames that were never counted",
-    "min.insync.replicas": "so many brokers must have a frame before it is acknowledged",
+    "min.insync.replicas": "this many brokers must have a frame before it is acknowledged",
     "unclean.leader.election.enable": "a leader that lags behind would drop acknowledged frames",
     "compression.type": "payloads are compressed already; the brokers should not do it again",
     "max.message.bytes": "the largest frame must fit",
@@ -71,7 +72,7 @@ _REASONS = {
 
 
 class TopicDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about the topic that is not as it must be."""
+    """One setting of the topic that differs from the required one."""
 
     what: str
     found: str
@@ -84,54 +85,47 @@ class TopicDifference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.what} is {self.found}, not {self.wanted}: {self.why}. To mend it: {self.remedy}"
 
 
-class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which log this is. Offsets of one log mean nothing in another, even of the same name."""
-
-    log_id: str
-    partitions: int
-
-
 class CheckedTopic(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic that can be used, and what should be mended about it all the same."""
+    """A usable topic, and the differences that should be mended."""
 
     identity: LogIdentity
     differences: Sequence[TopicDifference]
 
 
 async def create_topic(cluster: KafkaCluster, topic: Topic) -> bool:
-    """False where there is one of this name already: then check it."""
+    """Create the topic; False if one of this name exists already, which is then to be checked. Raises Misconfigured."""
     wanted = NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.settings()))
     deleted = await _find(cluster, topic.name)
     async with _admin(cluster, topic.name) as admin:
-        answer = await admin.create_topics([wanted], timeout_ms=int(_CALL_SECONDS * 1000))
-    for _, code, message in answer.topic_errors:
+        response = await admin.create_topics([wanted], timeout_ms=int(_CALL_SECONDS * 1000))
+    for _, code, message in response.topic_errors:
         error = for_code(code)
         if error is TopicAlreadyExistsError:
             return False
         if error is not NoError:
-            said = message or error.__name__
-            raise Misconfigured([f"topic {topic.name!r} cannot be made at {cluster.servers}: {said}"])
+            reason = message or error.__name__
+            raise Misconfigured([f"topic {topic.name!r} cannot be created at {cluster.servers}: {reason}"])
     await _wait_until_known(cluster, topic.name, deleted)
     return True
 
 
 async def _wait_until_known(cluster: KafkaCluster, name: str, deleted: TopicDescription | None) -> None:
-    """The controller has made it; the brokers hear of it a little later, as of the end of one that was there before."""
+    """Wait for the brokers: they learn later than the controller of a new topic, and of the end of a deleted one."""
     async with _client(cluster, name) as client:
-        while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the news comes from another machine
+        while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the change happens on another machine
             await asyncio.sleep(_POLL_SECONDS)
 
 
 async def check_topic(cluster: KafkaCluster, topic: Topic) -> CheckedTopic:
-    """Raises IdentityChanged where the number of partitions differs, Misconfigured where there is no such topic."""
+    """Raises IdentityChanged if the number of partitions differs, Misconfigured if there is no such topic."""
     found = await describe_topic(cluster, topic.name)
     if found.partitions != topic.partitions:
         raise IdentityChanged(
             f"topic {topic.name!r} at {cluster.servers} has {found.partitions} partitions, the settings say "
             f"{topic.partitions}. The number is fixed for the life of the log: an event's partition is its key's hash "
             "modulo this number, so with another one a retry would no longer meet its earlier self, and count twice. "
-            f"Set the partitions back to {found.partitions}; for more, begin a new log in a new topic as the run book "
-            "tells."
+            f"Set the partitions back to {found.partitions}; for more, start a new log in a new topic as the run book "
+            "describes."
         )
     async with _admin(cluster, topic.name) as admin:
         settings = await _settings_of(admin, topic.name)
@@ -140,10 +134,12 @@ async def check_topic(cluster: KafkaCluster, topic: Topic) -> CheckedTopic:
 
 
 async def describe_topic(cluster: KafkaCluster, name: str) -> TopicDescription:
-    """What the brokers say of the topic. Raises Misconfigured where there is none."""
+    """The topic as the brokers describe it. Raises Misconfigured if there is none."""
     found = await _find(cluster, name)
     if found is None:
-        raise Misconfigured([f"topic {name!r} is not there at {cluster.servers}: `tallyhouse topics create` makes it"])
+        raise Misconfigured(
+            [f"topic {name!r} does not exist at {cluster.servers}: `tallyhouse topics create` makes it"]
+        )
     return found
 
 
@@ -159,7 +155,7 @@ def _replication(cluster: KafkaCluster, topic: Topic, found: TopicDescription) -
         what="replication factor",
         found=str(found.replication_factor),
         wanted=str(topic.replication_factor),
-        why="so many brokers keep each frame, and all but one of them may be lost",
+        why="this many brokers keep each frame, and all but one of them may be lost",
         remedy=f"kafka-reassign-partitions.sh --bootstrap-server {cluster.servers} --execute "
         "--reassignment-json-file FILE, where FILE lists the replicas of each partition",
     )
@@ -167,11 +163,11 @@ def _replication(cluster: KafkaCluster, topic: Topic, found: TopicDescription) -
 
 def _differences(cluster: KafkaCluster, topic: Topic, found: Mapping[str, str]) -> Iterator[TopicDifference]:
     for name, wanted in topic.settings().items():
-        has = found.get(name, "(unknown to this broker)")
-        if has != wanted and not _is_harmless(name, has, wanted):
+        actual = found.get(name, "(unknown to this broker)")
+        if actual != wanted and not _is_harmless(name, actual, wanted):
             yield TopicDifference(
                 what=name,
-                found=has,
+                found=actual,
                 wanted=wanted,
                 why=_REASONS[name],
                 remedy=f"kafka-configs.sh --bootstrap-server {cluster.servers} --alter --entity-type topics "
@@ -179,22 +175,22 @@ def _differences(cluster: KafkaCluster, topic: Topic, found: Mapping[str, str]) 
             )
 
 
-def _is_harmless(name: str, has: str, wanted: str) -> bool:
+def _is_harmless(name: str, actual: str, wanted: str) -> bool:
     """Longer retention, larger messages and larger segments do no harm."""
     if name not in ("retention.ms", "max.message.bytes", "segment.bytes"):
         return False
-    return _amount(has) >= _amount(wanted)
+    return _amount(actual) >= _amount(wanted)
 
 
 def _amount(text: str) -> float:
-    """-1 sets no limit."""
+    """The number; infinity for -1, which means no limit."""
     number = int(text) if text.lstrip("-").isdigit() else 0
     return math.inf if number == -1 else number
 
 
 async def _settings_of(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, str]:
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    resources: list[tuple[Any, ...]] = [resource for answer in answers for resource in answer.resources]
+    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    resources: list[tuple[Any, ...]] = [resource for response in responses for resource in response.resources]
     for code, message, *_ in resources:
         if for_code(code) is not NoError:
             raise KafkaError(message)
@@ -203,7 +199,7 @@ async def _settings_of(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, st
 
 @asynccontextmanager
 async def _client(cluster: KafkaCluster, topic: str) -> AsyncIterator[AIOKafkaClient]:
-    """Whatever is asked of it must be answered in bounded time."""
+    """A connected client. Raises StoreFailed after a bounded time."""
     with translate_errors(cluster, topic):
         client = AIOKafkaClient(**cluster.arguments(_CALL_SECONDS))
         try:
@@ -216,7 +212,7 @@ async def _client(cluster: KafkaCluster, topic: str) -> AsyncIterator[AIOKafkaCl
 
 @asynccontextmanager
 async def _admin(cluster: KafkaCluster, topic: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """The same for what only the library's own client of that sort can ask."""
+    """The library's client for administrative requests, with the same time limit."""
     with translate_errors(cluster, topic):
         admin = AIOKafkaAdminClient(**cluster.arguments(_CALL_SECONDS))
         try:

@@ -1,4 +1,4 @@
-"""The log's SQLite file: its layout, how it is opened, and what it says of itself."""
+"""The log's SQLite file: its layout, how it is opened, and the identity stored in it."""
 
 import secrets
 import sqlite3
@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from schemas.errors import IdentityChanged, Overloaded, StoreFailed
+from stream_processors.backends.log.identity import LogIdentity
 
 _FORMAT = 1
 _PAGE_BYTES = 8192
 _OFFSET_BITS = 40
 
-# `place` is the rowid, so frames lie on disk by partition and offset and need no second index.
-# `trimmed` remembers the last offset deleted: an offset is never given twice, even when every frame is gone.
+# `place` is the rowid, so frames are stored by partition and offset and need no second index.
+# `trimmed` holds the last deleted offset: an offset is never assigned twice, even when every frame is deleted.
 _LAYOUT = """
 CREATE TABLE frames (place INTEGER PRIMARY KEY, arrival INTEGER NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE trimmed (partition INTEGER PRIMARY KEY, last INTEGER NOT NULL);
@@ -25,26 +24,17 @@ CREATE TABLE identity (log_id TEXT NOT NULL, partitions INTEGER NOT NULL);
 _FULL = {"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED"}
 
 
-class LogIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which log this is. Offsets of one log mean nothing in another."""
-
-    log_id: str
-    partitions: int
-
-
 def rowid_of(partition: int, offset: int) -> int:
-    """Where a frame lies in the file."""
     return partition << _OFFSET_BITS | offset
 
 
 def offset_of(place: int) -> int:
-    """The offset of the frame that lies there."""
     return place & ((1 << _OFFSET_BITS) - 1)
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """SQLite's errors as ours: full or locked means come again, anything else that the outcome is not known."""
+    """Raise SQLite's errors as Overloaded where the file is full or locked, else as StoreFailed (outcome unknown)."""
     try:
         yield
     except sqlite3.Error as error:
@@ -59,7 +49,7 @@ def translate_errors() -> Iterator[None]:
 
 
 class LogFile:
-    """One file, opened by many connections: one that writes, several that read."""
+    """Opens the file: one connection writes, several read."""
 
     def __init__(self, path: Path, busy_seconds: float, new_id: Callable[[], str] = lambda: secrets.token_hex(16)):
         self._path = path
@@ -67,21 +57,21 @@ class LogFile:
         self._new_id = new_id
 
     def reader(self) -> sqlite3.Connection:
-        """A connection that cannot write."""
+        """Open a connection that cannot write."""
         connection = self._connect()
         connection.execute("PRAGMA query_only=1")
         return connection
 
     def writer(self, partitions: int) -> tuple[sqlite3.Connection, LogIdentity]:
-        """The connection that writes, and whose log it is. Makes the file where there is none."""
+        """Open the connection that writes, creating the file if needed. Raises IdentityChanged."""
         connection = self._connect()
         try:
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            # Some builds overwrite what is deleted with zeros: every counted frame would be written a second time.
+            # Some builds overwrite deleted content with zeros: every counted frame would be written a second time.
             connection.execute("PRAGMA secure_delete=OFF")
-            # Checkpoints are the writer's own business: between commits, never inside one.
+            # The writer runs checkpoints itself: between commits, never inside one.
             connection.execute("PRAGMA wal_autocheckpoint=0")
             self._lay_out(connection, partitions)
             return connection, self.checked_identity(connection, partitions)
@@ -108,7 +98,7 @@ class LogFile:
                 connection.execute(f"PRAGMA user_version={_FORMAT}")
 
     def checked_identity(self, connection: sqlite3.Connection, partitions: int) -> LogIdentity:
-        """Whose log it is. Raises IdentityChanged where it has another number of partitions."""
+        """The file's identity. Raises IdentityChanged if its number of partitions differs."""
         log_id, stored = connection.execute("SELECT log_id, partitions FROM identity").fetchone()
         if stored != partitions:
             raise IdentityChanged(
@@ -132,7 +122,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def end_offsets(connection: sqlite3.Connection, partitions: int) -> Mapping[int, int]:
-    """For each partition the next offset to be given."""
+    """The next offset to be assigned in each partition."""
     trimmed = dict(connection.execute("SELECT partition, last FROM trimmed"))
     found = {}
     for partition in range(partitions):

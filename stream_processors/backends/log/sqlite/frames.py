@@ -1,4 +1,4 @@
-"""Reading frames from the log's SQLite file, as far as it is known to reach."""
+"""Reads frames from the log's SQLite file: what the writing and the reading process share."""
 
 import asyncio
 import sqlite3
@@ -14,7 +14,7 @@ from stream_processors.backends.log.read_limit import within_bytes
 from stream_processors.backends.log.sqlite.file import LogFile, offset_of, rowid_of, translate_errors
 from stream_processors.backends.log.tail import Tail
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 _RANGE = "SELECT place, arrival, payload FROM frames WHERE place >= ? AND place < ? ORDER BY place"
 _FIRST = "SELECT place FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT 1"
@@ -22,7 +22,7 @@ _ARRIVAL = "SELECT arrival FROM frames WHERE place >= ? AND place < ? ORDER BY p
 
 
 class SqliteFrames:
-    """What the log's writer and those who only read it have in common; who advances the tail is their own affair."""
+    """The reading half of the log. Its subclass advances the tail."""
 
     def __init__(self, path: Path, partitions: int, policy: LogPolicy) -> None:
         self._file = LogFile(path, policy.busy_seconds)
@@ -31,14 +31,14 @@ class SqliteFrames:
         self._readers = ReadConnections(self._file, policy.readers)
 
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset still held; where nothing is held, the next one to be given."""
-        # Taken first: a frame appended and counted in between must not make the answer too high.
+        """The lowest offset still held; in an empty partition, the next offset."""
+        # Read first: a frame appended and counted in between must not make the result too high.
         end = self._tail.end(partition)
         place = await self._readers.call(lambda reader: reader.execute(_FIRST, _span(partition, 0)).fetchone())
         return end if place is None else offset_of(place[0])
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`."""
 
         def fetch(reader: sqlite3.Connection) -> Sequence[Frame]:
             rows = reader.execute(_RANGE, _span(partition, start, last))
@@ -46,7 +46,7 @@ class SqliteFrames:
                 frames = (_frame(partition, *row) for row in rows)
                 return list(frames if last is not None else within_bytes(frames, max_bytes))
             finally:
-                # An open cursor would hold its place in the write-ahead file and keep it growing.
+                # An open cursor would pin the write-ahead file and keep it growing.
                 rows.close()
 
         if last is None and start >= self._tail.end(partition):
@@ -58,11 +58,11 @@ class SqliteFrames:
         await self._tail.wait(partition, start, timeout)
 
     def end_offset(self, partition: int) -> int:
-        """The next offset to be given."""
+        """The next offset to be assigned."""
         return self._tail.end(partition)
 
     async def oldest_arrival(self, partition: int, start: int) -> int | None:
-        """When the first frame at or after `start` arrived; None if there is none."""
+        """Arrival of the first frame at or after `start`; None if there is none."""
         if start >= self._tail.end(partition):
             return None
         row = await self._readers.call(lambda reader: reader.execute(_ARRIVAL, _span(partition, start)).fetchone())
@@ -70,7 +70,7 @@ class SqliteFrames:
 
 
 class ReadConnections:
-    """A few threads with a connection each."""
+    """A thread pool in which each thread has its own connection."""
 
     def __init__(self, file: LogFile, threads: int) -> None:
         self._file = file
@@ -78,10 +78,10 @@ class ReadConnections:
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
 
-    async def call(self, query: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
-        """Ask in one of the threads."""
+    async def call(self, query: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run the query in one of the threads. Raises Overloaded or StoreFailed."""
 
-        def run() -> _Answer:
+        def run() -> _Result:
             with translate_errors():
                 return query(self._connection())
 
@@ -105,6 +105,6 @@ def _frame(partition: int, place: int, arrival: int, payload: bytes) -> Frame:
 
 
 def _span(partition: int, start: int, last: int | None = None) -> tuple[int, int]:
-    """From `start` to the partition's end, or up to and including `last`."""
+    """The rowids from `start` to the partition's end, or up to and including `last`."""
     beyond = rowid_of(partition + 1, 0) if last is None else rowid_of(partition, last + 1)
     return rowid_of(partition, start), beyond

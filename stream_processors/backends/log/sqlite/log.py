@@ -1,4 +1,4 @@
-"""The log in one SQLite file: an appended frame is on the disk before `append` returns."""
+"""The log in one SQLite file: an appended frame is on disk before `append` returns."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,17 +9,18 @@ from typing import Self, TypeVar
 from schemas.errors import StoreFailed
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics, NullMetrics
+from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import LogIdentity, end_offsets, held_bytes, translate_errors
+from stream_processors.backends.log.sqlite.file import end_offsets, held_bytes, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 from stream_processors.backends.log.sqlite.writer import LogWriter
 
-_Answer = TypeVar("_Answer")
+_Part = TypeVar("_Part")
 
 
 class SqliteFrameLog(SqliteFrames):
-    """The gateway's sink and the processors' log at once. Used from any event loop, between `async with`."""
+    """The gateway's sink and the processors' log in one; from any event loop, between `async with`."""
 
     def __init__(
         self, path: Path, partitions: int, policy: LogPolicy | None = None, metrics: Metrics | None = None
@@ -42,21 +43,20 @@ class SqliteFrameLog(SqliteFrames):
 
     @property
     def identity(self) -> LogIdentity:
-        """Which log this is, for ever."""
         return _require_open(self._identity)
 
     @property
     def held_bytes(self) -> int:
-        """Payload bytes in the log, and of appends under way."""
+        """Payload bytes in the log and of appends in flight."""
         return self._quota.held
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """Durable, all of them, when this returns. Raises Overloaded where the log or the disk is full."""
+        """All frames are durable when this returns. Raises Overloaded when the log or the disk is full."""
         if frames:
             await asyncio.wrap_future(_require_open(self._writer).append(frames))
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted: it is deleted, soon and little by little."""
+        """Frames up to `last` are counted: they are deleted in the background. Raises Alarm past the end of the log."""
         if last >= 0:
             _require_open(self._writer).acknowledge(partition, last)
 
@@ -74,7 +74,7 @@ class SqliteFrameLog(SqliteFrames):
             self._writer.stop()
 
 
-def _require_open(part: _Answer | None) -> _Answer:
+def _require_open(part: _Part | None) -> _Part:
     if part is None:
         raise StoreFailed("the log is not open")
     return part

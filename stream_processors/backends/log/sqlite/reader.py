@@ -1,4 +1,4 @@
-"""The log's SQLite file, read by another process than the one that writes it."""
+"""The log's SQLite file, read by a process other than the one that writes it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,18 +7,19 @@ from types import TracebackType
 from typing import Self
 
 from schemas.errors import Alarm, StoreFailed
+from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.policy import LogPolicy
-from stream_processors.backends.log.sqlite.file import LogIdentity, end_offsets, translate_errors
+from stream_processors.backends.log.sqlite.file import end_offsets, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 
 _POLL_SECONDS = 0.02
-"""Between two looks at whether anything was written. A look that finds nothing new costs some microseconds."""
+"""Seconds between two polls for new frames. A poll that finds nothing costs a few microseconds."""
 
 
 class SqliteLogReader(SqliteFrames):
     """`FrameLog` and `LogTail` for processors; from any event loop, between `async with`.
 
-    It cannot delete what is counted: `counted` is for whoever brings the writer the news.
+    It cannot delete counted frames: `counted` is what the writing process has to acknowledge.
     """
 
     def __init__(
@@ -47,16 +48,15 @@ class SqliteLogReader(SqliteFrames):
 
     @property
     def identity(self) -> LogIdentity:
-        """Which log this is, for ever."""
         return self._identity
 
     @property
     def counted(self) -> Mapping[int, int]:
-        """For each partition that was acknowledged, up to which frame."""
+        """The last acknowledged frame of each partition that has one."""
         return dict(self._counted)
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted."""
+        """Frames up to `last` are counted. Raises Alarm past the end of the log."""
         if last >= self.end_offset(partition):
             raise Alarm(
                 f"partition {partition}: frame {last} is said to be counted, but the log ends before "
@@ -66,7 +66,10 @@ class SqliteLogReader(SqliteFrames):
             self._counted[partition] = max(last, self._counted.get(partition, -1))
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+
+        Raises StoreFailed while the file cannot be read, so that an outage is never taken for the end of the log.
+        """
         if self._error is not None:
             raise self._error
         await super().wait(partition, start, timeout)
@@ -78,11 +81,11 @@ class SqliteLogReader(SqliteFrames):
                 with translate_errors():
                     self._state = self._poll(self._state)
                 self._error = None
-            except Exception as error:  # The file may be back at the next look; until then nobody takes it for ended.
-                self._error = StoreFailed(f"the log's file cannot be looked at: {error}")
+            except Exception as error:  # the next poll may succeed; until then `wait` raises
+                self._error = StoreFailed(f"the log's file cannot be read: {error}")
 
     def _poll(self, state: int | None) -> int:
-        """Ask for the ends if anything was written since `state`; the state found."""
+        """Refresh the ends if the file has changed since `state`. Returns the current state."""
         (found,) = self._connection.execute("PRAGMA data_version").fetchone()
         if found != state:
             self._tail.advance(end_offsets(self._connection, self._partitions))

@@ -1,4 +1,4 @@
-"""The one thread that writes the log: everything waiting in one commit, one fsync."""
+"""The one thread that writes the log: all waiting appends go into one commit with one fsync."""
 
 import itertools
 import sqlite3
@@ -15,7 +15,7 @@ from stream_processors.backends.log.quota import Quota
 from stream_processors.backends.log.sqlite.file import offset_of, rowid_of, transaction, translate_errors
 from stream_processors.backends.log.tail import Tail
 
-_TIDY_AGAIN_SECONDS = 1.0
+_TIDY_RETRY_SECONDS = 1.0
 _CHECKPOINT_BUSY_MS = 50
 
 Append = tuple[Sequence[NewFrame], "Future[None]"]
@@ -31,7 +31,7 @@ _TRIMMED = "INSERT OR REPLACE INTO trimmed VALUES (?, ?)"
 
 
 class LogWriter:
-    """Owns the writing connection. Called from any thread; works in its own."""
+    """Owns the writing connection. Callable from any thread; it works in its own."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class LogWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is waiting, then end the thread and close the connection."""
+        """Write the waiting appends, then end the thread and close the connection."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -68,7 +68,7 @@ class LogWriter:
         self._connection.close()
 
     def append(self, frames: Sequence[NewFrame]) -> "Future[None]":
-        """Done when the frames are durable."""
+        """The future is done when the frames are durable. Raises Overloaded, or StoreFailed once stopped."""
         size = _size_of(frames)
         done: Future[None] = Future()
         with self._changed:
@@ -80,7 +80,7 @@ class LogWriter:
         return done
 
     def acknowledge(self, partition: int, last: int) -> None:
-        """Frames up to `last` may be deleted, soon."""
+        """Delete frames up to `last` in the background. Raises Alarm past the end of the log."""
         if last >= self._tail.end(partition):
             raise Alarm(
                 f"partition {partition}: frame {last} is said to be counted, but the log ends before "
@@ -100,9 +100,9 @@ class LogWriter:
             self._tidy()
 
     def _take(self) -> Sequence[Append] | None:
-        """Wait until there is work, and take all appends; None when stopped."""
+        """Wait for work, and take all waiting appends; None when stopped."""
         with self._changed:
-            pause = _TIDY_AGAIN_SECONDS if self._tidying_failed else None
+            pause = _TIDY_RETRY_SECONDS if self._tidying_failed else None
             self._changed.wait_for(self._has_work, pause)
             self._tidying_failed = False
             appends, self._waiting = self._waiting, []
@@ -121,7 +121,7 @@ class LogWriter:
         return False
 
     def _commit(self, appends: Sequence[Append]) -> None:
-        """All of them or none; the next ones get their own chance."""
+        """Commit all of the appends or none. A failure does not affect later appends."""
         began = self._monotonic()
         frames = list(itertools.chain.from_iterable(frames for frames, _ in appends))
         try:
@@ -151,10 +151,7 @@ class LogWriter:
         return ends
 
     def _tidy(self) -> None:
-        """Delete a few counted frames, and now and then bring the write-ahead file back to its beginning.
-
-        Nothing here is owed to anyone: what fails is tried again a little later.
-        """
+        """Delete some counted frames, and run a checkpoint when one is due. A failure is retried later."""
         try:
             self._trim()
             if self._bytes_since_checkpoint >= self._policy.checkpoint_bytes:
@@ -171,13 +168,13 @@ class LogWriter:
         final = last - self._policy.retained_frames
         trimmed = self._trim_up_to(partition, final) if final >= 0 else final
         with self._changed:
-            # An acknowledgement may have come meanwhile; taken out and put back, the partitions take turns.
+            # A later acknowledgement may have been added. Removed and put back, the partitions take turns.
             last = self._counted.pop(partition)
             if trimmed < last - self._policy.retained_frames:
                 self._counted[partition] = last
 
     def _trim_up_to(self, partition: int, final: int) -> int:
-        """Delete some frames up to `final`; the offset up to which none are left."""
+        """Delete some frames up to `final`. Returns the offset up to which none are left."""
         first = rowid_of(partition, 0)
         with transaction(self._connection):
             place, size = self._connection.execute(
@@ -191,11 +188,9 @@ class LogWriter:
         return offset_of(place)
 
     def _checkpoint(self) -> None:
-        """Copy the write-ahead file into the database and begin it anew.
-
-        That waits for whoever reads its old end. Our own reads are short; a stranger's must not stop the appends,
-        so the wait is short too, and the next checkpoint tries again.
-        """
+        """Copy the write-ahead file into the database and restart it."""
+        # This waits for readers of the old end. Tallyhouse's own reads are short; a backup's must not hold up the
+        # appends, so the wait is short too, and the next checkpoint tries again.
         self._connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_BUSY_MS}")
         try:
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()

@@ -1,4 +1,4 @@
-"""The memory log keeps the log's contract, and needs no event loop."""
+"""The log in memory fulfils the log's contract, and needs no event loop."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +12,6 @@ from tests.contracts.frame_log import PARTITIONS, AnyHeldLog, FrameLogContract, 
 
 
 class TestMemoryFrameLog(FrameLogContract):
-    """In memory."""
-
     @pytest.fixture
     def open_log(self) -> OpenLog:
         @asynccontextmanager
@@ -23,12 +21,12 @@ class TestMemoryFrameLog(FrameLogContract):
         return opened
 
 
-def test_it_never_hands_control_away() -> None:
-    """A scheduler made by hand can drive everything but `wait`."""
+def test_no_call_yields_to_an_event_loop() -> None:
+    """A hand-made scheduler can drive every method but `wait`."""
     log = MemoryFrameLog(1)
     for call in (log.append([new_frame()]), log.acknowledge(0, -1)):
         with pytest.raises(StopIteration):
             call.send(None)
-    with pytest.raises(StopIteration) as answer:
+    with pytest.raises(StopIteration) as returned:
         log.read(0, 0, max_bytes=0).send(None)
-    assert answer.value.value == [Frame(partition=0, offset=0, arrival=7, payload=b"payload")]
+    assert returned.value.value == [Frame(partition=0, offset=0, arrival=7, payload=b"payload")]

@@ -1,13 +1,14 @@
-"""A broker that dies, or goes silent, costs time and refusals; never an acked frame, never memory, never a restart.
+"""A broker that crashes or goes silent costs time and refusals, but never an acked frame, memory or a restart.
 
-Killed with -9 the broker's process is gone, not its machine: the kernel still has what was written. That a frame
-outlives a machine is the replicas' part (acks=all and min.insync.replicas), which one broker cannot show.
+SIGKILL ends the broker's process, not its machine: the kernel still has what was written. Replicas make a frame
+survive a machine (acks=all and min.insync.replicas), which one broker cannot show.
 """
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -23,7 +24,9 @@ SHORT_TIMEOUTS = KafkaPolicy(append_seconds=1.0, call_seconds=1.0, in_flight_byt
 KILLS = 3
 WRITERS = 4
 DEADLINE = 60.0
-LOOK = 0.01
+POLL_SECONDS = 0.01
+
+_Result = TypeVar("_Result")
 
 
 @pytest.fixture
@@ -31,27 +34,24 @@ def cluster(killable_broker: KafkaBroker) -> KafkaCluster:
     return KafkaCluster(servers=killable_broker.bootstrap)
 
 
-async def retry_until_done(work: Callable[[], Awaitable[object]]) -> None:
-    """Try again until it works, but not for ever."""
+async def retry_until_done(work: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Retry until the work succeeds, up to a deadline."""
     async with asyncio.timeout(DEADLINE):
         while True:
             try:
-                await work()
+                return await work()
             except (Overloaded, StoreFailed):
                 await asyncio.sleep(0.05)
-            else:
-                return
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """It comes about by itself, but must not take for ever."""
+    """Wait for a condition, up to a deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - the sink is watched from outside
-            await asyncio.sleep(LOOK)
+        while not condition():  # noqa: ASYNC110 - the sink is observed from outside
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def seconds_until_refused(work: Awaitable[object]) -> float:
-    """Seconds until it was refused."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises((Overloaded, StoreFailed)):
@@ -63,7 +63,7 @@ async def seconds_until_refused(work: Awaitable[object]) -> float:
 async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
     killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
-    """Killed again and again between and under appends, it has every acked frame, in each writer's order."""
+    """After repeated kills between and during appends the log has every acked frame, in each writer's order."""
     acked: list[list[bytes]] = [[] for _ in range(WRITERS)]
     stopping = asyncio.Event()
 
@@ -85,13 +85,7 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
 
     async with opened(cluster, await new_topic(cluster, 1), KafkaPolicy(append_seconds=2, call_seconds=2)) as log:
         await asyncio.gather(kill_now_and_then(), *(write(log, writer) for writer in range(WRITERS)))
-        frames: Sequence[bytes] = []
-
-        async def read() -> None:
-            nonlocal frames
-            frames = [frame.payload for frame in await everything(log)]
-
-        await retry_until_done(read)
+        frames = [frame.payload for frame in await retry_until_done(lambda: everything(log))]
     for writer in range(WRITERS):
         own = list(dict.fromkeys(payload for payload in frames if payload.startswith(b"%d/" % writer)))
         assert own[: len(acked[writer])] == acked[writer]
@@ -101,7 +95,7 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
 async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
     killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
-    """Appends are refused in time, no bytes pile up, and all goes on by itself with the same sink and reader."""
+    """Appends are refused in time, no bytes pile up, and the same sink and reader recover by themselves."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(1))
         assert len(await everything(log)) == 1
@@ -115,16 +109,15 @@ async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
         await assert_refused_at_once(log)
         await asyncio.to_thread(killable_broker.start)
         await retry_until_done(lambda: log.append([new_frame(payload=b"back")]))
-        await retry_until_done(lambda: everything(log))
-        payloads = [frame.payload for frame in await everything(log)]
+        payloads = [frame.payload for frame in await retry_until_done(lambda: everything(log))]
         assert payloads[0] == b"0"
         assert b"back" in payloads
         await wait_until_nothing_in_flight(log)
 
 
 @pytest.mark.anyio
-async def test_a_silent_broker_is_given_up_in_time(killable_broker: KafkaBroker, cluster: KafkaCluster) -> None:
-    """Where nothing answers and nothing hangs up, every call ends, and memory stays within its limit."""
+async def test_calls_to_a_silent_broker_time_out(killable_broker: KafkaBroker, cluster: KafkaCluster) -> None:
+    """When the broker neither answers nor closes the connection, every call ends and memory stays within its limit."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(1))
         assert len(await everything(log)) == 1
@@ -137,14 +130,14 @@ async def test_a_silent_broker_is_given_up_in_time(killable_broker: KafkaBroker,
             )
             assert max(refused) < 2 * SHORT_TIMEOUTS.append_seconds
             assert log.sink.in_flight_bytes <= SHORT_TIMEOUTS.in_flight_bytes
-            questions = (
+            reads = (
                 log.first_offset(0),
                 log.read(0, 1, max_bytes=1),
                 log.oldest_arrival(0, 1),
                 log.wait(0, 1, 0.2),
             )
-            for question in questions:
-                assert await seconds_until_refused(question) < 2 * SHORT_TIMEOUTS.call_seconds
+            for read in reads:
+                assert await seconds_until_refused(read) < 2 * SHORT_TIMEOUTS.call_seconds
             await wait_until_nothing_in_flight(log)
         finally:
             killable_broker.resume()
@@ -157,7 +150,7 @@ async def test_a_silent_broker_is_given_up_in_time(killable_broker: KafkaBroker,
 async def test_a_claimed_range_is_never_cut_short_by_an_outage(
     killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
-    """What cannot be asked for is a failure to be repeated; only a log that surely ends earlier reads short."""
+    """An unreachable broker is an error to retry; only a log that certainly ends earlier reads short."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(3))
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=5)] == [0, 1, 2]
@@ -165,15 +158,15 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(
         with pytest.raises(StoreFailed):
             await log.read(0, 0, max_bytes=0, last=5)
         await asyncio.to_thread(killable_broker.start)
-        await retry_until_done(lambda: log.read(0, 0, max_bytes=0, last=2))
-        assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=2)] == [0, 1, 2]
+        claimed = await retry_until_done(lambda: log.read(0, 0, max_bytes=0, last=2))
+        assert [f.offset for f in claimed] == [0, 1, 2]
 
 
 @pytest.mark.anyio
-async def test_readings_that_an_outage_breaks_off_are_repeated(
+async def test_reads_that_an_outage_breaks_off_can_be_retried(
     killable_broker: KafkaBroker, cluster: KafkaCluster
 ) -> None:
-    """Whatever each fetch is just at when it is given up: its reader says so, lets go of it, and reads on later."""
+    """Wherever the outage interrupts a fetch, its reader raises, closes its consumer, and continues later."""
     readers, frames = 12, 4
     policy = msgspec.structs.replace(SHORT_TIMEOUTS, in_flight_bytes=10**6, fetch_bytes=1_000)
     async with opened(cluster, await new_topic(cluster, readers), policy) as log:
@@ -181,7 +174,7 @@ async def test_readings_that_an_outage_breaks_off_are_repeated(
         await log.append(
             [new_frame(partition=number, payload=bytes(2_000)) for number in numbers for _ in range(frames)]
         )
-        # On a busy machine a dozen clients take longer to connect than who is in a hurry waits.
+        # On a busy machine a dozen clients take longer to connect than the short timeout.
         await asyncio.gather(*(retry_until_done(partial(log.read, number, 0, max_bytes=1)) for number in numbers))
         await asyncio.to_thread(killable_broker.kill)
         refused = await asyncio.gather(
@@ -190,12 +183,12 @@ async def test_readings_that_an_outage_breaks_off_are_repeated(
         assert max(refused) < 4 * policy.call_seconds
         await asyncio.to_thread(killable_broker.start)
         for number in numbers:
-            await retry_until_done(partial(log.read, number, 0, max_bytes=0, last=frames - 1))
-            assert len(await log.read(number, 0, max_bytes=0, last=frames - 1)) == frames
+            claimed = await retry_until_done(partial(log.read, number, 0, max_bytes=0, last=frames - 1))
+            assert len(claimed) == frames
 
 
 async def wait_until_silent(log: TopicLog) -> None:
-    """A process that is stopped may go on for a moment, until each of its threads has noticed."""
+    """A stopped process may run on for a moment, until each of its threads has stopped."""
     async with asyncio.timeout(DEADLINE):
         while True:
             try:
@@ -205,7 +198,7 @@ async def wait_until_silent(log: TopicLog) -> None:
 
 
 async def assert_refused_at_once(log: TopicLog) -> None:
-    """Once it is known that nobody answers: many are sent away in the time in which one used to wait."""
+    """The open circuit refuses many appends within the time that one of them would wait."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(20):
@@ -215,5 +208,5 @@ async def assert_refused_at_once(log: TopicLog) -> None:
 
 
 async def wait_until_nothing_in_flight(log: TopicLog) -> None:
-    """Every byte that was handed over is acknowledged or given up, soon."""
+    """Wait until every byte is acknowledged or dropped."""
     await until(lambda: not log.sink.in_flight_bytes)

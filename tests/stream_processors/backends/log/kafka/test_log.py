@@ -1,4 +1,4 @@
-"""The log on Kafka keeps the log's contract, over gaps and retention, and says what is wrong when it cannot."""
+"""The log on Kafka fulfils the log's contract, across gaps and retention, and its errors name the cause."""
 
 import asyncio
 import random
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from schemas.errors import Alarm, Overloaded, StoreFailed
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
-from stream_processors.backends.log.kafka.commits import GroupCommits
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
 from stream_processors.backends.log.kafka.records import headers_of
@@ -42,7 +41,7 @@ def cluster(real_broker: str) -> KafkaCluster:
 
 
 class TestKafkaLog(AnyLogContract[AnyLog]):
-    """On a topic of its own each time. Counting deletes nothing there: retention does."""
+    """Each test has a topic of its own. Counting deletes nothing there: retention does."""
 
     @pytest.fixture
     def open_log(self, cluster: KafkaCluster) -> Open[AnyLog]:
@@ -56,12 +55,12 @@ class TestKafkaLog(AnyLogContract[AnyLog]):
 
 @pytest.mark.anyio
 async def test_offsets_may_have_gaps(cluster: KafkaCluster) -> None:
-    """Offsets without a frame are passed over, in the middle and at the end, and nobody is woken for them."""
+    """Offsets without a frame are skipped, in the middle and at the end, and wake no waiter."""
     topic = await new_topic(cluster)
     async with opened(cluster, topic) as log:
         for number in range(2):
             await log.append([new_frame(payload=b"before %d" % number, arrival=number)])
-            await leave_a_mark(cluster, topic.name, log)
+            await leave_a_marker(cluster, topic.name, log)
         assert log.end_offset(0) == 6
         assert [f.offset for f in await everything(log)] == [0, 1, 3, 4]
         assert [f.offset for f in await log.read(0, 0, max_bytes=0, last=3)] == [0, 1, 3]
@@ -78,8 +77,8 @@ async def test_offsets_may_have_gaps(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_retention_has_deleted_shows_as_a_gap(cluster: KafkaCluster) -> None:
-    """Whoever reads from before the beginning gets what is left, and is told where the log begins."""
+async def test_frames_deleted_by_retention_show_as_a_gap(cluster: KafkaCluster) -> None:
+    """A read from before the first offset returns what is left, and `first_offset` reports where the log begins."""
     topic = await new_topic(cluster)
     async with opened(cluster, topic) as log:
         await log.append(numbered(9))
@@ -94,7 +93,7 @@ async def test_what_retention_has_deleted_shows_as_a_gap(cluster: KafkaCluster) 
 
 @pytest.mark.anyio
 async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: KafkaCluster) -> None:
-    """However readings at different places interleave, each gets its own frames."""
+    """Reads at different offsets get their own frames, however they interleave."""
     async with opened(cluster, await new_topic(cluster)) as log:
         await log.append(numbered(50))
 
@@ -108,8 +107,8 @@ async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: Kafka
 
 
 @pytest.mark.anyio
-async def test_a_stranger_s_record_is_an_alarm(cluster: KafkaCluster) -> None:
-    """A record that the gateway did not write is never passed over."""
+async def test_a_foreign_record_is_an_alarm(cluster: KafkaCluster) -> None:
+    """A record that the gateway did not write is never skipped."""
     topic = await new_topic(cluster)
     async with AIOKafkaProducer(**cluster.arguments(5)) as stranger:
         await stranger.send_and_wait(topic.name, b"hello", partition=0)
@@ -119,8 +118,8 @@ async def test_a_stranger_s_record_is_an_alarm(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_brokers_that_are_away_are_named(cluster: KafkaCluster) -> None:
-    """Without a broker appends are refused with a time to come again, and readers are told where none was found."""
+async def test_errors_name_brokers_that_are_unreachable(cluster: KafkaCluster) -> None:
+    """Without a broker appends are refused with a time to retry, and opening the log raises with the address."""
     async with KafkaSink(NOWHERE, "frames") as sink:
         with pytest.raises(Overloaded, match=r"127\.0\.0\.1:1") as refusal:
             await sink.append(numbered(1))
@@ -132,8 +131,8 @@ async def test_brokers_that_are_away_are_named(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_topic_that_is_not_there_is_named(cluster: KafkaCluster) -> None:
-    """It is not made in passing, and whoever wants it is told how to make it."""
+async def test_errors_name_a_topic_that_does_not_exist(cluster: KafkaCluster) -> None:
+    """Using the topic does not create it."""
     policy = KafkaPolicy(append_seconds=0.5, call_seconds=0.5)
     async with KafkaSink(cluster, "nobody-made-this", policy) as sink:
         with pytest.raises(Overloaded, match="nobody-made-this"):
@@ -144,8 +143,8 @@ async def test_a_topic_that_is_not_there_is_named(cluster: KafkaCluster) -> None
 
 
 @pytest.mark.anyio
-async def test_a_partition_that_is_not_there_is_refused(cluster: KafkaCluster) -> None:
-    """The frame goes nowhere else, and the next one goes where it should."""
+async def test_a_partition_that_does_not_exist_is_refused(cluster: KafkaCluster) -> None:
+    """The frame is appended to no other partition, and the next append succeeds."""
     async with opened(cluster, await new_topic(cluster)) as log:
         with pytest.raises(Overloaded, match="partition"):
             await log.append([new_frame(partition=99)])
@@ -156,7 +155,7 @@ async def test_a_partition_that_is_not_there_is_refused(cluster: KafkaCluster) -
 
 @pytest.mark.anyio
 async def test_too_much_in_flight_is_refused(cluster: KafkaCluster) -> None:
-    """Beyond the limit appends are sent away whole; what is in flight lands, and then they are taken again."""
+    """Above the limit whole appends are refused; once what is in flight is acknowledged, appends are accepted again."""
     policy = KafkaPolicy(in_flight_bytes=1_000)
     async with opened(cluster, await new_topic(cluster), policy) as log:
         outcomes = await asyncio.gather(
@@ -170,7 +169,7 @@ async def test_too_much_in_flight_is_refused(cluster: KafkaCluster) -> None:
 
 @pytest.mark.anyio
 async def test_a_producer_in_doubt_is_replaced(cluster: KafkaCluster) -> None:
-    """Sequence numbers the broker does not expect cost one refusal; the next append goes through a new producer."""
+    """An unexpected sequence number costs one refusal; the next append goes through a new producer."""
     async with opened(cluster, await new_topic(cluster)) as log:
         await log.append(numbered(1))
         producer = log.sink._producer
@@ -183,13 +182,13 @@ async def test_a_producer_in_doubt_is_replaced(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_append_given_up_is_delivered_and_breaks_nothing(cluster: KafkaCluster) -> None:
-    """Whoever stops waiting leaves the sink in order, and its bytes accounted for."""
+async def test_a_cancelled_append_is_delivered_and_breaks_nothing(cluster: KafkaCluster) -> None:
+    """Cancelled callers leave the sink usable and its bytes released."""
     async with opened(cluster, await new_topic(cluster)) as log:
         for _ in range(5):
-            given_up = asyncio.create_task(log.append(numbered(1)))
+            cancelled = asyncio.create_task(log.append(numbered(1)))
             await asyncio.sleep(0)
-            given_up.cancel()
+            cancelled.cancel()
             await log.append([new_frame(payload=b"x")])
         payloads = [f.payload for f in await everything(log)]
         assert payloads.count(b"x") == 5
@@ -197,8 +196,8 @@ async def test_an_append_given_up_is_delivered_and_breaks_nothing(cluster: Kafka
 
 
 @pytest.mark.anyio
-async def test_a_closed_log_says_so(cluster: KafkaCluster) -> None:
-    """Nothing is accepted, and nothing answered, before it is open or after it is closed."""
+async def test_a_closed_log_raises(cluster: KafkaCluster) -> None:
+    """Appends and reads raise after the log is closed."""
     async with opened(cluster, await new_topic(cluster)) as log:
         pass
     with pytest.raises(StoreFailed, match="not open"):
@@ -209,31 +208,17 @@ async def test_a_closed_log_says_so(cluster: KafkaCluster) -> None:
 
 @pytest.mark.anyio
 async def test_the_largest_frame_fits(cluster: KafkaCluster) -> None:
-    """Through the producer, the topic's limit and a fetch that asked for far less."""
+    """It passes the producer, the topic's limit and a fetch of a much smaller size."""
     payload = random.Random(0).randbytes(FRAME_BYTES)
     async with opened(cluster, await new_topic(cluster)) as log:
         await log.append([new_frame(payload=payload), new_frame(payload=b"after")])
         assert [f.payload for f in await everything(log)] == [payload, b"after"]
 
 
-@pytest.mark.anyio
-async def test_what_is_counted_is_told_to_kafka(cluster: KafkaCluster) -> None:
-    """Under a group's name, where Kafka's own tools find it; never more than was said."""
-    topic = await new_topic(cluster)
-    commits = GroupCommits(cluster, topic.name, "counted", topic.partitions)
-    async with opened(cluster, topic, commits=commits) as log:
-        await log.append([*numbered(5), *numbered(3, partition=2)])
-        await log.acknowledge(0, 3)
-        await log.acknowledge(2, 0)
-        async with commits:
-            await log.acknowledge(2, 1)
-    assert await committed(cluster, "counted", topic.name) == {0: 4, 2: 2}
-
-
 STEPS = st.lists(
     st.one_of(st.integers(1, 5), st.tuples(st.integers(0, 2), st.integers(0, 200))), min_size=1, max_size=25
 )
-"""A number appends so many frames; a pair lets one of three readers read up to so many bytes."""
+"""A number appends that many frames; a pair lets one of three readers read up to that many bytes."""
 
 
 @settings(max_examples=20)
@@ -241,14 +226,14 @@ STEPS = st.lists(
 def test_every_reader_gets_every_frame_once_and_in_order(
     cluster: KafkaCluster, steps: list[int | tuple[int, int]]
 ) -> None:
-    """However appends and readings interleave."""
+    """This holds however appends and reads interleave."""
 
     async def check() -> None:
         appended: list[bytes] = []
         read: list[list[bytes]] = [[] for _ in range(3)]
         positions = [0] * 3
 
-        async def go_on(log: TopicLog, reader: int, max_bytes: int) -> None:
+        async def read_on(log: TopicLog, reader: int, max_bytes: int) -> None:
             frames = await log.read(0, positions[reader], max_bytes=max_bytes)
             assert bool(frames) == (len(read[reader]) < len(appended))
             read[reader] += [frame.payload for frame in frames]
@@ -262,10 +247,10 @@ def test_every_reader_gets_every_frame_once_and_in_order(
                     appended += new
                     await log.append([NewFrame(partition=0, arrival=1, payload=payload) for payload in new])
                 else:
-                    await go_on(log, *step)
+                    await read_on(log, *step)
             for reader in range(3):
                 while positions[reader] < len(appended):
-                    await go_on(log, reader, 1_000)
+                    await read_on(log, reader, 1_000)
         assert read == [appended] * 3
 
     asyncio.run(check())
@@ -275,8 +260,8 @@ def producer_place(topic: str) -> TopicPartition:
     return TopicPartition(topic, 0)
 
 
-async def leave_a_mark(cluster: KafkaCluster, topic: str, log: TopicLog) -> None:
-    """A transaction's frame and the mark of its end: one offset that bears no frame."""
+async def leave_a_marker(cluster: KafkaCluster, topic: str, log: TopicLog) -> None:
+    """Append a frame in a transaction, whose end marker takes one offset that holds no frame."""
     await log.log.refresh_ends()
     end = log.end_offset(0)
     async with AIOKafkaProducer(**cluster.arguments(5), transactional_id=topic) as producer, producer.transaction():
@@ -289,18 +274,8 @@ async def leave_a_mark(cluster: KafkaCluster, topic: str, log: TopicLog) -> None
     await eventually(marked)
 
 
-async def committed(cluster: KafkaCluster, group: str, topic: str) -> dict[int, int]:
-    admin = AIOKafkaAdminClient(**cluster.arguments(5))
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-    finally:
-        await admin.close()
-    return {place.partition: found.offset for place, found in offsets.items() if place.topic == topic}
-
-
 async def cut(cluster: KafkaCluster, topic: str, before: int) -> None:
-    """As retention does."""
+    """Delete frames, as retention does."""
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
     await admin.start()
     try:

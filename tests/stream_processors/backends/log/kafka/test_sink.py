@@ -1,4 +1,4 @@
-"""When nobody is let to wait for the brokers any more, and how often it is tried whether they answer."""
+"""When the circuit refuses appends, and how often the sink tries to reconnect."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from schemas.errors import Overloaded
 from stream_processors.backends.log.kafka.sink import Circuit
 
 
-def test_it_lets_appends_through_until_it_is_opened() -> None:
-    """And again when it is closed; what it says meanwhile is the latest reason, and when to come again."""
+def test_the_circuit_accepts_appends_until_it_is_opened() -> None:
+    """It accepts them again when it is closed; until then it reports the latest reason and a time to retry."""
     circuit = Circuit()
     circuit.check()
-    for reason in ("no broker is there", "no broker answers"):
+    for reason in ("no broker was found", "no broker answers"):
         circuit.open(reason)
     with pytest.raises(Overloaded, match="no broker answers") as refusal:
         circuit.check()
@@ -19,14 +19,14 @@ def test_it_lets_appends_through_until_it_is_opened() -> None:
     circuit.check()
 
 
-def test_it_is_tried_at_once_and_then_more_and_more_rarely() -> None:
-    """Never so rarely that an end of the outage stays unseen for long; each outage begins anew."""
+def test_the_first_reconnect_is_immediate_and_later_ones_back_off() -> None:
+    """The backoff stays at most a second, so that the end of an outage is noticed; each outage starts from zero."""
     circuit = Circuit()
     for _ in range(2):
         circuit.open("no broker answers")
-        rests = [circuit.backoff() for _ in range(2_000)]
-        assert rests[0] == 0.0
-        assert 0.0 < rests[1] < rests[2]
-        assert rests == sorted(rests)
-        assert rests[-1] <= 1.0
+        delays = [circuit.backoff() for _ in range(2_000)]
+        assert delays[0] == 0.0
+        assert 0.0 < delays[1] < delays[2]
+        assert delays == sorted(delays)
+        assert delays[-1] <= 1.0
         circuit.close()

@@ -1,4 +1,4 @@
-"""The log's topic is made as it must be; what differs is told with the command that mends it, and why it matters."""
+"""The log's topic gets the required settings; a difference is reported with its reason and the command to mend it."""
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,8 +16,8 @@ def cluster(real_broker: str) -> KafkaCluster:
 
 
 @pytest.mark.anyio
-async def test_a_topic_that_was_made_here_is_as_it_must_be(cluster: KafkaCluster) -> None:
-    """And making it again makes nothing."""
+async def test_a_created_topic_has_the_required_settings(cluster: KafkaCluster) -> None:
+    """Creating it a second time changes nothing."""
     topic = await new_topic(cluster)
     found = await check_topic(cluster, topic)
     assert found.differences == []
@@ -28,15 +28,15 @@ async def test_a_topic_that_was_made_here_is_as_it_must_be(cluster: KafkaCluster
 
 @pytest.mark.anyio
 async def test_another_number_of_partitions_is_refused(cluster: KafkaCluster) -> None:
-    """Keys would meet their earlier selves no more: the refusal says why, and which number to go back to."""
+    """A retried event would no longer meet its own key: the error says so, and names the number to go back to."""
     topic = await new_topic(cluster, 3)
     with pytest.raises(IdentityChanged, match=r"count twice. Set the partitions back to 3"):
         await check_topic(cluster, Topic(name=topic.name, partitions=4))
 
 
 @pytest.mark.anyio
-async def test_a_topic_made_anew_is_another_log(cluster: KafkaCluster) -> None:
-    """The same name on the same cluster, but offsets that mean nothing to whoever counted the first one."""
+async def test_a_recreated_topic_is_another_log(cluster: KafkaCluster) -> None:
+    """It has the same name on the same cluster, but its offsets mean nothing in the first log."""
     topic = await new_topic(cluster)
     first = await check_topic(cluster, topic)
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
@@ -50,8 +50,8 @@ async def test_a_topic_made_anew_is_another_log(cluster: KafkaCluster) -> None:
 
 
 @pytest.mark.anyio
-async def test_every_difference_comes_with_its_remedy(cluster: KafkaCluster) -> None:
-    """What somebody else made differs in many ways, each told in one line with a command."""
+async def test_every_difference_is_reported_with_its_remedy(cluster: KafkaCluster) -> None:
+    """A topic created with other settings differs in several ways, each reported in one line with a command."""
     topic = one_broker_topic()
     admin = AIOKafkaAdminClient(**cluster.arguments(5))
     await admin.start()
@@ -68,19 +68,19 @@ async def test_every_difference_comes_with_its_remedy(cluster: KafkaCluster) -> 
 
 
 @pytest.mark.anyio
-async def test_too_few_copies_are_told(cluster: KafkaCluster) -> None:
-    """One broker cannot keep three copies."""
+async def test_too_few_replicas_are_reported(cluster: KafkaCluster) -> None:
+    """One broker cannot keep three replicas."""
     topic = await new_topic(cluster)
     wanted = Topic(name=topic.name, partitions=topic.partitions, retention=topic.retention)
     differences = [found.what for found in (await check_topic(cluster, wanted)).differences]
     assert differences == ["replication factor", "min.insync.replicas"]
-    with pytest.raises(Misconfigured, match="cannot be made"):
-        await create_topic(cluster, Topic(name=topic.name + "-copies", partitions=1))
+    with pytest.raises(Misconfigured, match="cannot be created"):
+        await create_topic(cluster, Topic(name=topic.name + "-replicas", partitions=1))
 
 
 @pytest.mark.anyio
 async def test_keeping_frames_longer_is_no_difference(cluster: KafkaCluster) -> None:
-    """Only less than what is needed is told."""
+    """Only a shorter retention is reported."""
     topic = await new_topic(cluster)
     shorter = Topic(
         name=topic.name, partitions=topic.partitions, replication_factor=1, min_insync_replicas=1, retention=DAY
@@ -89,16 +89,16 @@ async def test_keeping_frames_longer_is_no_difference(cluster: KafkaCluster) -> 
 
 
 @pytest.mark.anyio
-async def test_a_topic_or_broker_that_is_not_there_is_named(cluster: KafkaCluster) -> None:
-    """And how to make it, or where it was looked for."""
-    with pytest.raises(Misconfigured, match=r"'nobody-made-this' is not there.*topics create"):
+async def test_errors_name_a_missing_topic_or_broker(cluster: KafkaCluster) -> None:
+    """The error says how to create the topic, or which address was tried."""
+    with pytest.raises(Misconfigured, match=r"'nobody-made-this' does not exist.*topics create"):
         await check_topic(cluster, Topic(name="nobody-made-this", partitions=1))
     with pytest.raises(StoreFailed, match=r"127\.0\.0\.1:1"):
         await check_topic(KafkaCluster(servers="127.0.0.1:1"), Topic(name="any", partitions=1))
 
 
 def test_passwords_are_not_shown() -> None:
-    """Whoever prints the cluster sees who logs in, and nothing more."""
+    """The representation of the cluster shows the user, never the password."""
     cluster = KafkaCluster(servers="broker:9092", sasl_mechanism="PLAIN", user="tally", password="secret")
     assert "secret" not in f"{cluster} {cluster!r}"
     assert cluster.arguments(5)["sasl_plain_password"] == "secret"

@@ -1,4 +1,4 @@
-"""A log on Kafka for tests: a topic of its own, its sink and its reader as one."""
+"""A log on Kafka for tests: a topic of its own, with its sink and its reader in one object."""
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +9,6 @@ import msgspec
 from schemas.frame import Frame, NewFrame
 from schemas.timestamps import DAY
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
-from stream_processors.backends.log.kafka.commits import Commits
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.sink import KafkaSink
@@ -18,7 +17,7 @@ from tests.contracts.frame_log import PARTITIONS
 
 
 class TopicLog(msgspec.Struct, frozen=True):
-    """What the gateway and the processors have of one log."""
+    """One log as the gateway and the processors use it."""
 
     sink: KafkaSink
     log: KafkaFrameLog
@@ -46,7 +45,7 @@ class TopicLog(msgspec.Struct, frozen=True):
 
 
 def one_broker_topic(partitions: int = PARTITIONS) -> Topic:
-    """As the log's topic must be, as far as one broker can. Arrivals of tests are near 1970: they must not expire."""
+    """A topic with the settings one broker can fulfil. Arrivals in tests are near 1970, and must not expire."""
     return Topic(
         name=f"frames-{secrets.token_hex(8)}",
         partitions=partitions,
@@ -57,18 +56,16 @@ def one_broker_topic(partitions: int = PARTITIONS) -> Topic:
 
 
 async def new_topic(cluster: KafkaCluster, partitions: int = PARTITIONS) -> Topic:
-    """Nobody else has heard of it."""
+    """Create a topic with a fresh name."""
     topic = one_broker_topic(partitions)
     assert await create_topic(cluster, topic)
     return topic
 
 
 @asynccontextmanager
-async def opened(
-    cluster: KafkaCluster, topic: Topic, policy: KafkaPolicy | None = None, commits: Commits | None = None
-) -> AsyncIterator[TopicLog]:
+async def opened(cluster: KafkaCluster, topic: Topic, policy: KafkaPolicy | None = None) -> AsyncIterator[TopicLog]:
     async with (
         KafkaSink(cluster, topic.name, policy) as sink,
-        KafkaFrameLog(cluster, topic.name, topic.partitions, policy, commits) as log,
+        KafkaFrameLog(cluster, topic.name, topic.partitions, policy) as log,
     ):
         yield TopicLog(sink, log)

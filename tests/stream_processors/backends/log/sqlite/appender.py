@@ -1,4 +1,4 @@
-"""A program that appends without end and says what is acked: `python -m … FILE RUN`, to be killed."""
+"""A program that appends until it is killed and prints what is acked: `python -m … FILE RUN`."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""A program that appends on a disk that fills up and gets room again: `python -m … FILE`; prints acked and refused."""
+"""Appends on a disk that fills up and then has room: `python -m … FILE` prints how many were acked and refused."""
 
 import asyncio
 import resource
@@ -25,7 +25,7 @@ async def main(file: str) -> None:
     acked = refused = 0
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with SqliteFrameLog(Path(file), PARTITIONS) as log:
-        # No file may grow beyond this: to a program the same as a disk without room.
+        # No file may grow beyond this: to a program that is the same as a full disk.
         resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
         while refused < 5:
             stored = await append(log, acked)

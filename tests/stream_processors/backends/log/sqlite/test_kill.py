@@ -1,8 +1,8 @@
-"""Killed at any moment, the log has every acked frame once and in order.
+"""After a kill at any moment the log has every acked frame once and in order.
 
 A killed process shows that commits are whole and that an ack comes after its commit. It cannot show that the bytes
-would outlive a power cut, for the kernel still has them: that rests on SQLite's synchronous=FULL, which is checked
-for as a setting.
+would survive a power cut, for the kernel still has them: that rests on SQLite's synchronous=FULL, which is checked
+as a setting.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ KILLS = 12
 
 
 def acked_before_the_kill(file: Path, run: int, acks: int) -> list[str]:
-    """Start the appender, kill it after so many acks, and give back every ack it came to print."""
+    """Start the appender, kill it after this many acks, and return every ack it printed."""
     command = [sys.executable, "-m", "tests.stream_processors.backends.log.sqlite.appender", str(file), str(run)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         acked = [program.stdout.readline().strip() for _ in range(acks)]
         program.kill()
-        # A last line cut short by the kill is no ack: whoever reads it could not have known it.
+        # A last line cut short by the kill is not an ack.
         acked += [line.strip() for line in program.stdout if line.endswith("\n")]
     assert all(acked), "the appender ended by itself"
     return acked

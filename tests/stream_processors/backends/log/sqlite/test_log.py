@@ -1,4 +1,4 @@
-"""The SQLite log keeps the log's contract, and what it holds outlives the process that wrote it."""
+"""The SQLite log fulfils the log's contract, and its frames survive the process that wrote them."""
 
 import asyncio
 import itertools
@@ -33,7 +33,7 @@ from tests.contracts.frame_log import (
 
 
 class TestSqliteFrameLog(FrameLogContract):
-    """In a file of its own each time."""
+    """Each test has a file of its own."""
 
     @pytest.fixture
     def open_log(self, tmp_path: Path) -> OpenLog:
@@ -47,40 +47,40 @@ class TestSqliteFrameLog(FrameLogContract):
         return opened
 
 
-class ReadElsewhere(SqliteLogReader):
-    """A log as two processes have it: one appends, the other one reads and counts."""
+class TwoProcessLog(SqliteLogReader):
+    """A log as two processes use it: one appends, the other reads and counts."""
 
     def __init__(self, path: Path, log: SqliteFrameLog) -> None:
         super().__init__(path, PARTITIONS, poll_seconds=0.001)
         self._log = log
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """Returns when the reader has noticed too."""
+        """Returns when the reader has seen the frames as well."""
         await self._log.append(frames)
         for partition in range(PARTITIONS):
             if end := self._log.end_offset(partition):
                 await self.wait(partition, end - 1, timeout=10)
 
 
-class TestSqliteLogReader(AnyLogContract[ReadElsewhere]):
-    """Over a file that another one writes."""
+class TestSqliteLogReader(AnyLogContract[TwoProcessLog]):
+    """The reader's file is written by another log."""
 
     @pytest.fixture
-    def open_log(self, tmp_path: Path) -> Open[ReadElsewhere]:
+    def open_log(self, tmp_path: Path) -> Open[TwoProcessLog]:
         names = itertools.count()
 
         @asynccontextmanager
-        async def opened(policy: LogPolicy) -> AsyncIterator[ReadElsewhere]:
+        async def opened(policy: LogPolicy) -> AsyncIterator[TwoProcessLog]:
             path = tmp_path / f"{next(names)}.db"
-            async with SqliteFrameLog(path, PARTITIONS, policy) as log, ReadElsewhere(path, log) as reader:
+            async with SqliteFrameLog(path, PARTITIONS, policy) as log, TwoProcessLog(path, log) as reader:
                 yield reader
 
         return opened
 
 
 @pytest.mark.anyio
-async def test_a_reader_tells_what_is_counted_and_deletes_nothing(tmp_path: Path) -> None:
-    """The writer does that, once it hears of it."""
+async def test_a_reader_reports_what_is_counted_and_deletes_nothing(tmp_path: Path) -> None:
+    """The writer deletes the frames when they are acknowledged to it."""
     path = tmp_path / "log.db"
     async with SqliteFrameLog(path, PARTITIONS) as log:
         await log.append(numbered(5))
@@ -102,8 +102,8 @@ async def test_a_reader_tells_what_is_counted_and_deletes_nothing(tmp_path: Path
 
 
 @pytest.mark.anyio
-async def test_a_reader_that_cannot_look_says_so(tmp_path: Path) -> None:
-    """A file that is out of reach must not look like a log that ends there."""
+async def test_a_reader_that_cannot_read_the_file_raises(tmp_path: Path) -> None:
+    """An unreadable file must not look like the end of the log."""
     path = tmp_path / "log.db"
     async with SqliteFrameLog(path, PARTITIONS) as log:
         await log.append(numbered(1))
@@ -119,13 +119,13 @@ async def test_a_reader_that_cannot_look_says_so(tmp_path: Path) -> None:
             return False
 
         await eventually(refused)
-        with pytest.raises(StoreFailed, match="cannot be looked at"):
+        with pytest.raises(StoreFailed, match="cannot be read"):
             await reader.wait(0, 1, timeout=0.001)
 
 
 @pytest.mark.anyio
-async def test_frames_outlive_the_process(tmp_path: Path) -> None:
-    """A reopened log has every frame, goes on with the next offset, and knows how many bytes it holds."""
+async def test_frames_survive_the_process(tmp_path: Path) -> None:
+    """A reopened log has every frame, continues with the next offset, and knows how many bytes it holds."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         await log.append([*numbered(5), new_frame(2)])
         identity = log.identity
@@ -138,8 +138,8 @@ async def test_frames_outlive_the_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_offsets_go_on_when_every_frame_is_gone(tmp_path: Path) -> None:
-    """The mark of what was deleted is kept, so an offset is never given twice."""
+async def test_offsets_continue_when_every_frame_is_deleted(tmp_path: Path) -> None:
+    """The last deleted offset is stored, so an offset is never assigned twice."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         await log.append(numbered(9))
         await log.acknowledge(0, 8)
@@ -150,7 +150,7 @@ async def test_offsets_go_on_when_every_frame_is_gone(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
-    """Keys would meet their earlier selves no more; the refusal says which number to go back to."""
+    """A retried event would no longer meet its own key; the error names the number to go back to."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS):
         pass
     with pytest.raises(IdentityChanged, match="back to 3"):
@@ -160,7 +160,7 @@ async def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    """A file of another version is not touched."""
+    """A file of a newer version is left unchanged."""
     with closing(sqlite3.connect(tmp_path / "log.db")) as other:
         other.execute("PRAGMA user_version=99")
     with pytest.raises(IdentityChanged, match="format 99"):
@@ -169,15 +169,15 @@ async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_two_logs_are_never_the_same(tmp_path: Path) -> None:
-    """Each file gets a random identity when it is made."""
+async def test_two_logs_never_have_the_same_identity(tmp_path: Path) -> None:
+    """Each file gets a random identity when it is created."""
     async with SqliteFrameLog(tmp_path / "a.db", 1) as one, SqliteFrameLog(tmp_path / "b.db", 1) as other:
         assert one.identity != other.identity
 
 
 @pytest.mark.anyio
 async def test_a_locked_file_refuses_and_recovers(tmp_path: Path) -> None:
-    """While another program holds the file every append fails whole; the next ones go on without a gap."""
+    """While another program locks the file every append fails whole; later ones continue without a gap."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, LogPolicy(busy_seconds=0.05)) as log:
         await log.append(numbered(1))
         with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as other:
@@ -191,7 +191,7 @@ async def test_a_locked_file_refuses_and_recovers(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_an_append_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
-    """One frame that cannot be written takes its whole commit with it, and nothing of what comes after."""
+    """One frame that cannot be written fails its whole commit, and no later one."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         with pytest.raises(StoreFailed, match="OverflowError"):
             await log.append([*numbered(3), new_frame(1, arrival=2**70)])
@@ -201,7 +201,7 @@ async def test_an_append_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
-    """Where no byte can be written appends fail whole; with room again they go on, and every acked frame is there."""
+    """On a full disk appends fail whole; with room again they succeed, and every acked frame is stored."""
     command = [
         sys.executable,
         "-m",
@@ -224,7 +224,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_trimming_goes_on_after_a_lock(tmp_path: Path) -> None:
+async def test_trimming_continues_after_a_lock(tmp_path: Path) -> None:
     """Counted frames that could not be deleted are deleted later, without another acknowledgement."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, LogPolicy(busy_seconds=0.05)) as log:
         await log.append(numbered(3))
@@ -237,13 +237,13 @@ async def test_trimming_goes_on_after_a_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_append_given_up_may_be_stored_but_breaks_nothing(tmp_path: Path) -> None:
-    """Cancelled callers leave the log in order: offsets without gaps, bytes accounted for."""
+async def test_a_cancelled_append_may_be_stored_but_breaks_nothing(tmp_path: Path) -> None:
+    """Cancelled callers leave offsets without gaps and the held bytes correct."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         for _ in range(20):
-            given_up = asyncio.create_task(log.append(numbered(1)))
+            cancelled = asyncio.create_task(log.append(numbered(1)))
             await asyncio.sleep(0)
-            given_up.cancel()
+            cancelled.cancel()
             await log.append([new_frame(payload=b"x")])
         frames = await everything(log)
         assert [f.offset for f in frames] == list(range(log.end_offset(0)))
@@ -252,8 +252,8 @@ async def test_an_append_given_up_may_be_stored_but_breaks_nothing(tmp_path: Pat
 
 
 @pytest.mark.anyio
-async def test_a_closed_log_says_so(tmp_path: Path) -> None:
-    """Nothing is accepted before the log is open or after it is closed."""
+async def test_a_closed_log_raises(tmp_path: Path) -> None:
+    """Appends raise before the log is open and after it is closed."""
     log = SqliteFrameLog(tmp_path / "log.db", PARTITIONS)
     with pytest.raises(StoreFailed, match="not open"):
         await log.append(numbered(1))
@@ -267,7 +267,7 @@ async def test_a_closed_log_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_the_alarm_names_the_likely_cause(tmp_path: Path) -> None:
-    """Usage counted from another log is told apart from a slip."""
+    """The error suggests that the usage was counted from another log."""
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         with pytest.raises(Alarm, match="is this the log"):
             await log.acknowledge(0, 0)
@@ -275,7 +275,7 @@ async def test_the_alarm_names_the_likely_cause(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_the_files_stay_small_while_frames_flow(tmp_path: Path) -> None:
-    """Deleted frames make room for new ones, and the write-ahead file begins anew though readers are busy."""
+    """Deleted frames make room for new ones, and the write-ahead file restarts although readers are busy."""
     policy = LogPolicy(checkpoint_bytes=1_000_000)
     async with SqliteFrameLog(tmp_path / "log.db", 1, policy) as log:
         reading = True
@@ -297,7 +297,7 @@ async def test_the_files_stay_small_while_frames_flow(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_waiting_appends_share_one_commit(tmp_path: Path) -> None:
-    """Many callers at once cost few fsyncs: far fewer commits than appends."""
+    """Many concurrent appends cost far fewer commits than appends."""
     numbers = RecordedMetrics()
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS, metrics=numbers) as log:
         await asyncio.gather(*(log.append(numbered(1)) for _ in range(200)))
@@ -311,7 +311,7 @@ def sizes_in(folder: Path) -> list[int]:
 
 
 class RecordedMetrics(NullMetrics):
-    """Remembers what was counted and observed."""
+    """Records what was counted and observed."""
 
     def __init__(self) -> None:
         self._calls: list[tuple[Counter | Histogram, float, tuple[str, ...]]] = []
