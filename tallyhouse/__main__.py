@@ -1,4 +1,4 @@
-"""`python -m tallyhouse` is `tallyhouse`."""
+"""`python -m tallyhouse` runs the `tallyhouse` command."""
 
 from tallyhouse.cli import main
 

@@ -1,6 +1,5 @@
 """What every process that serves the app hands it, whatever log and store are behind."""
 
-import time
 from collections.abc import Callable, Mapping
 
 from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
@@ -19,6 +18,7 @@ from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.event_reader import SqlEventReader
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import FrameLog, SeenKeys
+from tallyhouse.runtime.clock import timer
 from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.logs import bind_request
 from tallyhouse.runtime.prometheus import CONTENT_TYPE
@@ -94,7 +94,7 @@ def build_app_context(arrival: Callable[[], int], runtime: Runtime) -> AppContex
     return AppContext(
         clock=runtime.clock,
         arrival=arrival,
-        timer=time.perf_counter,
+        timer=timer,
         logger=runtime.logger,
         bind_request=bind_request,
         metrics=runtime.metrics,

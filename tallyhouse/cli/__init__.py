@@ -1,5 +1,9 @@
-"""`tallyhouse`: the commands. Those that need the running process ask it over HTTP."""
+"""The `tallyhouse` command line. Commands that need the running process query it over HTTP."""
 
-from tallyhouse.cli.app import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Runs the `tallyhouse` command and exits with its code."""
+    # Imported here: `tallyhouse.cli` and its smaller modules must not load every command.
+    from tallyhouse.cli.app import run  # noqa: PLC0415
+
+    run()

@@ -1,6 +1,5 @@
 """The list of commands."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -19,11 +18,12 @@ from tallyhouse.cli import (
     subscriptions,
 )
 from tallyhouse.cli.changes import changes
-from tallyhouse.cli.exit_code import run_with_exit_code
+from tallyhouse.cli.printing import print_error
 from tallyhouse.cli.settings import settings
 from tallyhouse.cli.status import status
 from tallyhouse.cli.usage import usage
-from tallyhouse.runtime.environment import read_settings
+from tallyhouse.runtime.environment import process_environment, read_settings
+from tallyhouse.runtime.exit_codes import run_with_exit_code
 
 
 def build() -> typer.Typer:
@@ -64,7 +64,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run everything on this machine; settings come from the environment."""
-    environ = dict(os.environ) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
+    environ = dict(process_environment()) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
     if check:
         read_settings(environ)
         typer.echo("the settings are good")
@@ -75,6 +75,6 @@ def serve(
     raise typer.Exit(run(environ))
 
 
-def main() -> None:
-    """What `tallyhouse` runs."""
-    sys.exit(run_with_exit_code(build()))
+def run() -> None:
+    """Runs the command of `sys.argv` and exits with its code."""
+    sys.exit(run_with_exit_code(build(), print_error))

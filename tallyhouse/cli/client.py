@@ -1,7 +1,5 @@
 """The client of the running process over HTTP: address and key, errors as our own, listings page by page."""
 
-import os
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Annotated, Any, Self
@@ -10,7 +8,8 @@ import httpx
 import typer
 
 from schemas.errors import Busy, Conflict, Forbidden, NotFound, Overloaded, RateLimited, Refused, Unauthenticated
-from tallyhouse.runtime.environment import read_client_settings, read_settings
+from tallyhouse.runtime.clock import sleep
+from tallyhouse.runtime.environment import process_environment, read_client_settings, read_settings
 
 _TIMEOUT_SECONDS = 30.0
 _REFUSALS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
@@ -30,7 +29,7 @@ class ApiClient:
         key: str,
         *,
         transport: httpx.BaseTransport | None = None,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] = sleep,
     ) -> None:
         self._url = url
         self._pause = pause
@@ -121,14 +120,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 def find_url(url: str | None) -> str:
     """The nearest address that was named."""
-    return url or read_client_settings(os.environ).url or read_settings(os.environ).url
+    return url or read_client_settings(process_environment()).url or read_settings(process_environment()).url
 
 
 def find_key(key: str | None) -> str:
     """The nearest key that was given."""
-    if found := key or read_client_settings(os.environ).api_key:
+    if found := key or read_client_settings(process_environment()).api_key:
         return found
-    settings = read_settings(os.environ)
+    settings = read_settings(process_environment())
     if settings.bootstrap_api_key:
         return settings.bootstrap_api_key
     try:

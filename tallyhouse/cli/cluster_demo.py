@@ -1,7 +1,6 @@
 """`tallyhouse cluster-demo`: a cluster under load loses a worker, and the totals are exact all the same."""
 
 import asyncio
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-_INTERRUPTED = 130
+from tallyhouse.runtime.environment import process_environment
+from tallyhouse.runtime.exit_codes import FAILED, INTERRUPTED
 
 
 def cluster_demo(
@@ -25,12 +25,12 @@ def cluster_demo(
     console = Console(soft_wrap=True, highlight=False)
     folder = Path(tempfile.mkdtemp(prefix="tallyhouse-demo-"))
     folder.chmod(0o711)  # PostgreSQL may have to run as another user, who must get through.
-    demo = run_failover_demo(console, folder / "data", os.environ, events, seconds)
-    code = 1
+    demo = run_failover_demo(console, folder / "data", process_environment(), events, seconds)
+    code = FAILED
     try:
-        code = asyncio.run(run_until_signal(demo, console.print, stopped=_INTERRUPTED))
+        code = asyncio.run(run_until_signal(demo, console.print, stopped=INTERRUPTED))
     finally:
-        if code == 1:
+        if code == FAILED:
             console.print(f"the cluster's data and logs are kept in {folder}")
         else:
             shutil.rmtree(folder)

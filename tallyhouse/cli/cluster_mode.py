@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tallyhouse.cli.printing import print_error
+from tallyhouse.runtime.exit_codes import FAILED
 
 # Each body imports what it runs: no other command needs Kafka's client or the store's.
 
@@ -63,7 +64,7 @@ def check_topic() -> None:
     for difference in differences:
         print_error(difference)
     if differences:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     typer.echo("the topic is as the settings say")
 
 

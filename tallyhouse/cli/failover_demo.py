@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -24,7 +23,8 @@ from tallyhouse.load.target import parse_target
 from tallyhouse.load.workload import Workload, WorkloadShape
 from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 from tallyhouse.local.services import http_get
-from tallyhouse.runtime.clock import now
+from tallyhouse.runtime.clock import monotonic, now, sleep
+from tallyhouse.runtime.exit_codes import FAILED
 
 _OWNED = re.compile(r'^tallyhouse_partition_owned\{partition="(\d+)"\} 1\.0$', re.MULTILINE)
 
@@ -69,7 +69,7 @@ class DemoLoad:
         options = DeliveryOptions(
             connections=_CONNECTIONS * len(targets), rate=events / seconds, timeout=TIMEOUT_SECONDS
         )
-        self._client = LoadClient(targets, generator, options, time.monotonic)
+        self._client = LoadClient(targets, generator, options, monotonic)
 
     @property
     def acked(self) -> int:
@@ -96,7 +96,7 @@ class DemoLoad:
 
     def _prove(self) -> tuple[MeterProof, ...]:
         with self._api() as api:
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=TIMEOUT_SECONDS)
+            wait_until_counted(api, clock=monotonic, pause=sleep, timeout=TIMEOUT_SECONDS)
             return prove(api, self._expected_usage, self._run, start=self._began, end=now())
 
     def _api(self) -> ApiClient:
@@ -127,7 +127,7 @@ async def run_failover_demo(
         print_proofs(console, proofs)
     if any(proof.differences for proof in proofs):
         console.print("[bold red]Some totals are not what was sent.[/]")
-        return 1
+        return FAILED
     console.print("[bold green]Every total is exactly what was sent: nothing lost, nothing counted twice.[/]")
     return 0
 
@@ -142,7 +142,7 @@ class FailoverDemo:
         self._events = events
         self._workers = {f"worker {number}": url for number, url in enumerate(cluster.worker_urls, 1)}
         self._others = [name for name in self._workers if name != _KILLED_WORKER]
-        self._began = time.monotonic()
+        self._began = monotonic()
 
     async def run(self) -> None:
         """Until all is sent and all workers are back."""
@@ -187,9 +187,9 @@ class FailoverDemo:
             self._say(f"[cyan]{name}[/] {has}")
 
     async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-        deadline = time.monotonic() + TIMEOUT_SECONDS
+        deadline = monotonic() + TIMEOUT_SECONDS
         while not await condition():
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 raise Overloaded(f"waited {TIMEOUT_SECONDS:.0f} s in vain for {what}")
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -203,4 +203,4 @@ class FailoverDemo:
 
     @property
     def _elapsed(self) -> str:
-        return f"{time.monotonic() - self._began:6.1f} s"
+        return f"{monotonic() - self._began:6.1f} s"

@@ -1,6 +1,5 @@
 """`tallyhouse invoices` and `tallyhouse audit`: list and change invoices, bill what is due, verify what was billed."""
 
-import time
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +8,8 @@ from rich.progress import Progress
 
 from tallyhouse.cli.client import ApiClient, AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_fields, print_json, print_rows
+from tallyhouse.runtime.clock import sleep
+from tallyhouse.runtime.exit_codes import FAILED
 
 ALL = "/v1/invoices"
 _COLUMNS = ("id", "invoice_number", "customer_id", "status", "currency", "total_cents", "due_date", "created_at")
@@ -127,7 +128,7 @@ def run(
         if found["error"]:
             Console(stderr=True, soft_wrap=True).print(f"failed: {found['error']}", markup=False)
     if found["state"] == "failed":
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def audit(
@@ -146,7 +147,7 @@ def audit(
         verdict = "[green]right[/]" if found["right"] else "[bold red]not right[/]"
         Console(soft_wrap=True).print(f"invoice {found['invoice_number'] or found['invoice_id']} is {verdict}")
     if not found["right"]:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _follow_run(api: ApiClient, started: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _follow_run(api: ApiClient, started: dict[str, Any], *, quiet: bool) -> dict
         bar = progress.add_task("billing", total=started["due"] or None)
         found = started
         while found["state"] == "running":
-            time.sleep(_POLL_SECONDS)
+            sleep(_POLL_SECONDS)
             found = api.get(f"{RUNS}/{started['id']}")["invoice_run"]
             progress.update(bar, completed=found["turns"])
     return found

@@ -1,6 +1,5 @@
 """`tallyhouse keys`: who may do what."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from schemas.timestamps import to_iso
 from schemas.units import parse_duration
 from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.printing import print_json, print_rows
+from tallyhouse.runtime.clock import now
 
 _COLUMNS = ("id", "name", "mode", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
 
@@ -43,7 +43,7 @@ def create(
 
 def _from_now(duration: str) -> str:
     try:
-        return to_iso(time.time_ns() // 1000 + parse_duration(duration))
+        return to_iso(now() + parse_duration(duration))
     except (ValueError, OverflowError):
         raise Invalid(f"--expires-in: expected a duration such as 90d, 12h or 30m, got {duration!r}") from None
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tallyhouse.cli.client import AsJson, Key, Url, find_key, find_url
+from tallyhouse.runtime.exit_codes import FAILED
 
 
 def load(
@@ -44,4 +45,4 @@ def load(
         as_json=as_json,
     )
     if not send_and_prove(options):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

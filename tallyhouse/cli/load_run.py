@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +18,7 @@ from tallyhouse.load.post_generator import PostGenerator
 from tallyhouse.load.proof import MeterProof, prepare_meters, prove, wait_until_counted
 from tallyhouse.load.target import parse_target
 from tallyhouse.load.workload import Workload, WorkloadShape, new_run
+from tallyhouse.runtime.clock import monotonic, now, sleep
 
 
 def print_proofs(console: Console, proofs: Sequence[MeterProof]) -> None:
@@ -59,22 +59,20 @@ def send_and_prove(options: LoadOptions) -> bool:
     shape = WorkloadShape(seed=options.seed, customers=options.customers)
     run = new_run()
     expected_usage = ExpectedUsage(shape)
-    generator = PostGenerator(
-        Workload(shape, run), expected_usage, batch=options.batch, now=_micros, events=options.events
-    )
+    generator = PostGenerator(Workload(shape, run), expected_usage, batch=options.batch, now=now, events=options.events)
     delivery = DeliveryOptions(connections=options.connections, rate=options.rate, timeout=options.timeout)
-    client = LoadClient([target], generator, delivery, time.monotonic)
-    start = _micros()
+    client = LoadClient([target], generator, delivery, monotonic)
+    start = now()
     with ApiClient(options.url, target.api_key) as api:
         prepare_meters(api)
-        sending = time.monotonic()
+        sending = monotonic()
         uvloop.run(_send(client, generator, options.seconds, quiet=options.as_json))
-        summary = _summary(client, expected_usage, time.monotonic() - sending) | {"run": run}
+        summary = _summary(client, expected_usage, monotonic() - sending) | {"run": run}
         proofs: tuple[MeterProof, ...] = ()
         if not options.only_send:
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=options.timeout)
-            summary["counted_per_second"] = client.stats.acked / (time.monotonic() - sending)
-            proofs = prove(api, expected_usage, run, start=start, end=_micros())
+            wait_until_counted(api, clock=monotonic, pause=sleep, timeout=options.timeout)
+            summary["counted_per_second"] = client.stats.acked / (monotonic() - sending)
+            proofs = prove(api, expected_usage, run, start=start, end=now())
     if options.as_json:
         print_json(summary | {"meters": [_proof_document(proof) for proof in proofs]})
     else:
@@ -88,11 +86,11 @@ async def _send(client: LoadClient, generator: PostGenerator, seconds: float | N
     if seconds is not None:
         loop.call_later(seconds, generator.stop)
     sending = asyncio.ensure_future(client.run())
-    began = time.monotonic()
+    began = monotonic()
     with Live(console=Console(stderr=True, quiet=quiet), auto_refresh=False, transient=True) as live:
         while not sending.done():
             await asyncio.wait([sending], timeout=_REDRAW)
-            live.update(_progress(client, time.monotonic() - began), refresh=True)
+            live.update(_progress(client, monotonic() - began), refresh=True)
     loop.remove_signal_handler(signal.SIGINT)
     await sending
 
@@ -142,7 +140,3 @@ def _print_proof(summary: dict[str, float | str], proofs: tuple[MeterProof, ...]
     for name, value in summary.items():
         console.print(f"{name.replace('_', ' '):>20}  {value if isinstance(value, str) else f'{value:,.6g}'}")
     print_proofs(console, proofs)
-
-
-def _micros() -> int:
-    return time.time_ns() // 1000

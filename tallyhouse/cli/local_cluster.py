@@ -1,12 +1,12 @@
 """`tallyhouse cluster`: a whole cluster on this machine."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tallyhouse.local.cluster_folder import LedgerChoice
+from tallyhouse.runtime.environment import process_environment
 
 
 def cluster(
@@ -23,7 +23,7 @@ def cluster(
     from tallyhouse.local.runner import run_cluster  # noqa: PLC0415
 
     options = LocalClusterOptions(folder=data, gateways=gateways, workers=workers, ledger=ledger)
-    raise typer.Exit(run_cluster(options, os.environ, _notify))
+    raise typer.Exit(run_cluster(options, process_environment(), _notify))
 
 
 def _notify(line: str) -> None:

@@ -1,6 +1,5 @@
 """`tallyhouse settings`: every setting, its meaning, its present value."""
 
-import os
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,7 +10,13 @@ from schemas.env import SettingEntry
 from tallyhouse.cli.client import AsJson
 from tallyhouse.cli.printing import print_rows
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.environment import every_entry, read_client_settings, read_cluster_settings, read_settings
+from tallyhouse.runtime.environment import (
+    every_entry,
+    process_environment,
+    read_client_settings,
+    read_cluster_settings,
+    read_settings,
+)
 
 
 def settings(
@@ -25,8 +30,9 @@ def settings(
     if markdown:
         typer.echo(markdown_table(cluster=cluster), nl=False)
         return
-    service = read_cluster_settings(os.environ) if cluster else read_settings(os.environ)
-    present = _values(service) | _values(read_client_settings(os.environ))
+    environ = process_environment()
+    service = read_cluster_settings(environ) if cluster else read_settings(environ)
+    present = _values(service) | _values(read_client_settings(environ))
     rows = [
         {
             "variable": entry.variable,

@@ -1,13 +1,14 @@
 """`tallyhouse usage`: how much of a meter was used."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from schemas.timestamps import DAY, MINUTE, to_iso
 from schemas.usage import Window
 from tallyhouse.cli.client import AsJson, Key, Url, open_api
 from tallyhouse.cli.printing import print_json, print_rows
+from tallyhouse.runtime.clock import now
 
 
 def usage(
@@ -25,11 +26,11 @@ def usage(
     as_json: AsJson = False,
 ) -> None:
     """Exact usage, as far as it is counted; the watermark says how far that is."""
-    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    minute = now() // MINUTE * MINUTE
     params: dict[str, str | int | list[str]] = {
         "meter": meter,
-        "from": start or (minute - timedelta(days=1)).isoformat(),
-        "to": end or (minute + timedelta(minutes=1)).isoformat(),
+        "from": start or to_iso(minute - DAY),
+        "to": end or to_iso(minute + MINUTE),
         "window": window.value,
         "timezone": timezone,
         "limit": limit,

@@ -1,7 +1,6 @@
 """A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
@@ -26,6 +25,7 @@ from tallyhouse.cluster.clock_skew import check_clock, follow_other_gateways
 from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
 from tallyhouse.cluster.startup import retry_until_available
 from tallyhouse.cluster.status import ClusterStatus
+from tallyhouse.runtime.clock import timer
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
@@ -135,8 +135,6 @@ async def open_key_hints(redis_url: str | None, runtime: Runtime) -> AsyncIterat
             ["TALLYHOUSE_REDIS_URL is set, but the Redis client is not installed: pip install 'tallyhouse[redis]'"]
         ) from error
     client = redis_hints.connect(redis_url)
-    keys = redis_hints.RedisHints(
-        client, DEDUPE_WINDOW, timer=time.perf_counter, metrics=runtime.metrics, logger=runtime.logger
-    )
+    keys = redis_hints.RedisHints(client, DEDUPE_WINDOW, timer=timer, metrics=runtime.metrics, logger=runtime.logger)
     async with keys:
         yield keys

@@ -1,29 +1,23 @@
 """What a cluster process does at its start: reads settings, builds the logger, retries until the servers answer."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from schemas.errors import Busy, StoreFailed
 from schemas.logger import Logger
-from tallyhouse.runtime import memory
 from tallyhouse.runtime.clock import now
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.context import Runtime
-from tallyhouse.runtime.environment import read_cluster_settings
-from tallyhouse.runtime.logs import build_logger, forward_stdlib
+from tallyhouse.runtime.environment import process_environment, read_cluster_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tallyhouse.runtime.startup import prepare_process
 
 
 def start_process() -> tuple[ClusterSettings, Runtime]:
     """Raises Misconfigured with every mistake, before anything is opened."""
-    settings = read_cluster_settings(os.environ)
-    logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=now)
-    forward_stdlib(logger)
-    memory.configure_allocator()
-    return settings, Runtime(clock=now, logger=logger, metrics=PrometheusMetrics())
+    settings = read_cluster_settings(process_environment())
+    return settings, Runtime(clock=now, logger=prepare_process(settings), metrics=PrometheusMetrics())
 
 
 _POLL_SECONDS = 0.5

@@ -1,10 +1,11 @@
-"""Embedded mode, opened: the gateway's own parts in this process, and the worker beside it.
+"""Opens the gateway of embedded mode: log, ledger, intake, billing and app, connected to the worker process.
 
-In the order in which one needs the other; closed in reverse.
+The parts are opened in the order in which they depend on each other, and closed in reverse.
 """
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -17,14 +18,16 @@ from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
+from schemas.errors import StoreFailed
+from schemas.logger import Logger
 from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.lookups import Lookups
+from stream_processors.ports import SeenKeys
 from tallyhouse.billing_schedule import open_run_service
-from tallyhouse.embedded.key_filter_loading import fill_in_background
 from tallyhouse.embedded.key_filters import KeyFilters
 from tallyhouse.embedded.store_client import connect_store
 from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
@@ -34,9 +37,11 @@ from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
 
+_FILL_RETRY_SECONDS = 1.0
+
 
 class EmbeddedGateway(NamedTuple):
-    """The running whole, as the server sees it."""
+    """The open gateway: its app, and the ledger in which the first key is installed."""
 
     app: ASGIApp
     ledger: Ledger
@@ -46,7 +51,10 @@ class EmbeddedGateway(NamedTuple):
 async def open_embedded_gateway(
     settings: EmbeddedSettings, runtime: Runtime, supervised: SupervisedWorker
 ) -> AsyncIterator[EmbeddedGateway]:
-    """Everything open and running, in a data directory that is ours; on leaving, what is in flight is finished."""
+    """Opens everything in a data directory whose lock this process holds. On exit, posts in flight are finished first.
+
+    Raises StoreFailed where the worker cannot start.
+    """
     policy = LogPolicy(held_bytes=settings.log_limit)
     log = SqliteFrameLog(DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics)
     async with log, open_gateway_on_log(log, settings, runtime, supervised) as gateway:
@@ -57,7 +65,7 @@ async def open_embedded_gateway(
 async def open_gateway_on_log(
     log: SqliteFrameLog, settings: EmbeddedSettings, runtime: Runtime, supervised: SupervisedWorker
 ) -> AsyncIterator[EmbeddedGateway]:
-    """All that stands on an open log."""
+    """Opens everything but the log."""
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
         ledger = opened.enter_context(open_ledger(directory.ledger_url, runtime.clock, prepare=migrate))
@@ -80,7 +88,7 @@ async def open_gateway_on_log(
         )
         known = FilteredKeyHints(filters, WorkerSeenKeys(worker, seen), settings.partitions, DEDUPE_WINDOW)
         arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
-        arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
+        arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
         intake = await opened.enter_async_context(
             Intake(log, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
         )
@@ -103,3 +111,38 @@ async def open_gateway_on_log(
         yield EmbeddedGateway(
             app.create_app(ports, app_policy(settings), build_app_context(arrivals.stamp, runtime)), ledger
         )
+
+
+@asynccontextmanager
+async def fill_in_background(
+    filters: KeyFilters,
+    seen: SeenKeys,
+    partitions: int,
+    newest: int,
+    wait_caught_up: Callable[[], Awaitable[None]],
+    logger: Logger,
+) -> AsyncIterator[None]:
+    """Loads the counted keys into the filters while it is open, so that the start does not wait for them."""
+
+    async def fill() -> None:
+        # Keys of frames that were not counted at the start are among the recent keys until they are counted. The second
+        # pass reads them too.
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
+        await wait_caught_up()
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
+
+    filling = asyncio.create_task(fill())
+    try:
+        yield
+    finally:
+        filling.cancel()
+        await asyncio.wait([filling])
+
+
+async def _retry_fill(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
+    while True:
+        try:
+            return await fill()
+        except StoreFailed as error:
+            logger.warning("counted keys could not be read, retrying", reason=str(error))
+            await asyncio.sleep(_FILL_RETRY_SECONDS)

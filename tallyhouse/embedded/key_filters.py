@@ -1,4 +1,4 @@
-"""The gateway's own filters of keys: it asks the worker only about keys that may have been counted."""
+"""The gateway's own filters of keys: the gateway queries the worker only about keys that may have been counted."""
 
 import asyncio
 
@@ -11,21 +11,21 @@ from stream_processors.core.bloom import BloomFilter, Mask
 from stream_processors.ports import SeenKeys
 
 MIN_CAPACITY = 1_000_000
-"""Keys, at the least, in each filter: 2 MB."""
+"""Keys in each filter, at least: 2 MB."""
 
 
 class _AgedFilter(msgspec.Struct):
-    """A filter, and when the newest of its keys arrived."""
-
     keys: BloomFilter
     newest: int = 0
+    """When the newest of its keys arrived."""
 
 
 class KeyFilters:
-    """New keys go into the last filter. One that is full gets a successor as large as all there are together, and is
-    let go of when its keys are out of the window: so none is ever filled anew.
+    """Bloom filters that together hold the keys of one window.
 
-    Until what was counted before the start is read, every key may be known.
+    New keys go into the last filter. A full filter gets a successor as large as all filters together, and is dropped
+    once its keys are older than the window. So no filter is ever rebuilt. Every key may be known until `fill` has read
+    the keys that were counted before the start.
     """
 
     def __init__(self, window: int, min_capacity: int = MIN_CAPACITY) -> None:
@@ -34,13 +34,11 @@ class KeyFilters:
         self._from_store: _AgedFilter | None = None
         self._since_start = [_AgedFilter(BloomFilter.sized_for(min_capacity))]
 
-    @property
-    def filters(self) -> int:
-        """How many there are."""
+    def __len__(self) -> int:
         return len(self._since_start) + (self._from_store is not None)
 
     def may_contain(self, keys: KeyHashes) -> Mask:
-        """False means that the key was certainly never made durable within the window."""
+        """False means that the key was certainly not made durable within the window."""
         if self._from_store is None:
             return np.ones(len(keys), np.bool_)
         found = self._from_store.keys.may_contain(keys)
@@ -49,7 +47,7 @@ class KeyFilters:
         return found
 
     def add(self, keys: KeyHashes, arrival: int) -> None:
-        """Keys that are durable now."""
+        """Adds keys that have just become durable."""
         if self._since_start[-1].keys.is_nearly_full:
             self._rotate(arrival)
         last = self._since_start[-1]
@@ -57,9 +55,12 @@ class KeyFilters:
         last.newest = max(last.newest, arrival)
 
     async def fill(self, seen: SeenKeys, partitions: int, newest: int) -> None:
-        """With all that is counted by now, the last of it at `newest`. The second time in place of the first."""
+        """Reads all keys counted by now, the last of them at `newest`. A second call replaces what the first one read.
+
+        Raises StoreFailed where the usage store does not answer.
+        """
         counts = [await seen.count(partition, FLUSH_NUMBER_BOUND) for partition in range(partitions)]
-        # Apart from the others, for it is done in a thread: two that add to one filter undo each other's work.
+        # In a filter of its own, because a thread fills it: two threads that add to one filter undo each other's work.
         before = _AgedFilter(BloomFilter.sized_for(max(sum(counts), 1)), newest)
         for partition in range(partitions):
             async for piece in seen.all_hashes(partition, FLUSH_NUMBER_BOUND):

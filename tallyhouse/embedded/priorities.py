@@ -1,8 +1,9 @@
-"""Who goes first where processors are few: the store's engine stands back, so that no request waits for its merges.
+"""Scheduling priorities on a machine with few processors: the gateway first, then the counting, last the engine.
 
-The engine's threads never hold the interpreter. Without this, one of them takes the processor from a thread that does,
-and everybody who waits for that one waits for the merge. Who stands back has a smaller share of a processor, and takes
-it from nobody: it waits until the one that runs has had its turn.
+The threads of the store's engine never hold Python's interpreter lock. At equal priority, such a thread takes the
+processor from a Python thread that does hold the lock, and every request that waits for the lock then waits for a merge
+of the engine. A thread with a higher niceness and the batch scheduling class has a smaller share of a processor and
+never preempts another thread: it runs when the other one pauses.
 """
 
 import asyncio
@@ -14,17 +15,17 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 WORKER_NICENESS = 10
-"""A tenth of the gateway's weight: who waits for an answer goes first, and then the counting."""
+"""On top of the gateway's: a tenth of its weight, so that requests are answered before events are counted."""
 ENGINE_NICENESS = 5
-"""On top of the worker's: a thirtieth. Where nothing else is to be done the engine still has the whole machine."""
+"""On top of the worker's: a thirtieth of the gateway's weight. An idle machine still runs the engine at full speed."""
 _POLL_SECONDS = 5.0
-"""The engine starts threads as it needs them."""
+"""The engine starts threads as it needs them, so new ones are looked for at this interval."""
 _THREADS = Path("/proc/self/task")
 
 
 @asynccontextmanager
 async def lower_engine_priority(seconds: float = _POLL_SECONDS) -> AsyncIterator[None]:
-    """While it is open. Where a system does not show its threads, nothing is done."""
+    """Lowers the priority of the engine's threads while it is open. Without effect on a system without /proc."""
     looking = asyncio.create_task(_lower_new_threads(seconds))
     try:
         yield
@@ -44,7 +45,7 @@ async def _lower_new_threads(seconds: float) -> None:
 
 
 def lower_priority(by: int) -> None:
-    """All threads that there are so far, and with them all that they start."""
+    """Raises the niceness of this process's threads by `by`. Threads started later inherit it."""
     niceness = os.getpriority(os.PRIO_PROCESS, 0) + by
     for thread in _threads() or {0}:
         _set_niceness(thread, niceness)
@@ -55,21 +56,23 @@ def _threads() -> set[int]:
 
 
 def _set_niceness(thread: int, niceness: int) -> None:
-    with suppress(OSError):  # It may have ended meanwhile; and where this is forbidden, all go on as equals.
+    # The thread may have ended meanwhile. Where the system forbids the change, all threads keep equal priority.
+    with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
         if sys.platform == "linux":
             os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _engine_threads(threads: set[int]) -> Iterator[int]:
-    """Those that Python did not start, nor a library for which Python waits: those have the process's own name."""
+    # Python did not start them, and they have a name of their own. Threads of other libraries, for which Python may
+    # wait, bear the process's name.
     others = threads - {thread.native_id for thread in threading.enumerate()}
     name = _name(os.getpid())
     return (thread for thread in others if _name(thread) not in ("", name))
 
 
 def _name(thread: int) -> str:
-    """Empty where it has ended."""
+    """Returns the thread's name; empty where it has ended."""
     with suppress(OSError):
         return (_THREADS / str(thread) / "comm").read_text().strip()
     return ""

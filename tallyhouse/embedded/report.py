@@ -1,4 +1,4 @@
-"""What the worker tells the gateway, line by line: how far it has counted, how it does, and its numbers."""
+"""What the worker reports to the gateway, one JSON line at a time: progress, health and metric samples."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ Labels = tuple[str, ...]
 
 
 class MetricSample(msgspec.Struct, frozen=True, array_like=True):
-    """One call of a metric, or several made one. The metric's own name says of which kind it is."""
+    """One call of a metric. The metric's name also determines its kind."""
 
     metric: str
     value: float
@@ -20,43 +20,43 @@ class MetricSample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One line."""
+    """One line of the worker's standard output."""
 
     partitions: Sequence[PartitionStatus]
-    """As the worker sees them: of the log's end it hears a moment later than the gateway."""
+    """As the worker sees them. The gateway knows the log's end a moment earlier."""
     backfills: str
     is_healthy: bool
     counted: dict[int, int]
-    """For each partition up to which frame: the gateway may delete these."""
+    """Partition → its last counted frame. The gateway may delete the frames up to this one."""
     samples: Sequence[MetricSample] = ()
     memory: int = 0
+    """Resident memory of the worker, in bytes."""
 
 
 class BufferedMetrics:
-    """`Metrics` that are kept until they are told. From any thread: each step here is one that no other divides."""
+    """`Metrics` that are buffered until the next report."""
+
+    # Called from any thread: every step here is a single operation of the deque, which is atomic.
 
     def __init__(self) -> None:
         self._samples: deque[MetricSample] = deque()
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:
-        """It grew by `amount`."""
         self._samples.append(MetricSample(metric.name, float(amount), labels))
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
-        """It is `value` now."""
         self._samples.append(MetricSample(metric.name, float(value), labels))
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
-        """It was `value` this time."""
         self._samples.append(MetricSample(metric.name, float(value), labels))
 
     def take(self) -> Sequence[MetricSample]:
-        """Those since the last time."""
+        """Removes and returns the samples buffered so far."""
         return [self._samples.popleft() for _ in range(len(self._samples))]
 
 
 def forward_metrics(samples: Sequence[MetricSample], metrics: Metrics) -> None:
-    """Those of the worker become the gateway's, in their order."""
+    """Applies the worker's samples to the gateway's metrics, in their order."""
     for sample in samples:
         name, value, labels = sample.metric, sample.value, sample.labels
         if name in Counter.__members__:

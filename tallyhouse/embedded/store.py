@@ -1,11 +1,13 @@
-"""The usage store, in the worker: the engine in this process, and the door at which the gateway asks."""
+"""The usage store in the worker: the engine, the HTTP server for the gateway, and the port for ClickHouse clients."""
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
+from ingest_gateway.ports import ApiKeys
+from schemas.account import Mode, Scope
 from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 from stream_processors.backends.sql.client import AsyncSqlClient
@@ -13,25 +15,31 @@ from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.identity import StoreIdentity, check_identity
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.clickhouse_server.app import Access, CallerCheck, ServerContext, create_app
-from stream_processors.clickhouse_server.authentication import password_check
+from stream_processors.clickhouse_server.authentication import password_check, refuse_password, require_password
 from stream_processors.clickhouse_server.bodies import BodyLimits, open_spool
 from stream_processors.clickhouse_server.full_access import FullAccess
+from stream_processors.clickhouse_server.function_catalogue import read_catalogue
+from stream_processors.clickhouse_server.readonly_access import ReadOnlyAccess
+from stream_processors.clickhouse_server.request import Caller
 from stream_processors.clickhouse_server.server import run_server
 from tallyhouse.embedded.store_client import DATABASE, MAX_QUERIES
 from tallyhouse.runtime.data_directory import DataDirectory
 
-MAX_FLUSH_STATEMENTS = 6
-"""How many statements the flushes have under way: those of some partitions, and of what goes on beside them."""
+_MAX_FLUSH_STATEMENTS = 6
+"""Concurrent statements of flushes, backfills and expiry."""
+_MAX_CLIENT_STATEMENTS = 2
+"""Concurrent statements of ClickHouse clients; others wait, because the flushes need the machine too."""
 
 _LIMITS = EngineLimits()
+_CLIENT_BODY_LIMITS = BodyLimits(memory=1 << 20, stored=1 << 20, decoded=1 << 20)
 
 
 @contextmanager
 def open_store(directory: DataDirectory, identity: StoreIdentity) -> Iterator[AsyncSqlClient]:
-    """In the process that has the engine: migrated, and the store of this log and no other."""
+    """Opens the engine in this process and migrates it. Raises IdentityChanged where the store is of another log."""
     with (
-        Chdb(directory.store, MAX_FLUSH_STATEMENTS, _LIMITS) as engine,
-        ThreadPoolExecutor(MAX_FLUSH_STATEMENTS, thread_name_prefix="store") as threads,
+        Chdb(directory.store, _MAX_FLUSH_STATEMENTS, _LIMITS) as engine,
+        ThreadPoolExecutor(_MAX_FLUSH_STATEMENTS, thread_name_prefix="store") as threads,
     ):
         client = engine.database("default")
         migrate(client, DATABASE)
@@ -43,20 +51,47 @@ def open_store(directory: DataDirectory, identity: StoreIdentity) -> Iterator[As
 async def serve_gateway_queries(
     directory: DataDirectory, listener: socket.socket, password: str
 ) -> AsyncIterator[None]:
-    """Whatever it asks, for it alone has the password."""
+    """Serves every statement of the gateway, the only client that has the password. Needs an open store."""
     with (
         open_spool(directory.path) as spool,
         ChdbStatements(directory.store, _LIMITS) as engine,
         ThreadPoolExecutor(MAX_QUERIES, thread_name_prefix="question") as threads,
     ):
         access = FullAccess(engine, spool, _LIMITS.statement_seconds)
-        limits = BodyLimits()
-        server = engine_server(engine, access, password_check(password), threads, spool, limits)
+        server = _engine_server(engine, access, password_check(password), threads, spool, BodyLimits())
         async with run_server(create_app(server), listener):
             yield
 
 
-def engine_server(
+@asynccontextmanager
+async def open_clickhouse_port(
+    listener: socket.socket | None, directory: DataDirectory, api_keys: ApiKeys, clock: Callable[[], int]
+) -> AsyncIterator[None]:
+    """Serves ClickHouse clients such as Grafana, read-only; nothing where the port is off. Needs an open store."""
+    if listener is None:
+        yield
+        return
+    async with AsyncExitStack() as opened:
+        engine = opened.enter_context(ChdbStatements(directory.store, EngineLimits()))
+        threads = opened.enter_context(ThreadPoolExecutor(_MAX_CLIENT_STATEMENTS, thread_name_prefix="clickhouse-port"))
+        access = ReadOnlyAccess(engine, read_catalogue(engine))
+        check_caller = _admin_check(api_keys, clock)
+        server = _engine_server(engine, access, check_caller, threads, directory.path, _CLIENT_BODY_LIMITS)
+        await opened.enter_async_context(run_server(create_app(server), listener))
+        yield
+
+
+def _admin_check(api_keys: ApiKeys, clock: Callable[[], int]) -> CallerCheck:
+    # The password is a live key with the admin scope, because this port opens the rows of all accounts.
+    async def check_caller(caller: Caller) -> None:
+        key = await api_keys.find(require_password(caller))
+        if key is None or not key.is_valid(clock()) or key.mode is not Mode.LIVE or not key.allows(Scope.ADMIN):
+            raise refuse_password()
+
+    return check_caller
+
+
+def _engine_server(
     engine: ChdbStatements,
     access: Access,
     check_caller: CallerCheck,
@@ -64,7 +99,6 @@ def engine_server(
     spool: Path,
     limits: BodyLimits,
 ) -> ServerContext:
-    """An endpoint over the engine of this process."""
     version, timezone = engine.run(EngineStatement(text="SELECT version(), timezone()")).body.decode().split()
     return ServerContext(
         access=access,

@@ -1,6 +1,6 @@
-"""The usage store, as the gateway asks it: over ClickHouse's HTTP interface, in the worker.
+"""Connects the gateway to the usage store in the worker, over ClickHouse's HTTP interface.
 
-Nothing here may load the engine: it is a fifth of a gigabyte that the gateway has no use for.
+This module must not load the engine: the engine takes 200 MB that the gateway does not need.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from stream_processors.clickhouse_server.server import HOST
 
 DATABASE = "tallyhouse"
 MAX_QUERIES = 4
-"""How many questions are answered at a time; others wait."""
+"""Concurrent queries of the gateway; others wait."""
 
 _LIMITS = EngineLimits()
 

@@ -1,4 +1,4 @@
-"""The worker as the gateway sees it: heard from, and told about to whoever asks."""
+"""The worker as the gateway sees it: its reported progress, its health, and its seen keys."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from tallyhouse.embedded.report import Report, forward_metrics
 from tallyhouse.runtime.context import Runtime
 
 REPORT_TIMEOUT_SECONDS = 5.0
-"""Who reports ten times a second and was not heard of for so long has stopped, or has no processor."""
+"""A worker reports ten times a second: after this silence it is stopped, or has no processor."""
 _ANSWER_TIMEOUT_SECONDS = 1.0
-"""For an answer about keys: it makes replies honest, and is not worth a wait."""
+"""For a look-up of seen keys. Its answer only improves the verdict, so no post waits longer for it."""
 _POLL_SECONDS = 0.5
 
 
 class WorkerClient:
-    """`Status`, by the last report. What a report says is counted, the log may delete."""
+    """The `ProcessingStatus` by the worker's last report. Acknowledges counted frames to the log."""
 
     def __init__(self, log: TailedLog, partitions: int, runtime: Runtime) -> None:
         self._log = log
@@ -38,7 +38,7 @@ class WorkerClient:
         )
 
     async def on_report(self, report: Report | None) -> None:
-        """The next report; None where the worker has ended."""
+        """Takes the next report, or None where the worker has ended."""
         self._last_report_at = asyncio.get_running_loop().time() if report else None
         if report is None:
             return
@@ -49,45 +49,46 @@ class WorkerClient:
         for partition, last in report.counted.items():
             try:
                 await self._log.acknowledge(partition, last)
-            except Alarm:  # Its partition has stopped by the same alarm.
-                self._runtime.logger.exception("what is counted is not in the log", partition=partition)
+            except Alarm:  # The same alarm has stopped the partition in the worker.
+                self._runtime.logger.exception(
+                    "the log does not hold the frames that the worker has counted", partition=partition
+                )
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why it cannot be asked now, as in `PartitionStatus.state`; None where it can."""
+        """Why the worker cannot be queried now, in the words of `PartitionStatus.state`; None where it can."""
         if self._last_report_at is None:
             return BOOTING
         silent_seconds = asyncio.get_running_loop().time() - self._last_report_at
         if silent_seconds < REPORT_TIMEOUT_SECONDS:
             return None
-        return f"{STUCK}the worker was not heard of for {silent_seconds:.0f} s: was it stopped, or has it no processor?"
+        return f"{STUCK}the worker has not reported for {silent_seconds:.0f} s: was it stopped, or has it no processor?"
 
     async def wait_started(self) -> None:
-        """Returns when it has told of itself."""
+        """Returns when the first report has arrived."""
         await self._first_report.wait()
 
     async def partitions(self) -> Sequence[PartitionStatus]:
-        """How far each partition is counted. Who is being started again is where it was."""
+        """Returns how far each partition is counted. A worker that is being restarted keeps its last progress."""
         return [await self._with_current_lag(status) for status in self._last_report.partitions]
 
     async def backfills(self) -> str:
-        """The counting of the past for new meters."""
         return self.unavailable_reason or self._last_report.backfills
 
     async def check(self) -> None:
-        """Raises where it is not there, or a partition has stopped or is stuck."""
+        """Raises RuntimeError where the worker is absent, or a partition has stopped or is stuck."""
         if unavailable_reason := self.unavailable_reason:
-            raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines tell why")
+            raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines say why")
         if not self._last_report.is_healthy:
-            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` tells which and why")
+            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` shows which and why")
 
     async def wait_caught_up(self, ends: Mapping[int, int]) -> None:
-        """Returns when all frames before these are counted."""
+        """Returns when the frames before `ends` (partition → offset) are counted."""
         while any(status.next_offset < ends[status.partition] for status in self._last_report.partitions):  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_SECONDS)  # Nobody is in a hurry.
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _with_current_lag(self, status: PartitionStatus) -> PartitionStatus:
-        """Here it is known earlier how far the log reaches: what was just answered for is not counted yet."""
+        # The gateway knows the log's end before the worker does: events it has just accepted are not counted yet.
         lag = await lag_of(self._log, status.partition, status.next_offset, self._runtime.clock())
         return msgspec.structs.replace(
             status,
@@ -99,18 +100,18 @@ class WorkerClient:
 
 
 class WorkerSeenKeys:
-    """Seen keys, asked for only while the worker is there: events are taken in without it, and nothing waits for it."""
+    """The worker's seen keys. Ingestion works without them, so no look-up waits for an absent worker."""
 
     def __init__(self, worker: WorkerClient, seen: SeenKeyLookup) -> None:
         self._worker = worker
         self._seen = seen
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Raises StoreFailed while it is not, or where it does not answer soon."""
+        """Raises StoreFailed while the worker is absent, or where it does not answer within a second."""
         if unavailable_reason := self._worker.unavailable_reason:
             raise StoreFailed(f"the worker is absent ({unavailable_reason})")
         answer = asyncio.ensure_future(self._seen.find(partition, below, key_hashes))
-        # Not cancelled when it is late: a question that was sent cannot be taken back, and would be waited for.
+        # A late query is not cancelled: a query that was sent cannot be withdrawn, and cancelling it would wait for it.
         await asyncio.wait((answer,), timeout=_ANSWER_TIMEOUT_SECONDS)
         if answer.done():
             return answer.result()

@@ -1,7 +1,7 @@
-"""The worker's first step, before it loads anything: Ctrl-C reaches it too, and is not for it.
+"""The worker's entry: ignores signals before it loads anything, because Ctrl-C reaches the worker too.
 
-It stays in the gateway's session, for a system may share its processors among sessions first: who goes first is then
-asked only within one.
+The worker stays in the gateway's session: a system may share its processors among sessions first, and niceness then
+counts only within one session.
 """
 
 import signal
@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> int:
-    """The exit code, once stopped."""
+    """Runs until the gateway stops the worker; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     from tallyhouse.embedded import worker_process  # noqa: PLC0415 - loading it takes a second

@@ -1,8 +1,9 @@
-"""The worker's process: counts until it is told to stop, and tells the gateway every moment how it stands.
+"""The worker process: counts until the gateway stops it, and reports to the gateway ten times a second.
 
-The gateway starts it with the settings of its own environment, and the ports open. Over the standard input come the
-password, once it may begin, and the word to stop; signals are for the gateway (`worker_main`). When the input ends the
-gateway is gone, and the worker with it at once: no other process can be counting here then.
+The gateway starts it with its own environment and with the listening sockets. The standard input carries the password,
+which is also the permission to begin, and later the command to stop; signals are for the gateway (`worker_main`). The
+end of the input means that the gateway is gone. The worker then exits at once, so that the next gateway finds no other
+process counting in its data directory.
 """
 
 import asyncio
@@ -10,7 +11,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import BinaryIO
@@ -23,25 +23,23 @@ from tallyhouse.embedded.priorities import WORKER_NICENESS, lower_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
 from tallyhouse.embedded.worker_runtime import ListenSockets, WorkerContext, open_worker_runtime
 from tallyhouse.runtime import memory
-from tallyhouse.runtime.environment import read_settings
-from tallyhouse.runtime.exit_codes import FAILED
-from tallyhouse.runtime.logs import build_logger, forward_stdlib
+from tallyhouse.runtime.clock import now
+from tallyhouse.runtime.environment import process_environment, read_settings
+from tallyhouse.runtime.exit_codes import FAILED, KILLED, print_error_line
 from tallyhouse.runtime.settings import EmbeddedSettings
+from tallyhouse.runtime.startup import prepare_process
 
 REPORT_INTERVAL_SECONDS = 0.1
-"""Between two reports."""
-_SWITCH_SECONDS = 0.001
 _NO_PORT = "-"
 _INPUT = 0
-_KILLED_EXIT_CODE = 137
 
 
 def main() -> int:
-    """The exit code, once stopped. Why it could not go on is told first."""
+    """Runs the worker; returns its exit code. Prints the error that ended it."""
     try:
         _run(int(sys.argv[1]), sys.argv[2])
     except TallyhouseError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - for the person who started the gateway
+        print_error_line(str(error))
         return FAILED
     return 0
 
@@ -50,12 +48,9 @@ def _run(listener: int, clients: str) -> None:
     lower_priority(WORKER_NICENESS)
     password = _read_line().decode()
     reports = _redirect_output()
-    settings = read_settings(os.environ)
-    logger = build_logger(log_format=settings.log_format, level=settings.log_level, stream=sys.stderr, clock=_now)
-    forward_stdlib(logger)
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    memory.configure_allocator()
-    context = WorkerContext(clock=_now, logger=logger.bind(process="worker"), metrics=BufferedMetrics())
+    settings = read_settings(process_environment())
+    logger = prepare_process(settings, short_switches=True)
+    context = WorkerContext(clock=now, logger=logger.bind(process="worker"), metrics=BufferedMetrics())
     with ExitStack() as opened:
         own = opened.enter_context(socket.socket(fileno=listener))
         clickhouse_listener = None if clients == _NO_PORT else opened.enter_context(socket.socket(fileno=int(clients)))
@@ -77,7 +72,7 @@ async def _process_until_stopped(
             await _wait_interval(stop)
             last = await worker.report()
             _send_report(reports, last)
-        context.logger.info("stopping: finishing what is being counted")
+        context.logger.info("stopping: finishing the running flushes")
     counted, samples = dict(worker.log.counted), worker.samples.take()
     _send_report(reports, msgspec.structs.replace(last, counted=counted, samples=samples))
 
@@ -95,30 +90,27 @@ def _send_report(reports: BinaryIO, report: Report) -> None:
 
 
 def _redirect_output() -> BinaryIO:
-    """The standard output is for reports alone: whatever else is printed goes where the log lines go."""
+    """Returns the standard output, now for reports alone. Everything else that is printed goes to standard error."""
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return reports
 
 
 def _watch_input(stop: Callable[[], object]) -> None:
-    """For the word to stop, and then on: the gateway may end before the worker has finished."""
     _read_line()
     stop()
+    # The input is read on: the gateway may end before the worker has finished.
     while True:
         _read_line()
 
 
 def _read_line() -> bytes:
-    """The next one; the end of the process where there is none. Not through `sys.stdin`: its lock would be ours."""
+    """Returns the next line of the input. Ends the process at the end of the input."""
+    # Not through `sys.stdin`: a thread that waits there holds a lock, which the interpreter's exit would need.
     line = b""
     while not line.endswith(b"\n"):
         read = os.read(_INPUT, 1)
         if not read:
-            os._exit(_KILLED_EXIT_CODE)
+            os._exit(KILLED)
         line += read
     return line.strip()
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

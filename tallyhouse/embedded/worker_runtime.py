@@ -1,17 +1,15 @@
-"""Everything the worker process runs: log reader, usage store, processors, and the sockets it answers at."""
+"""Opens everything the worker process runs: log reader, usage store, processors, and the servers at its sockets."""
 
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
-from ingest_gateway.ports import ProcessingStatus
 from rating.ledger.ledger import open_ledger, skip_migration
 from schemas.hashing import HASH_NAME
 from schemas.logger import Logger
-from schemas.metrics import Metrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.reader import SqliteLogReader
 from stream_processors.backends.sql.engine import SqlEngine
@@ -28,40 +26,32 @@ from stream_processors.workers.embedded_worker import EmbeddedWorker
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
-from tallyhouse.embedded.clickhouse_port import open_clickhouse_port
 from tallyhouse.embedded.priorities import lower_engine_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
-from tallyhouse.embedded.store import open_store, serve_gateway_queries
+from tallyhouse.embedded.store import open_clickhouse_port, open_store, serve_gateway_queries
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.prometheus import resident_bytes
 from tallyhouse.runtime.settings import EmbeddedSettings
 
 
+class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker's clock and logger, and the metrics that it reports to the gateway."""
+
+    clock: Callable[[], int]
+    logger: Logger
+    metrics: BufferedMetrics
+
+
 class Processors(NamedTuple):
-    """What the rest of the process wants of them."""
+    """The drivers of all partitions, of backfills and of expiry; idle where processing is disabled."""
 
     worker: EmbeddedWorker
     is_enabled: bool
 
     @property
-    def status(self) -> ProcessingStatus:
-        return self.worker
-
-    @property
     def is_healthy(self) -> bool:
-        """No partition has stopped or is stuck. Who was told not to count is well."""
+        """False while a partition has stopped or is stuck. True where processing is disabled."""
         return not self.is_enabled or self.worker.is_healthy
-
-
-class ProcessorContext(Protocol):
-    """Time, words and numbers."""
-
-    @property
-    def clock(self) -> Callable[[], int]: ...
-    @property
-    def logger(self) -> Logger: ...
-    @property
-    def metrics(self) -> Metrics: ...
 
 
 @contextmanager
@@ -71,9 +61,9 @@ def open_processors(
     store: EmbeddedStore,
     seen: SeenMonths,
     meters: MeterSets,
-    context: ProcessorContext,
+    context: WorkerContext,
 ) -> Iterator[Processors]:
-    """Counting until the end; then the running flushes are finished."""
+    """Runs the processors while it is open. On exit, the running flushes are finished."""
     ports = FlushPorts(
         log=log,
         claims=store,
@@ -112,16 +102,8 @@ def open_processors(
         worker.stop()
 
 
-class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
-    """Time and words are the worker's own; numbers are told to the gateway."""
-
-    clock: Callable[[], int]
-    logger: Logger
-    metrics: BufferedMetrics
-
-
 class ListenSockets(NamedTuple):
-    """Where the worker is asked: by the gateway, and, if the port is on, by people's ClickHouse clients."""
+    """The sockets for the gateway's queries and, where the port is on, for ClickHouse clients."""
 
     gateway: socket.socket
     password: str
@@ -129,15 +111,15 @@ class ListenSockets(NamedTuple):
 
 
 class WorkerRuntime(NamedTuple):
-    """What is counted in this process."""
+    """The open worker, as its process sees it."""
 
     log: SqliteLogReader
     processors: Processors
     samples: BufferedMetrics
 
     async def report(self) -> Report:
-        """How it stands now."""
-        status = self.processors.status
+        """Returns the worker's state now, with the metric samples since the last report."""
+        status = self.processors.worker
         return Report(
             partitions=await status.partitions(),
             backfills=await status.backfills(),
@@ -152,7 +134,10 @@ class WorkerRuntime(NamedTuple):
 async def open_worker_runtime(
     settings: EmbeddedSettings, context: WorkerContext, sockets: ListenSockets
 ) -> AsyncIterator[WorkerRuntime]:
-    """Counting and answering until the end; then the running flushes are finished."""
+    """Counts events and answers queries while it is open. On exit, the running flushes are finished.
+
+    Raises IdentityChanged where the usage store is of another log.
+    """
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
         policy = LogPolicy(held_bytes=settings.log_limit)

@@ -1,6 +1,6 @@
-"""The worker as a program that the gateway keeps running, and hears from over its standard output.
+"""Starts the worker process, reads its reports from its standard output, and restarts it when it ends.
 
-It is started first of all: what it loads takes a second, and so does what the gateway loads meanwhile.
+`serve` starts the worker before the gateway loads its own modules: both take about a second.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tallyhouse.runtime.exit_codes import MISCONFIGURED
 from tallyhouse.runtime.supervisor import Supervisor
 
 STOP_SECONDS = 30.0
-"""For the flushes that are running when it is told to stop."""
+"""Grace for the flushes that are running at a stop."""
 
 STOP = b"stop\n"
 
@@ -27,24 +27,27 @@ _LONGEST_LINE = 16 * 1024 * 1024
 _NO_PORT = "-"
 
 ReportHandler = Callable[[Report | None], Awaitable[None]]
-"""Each report as it comes; None when the worker has ended."""
+"""Called with each report, and with None when the worker has ended."""
 
 
 class Inherited(NamedTuple):
-    """What the worker has of the gateway's."""
+    """What the worker process inherits from the gateway process."""
 
     environ: Mapping[str, str]
-    """The settings as they were given."""
+    """The environment, with the settings."""
     lock: int
-    """The data directory's: whoever comes next waits until the worker is gone too."""
+    """The data directory's lock: the next gateway waits until the worker has ended too."""
     listener: socket.socket
-    """Where the gateway asks."""
+    """Where the worker serves the gateway's queries."""
     clients: socket.socket | None
-    """The port for ClickHouse clients, if it is on."""
+    """The port for ClickHouse clients; None where it is off."""
 
 
 class WorkerProcess:
-    """Told over its standard input: the password, when to stop, and by the input's end that the gateway is gone."""
+    """The worker as a program that a supervisor can run.
+
+    The worker's standard input carries the password and the command to stop. Its end means that the gateway is gone.
+    """
 
     def __init__(self, inherited: Inherited) -> None:
         self._inherited = inherited
@@ -58,26 +61,25 @@ class WorkerProcess:
 
     @property
     def port(self) -> int:
-        """Where to ask it."""
         port: int = self._inherited.listener.getsockname()[1]
         return port
 
     async def wait_for_process(self) -> None:
-        """Returns when there is a process."""
+        """Returns when the process exists."""
         await self._has_process.wait()
 
     def allow_start(self, password: str, on_report: ReportHandler) -> None:
-        """Log and ledger are open: it may open them too."""
+        """Lets the worker open log, ledger and store. Call it once the gateway has opened log and ledger."""
         self._password, self._on_report = password, on_report
         self._may_start.set()
 
     async def run(self) -> int:
-        """Until it ends; its exit code. One that never got so far as to tell of itself is no use starting again."""
+        """Runs the worker until it ends; returns its exit code, or MISCONFIGURED where it never reported."""
         process = await self._start()
         await self._may_start.wait()
-        assert process.stdin is not None  # noqa: S101 - as asked for
+        assert process.stdin is not None  # noqa: S101 - a pipe was requested
         assert process.stdout is not None  # noqa: S101
-        if self._on_report is None:  # Told to end before it was told to begin.
+        if self._on_report is None:  # Stopped before it was allowed to start.
             return await process.wait()
         with suppress(ConnectionError):
             process.stdin.write(f"{self._password}\n".encode())
@@ -90,19 +92,18 @@ class WorkerProcess:
         return code if self._has_reported else MISCONFIGURED
 
     def terminate(self) -> None:
-        """Have it stop, or not begin."""
+        """Stops the worker, or keeps it from starting."""
         self._is_stopping = True
         self._may_start.set()
         if self._process is None or self._process.stdin is None:
             return
         if self._on_report is None:
-            self.kill()  # It has not begun.
+            self.kill()  # It has opened nothing yet.
             return
         with suppress(ConnectionError):
             self._process.stdin.write(STOP)
 
     def kill(self) -> None:
-        """End it as a crash would."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -110,9 +111,9 @@ class WorkerProcess:
     async def _start(self) -> asyncio.subprocess.Process:
         inherited = self._inherited
         clients: list[int] = [inherited.clients.fileno()] if inherited.clients else []
-        words: list[object] = [inherited.listener.fileno(), clients[0] if clients else _NO_PORT]
+        arguments: list[object] = [inherited.listener.fileno(), clients[0] if clients else _NO_PORT]
         self._process = process = await asyncio.create_subprocess_exec(
-            *module_command("tallyhouse.embedded.worker_main", *words),
+            *module_command("tallyhouse.embedded.worker_main", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(inherited.environ),
@@ -120,35 +121,35 @@ class WorkerProcess:
             limit=_LONGEST_LINE,
         )
         self._has_process.set()
-        if self._is_stopping:  # Told to while it was being started.
+        if self._is_stopping:  # The stop was requested while the process was being created.
             self.terminate()
         return process
 
 
 class SupervisedWorker(NamedTuple):
-    """The program, and the task that starts it again whenever it ends."""
+    """The worker, and the task that restarts it whenever it ends."""
 
     program: WorkerProcess
     supervisor: Supervisor
     supervision: "asyncio.Task[int]"
 
     async def wait_for(self, ready: Awaitable[None]) -> None:
-        """Returns when it has told of itself. Raises StoreFailed where it could not start: it has said why."""
+        """Waits for `ready`. Raises StoreFailed where the worker could not start; its log lines state the reason."""
         starting = asyncio.ensure_future(ready)
         await asyncio.wait((starting, self.supervision), return_when=asyncio.FIRST_COMPLETED)
         starting.cancel()
         if self.supervision.done():
-            raise StoreFailed("the worker could not start: the lines before this one tell why")
+            raise StoreFailed("the worker could not start: the lines before this one say why")
 
     async def stop(self) -> None:
-        """It has finished what it was counting when this returns."""
+        """Stops the worker; returns when its running flushes are finished."""
         self.supervisor.stop()
         await self.supervision
 
 
 @asynccontextmanager
 async def supervise_worker(inherited: Inherited, logger: Logger) -> AsyncIterator[SupervisedWorker]:
-    """From here on it is loading; it is stopped by the end."""
+    """Starts the worker, which loads its modules at once. Stops it on exit."""
     program = WorkerProcess(inherited)
     supervisor = Supervisor([program], stop_seconds=STOP_SECONDS, logger=logger)
     supervised = SupervisedWorker(program, supervisor, asyncio.create_task(supervisor.run_until_stopped()))

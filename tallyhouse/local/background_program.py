@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from schemas.errors import TallyhouseError
 from tallyhouse.local import watchdog
+from tallyhouse.runtime.clock import monotonic, sleep
 
 POLL_SECONDS = 0.02
 END_SECONDS = watchdog.GRACE + 10
@@ -135,11 +135,11 @@ class BackgroundProgram:
             raise ProgramFailed(f"the program of {self._folder} cannot be killed")
 
     def _wait_until_gone(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         while self.pids() is not None:
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 return False
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
         return True
 
     @property

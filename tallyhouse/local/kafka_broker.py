@@ -5,7 +5,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random, SystemRandom
@@ -15,6 +14,7 @@ from tallyhouse.local.background_program import BackgroundProgram, Notify, Progr
 from tallyhouse.local.kafka_jars import KafkaInstallation, find_kafka
 from tallyhouse.local.kafka_node import HOST, KafkaNode, free_ports
 from tallyhouse.local.local_server import POLL_SECONDS, LocalServer
+from tallyhouse.runtime.clock import sleep
 
 METADATA, VERSION, CORRELATION = 3, 2, 7
 NO_CLIENT_ID, NO_TOPICS = -1, 0
@@ -79,7 +79,7 @@ class KafkaBroker(LocalServer):
         self._program.signal(signal.SIGSTOP)
         # A signal takes its time to reach every thread.
         while self._is_serving():
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""

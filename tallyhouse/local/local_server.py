@@ -1,6 +1,5 @@
 """A server on this machine: started, it is waited for until it serves; it ends with the last who has it open."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
+from tallyhouse.runtime.clock import monotonic, sleep
 
 START_SECONDS = 180
 POLL_SECONDS = 0.05
@@ -92,16 +92,16 @@ class LocalServer(ABC):
         """Raises ProgramFailed, with what it complained of."""
         log_size = self.log.stat().st_size if self.log.exists() else 0
         self._program.start(command, environ)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = monotonic() + START_SECONDS
         while not self._is_serving():
             if self._program.pids() is None:
                 raise ProgramFailed(f"{self.name} ended while it started: {self._error_lines(log_size)}")
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 self._program.kill()
                 raise ProgramFailed(
                     f"{self.name} does not answer after {START_SECONDS} s: {self._error_lines(log_size)}"
                 )
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
 
     def _error_lines(self, log_size: int) -> str:
         """What it has complained of since it was started."""

@@ -3,15 +3,14 @@
 In a process of its own, for these commands read their settings from the environment.
 """
 
-import os
 import sys
 from pathlib import Path
 
 from schemas.errors import Conflict
-from tallyhouse.cli.exit_code import run_with_exit_code
 from tallyhouse.cluster.provisioning import run_bootstrap, run_create_topic, run_migrate
 from tallyhouse.local.cluster_folder import ClusterFolder
-from tallyhouse.runtime.environment import read_cluster_settings
+from tallyhouse.runtime.environment import process_environment, read_cluster_settings
+from tallyhouse.runtime.exit_codes import run_with_exit_code
 
 
 def prepare(folder: ClusterFolder) -> int:
@@ -19,7 +18,7 @@ def prepare(folder: ClusterFolder) -> int:
     run_create_topic()
     for _step in run_migrate():
         pass
-    if read_cluster_settings(os.environ).bootstrap_api_key is None:
+    if read_cluster_settings(process_environment()).bootstrap_api_key is None:
         try:
             folder.write_key_file(run_bootstrap())
         except Conflict:

@@ -8,11 +8,11 @@ from typing import Any
 from tallyhouse.local.background_program import Notify
 from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 from tallyhouse.runtime.clock import now
-from tallyhouse.welcome import quickstart_commands
+from tallyhouse.welcome import FirstStart, welcome
 
 
 def cluster_welcome(cluster: LocalCluster, now: int) -> str:
-    """Copy, paste, and it works."""
+    """Returns the addresses of everything; at the first start also the first key and commands to copy."""
     settings, folder = cluster.settings, cluster.folder
     places = {
         "gateways": " ".join(cluster.gateway_urls),
@@ -22,16 +22,17 @@ def cluster_welcome(cluster: LocalCluster, now: int) -> str:
         "ledger": cluster.ledger,
         "logs": folder.logs,
     }
-    return "\n".join(
+    url = cluster.gateway_urls[0]
+    headline = "\n".join(
         [
-            f"\nA cluster is counting at {cluster.gateway_urls[0]}, data in {folder.path}\n",
+            f"\nA cluster is counting at {url}, data in {folder.path}\n",
             *(f"  {what:<10}  {where}" for what, where in places.items()),
-            quickstart_commands(
-                settings, cluster.gateway_urls[0], folder.key_file, cluster.key if cluster.created_key else None, now
-            ),
-            "Ctrl-C stops all of it; the next start goes on where it stopped.",
+            "",
         ]
     )
+    first_start = FirstStart(cluster.key) if cluster.created_key else None
+    text = welcome(headline, settings, url, folder.key_file, first_start, now)
+    return f"{text}\nCtrl-C stops all of it; the next start goes on where it stopped."
 
 
 def run_cluster(options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify) -> int:

@@ -2,12 +2,12 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Callable, Sequence
 
 from schemas.logger import NullLogger
 from tallyhouse.local.background_program import Notify, ProgramFailed
 from tallyhouse.local.local_server import LocalServer
+from tallyhouse.runtime.clock import monotonic
 from tallyhouse.runtime.exit_codes import FAILED, MISCONFIGURED
 from tallyhouse.runtime.supervisor import Supervisor
 
@@ -117,8 +117,8 @@ class ServerGroup:
         return self._supervised[name]
 
     async def _start(self, server: LocalServer) -> None:
-        began = time.monotonic()
+        began = monotonic()
         await asyncio.to_thread(server.open)
         self._opened.append(server)
         await asyncio.to_thread(server.start)
-        self._notify(f"{server.name} is up after {time.monotonic() - began:.1f} s")
+        self._notify(f"{server.name} is up after {monotonic() - began:.1f} s")

@@ -1,1 +1,1 @@
-"""What every process of the program needs: settings, logs, metrics, HTTP server, child processes."""
+"""What every process of the program needs: settings, clocks, logs, metrics, HTTP server, child processes."""

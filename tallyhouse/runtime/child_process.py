@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ChildProcess:
-    """A child process that is handed an open descriptor."""
+    """A child process that inherits an open descriptor, as a program that a supervisor can run."""
 
     def __init__(self, command: Sequence[str], descriptor: int) -> None:
         self._command = command
@@ -21,32 +21,31 @@ class ChildProcess:
         self._is_stopping = False
 
     async def run(self) -> int:
-        """Until it ends; its exit code."""
+        """Runs the child until it ends; returns its exit code."""
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             pass_fds=[self._descriptor],
-            start_new_session=True,  # Ctrl-C is for the one that keeps them running.
+            start_new_session=True,  # Ctrl-C is for the supervisor alone.
         )
-        if self._is_stopping:  # Told to while it was being started.
+        if self._is_stopping:  # The stop was requested while the process was being created.
             self.terminate()
         return await self._process.wait()
 
     def terminate(self) -> None:
-        """Have it stop, or not begin."""
+        """Stops the child, or keeps it from starting."""
         self._is_stopping = True
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.terminate()
 
     def kill(self) -> None:
-        """End it as a crash would."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
 
 
 def terminate_with_parent(parent: int) -> None:
-    """Have this process told to stop when the one that keeps it running dies, however it dies."""
+    """Makes the kernel send SIGTERM to this process when its parent ends, for whatever reason."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -54,6 +53,6 @@ def terminate_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def module_command(name: str, *words: object) -> list[str]:
-    """The command that runs a module of ours."""
-    return [sys.executable, "-m", name, *map(str, words)]
+def module_command(name: str, *arguments: object) -> list[str]:
+    """Returns the command line of `python -m name`, with this process's interpreter."""
+    return [sys.executable, "-m", name, *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""What a process is handed from outside: the time, and where its words and numbers go."""
+"""The clock, the logger and the metrics that every part of a process receives."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tallyhouse.runtime.prometheus import PrometheusMetrics
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """Time, and where words and numbers go."""
+    """The clock (microseconds since 1970), the logger and the metrics of a process."""
 
     clock: Callable[[], int]
     logger: Logger

@@ -1,8 +1,7 @@
-"""The data directory: what lies where in it, and a lock so that one process alone uses it."""
+"""The data directory: its layout, and the lock by which a single process owns it."""
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +10,18 @@ from typing import TextIO
 import msgspec
 
 from schemas.errors import Conflict, Misconfigured
+from tallyhouse.runtime.clock import monotonic, sleep
 
 _ORPHAN_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
-    """Everything that is kept, by place."""
+    """The paths of everything that is stored."""
 
     path: Path
     setting: str = "TALLYHOUSE_DATA_DIR"
-    """What names another one."""
+    """The setting that names another directory, for error messages."""
 
     @property
     def log(self) -> Path:
@@ -40,7 +40,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
         return self.path / "api_key"
 
     def write_key_file(self, token: str) -> None:
-        """Readable by nobody but the owner, from the first byte on."""
+        """Writes the key into a file that only its owner can read, from the first byte on."""
         with os.fdopen(os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(f"{token}\n")
 
@@ -50,9 +50,10 @@ class DataDirectory(msgspec.Struct, frozen=True):
 
     @contextmanager
     def hold_lock(self) -> Iterator[int]:
-        """Made if need be, and ours until the end; the system gives it back even if we are killed.
+        """Creates the directory where it is missing, and locks it until the exit or the end of the process.
 
-        The descriptor is for whoever works in it for us: until he is gone too, nobody else gets it.
+        Yields the lock's descriptor: a child process that inherits it holds the lock too. Raises Misconfigured where
+        the directory cannot be used, and Conflict where another process owns it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,20 +68,20 @@ class DataDirectory(msgspec.Struct, frozen=True):
             yield lock.fileno()
 
     def _acquire(self, lock: TextIO) -> None:
-        """Waits for those who worked for an owner that is dead: they end by themselves, and soon."""
-        until = time.monotonic() + _ORPHAN_WAIT_SECONDS
+        # Children of an owner that has died still hold the lock for a moment. They end by themselves.
+        until = monotonic() + _ORPHAN_WAIT_SECONDS
         while True:
             try:
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 lock.seek(0)
                 owner = lock.read().strip() or "unknown"
-            if _is_alive(owner) or time.monotonic() > until:
+            if _is_alive(owner) or monotonic() > until:
                 raise Conflict(
                     f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
                     f"or name another directory with {self.setting}"
                 )
-            time.sleep(_POLL_SECONDS)
+            sleep(_POLL_SECONDS)
 
 
 def _is_alive(process: str) -> bool:
@@ -90,4 +91,4 @@ def _is_alive(process: str) -> bool:
         os.kill(int(process), 0)
     except OSError as error:
         return not isinstance(error, ProcessLookupError)
-    return int(process) != os.getpid()  # Where numbers begin anew, ours may have been its.
+    return int(process) != os.getpid()  # Process numbers are reused: ours may have been the dead owner's.

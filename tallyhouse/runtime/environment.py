@@ -1,5 +1,6 @@
-"""The environment, read once at the start into settings: every mistake told at once, secrets from files too."""
+"""Reads the environment into settings. All mistakes are reported together; a secret may lie in a file."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,11 +12,16 @@ from tallyhouse.runtime.settings import PREFIX, ClientSettings, EmbeddedSettings
 
 _RECORDS: tuple[type[msgspec.Struct], ...] = (EmbeddedSettings, ClusterSettings, ClientSettings)
 _KNOWN_VARIABLES = frozenset(variable for record in _RECORDS for variable in variables(record, PREFIX))
-"""One environment may serve every command: what another one reads is no mistake."""
+"""One environment may serve every command, so a variable that another command reads is valid."""
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment of this process as it is now: the only reader of it in the program."""
+    return dict(os.environ)
 
 
 def every_entry(service: type[msgspec.Struct] = EmbeddedSettings) -> tuple[SettingEntry, ...]:
-    """All settings of a mode, those of the commands last."""
+    """Returns the settings of a mode, those of the client commands last."""
     return catalogue(service, PREFIX) + catalogue(ClientSettings, PREFIX)
 
 

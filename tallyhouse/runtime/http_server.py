@@ -1,4 +1,4 @@
-"""The HTTP server under every process: the port it takes, and how it stops."""
+"""The HTTP server of every process: its listening sockets, and how it stops."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ _KEEP_ALIVE_SECONDS = 75
 
 
 class Server(uvicorn.Server):
-    """Stops at SIGINT and SIGTERM and then returns, so that what it served can be closed in order."""
+    """Stops at SIGINT or SIGTERM and then returns, so that the parts behind it can be closed in order."""
 
     def __init__(self, app: ASGIApp, grace: int) -> None:
         """Requests in flight at the stop may take `grace` microseconds."""
@@ -39,12 +39,12 @@ class Server(uvicorn.Server):
         )
 
     def stop(self) -> None:
-        """As a signal would."""
+        """Stops the server as a signal does."""
         self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The loop's own handlers: the default would end the process by the same signal before anything is closed."""
+        # uvicorn's own version raises the signal again after the stop: the process would end before anything is closed.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
-    """Taken before anything is opened: a busy port is the commonest mistake, and told at once."""
+    """Binds the port. Raises Misconfigured, which names `setting`, where it is taken."""
     try:
         listener = _bind(host, port, shared=False)
     except OSError as error:
@@ -65,19 +65,18 @@ def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Ite
 
 
 class BackgroundServer(Server):
-    """Beside another one, which hears the signals."""
+    """A server beside another one, which handles the signals."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, grace=SECOND)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None."""
         yield
 
     @asynccontextmanager
     async def serve_in_background(self, listener: socket.socket) -> AsyncIterator[None]:
-        """In the background, until the end."""
+        """Serves on `listener` while it is open."""
         running = asyncio.create_task(self.serve(sockets=[listener]))
         try:
             yield
@@ -88,11 +87,13 @@ class BackgroundServer(Server):
 
 @contextmanager
 def open_shared_listeners(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
-    """The same port several times: the system spreads connections over them.
+    """Binds one port several times, once for each process; the system distributes the connections.
 
-    Processes that share one listener do not share its connections: whoever wakes first takes all that wait.
+    Raises Misconfigured where the port is taken.
     """
-    with open_listener(host, port) as alone:  # Nobody else has it: others could join in otherwise, and not be noticed.
+    # Processes that accept from one shared socket do not share the load: the first to wake takes all connections.
+    # The exclusive bind fails where another program has the port, which a shared bind would join unnoticed.
+    with open_listener(host, port) as alone:
         taken: int = alone.getsockname()[1]
     with ExitStack() as stack:
         yield [stack.enter_context(_bind(host, taken, shared=True)) for _ in range(times)]

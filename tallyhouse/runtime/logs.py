@@ -1,4 +1,4 @@
-"""structlog behind our Logger port: JSON for machines or lines for people, and no secret in either."""
+"""The Logger port over structlog: JSON for machines or lines for people, with secrets masked."""
 
 import logging
 import re
@@ -26,7 +26,7 @@ Event = MutableMapping[str, Any]
 def build_logger(
     *, log_format: LogFormat, level: LogLevel, stream: TextIO, clock: Callable[[], int]
 ) -> FilteringBoundLogger:
-    """A logger that writes whole lines to `stream`; several threads may use it at once."""
+    """Returns a logger that writes whole lines to `stream`. It is thread-safe."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=[
@@ -43,12 +43,12 @@ def build_logger(
 
 
 def bind_request(request_id: str) -> None:
-    """Every line of this task carries the id from now on; other tasks do not notice."""
+    """Adds the id to every later log line of the current task, and of no other task."""
     structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def mask(event: Event) -> Event:
-    """Secret fields are hidden; a key is cut wherever it stands in a text."""
+    """Hides secret fields, and shortens an API key wherever it occurs in a text. Changes the event in place."""
     for field, value in event.items():
         if field.lower() in _SECRET_FIELDS:
             event[field] = "(hidden)"
@@ -58,7 +58,7 @@ def mask(event: Event) -> Event:
 
 
 def forward_stdlib(logger: FilteringBoundLogger) -> None:
-    """What libraries say through `logging` becomes our lines; their chatter below WARNING is left out."""
+    """Writes records of the standard `logging` module, from WARNING up, as lines of `logger`."""
     logging.basicConfig(handlers=[_Forward(logger)], level=logging.WARNING, force=True)
 
 
@@ -86,8 +86,6 @@ def _renderers(log_format: LogFormat, *, colours: bool) -> list[Any]:
 
 
 class _Forward(logging.Handler):
-    """A library's record as a line of ours."""
-
     def __init__(self, logger: FilteringBoundLogger) -> None:
         super().__init__()
         self._logger = logger

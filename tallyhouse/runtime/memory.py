@@ -1,7 +1,7 @@
-"""How this process holds memory: what it once had it keeps, in one heap, and the collector leaves what is there alone.
+"""Configures memory: freed memory stays in the process, in one heap, and the garbage collector skips what is set up.
 
-Batches ask for a few megabytes and give them back, many times a second. Handed to the system each time, and zeroed
-by it again, they were a tenth of all work; spread over a heap for each thread, a fifth of the memory.
+Batches allocate and free a few megabytes many times a second. Returning them to the system each time, which zeroes
+them again, took a tenth of all processor time; a heap for each thread took a fifth more memory.
 """
 
 import ctypes
@@ -12,20 +12,20 @@ from importlib.abc import MetaPathFinder
 import pyarrow as pa
 
 _GC_THRESHOLDS = (50_000, 20, 100)
-"""Batches make many short-lived objects that die by reference count; looking for cycles in them is wasted."""
+"""Objects of a batch are freed by their reference counts, so frequent searches for cycles are wasted."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 
 
 def configure_allocator() -> None:
-    """At the beginning of a process, before any thread starts."""
+    """Call it at the start of a process, before any thread starts."""
     _keep_freed_memory()
     _initialize_pyarrow()
 
 
 def _keep_freed_memory() -> None:
-    """A C library without mallopt goes its own way."""
     pa.set_memory_pool(pa.system_memory_pool())
+    # Only the GNU C library has mallopt.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_ARENA_MAX, 1)
@@ -34,9 +34,8 @@ def _keep_freed_memory() -> None:
 
 
 def _initialize_pyarrow() -> None:
-    """With its first array pyarrow looks for pandas, once, and loads it where it is installed: 40 MB that nobody here
-    uses, and a tenth of a second in the middle of a request. So it finds none.
-    """
+    # With its first array pyarrow imports pandas where it is installed: 40 MB that this program does not use, and a
+    # tenth of a second in the middle of a request. It looks only once, so here it must not find pandas.
     hidden = _NoPandas()
     sys.meta_path.insert(0, hidden)
     try:
@@ -52,7 +51,7 @@ class _NoPandas(MetaPathFinder):
 
 
 def freeze_garbage_collector() -> None:
-    """Once all is set up: what is there now stays, and the collector need not look at it again."""
+    """Exempts all present objects from garbage collection. Call it once everything is set up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

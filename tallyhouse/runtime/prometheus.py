@@ -15,7 +15,7 @@ _STATM = Path("/proc/self/statm")
 
 
 class PrometheusMetrics:
-    """Every metric exists from the start; a labelled child is made once and then found by one look-up."""
+    """The `Metrics` port. Every metric exists from the start, so that dashboards find its name."""
 
     def __init__(self) -> None:
         self._registry = prometheus.CollectorRegistry(auto_describe=False)
@@ -26,19 +26,16 @@ class PrometheusMetrics:
         self._families[Gauge.MEMORY].set_function(resident_bytes)
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:
-        """It grew by `amount`."""
         self._child(metric, labels).inc(amount)
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
-        """It is `value` now."""
         self._child(metric, labels).set(value)
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
-        """It was `value` this time."""
         self._child(metric, labels).observe(value)
 
     def render(self) -> bytes:
-        """The text that `/metrics` answers with."""
+        """Returns the text of `/metrics`."""
         return prometheus.generate_latest(self._registry)
 
     def _child(self, metric: Counter | Gauge | Histogram, labels: tuple[str, ...]) -> Any:
@@ -60,7 +57,7 @@ class PrometheusMetrics:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process, as the kernel tells it; 0 where there is no /proc."""
+    """Returns the resident memory of this process, in bytes; 0 on a system without /proc."""
     try:
         return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
     except OSError:

@@ -1,6 +1,6 @@
-"""HTTP connections whose answers leave in one piece: head and body in one system call, one packet, one wake-up.
+"""HTTP connections that write each response at once: head and body in one system call and one packet.
 
-And at once, where an answer is complete: beside a busy event loop, a turn later is milliseconds later.
+A complete response is written immediately, because the next turn of a busy event loop may be milliseconds away.
 """
 
 import asyncio
@@ -10,36 +10,34 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class SingleWriteTransport(asyncio.Transport):
-    """A transport that gathers what is written in one turn of the loop, or until it is flushed."""
+    """A transport that buffers what is written in one turn of the event loop, or until `flush`."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
-        self._gathered: list[bytes] = []
+        self._buffered: list[bytes] = []
 
     def write(self, data: Any) -> None:
-        """Kept until what is running now has said all it has to say."""
-        if not self._gathered:
+        if not self._buffered:
             self._loop.call_soon(self.flush)
-        self._gathered.append(data)
+        self._buffered.append(data)
 
     def close(self) -> None:
         self.flush()
         self._transport.close()
 
     def abort(self) -> None:
-        self._gathered.clear()
+        self._buffered.clear()
         self._transport.abort()
 
     def flush(self) -> None:
-        """Now, whatever there is."""
-        if self._gathered:
-            whole = b"".join(self._gathered)
-            self._gathered.clear()
+        if self._buffered:
+            whole = b"".join(self._buffered)
+            self._buffered.clear()
             self._transport.write(whole)
 
-    # The rest is the transport's own.
+    # The other methods delegate to the wrapped transport.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
@@ -58,7 +56,7 @@ class SingleWriteTransport(asyncio.Transport):
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's, over such a transport."""
+    """uvicorn's HTTP connection over a `SingleWriteTransport`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         self._single_write = SingleWriteTransport(transport, self.loop)

@@ -12,8 +12,9 @@ import uvloop
 from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
+from stream_processors.clickhouse_server.server import open_loopback_listener
 from tallyhouse.embedded.gateway import open_gateway_on_log
-from tallyhouse.embedded.serve import _install_key, open_worker_listener
+from tallyhouse.embedded.serve import _install_key
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.context import Runtime
@@ -47,7 +48,7 @@ async def serve(settings: EmbeddedSettings) -> None:
     directory = DataDirectory(settings.data_dir)
     with (
         open_listener(settings.host, settings.port) as listener,
-        open_worker_listener() as for_questions,
+        open_loopback_listener(0) as for_questions,
         directory.hold_lock() as lock,
     ):
         async with (

@@ -19,12 +19,12 @@ from tests.server_process import PATIENCE, free_port, wait_until
 from tests.skips import skip_without
 
 COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
-STARTED = re.compile(r"Tallyhouse is counting at (\S+),")
+STARTED = re.compile(r"Tallyhouse is counting at (\S+), data in .*\n(?:.*\n)*?.*/docs.*\n")
 FIRST_KEY = re.compile(r"^  (ak_live_\S+)$", re.MULTILINE)
 
 
 class ServeTerminal:
-    """`tallyhouse serve` as a person runs it, with nothing set but where."""
+    """`tallyhouse serve` in a terminal, with only the data directory and the port set."""
 
     def __init__(self, process: subprocess.Popen[bytes], shown: Path) -> None:
         self._process = process
@@ -36,7 +36,7 @@ class ServeTerminal:
 
     @property
     def commands(self) -> list[str]:
-        """To make a meter, to post an event, to ask for the usage."""
+        """Creates a meter, posts an event, queries the usage."""
         return COMMAND.findall(self.text)
 
     @property
@@ -52,7 +52,7 @@ class ServeTerminal:
 
     def is_up(self) -> bool:
         assert self._process.poll() is None, f"it ended: {self.text}"
-        return len(self.commands) == 3
+        return STARTED.search(self.text) is not None
 
     def interrupt(self) -> int:
         """Ctrl-C."""
@@ -73,7 +73,7 @@ def started(data: Path, shown: Path) -> Iterator[ServeTerminal]:
         program = [str(Path(sys.executable).parent / "tallyhouse"), "serve"]
         terminal = ServeTerminal(subprocess.Popen(program, env=environment, stdout=screen, stderr=screen), shown)
     try:
-        wait_until("the commands to be shown", terminal.is_up)
+        wait_until("the welcome", terminal.is_up)
         yield terminal
     finally:
         terminal.end()
@@ -88,11 +88,13 @@ def pasted(command: str) -> dict[str, Any]:
     return answer
 
 
-def test_what_is_printed_can_be_pasted_and_what_was_counted_stays(tmp_path: Path) -> None:
-    """Key, meter, event, usage; Ctrl-C; and the next start shows no key and the same usage."""
+def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_things_are(tmp_path: Path) -> None:
+    """The commands work as they are printed. The next start prints two lines and answers the same usage."""
     data = tmp_path / "data"
     with started(data, tmp_path / "first") as terminal:
         assert terminal.first_key is not None
+        assert f"{terminal.url}/docs" in terminal.text
+        wait_until("the commands to be shown", lambda: len(terminal.commands) == 3)
         meter, post, question = terminal.commands
         assert pasted(meter)["meter"]["code"] == "tokens"
         assert pasted(post)["accepted"] == 1
@@ -102,10 +104,15 @@ def test_what_is_printed_can_be_pasted_and_what_was_counted_stays(tmp_path: Path
         assert terminal.interrupt() == 0
         assert "Traceback" not in terminal.text
     with started(data, tmp_path / "second") as again:
-        assert again.first_key is None
+        assert (again.first_key, again.commands) == (None, [])
         assert terminal.first_key not in again.text
-        wait_until("the partitions to be read again", lambda: bool(pasted(again.commands[2])["usage"]))
-        assert pasted(again.commands[2])["usage"] == usage
+        headline, places = [line for line in again.text.splitlines() if "counting at" in line or "/docs" in line]
+        assert headline == f"Tallyhouse is counting at {again.url}, data in {data}"
+        assert places == f"API reference: {again.url}/docs, API key: kept in {data / 'api_key'}"
+        assert (data / "api_key").read_text().strip() == terminal.first_key
+        repeated = question.replace(terminal.url, again.url)
+        wait_until("the partitions to be read again", lambda: bool(pasted(repeated)["usage"]))
+        assert pasted(repeated)["usage"] == usage
         assert again.interrupt() == 0
         assert "Traceback" not in again.text
 
