@@ -165,7 +165,7 @@ class MeterRoutes:
         document = await request.document()
         done = await self._meters.create(command_of(request, document), read_new_meter(document))
         location = f"{ALL}/{done.answer.code}"
-        return applied_response(request, done, status=201, location=location, meter=meter_document(done.answer))
+        return applied_response(request, done, http_status=201, location=location, meter=meter_document(done.answer))
 
     async def index(self, request: Request) -> Response:
         query = request.query(Paging)

@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta
 from starlette.types import Send
 
 from ingest_gateway.http.errors import Headers, Problem
-from schemas.listing import Page
 from schemas.quantity import to_text
 
 JSON = b"application/json"
@@ -81,11 +80,6 @@ class Listed(Success, kw_only=True):
     """One page of a listing."""
 
     pagination: Pagination
-
-
-def listed(found: Page, document: Any) -> tuple[list[Any], dict[str, Any]]:
-    """A page's documents, and its `pagination`."""
-    return [document(item) for item in found.items], pagination(found.next_cursor)
 
 
 class ErrorResponseError(msgspec.Struct, kw_only=True):

@@ -28,18 +28,15 @@ def command_of(request: Request, document: Any = None) -> Command:
 
 
 def applied_response(
-    request: Request, done: Applied[Any], *, status: int = 200, location: str | None = None, **resources: Any
+    request: Request, applied: Applied[Any], *, http_status: int = 200, location: str | None = None, **resources: Any
 ) -> Response:
-    """What a change is answered with; a repeated one says that it is."""
+    """The response to a change; the header `Idempotent-Replayed` marks the response to a repeated command."""
     headers: Headers = []
     if location is not None:
         headers.append((b"location", location.encode()))
-    return request.success(http_status=status, headers=headers + replay_headers(done), **resources)
-
-
-def replay_headers(done: Applied[Any]) -> Headers:
-    """Says that it is a repeated answer, where it is."""
-    return [_REPLAYED] if done.is_replay else []
+    if applied.is_replay:
+        headers.append(_REPLAYED)
+    return request.success(http_status=http_status, headers=headers, **resources)
 
 
 def _checked(key: bytes) -> str:

@@ -3,20 +3,18 @@
 from ingest_gateway.http.route import PublicRoute, Route
 from rating.api.invoice_documents import InvoiceDocuments
 from rating.api.invoice_page import PublicInvoicePage
-from rating.api.ports import (
-    BillingPorts,
-)
-from rating.api.routes_audit import AuditRoutes
-from rating.api.routes_credit_notes import CreditNoteRoutes
-from rating.api.routes_credits import CreditRoutes
-from rating.api.routes_customers import CustomerRoutes
-from rating.api.routes_invoice_actions import InvoiceActionRoutes
-from rating.api.routes_invoice_runs import InvoiceRunRoutes
-from rating.api.routes_invoices import InvoiceRoutes
-from rating.api.routes_plans import PlanRoutes
-from rating.api.routes_settings import SettingsRoutes
-from rating.api.routes_signup_links import SignupLinkRoutes
-from rating.api.routes_subscriptions import SubscriptionRoutes
+from rating.api.ports import BillingPorts
+from rating.api.routes_audit import audit_routes
+from rating.api.routes_credit_notes import credit_note_routes
+from rating.api.routes_credits import credit_routes
+from rating.api.routes_customers import customer_routes
+from rating.api.routes_invoice_actions import invoice_action_routes
+from rating.api.routes_invoice_runs import invoice_run_routes
+from rating.api.routes_invoices import invoice_routes
+from rating.api.routes_plans import plan_routes
+from rating.api.routes_settings import settings_routes
+from rating.api.routes_signup_links import signup_link_routes
+from rating.api.routes_subscriptions import subscription_routes
 from rating.api.signup_page import SignupPage
 
 
@@ -29,15 +27,15 @@ def billing_endpoints(ports: BillingPorts) -> list[Route]:
     """One line an area."""
     documents = InvoiceDocuments(ports.public_url)
     return [
-        *CustomerRoutes(ports.customers).routes(),
-        *PlanRoutes(ports.plans).routes(),
-        *SubscriptionRoutes(ports.subscriptions).routes(),
-        *CreditRoutes(ports.credits).routes(),
-        *SignupLinkRoutes(ports.signup_links, ports.public_url).routes(),
-        *AuditRoutes(ports.audit).routes(),
-        *InvoiceRoutes(ports.invoices, documents).routes(),
-        *InvoiceActionRoutes(ports.invoices, documents).routes(),
-        *CreditNoteRoutes(ports.credit_notes, documents).routes(),
-        *InvoiceRunRoutes(ports.runs, documents, ports.clock).routes(),
-        *SettingsRoutes(ports.settings).routes(),
+        *customer_routes(ports.customers),
+        *plan_routes(ports.plans),
+        *subscription_routes(ports.subscriptions),
+        *credit_routes(ports.credits),
+        *signup_link_routes(ports.signup_links, ports.public_url),
+        *audit_routes(ports.audit),
+        *invoice_routes(ports.invoices, documents),
+        *invoice_action_routes(ports.invoices, documents),
+        *credit_note_routes(ports.credit_notes, documents),
+        *invoice_run_routes(ports.runs, documents, ports.clock),
+        *settings_routes(ports.settings),
     ]

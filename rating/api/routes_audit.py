@@ -6,15 +6,16 @@ import msgspec
 import orjson
 from msgspec import Meta
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Listed, Response, listed
+from ingest_gateway.http.envelope import Listed
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.resource import PathParams, page_of
 from ingest_gateway.http.route import Route
 from rating.api.ports import AuditLog
 from schemas.account import Scope
 from schemas.audit import AuditEntry, AuditQuery
 from schemas.field_types import Id
+from schemas.ids import AccountId
+from schemas.listing import Page
 from schemas.timestamps import to_iso
 
 
@@ -43,26 +44,24 @@ class AuditPage(Listed, kw_only=True):
     entries: list[AuditDocument]
 
 
-class AuditRoutes:
-    """Administrators read it; nobody writes it but the changes themselves."""
+def audit_routes(audit: AuditLog) -> list[Route]:
+    """Administrators read the audit log."""
 
-    def __init__(self, audit: AuditLog) -> None:
-        self._audit = audit
+    async def list_changes(account: AccountId, _: PathParams, parameters: AuditParameters) -> Page:
+        return await audit.list(
+            AuditQuery(account=account, subject=parameters.subject, limit=parameters.limit, cursor=parameters.cursor)
+        )
 
-    def routes(self) -> list[Route]:
-        description = Description(
+    return [
+        page_of("entries", AuditPage, _document).query(
+            "/v1/audit",
             "List changes, newest first",
-            query_type=AuditParameters,
-            response_type=AuditPage,
+            AuditParameters,
+            list_changes,
+            scope=Scope.ADMIN,
             operation_id="list_changes",
         )
-        return [Route("GET", "/v1/audit", Scope.ADMIN, self.index, description)]
-
-    async def index(self, request: Request) -> Response:
-        asked = request.read_query(AuditParameters)
-        query = AuditQuery(account=request.account, subject=asked.subject, limit=asked.limit, cursor=asked.cursor)
-        entries, pagination = listed(await self._audit.list(query), _document)
-        return request.success(entries=entries, pagination=pagination)
+    ]
 
 
 def _document(entry: AuditEntry) -> dict[str, Any]:

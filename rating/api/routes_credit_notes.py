@@ -1,21 +1,18 @@
 """`/v1/invoices/{id}/credit-notes`: credit notes of final invoices, and their documents."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import applied_response, command_of
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.envelope import Success
+from ingest_gateway.http.resource import RequestBody, Resource
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import CreditNotes
 from rating.api.routes_invoices import ONE
-from schemas.account import Scope
-from schemas.credit_note import CreditedLine, CreditNote, NewCreditNote
+from schemas.credit_note import CreditedLine, CreditNote, CreditNoteResult, NewCreditNote
 from schemas.errors import Invalid
 from schemas.field_types import Id, LongText, Metadata, PositiveCents
 from schemas.timestamps import to_iso
@@ -111,34 +108,24 @@ def credit_note_document(note: CreditNote) -> dict[str, Any]:
 NOTES = f"{ONE}/credit-notes"
 
 
-class CreditNoteRoutes:
-    """Administrators make them, readers see them, nobody changes them."""
+def credit_note_routes(credit_notes: CreditNotes, documents: InvoiceDocuments) -> list[Route]:
+    """Administrators create credit notes, readers see them; a credit note never changes."""
 
-    def __init__(self, credit_notes: CreditNotes, documents: InvoiceDocuments) -> None:
-        self._credit_notes = credit_notes
-        self._show = documents.show
+    def credited_invoice(result: CreditNoteResult) -> dict[str, Any]:
+        return {"credit_note": credit_note_document(result.credit_note), "invoice": documents.show(result.invoice)}
 
-    def routes(self) -> list[Route]:
-        creates = Description(
+    return [
+        Resource(CreditedInvoice, credited_invoice).create(
+            NOTES,
             "Credit an invoice",
-            body_type=CreditNoteRequest,
-            body_optional=True,
-            response_type=CreditedInvoice,
-            status=201,
-        )
-        lists = Description("List an invoice's credit notes", response_type=SomeCreditNotes)
-        return [
-            Route("POST", NOTES, Scope.ADMIN, self.create, creates),
-            Route("GET", NOTES, Scope.READ, self.index, lists),
-        ]
+            RequestBody(CreditNoteRequest, new_credit_note, optional=True),
+            lambda command, path, new: credit_notes.create(command, path["id"], new),
+        ),
+        Resource.named("credit_notes", SomeCreditNotes, _all).get(
+            NOTES, "List an invoice's credit notes", lambda account, path: credit_notes.of_invoice(account, path["id"])
+        ),
+    ]
 
-    async def create(self, request: Request) -> Response:
-        document = await request.document(optional=True)
-        new = new_credit_note(read_record(document, CreditNoteRequest))
-        done = await self._credit_notes.create(command_of(request, document), request.path_params["id"], new)
-        note = credit_note_document(done.answer.credit_note)
-        return applied_response(request, done, status=201, credit_note=note, invoice=self._show(done.answer.invoice))
 
-    async def index(self, request: Request) -> Response:
-        found = await self._credit_notes.of_invoice(request.account, request.path_params["id"])
-        return request.success(credit_notes=[credit_note_document(note) for note in found])
+def _all(notes: Sequence[CreditNote]) -> list[dict[str, Any]]:
+    return [credit_note_document(note) for note in notes]

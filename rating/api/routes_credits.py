@@ -1,19 +1,16 @@
 """Credit: `/v1/subscriptions/{id}/credit-grants`, and the balances of a customer."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import applied_response, command_of
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.envelope import Success
+from ingest_gateway.http.resource import RequestBody, Resource
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.ports import Credits
 from rating.api.validation import check_instant, raise_if_any
-from schemas.account import Scope
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit
 from schemas.customer import Balance
 from schemas.timestamps import iso_or_none, to_iso
@@ -53,35 +50,27 @@ class OneCreditGrant(Success, kw_only=True):
     credit_grant: CreditGrantDocument
 
 
-class CreditRoutes:
-    """Administrators grant credit, readers see what there is."""
+def credit_routes(credits_port: Credits) -> list[Route]:
+    """Administrators grant credit, readers see the balances."""
+    return [
+        Resource.named("credit_grant", OneCreditGrant, _grant_document).create(
+            "/v1/subscriptions/{id}/credit-grants",
+            "Grant a customer credit",
+            RequestBody(NewCreditGrant, _checked),
+            lambda command, path, new: credits_port.grant(command, path["id"], new),
+        ),
+        Resource.named("balances", Balances, _balances).get(
+            "/v1/customers/{id}/balances",
+            "List what is left of a customer's credit, with what is owed to the customer",
+            lambda account, path: credits_port.balances(account, path["id"]),
+        ),
+    ]
 
-    def __init__(self, credit: Credits) -> None:
-        self._credits = credit
 
-    def routes(self) -> list[Route]:
-        grants = Description(
-            "Grant a customer credit", body_type=NewCreditGrant, response_type=OneCreditGrant, status=201
-        )
-        balances = Description(
-            "List what is left of a customer's credit, with what is owed to the customer", response_type=Balances
-        )
-        return [
-            Route("POST", "/v1/subscriptions/{id}/credit-grants", Scope.ADMIN, self.grant, grants),
-            Route("GET", "/v1/customers/{id}/balances", Scope.READ, self.balances, balances),
-        ]
-
-    async def grant(self, request: Request) -> Response:
-        document = await request.document()
-        new = read_record(document, NewCreditGrant)
-        check_instant(new.expires_at, "expires_at")
-        raise_if_any(check_credit(new))
-        done = await self._credits.grant(command_of(request, document), request.path_params["id"], new)
-        return applied_response(request, done, status=201, credit_grant=_grant_document(done.answer))
-
-    async def balances(self, request: Request) -> Response:
-        found = await self._credits.balances(request.account, request.path_params["id"])
-        return request.success(balances=[_balance_document(balance) for balance in found])
+def _checked(new: NewCreditGrant) -> NewCreditGrant:
+    check_instant(new.expires_at, "expires_at")
+    raise_if_any(check_credit(new))
+    return new
 
 
 def _grant_document(grant: CreditGrant) -> dict[str, Any]:
@@ -97,12 +86,12 @@ def _grant_document(grant: CreditGrant) -> dict[str, Any]:
     }
 
 
-def _balance_document(balance: Balance) -> dict[str, Any]:
-    return {**_denomination(balance), "balance": balance.amount}
+def _balances(balances: Sequence[Balance]) -> list[dict[str, Any]]:
+    return [{**_denomination(balance), "balance": balance.amount} for balance in balances]
 
 
-def _denomination(one: CreditGrant | Balance) -> dict[str, str | None]:
+def _denomination(credit: CreditGrant | Balance) -> dict[str, str | None]:
     return {
-        "currency_code": one.denomination if one.is_currency else None,
-        "pricing_unit_code": None if one.is_currency else one.denomination,
+        "currency_code": credit.denomination if credit.is_currency else None,
+        "pricing_unit_code": None if credit.is_currency else credit.denomination,
     }

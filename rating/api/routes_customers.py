@@ -1,20 +1,18 @@
 """`/v1/customers`: customers and their documents."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Deleted, Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import applied_response, command_of
+from ingest_gateway.http.envelope import Deleted, Listed, Success
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.resource import RequestBody, Resource, page_of
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.ports import Customers
-from schemas.account import Scope
-from schemas.customer import Address, Customer, CustomerChanges, CustomerSearch, NewCustomer, is_percent
+from rating.api.validation import check_tax_rates
+from schemas.customer import Address, Customer, CustomerChanges, CustomerSearch, NewCustomer
 from schemas.errors import Invalid
 from schemas.field_types import Email, Name
 from schemas.money import exponent
@@ -83,80 +81,72 @@ def customer_document(customer: Customer) -> dict[str, Any]:
 
 ALL, ONE = "/v1/customers", "/v1/customers/{id}"
 
-
-class CustomerRoutes:
-    """Administrators make and change customers, readers see them."""
-
-    def __init__(self, customers: Customers) -> None:
-        self._customers = customers
-
-    def routes(self) -> list[Route]:
-        admin, read = Scope.ADMIN, Scope.READ
-        creates = Description("Create a customer", body_type=NewCustomer, response_type=OneCustomer, status=201)
-        lists = Description("List customers", query_type=Paging, response_type=CustomerPage)
-        searches = Description(
-            "Search customers by exact values", query_type=CustomerParameters, response_type=SomeCustomers
-        )
-        updates = Description(
-            "Change what is given of a customer", body_type=CustomerChanges, response_type=OneCustomer
-        )
-        deletes = Description("Delete a customer that was never billed", response_type=Deleted)
-        return [
-            Route("POST", ALL, admin, self.create, creates),
-            Route("GET", ALL, read, self.index, lists),
-            # Before the pattern that it would fit too.
-            Route("GET", f"{ALL}/search", read, self.search, searches),
-            Route("GET", ONE, read, self.get, Description("Retrieve a customer", response_type=OneCustomer)),
-            Route("PATCH", ONE, admin, self.update, updates),
-            Route("DELETE", ONE, admin, self.delete, deletes),
-        ]
-
-    async def create(self, request: Request) -> Response:
-        document = await request.document()
-        new = read_record(document, NewCustomer)
-        _check(new)
-        done = await self._customers.create(command_of(request, document), new)
-        customer = customer_document(done.answer)
-        return applied_response(request, done, status=201, location=f"{ALL}/{customer['id']}", customer=customer)
-
-    async def index(self, request: Request) -> Response:
-        asked = request.read_query(Paging)
-        found = await self._customers.list(request.account, asked.limit, asked.cursor)
-        shown, pagination = listed(found, customer_document)
-        return request.success(customers=shown, pagination=pagination)
-
-    async def search(self, request: Request) -> Response:
-        asked = request.read_query(CustomerParameters)
-        values = {name: getattr(asked, name) for name in asked.__struct_fields__}
-        if not any(values.values()):
-            raise Invalid(f"give at least one of {', '.join(values)}; /v1/customers lists them all")
-        found = await self._customers.search(request.account, CustomerSearch(**values))
-        return request.success(customers=[customer_document(customer) for customer in found])
-
-    async def get(self, request: Request) -> Response:
-        return request.success(
-            customer=customer_document(await self._customers.get(request.account, request.path_params["id"]))
-        )
-
-    async def update(self, request: Request) -> Response:
-        document = await request.document()
-        changes = read_record(document, CustomerChanges)
-        _check(changes)
-        done = await self._customers.update(command_of(request, document), request.path_params["id"], changes)
-        return applied_response(request, done, customer=customer_document(done.answer))
-
-    async def delete(self, request: Request) -> Response:
-        done = await self._customers.delete(command_of(request), request.path_params["id"])
-        return applied_response(request, done, id=request.path_params["id"], deleted=True)
+Given = TypeVar("Given", NewCustomer, CustomerChanges)
 
 
-def _check(asked: NewCustomer | CustomerChanges) -> None:
-    """What no type can say. Raises Invalid."""
-    if isinstance(asked.currency, str):
-        exponent(asked.currency)
-    if isinstance(asked.timezone, str):
-        check_time_zone(asked.timezone, "timezone")
-    for place, rate in enumerate(() if asked.tax_rates is UNSET else asked.tax_rates):
-        if not is_percent(rate.percent):
-            field = f"tax_rates[{place}].percent"
-            raise Invalid(f"{field}: expected 0 to 100 with up to 6 decimal places; got {rate.percent}", field=field)
+def customer_routes(customers: Customers) -> list[Route]:
+    """Administrators create and change customers, readers see them."""
+    customer = Resource.named("customer", OneCustomer, customer_document)
+    return [
+        customer.create(
+            ALL,
+            "Create a customer",
+            RequestBody(NewCustomer, _checked),
+            lambda command, _, new: customers.create(command, new),
+            location=lambda created: f"{ALL}/{created.id}",
+        ),
+        page_of("customers", CustomerPage, customer_document).query(
+            ALL,
+            "List customers",
+            Paging,
+            lambda account, _, paging: customers.list(account, paging.limit, paging.cursor),
+        ),
+        # Before the pattern that it would fit too.
+        Resource.named("customers", SomeCustomers, _all).query(
+            f"{ALL}/search",
+            "Search customers by exact values",
+            CustomerParameters,
+            lambda account, _, parameters: customers.search(account, _search(parameters)),
+        ),
+        customer.get(ONE, "Retrieve a customer", lambda account, path: customers.get(account, path["id"])),
+        customer.change(
+            "PATCH",
+            ONE,
+            "Change what is given of a customer",
+            RequestBody(CustomerChanges, _checked),
+            lambda command, path, changes: customers.update(command, path["id"], changes),
+        ),
+        Resource(Deleted, _deleted).act(
+            "DELETE",
+            ONE,
+            "Delete a customer that was never billed",
+            lambda command, path: customers.delete(command, path["id"]),
+        ),
+    ]
+
+
+def _all(customers: Sequence[Customer]) -> list[dict[str, Any]]:
+    return [customer_document(customer) for customer in customers]
+
+
+def _deleted(customer: Customer) -> dict[str, Any]:
+    return {"id": customer.id, "deleted": True}
+
+
+def _search(parameters: CustomerParameters) -> CustomerSearch:
+    """Raises Invalid for a search without a criterion."""
+    values = {name: getattr(parameters, name) for name in parameters.__struct_fields__}
+    if not any(values.values()):
+        raise Invalid(f"give at least one of {', '.join(values)}; /v1/customers lists them all")
+    return CustomerSearch(**values)
+
+
+def _checked(given: Given) -> Given:
+    """What no type can express. Raises Invalid."""
+    if isinstance(given.currency, str):
+        exponent(given.currency)
+    if isinstance(given.timezone, str):
+        check_time_zone(given.timezone, "timezone")
+    if given.tax_rates is not UNSET:
+        check_tax_rates(given.tax_rates)
+    return given

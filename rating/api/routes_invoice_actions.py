@@ -1,22 +1,19 @@
 """`/v1/invoices/{id}/…`: finalize, void, mark as uncollectible, pay; and the payments of an invoice."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import applied_response, command_of
+from ingest_gateway.http.envelope import Success
 from ingest_gateway.http.query import to_timestamp
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.resource import RequestBody, Resource
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import Invoices
 from rating.api.routes_invoices import ONE
-from schemas.account import Scope
-from schemas.command import Applied
 from schemas.field_types import Name, PositiveCents, TimestampText
-from schemas.invoice import Invoice
-from schemas.payment import GivenMethod, NewPayment, Payment, PaymentMethod
+from schemas.payment import GivenMethod, NewPayment, Payment, PaymentMethod, PaymentResult
 from schemas.timestamps import to_iso
 
 
@@ -62,7 +59,7 @@ def new_payment(request: PaymentRequest) -> NewPayment:
     )
 
 
-def payment_document(payment: Payment) -> dict[str, object]:
+def payment_document(payment: Payment) -> dict[str, Any]:
     return {
         "id": payment.id,
         "invoice_id": payment.invoice_id,
@@ -74,57 +71,46 @@ def payment_document(payment: Payment) -> dict[str, object]:
     }
 
 
-class InvoiceActionRoutes:
-    """Administrators take the steps."""
+def invoice_action_routes(invoices: Invoices, documents: InvoiceDocuments) -> list[Route]:
+    """Administrators finalize, void and settle invoices, readers see their payments."""
+    invoice = Resource.named("invoice", OneInvoice, documents.show)
 
-    def __init__(self, invoices: Invoices, documents: InvoiceDocuments) -> None:
-        self._invoices = invoices
-        self._show = documents.show
+    def paid_invoice(result: PaymentResult) -> dict[str, Any]:
+        return {"invoice": documents.show(result.invoice), "payment": payment_document(result.payment)}
 
-    def routes(self) -> list[Route]:
-        admin = Scope.ADMIN
-        finalizes = Description(
+    return [
+        invoice.act(
+            "POST",
+            f"{ONE}/finalize",
             "Finalize a draft: it gets its number, is paid from the customer's balance, and never changes again",
-            response_type=OneInvoice,
-        )
-        voids = Description("Void an invoice that nobody has to pay", response_type=OneInvoice)
-        gives_up = Description("Mark an invoice as uncollectible", response_type=OneInvoice)
-        pays = Description(
+            lambda command, path: invoices.finalize(command, path["id"]),
+        ),
+        invoice.act(
+            "POST",
+            f"{ONE}/void",
+            "Void an invoice that nobody has to pay",
+            lambda command, path: invoices.void(command, path["id"]),
+        ),
+        invoice.act(
+            "POST",
+            f"{ONE}/mark-uncollectible",
+            "Mark an invoice as uncollectible",
+            lambda command, path: invoices.mark_uncollectible(command, path["id"]),
+        ),
+        Resource(PaidInvoice, paid_invoice).change(
+            "POST",
+            f"{ONE}/pay",
             "Record a payment, of all that is due or of a part",
-            body_type=PaymentRequest,
-            body_optional=True,
-            response_type=PaidInvoice,
-        )
-        payments = Description("List an invoice's payments", response_type=SomePayments)
-        return [
-            Route("POST", f"{ONE}/finalize", admin, self.finalize, finalizes),
-            Route("POST", f"{ONE}/void", admin, self.void, voids),
-            Route("POST", f"{ONE}/mark-uncollectible", admin, self.mark_uncollectible, gives_up),
-            Route("POST", f"{ONE}/pay", admin, self.pay, pays),
-            Route("GET", f"{ONE}/payments", Scope.READ, self.payments, payments),
-        ]
+            RequestBody(PaymentRequest, new_payment, optional=True),
+            lambda command, path, new: invoices.pay(command, path["id"], new),
+        ),
+        Resource.named("payments", SomePayments, _all).get(
+            f"{ONE}/payments",
+            "List an invoice's payments",
+            lambda account, path: invoices.payments(account, path["id"]),
+        ),
+    ]
 
-    async def finalize(self, request: Request) -> Response:
-        return self._answer(request, await self._invoices.finalize(command_of(request), request.path_params["id"]))
 
-    async def void(self, request: Request) -> Response:
-        return self._answer(request, await self._invoices.void(command_of(request), request.path_params["id"]))
-
-    async def mark_uncollectible(self, request: Request) -> Response:
-        return self._answer(
-            request, await self._invoices.mark_uncollectible(command_of(request), request.path_params["id"])
-        )
-
-    async def pay(self, request: Request) -> Response:
-        document = await request.document(optional=True)
-        new = new_payment(read_record(document, PaymentRequest))
-        done = await self._invoices.pay(command_of(request, document), request.path_params["id"], new)
-        paid = done.answer
-        return applied_response(request, done, invoice=self._show(paid.invoice), payment=payment_document(paid.payment))
-
-    async def payments(self, request: Request) -> Response:
-        found = await self._invoices.payments(request.account, request.path_params["id"])
-        return request.success(payments=[payment_document(payment) for payment in found])
-
-    def _answer(self, request: Request, done: Applied[Invoice]) -> Response:
-        return applied_response(request, done, invoice=self._show(done.answer))
+def _all(payments: Sequence[Payment]) -> list[dict[str, Any]]:
+    return [payment_document(payment) for payment in payments]

@@ -7,12 +7,13 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Listed, Response, Success, listed
+from ingest_gateway.http.envelope import Listed, Response, Success
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.resource import Resource, page_of
+from ingest_gateway.http.route import Handler, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocument, InvoiceDocuments, LineDocument
 from rating.api.ports import InvoiceRuns
@@ -191,60 +192,51 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Reckon, and keep nothing."""
 
 
-class InvoiceRunRoutes:
-    """Whatever a run finds due is billed once, however often it is asked for; a key tells the run that was begun."""
+def invoice_run_routes(runs: InvoiceRuns, documents: InvoiceDocuments, clock: Callable[[], int]) -> list[Route]:
+    """A run bills each due period once, even if runs are repeated; the idempotency key names the run that was begun."""
+    run = Resource.named("invoice_run", OneRun, run_document)
 
-    def __init__(self, runs: InvoiceRuns, documents: InvoiceDocuments, clock: Callable[[], int]) -> None:
-        self._runs = runs
-        self._documents = documents
-        self._clock = clock
+    def show_upcoming(upcoming: UpcomingInvoice) -> dict[str, Any]:
+        return upcoming_document(upcoming, documents)
 
-    def routes(self) -> list[Route]:
-        admin, read = Scope.ADMIN, Scope.READ
-        begins = Description(
-            "Bill whatever is due; the run goes on by itself", body_type=NewRun, response_type=OneRun, status=202
-        )
-        ahead = Description("What a subscription will be billed next, as things are", response_type=OneUpcoming)
-        back = Description("Count an invoice's usage anew from the raw events", response_type=OneInvoiceAudit)
-        return [
-            Route("POST", RUNS, admin, self.begin, begins),
-            Route(
-                "GET",
-                RUNS,
-                read,
-                self.index,
-                Description("List invoice runs", query_type=Paging, response_type=RunPage),
-            ),
-            Route("GET", f"{RUNS}/{{id}}", read, self.get, Description("How far a run is", response_type=OneRun)),
-            Route("GET", "/v1/subscriptions/{id}/upcoming-invoice", read, self.upcoming, ahead),
-            Route("GET", "/v1/invoices/{id}/audit", read, self.audit, back),
-        ]
+    begins = Description(
+        "Bill whatever is due; the run goes on by itself", body_type=NewRun, response_type=OneRun, status=202
+    )
+    return [
+        Route("POST", RUNS, Scope.ADMIN, _begin(runs, clock), begins),
+        page_of("invoice_runs", RunPage, run_document).query(
+            RUNS,
+            "List invoice runs",
+            Paging,
+            lambda account, _, paging: runs.list(account, paging.limit, paging.cursor),
+        ),
+        run.get(f"{RUNS}/{{id}}", "How far a run is", lambda account, path: runs.get(account, path["id"])),
+        Resource.named("upcoming_invoice", OneUpcoming, show_upcoming).get(
+            "/v1/subscriptions/{id}/upcoming-invoice",
+            "What a subscription will be billed next, as things are",
+            lambda account, path: runs.upcoming(account, path["id"]),
+        ),
+        Resource.named("audit", OneInvoiceAudit, audit_document).get(
+            "/v1/invoices/{id}/audit",
+            "Count an invoice's usage anew from the raw events",
+            lambda account, path: runs.audit(account, path["id"]),
+        ),
+    ]
 
-    async def begin(self, request: Request) -> Response:
+
+def _begin(runs: InvoiceRuns, clock: Callable[[], int]) -> Handler:
+    async def begin(request: Request) -> Response:
+        # The body may be left out, though its description does not say so.
         document = await request.document(optional=True)
-        asked = read_record(document, NewRun)
-        now = self._clock()
-        as_of = now if asked.as_of is None else to_timestamp(asked.as_of, "as_of")
+        new = read_record(document, NewRun)
+        now = clock()
+        as_of = now if new.as_of is None else to_timestamp(new.as_of, "as_of")
         if as_of > now:
             raise Invalid("as_of: what is not due yet cannot be billed; give a moment that has come", field="as_of")
-        order = RunRequest(account=request.account, as_of=as_of, is_dry=asked.dry_run)
-        done = await self._runs.begin(command_of(request, document), order)
-        location = f"{RUNS}/{done.answer.id}"
-        return applied_response(request, done, status=202, location=location, invoice_run=run_document(done.answer))
+        order = RunRequest(account=request.account, as_of=as_of, is_dry=new.dry_run)
+        applied = await runs.begin(command_of(request, document), order)
+        location = f"{RUNS}/{applied.answer.id}"
+        shown = run_document(applied.answer)
+        return applied_response(request, applied, http_status=202, location=location, invoice_run=shown)
 
-    async def index(self, request: Request) -> Response:
-        asked = request.read_query(Paging)
-        shown, pagination = listed(await self._runs.list(request.account, asked.limit, asked.cursor), run_document)
-        return request.success(invoice_runs=shown, pagination=pagination)
-
-    async def get(self, request: Request) -> Response:
-        return request.success(
-            invoice_run=run_document(await self._runs.get(request.account, request.path_params["id"]))
-        )
-
-    async def upcoming(self, request: Request) -> Response:
-        found = await self._runs.upcoming(request.account, request.path_params["id"])
-        return request.success(upcoming_invoice=upcoming_document(found, self._documents))
-
-    async def audit(self, request: Request) -> Response:
-        return request.success(audit=audit_document(await self._runs.audit(request.account, request.path_params["id"])))
+    return begin

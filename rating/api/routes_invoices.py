@@ -5,21 +5,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Deleted, Response, listed
-from ingest_gateway.http.idempotency import applied_response, command_of
+from ingest_gateway.http.envelope import Deleted
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.resource import RequestBody, Resource, page_of
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocuments, InvoicePage, OneInvoice
 from rating.api.ports import Invoices
-from schemas.account import Scope
-from schemas.command import Applied
-from schemas.customer import is_percent
+from rating.api.validation import check_percent, check_tax_rates
 from schemas.errors import Invalid
 from schemas.field_types import Cents, Currency, Id, LongText, Metadata, Name, NetTerms, TimestampText
+from schemas.ids import AccountId
 from schemas.invoice import (
     CollectionMethod,
     Discount,
@@ -133,8 +129,9 @@ def _fields(request: msgspec.Struct, at: str = "") -> dict[str, Any]:
     for name in _MOMENTS.keys() & given.keys():
         if isinstance(given[name], str):
             given[name] = to_timestamp(given[name], at + name)
-    for place, rate in enumerate(given.get("tax_rates") or () if given.get("tax_rates") is not UNSET else ()):
-        check_percent(rate.percent, f"{at}tax_rates[{place}].percent")
+    rates = given.get("tax_rates")
+    if rates is not None and rates is not UNSET:
+        check_tax_rates(rates, at)
     if isinstance(given.get("discount"), PercentDiscount):
         check_percent(given["discount"].percent, f"{at}discount.percent")
     start, end = given.get("period_start"), given.get("period_end")
@@ -143,115 +140,83 @@ def _fields(request: msgspec.Struct, at: str = "") -> dict[str, Any]:
     return {_RENAMED.get(name, name): value for name, value in given.items()}
 
 
-def check_percent(percent: Any, field: str) -> None:
-    """Raises Invalid."""
-    if not is_percent(percent):
-        raise Invalid(f"{field}: expected 0 to 100 with up to 6 decimal places; got {percent}", field=field)
-
-
 ALL, ONE = "/v1/invoices", "/v1/invoices/{id}"
 LINES, LINE = f"{ONE}/line-items", f"{ONE}/line-items/{{line_id}}"
 
 
-class InvoiceRoutes:
-    """Administrators make, change and finalize invoices, readers see them."""
-
-    def __init__(self, invoices: Invoices, documents: InvoiceDocuments) -> None:
-        self._invoices = invoices
-        self._show = documents.show
-
-    def routes(self) -> list[Route]:
-        admin, read = Scope.ADMIN, Scope.READ
-        creates = Description("Create a draft invoice", body_type=InvoiceRequest, response_type=OneInvoice, status=201)
-        lists = Description("List invoices", query_type=InvoiceParameters, response_type=InvoicePage)
-        updates = Description(
-            "Change what is given of a draft", body_type=InvoiceChangesRequest, response_type=OneInvoice
-        )
-        adds = Description("Add a line to a draft", body_type=LineRequest, response_type=OneInvoice, status=201)
-        changes = Description(
-            "Change what is given of a draft's line", body_type=LineChangesRequest, response_type=OneInvoice
-        )
-        return [
-            Route("POST", ALL, admin, self.create, creates),
-            Route("GET", ALL, read, self.index, lists),
-            Route("GET", ONE, read, self.get, Description("Retrieve an invoice", response_type=OneInvoice)),
-            Route("PATCH", ONE, admin, self.update, updates),
-            Route("DELETE", ONE, admin, self.delete, Description("Delete a draft", response_type=Deleted)),
-            Route("POST", LINES, admin, self.add_line, adds),
-            Route("PATCH", LINE, admin, self.update_line, changes),
-            Route(
-                "DELETE",
-                LINE,
-                admin,
-                self.delete_line,
-                Description("Take a line off a draft", response_type=OneInvoice),
-            ),
-        ]
-
-    async def create(self, request: Request) -> Response:
-        document = await request.document()
-        new = new_invoice(read_record(document, InvoiceRequest))
-        done = await self._invoices.create(command_of(request, document), new)
-        return self._answer(request, done, status=201, location=f"{ALL}/{done.answer.id}")
-
-    async def index(self, request: Request) -> Response:
-        asked = request.read_query(InvoiceParameters)
-        query = InvoiceQuery(
-            account=request.account,
-            customer_id=asked.customer_id,
-            subscription_id=asked.subscription_id,
-            status=asked.status,
-            number=asked.number,
-            period_start=_moment(asked.period_start, "period_start"),
-            period_end=_moment(asked.period_end, "period_end"),
-            limit=asked.limit,
-            cursor=asked.cursor,
-        )
-        invoices, pagination = listed(await self._invoices.list(query), self._show)
-        return request.success(invoices=invoices, pagination=pagination)
-
-    async def get(self, request: Request) -> Response:
-        return request.success(invoice=self._show(await self._invoices.get(request.account, request.path_params["id"])))
-
-    async def update(self, request: Request) -> Response:
-        document = await request.document()
-        changes = invoice_changes(read_record(document, InvoiceChangesRequest))
-        return self._answer(
-            request, await self._invoices.update(command_of(request, document), request.path_params["id"], changes)
-        )
-
-    async def delete(self, request: Request) -> Response:
-        done = await self._invoices.delete(command_of(request), request.path_params["id"])
-        return applied_response(request, done, id=request.path_params["id"], deleted=True)
-
-    async def add_line(self, request: Request) -> Response:
-        document = await request.document()
-        new = new_line(read_record(document, LineRequest))
-        return self._answer(
-            request, await self._invoices.add_line(command_of(request, document), request.path_params["id"], new), 201
-        )
-
-    async def update_line(self, request: Request) -> Response:
-        document = await request.document()
-        changes = line_changes(read_record(document, LineChangesRequest))
-        command, invoice_id, line_id = (
-            command_of(request, document),
-            request.path_params["id"],
-            request.path_params["line_id"],
-        )
-        return self._answer(request, await self._invoices.update_line(command, invoice_id, line_id, changes))
-
-    async def delete_line(self, request: Request) -> Response:
-        done = await self._invoices.delete_line(
-            command_of(request), request.path_params["id"], request.path_params["line_id"]
-        )
-        return self._answer(request, done)
-
-    def _answer(
-        self, request: Request, done: Applied[Invoice], status: int = 200, location: str | None = None
-    ) -> Response:
-        return applied_response(request, done, status=status, location=location, invoice=self._show(done.answer))
+def invoice_routes(invoices: Invoices, documents: InvoiceDocuments) -> list[Route]:
+    """Administrators create and change drafts, readers see invoices."""
+    invoice = Resource.named("invoice", OneInvoice, documents.show)
+    return [
+        invoice.create(
+            ALL,
+            "Create a draft invoice",
+            RequestBody(InvoiceRequest, new_invoice),
+            lambda command, _, new: invoices.create(command, new),
+            location=lambda created: f"{ALL}/{created.id}",
+        ),
+        page_of("invoices", InvoicePage, documents.show).query(
+            ALL,
+            "List invoices",
+            InvoiceParameters,
+            lambda account, _, parameters: invoices.list(_query(account, parameters)),
+        ),
+        invoice.get(ONE, "Retrieve an invoice", lambda account, path: invoices.get(account, path["id"])),
+        invoice.change(
+            "PATCH",
+            ONE,
+            "Change what is given of a draft",
+            RequestBody(InvoiceChangesRequest, invoice_changes),
+            lambda command, path, changes: invoices.update(command, path["id"], changes),
+        ),
+        Resource(Deleted, _deleted).act(
+            "DELETE", ONE, "Delete a draft", lambda command, path: invoices.delete(command, path["id"])
+        ),
+        *_line_routes(invoices, invoice),
+    ]
 
 
-def _moment(text: str | None, field: str) -> Any:
+def _line_routes(invoices: Invoices, invoice: Resource[Invoice]) -> list[Route]:
+    return [
+        invoice.create(
+            LINES,
+            "Add a line to a draft",
+            RequestBody(LineRequest, new_line),
+            lambda command, path, new: invoices.add_line(command, path["id"], new),
+        ),
+        invoice.change(
+            "PATCH",
+            LINE,
+            "Change what is given of a draft's line",
+            RequestBody(LineChangesRequest, line_changes),
+            lambda command, path, changes: invoices.update_line(command, path["id"], path["line_id"], changes),
+        ),
+        invoice.act(
+            "DELETE",
+            LINE,
+            "Take a line off a draft",
+            lambda command, path: invoices.delete_line(command, path["id"], path["line_id"]),
+        ),
+    ]
+
+
+def _deleted(invoice: Invoice) -> dict[str, Any]:
+    return {"id": invoice.id, "deleted": True}
+
+
+def _query(account: AccountId, parameters: InvoiceParameters) -> InvoiceQuery:
+    return InvoiceQuery(
+        account=account,
+        customer_id=parameters.customer_id,
+        subscription_id=parameters.subscription_id,
+        status=parameters.status,
+        number=parameters.number,
+        period_start=_moment(parameters.period_start, "period_start"),
+        period_end=_moment(parameters.period_end, "period_end"),
+        limit=parameters.limit,
+        cursor=parameters.cursor,
+    )
+
+
+def _moment(text: str | None, field: str) -> int | None:
     return None if text is None else to_timestamp(text, field)

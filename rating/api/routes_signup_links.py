@@ -1,18 +1,17 @@
 """`/v1/subscription-signup-links`: makes the links; `signup_page` is where they lead."""
 
+from typing import Any
+
 import msgspec
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Response, Success
-from ingest_gateway.http.idempotency import command_of
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.envelope import Success
+from ingest_gateway.http.resource import PathParams, RequestBody, Resource
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.ports import SignupLinks
 from rating.api.signup_page import PATH
 from rating.api.validation import raise_if_any
-from schemas.account import Scope
-from schemas.signup import NewSignupLink, check_signup
+from schemas.command import Applied, Command
+from schemas.signup import CreatedSignupLink, NewSignupLink, check_signup
 from schemas.timestamps import to_iso
 
 
@@ -38,35 +37,37 @@ class OneSignupLink(Success, kw_only=True):
     subscription_signup_link: SignupLinkDocument
 
 
-class SignupLinkRoutes:
-    """Administrators make links, whoever has one uses it."""
+def signup_link_routes(links: SignupLinks, public_url: str) -> list[Route]:
+    """Administrators create signup links; `signup_page` serves their holders."""
+    base = public_url.rstrip("/")
 
-    def __init__(self, links: SignupLinks, public_url: str) -> None:
-        self._links = links
-        self._public_url = public_url.rstrip("/")
+    async def create(command: Command, _: PathParams, new: NewSignupLink) -> Applied[CreatedSignupLink]:
+        # A token is shown once: the port refuses a repeated command instead of answering it again.
+        return Applied(answer=await links.create(command, new))
 
-    def routes(self) -> list[Route]:
-        description = Description(
-            "Create a link to subscribe", body_type=NewSignupLink, response_type=OneSignupLink, status=201
-        )
-        return [Route("POST", "/v1/subscription-signup-links", Scope.ADMIN, self.create, description)]
-
-    async def create(self, request: Request) -> Response:
-        document = await request.document()
-        new = read_record(document, NewSignupLink)
-        raise_if_any(check_signup(new))
-        made = await self._links.create(command_of(request, document), new)
-        link = {
-            "id": made.link.id,
-            "token": made.token,
-            "url": self._public_url + PATH.format(token=made.token),
-            "customer_id": made.link.customer_id,
-            "plan_code": made.link.plan_code,
-            "plan_version": made.link.plan_version,
-            "previous_subscription_id": made.link.previous_subscription_id,
-            "success_url": made.link.success_url,
-            "back_url": made.link.back_url,
-            "expires_at": to_iso(made.link.expires_at),
-            "created_at": to_iso(made.link.created_at),
+    def document(created: CreatedSignupLink) -> dict[str, Any]:
+        link = created.link
+        return {
+            "id": link.id,
+            "token": created.token,
+            "url": base + PATH.format(token=created.token),
+            "customer_id": link.customer_id,
+            "plan_code": link.plan_code,
+            "plan_version": link.plan_version,
+            "previous_subscription_id": link.previous_subscription_id,
+            "success_url": link.success_url,
+            "back_url": link.back_url,
+            "expires_at": to_iso(link.expires_at),
+            "created_at": to_iso(link.created_at),
         }
-        return request.success(http_status=201, subscription_signup_link=link)
+
+    return [
+        Resource.named("subscription_signup_link", OneSignupLink, document).create(
+            "/v1/subscription-signup-links", "Create a link to subscribe", RequestBody(NewSignupLink, _checked), create
+        )
+    ]
+
+
+def _checked(new: NewSignupLink) -> NewSignupLink:
+    raise_if_any(check_signup(new))
+    return new

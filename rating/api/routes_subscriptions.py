@@ -7,16 +7,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from ingest_gateway.http.description import Description
-from ingest_gateway.http.envelope import Listed, Response, Success, listed
-from ingest_gateway.http.idempotency import applied_response, command_of, replay_headers
+from ingest_gateway.http.envelope import Listed, Success
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.request import Request
+from ingest_gateway.http.resource import RequestBody, Resource, page_of
 from ingest_gateway.http.route import Route
-from ingest_gateway.http.validation import read_record
 from rating.api.ports import Subscriptions
 from rating.api.validation import check_instant, raise_if_any
-from schemas.account import Scope
 from schemas.errors import Invalid
 from schemas.field_types import Id
 from schemas.plan import Overrides
@@ -26,6 +22,7 @@ from schemas.subscription import (
     ChangeTiming,
     NewSubscription,
     PlanChange,
+    PlanChangeResult,
     Refund,
     Status,
     Subscription,
@@ -124,87 +121,85 @@ def subscription_document(subscription: Subscription) -> dict[str, Any]:
 ALL, ONE = "/v1/subscriptions", "/v1/subscriptions/{id}"
 
 
-class SubscriptionRoutes:
-    """Administrators subscribe customers to plans, readers see it."""
-
-    def __init__(self, subscriptions: Subscriptions) -> None:
-        self._subscriptions = subscriptions
-
-    def routes(self) -> list[Route]:
-        admin, read = Scope.ADMIN, Scope.READ
-        creates = Description(
-            "Subscribe a customer to a plan", body_type=NewSubscription, response_type=OneSubscription, status=201
-        )
-        lists = Description("List subscriptions", query_type=SubscriptionParameters, response_type=SubscriptionPage)
-        updates = Description(
-            "Change what is given of a subscription", body_type=SubscriptionChanges, response_type=OneSubscription
-        )
-        cancels = Description("Cancel a subscription", body_type=Cancellation, response_type=OneSubscription)
-        changes = Description(
-            "Change the plan: one subscription ends, another follows", body_type=PlanChange, response_type=ChangedPlan
-        )
-        return [
-            Route("POST", ALL, admin, self.create, creates),
-            Route("GET", ALL, read, self.index, lists),
-            Route("GET", ONE, read, self.get, Description("Retrieve a subscription", response_type=OneSubscription)),
-            Route("PATCH", ONE, admin, self.update, updates),
-            Route("POST", f"{ONE}/cancel", admin, self.cancel, cancels),
-            Route("POST", f"{ONE}/change-plan", admin, self.change_plan, changes),
-        ]
-
-    async def create(self, request: Request) -> Response:
-        document = await request.document()
-        new = read_record(document, NewSubscription)
-        check_instant(new.start_date, "start_date")
-        raise_if_any(check_overrides(new.overrides))
-        done = await self._subscriptions.create(command_of(request, document), new)
-        location = f"{ALL}/{done.answer.id}"
-        return applied_response(
-            request, done, status=201, location=location, subscription=subscription_document(done.answer)
-        )
-
-    async def index(self, request: Request) -> Response:
-        asked = request.read_query(SubscriptionParameters)
-        query = SubscriptionQuery(**{name: getattr(asked, name) for name in SubscriptionQuery.__struct_fields__})
-        found = await self._subscriptions.list(request.account, query)
-        shown, pagination = listed(found, subscription_document)
-        return request.success(subscriptions=shown, pagination=pagination)
-
-    async def get(self, request: Request) -> Response:
-        found = await self._subscriptions.get(request.account, request.path_params["id"])
-        return request.success(subscription=subscription_document(found))
-
-    async def update(self, request: Request) -> Response:
-        document = await request.document()
-        changes = read_record(document, SubscriptionChanges)
-        if changes.next_renewal_date is not UNSET:
-            check_instant(changes.next_renewal_date, "next_renewal_date")
-        if changes.overrides is not UNSET:
-            raise_if_any(check_overrides(changes.overrides))
-        done = await self._subscriptions.update(command_of(request, document), request.path_params["id"], changes)
-        return applied_response(request, done, subscription=subscription_document(done.answer))
-
-    async def cancel(self, request: Request) -> Response:
-        document = await request.document()
-        asked = read_record(document, Cancellation)
-        check_refund(asked.cancel_mode, asked.cancel_now_prepaid_refund_policy)
-        done = await self._subscriptions.cancel(command_of(request, document), request.path_params["id"], asked)
-        return applied_response(request, done, subscription=subscription_document(done.answer))
-
-    async def change_plan(self, request: Request) -> Response:
-        document = await request.document()
-        asked = read_record(document, PlanChange)
-        check_refund(asked.change_mode, asked.cancel_now_prepaid_refund_policy)
-        done = await self._subscriptions.change_plan(command_of(request, document), request.path_params["id"], asked)
-        return request.success(
-            headers=replay_headers(done),
-            status=ChangeStatus.SCHEDULED if done.answer.is_scheduled else ChangeStatus.CHANGED,
-            old_subscription=subscription_document(done.answer.old),
-            new_subscription=subscription_document(done.answer.new),
-        )
+def subscription_routes(subscriptions: Subscriptions) -> list[Route]:
+    """Administrators subscribe customers to plans, readers see subscriptions."""
+    subscription = Resource.named("subscription", OneSubscription, subscription_document)
+    return [
+        subscription.create(
+            ALL,
+            "Subscribe a customer to a plan",
+            RequestBody(NewSubscription, _checked_new),
+            lambda command, _, new: subscriptions.create(command, new),
+            location=lambda created: f"{ALL}/{created.id}",
+        ),
+        page_of("subscriptions", SubscriptionPage, subscription_document).query(
+            ALL,
+            "List subscriptions",
+            SubscriptionParameters,
+            lambda account, _, parameters: subscriptions.list(account, _query(parameters)),
+        ),
+        subscription.get(ONE, "Retrieve a subscription", lambda account, path: subscriptions.get(account, path["id"])),
+        subscription.change(
+            "PATCH",
+            ONE,
+            "Change what is given of a subscription",
+            RequestBody(SubscriptionChanges, _checked_changes),
+            lambda command, path, changes: subscriptions.update(command, path["id"], changes),
+        ),
+        subscription.change(
+            "POST",
+            f"{ONE}/cancel",
+            "Cancel a subscription",
+            RequestBody(Cancellation, _checked_cancellation),
+            lambda command, path, cancellation: subscriptions.cancel(command, path["id"], cancellation),
+        ),
+        Resource(ChangedPlan, _changed_plan).change(
+            "POST",
+            f"{ONE}/change-plan",
+            "Change the plan: one subscription ends, another follows",
+            RequestBody(PlanChange, _checked_plan_change),
+            lambda command, path, change: subscriptions.change_plan(command, path["id"], change),
+        ),
+    ]
 
 
-def check_refund(mode: ChangeTiming | None, policy: Refund | None) -> None:
+def _query(parameters: SubscriptionParameters) -> SubscriptionQuery:
+    return SubscriptionQuery(**{name: getattr(parameters, name) for name in SubscriptionQuery.__struct_fields__})
+
+
+def _changed_plan(result: PlanChangeResult) -> dict[str, Any]:
+    return {
+        "status": ChangeStatus.SCHEDULED if result.is_scheduled else ChangeStatus.CHANGED,
+        "old_subscription": subscription_document(result.old),
+        "new_subscription": subscription_document(result.new),
+    }
+
+
+def _checked_new(new: NewSubscription) -> NewSubscription:
+    check_instant(new.start_date, "start_date")
+    raise_if_any(check_overrides(new.overrides))
+    return new
+
+
+def _checked_changes(changes: SubscriptionChanges) -> SubscriptionChanges:
+    if changes.next_renewal_date is not UNSET:
+        check_instant(changes.next_renewal_date, "next_renewal_date")
+    if changes.overrides is not UNSET:
+        raise_if_any(check_overrides(changes.overrides))
+    return changes
+
+
+def _checked_cancellation(cancellation: Cancellation) -> Cancellation:
+    _check_refund(cancellation.cancel_mode, cancellation.cancel_now_prepaid_refund_policy)
+    return cancellation
+
+
+def _checked_plan_change(change: PlanChange) -> PlanChange:
+    _check_refund(change.change_mode, change.cancel_now_prepaid_refund_policy)
+    return change
+
+
+def _check_refund(mode: ChangeTiming | None, policy: Refund | None) -> None:
     """Raises Invalid."""
     if policy is not None and mode is not ChangeTiming.NOW:
         raise Invalid(

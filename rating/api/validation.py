@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 from ingest_gateway.http.validation import ValidationErrors
+from schemas.customer import is_percent
 from schemas.errors import Invalid
 from schemas.price_rules import FieldError
+from schemas.tax import TaxRate
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 
@@ -24,3 +27,15 @@ def check_instant(moment: datetime | None, field: str) -> None:
         raise Invalid(
             f"{field}: expected a time from {FIRST_YEAR} to {LAST_YEAR}; got {moment.isoformat()}", field=field
         )
+
+
+def check_percent(percent: Decimal, field: str) -> None:
+    """Raises Invalid."""
+    if not is_percent(percent):
+        raise Invalid(f"{field}: expected 0 to 100 with up to 6 decimal places; got {percent}", field=field)
+
+
+def check_tax_rates(rates: Iterable[TaxRate], at: str = "") -> None:
+    """Raises Invalid; `at` is the prefix of the rates' field in the request."""
+    for place, rate in enumerate(rates):
+        check_percent(rate.percent, f"{at}tax_rates[{place}].percent")
