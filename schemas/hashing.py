@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from schemas.arrays import Indices
+
 HASH_NAME = "xxh3-1"
 """Stored with the data at first start. Another name over old data would let every old key count twice."""
 
@@ -43,3 +45,42 @@ def as_digests(halves: KeyHashes) -> list[bytes]:
 def partition_of(halves: KeyHashes, partitions: int) -> npt.NDArray[np.uint64]:
     """Which partition each key belongs to."""
     return halves[:, 1] % np.uint64(partitions)
+
+
+def first_occurrences(keys: KeyHashes) -> Indices:
+    """For each key the index of the first one that equals it."""
+    firsts = np.arange(len(keys))
+    rows = _possible_repeats(np.ascontiguousarray(keys[:, 1]))
+    if len(rows):
+        high, low = keys[rows, 0], keys[rows, 1]
+        among = _first_equal(low)
+        if (high != high[among]).any():
+            # Different keys share a low half: number the whole keys, and compare these numbers.
+            among = _first_equal(np.unique(keys[rows], axis=0, return_inverse=True)[1].reshape(-1))
+        firsts[rows] = rows[among]
+    return firsts
+
+
+def _possible_repeats(low: npt.NDArray[np.uint64]) -> Indices:
+    """The rows whose low half occurs twice, and a few others: one sort finds that most batches have none at all."""
+    ordered = np.sort(low)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return np.empty(0, np.intp)
+    # A table by the leading bits finds the rows in one pass. The last bits would not do: a partition's keys share them.
+    bits = len(low).bit_length() + 3
+    is_repeated = np.zeros(1 << bits, np.bool_)
+    is_repeated[repeated >> np.uint64(64 - bits)] = True
+    return np.flatnonzero(is_repeated[low >> np.uint64(64 - bits)])
+
+
+def _first_equal(values: npt.NDArray[np.uint64] | Indices) -> Indices:
+    """For each value the index of the first one that equals it, by sorting; at least one value."""
+    order = np.argsort(values)
+    ordered = values[order]
+    begins = np.concatenate(([True], ordered[1:] != ordered[:-1]))
+    # The sort is not stable: of a run of equal values the first is the one with the lowest index.
+    first_of_run = np.minimum.reduceat(order, np.flatnonzero(begins))
+    firsts = np.empty(len(values), np.intp)
+    firsts[order] = first_of_run[np.cumsum(begins) - 1]
+    return firsts

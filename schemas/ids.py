@@ -39,8 +39,3 @@ def base36(number: int, width: int) -> str:
 def new_cuid(now_ms: int, below: Randomness = secrets.randbelow) -> str:
     """25 characters, starts with `c`, sorts by time of making: the contract's id format."""
     return "c" + base36(now_ms, 8)[-8:] + _tail(16, below)
-
-
-def new_request_id(below: Randomness = secrets.randbelow) -> RequestId:
-    """`req_` and 20 letters and digits."""
-    return RequestId("req_" + _tail(20, below))

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest_gateway.ingest.event_group import EventGroup, Numbers
-from ingest_gateway.ingest.recent_keys import Mask, RecentKeys
+from ingest_gateway.ingest.recent_keys import RecentKeys
 from ingest_gateway.ports import KeyHints
+from schemas.arrays import Mask
 from schemas.errors import StoreFailed
 from schemas.flush import FLUSH_NUMBER_BOUND, SeenRows
 from schemas.hashing import BodyHashes, KeyHashes, as_digests, partition_of

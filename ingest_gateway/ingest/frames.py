@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest_gateway.ingest.event_group import EventGroup, Numbers
 from ingest_gateway.ingest.packed_strings import Lengths, PackedStrings, as_column, concat_packed
-from ingest_gateway.ingest.recent_keys import Mask
+from schemas.arrays import Mask
 from schemas.event import EventFlag
 from schemas.frame import COLUMNS, NewFrame, encode
 from schemas.hashing import KEY_BYTES, partition_of

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest_gateway.ingest.event_group import EventGroup, Numbers
-from ingest_gateway.ingest.recent_keys import Mask
-from schemas.hashing import BodyHashes, KeyHashes
-from schemas.timestamps import DAY, MINUTE
+from schemas.arrays import Mask
+from schemas.hashing import BodyHashes, first_occurrences
+from schemas.window import MAX_EVENT_AGE, MAX_EVENT_AHEAD
 
 
 class Mark(IntEnum):
@@ -30,8 +30,8 @@ Marks = npt.NDArray[np.uint8]
 class AgeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How far from its arrival an event may have happened, in microseconds."""
 
-    oldest: int = 35 * DAY
-    furthest_ahead: int = 5 * MINUTE
+    oldest: int = MAX_EVENT_AGE
+    furthest_ahead: int = MAX_EVENT_AHEAD
 
 
 class FirstOccurrences(msgspec.Struct, frozen=True):
@@ -65,38 +65,7 @@ def mark_ages(group: EventGroup, age_limits: AgeLimits) -> Marks:
 def first_rows(group: EventGroup, marks: Marks) -> FirstOccurrences:
     """Where a key comes several times in the group, the first one counts."""
     rows = np.flatnonzero(marks == Mark.FRESH)
-    return FirstOccurrences(rows, rows[_first_places(group.keys[rows])])
-
-
-def _first_places(keys: KeyHashes) -> Numbers:
-    """For each key, the place of its first occurrence."""
-    firsts = np.arange(len(keys))
-    alike = _sharing_low_half(keys)
-    if len(alike):
-        firsts[alike] = alike[_first_of_runs(keys[alike])]
-    return firsts
-
-
-def _sharing_low_half(keys: KeyHashes) -> Numbers:
-    """The few places worth a closer look: plain numbers sort many times faster than pairs."""
-    low = keys[:, 1]
-    ordered = np.sort(low)
-    shared = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(shared):
-        return np.empty(0, np.int64)
-    nearest = shared[np.minimum(np.searchsorted(shared, low), len(shared) - 1)]
-    return np.flatnonzero(nearest == low)
-
-
-def _first_of_runs(keys: KeyHashes) -> Numbers:
-    """For each key, the place of its first occurrence, by sorting."""
-    order = np.lexsort((keys[:, 0], keys[:, 1]))
-    ordered = keys[order]
-    begins = np.concatenate(([True], (ordered[1:] != ordered[:-1]).any(axis=1)))
-    # The sort is stable: within a run of equal keys the first in order is the first to have come.
-    firsts = np.empty(len(keys), np.int64)
-    firsts[order] = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
-    return firsts
+    return FirstOccurrences(rows, rows[first_occurrences(group.keys[rows])])
 
 
 def mark_repeats(

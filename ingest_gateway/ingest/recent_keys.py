@@ -6,11 +6,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from schemas.arrays import Mask
 from schemas.errors import Alarm
 from schemas.frame import Frame, decode
 from schemas.hashing import BodyHashes, KeyHashes, as_halves
 
-Mask = npt.NDArray[np.bool_]
 Halves = npt.NDArray[np.uint64]
 
 _NEVER = np.iinfo(np.int64).min // 2

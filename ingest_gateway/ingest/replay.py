@@ -11,11 +11,12 @@ from schemas.hashing import as_halves, body_digest, key_hash, partition_of
 from schemas.listing import Reject, Skipped
 from schemas.meter import Meter
 from schemas.tables import replay_key
-from schemas.timestamps import DAY, to_iso
+from schemas.timestamps import to_iso
+from schemas.window import MAX_EVENT_AGE
 
 MOST_REPLAYED = 1000
 
-REPLAYED_WITHIN = 35 * DAY
+REPLAYED_WITHIN = MAX_EVENT_AGE
 """For how long after its arrival a reject may be tried again.
 
 Its replay key keeps it from counting twice, and a key is known for the window of 35 days and 5 minutes after its frame.

@@ -8,6 +8,7 @@ sets one bit in each. At capacity (16 bits a key) about 9 strange keys in 10,000
 import numpy as np
 import numpy.typing as npt
 
+from schemas.arrays import Indices, Mask
 from schemas.hashing import KeyHashes
 
 _KEYS_PER_BLOCK = 32
@@ -23,8 +24,6 @@ _SHIFTS = np.arange(16, 16 + 6 * _WORDS, 6, dtype=np.uint64)
 _EVERY_WORD_MATCHES = np.frombuffer(b"\1" * _WORDS, dtype=np.uint64)[0]
 
 Bits = npt.NDArray[np.uint64]
-BlockIndices = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 
 class BloomFilter:
@@ -70,18 +69,18 @@ class BloomFilter:
             found[start : start + _STRIDE] = self._holds(places, bits)
         return found
 
-    def _locate(self, hashes: KeyHashes) -> tuple[BlockIndices, Bits]:
+    def _locate(self, hashes: KeyHashes) -> tuple[Indices, Bits]:
         """The block of each key by its high half, and its bit of each word by its low half."""
         places = ((hashes[:, 0] >> _HIGH_HALF) * np.uint64(len(self._blocks))) >> _HIGH_HALF
         return places.astype(np.intp), _ONE << ((hashes[:, 1, None] >> _SHIFTS) & _SIX_BITS)
 
-    def _holds(self, places: BlockIndices, bits: Bits) -> Mask:
+    def _holds(self, places: Indices, bits: Bits) -> Mask:
         present = self._blocks.take(places, axis=0)
         present &= bits
         matches: Mask = (present == bits).view(np.uint64)[:, 0] == _EVERY_WORD_MATCHES
         return matches
 
-    def _add(self, places: BlockIndices, bits: Bits) -> None:
+    def _add(self, places: Indices, bits: Bits) -> None:
         # Of keys that share a block in one assignment the last one wins; the others try again.
         while len(places):
             self._blocks[places] = self._blocks.take(places, axis=0) | bits

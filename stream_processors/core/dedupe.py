@@ -8,13 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Indices, Mask
 from schemas.event import EventFlag
 from schemas.flush import SeenRows
-from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
+from schemas.hashing import KEY_BYTES, BodyHashes, KeyHashes, as_halves, first_occurrences
 
-Mask = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
-BodyHashes = npt.NDArray[np.uint64]
 Arrivals = npt.NDArray[np.int64]
 
 
@@ -82,33 +80,13 @@ def classify(events: pa.Table, known: KeyLookupResult, window: int) -> Classific
     """First-seen, duplicate (same body) or conflict (another body) for every event."""
     claimants = KeyColumns.of(events)
     is_known, known_body = _match_known(claimants, known, window)
-    first_of = first_occurrences(claimants.key_hash, halves_of(events["key_hash"])[:, 1])
+    first_of = first_occurrences(halves_of(events["key_hash"]))
     age = claimants.arrival - claimants.arrival[first_of]
     if np.any((is_known != is_known[first_of]) | (age > window)):
         # The window ends between two events of one key: rare, so plain Python may take its time.
         return classify_one_by_one(claimants, known, window)
     winner_body = np.where(is_known, known_body, claimants.body[first_of])
     return _classified((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
-
-
-def first_occurrences(key_hash: pa.Array, low_halves: npt.NDArray[np.uint64]) -> Indices:
-    """For each event the index of the first one with the same key.
-
-    Sorting half of each hash tells cheaply which keys can occur twice at all; those are compared in full.
-    """
-    first_of = np.arange(len(low_halves))
-    in_order = np.sort(low_halves)
-    repeated = in_order[1:][in_order[1:] == in_order[:-1]]
-    if len(repeated):
-        rows = np.flatnonzero(
-            pc.is_in(pa.array(low_halves), value_set=pa.array(repeated)).to_numpy(zero_copy_only=False)
-        )
-        codes = key_hash.take(pa.array(rows)).dictionary_encode().indices.to_numpy()
-        # Of repeated places in one assignment the last is kept: backwards, that is the first event.
-        first_row = np.empty(len(rows), dtype=np.intp)
-        first_row[codes[::-1]] = rows[::-1]
-        first_of[rows] = first_row[codes]
-    return first_of
 
 
 def classify_one_by_one(claimants: KeyColumns, known: KeyLookupResult, window: int) -> Classification:

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from schemas.arrays import Mask
 from schemas.event import EventFlag
 from schemas.flush import Claim, Table
 from schemas.frame import COLUMNS, Frame, decode, raw_size
@@ -14,7 +15,7 @@ from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
 from schemas.tables import EVENTS, SEEN, flush_receipt
 from schemas.timestamps import month_of
-from stream_processors.core.dedupe import Classification, KeyLookupResult, Mask, classify, halves_of
+from stream_processors.core.dedupe import Classification, KeyLookupResult, classify, halves_of
 from stream_processors.core.measure import measure
 from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
 from stream_processors.core.usage_rows import with_receipt

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Indices
 from schemas.tables import HASH, LATEST
 
 Codes = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.intp]
 
 _PACKED_LIMIT = 2**62
 
@@ -21,7 +21,7 @@ class Groups(msgspec.Struct, frozen=True):
 
     codes: Codes
     """For each row the number of its group."""
-    examples: Rows
+    examples: Indices
     """For each group its first row."""
 
     def __len__(self) -> int:

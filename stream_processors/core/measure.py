@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Indices, Mask
 from schemas.event import EventFlag
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
@@ -26,9 +27,6 @@ from stream_processors.core.property_columns import Columns, PropertyColumn, rea
 from stream_processors.core.rejects import RejectedRow, explain, reject_rows, timestamp_out_of_range
 from stream_processors.core.usage_rows import stacked
 
-Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
-
 _MINUTES = range(2**32 * SECOND // MINUTE)
 """What the `minute` of a usage row can hold."""
 
@@ -44,7 +42,7 @@ class MeterBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The events of one account and one event name, in order of arrival."""
 
     events: pa.Table
-    rows: Rows
+    rows: Indices
     """Where they are in the table that is measured."""
     customers: npt.NDArray[np.int64]
     minutes: npt.NDArray[np.int64]
@@ -101,7 +99,7 @@ def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[MeterB
             )
 
 
-def _split(events: pa.Table) -> Iterator[tuple[tuple[str, str], Rows]]:
+def _split(events: pa.Table) -> Iterator[tuple[tuple[str, str], Indices]]:
     """The rows of each account and event name, in order of arrival."""
     groups = group_rows(rank(_column(events, "account")), rank(_column(events, "event_name")))
     in_order = np.argsort(groups.codes, kind="stable")

@@ -5,17 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.arrays import Mask
 from schemas.meter import FilterOp, MeterFilter
 from schemas.property_path import parse_path
 from stream_processors.core.property_columns import Columns, PropertyColumn
 from stream_processors.core.property_decoder import Value
 from stream_processors.core.values import Comparison, exact_number, identities, identity_of
-
-Mask = npt.NDArray[np.bool_]
 
 _COMPARING = frozenset({FilterOp.GT, FilterOp.GTE, FilterOp.LT, FilterOp.LTE})
 

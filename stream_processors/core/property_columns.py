@@ -3,8 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.property_path import PathSteps
@@ -38,11 +36,6 @@ def read_columns(properties: pa.Array, readings: Collection[PropertyColumn]) -> 
             for reading in wanted:
                 parts[reading].append(reading.convert(values))
     return {reading: pa.concat_arrays(arrays) for reading, arrays in parts.items()}
-
-
-def take_columns(columns: Columns, rows: npt.NDArray[np.intp]) -> Columns:
-    """The same columns for some of the events."""
-    return {reading: column.take(pa.array(rows)) for reading, column in columns.items()}
 
 
 def _by_path(readings: Collection[PropertyColumn]) -> dict[PathSteps, list[PropertyColumn]]:

@@ -64,12 +64,6 @@ def is_readable(text: str) -> bool:
         return False
 
 
-def value_at(text: str, path: PathSteps) -> Value:
-    """One property of one text."""
-    decoder = decoder_for(frozenset({path[0]}))
-    return decoder.values(decoder.decode(pa.array([text], pa.string())), path)[0]
-
-
 @lru_cache(maxsize=1024)
 def decoder_for(names: frozenset[str]) -> Decoder:
     """A decoder of these outermost properties."""

@@ -7,7 +7,6 @@ tests/simulator breaks them one by one to prove that it would notice.
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,10 +21,8 @@ from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
 from stream_processors.core.flush_plan import FlushRows, assemble, frames_for_one_flush, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause
-from stream_processors.flushing.retry import Attempts
+from stream_processors.flushing.retry import Attempts, Retry
 from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
-
-_Answer = TypeVar("_Answer")
 
 NO_SEEN_ROWS = SeenRows([], [], [])
 
@@ -61,6 +58,7 @@ class Partition:
         self.number = number
         self._ports = ports
         self.attempts = Attempts(ports.monotonic)
+        self._retry = Retry(self.attempts, ports.pause, ports.metrics, ports.monotonic)
         self._policy = policy
         self._position: Position | None = None
         self._filter: GrowingFilter | None = None
@@ -69,11 +67,6 @@ class Partition:
     def position(self) -> Position | None:
         """None before the boot, and after anything that cast doubt."""
         return self._position
-
-    @property
-    def key_filter(self) -> BloomFilter | None:
-        """The keys of all flushes done so far: a hint for whoever wants to ask about keys cheaply."""
-        return None if self._filter is None else self._filter.keys
 
     def reset(self) -> None:
         """Throw away everything remembered: the next step boots."""
@@ -152,7 +145,7 @@ class Partition:
 
     async def _redo(self, number: int) -> None:
         """Finish a flush that was claimed, by whomever, with exactly the claim's frames and version."""
-        claim = await self._insist("claim", lambda: self._adopt(number))
+        claim = await self._retry.until_answered("claim", lambda: self._adopt(number))
         self.attempts.begin(claim)
         await self._complete(claim, await self._frames_of(claim))
 
@@ -171,7 +164,7 @@ class Partition:
             await self._ports.claims.claim(proposal)
             return await self._adopt(proposal.number)
 
-        return await self._insist("claim", propose_and_read_back)
+        return await self._retry.until_answered("claim", propose_and_read_back)
 
     async def _adopt(self, number: int) -> Claim:
         """The one claim of this number, whole: its range and its version, whoever made it."""
@@ -195,7 +188,7 @@ class Partition:
         rows = await self._plan(claim, frames)
         for table, block in rows.in_order():
             await self._apply_once(claim, table, block)
-        await self._insist("finish", lambda: self._ports.claims.finish(self.number, claim.number))
+        await self._retry.until_answered("finish", lambda: self._ports.claims.finish(self.number, claim.number))
         await self._advance(claim, rows)
         await self._ports.log.acknowledge(self.number, claim.last)
         self.attempts.succeed()
@@ -217,11 +210,11 @@ class Partition:
         question = keys_to_look_up(events, self._current()[1].keys.may_contain)
         seen, stored = NO_SEEN_ROWS, NO_SEEN_ROWS
         if question.seen:
-            seen = await self._insist(
+            seen = await self._retry.until_answered(
                 "look_up", lambda: self._ports.seen.find(self.number, claim.number, question.seen)
             )
         if question.events:
-            stored = await self._insist(
+            stored = await self._retry.until_answered(
                 "look_up", lambda: self._ports.seen.find_events(self.number, claim.number, question.events)
             )
         return KeyLookupResult(seen=seen, events=stored)
@@ -229,7 +222,7 @@ class Partition:
     async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
         if not block.num_rows:
             return
-        outcome = await self._insist(
+        outcome = await self._retry.until_answered(
             table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, block)
         )
         if outcome is ApplyResult.CLOSED:
@@ -280,19 +273,3 @@ class Partition:
 
     async def _filled_filter(self, below: int) -> BloomFilter:
         return await filled_filter(self._ports.seen, self.number, below, self._policy.filter_keys)
-
-    async def _insist(self, stage: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """Repeat the same step until the store answers: it may have happened, so nothing else may be tried."""
-        attempt = 0
-        began = self._ports.monotonic()
-        while True:
-            try:
-                answer = await call()
-            except StoreFailed as error:
-                attempt += 1
-                self.attempts.fail(stage, error)
-                self._ports.metrics.count(Counter.STORE_RETRIES, 1, stage)
-                await self._ports.pause(attempt)
-            else:
-                self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, stage)
-                return answer

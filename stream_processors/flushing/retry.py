@@ -1,11 +1,16 @@
-"""What a flush that does not get through is up against, for whoever has to mend it."""
+"""Retries of a flush's steps until the store answers, and the record of consecutive failures."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 
-from schemas.errors import TallyhouseError
+from schemas.errors import StoreFailed, TallyhouseError
 from schemas.flush import Claim
+from schemas.metrics import Counter, Histogram, Metrics
+from stream_processors.flushing.policy import Pause
+
+_Answer = TypeVar("_Answer")
 
 _ERROR_LENGTH = 500
 
@@ -63,6 +68,35 @@ class Attempts:
         """The flush is done, or there was nothing to do: what failed before is over."""
         self._claim = None
         self._newest = None
+
+
+class Retry:
+    """Repeats one step of a flush while the store fails, and measures it."""
+
+    def __init__(self, attempts: Attempts, pause: Pause, metrics: Metrics, monotonic: Callable[[], float]) -> None:
+        self._attempts = attempts
+        self._pause = pause
+        self._metrics = metrics
+        self._monotonic = monotonic
+
+    async def until_answered(self, stage: str, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer of `call`, which is repeated for as long as it raises StoreFailed.
+
+        A failed call may have taken effect, so the flush must repeat this very step and may try no other.
+        """
+        attempt = 0
+        began = self._monotonic()
+        while True:
+            try:
+                answer = await call()
+            except StoreFailed as error:
+                attempt += 1
+                self._attempts.fail(stage, error)
+                self._metrics.count(Counter.STORE_RETRIES, 1, stage)
+                await self._pause(attempt)
+            else:
+                self._metrics.observe(Histogram.FLUSH_SECONDS, self._monotonic() - began, stage)
+                return answer
 
 
 def _error_text(error: BaseException) -> str:

@@ -10,6 +10,13 @@ from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.wiring import (
+    WorkerDependencies,
+    WorkerPolicies,
+    backfill_driver,
+    expiry_driver,
+    partition_driver,
+)
 
 
 class EmbeddedWorker:
@@ -88,3 +95,15 @@ class EmbeddedWorker:
                 except Exception:
                     self._logger.exception("lag could not be measured")
             await asyncio.sleep(self._policy.report_seconds)
+
+
+def build_embedded_worker(dependencies: WorkerDependencies, policies: WorkerPolicies) -> EmbeddedWorker:
+    """A worker that processes all partitions from its `start` to its `stop`."""
+    log = dependencies.log
+    return EmbeddedWorker(
+        [partition_driver(number, log, dependencies, policies) for number in range(policies.partitions)],
+        backfill_driver(dependencies, policies),
+        expiry_driver(dependencies, policies),
+        policies.worker,
+        dependencies.logger,
+    )

@@ -51,11 +51,6 @@ class OwnedPartitions:
         """A stop, a revocation and an assignment may come at the same moment, and each of them waits for flushes."""
 
     @property
-    def numbers(self) -> Sequence[int]:
-        """The partitions owned right now."""
-        return sorted(self._drivers)
-
-    @property
     def is_healthy(self) -> bool:
         """No partition that is owned has stopped by an alarm, or is stuck."""
         return not any(driver.has_stopped or driver.is_stuck for driver in list(self._drivers.values()))

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from stream_processors.backends.log.buffered import BUFFER_BYTES
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.policy import MEBIBYTE
 
@@ -24,6 +25,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one partition one fetch brings: comes on top of a full buffer."""
     fetch_frames: int = 500
     """How many frames are handed over at a time, so that a partition that is told to pause does."""
+    buffer_bytes: int = BUFFER_BYTES
+    """How many payload bytes of one partition the worker buffers."""
     revoke_seconds: float = 2.0
     """How long the running flushes may go on after their partitions were revoked."""
     stop_seconds: float = 10.0

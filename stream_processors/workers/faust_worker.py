@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import faust
 
 from schemas.errors import StoreFailed
 from schemas.flush import PartitionStatus
 from schemas.logger import Logger, NullLogger
+from stream_processors.backends.log.buffered import BufferedLog
 from stream_processors.flushing.policy import Pause
+from stream_processors.ports import TailedLog
 from stream_processors.workers.faust_app import abort_consumer, build_app
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
+from stream_processors.workers.wiring import (
+    WorkerDependencies,
+    WorkerPolicies,
+    backfill_driver,
+    expiry_driver,
+    partition_driver,
+)
 
 _ABORT_ATTEMPTS, _ABORT_WAIT_SECONDS = 20, 0.25
 
@@ -123,3 +133,40 @@ class FaustWorker:
             except Exception:
                 self._logger.exception("lag could not be measured")
             await asyncio.sleep(self._policy.report_seconds)
+
+
+class EndOffsetLog(TailedLog, Protocol):
+    """The log itself; its end offsets are those of the last refresh."""
+
+    async def refresh_ends(self) -> None:
+        """Read the end offsets of all partitions. Raises StoreFailed."""
+        ...
+
+
+class FaustDependencies(WorkerDependencies, frozen=True, kw_only=True):
+    """A cluster worker must refresh the end offsets itself: other processes append to the log."""
+
+    log: EndOffsetLog
+
+
+def build_faust_worker(
+    stream: StreamSettings, dependencies: FaustDependencies, policies: WorkerPolicies
+) -> FaustWorker:
+    """A worker that processes the partitions its group assigns to it while its `run` runs."""
+    frames = BufferedLog(dependencies.log, stream.buffer_bytes)
+    owned = OwnedPartitions(
+        frames,
+        lambda number: partition_driver(number, frames, dependencies, policies),
+        lambda: (backfill_driver(dependencies, policies).run(), expiry_driver(dependencies, policies).run()),
+        revoke_seconds=stream.revoke_seconds,
+        logger=dependencies.logger,
+        metrics=dependencies.metrics,
+    )
+    return FaustWorker(
+        stream,
+        owned,
+        policies.worker,
+        refresh_ends=dependencies.log.refresh_ends,
+        logger=dependencies.logger,
+        pause=dependencies.pause,
+    )

@@ -1,13 +1,12 @@
-"""Puts a cluster's worker together from a log, a store and meters."""
+"""What both kinds of worker are built from: dependencies, policies, and a driver for each part of the work."""
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from schemas.logger import Logger, NullLogger
 from schemas.metrics import Metrics, NullMetrics
-from stream_processors.backends.log.buffered import BUFFER_BYTES, BufferedLog
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import FlushPorts, Partition
@@ -24,30 +23,19 @@ from stream_processors.ports import (
 )
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.expiry_driver import ExpiryDriver
-from stream_processors.workers.faust_partitions import OwnedPartitions
-from stream_processors.workers.faust_settings import StreamSettings
-from stream_processors.workers.faust_worker import FaustWorker
 from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
-class EndOffsetLog(TailedLog, Protocol):
-    """The log itself, whose ends are those last heard of."""
-
-    async def refresh_ends(self) -> None:
-        """Hear anew where all partitions end."""
-        ...
-
-
-class SharedStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
-    """A store that many workers write to."""
+class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+    """The usage store as a worker uses it, but for the months of its seen keys."""
 
 
 class WorkerDependencies(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker reaches of the outside, beside its group."""
+    """Everything outside this process that a worker calls, its consumer group excepted."""
 
-    log: EndOffsetLog
-    store: SharedStore
+    log: TailedLog
+    store: WorkerStore
     months: SeenMonths
     meters: MeterSets
     clock: Callable[[], int]
@@ -57,45 +45,20 @@ class WorkerDependencies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerPolicies(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be tuned."""
+    """What may be tuned about a worker."""
 
     partitions: int
-    room: int = BUFFER_BYTES
-    """Payload bytes held of each partition."""
     flush: FlushPolicy = FlushPolicy()
     worker: WorkerPolicy = WorkerPolicy()
 
 
-def build_faust_worker(
-    stream: StreamSettings, dependencies: WorkerDependencies, policies: WorkerPolicies
-) -> FaustWorker:
-    """A worker that counts while its `run` runs."""
-    frames = BufferedLog(dependencies.log, policies.room)
-    owned = OwnedPartitions(
-        frames,
-        lambda number: _driver(number, frames, dependencies, policies),
-        lambda: _background_tasks(dependencies, policies),
-        revoke_seconds=stream.revoke_seconds,
-        logger=dependencies.logger,
-        metrics=dependencies.metrics,
-    )
-    return FaustWorker(
-        stream,
-        owned,
-        policies.worker,
-        refresh_ends=dependencies.log.refresh_ends,
-        logger=dependencies.logger,
-        pause=dependencies.pause,
-    )
-
-
-def _driver(
-    number: int, frames: BufferedLog, dependencies: WorkerDependencies, policies: WorkerPolicies
+def partition_driver(
+    number: int, log: TailedLog, dependencies: WorkerDependencies, policies: WorkerPolicies
 ) -> PartitionDriver:
-    """With a partition that remembers nothing: whatever was known of it may be out of date."""
+    """A driver of one partition, which boots at its first step. `log` may be a buffer in front of the log itself."""
     store = dependencies.store
     ports = FlushPorts(
-        log=frames,
+        log=log,
         claims=store,
         tables=store,
         seen=store,
@@ -105,7 +68,7 @@ def _driver(
     )
     return PartitionDriver(
         Partition(number, ports, policies.flush),
-        frames,
+        log,
         policies.worker,
         clock=dependencies.clock,
         logger=dependencies.logger,
@@ -114,14 +77,22 @@ def _driver(
     )
 
 
-def _background_tasks(
-    dependencies: WorkerDependencies, policies: WorkerPolicies
-) -> Iterable[Coroutine[Any, Any, None]]:
-    """They concern all partitions, so they read the log itself, never what one worker holds of it."""
-    log, store, worker, logger = dependencies.log, dependencies.store, policies.worker, dependencies.logger
-    backfill = BackfillPorts(meters=dependencies.meters, history=store, tables=store)
-    expiry = ExpiryPorts(log=log, tail=log, claims=store, seen=dependencies.months, metrics=dependencies.metrics)
-    return (
-        BackfillDriver(Backfill(backfill, policies.partitions), worker, logger=logger, pause=dependencies.pause).run(),
-        ExpiryDriver(Expiry(expiry, policies.partitions), worker, logger=logger).run(),
+def backfill_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) -> BackfillDriver:
+    """A driver of the backfills of all partitions."""
+    store = dependencies.store
+    ports = BackfillPorts(meters=dependencies.meters, history=store, tables=store)
+    return BackfillDriver(
+        Backfill(ports, policies.partitions),
+        policies.worker,
+        logger=dependencies.logger,
+        pause=dependencies.pause,
     )
+
+
+def expiry_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) -> ExpiryDriver:
+    """A driver of the expiry of all partitions. It reads the log itself, never one worker's buffer of it."""
+    log = dependencies.log
+    ports = ExpiryPorts(
+        log=log, tail=log, claims=dependencies.store, seen=dependencies.months, metrics=dependencies.metrics
+    )
+    return ExpiryDriver(Expiry(ports, policies.partitions), policies.worker, logger=dependencies.logger)

@@ -14,9 +14,9 @@ from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
-from stream_processors.workers.faust_worker import FaustWorker
+from stream_processors.workers.faust_worker import FaustDependencies, FaustWorker, build_faust_worker
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
+from stream_processors.workers.wiring import WorkerPolicies
 from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
 from tallyhouse.cluster.startup import retry_until_available, start_process
 from tallyhouse.runtime import memory
@@ -61,8 +61,8 @@ def _stream(settings: ClusterSettings) -> StreamSettings:
     return StreamSettings(cluster=brokers_of(settings), topic=settings.kafka_topic, group=settings.worker_group)
 
 
-def _dependencies(connections: Connections, runtime: Runtime) -> WorkerDependencies:
-    return WorkerDependencies(
+def _dependencies(connections: Connections, runtime: Runtime) -> FaustDependencies:
+    return FaustDependencies(
         log=connections.log,
         store=connections.store.flushes,
         months=connections.store.months,

@@ -5,9 +5,10 @@ import asyncio
 import msgspec
 import numpy as np
 
+from schemas.arrays import Mask
 from schemas.flush import FLUSH_NUMBER_BOUND
 from schemas.hashing import KeyHashes
-from stream_processors.core.bloom import BloomFilter, Mask
+from stream_processors.core.bloom import BloomFilter
 from stream_processors.ports import SeenKeys
 
 MIN_CAPACITY = 1_000_000

@@ -16,16 +16,10 @@ from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.identity import StoreIdentity
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
-from stream_processors.flushing.backfill import Backfill, BackfillPorts
-from stream_processors.flushing.expiry import Expiry, ExpiryPorts
-from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.ports import MeterSets, SeenMonths, TailedLog
-from stream_processors.workers.backfill_driver import BackfillDriver
-from stream_processors.workers.embedded_worker import EmbeddedWorker
-from stream_processors.workers.expiry_driver import ExpiryDriver
-from stream_processors.workers.partition_driver import PartitionDriver
-from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
+from stream_processors.workers.embedded_worker import EmbeddedWorker, build_embedded_worker
+from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies
 from tallyhouse.embedded.priorities import lower_engine_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
 from tallyhouse.embedded.store import open_clickhouse_port, open_store, serve_gateway_queries
@@ -55,42 +49,9 @@ class Processors(NamedTuple):
 
 
 @contextmanager
-def open_processors(
-    settings: EmbeddedSettings,
-    log: TailedLog,
-    store: EmbeddedStore,
-    seen: SeenMonths,
-    meters: MeterSets,
-    context: WorkerContext,
-) -> Iterator[Processors]:
-    """Runs the processors while it is open. On exit, the running flushes are finished."""
-    ports = FlushPorts(
-        log=log,
-        claims=store,
-        tables=store,
-        seen=store,
-        meters=meters,
-        pause=exponential_backoff,
-        metrics=context.metrics,
-    )
-    policy = WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger)
-    flush_policy = FlushPolicy(max_bytes=settings.flush_bytes)
-    partitions = [Partition(number, ports, flush_policy) for number in range(settings.partitions)]
-    drivers = [
-        PartitionDriver(partition, log, policy, clock=context.clock, logger=context.logger, metrics=context.metrics)
-        for partition in partitions
-    ]
-    backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), settings.partitions)
-    expiry = Expiry(
-        ExpiryPorts(log=log, tail=log, claims=store, seen=seen, metrics=context.metrics), settings.partitions
-    )
-    worker = EmbeddedWorker(
-        drivers,
-        BackfillDriver(backfill, policy, logger=context.logger),
-        ExpiryDriver(expiry, policy, logger=context.logger),
-        policy,
-        context.logger,
-    )
+def open_processors(settings: EmbeddedSettings, dependencies: WorkerDependencies) -> Iterator[Processors]:
+    """Runs the processors while it is open, unless the settings disable them. On exit, the running flushes are finished."""
+    worker = build_embedded_worker(dependencies, _policies(settings))
     processors = Processors(worker, settings.process_events)
     if not settings.process_events:
         yield processors
@@ -100,6 +61,14 @@ def open_processors(
         yield processors
     finally:
         worker.stop()
+
+
+def _policies(settings: EmbeddedSettings) -> WorkerPolicies:
+    return WorkerPolicies(
+        partitions=settings.partitions,
+        flush=FlushPolicy(max_bytes=settings.flush_bytes),
+        worker=WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger),
+    )
 
 
 class ListenSockets(NamedTuple):
@@ -150,9 +119,14 @@ async def open_worker_runtime(
         await opened.enter_async_context(
             open_clickhouse_port(sockets.clients, directory, ledger.api_keys, context.clock)
         )
-        processors = opened.enter_context(
-            open_processors(
-                settings, log, EmbeddedStore(SqlEngine(threads)), SqlSeenMonths(threads), ledger.meters, context
-            )
+        dependencies = WorkerDependencies(
+            log=log,
+            store=EmbeddedStore(SqlEngine(threads)),
+            months=SqlSeenMonths(threads),
+            meters=ledger.meters,
+            clock=context.clock,
+            logger=context.logger,
+            metrics=context.metrics,
         )
+        processors = opened.enter_context(open_processors(settings, dependencies))
         yield WorkerRuntime(log, processors, context.metrics)

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.env import Setting, SettingType, boolean, duration, one_of, size, text, whole_number
 from schemas.timestamps import DAY, MINUTE, SECOND
+from schemas.window import MAX_EVENT_AGE, MAX_EVENT_AHEAD
 from tallyhouse.runtime.data_directory import DataDirectory
 
 PREFIX = "TALLYHOUSE_"
@@ -66,14 +67,14 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     event_max_age: Annotated[
         int,
         Setting(
-            duration(MINUTE, 35 * DAY),
+            duration(MINUTE, MAX_EVENT_AGE),
             "How old an event may be when it arrives; keys with the backfill scope may send older ones. "
             "The seen keys reach back 35 days, so no more than that can be promised to count once.",
         ),
-    ] = 35 * DAY
+    ] = MAX_EVENT_AGE
     event_max_ahead: Annotated[
-        int, Setting(duration(0, 5 * MINUTE), "How far in the future an event's timestamp may be when it arrives.")
-    ] = 5 * MINUTE
+        int, Setting(duration(0, MAX_EVENT_AHEAD), "How far in the future an event's timestamp may be when it arrives.")
+    ] = MAX_EVENT_AHEAD
     api_rate_limit: Annotated[
         int,
         Setting(

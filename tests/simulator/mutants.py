@@ -176,7 +176,7 @@ class KeepsOldFilter(RememberingPartition):
     _old: BloomFilter | None = None
 
     def reset(self) -> None:
-        self._old = self.key_filter or self._old
+        self._old = self._filter.keys if self._filter else self._old
         super().reset()
 
     async def _filled_filter(self, below: int) -> BloomFilter:

@@ -130,7 +130,7 @@ class BenchWorker:
         return {"owned": self._numbers, "go": self._go, "told": self._told}[word]()
 
     def _numbers(self) -> Sequence[int]:
-        return self._owned.numbers
+        return sorted(self._owned._drivers)
 
     def _go(self) -> None:
         self._handed_before = self._frames.delivered
@@ -138,9 +138,9 @@ class BenchWorker:
         self._gate.set()
 
     def _told(self) -> WorkerReport | None:
-        mine = [self._held_back[number] for number in self._owned.numbers]
+        mine = [self._held_back[number] for number in self._numbers()]
         frames = sum(each.position.offset if each.position else 0 for each in mine)
-        if frames < sum(self._log.end_offset(number) for number in self._owned.numbers):
+        if frames < sum(self._log.end_offset(number) for number in self._numbers()):
             return None
         return WorkerReport(
             frames=frames,

@@ -102,9 +102,9 @@ class SeenKeyFlushes:
 
     @property
     def keys(self) -> BloomFilter:
-        keys = self.partition.key_filter
-        assert keys is not None
-        return keys
+        growing = self.partition._filter
+        assert growing is not None
+        return growing.keys
 
     async def flush(self, number: int) -> float:
         """How many seconds it took."""

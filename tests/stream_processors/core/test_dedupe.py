@@ -1,7 +1,6 @@
 """The first event of a key wins."""
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from stream_processors.core.dedupe import (
     KeyLookupResult,
     classify,
     classify_one_by_one,
-    first_occurrences,
     halves_of,
     keys_to_look_up,
 )
@@ -64,13 +62,6 @@ def test_whole_flushes_are_judged_as_event_by_event(posted: Posted, data: st.Dat
     assert verdicts(classify(events, known, WINDOW)) == verdicts(
         classify_one_by_one(KeyColumns.of(events), known, WINDOW)
     )
-
-
-def test_keys_that_share_half_their_hash_are_different_keys() -> None:
-    """All 128 bits count, although one half alone finds the candidates."""
-    halves = [(1, 7), (2, 7), (1, 7), (1, 8), (2, 7)]
-    keys = pa.array([high.to_bytes(8, "big") + low.to_bytes(8, "big") for high, low in halves], pa.binary(16))
-    assert first_occurrences(keys, np.array([low for _, low in halves], dtype=np.uint64)).tolist() == [0, 1, 0, 3, 1]
 
 
 def test_only_suspects_are_looked_up_each_once() -> None:

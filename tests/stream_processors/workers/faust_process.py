@@ -19,8 +19,9 @@ from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
+from stream_processors.workers.faust_worker import FaustDependencies, build_faust_worker
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
+from stream_processors.workers.wiring import WorkerPolicies
 from tests.factories import make_meter
 from tests.killable_process import KillableProcess
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, ChangingMeters
@@ -63,7 +64,7 @@ async def count(worker_settings: WorkerSettings) -> None:
     ):
         sql = GuardedAsyncSqlClient(server.database(worker_settings.database), threads)
         async with KafkaFrameLog(cluster, worker_settings.topic, PARTITIONS) as log:
-            dependencies = WorkerDependencies(
+            dependencies = FaustDependencies(
                 log=log,
                 store=GuardedStore(SqlGuardedEngine(sql)),
                 months=SqlSeenMonths(sql),

@@ -17,9 +17,9 @@ from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
-from stream_processors.workers.faust_worker import FaustWorker
+from stream_processors.workers.faust_worker import FaustDependencies, FaustWorker, build_faust_worker
 from stream_processors.workers.policy import WorkerPolicy
-from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies, build_faust_worker
+from stream_processors.workers.wiring import WorkerPolicies
 from tests.factories import NOW
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline
 
@@ -53,7 +53,7 @@ class KafkaPipeline(InMemoryPipeline):
     @asynccontextmanager
     async def working(self, **changes: int) -> AsyncIterator[FaustWorker]:
         """One more worker, until the end."""
-        worker = build_faust_worker(self.stream, self._outside(), replace(POLICIES, **changes))
+        worker = build_faust_worker(replace(self.stream, **changes), self._dependencies(), POLICIES)
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -72,8 +72,8 @@ class KafkaPipeline(InMemoryPipeline):
         await self.kafka.refresh_ends()
         await until(done)
 
-    def _outside(self) -> WorkerDependencies:
-        return WorkerDependencies(
+    def _dependencies(self) -> FaustDependencies:
+        return FaustDependencies(
             log=self.kafka,
             store=self.store,
             months=MemorySeenMonths(self.engine),

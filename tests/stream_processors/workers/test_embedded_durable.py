@@ -14,15 +14,10 @@ from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
-from stream_processors.flushing.backfill import Backfill, BackfillPorts
-from stream_processors.flushing.expiry import Expiry, ExpiryPorts
-from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
-from stream_processors.workers.backfill_driver import BackfillDriver
-from stream_processors.workers.embedded_worker import EmbeddedWorker
-from stream_processors.workers.expiry_driver import ExpiryDriver
-from stream_processors.workers.partition_driver import PartitionDriver
-from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
+from stream_processors.workers.embedded_worker import EmbeddedWorker, build_embedded_worker
+from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies
 from tests.conftest import Databases
 from tests.factories import NOW, Event, make_batch, make_event, make_meter
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, ChangingMeters, partition_of_event
@@ -40,16 +35,16 @@ def sql(databases: Databases, threads: ThreadPoolExecutor) -> AsyncSqlClient:
 
 
 def worker_on(log: SqliteFrameLog, sql: AsyncSqlClient, meters: ChangingMeters) -> EmbeddedWorker:
-    """Everything anew, as after a start of the process."""
-    store = EmbeddedStore(SqlEngine(sql))
-    ports = FlushPorts(log=log, claims=store, tables=store, seen=store, meters=meters, pause=exponential_backoff)
-    drivers = [
-        PartitionDriver(Partition(number, ports, FlushPolicy(filter_keys=1000)), log, POLICY, clock=lambda: NOW)
-        for number in range(PARTITIONS)
-    ]
-    backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), PARTITIONS)
-    expiry = Expiry(ExpiryPorts(log=log, tail=log, claims=store, seen=SqlSeenMonths(sql)), PARTITIONS)
-    return EmbeddedWorker(drivers, BackfillDriver(backfill, POLICY), ExpiryDriver(expiry, POLICY), POLICY)
+    """A worker that remembers nothing, as after a start of the process."""
+    dependencies = WorkerDependencies(
+        log=log,
+        store=EmbeddedStore(SqlEngine(sql)),
+        months=SqlSeenMonths(sql),
+        meters=meters,
+        clock=lambda: NOW,
+    )
+    policies = WorkerPolicies(partitions=PARTITIONS, flush=FlushPolicy(filter_keys=1000), worker=POLICY)
+    return build_embedded_worker(dependencies, policies)
 
 
 async def post(log: SqliteFrameLog, events: list[Event], arrival: int) -> None:

@@ -106,7 +106,7 @@ async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: Topi
         counting.meters.add(make_meter("requests"))
         counting.stream = replace(counting.stream, fetch_bytes=fetched)
         engine.gate.clear()
-        async with counting.working(room=room) as worker:
+        async with counting.working(buffer_bytes=room) as worker:
             await owning(worker, PARTITIONS)
             for start in range(0, 2000, 20):
                 texts = [chance.randbytes(1000).hex() for _ in range(20)]
