@@ -8,7 +8,7 @@ from schemas.ids import AccountId
 
 
 class Scope(StrEnum):
-    """What a key may do."""
+    """A permission of an API key."""
 
     INGEST = "ingest"
     READ = "read"
@@ -18,14 +18,14 @@ class Scope(StrEnum):
 
 
 class Mode(StrEnum):
-    """Live and test data never mix: they are two accounts' worth."""
+    """Live and test data never mix: they belong to two accounts."""
 
     LIVE = "live"
     TEST = "test"
 
 
 class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be made."""
+    """A request to create a key."""
 
     account: AccountId
     name: str
@@ -34,21 +34,21 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as kept: its secret is known only by hash."""
+    """A stored key; of its secret only the hash is stored."""
 
     id: str
     account: AccountId
     mode: Mode
     name: str
     prefix: str
-    """The first characters, so that a person can tell keys apart."""
+    """The first characters, by which a person recognizes the key."""
     scopes: frozenset[Scope]
     created_at: int
     expires_at: int | None = None
-    """From then on it is no longer good; None: never."""
+    """The key is invalid from this time on; None for a key that never expires."""
     revoked_at: int | None = None
     last_used_at: int | None = None
-    """To the minute or so."""
+    """Accurate to about a minute."""
 
     def is_valid(self, now: int) -> bool:
         return self.revoked_at is None and not self.has_expired(now)
@@ -57,7 +57,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return self.expires_at is not None and self.expires_at <= now
 
     def allows(self, scope: Scope) -> bool:
-        """`admin` may do everything; but `backfill` must be given by name: it changes what is accepted."""
+        """`admin` implies every scope but `backfill`, which changes what is accepted and must be granted by name."""
         if scope is Scope.BACKFILL:
             return scope in self.scopes
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -1,4 +1,4 @@
-"""The audit log: every change of the ledger, for ever."""
+"""The audit log: an entry for every change of the ledger. Entries are never deleted."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from schemas.ids import AccountId
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what to what. `before` and `after` are JSON texts; None where there was, or is, nothing."""
+    """One change. `before` and `after` are JSON texts; None for an object that did not, or does not, exist."""
 
     id: str
     at: int
@@ -19,10 +19,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries to list."""
-
     account: AccountId
     subject: str | None = None
-    """The id of what was changed."""
+    """The id of the changed object."""
     limit: int = 50
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""What an account decides for all of its billing, and what holds where it has not decided."""
+"""The billing settings of an account, and their defaults."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,14 +10,14 @@ from schemas.field_types import END, Currency, NetTerms, ZoneName
 
 
 class LateUsage(StrEnum):
-    """What becomes of usage that is counted after its period was billed."""
+    """How usage that is counted after its period was billed is billed."""
 
     BILL_NEXT = "bill_next"
-    """Lines of its own on the next invoice."""
+    """On separate lines of the next invoice."""
     HOLD = "hold"
-    """A draft of its own, until somebody decides."""
+    """On a separate draft, which a person finalizes or voids."""
     DROP = "drop"
-    """Not billed, but told by the run and in the audit log."""
+    """Not at all; the run and the audit log report the amount."""
 
 
 InvoicePrefix = Annotated[
@@ -25,26 +25,26 @@ InvoicePrefix = Annotated[
     Meta(
         max_length=16,
         pattern=r"^(?:[A-Za-z0-9 ._/\-]*[A-Za-z ._/\-])?" + END,
-        description="What every invoice number begins with; it must not end in a digit.",
+        description="The start of every invoice number; it must not end in a digit.",
     ),
 ]
 
 
 class BillingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings as they hold."""
+    """The settings in effect."""
 
     currency: str = "USD"
     timezone: str = "UTC"
     net_terms: int = 30
-    """Days until an invoice is due, where neither it nor its customer says."""
+    """Days until an invoice is due, where neither the invoice nor its customer has a value."""
     invoice_prefix: str = "INV-"
     auto_finalize: bool = False
-    """Whether a rating run finalizes its drafts."""
+    """Whether an invoice run finalizes its drafts."""
     late_usage: LateUsage = LateUsage.BILL_NEXT
 
 
 class SettingsChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; the rest stays."""
+    """A partial update: absent fields stay as they are."""
 
     currency: Currency | UnsetType = UNSET
     timezone: ZoneName | UnsetType = UNSET
@@ -55,9 +55,9 @@ class SettingsChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Annotated[
             LateUsage,
             Meta(
-                description="What becomes of usage that is counted after its period was billed. bill_next: lines of "
-                "its own on the next invoice. hold: an invoice of its own that stays a draft; finalize it to bill it, "
-                "void it to let it go. drop: not billed, and told by the run and in the audit log."
+                description="How usage that is counted after its period was billed is billed. bill_next: on separate "
+                "lines of the next invoice. hold: on a separate invoice that stays a draft; finalize it to bill it, "
+                "void it to waive it. drop: not at all; the run and the audit log report the amount."
             ),
         ]
         | UnsetType

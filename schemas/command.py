@@ -1,4 +1,4 @@
-"""Who asks for a change, and under which names: what every change of the ledger is told with it."""
+"""Commands: one change of the ledger, its author, its idempotency key, and the result of applying it."""
 
 from typing import Generic, TypeVar
 
@@ -10,15 +10,15 @@ Answer = TypeVar("Answer")
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A caller's promise that a repeated request is the same one, and must have the same answer."""
+    """A caller's key for one request: a repetition under the same key gets the same answer."""
 
     key: str
     fingerprint: str
-    """Of method, path and body: a key that comes back with another one is a mistake."""
+    """A hash of method, path and body: the same key with another fingerprint is refused."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One change."""
+    """The context of one change."""
 
     account: AccountId
     actor: str
@@ -28,8 +28,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True):
-    """What a change led to."""
+    """The result of a command."""
 
     answer: Answer
     is_replay: bool = False
-    """It was done before, under the same key; nothing was done now."""
+    """True where an earlier command under the same key made the change; this one changed nothing."""

@@ -1,4 +1,4 @@
-"""Credit: what a customer may use up before it pays, in money or in units of its own."""
+"""Credit grants: credit that a customer uses up before it pays, in a currency or in a pricing unit."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,15 +20,15 @@ CurrencyCode = Annotated[str, Meta(pattern="^[A-Za-z]{3}" + END, description="IS
 
 
 class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Credit to be granted: in a currency, or in a pricing unit."""
+    """A request to grant credit, in a currency or in a pricing unit."""
 
     name: Name
     amount: Annotated[Decimal, Meta(description="Above zero; a number, or a string of one.")]
-    """In major units where it is money."""
+    """In major units where the credit is money."""
     pricing_unit_code: Code | None = None
     currency_code: CurrencyCode | None = None
     expires_at: AwareDatetime | None = None
-    """Never, where it is not given."""
+    """None for a grant that never expires."""
 
     @property
     def denomination(self) -> str:
@@ -36,7 +36,7 @@ class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class CreditGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """A grant as kept."""
+    """A stored grant."""
 
     id: str
     account: AccountId
@@ -52,7 +52,7 @@ class CreditGrant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_credit(new: NewCreditGrant) -> Iterator[FieldError]:
-    """Everything that is wrong with a grant, besides what its types say."""
+    """Every error of a grant that its types do not exclude."""
     if (new.currency_code is None) == (new.pricing_unit_code is None):
         yield "currency_code", "give this or pricing_unit_code, and only one of them"
     if new.currency_code is not None and new.currency_code.upper() not in CURRENCIES:

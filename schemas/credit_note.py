@@ -1,4 +1,4 @@
-"""Credit notes: what is taken back of an invoice that cannot change any more."""
+"""Credit notes: reductions of an invoice that is final."""
 
 import msgspec
 
@@ -7,14 +7,14 @@ from schemas.invoice import Invoice
 
 
 class CreditedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of one line; None is all that is left of it."""
+    """How much of one line to credit; None credits the rest of the line."""
 
     line_id: str
     amount: int | None = None
 
 
 class NewCreditNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A credit note to be made, of an amount before tax, or of lines; of everything that is left if of neither."""
+    """A request to credit an amount before tax, or lines; the whole rest of the invoice if neither is given."""
 
     reason: str | None = None
     amount: int | None = None
@@ -23,7 +23,7 @@ class NewCreditNote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditNoteLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line's part of a credit note."""
+    """The credited part of one invoice line."""
 
     line_id: str
     amount: int
@@ -31,7 +31,7 @@ class CreditNoteLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A credit note as kept: it never changes. `amount + tax = total`."""
+    """A stored credit note, which never changes. `amount + tax = total`."""
 
     id: str
     account: AccountId
@@ -47,7 +47,7 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditNoteResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A credit note, and the invoice after it."""
+    """A credit note, and the invoice after it was applied."""
 
     invoice: Invoice
     credit_note: CreditNote

@@ -12,7 +12,7 @@ from schemas.tax import TaxRate
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where an invoice, or a thing, is sent."""
+    """A postal address."""
 
     country: Country | None = None
     line1: Name | None = None
@@ -33,7 +33,7 @@ _Recipients = Annotated[tuple[Email, ...], Meta(max_length=20)]
 
 
 class NewCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A customer to be made."""
+    """A request to create a customer."""
 
     name: Name | None = None
     first_name: Name | None = None
@@ -54,7 +54,7 @@ class NewCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CustomerChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; the rest stays."""
+    """A partial update: absent fields stay as they are."""
 
     name: Name | UnsetType | None = UNSET
     first_name: Name | UnsetType | None = UNSET
@@ -75,7 +75,7 @@ class CustomerChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer as kept."""
+    """A stored customer."""
 
     id: str
     account: AccountId
@@ -100,7 +100,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CustomerSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """Exact values; all that are given must match."""
+    """Values to search by; a customer must match every one that is given, exactly."""
 
     name: str | None = None
     first_name: str | None = None
@@ -110,7 +110,7 @@ class CustomerSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left of a customer's credit in one denomination, with what is owed to the customer in it."""
+    """A customer's unused credit in one denomination, including what is owed to the customer."""
 
     denomination: str
     """A currency code in lower case, or a pricing unit's code."""
@@ -119,7 +119,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one invoice did to its customer's balance; it never changes. The balance is the sum of its entries."""
+    """What one invoice added to or took from its customer's balance. A balance is the sum of its entries, which never
+    change."""
 
     id: str
     account: AccountId
@@ -127,5 +128,5 @@ class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True):
     invoice_id: str
     currency: str
     amount: int
-    """Above zero it is owed to the customer since then, below zero it was used."""
+    """Above zero it is owed to the customer from then on, below zero the invoice used it."""
     created_at: int

@@ -9,7 +9,7 @@ from schemas.timestamps import Micros
 
 
 class TierPart(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tier adds to an amount, before any rounding."""
+    """The part of an amount that one tier adds, not rounded."""
 
     tier: int
     """Counted from 1."""
@@ -36,16 +36,16 @@ class UsageDetail(msgspec.Struct, frozen=True, kw_only=True):
     packages: int | None
     tiers: tuple[TierPart, ...]
     rated_before: Decimal | None = None
-    """On a line for what came late: the quantity that is billed already."""
+    """On a line for late usage: the quantity already billed."""
     cut_before: int = 0
-    """What the maximum took off its amount."""
+    """On a line for late usage: how much the maximum has taken off the amount already billed, in minor units."""
 
 
 class DraftLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that has no id yet. Amounts are minor units, and `quantity × unit_amount = amount`."""
+    """A line without an id. Amounts are minor units, and `quantity × unit_amount = amount`."""
 
     reference: str
-    """Unique in its invoice, and the same however often the period is rated."""
+    """Unique in its invoice, and the same each time the period is rated."""
     description: str
     quantity: int
     unit_amount: int

@@ -1,4 +1,4 @@
-"""Reading a mapping of strings into one frozen record of settings, telling every mistake at once.
+"""Typed reading of settings from environment variables; all configuration errors are reported together.
 
 A record declares each setting in one place: its field gives name, type and default, an annotation the rest.
 
@@ -30,14 +30,14 @@ UNSET = "(not set)"
 FILE = "_FILE"
 
 _USER = re.compile(r"(?<=//)[^/]*(?=@)")
-"""In an address: who, and the password."""
+"""The user name and password in a URL."""
 
 ReadFile = Callable[[str], str]
 """The text of the file at a path; raises OSError or UnicodeDecodeError."""
 
 
 class SettingType(msgspec.Struct, Generic[T], frozen=True):
-    """How values of one sort are written. `parse` raises ValueError for what is not one."""
+    """How values of one type are written. `parse` raises ValueError."""
 
     description: str
     parse: Callable[[str], T]
@@ -45,7 +45,7 @@ class SettingType(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What a field's type and default do not say."""
+    """The annotation of a field: how its value is written, and what the setting means."""
 
     kind: SettingType[Any]
     meaning: str
@@ -62,11 +62,11 @@ class SettingEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What the environment may call it."""
+        """The environment variables that set it."""
         return (self.variable, self.variable + FILE) if self.setting.secret else (self.variable,)
 
     def show(self, value: Any) -> str:
-        """`value` as one would write it; a secret only tells whether it is there."""
+        """`value` as it would be written in a variable; of a secret, only whether it is set."""
         if value is None:
             return UNSET
         if value is msgspec.NODEFAULT:
@@ -89,7 +89,7 @@ def catalogue(record: type[msgspec.Struct], prefix: str) -> tuple[SettingEntry, 
 
 
 def variables(record: type[msgspec.Struct], prefix: str) -> frozenset[str]:
-    """Every variable that means something to the record."""
+    """Every variable that sets a field of the record."""
     return frozenset(variable for entry in catalogue(record, prefix) for variable in entry.variables)
 
 
@@ -101,9 +101,10 @@ def read(
     read_file: ReadFile,
     other_variables: frozenset[str] = frozenset(),
 ) -> R:
-    """The settings `environ` gives; an empty variable counts as absent.
+    """The settings from `environ`; an empty variable counts as absent.
 
-    A variable that begins with `prefix` but means nothing is a mistake too, unless it is read `other_variables`.
+    A variable that begins with `prefix` and is neither a setting nor one of `other_variables` is an error.
+    Raises Misconfigured with all errors.
     """
     errors = list(_unknown(variables(record, prefix) | other_variables, prefix, environ))
     values: dict[str, Any] = {}
@@ -122,7 +123,7 @@ def read(
 
 
 def _raw_value(entry: SettingEntry, environ: Mapping[str, str], read_file: ReadFile) -> str:
-    """What was written for the setting, here or in the file that is named; empty where nothing was."""
+    """The text of the setting, from its variable or from the file it names; empty where neither is set."""
     here, *files = (environ.get(variable, "").strip() for variable in entry.variables)
     if not any(files):
         return here
@@ -155,7 +156,7 @@ def _unknown(known: frozenset[str], prefix: str, environ: Mapping[str, str]) -> 
 
 
 def text(description: str, accepts: Callable[[str], object] = bool) -> SettingType[str]:
-    """Text that `accepts` finds good."""
+    """Text for which `accepts` is true."""
 
     def parse(written: str) -> str:
         if not accepts(written):
@@ -176,29 +177,27 @@ def _within(parse: Callable[[str], int], low: int, high: int) -> Callable[[str],
 
 
 def whole_number(low: int, high: int) -> SettingType[int]:
-    """A whole number."""
     return SettingType(f"a whole number from {low} to {high}", _within(int, low, high))
 
 
 def duration(low: int, high: int) -> SettingType[int]:
-    """Microseconds, written with a unit."""
+    """Microseconds, written with a unit, such as `10s`."""
     description = f"a duration from {show_duration(low)} to {show_duration(high)}, such as 300ms, 10s, 5m, 1h or 35d"
     return SettingType(description, _within(parse_duration, low, high), show_duration)
 
 
 def size(low: int, high: int) -> SettingType[int]:
-    """Bytes, written with a unit."""
+    """Bytes, written with a unit, such as `64MB`."""
     description = f"a size from {show_size(low)} to {show_size(high)}, such as 64KB, 10MB or 4GB"
     return SettingType(description, _within(parse_size, low, high), show_size)
 
 
 def one_of(choices: type[E]) -> SettingType[E]:
-    """One of a few words."""
     return SettingType("one of " + ", ".join(choices), choices)
 
 
 def boolean() -> SettingType[bool]:
-    """Said in words: `0` and `false` have fooled too many."""
+    # Words only: which of `0`, `false` and `off` count as false differs between programs.
     words = {"yes": True, "no": False}
 
     def parse(written: str) -> bool:

@@ -1,23 +1,24 @@
 """The whole exception tree, drawn here; no HTTP.
 
 TallyhouseError
-├── Refused                 the caller asked for something wrong; asking again will not help
+├── Refused                 the request is wrong; repeating it will not help
 │   ├── Invalid             a field or the body breaks a rule
 │   ├── TooLarge            more bytes than the limit
-│   ├── Unauthenticated     no key, or not a good one
-│   ├── Forbidden           a good key without the scope
-│   ├── NotFound
-│   └── Conflict            the state of things forbids it
-├── Busy                    not now: the caller should come again
-│   ├── RateLimited
-│   └── Overloaded
-├── Misconfigured           settings that cannot be used, all of them told together
-├── Revoked                 a partition was given to another worker: leave it alone
-├── StoreFailed             a store did not answer or answered with an error; repeat the same step
-└── Alarm                   an operator must look; going on could lose or double something
+│   ├── Unauthenticated     no key, or an invalid one
+│   ├── Forbidden           a valid key without the scope
+│   ├── NotFound            no such object in this account
+│   └── Conflict            the current state forbids the request
+├── Busy                    not now: the caller should retry later
+│   ├── RateLimited         the account is over its rate limit
+│   └── Overloaded          the service has no capacity left
+├── Misconfigured           invalid settings, all errors together
+├── Revoked                 the partition was assigned to another worker: stop working on it
+├── Superseded              another worker has moved the partition on: forget its state and boot
+├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
+└── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
-    └── IdentityChanged     partitions, hash or log are not those this data was made with
+    └── IdentityChanged     partitions, hash or log differ from those the data was written with
 """
 
 from collections.abc import Sequence
@@ -25,11 +26,11 @@ from typing import Any
 
 
 class TallyhouseError(Exception):
-    """The root: everything we raise on purpose."""
+    """The root of every exception that Tallyhouse raises on purpose."""
 
 
 class Refused(TallyhouseError):
-    """The caller's mistake, with a code for machines and a message for people."""
+    """The request is wrong: a code for machines, a message for people."""
 
     code = "INVALID_REQUEST"
 
@@ -48,37 +49,37 @@ class Invalid(Refused):
 
 
 class TooLarge(Refused):
-    """More bytes than the limit."""
+    """The body has more bytes than the limit."""
 
     code = "PAYLOAD_TOO_LARGE"
 
 
 class Unauthenticated(Refused):
-    """No key, or not a good one."""
+    """The request has no key, or an invalid one."""
 
     code = "UNAUTHORIZED"
 
 
 class Forbidden(Refused):
-    """A good key without the scope."""
+    """The key is valid but lacks the scope."""
 
     code = "FORBIDDEN"
 
 
 class NotFound(Refused):
-    """No such thing in this account."""
+    """The account has no such object."""
 
     code = "NOT_FOUND"
 
 
 class Conflict(Refused):
-    """The state of things forbids it."""
+    """The current state of the object forbids the request."""
 
     code = "CONFLICT"
 
 
 class Busy(TallyhouseError):
-    """Not now: come again after `retry_after` seconds."""
+    """Not now: the caller should retry after `retry_after` seconds."""
 
     code = "UNAVAILABLE"
 
@@ -89,17 +90,17 @@ class Busy(TallyhouseError):
 
 
 class RateLimited(Busy):
-    """The account asked more often than its limit."""
+    """The account sends more requests than its rate limit allows."""
 
     code = "RATE_LIMIT_EXCEEDED"
 
 
 class Overloaded(Busy):
-    """The service cannot take more right now."""
+    """The service has no capacity left right now."""
 
 
 class Misconfigured(TallyhouseError):
-    """Settings that cannot be used. Nothing was opened yet."""
+    """Invalid settings, all errors together. Raised before anything is opened."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("; ".join(errors))
@@ -107,15 +108,16 @@ class Misconfigured(TallyhouseError):
 
 
 class StoreFailed(TallyhouseError):
-    """A store did not answer, or answered with an error. The same step may be repeated."""
+    """A store did not answer, or answered with an error. Only the same step may be repeated: it may have
+    taken effect."""
 
 
 class Revoked(TallyhouseError):
-    """The partition belongs to another worker by now: what was being done with it is to be left undone."""
+    """The partition was assigned to another worker: the current flush must stop where it is."""
 
 
 class Alarm(TallyhouseError):
-    """Going on could lose or double something: stop, and let an operator look."""
+    """Continuing could lose or double events: the partition stops until an operator acts."""
 
 
 class LogGap(Alarm):
@@ -127,8 +129,8 @@ class ClaimMismatch(Alarm):
 
 
 class IdentityChanged(Alarm):
-    """Partitions, hash or log are not those this data was made with."""
+    """Partitions, hash or log differ from those the data was written with."""
 
 
 class Superseded(TallyhouseError):
-    """Someone else went on with this partition: forget everything remembered of it and boot."""
+    """Another worker has moved this partition on: everything remembered of it is void, and it must boot."""

@@ -17,11 +17,11 @@ class EventFlag:
     BACKFILL = 1
     """Accepted past the age limit: its key is looked up among all events, not only in the window."""
     REPLAY = 2
-    """A reject tried again: measured for one meter only, and not an event of its own."""
+    """A replayed reject: counted by one meter only, and not stored as an event again."""
 
 
 class Verdict(StrEnum):
-    """What became of one posted event."""
+    """The gateway's decision on one posted event."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class RejectCode(StrEnum):
-    """Why something that was posted is not counted. In replies, in the `rejects` table, and in metrics."""
+    """Why a posted event, or its value for one meter, is not counted: in replies, the `rejects` table and metrics."""
 
     CONFLICT = "IDEMPOTENCY_CONFLICT"
     MISSING_FIELD = "MISSING_FIELD"
@@ -54,7 +54,7 @@ class RejectCode(StrEnum):
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """One event's bad news, as the reply tells it."""
+    """Why one event of a request was not accepted, as the reply reports it."""
 
     index: int
     idempotency_key: str | None

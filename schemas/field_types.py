@@ -1,20 +1,20 @@
-"""Texts, numbers and names that requests may hold, with their limits: checked, and told in the API description."""
+"""Types of request fields with their limits, which are validated and appear in the API description."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
 END = r"$(?!\n)"
-"""A bare `$` would let a line break through at the end, and the validators of other languages would not."""
+"""A bare `$` would accept a line break at the end, which the validators of other languages refuse."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*" + END
-"""No control characters: no store, log or invoice wants them."""
+"""No control characters."""
 _LINES = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
 _WORD = r"[^@\x00-\x20\x7f-\xa0\u2000-\u200b\u2028-\u202f\u205f\u3000\ufeff]+"
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=PRINTABLE)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
 LongText = Annotated[str, Meta(max_length=2000, pattern=_LINES)]
-"""Of several lines."""
+"""Text of several lines."""
 Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\x00-\x20\x7f]+" + END)]
 Email = Annotated[str, Meta(max_length=255, pattern=f"^{_WORD}@{_WORD}{END}")]
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9]+(?:_[a-z0-9]+)*" + END)]
@@ -29,7 +29,7 @@ TimestampText = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
-"""Read by whoever asks for it."""
+"""A timestamp as text, which the route parses."""
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}" + END)]
 """ISO 4217."""
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}" + END)]

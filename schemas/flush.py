@@ -1,4 +1,4 @@
-"""The words of the flush protocol as records."""
+"""The records of the flush protocol: claim, progress, watermark, seen keys, and the status of a partition."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -6,13 +6,13 @@ from enum import StrEnum
 import msgspec
 
 FLUSH_NUMBER_BOUND = 2**62
-"""Below it is the number of every flush there will ever be."""
+"""Every flush number is below this."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """The stored statement "flush `number` of `partition` is frames first..last, counted with meter set `version`".
 
-    The first claim of a number wins, and everyone adopts it whole. An empty range (`last == first - 1`) is a
+    The first claim of a number wins, and every worker adopts it whole. An empty range (`last == first - 1`) is a
     barrier flush: it moves no frame and only raises the version.
     """
 
@@ -28,7 +28,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlushProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """A partition's highest claim, and whether all its rows are known to be there."""
+    """A partition's highest claim, and whether the flush is recorded as done."""
 
     claim: Claim
     done: bool
@@ -37,7 +37,7 @@ class FlushProgress(msgspec.Struct, frozen=True, kw_only=True):
 class Table(StrEnum):
     """The tables a flush writes, in the order it must write them.
 
-    Events first, so that whoever sees usage can recount it; seen keys last, so that a redo does not
+    Events first, so that visible usage can always be recounted; seen keys last, so that a redo does not
     take the flush's own events for duplicates.
     """
 
@@ -48,12 +48,12 @@ class Table(StrEnum):
 
 
 class ApplyResult(StrEnum):
-    """What the store says to rows it was handed."""
+    """The store's answer to an insert."""
 
     WRITTEN = "written"
     ALREADY_THERE = "already there"
     CLOSED = "closed"
-    """The flush is done, by someone else: whoever hears this is late and must boot anew."""
+    """Another worker has finished the flush; this one is late and must boot."""
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeenRows(msgspec.Struct, frozen=True):
-    """What is known of some keys: parallel sequences, at most one entry per key (its latest arrival)."""
+    """The stored rows of some keys, as parallel sequences: at most one entry per key, that of its latest arrival."""
 
     key_hashes: Sequence[bytes]
     body_hashes: Sequence[int]
@@ -71,7 +71,7 @@ class SeenRows(msgspec.Struct, frozen=True):
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one partition is counted."""
+    """How far one partition is processed."""
 
     partition: int
     flush: int | None
@@ -82,5 +82,5 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float
     """Age of the oldest frame not yet counted."""
     state: str
-    """`booting`, `counting`, `retrying`, `stuck: ` and what fails again and again, or `stopped: ` and the alarm's
-    message. Who is stuck goes on when the cause is mended; who has stopped, at the next start."""
+    """`booting`, `counting`, `retrying`, `stuck: ` and the repeated failure, or `stopped: ` and the alarm's message.
+    A stuck partition continues when the cause is fixed, a stopped one at the next start."""

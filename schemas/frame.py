@@ -1,7 +1,7 @@
 """A frame: a run of events for one partition, as one log record.
 
-Columns, not rows: what the gateway has hashed and checked once is read back without touching a single event in
-Python. The payload is one format byte and a zstd-compressed Arrow record batch whose schema is `COLUMNS`.
+Columns, not rows: the processor reads what the gateway has hashed and validated without touching a single event
+in Python. The payload is one format byte and a zstd-compressed Arrow record batch whose schema is `COLUMNS`.
 """
 
 import threading
@@ -28,7 +28,7 @@ COLUMNS = pa.schema(
         ("properties", pa.string()),
         ("flags", pa.uint8()),
         ("request_id", pa.string()),
-        # Of a reject tried again: which one, and the one meter it is for. Empty otherwise.
+        # Of a replayed reject: its id, and the one meter that counts it. Empty otherwise.
         ("replay_of", pa.string()),
         ("replay_meter", pa.string()),
     ]
@@ -36,7 +36,7 @@ COLUMNS = pa.schema(
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """A log record: its place, when it arrived (never when its events happened), and its events."""
+    """A log record: its offset, its arrival (never the time of its events), and its events."""
 
     partition: int
     offset: int
@@ -45,7 +45,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewFrame(msgspec.Struct, frozen=True, kw_only=True):
-    """A frame that has no offset yet: the log gives it one."""
+    """A frame without an offset, which the log assigns."""
 
     partition: int
     arrival: int
@@ -69,7 +69,7 @@ def encode(events: pa.RecordBatch) -> bytes:
 
 
 def raw_size(payload: bytes) -> int:
-    """How many bytes a payload decodes to, read from its header. Of one that does not tell, the bytes it has itself."""
+    """How many bytes a payload decodes to, from its header; its own size where the header does not state it."""
     try:
         return max(zstandard.frame_content_size(memoryview(payload)[1:]), len(payload))
     except zstandard.ZstdError:
@@ -77,7 +77,7 @@ def raw_size(payload: bytes) -> int:
 
 
 def decode(payload: bytes) -> pa.RecordBatch:
-    """The events of a payload. An unreadable one is an alarm: an accepted event must never be skipped."""
+    """The events of a payload. Raises Alarm if it is unreadable: an accepted event must never be skipped."""
     if not payload or payload[0] != FORMAT:
         found = payload[:1].hex() or "nothing"
         raise Alarm(f"a frame begins with {found}, expected format {FORMAT:02x}: written by another version?")

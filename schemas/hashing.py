@@ -1,7 +1,7 @@
-"""The two hashes of an event, fixed for the life of a log: which key, and which body.
+"""The two hashes of an event, of its key and of its body, both fixed for the life of a log.
 
-A key hash names an idempotency key within its account in 128 bits; its low half also picks the partition,
-so that every retry of an event meets its earlier self there.
+A key hash names an idempotency key within its account in 128 bits. Its low half also picks the partition, so that
+every retry of an event meets the first attempt there.
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ import xxhash
 from schemas.arrays import Indices
 
 HASH_NAME = "xxh3-1"
-"""Stored with the data at first start. Another name over old data would let every old key count twice."""
+"""Stored with the data at the first start. Another hash over old data would let every old key count twice."""
 
 key_digest = xxhash.xxh3_128_digest
 body_digest = xxhash.xxh3_64_intdigest
 value_digest = xxhash.xxh3_128_digest
-"""Of a value that a `unique` meter tells apart: what `uniques` in the usage rows holds."""
+"""The digest of a value that a `unique` meter distinguishes, as `uniques` in the usage rows holds it."""
 
 KEY_BYTES = 16
 
@@ -27,7 +27,7 @@ BodyHashes = npt.NDArray[np.uint64]
 
 
 def key_hash(account: str, idempotency_key: str) -> bytes:
-    """The 16 bytes that stand for one key of one account."""
+    """The 16-byte digest of one key of one account."""
     return key_digest(account.encode() + b"\0" + idempotency_key.encode())
 
 
@@ -37,13 +37,13 @@ def as_halves(digests: bytes) -> KeyHashes:
 
 
 def as_digests(halves: KeyHashes) -> list[bytes]:
-    """The digests again, one by one."""
+    """The 16-byte digests of rows of (high, low)."""
     digests: list[bytes] = np.frombuffer(halves.astype(">u8").tobytes(), f"V{KEY_BYTES}").tolist()
     return digests
 
 
 def partition_of(halves: KeyHashes, partitions: int) -> npt.NDArray[np.uint64]:
-    """Which partition each key belongs to."""
+    """The partition of each key."""
     return halves[:, 1] % np.uint64(partitions)
 
 

@@ -1,17 +1,17 @@
-"""Identifiers: what they look like and how they are made."""
+"""Identifiers: their form, and how they are generated."""
 
 import secrets
 from collections.abc import Callable
 from typing import NewType
 
 AccountId = NewType("AccountId", str)
-"""One company's live data, or its test data: every row of every table belongs to exactly one."""
+"""One company's live data, or its test data: every row of every table belongs to exactly one account."""
 
 RequestId = NewType("RequestId", str)
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-# Two digits at a time: every single event that is posted gets such an id.
+# Two digits at a time: every posted event gets such an id.
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 
 Randomness = Callable[[int], int]
@@ -37,5 +37,5 @@ def base36(number: int, width: int) -> str:
 
 
 def new_cuid(now_ms: int, below: Randomness = secrets.randbelow) -> str:
-    """25 characters, starts with `c`, sorts by time of making: the contract's id format."""
+    """25 characters that start with `c` and sort by time: the id format of the API contract."""
     return "c" + base36(now_ms, 8)[-8:] + _tail(16, below)

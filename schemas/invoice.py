@@ -16,7 +16,7 @@ TaxRates = tuple[TaxRate, ...]
 
 
 class InvoiceStatus(StrEnum):
-    """Where an invoice is in its life."""
+    """The state of an invoice."""
 
     DRAFT = "draft"
     OPEN = "open"
@@ -26,7 +26,7 @@ class InvoiceStatus(StrEnum):
 
 
 class CollectionMethod(StrEnum):
-    """How the money comes in."""
+    """How an invoice is collected."""
 
     CHARGE_AUTOMATICALLY = "charge_automatically"
     SEND_INVOICE = "send_invoice"
@@ -35,7 +35,7 @@ class CollectionMethod(StrEnum):
 class PercentDiscount(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="percent"
 ):
-    """A part of the subtotal."""
+    """A percentage of the subtotal."""
 
     percent: Annotated[Decimal, Meta(description="From 0 to 100, with up to 6 decimal places, as a string.")]
 
@@ -43,7 +43,7 @@ class PercentDiscount(
 class FixedDiscount(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="fixed"
 ):
-    """An amount, of which no more is taken than the subtotal."""
+    """An amount, at most the subtotal."""
 
     amount_cents: PositiveCents
 
@@ -52,23 +52,23 @@ Discount = PercentDiscount | FixedDiscount
 
 
 class NewLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line to be added."""
+    """A request to add a line."""
 
     description: str | None = None
     quantity: int = 1
     unit_amount: int
     tax_rates: TaxRates | None = None
-    """None takes the customer's."""
+    """None uses the customer's rates."""
     period_start: int | None = None
     period_end: int | None = None
     reference: str | None = None
-    """Unique in its invoice: what a rating run knows its lines by."""
+    """Unique in its invoice: the key by which an invoice run finds its own lines."""
     usage: Any = None
-    """The exact decimals behind a usage line; kept as JSON."""
+    """The exact decimals behind a usage line; stored as JSON."""
 
 
 class NewInvoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A draft to be made. What is None is the customer's, else the account's."""
+    """A request to create a draft. For None the customer's value is used, or the account's."""
 
     customer_id: str
     subscription_id: str | None = None
@@ -87,7 +87,7 @@ class NewInvoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What is given of a draft is changed; the rest stays."""
+    """A partial update of a draft: absent fields stay as they are."""
 
     collection_method: CollectionMethod | UnsetType = UNSET
     days_until_due: int | UnsetType | None = UNSET
@@ -102,7 +102,7 @@ class InvoiceChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """What is given of a draft's line is changed; the rest stays."""
+    """A partial update of a draft's line: absent fields stay as they are."""
 
     description: str | UnsetType | None = UNSET
     quantity: int | UnsetType = UNSET
@@ -113,7 +113,7 @@ class LineChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line as kept. `quantity × unit_amount = amount`; discount and tax are its shares of the invoice's."""
+    """A stored line. `quantity × unit_amount = amount`; discount and tax are its shares of the invoice's."""
 
     id: str
     position: int
@@ -125,9 +125,9 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     discount: int = 0
     tax: int = 0
     own_tax_rates: TaxRates | None
-    """None follows the customer's for as long as the invoice is a draft."""
+    """None follows the customer's rates while the invoice is a draft."""
     tax_rates: TaxRates = ()
-    """Those that it is taxed by."""
+    """The rates that apply."""
     usage: Any
     period_start: int | None
     period_end: int | None
@@ -136,7 +136,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate over the lines that bear it."""
+    """The tax of one rate over the lines it applies to."""
 
     name: str
     percent: Decimal
@@ -145,7 +145,7 @@ class InvoiceTax(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """An invoice as kept: `Σ lines = subtotal`, `subtotal − discount + tax = total`."""
+    """A stored invoice: `Σ lines = subtotal`, `subtotal − discount + tax = total`."""
 
     id: str
     account: AccountId
@@ -177,20 +177,20 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True):
     finalized_at: int | None = None
     paid_at: int | None = None
     closed_at: int | None = None
-    """When it was voided, or given up as uncollectible."""
+    """When it was voided, or marked uncollectible."""
     created_at: int
     updated_at: int
 
     @property
     def due(self) -> int:
-        """What is still to be paid, if it is to be paid at all."""
+        """The amount still to be paid; 0 for a paid or void invoice."""
         if self.status in (InvoiceStatus.VOID, InvoiceStatus.PAID):
             return 0
         return max(0, self.total - self.paid - self.credited)
 
 
 class InvoiceQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which invoices to list: all that is given must match."""
+    """A listing of invoices, which must match every field that is given."""
 
     account: AccountId
     customer_id: str | None = None
@@ -198,17 +198,17 @@ class InvoiceQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: InvoiceStatus | None = None
     number: str | None = None
     period_start: int | None = None
-    """Only periods that begin then or later."""
+    """Only invoices whose period begins then or later."""
     period_end: int | None = None
-    """Only periods that end then or earlier."""
+    """Only invoices whose period ends then or earlier."""
     limit: int = 50
     cursor: str | None = None
 
 
 class PublicInvoice(msgspec.Struct, frozen=True, kw_only=True):
-    """With all that its page tells."""
+    """Everything that the page of an invoice shows."""
 
     invoice: Invoice
     customer: Customer
     balance_change: int
-    """What it put on the customer's balance in minor units, or below zero what it used of it."""
+    """The amount it added to the customer's balance, in minor units; below zero where it used some."""

@@ -1,4 +1,4 @@
-"""Invoice runs: what one was asked, how far it is, and what it did."""
+"""Invoice runs: the request, the stored run with its progress, and the upcoming invoice."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from schemas.invoice import Invoice
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as far as it is."""
+    """The progress of a run."""
 
     run_id: str
     as_of: int
@@ -17,32 +17,32 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     turns: int
     """Periods opened, renewed or ended."""
     passed_by: int
-    """Turns that another run took, or whose subscription changed meanwhile."""
+    """Cycle steps that another run took, or whose subscription changed meanwhile."""
     invoices: int
     finalized: int
     below_zero: int
-    """Invoices that come to less than nothing: once final, they leave their rest on the customer's balance."""
+    """Invoices with a total below zero: finalizing one adds the difference to the customer's balance."""
     held: int = 0
-    """Drafts of late usage alone, for somebody to decide on."""
+    """Drafts of late usage alone, which a person finalizes or voids."""
     totals: dict[str, int]
-    """Currency → minor units, tax included; of a dry run without tax."""
+    """Currency → minor units, tax included; without tax in a dry run."""
     dropped: dict[str, int] = {}
-    """Late usage that is not billed, as the account wants it: currency → minor units that it would have come to."""
+    """Late usage that the account's settings drop: currency → the minor units it would have cost."""
     waiting: tuple[str, ...]
-    """Subscriptions that could not be billed yet, each with why."""
+    """Subscriptions that could not be billed yet, each with the reason."""
 
 
 class RunState(StrEnum):
-    """How a run stands."""
+    """The state of a run."""
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    """It ended before its end. What it did is done; another run does the rest."""
+    """It stopped early. Its finished steps hold; another run does the rest."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a run."""
+    """A request to bill what is due."""
 
     account: AccountId
     as_of: int
@@ -50,7 +50,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceRunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of one account as kept."""
+    """A stored run of one account."""
 
     id: str
     account: AccountId
@@ -64,9 +64,9 @@ class InvoiceRunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpcomingInvoice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a subscription will be billed next, as things are."""
+    """What a subscription will be billed next, by the usage counted so far."""
 
     at: int
-    """When that is due."""
+    """When it will be billed."""
     invoice: Invoice
-    """Kept nowhere: it has no id yet."""
+    """Not stored, and without an id."""

@@ -1,4 +1,4 @@
-"""Raw events and rejects, as they are listed for debugging."""
+"""Queries and results for listing raw events and rejects, and for replaying rejects."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +10,7 @@ from schemas.ids import AccountId
 
 
 class EventPlace(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """Where an event is: partition, flush, frame, place in the frame."""
+    """Where an event is stored: partition, flush number, frame offset, place in the frame."""
 
     partition: int
     number: int
@@ -19,7 +19,7 @@ class EventPlace(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which raw events to list, newest arrival first."""
+    """A listing of raw events, newest arrival first."""
 
     account: AccountId
     idempotency_key: str | None = None
@@ -32,7 +32,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the store keeps it. `properties` is the JSON text exactly as posted."""
+    """A stored event. `properties` is the JSON text exactly as posted."""
 
     account: AccountId
     event_name: str
@@ -47,14 +47,14 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Share(StrEnum):
-    """What one meter made of one event."""
+    """Whether one meter counts one event."""
 
     COUNTED = "counted"
     REJECTED = "rejected"
     FILTERED = "filtered"
-    """The meter's filters leave it out."""
+    """The meter's filters exclude it."""
     PENDING = "pending"
-    """The meter is younger than the event, and its backfill has not come this far."""
+    """The meter is younger than the event, and its backfill has not reached the event."""
 
 
 class MeterCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,33 +63,33 @@ class MeterCount(msgspec.Struct, frozen=True, kw_only=True):
     meter: str
     share: Share
     value: Decimal | None = None
-    """What the event adds: 1 for `count`; null for `unique`, which asks only whether the value is new."""
+    """What the event adds: 1 for `count`; null for `unique`, for which only new values matter."""
     group: dict[str, str | None] = {}
     code: str | None = None
     message: str | None = None
-    """Of a rejected one: why."""
+    """The reason, for a rejected event."""
 
 
 class RejectQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rejects to list, newest arrival first."""
+    """A listing of rejects, newest arrival first."""
 
     account: AccountId
     code: str | None = None
     meter: str | None = None
     ids: tuple[str, ...] = ()
     open_only: bool = False
-    """Leave out those that were tried again (a failed try leaves a reject of its own)."""
+    """Leave out replayed rejects (a replay that fails adds a new reject)."""
     limit: int = 50
     cursor: str | None = None
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """Something accepted that could not be counted, whole, with the reason."""
+    """An accepted event that could not be counted, or not by one meter: the whole event with the reason."""
 
     id: str
     account: AccountId
     meter: str | None
-    """None where the event itself was refused, and not only one meter's share of it."""
+    """None where the whole event is rejected, and not its value for one meter."""
     code: str
     message: str
     event_name: str
@@ -104,19 +104,19 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):
-    """A reject that was not tried again, and why."""
+    """A reject that was not replayed, and why."""
 
     id: str
     reason: str
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rejects were tried again."""
+    """Which rejects were replayed."""
 
     replayed: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     more: bool
-    """The same request, a moment later, would find others."""
+    """More rejects match than one request replays; a repetition replays the next ones."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,13 @@
-"""A logger as every part sees it: what happened, and the fields that tell where."""
+"""The logger port, and a logger that drops everything."""
 
 from typing import Protocol, Self
 
 
 class Logger(Protocol):
-    """One line per event: a short sentence, and fields. Never hand it a secret; the adapter masks keys all the same."""
+    """One line per occurrence: a short sentence, and fields. Never log a secret, though the adapter masks API keys."""
 
     def bind(self, **fields: object) -> Self:
-        """A logger whose lines all carry these fields."""
+        """A logger that adds these fields to each of its lines."""
         ...
 
     def debug(self, event: str, **fields: object) -> object: ...
@@ -24,23 +24,22 @@ class Logger(Protocol):
 
 
 class NullLogger:
-    """Lines nobody asked for."""
+    """Drops every line."""
 
     def bind(self, **fields: object) -> Self:  # noqa: ARG002 - the port's signature
-        """Itself."""
         return self
 
     def debug(self, event: str, **fields: object) -> None:
-        """Drop it."""
+        pass
 
     def info(self, event: str, **fields: object) -> None:
-        """Drop it."""
+        pass
 
     def warning(self, event: str, **fields: object) -> None:
-        """Drop it."""
+        pass
 
     def error(self, event: str, **fields: object) -> None:
-        """Drop it."""
+        pass
 
     def exception(self, event: str, **fields: object) -> None:
-        """Drop it."""
+        pass

@@ -1,4 +1,4 @@
-"""Meters: what to count."""
+"""Meters: which events are counted, and how they become a quantity."""
 
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,7 @@ class Aggregation(StrEnum):
     LATEST = "latest"
     """The value of the newest event; on equal timestamps, of the one that arrived last."""
     UNIQUE = "unique"
-    """How many different values there were, exactly."""
+    """The exact number of different values."""
 
     @property
     def needs_value(self) -> bool:
@@ -54,7 +54,7 @@ class MeterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter(msgspec.Struct, frozen=True, kw_only=True):
-    """What to count, for ever: only the name and the unit may change after it is made."""
+    """A meter as created: of its fields only the name and the unit may change later."""
 
     account: AccountId
     code: str
@@ -73,12 +73,12 @@ class Meter(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
     def counts_in(self, version: int) -> bool:
-        """Is this meter part of the meter set `version`?"""
+        """True if this meter is in the meter set `version`."""
         return self.version <= version and (self.archived_version is None or version < self.archived_version)
 
 
 class MeterSet(msgspec.Struct, frozen=True, kw_only=True):
-    """All meters of all accounts at one version: immutable, kept for ever."""
+    """All meters of all accounts at one version; immutable, and never deleted."""
 
     version: int
     meters: tuple[Meter, ...]

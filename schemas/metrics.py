@@ -1,4 +1,4 @@
-"""Every metric, once: its name, its labels, its meaning. A name that is not here does not type-check."""
+"""The catalogue of metrics, with name, labels and meaning. A metric outside of it does not type-check."""
 
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -16,10 +16,10 @@ _SIZES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0)
 
 
 class Counter(Enum):
-    """Things that only ever grow."""
+    """Numbers that only grow."""
 
     REQUESTS = MetricSpec("http_requests_total", "HTTP requests answered", ("route", "method", "status"))
-    EVENTS = MetricSpec("ingest_events_total", "Events posted, by what the gateway said of them", ("verdict",))
+    EVENTS = MetricSpec("ingest_events_total", "Events posted, by the verdict of the gateway", ("verdict",))
     INVALID = MetricSpec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
     BUSY = MetricSpec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))
     BODY_BYTES = MetricSpec("ingest_body_bytes_total", "Bytes of event bodies read, after decompression")
@@ -28,15 +28,15 @@ class Counter(Enum):
     FLUSHES = MetricSpec("flush_total", "Flushes done", ("partition",))
     COUNTED = MetricSpec("flush_events_total", "Events the processor decided on", ("outcome",))
     REJECTS = MetricSpec("rejects_total", "Rejects kept, by reason", ("code",))
-    BOOTS = MetricSpec("partition_boots_total", "Times a partition was read anew from the store", ("partition",))
+    BOOTS = MetricSpec("partition_boots_total", "Times a partition was booted from the store", ("partition",))
     EXPIRED_MONTHS = MetricSpec(
-        "seen_months_dropped_total", "Months of seen keys dropped because nothing can meet them"
+        "seen_months_dropped_total", "Months of seen keys dropped because no later frame can meet them"
     )
     STORE_RETRIES = MetricSpec("store_retries_total", "Steps repeated because the store failed", ("step",))
 
 
 class Gauge(Enum):
-    """Things that go up and down."""
+    """Numbers that rise and fall."""
 
     PENDING_BYTES = MetricSpec("ingest_pending_bytes", "Bytes of accepted bodies that are not yet answered")
     LAG_FRAMES = MetricSpec("partition_lag_frames", "Frames in the log that are not yet counted", ("partition",))
@@ -55,11 +55,11 @@ class Gauge(Enum):
         "shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys"
     )
     MEMORY = MetricSpec("process_memory_bytes", "Resident memory of this process")
-    WORKER_MEMORY = MetricSpec("worker_memory_bytes", "Resident memory of the process that counts beside this one")
+    WORKER_MEMORY = MetricSpec("worker_memory_bytes", "Resident memory of the worker process")
 
 
 class Histogram(Enum):
-    """Things with a spread."""
+    """Distributions."""
 
     REQUEST_SECONDS = MetricSpec("http_request_seconds", "Time to answer", ("route",), _SECONDS)
     BATCH_EVENTS = MetricSpec("ingest_batch_events", "Events per request", (), _SIZES)
@@ -74,7 +74,7 @@ class Histogram(Enum):
 
 
 class Metrics(Protocol):
-    """Where numbers go. Labels are given by value, in the order of the catalogue."""
+    """The metrics port. Labels are given by value, in the order of the catalogue."""
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None: ...
 
@@ -84,13 +84,13 @@ class Metrics(Protocol):
 
 
 class NullMetrics:
-    """Numbers nobody asked for."""
+    """Drops every number."""
 
     def count(self, metric: Counter, amount: float = 1, *labels: str) -> None:
-        """Drop it."""
+        pass
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
-        """Drop it."""
+        pass
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
-        """Drop it."""
+        pass

@@ -1,20 +1,20 @@
-"""Money: whole minor units, and how many of a currency's decimals they stand for. No float comes near it."""
+"""Money: whole minor units, and the decimal places of each currency. No function takes or returns a float."""
 
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
 from schemas.errors import Invalid
 
 DIGITS = 60
-"""The largest quantity times the largest unit price, exactly."""
+"""Enough for the largest quantity times the largest unit price, exactly."""
 
 MAX_MINOR = 2**63 - 1
-"""What the ledger's columns hold."""
+"""The largest integer that the ledger's columns hold."""
 
 EXACT = Context(DIGITS, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
-"""For sums and products: a digit that would be lost is an error."""
+"""For sums and products: losing a digit is an error."""
 
 ROUNDING = Context(DIGITS, ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
-"""For the one rounding at the end: ties move away from zero, below it as above."""
+"""For the one rounding at the end: ties away from zero, also for negative amounts."""
 
 _USUAL = 2
 _OTHER = {
@@ -41,7 +41,7 @@ _STEPS = {code: Decimal(1).scaleb(-places) for code, places in EXPONENTS.items()
 
 
 def exponent(currency: str) -> int:
-    """2 for USD, 0 for JPY, 3 for KWD. Raises Invalid for what is no currency."""
+    """2 for USD, 0 for JPY, 3 for KWD. Raises Invalid for an unknown currency."""
     try:
         return EXPONENTS[currency]
     except KeyError:
@@ -52,14 +52,15 @@ def exponent(currency: str) -> int:
 
 
 def to_minor(amount: Decimal, currency: str) -> int:
-    """`amount` rounded to whole minor units: 0.125 USD is 13, −0.125 is −13, 2.5 JPY is 3."""
+    """`amount` rounded to whole minor units: 0.125 USD is 13, −0.125 is −13, 2.5 JPY is 3. Raises Invalid if it is more
+    than the ledger holds."""
     places = exponent(currency)
     rounded = amount.quantize(_STEPS[currency], context=ROUNDING)
     return checked_minor(int(rounded.scaleb(places, ROUNDING)))
 
 
 def to_major(minor: int, currency: str) -> Decimal:
-    """1050 USD-cents as 10.50: as many decimals as the currency has."""
+    """1050 minor units of USD as 10.50: as many decimals as the currency has."""
     return Decimal(minor).scaleb(-exponent(currency), EXACT)
 
 
@@ -76,13 +77,13 @@ def rounded_share(amount: Decimal | int, numerator: int, denominator: int) -> in
 
 
 def percent_of(minor: int, percent: Decimal) -> int:
-    """12.5 % of so many minor units, rounded once."""
+    """`percent` (12.5, say) of an amount in minor units, rounded once."""
     above, below = percent.as_integer_ratio()
     return rounded_share(minor, above, below * 100)
 
 
 def checked_minor(minor: int) -> int:
-    """`minor`, if the ledger can hold it. Raises Invalid."""
+    """`minor`. Raises Invalid if it is more than the ledger holds."""
     if abs(minor) > MAX_MINOR:
         raise Invalid(f"an amount of {minor} minor units is more than a ledger holds; look at the price and the usage")
     return minor

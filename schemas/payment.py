@@ -1,4 +1,4 @@
-"""Payments: money that came in for an invoice."""
+"""Payments: money received for an invoice."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from schemas.invoice import Invoice
 
 
 class GivenMethod(StrEnum):
-    """By which way money came in from outside."""
+    """How money was received from outside."""
 
     BANK_TRANSFER = "bank_transfer"
     CARD = "card"
@@ -19,7 +19,7 @@ class GivenMethod(StrEnum):
 
 
 class PaymentMethod(StrEnum):
-    """By which way an invoice was paid: one of those that are given, or out of the customer's own balance."""
+    """How an invoice was paid: by a given method, or from the customer's balance."""
 
     BANK_TRANSFER = "bank_transfer"
     CARD = "card"
@@ -27,22 +27,22 @@ class PaymentMethod(StrEnum):
     CHECK = "check"
     OTHER = "other"
     CUSTOMER_BALANCE = "customer_balance"
-    """Only finalizing pays so: a payment by hand would use what is not there."""
+    """Only finalizing pays from the balance: a recorded payment could use more than the balance has."""
 
 
 class NewPayment(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment to be recorded."""
+    """A request to record a payment."""
 
     amount: int | None = None
-    """None is what is due."""
+    """None for the whole amount due."""
     method: GivenMethod = GivenMethod.OTHER
     reference: str | None = None
     paid_at: int | None = None
-    """None is now."""
+    """None for now."""
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as kept: it never changes."""
+    """A stored payment, which never changes."""
 
     id: str
     account: AccountId
@@ -55,7 +55,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment, and the invoice after it."""
+    """A payment, and the invoice after it was recorded."""
 
     invoice: Invoice
     payment: Payment

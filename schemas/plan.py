@@ -25,12 +25,12 @@ class Interval(StrEnum):
 
     @property
     def months(self) -> int:
-        """0 for those that are counted in days."""
+        """Months in one interval; 0 for day and week."""
         return {"month": 1, "quarter": 3, "year": 12}.get(self.value, 0)
 
     @property
     def days(self) -> int:
-        """0 for those that are counted in months."""
+        """Days in one interval; 0 for month, quarter and year."""
         return {"day": 1, "week": 7}.get(self.value, 0)
 
 
@@ -49,23 +49,23 @@ class FixedFee(msgspec.Struct, frozen=True, kw_only=True):
     code: Code
     name: Name
     amount_cents: FeeCents
-    """In minor units of the plan's currency, as all amounts whose name ends so."""
+    """Minor units of the plan's currency, as in every field whose name ends in `_cents`."""
     timing: Timing = Timing.ADVANCE
 
 
 class UsagePrice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the usage that a meter counts costs, billed when the period has ended."""
+    """The price of the usage that a meter counts, billed when the period has ended."""
 
     code: Code
     name: Name
     meter: Code
     price: Price
     group_by: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
-    """Group keys of the meter: every group is priced alone, with tiers, packages and free units of its own."""
+    """Group keys of the meter: every group is priced alone, with its own tiers, packages and free units."""
 
 
 class PlanDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version of a plan fixes. Codes of its fees and prices are unique in it."""
+    """The terms of a plan version. The codes of its fees and prices are unique within it."""
 
     currency: Currency
     interval: Interval
@@ -76,7 +76,7 @@ class PlanDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanVersion(PlanDefinition, frozen=True, kw_only=True):
-    """A plan as it was published once."""
+    """A published version of a plan."""
 
     code: str
     version: int
@@ -84,14 +84,14 @@ class PlanVersion(PlanDefinition, frozen=True, kw_only=True):
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """What one subscription pays instead of its plan's own amounts and prices, by code."""
+    """Amounts and prices of one subscription that replace those of its plan, by code."""
 
     fees: Annotated[Mapping[Code, FeeCents], Meta(max_length=100)] = {}
     prices: Annotated[Mapping[Code, Price], Meta(max_length=100)] = {}
 
 
 def overridden(plan: PlanVersion, overrides: Overrides) -> PlanVersion:
-    """The plan as this subscription pays it; codes that the plan does not have change nothing."""
+    """The plan with the overrides applied; codes that the plan does not have are ignored."""
     if not overrides.fees and not overrides.prices:
         return plan
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""Plans as an account offers them: what is asked for, and what is kept."""
+"""Plans in an account's catalogue: requests to create and change them, and stored plans with their versions."""
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -9,41 +9,41 @@ from schemas.plan import PlanDefinition, PlanVersion
 
 
 class NewPlan(PlanDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A plan to be made, with its first version."""
+    """A request to create a plan with its first version."""
 
     code: Code
     name: Name
     description: LongText | None = None
     draft: bool = False
-    """Not published yet: nobody can subscribe to it."""
+    """Not published: no subscription can use it yet."""
 
 
 class NewVersion(PlanDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The next version of a plan: whole, not what differs from the one before."""
+    """A request to add a version: the whole definition, not the differences from the version before."""
 
     draft: bool = False
 
 
 class DraftVersion(PlanDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a draft is replaced by."""
+    """A request to replace the draft version."""
 
 
 class PlanChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; prices and periods change by a new version only."""
+    """A partial update of a plan. Prices and periods change only by a new version."""
 
     name: Name | UnsetType = UNSET
     description: LongText | UnsetType | None = UNSET
 
 
 class StoredPlanVersion(PlanVersion, frozen=True, kw_only=True):
-    """A version as kept: a draft until it is published."""
+    """A stored version, a draft until it is published."""
 
     published_at: int | None
     created_at: int
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as kept. At most one version is a draft, and it is the newest."""
+    """A stored plan. At most one version is a draft, and it is the newest."""
 
     id: str
     account: AccountId
@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str | None
     newest_version: StoredPlanVersion | None
-    """The newest that is published: what is subscribed to now."""
+    """The newest published version, which new subscriptions use."""
     draft_version: StoredPlanVersion | None
     archived_at: int | None
     created_at: int
@@ -59,5 +59,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def definition_of(plan: PlanDefinition) -> PlanDefinition:
-    """The definition alone, of a record that holds more."""
+    """The definition alone, without the other fields of a subclass."""
     return PlanDefinition(**{name: getattr(plan, name) for name in PlanDefinition.__struct_fields__})

@@ -1,4 +1,4 @@
-"""What a plan must be like, besides what its types say: every mistake told at once, each with its field."""
+"""Validation of plans and overrides beyond their types; all errors are reported together, each with its field."""
 
 from collections.abc import Iterator
 
@@ -17,12 +17,12 @@ MAX_INTERVAL_COUNT = {
 
 
 def check_plan(plan: PlanDefinition) -> list[FieldError]:
-    """Everything that is wrong with `plan`; empty when it can be published."""
+    """The errors of `plan`; empty if it can be published."""
     return [*_period_errors(plan), *_code_errors(plan), *_price_errors(plan)]
 
 
 def check_overrides(overrides: Overrides) -> list[FieldError]:
-    """Everything that is wrong with the prices among `overrides`, wherever they apply."""
+    """The errors of the prices among `overrides`, whatever plan they apply to."""
     return [
         (f"overrides.prices.{code}.{field}", wrong)
         for code, price in overrides.prices.items()
@@ -31,7 +31,7 @@ def check_overrides(overrides: Overrides) -> list[FieldError]:
 
 
 def check_override_codes(overrides: Overrides, plan: PlanDefinition) -> list[FieldError]:
-    """Codes that this plan does not have: an override that changes nothing is a typing mistake."""
+    """An error for each code that the plan does not have: an override without effect is a typing error."""
     fees = {fee.code for fee in plan.fixed_fees}
     prices = {usage.code for usage in plan.usage_prices}
     unknown = [("fees", code, "fixed fee", fees) for code in overrides.fees if code not in fees]

@@ -1,4 +1,4 @@
-"""Prices: how one quantity becomes an amount. A union with one record per model, told apart by `model`."""
+"""Prices: how one quantity becomes an amount. A union with one record per model, tagged by `model`."""
 
 from decimal import Decimal
 
@@ -8,16 +8,16 @@ ZERO = Decimal(0)
 
 
 class AdjustablePrice(msgspec.Struct, frozen=True, kw_only=True, tag_field="model"):
-    """What every model may carry besides its own fields, in the order in which it is applied.
+    """The adjustments that every model may have, in the order in which they apply.
 
-    All money of a price is in major units (0.0025 is a quarter of a cent), all decimals travel as strings.
+    All money of a price is in major units (0.0025 is a quarter of a cent); in JSON all decimals are strings.
     """
 
     usage_discount: Decimal = ZERO
-    """Units that cost nothing: they are taken off first, and are in no tier."""
+    """Free units: subtracted first, and part of no tier."""
     percent_discount: Decimal = ZERO
     minimum: Decimal | None = None
-    """What the charge of a period comes to at least, with or without usage."""
+    """The least charge of a period, with or without usage."""
     maximum: Decimal | None = None
 
 
@@ -34,28 +34,28 @@ class PerUnit(AdjustablePrice, frozen=True, kw_only=True, tag="per_unit"):
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
-    """From just above the bound of the tier before it up to `up_to`, which still belongs to it."""
+    """The quantities above the bound of the tier before, up to and including `up_to`."""
 
     up_to: Decimal | None = None
-    """None in the last tier, and only there."""
+    """None in the last tier, and only in it."""
     unit_price: Decimal = ZERO
     flat_fee: Decimal = ZERO
 
 
 class Graduated(AdjustablePrice, frozen=True, kw_only=True, tag="graduated"):
-    """Each unit costs what its own tier asks; every tier that is entered adds its flat fee."""
+    """Each unit has the price of its own tier; every tier that is reached adds its flat fee."""
 
     tiers: tuple[Tier, ...]
 
 
 class Volume(AdjustablePrice, frozen=True, kw_only=True, tag="volume"):
-    """All units cost what the tier of the whole quantity asks."""
+    """All units have the price of the tier that the whole quantity falls into."""
 
     tiers: tuple[Tier, ...]
 
 
 class Package(AdjustablePrice, frozen=True, kw_only=True, tag="package"):
-    """Units are sold by the package, and a package that is begun is paid."""
+    """Units are sold in packages, and the last package is paid in full."""
 
     package_size: Decimal
     package_price: Decimal

@@ -1,4 +1,4 @@
-"""What a price must be like: every mistake told at once, each with its field."""
+"""Validation of prices beyond their types; all errors are reported together, each with its field."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -19,7 +19,7 @@ FieldError = tuple[str, str]
 
 
 def check_price(price: Price) -> list[FieldError]:
-    """Everything that is wrong with `price`; empty when it can be used."""
+    """The errors of `price`; empty if it can be used."""
     return [*_model_errors(price), *_adjustment_errors(price)]
 
 
@@ -80,7 +80,7 @@ def _bound_errors(field: str, up_to: Decimal | None, before: Decimal | None, *, 
 
 
 def _number(field: str, value: Decimal, largest: Decimal) -> Iterator[FieldError]:
-    """A decimal that is not negative, not too large, and not finer than we keep."""
+    """An error unless `value` is a number from 0 to below `largest` with at most MAX_DECIMAL_PLACES."""
     if not value.is_finite():
         yield field, "must be a number"
     elif value < 0:
@@ -92,7 +92,7 @@ def _number(field: str, value: Decimal, largest: Decimal) -> Iterator[FieldError
 
 
 def _places(value: Decimal) -> int:
-    """Those that matter: 1.500 has one."""
+    """Decimal places without trailing zeros: 1.500 has one."""
     _, digits, exponent = value.as_tuple()
     zeros = next((place for place, digit in enumerate(reversed(digits)) if digit), len(digits))
     return max(-exponent - zeros, 0) if isinstance(exponent, int) else 0

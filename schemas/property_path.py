@@ -1,4 +1,4 @@
-"""Property paths: `$.tokens`, `$.usage.total`, `$['odd name']`. A small, exact part of JSONPath."""
+"""Property paths: `$.tokens`, `$.usage.total`, `$['odd name']`. A subset of JSONPath."""
 
 import re
 from functools import lru_cache
@@ -12,7 +12,7 @@ PathSteps = tuple[str, ...]
 
 @lru_cache(maxsize=4096)
 def parse_path(text: str, field: str) -> PathSteps:
-    """The property names from the outermost in; `Invalid` names the field and the first bad place."""
+    """The property names, outermost first. Raises Invalid with the field and the first unreadable character."""
     if not text.startswith("$"):
         raise Invalid(f"{field}: a property path starts with '$', such as $.tokens; got {text!r}", field=field)
     steps: list[str] = []

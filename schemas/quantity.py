@@ -1,4 +1,4 @@
-"""Quantities: decimals of 38 digits, 12 of them after the point. No float comes near them."""
+"""Quantities: decimals of 38 digits, 12 of them after the point. No function takes or returns a float."""
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 PRECISION = 38
 SCALE = 12
 QUANTITY_LIMIT = Decimal(10) ** 15
-"""A single event's value must be smaller than this: 10^11 such values still sum without overflow."""
+"""The value of a single event must be smaller than this: 10^11 such values still sum without overflow."""
 
 _STEP = Decimal(1).scaleb(-SCALE)
 _CONTEXT = Context(prec=80, rounding=ROUND_HALF_EVEN)
@@ -14,7 +14,7 @@ _NUMERIC_TEXT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1
 
 
 def from_text(text: str) -> Decimal | None:
-    """A JSON-style number in a string; None if it is not one."""
+    """The number that a string holds in JSON notation; None if it holds none."""
     if len(text) > 100 or not _NUMERIC_TEXT.fullmatch(text):
         return None
     try:
@@ -24,10 +24,10 @@ def from_text(text: str) -> Decimal | None:
 
 
 def to_quantity(value: Decimal) -> Decimal | None:
-    """`value` at our scale, ties to even; None when it is too large to be summed exactly.
+    """`value` with 12 decimal places, ties to even; None if it is too large to be summed exactly.
 
-    Binary fractions printed in full (0.30000000000000004) have more places than anyone means: twelve are kept,
-    by the same rule wherever a value is read, so that a recount always agrees.
+    A binary fraction printed in full (0.30000000000000004) has more places than its producer means. The same rounding
+    applies wherever a value is read, so that a recount always agrees.
     """
     if not value.is_finite() or value.copy_abs() >= QUANTITY_LIMIT:
         return None

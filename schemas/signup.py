@@ -1,4 +1,4 @@
-"""Signup links: a plan offered to one customer, on a page where it can be taken."""
+"""Signup links: a plan offered to one customer, on a page where the customer can accept it."""
 
 from collections.abc import Iterator
 
@@ -16,21 +16,21 @@ LINK_LIFETIME = DAY
 
 
 class NewSignupLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A link to be made."""
+    """A request to create a link."""
 
     customer_id: Id
     plan_code: Code
     success_url: Url | None = None
-    """Where the customer is sent afterwards."""
+    """The page that the customer is redirected to after accepting."""
     back_url: Url | None = None
     previous_subscription_id: Id | None = None
-    """The subscription that the new one takes over from."""
+    """The subscription that the new one replaces."""
     change_timing_mode: ChangeTiming | None = None
     cancel_now_prepaid_refund_policy: Refund | None = None
 
 
 class SignupTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link offers: kept as JSON text."""
+    """The terms of a link, stored as JSON text."""
 
     plan_code: str
     plan_version: int
@@ -42,7 +42,7 @@ class SignupTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignupLink(SignupTerms, frozen=True, kw_only=True):
-    """A link as kept, without its token."""
+    """A stored link, without its token."""
 
     id: str
     account: AccountId
@@ -55,23 +55,23 @@ class SignupLink(SignupTerms, frozen=True, kw_only=True):
 
 
 class CreatedSignupLink(msgspec.Struct, frozen=True, kw_only=True):
-    """A new link, and its token this once."""
+    """A new link with its token, which cannot be read again."""
 
     link: SignupLink
     token: str
 
 
 class SignupOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link's page shows."""
+    """Everything that the page of a link shows."""
 
     link: SignupLink
     customer: Customer
     plan: PlanVersion
-    """With what a pending subscription pays instead, where the link begins one."""
+    """Includes the overrides of the pending subscription, where the link starts one."""
 
 
 def check_signup(new: NewSignupLink) -> Iterator[FieldError]:
-    """What is wrong with a link, besides what its types say."""
+    """The errors of a link that its types do not exclude."""
     if (new.previous_subscription_id is None) != (new.change_timing_mode is None):
         yield "change_timing_mode", "belongs to previous_subscription_id: give both, or neither"
     if new.cancel_now_prepaid_refund_policy is not None and new.change_timing_mode is not ChangeTiming.NOW:

@@ -14,15 +14,15 @@ from schemas.plan import FixedFee, Overrides, TrialDays
 
 
 class Status(StrEnum):
-    """What a subscription is; `rating.core.subscription_lifecycle` tells what it can become."""
+    """The state of a subscription; `rating.core.subscription_lifecycle` has the transitions."""
 
     PENDING = "pending"
-    """Not begun: nothing is billed."""
+    """Not started: nothing is billed."""
     TRIALING = "trialing"
-    """Begun, and free until the trial ends."""
+    """Started, and free until the trial ends."""
     ACTIVE = "active"
     CANCELED = "canceled"
-    """Over. Nothing comes after it."""
+    """Ended; a final state."""
 
     @property
     def is_live(self) -> bool:
@@ -30,10 +30,10 @@ class Status(StrEnum):
 
 
 class UnusedPrepayment(msgspec.Struct, frozen=True, kw_only=True):
-    """What was paid in advance to the subscription before, for days that this one charges too."""
+    """Fees paid in advance for the previous subscription, for days that this one charges too."""
 
     fees: tuple[FixedFee, ...]
-    """As they were billed."""
+    """The fees as billed."""
     start: int
     end: int
     days: int
@@ -41,33 +41,33 @@ class UnusedPrepayment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a subscription besides what is asked for: kept as JSON text."""
+    """The fields of a subscription that no query filters by, stored as JSON text."""
 
     metadata: Mapping[str, str] = {}
     overrides: Overrides = Overrides()
     trial_days: int = 0
-    """The trial that it begins with."""
+    """The length of the trial at its start."""
     anchor_at: int | None = None
-    """The moment from which boundaries are reckoned; None until it begins."""
+    """The moment from which period boundaries are calculated; None until the subscription starts."""
     full_start: int = 0
     full_end: int = 0
-    """The whole calendar period of which the current one is all or a part."""
+    """The whole calendar period that contains the current one."""
     prepaid_until: int | None = None
-    """Fees in advance are billed up to here; None until the first of them are."""
+    """Fees in advance are billed up to this time; None until the first are billed."""
     prepaid_under: Overrides | None = None
-    """What those fees were billed by, whatever the overrides have become since."""
+    """The overrides by which those fees were billed, whatever has changed since."""
     brought: UnusedPrepayment | None = None
-    """Given back with the first fees: a change of plan is one invoice."""
+    """Refunded with the first fees: a change of plan is one invoice."""
     refunds: bool = False
-    """What was paid for days after the end is given back."""
+    """Fees paid for days after the end are refunded."""
     ends_by_change: bool = False
-    """Another subscription takes over, on the day of the end already."""
+    """Another subscription replaces this one, from the day of the end on."""
     next_id: str | None = None
-    """The one that takes over."""
+    """The subscription that replaces this one."""
 
 
 class Subscription(SubscriptionDetails, frozen=True, kw_only=True):
-    """A subscription as kept."""
+    """A stored subscription."""
 
     id: str
     account: AccountId
@@ -78,40 +78,40 @@ class Subscription(SubscriptionDetails, frozen=True, kw_only=True):
     status: Status
     billing_anchor_day: int
     timezone: str
-    """In which the current period's days are counted."""
+    """The time zone in which the days of the current period are counted."""
     start_at: int
     trial_end: int | None
     period_start: int
     period_end: int
     """The current period, half-open; empty while pending."""
     cancel_at: int | None
-    """The end of its last period: the current one, or one that follows it where a run is late."""
+    """The end of the last period: the current one, or a later one where invoice runs are behind."""
     canceled_at: int | None
     ended_at: int | None
     previous_id: str | None
     due_at: int | None
-    """When a run has something to do with it; None where there is nothing more to bill."""
+    """When an invoice run must take its next cycle step; None if nothing is left to bill."""
     created_at: int
     updated_at: int
 
     @property
     def in_trial(self) -> bool:
-        """Is the current period the trial?"""
+        """True if the current period is the trial."""
         return self.trial_end is not None and self.period_start < self.trial_end
 
     @property
     def awaits_late_usage(self) -> bool:
-        """Is its end billed, and is it due only for usage that may have come late?"""
+        """True if the end is billed and the subscription is due only for late usage."""
         return self.ended_at is not None and self.due_at is not None and self.due_at > self.ended_at
 
     @property
     def ends_at(self) -> int | None:
-        """When it ends or ended; None where nobody has asked for that."""
+        """When it ends or ended; None if it was not cancelled."""
         return self.cancel_at if self.ended_at is None else self.ended_at
 
 
 class PlanChangeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of plan: the one subscription ends, the other begins."""
+    """The result of a change of plan: the old subscription ends, the new one starts."""
 
     is_scheduled: bool
     old: Subscription
@@ -125,39 +125,39 @@ VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class ChangeTiming(StrEnum):
-    """When an end or a change takes effect."""
+    """When a cancellation or a change takes effect."""
 
     NOW = "now"
     END_OF_PERIOD = "end_of_period"
 
 
 class Refund(StrEnum):
-    """What becomes of fees that were paid in advance for days after the end."""
+    """How fees paid in advance for days after the end are refunded."""
 
     PRORATE = "prorate"
-    """They are given back, day by day."""
+    """In proportion to the days after the end."""
     NONE = "none"
 
 
 class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A subscription to be made."""
+    """A request to create a subscription."""
 
     customer_id: Id
     plan_code: Code
     plan_version: VersionNumber | None = None
-    """The newest published one where it is not given."""
+    """The newest published version if it is not given."""
     start_date: AwareDatetime | None = None
-    """Now where it is not given."""
+    """Now if it is not given."""
     billing_anchor_day: AnchorDay = 1
     initial_status: Literal["pending", "active"] = "pending"
     trial_days: TrialDays | None = None
-    """The plan's where it is not given."""
+    """The plan's trial if it is not given."""
     overrides: Overrides = Overrides()
     metadata: Metadata = {}
 
 
 class SubscriptionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; the rest stays."""
+    """A partial update: absent fields stay as they are."""
 
     billing_anchor_day: AnchorDay | UnsetType = UNSET
     status: Status | UnsetType = UNSET
@@ -167,26 +167,26 @@ class SubscriptionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class Cancellation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When to end, and what is given back; only an end now can leave something to give back."""
+    """A request to cancel. Only a cancellation that takes effect now can leave fees to refund."""
 
     cancel_mode: ChangeTiming
     cancel_now_prepaid_refund_policy: Refund | None = None
-    """`none` where it is not given."""
+    """`none` if it is not given."""
 
 
 class PlanChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which plan to change to, when, and what is given back of the old one's fees."""
+    """A request to change the plan: to which one, when, and how fees of the old one are refunded."""
 
     target_plan_code: Code
     target_plan_version: VersionNumber | None = None
-    """The newest published one where it is not given."""
+    """The newest published version if it is not given."""
     change_mode: ChangeTiming
     cancel_now_prepaid_refund_policy: Refund | None = None
-    """`prorate` where it is not given: nobody pays the same days twice."""
+    """`prorate` if it is not given, so that no day is paid twice."""
 
 
 class SubscriptionQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which subscriptions to list, newest first."""
+    """A listing of subscriptions, newest first."""
 
     customer_id: str | None = None
     status: Status | None = None

@@ -1,6 +1,6 @@
 """The usage store's tables as Arrow layouts: what a flush hands to the store.
 
-The SQL files beside this module declare the same columns for the engine; a test holds the two together.
+The SQL files in `schemas/sql` declare the same columns for the engine; a test compares the two.
 Every row of one flush carries the arrival month of that flush, so that an insert is one block in one table
 partition, and appears whole or not at all.
 """
@@ -21,7 +21,7 @@ PLACE = [
     ("offset", pa.uint64()),
     ("place", pa.uint32()),
 ]
-"""Where an event is: partition, flush, frame, place in the frame. Unique, and the order of arrival."""
+"""Where an event is: partition, flush, frame, place in the frame. Unique, and in order of arrival."""
 
 EVENTS = pa.schema(
     [
@@ -51,7 +51,7 @@ LATEST = pa.struct(
         ("value", QUANTITY),
     ]
 )
-"""Compared from left to right: the newest event, on a tie the one that arrived last, then its place."""
+"""Compared from left to right: the newest event, on a tie the last arrival, then the place."""
 
 USAGE = pa.schema(
     [
@@ -72,8 +72,8 @@ USAGE = pa.schema(
 """Delta rows: merging any two of them, in any order, gives the same usage. `minute` is seconds since 1970.
 
 `grp` is a JSON array of the group values in the order of the meter's `group_by`: strings, or null for a missing one.
-A string stands for itself, any other value for its JSON: sorted keys, no spaces, numbers without idle zeros.
-`min` and `max` are null, and `latest` is `NO_LATEST`, where the meter does not ask for them.
+A string is itself, any other value is its JSON: sorted keys, no spaces, numbers without trailing zeros.
+`min` and `max` are null, and `latest` is `NO_LATEST`, for meters of another aggregation.
 A row with meter '' is a receipt: its customer is 'p/n', or 'backfill/account/meter/p/chunk'.
 """
 
@@ -99,7 +99,8 @@ REJECTS = pa.schema(
         ("month", pa.uint32()),
     ]
 )
-"""What could not be counted, whole, with the reason. `meter` is '' where the event itself was refused (a conflict).
+"""Events that could not be counted, whole, with the reason. `meter` is '' where the event itself is rejected, as a
+conflict.
 
 `origin` is '' for a flush's rejects, and the backfill's receipt for those of a backfill.
 """
@@ -124,17 +125,17 @@ LAYOUTS: dict[Table, pa.Schema] = {
 
 
 def flush_receipt(partition: int, number: int) -> str:
-    """What the extra usage row of a flush carries as its customer."""
+    """The customer of the extra usage row of a flush."""
     return f"{partition}/{number}"
 
 
 def backfill_receipt(account: str, meter: str, partition: int, chunk: int) -> str:
-    """What the extra usage row of one chunk of a meter's backfill carries as its customer."""
+    """The customer of the extra usage row of one chunk of a meter's backfill."""
     return f"backfill/{account}/{meter}/{partition}/{chunk}"
 
 
 def partition_of_backfill(receipt: str) -> int:
-    """Whose events the chunk with this receipt counts."""
+    """The partition whose events the chunk with this receipt counts."""
     return int(receipt.rsplit("/", 2)[1])
 
 
@@ -148,13 +149,13 @@ def backfill_chunks(activation: int) -> int:
 
 
 def reject_id(partition: int, number: int, offset: int, place: int, meter: str, origin: str = "") -> str:
-    """The id of the reject at this place; with where a backfill found it hashed in, so that no two share one."""
+    """The id of the reject at this place. The origin of a backfill's reject is hashed into it to be unique."""
     suffix = f"-{body_digest(origin.encode()):016x}" if origin else ""
     return f"rej_{partition}_{number}_{offset}_{place}_{meter}{suffix}"
 
 
 def reject_place(reject: str) -> tuple[int, int, int, int] | None:
-    """Partition, flush, frame and place in the frame of the reject with this id; None where it cannot be one."""
+    """Partition, flush, frame and place in the frame of the reject with this id; None for a malformed id."""
     head, *numbers = reject.split("_", 5)[:5]
     if head != "rej" or len(numbers) != 4 or not all(text.isascii() and text.isdigit() for text in numbers):
         return None
@@ -163,5 +164,5 @@ def reject_place(reject: str) -> tuple[int, int, int, int] | None:
 
 
 def replay_key(reject: str) -> str:
-    """The idempotency key under which a reject is tried again: at most once, and no event's key can equal it."""
+    """The idempotency key of a reject's replay, which lets it count at most once. No event's key can equal it."""
     return f"\x00replay\x00{reject}"

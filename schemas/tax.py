@@ -1,4 +1,4 @@
-"""Tax: rates, and what an invoice owes by each of them."""
+"""Tax: rates, and the tax of an invoice by rate."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -10,14 +10,14 @@ from schemas.field_types import Name
 
 
 class TaxRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One tax; several on a line add, they do not compound. Names tell two of the same percentage apart."""
+    """One tax. Several rates on a line add and do not compound; the name distinguishes two of the same percentage."""
 
     name: Name
     percent: Annotated[Decimal, Meta(description="From 0 to 100, with up to 6 decimal places, as a string.")]
 
 
 class TaxAmount(msgspec.Struct, frozen=True, kw_only=True):
-    """One rate over the lines that bear it."""
+    """The tax of one rate over the lines it applies to, in minor units."""
 
     rate: TaxRate
     base: int

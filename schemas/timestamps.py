@@ -1,4 +1,4 @@
-"""Time as whole microseconds since 1970 in UTC: exact, small, and cheap to compare."""
+"""Time as whole microseconds since 1970 in UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NewType
@@ -30,11 +30,11 @@ def to_iso(micros: int) -> str:
 
 
 def iso_or_none(micros: int | None) -> str | None:
-    """The same of a time that may not have come."""
+    """`to_iso`, or None for None."""
     return None if micros is None else to_iso(micros)
 
 
 def month_of(micros: int) -> int:
-    """The UTC month as 202611: the table partition of every row of a flush."""
+    """The UTC month as a number such as 202611, by which the store partitions the rows of a flush."""
     value = to_datetime(micros)
     return value.year * 100 + value.month

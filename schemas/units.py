@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `300ms`, `35d`, `64MB`. Inside, whole microseconds and bytes."""
+"""Durations and sizes as people write them, `300ms`, `35d`, `64MB`, to and from whole microseconds and bytes."""
 
 import re
 
@@ -11,7 +11,7 @@ _AMOUNT = re.compile(r"(?P<number>[0-9]{1,12})\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 def _parse(text: str, units: dict[str, int]) -> int:
     if text.strip() == "0":
-        return 0  # Nothing is nothing in any unit.
+        return 0  # Zero needs no unit.
     amount = _AMOUNT.fullmatch(text.strip())
     if amount is None or amount["unit"] not in units:
         raise ValueError(text)

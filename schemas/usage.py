@@ -1,4 +1,4 @@
-"""Asking for usage, and the answer."""
+"""Usage queries and their results."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -20,22 +20,22 @@ class Window(StrEnum):
 
 
 class UsageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One question about one meter. Times are microseconds at whole minutes, the range is half-open."""
+    """A query of one meter's usage. Times are microseconds at whole minutes; the range is half-open."""
 
     account: AccountId
     meter: Meter
     start: int
     end: int
     customers: tuple[str, ...] = ()
-    """None named: all of them."""
+    """Empty for all customers."""
     window: Window = Window.NONE
     timezone: str = "UTC"
     group_by: tuple[str, ...] = ()
-    """Which of the meter's group keys to keep apart; the others are merged."""
+    """The group keys to group by; usage is merged over the meter's other keys."""
     groups: dict[str, tuple[str | None, ...]] = {}
-    """Only rows whose group key has one of these values; None stands for a missing one."""
+    """Only rows whose group key has one of these values; None matches a missing one."""
     top: int | None = None
-    """Only the n customers (with group, where grouped) with the largest value, largest first."""
+    """Only the n customers, or customers and groups, with the largest value, largest first."""
     after: str | None = None
     limit: int = 1000
 
@@ -57,9 +57,9 @@ class UsageResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackfillStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a meter's count of past events is."""
+    """The progress of a meter's backfill."""
 
     done: bool
     chunks_done: int
     chunks_total: int | None
-    """None while some partition has not yet fixed where the past ends."""
+    """None until every partition has activated the meter."""

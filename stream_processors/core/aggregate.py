@@ -22,8 +22,8 @@ _MINUTE_SECONDS = MINUTE // SECOND
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events fall on one usage row, and what identifies that row: shared by all meters that count the same
-    events by the same group values."""
+    """The events of each usage row, and the keys of that row: shared by all meters that count the same events by the
+    same group values."""
 
     groups: Groups
     customer_id: pa.Array
@@ -32,7 +32,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def value_column(meter: Meter) -> PropertyColumn | None:
-    """The column that holds what the meter aggregates; None where it only counts."""
+    """The column of the values that the meter aggregates; None for a meter that only counts."""
     if not meter.aggregation.needs_value or meter.value_property is None:
         return None
     convert = numbers if meter.aggregation.needs_number else identities
@@ -40,7 +40,7 @@ def value_column(meter: Meter) -> PropertyColumn | None:
 
 
 def group_columns(meter: Meter) -> list[PropertyColumn]:
-    """The columns that hold the group values, in the order of the meter's group keys."""
+    """The columns of the group values, in the order of the meter's group keys."""
     return [PropertyColumn(group_path(text), texts) for text in meter.group_by.values()]
 
 
@@ -51,7 +51,7 @@ def group_path(text: str) -> PathSteps:
 def group_events(
     customers: Codes, minutes: Codes, columns: Sequence[pa.Array], customer_ids: pa.ChunkedArray
 ) -> Grouping:
-    """Rows sorted by customer, minute and group. `customers` are numbers that sort as `customer_ids` do."""
+    """The events grouped by customer, minute and group, in this order. `customers` are the ranks of `customer_ids`."""
     texts_of_groups, ranks = _grp(columns, len(customers))
     groups = group_rows(customers, minutes, *ranks)
     examples = pa.array(groups.examples)
@@ -64,7 +64,7 @@ def group_events(
 
 
 def aggregate(meter: Meter, grouping: Grouping, value: pa.Array | None, events: pa.Table, *, month: int) -> pa.Table:
-    """The usage rows of one meter; `value` and `events` (layout EVENTS) belong to the events that were grouped."""
+    """The usage rows of one meter. `value` and `events` (layout EVENTS) are parallel to the grouped events."""
     size = len(grouping.groups)
     columns = {
         "account": pa.repeat(meter.account, size),
@@ -79,7 +79,7 @@ def aggregate(meter: Meter, grouping: Grouping, value: pa.Array | None, events: 
 
 
 def _grp(columns: Sequence[pa.Array], size: int) -> tuple[pa.Array, list[Codes]]:
-    """The `grp` text of each event, and its rank (none where all events are in one group)."""
+    """The `grp` text of each event, and the ranks of the texts; no ranks where all events are in one group."""
     if not columns:
         return pa.repeat(NO_GROUP, size), []
     combined = group_rows(*(rank(column) for column in columns))
@@ -106,7 +106,7 @@ def _aggregates(aggregation: Aggregation, groups: Groups, value: pa.Array | None
 
 
 def _candidates(value: pa.Array, events: pa.Table) -> pa.StructArray:
-    """Each event as the newest one would be kept."""
+    """Each event as a value of the column `latest`."""
     columns = [events[field.name].combine_chunks().cast(field.type) for field in list(LATEST)[:-1]]
     return pa.StructArray.from_arrays([*columns, value], fields=list(LATEST))
 
@@ -117,7 +117,7 @@ def _uniques(groups: Groups, identity: pa.Array) -> pa.ListArray:
 
 
 def digests_of(identity: pa.Array) -> pa.Array:
-    """The digest of each text, a slice at a time, so that others get their turn in between."""
+    """The digest of each text, a slice at a time, so that other threads run in between."""
     column = identity.cast(pa.binary())
     slices = (column.slice(start, CHUNK).to_pylist() for start in range(0, len(column), CHUNK))
     joined = b"".join(b"".join(map(value_digest, texts_of_slice)) for texts_of_slice in slices)
@@ -128,9 +128,9 @@ _PLACE = ("p", "offset", "place")
 
 
 def with_tie_places(events: pa.Table) -> pa.Table:
-    """The events with the places by which the latest one is chosen among them.
+    """The events with the places that break ties of `latest`: a replay has the place of its reject.
 
-    A recount knows a try by its reject and its arrival alone. Ties must be broken by what it knows.
+    A recount knows a replay only by its reject and its arrival, and must break ties alike.
     """
     replays = np.flatnonzero(events["flags"].to_numpy() & EventFlag.REPLAY)
     columns = {name: events[name].to_numpy().copy() for name in _PLACE}

@@ -1,4 +1,4 @@
-"""Which events are new: in order of arrival the first event of a key wins, for a window of time."""
+"""Deduplication: in order of arrival the first event of a key wins, for the window."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,23 +17,23 @@ Arrivals = npt.NDArray[np.int64]
 
 
 class SeenKeyQuery(msgspec.Struct, frozen=True):
-    """What has to be looked up before a flush can be judged: distinct key hashes."""
+    """The distinct key hashes to look up before the events of a flush can be classified."""
 
     seen: list[bytes]
-    """Those that the filter may know."""
+    """Keys that the filter may contain."""
     events: list[bytes]
-    """Those of events under the backfill scope, whose keys are known without limit of age."""
+    """Keys of events posted under the backfill scope, which are looked up without a limit of age."""
 
 
 class KeyLookupResult(msgspec.Struct, frozen=True):
-    """The answers from flushes with a lower number."""
+    """The rows found, all of flushes with a lower number."""
 
     seen: SeenRows
     events: SeenRows
 
 
 class Classification(msgspec.Struct, frozen=True):
-    """What each event is; exactly one of the three holds for each."""
+    """For each event exactly one of the three masks is true."""
 
     first: Mask
     duplicate: Mask
@@ -41,7 +41,7 @@ class Classification(msgspec.Struct, frozen=True):
 
 
 class KeyColumns(msgspec.Struct, frozen=True):
-    """The columns that decide who owns a key."""
+    """The columns that decide which event owns a key."""
 
     key_hash: pa.Array
     body: BodyHashes
@@ -66,7 +66,6 @@ def halves_of(key_hash: pa.ChunkedArray) -> KeyHashes:
 
 
 def keys_to_look_up(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) -> SeenKeyQuery:
-    """The keys to look up, each once."""
     if not events.num_rows:
         return SeenKeyQuery([], [])
     claimants = KeyColumns.of(events)
@@ -77,20 +76,20 @@ def keys_to_look_up(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) 
 
 
 def classify(events: pa.Table, known: KeyLookupResult, window: int) -> Classification:
-    """First-seen, duplicate (same body) or conflict (another body) for every event."""
+    """Every event as the first of its key, a duplicate (same body) or a conflict (another body)."""
     claimants = KeyColumns.of(events)
     is_known, known_body = _match_known(claimants, known, window)
     first_of = first_occurrences(halves_of(events["key_hash"]))
     age = claimants.arrival - claimants.arrival[first_of]
     if np.any((is_known != is_known[first_of]) | (age > window)):
-        # The window ends between two events of one key: rare, so plain Python may take its time.
+        # The window ends between two events of one key: rare, so a slow loop in plain Python will do.
         return classify_one_by_one(claimants, known, window)
     winner_body = np.where(is_known, known_body, claimants.body[first_of])
     return _classified((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
 
 
 def classify_one_by_one(claimants: KeyColumns, known: KeyLookupResult, window: int) -> Classification:
-    """The definition, event by event: what `classify` does for whole flushes wherever no window ends inside one."""
+    """The definition, event by event. `classify` computes the same for whole flushes if no window ends inside one."""
     recent = dict(
         zip(known.seen.key_hashes, zip(known.seen.arrivals, known.seen.body_hashes, strict=True), strict=True)
     )
@@ -121,11 +120,11 @@ def _classified(first: Mask, same_body: Mask) -> Classification:
 
 
 def _match_known(claimants: KeyColumns, known: KeyLookupResult, window: int) -> tuple[Mask, BodyHashes]:
-    """Which events have a key that an earlier flush knows, and the body it knows."""
+    """The events whose key an earlier flush has stored, and the body hashes it stored."""
     is_known = np.zeros(len(claimants.body), dtype=np.bool_)
     known_body = np.zeros(len(claimants.body), dtype=np.uint64)
     for rows, limit, among in (
-        # Seen keys last: where both know a key, they say more of it than `events`, which may be older.
+        # Seen keys last: of a key that is in both, the row in `events` may be older.
         (known.events, None, claimants.is_backfill),
         (known.seen, window, None),
     ):
@@ -140,7 +139,7 @@ def _match_known(claimants: KeyColumns, known: KeyLookupResult, window: int) -> 
 
 
 def _matches(key_hash: pa.Array, wanted: Sequence[bytes]) -> Indices:
-    """For each event the index of its key among `wanted`, or -1."""
+    """For each event the index of its key in `wanted`, or -1."""
     found = pc.index_in(key_hash, value_set=pa.array(wanted, pa.binary(KEY_BYTES)))
     indices: Indices = found.fill_null(-1).to_numpy().astype(np.intp)
     return indices
@@ -152,5 +151,5 @@ def _distinct(key_hash: pa.Array, mask: Mask) -> list[bytes]:
 
 
 def _single(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array, without a copy where it is one already."""
+    """The column as one array; a copy only if it has several chunks."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

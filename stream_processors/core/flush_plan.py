@@ -21,7 +21,7 @@ from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
 from stream_processors.core.usage_rows import with_receipt
 
 PLACED = pa.schema([*COLUMNS, ("offset", pa.uint64()), ("place", pa.uint32()), ("arrival", pa.int64())])
-"""A frame's columns, and for each event where it is and when its frame arrived."""
+"""The columns of a frame, and for each event its offset, its place and the arrival of its frame."""
 
 
 def assemble(frames: Sequence[Frame]) -> pa.Table:
@@ -47,18 +47,18 @@ def _places(sizes: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]
 
 
 _JUDGED = pa.schema([*EVENTS, ("replay_of", pa.string()), ("replay_meter", pa.string())])
-"""Events as they will be stored, and what is only for rejects tried again."""
+"""Events as they are stored, and the two columns of replays."""
 
 
 class FlushCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the events of a flush."""
+    """The outcome of a flush, in numbers of events."""
 
     events: int
     accepted: int
     duplicates: int
     conflicts: int
     rejects: dict[str, int]
-    """Rows in `rejects` by code, the conflicts among them."""
+    """Rows in `rejects` by code, conflicts included."""
 
 
 class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_flush(claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet, window: int) -> FlushRows:
-    """Decide on every event of the claimed frames. A pure function: a redo or a rival makes the very same rows."""
+    """The rows of every table for the claimed frames. A pure function: a redo or a rival makes the very same rows."""
     judgement = classify(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
     judged = in_store_layout(events, claim, month)
@@ -113,7 +113,7 @@ def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
 
 
 def _has_meter(judged: pa.Table, meters: MeterSet) -> Mask:
-    """All but rejects tried again for a meter that was archived meanwhile: no key may say that those were tried."""
+    """False for replays whose meter has been archived since: their key must not be stored, so that they stay open."""
     is_replay = _is_replay(judged)
     chosen = ~is_replay
     if is_replay.any():
@@ -129,7 +129,7 @@ def _is_replay(events: pa.Table) -> Mask:
 
 
 def _events_rows(new: pa.Table) -> pa.Table:
-    """A reject tried again was an event before, and is not one more."""
+    """The new events without the replays, whose events are stored already."""
     return _where(new, ~_is_replay(new)).select(EVENTS.names)
 
 
@@ -152,7 +152,7 @@ def _counts(judgement: Classification, new: pa.Table, rejects: pa.Table) -> Flus
 
 
 def frames_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:
-    """The leading frames that arrived in one month and are not too large together; never none where any waits.
+    """The leading frames that arrived in one month and are not too large together; at least one if any waits.
 
     All rows of a flush carry one month, and expire by it.
     """

@@ -1,4 +1,4 @@
-"""Rows with equal keys become one: the functions by which usage is aggregated, and aggregates are merged."""
+"""Grouping of rows with equal keys, and the functions that aggregate usage and merge aggregates."""
 
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ _PACKED_LIMIT = 2**62
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """Which rows belong together, numbered in the order of their keys."""
+    """The groups of some rows, numbered in the order of their keys."""
 
     codes: Codes
     """For each row the number of its group."""
@@ -29,7 +29,7 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 def rank(column: pa.Array) -> Codes:
-    """Numbers that equal and sort as the column's values do; null first."""
+    """Numbers that compare as the values of the column do; null first."""
     encoded = column.dictionary_encode(null_encoding="encode")
     order = pc.array_sort_indices(encoded.dictionary, null_placement="at_start").to_numpy()
     ranks = np.empty(len(order), dtype=np.int64)
@@ -39,7 +39,7 @@ def rank(column: pa.Array) -> Codes:
 
 
 def group_rows(*keys: Codes) -> Groups:
-    """Groups of the rows that agree in all keys, which are numbers from 0 on."""
+    """Groups of the rows with equal keys. Keys are numbers from 0 on."""
     packed = keys[0].astype(np.int64)
     for key in keys[1:]:
         packed = _pack(packed, key)
@@ -48,14 +48,14 @@ def group_rows(*keys: Codes) -> Groups:
     numbers = np.empty(len(order), dtype=np.int64)
     numbers[order] = np.arange(len(order))
     codes = numbers[encoded.indices.to_numpy()]
-    # Of repeated places in one assignment the last is kept: backwards, that is the first row.
+    # An assignment keeps the last value for a repeated index: in reverse order, that is the first row.
     examples = np.empty(len(order), dtype=np.intp)
     examples[codes[::-1]] = np.arange(len(codes))[::-1]
     return Groups(codes, examples)
 
 
 def _pack(high: Codes, low: Codes) -> Codes:
-    """Two keys as one number that sorts as the pair does."""
+    """Two keys as one number that compares as the pair does."""
     if not len(low):
         return high
     width = int(low.max()) + 1
@@ -71,7 +71,7 @@ def count(groups: Groups) -> pa.Array:
 
 
 def reduce(groups: Groups, values: pa.Array, function: Literal["sum", "min", "max"]) -> pa.Array:
-    """One value per group, of the same type; nulls do not count, and a group of nulls is null."""
+    """One value per group, of the same type; nulls are ignored, and a group of nulls gives null."""
     rows = pa.table({"group": groups.codes, "value": values})
     reduced = rows.group_by("group", use_threads=False).aggregate([("value", function)])
     in_order = pa.array(np.argsort(reduced["group"].to_numpy()))
@@ -79,18 +79,18 @@ def reduce(groups: Groups, values: pa.Array, function: Literal["sum", "min", "ma
 
 
 def latest(groups: Groups, candidates: pa.StructArray) -> pa.Array:
-    """The candidate of each group that is largest, compared from left to right."""
+    """The largest candidate of each group; fields compare from left to right."""
     fields = [field.name for field in LATEST][:-1]
     columns: list[npt.NDArray[Any]] = [pc.struct_field(candidates, name).to_numpy() for name in fields]
     order = np.lexsort(tuple(reversed(columns)))
     newest = np.empty(len(groups), dtype=np.intp)
-    # Of repeated places in one assignment the last is kept: in ascending order, that is the largest.
+    # An assignment keeps the last value for a repeated index: in ascending order, that is the largest.
     newest[groups.codes[order]] = order
     return candidates.take(pa.array(newest))
 
 
 def distinct(groups: Groups, members: Codes, digests: pa.Array) -> pa.ListArray:
-    """The different digests of each group; `members` says for each row which digest it has."""
+    """The different digests of each group; `members` holds for each row the index of its digest."""
     pairs = np.sort(groups.codes * len(digests) + members)
     pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])] if len(pairs) else pairs
     owners, chosen = np.divmod(pairs, max(1, len(digests)))
@@ -99,5 +99,5 @@ def distinct(groups: Groups, members: Codes, digests: pa.Array) -> pa.ListArray:
 
 
 def list_of_hashes(offsets: npt.NDArray[np.int64], hashes: pa.Array) -> pa.ListArray:
-    """Lists of hashes, list i being `hashes[offsets[i]:offsets[i + 1]]`."""
+    """Lists of hashes: list i is `hashes[offsets[i]:offsets[i + 1]]`."""
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), hashes.cast(HASH), type=pa.list_(HASH))

@@ -1,4 +1,4 @@
-"""Events and meters into usage rows, and rejects for the values that could not be counted."""
+"""Events and meters into usage rows, and rejects for values that cannot be counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,11 +28,11 @@ from stream_processors.core.rejects import RejectedRow, explain, reject_rows, ti
 from stream_processors.core.usage_rows import stacked
 
 _MINUTES = range(2**32 * SECOND // MINUTE)
-"""What the `minute` of a usage row can hold."""
+"""The range of `minute` in a usage row."""
 
 
 class MeasuredRows(msgspec.Struct, frozen=True):
-    """What some events add to the usage (layout USAGE, no receipt) and what of them could not be counted (REJECTS)."""
+    """The usage of some events (layout USAGE, without a receipt), and their rejects (layout REJECTS)."""
 
     usage: pa.Table
     rejects: pa.Table
@@ -43,22 +43,22 @@ class MeterBatch(msgspec.Struct, frozen=True, kw_only=True):
 
     events: pa.Table
     rows: Indices
-    """Where they are in the table that is measured."""
+    """Their rows in the table that is measured."""
     customers: npt.NDArray[np.int64]
     minutes: npt.NDArray[np.int64]
     columns: Columns
     replay_meters: pa.Array | None
     groupings: dict[tuple[Any, ...], Grouping]
-    """Those made so far, by group columns and by which of the events are in them."""
+    """The groupings made so far, by group columns and by the mask of the events in them."""
 
 
 def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: str = "") -> MeasuredRows:
-    """Count the events with the meters.
+    """The usage and rejects of the events, for all of the meters.
 
-    `events` has the layout EVENTS, whether planned in a flush or read back from the store (more columns do no harm).
+    `events` has the layout EVENTS, planned in a flush or read back from the store; more columns are allowed.
     An event with the flag REPLAY is counted for its `replay_meter` only.
     Every row of the result carries `month`, and the rejects carry `origin`.
-    Both are sorted, so that the same events and meters always make the same rows.
+    Both tables are sorted, so that the same events and meters always make the same rows.
     """
     usage: dict[tuple[str, str], pa.Table] = {}
     rejects: list[RejectedRow] = []
@@ -73,7 +73,7 @@ def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: st
 
 
 def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[MeterBatch, list[Meter]]]:
-    """The events that some meter may count, with those meters."""
+    """The events that some meter may count, each batch with its meters."""
     wanted: dict[tuple[str, str], list[Meter]] = {}
     for meter in meters:
         wanted.setdefault((meter.account, meter.event_name), []).append(meter)
@@ -109,7 +109,7 @@ def _split(events: pa.Table) -> Iterator[tuple[tuple[str, str], Indices]]:
 
 
 def _needed_columns(meters: Sequence[Meter]) -> list[PropertyColumn]:
-    """Every column that one of the meters needs, each once."""
+    """The columns that the meters need, each once."""
     needed: dict[PropertyColumn, None] = {}
     for meter in meters:
         value = value_column(meter)
@@ -119,7 +119,7 @@ def _needed_columns(meters: Sequence[Meter]) -> list[PropertyColumn]:
 
 
 def _count(batch: MeterBatch, meter: Meter, month: int) -> tuple[pa.Table, list[RejectedRow]]:
-    """One meter over one batch."""
+    """The usage of one meter over one batch, and its rejects."""
     chosen = _for_meter(batch, meter) & passing(meter.filters, batch.columns, len(batch.rows))
     in_range = (batch.minutes >= _MINUTES.start) & (batch.minutes < _MINUTES.stop)
     reading = value_column(meter)
@@ -145,7 +145,7 @@ def _aggregate(batch: MeterBatch, meter: Meter, mask: Mask, month: int) -> pa.Ta
 
 
 def _grouping(batch: MeterBatch, readings: Sequence[PropertyColumn], mask: Mask) -> Grouping:
-    """Made once for all meters that count the same events by the same groups."""
+    """The grouping, made once for all meters that count the same events by the same groups."""
     key = (tuple(readings), mask.tobytes())
     if key not in batch.groupings:
         rows = pa.array(np.flatnonzero(mask))
@@ -157,14 +157,14 @@ def _grouping(batch: MeterBatch, readings: Sequence[PropertyColumn], mask: Mask)
 
 
 def _for_meter(batch: MeterBatch, meter: Meter) -> Mask:
-    """Which events are for this meter: all, but of rejects tried again only its own."""
+    """True for all events but the replays of other meters' rejects."""
     if batch.replay_meters is None:
         return np.ones(len(batch.rows), dtype=np.bool_)
     return _mask(pc.is_in(batch.replay_meters, value_set=pa.array(["", meter.code])))
 
 
 def _replay_meters(events: pa.Table) -> pa.Array | None:
-    """The column, if any event is a reject tried again; stored events never are."""
+    """The column if any event is a replay; stored events never are."""
     if "replay_meter" not in events.column_names:
         return None
     flags = _column(events, "flags").to_numpy()

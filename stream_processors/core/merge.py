@@ -1,4 +1,4 @@
-"""Usage rows into fewer: one per key, by the same functions by which the store merges them."""
+"""Merging of usage rows into one per key, with the same functions as the store's merges."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ KEY = ("account", "meter", "customer_id", "minute", "grp")
 
 
 def merge_usage(tables: Sequence[pa.Table], *, month: int) -> pa.Table:
-    """One row per account, meter, customer, minute and group, sorted by these; all carry `month`."""
+    """One row per account, meter, customer, minute and group, sorted by them; every row carries `month`."""
     usage = stacked(tables)
     columns = {name: usage[name].combine_chunks() for name in usage.column_names}
     groups = group_rows(*(rank(columns[name]) for name in KEY))

@@ -1,4 +1,4 @@
-"""A meter's filters: which events pass."""
+"""The filters of a meter, applied to many events at a time."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -19,7 +19,7 @@ _COMPARING = frozenset({FilterOp.GT, FilterOp.GTE, FilterOp.LT, FilterOp.LTE})
 
 
 def filter_column(condition: MeterFilter) -> PropertyColumn:
-    """The column that decides about a condition."""
+    """The column that a condition tests."""
     path = parse_path(condition.property, "filters")
     if condition.op not in _COMPARING:
         return PropertyColumn(path, identities)
@@ -28,7 +28,7 @@ def filter_column(condition: MeterFilter) -> PropertyColumn:
 
 
 def passing(conditions: Iterable[MeterFilter], columns: Columns, events: int) -> Mask:
-    """Which events pass all of them."""
+    """True for the events that pass all conditions."""
     passed = np.ones(events, dtype=np.bool_)
     for condition in conditions:
         passed &= _passes(condition, columns[filter_column(condition)]).to_numpy(zero_copy_only=False)
@@ -50,13 +50,13 @@ def _passes(condition: MeterFilter, column: pa.Array) -> pa.Array:
 
 
 def _is_one_of(column: pa.Array, wanted: Iterable[Any]) -> pa.Array:
-    # A null is a missing property, and a missing property equals nothing.
+    # A null is a missing property, which equals nothing.
     named = [identity for value in wanted if (identity := identity_of(as_value(value))) is not None]
     return pc.is_in(column, value_set=pa.array(named, pa.string()))
 
 
 def as_value(value: Any) -> Value:
-    """A meter's JSON value with exact numbers: a float here is a JSON number that was read by its shortest digits."""
+    """A meter's JSON value with exact numbers: a float, which the JSON reader made, becomes its shortest decimal."""
     match value:
         case float():
             return Decimal(repr(value))

@@ -1,4 +1,4 @@
-"""The columns that meters count with, read from the properties of many events."""
+"""The columns that meters need, read from the properties of many events."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from schemas.property_path import PathSteps
 from stream_processors.core.property_decoder import Value, decoder_for
 
 CHUNK = 2048
-"""Events decoded in one call. Nothing else runs in this process meanwhile, so it stays well below a millisecond."""
+"""Events decoded in one call. The call holds the interpreter lock, so it must stay well below a millisecond."""
 
 
 class PropertyColumn(NamedTuple):
-    """One column: which property, and what its values are turned into."""
+    """One column: the path of a property, and the conversion of its values."""
 
     path: PathSteps
     convert: Callable[[Sequence[Value]], pa.Array]
@@ -23,7 +23,7 @@ Columns = dict[PropertyColumn, pa.Array]
 
 
 def read_columns(properties: pa.Array, readings: Collection[PropertyColumn]) -> Columns:
-    """Each reading as one array, in the order of the events. Every text is decoded once."""
+    """Each column as one array, in the order of the events. Every JSON text is decoded once."""
     if not readings:
         return {}
     decoder = decoder_for(frozenset(reading.path[0] for reading in readings))

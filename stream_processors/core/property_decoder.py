@@ -1,6 +1,6 @@
-"""The JSON texts of properties into Python values: only what is needed, numbers exact.
+"""The JSON texts of properties into Python values: only the properties needed, with exact numbers.
 
-Whole numbers become int, others Decimal straight from their text. A missing property is None, as is a null.
+Whole numbers become int, others Decimal from their text. A missing property is None, and so is null.
 """
 
 import operator
@@ -17,27 +17,27 @@ import pyarrow.compute as pc
 from schemas.property_path import PathSteps
 
 Value = Any
-"""What JSON can hold: None, bool, int, Decimal, str, list or dict."""
+"""A JSON value: None, bool, int, Decimal, str, list or dict."""
 
 _CANNOT_BE_RENAMED = re.compile(r'["\\\x00-\x1f]')
 _UNREADABLE = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 
 
 class Decoder(msgspec.Struct, frozen=True):
-    """Reads the properties it was made for, and skips all others."""
+    """Reads the properties that it was built for, and skips all others."""
 
     many: msgspec.json.Decoder[list[Any]]
     one: msgspec.json.Decoder[Any]
     nothing: Any
-    """What stands for a text that cannot be read: all its properties are missing."""
+    """The object for an unreadable text: all of its properties are missing."""
     getters: Mapping[str, Callable[[Any], Value]]
 
     def decode(self, texts: pa.Array) -> list[Any]:
-        """One object per text, to be asked by `values`. All at once; one by one where that fails."""
+        """One object per text, for `values`. Decodes all texts in one call, or one by one if that fails."""
         try:
             found = self.many.decode(_as_list(texts))
         except _UNREADABLE:
-            found = []  # Which of the texts it was shows only one by one; that one alone becomes a reject.
+            found = []  # Only one by one shows which text is unreadable; that one alone becomes a reject.
         if len(found) == len(texts):
             return found
         return [self._decode_one(text) for text in texts.to_pylist()]
@@ -57,7 +57,7 @@ class Decoder(msgspec.Struct, frozen=True):
 
 
 def is_readable(text: str) -> bool:
-    """Is this a JSON object at all?"""
+    """True if the text is a JSON object."""
     try:
         return isinstance(_WHOLE.decode(text), dict)
     except _UNREADABLE:
@@ -66,13 +66,13 @@ def is_readable(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def decoder_for(names: frozenset[str]) -> Decoder:
-    """A decoder of these outermost properties."""
+    """A decoder of the outermost properties with these names."""
     in_order = sorted(names)
     return _plain_decoder(in_order) if _CANNOT_BE_RENAMED.search("".join(in_order)) else _struct_decoder(in_order)
 
 
 def _struct_decoder(names: Collection[str]) -> Decoder:
-    """Fields made to measure: what nobody asked for is never built."""
+    """Decodes into a struct with one field per name: no object is built for other properties."""
     fields = {f"p{index}": name for index, name in enumerate(names)}
     made = msgspec.defstruct("Needed", [(field, Any, None) for field in fields], rename=fields, gc=False)
     getters = {name: operator.attrgetter(field) for field, name in fields.items()}
@@ -80,7 +80,7 @@ def _struct_decoder(names: Collection[str]) -> Decoder:
 
 
 def _plain_decoder(names: Collection[str]) -> Decoder:
-    """For names that no field can have."""
+    """Decodes into a dict, for names that cannot be the name of a field."""
     return _decoder(dict[str, Any], {}, {name: operator.methodcaller("get", name) for name in names})
 
 

@@ -1,4 +1,4 @@
-"""What could not be counted, as rows: the whole event and the reason."""
+"""Rejects as rows: the whole event and the reason why it is not counted."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from stream_processors.core.property_decoder import Value, decoder_for, is_reada
 from stream_processors.core.values import canonical_json, exact_number
 
 _SHOWN = 60
-"""How much of a wrong value a message repeats."""
+"""How many characters of a wrong value a message repeats."""
 
 
 class RejectedRow(NamedTuple):
-    """Why the event at `row` is not counted: for one meter, or ('') for any."""
+    """Why the event at `row` is not counted by `meter`, or by any ('')."""
 
     row: int
     meter: str
@@ -41,7 +41,7 @@ def conflict(row: int) -> RejectedRow:
 
 
 def timestamp_out_of_range(row: int, meter: Meter, timestamp: int) -> RejectedRow:
-    """The event's time is beyond what usage can hold."""
+    """The event's timestamp is outside the range of usage rows."""
     return RejectedRow(
         row,
         meter.code,
@@ -51,8 +51,7 @@ def timestamp_out_of_range(row: int, meter: Meter, timestamp: int) -> RejectedRo
 
 
 def explain(rows: Sequence[int], properties: pa.Array, meter: Meter) -> list[RejectedRow]:
-    """Why the value that the meter needs cannot be counted, for events (their properties, their rows) of which
-    that is known already."""
+    """The reason for each of the `rows`, whose `properties` hold no value that the meter can count."""
     path = parse_path(meter.value_property or "", "value_property")
     decoder = decoder_for(frozenset({path[0]}))
     rejects: list[RejectedRow] = []
@@ -85,7 +84,7 @@ def _shown(value: Value) -> str:
 
 
 def reject_rows(events: pa.Table, rejects: Sequence[RejectedRow], *, month: int, origin: str) -> pa.Table:
-    """Layout REJECTS, in the order of arrival and then of meters. `events` has the layout EVENTS."""
+    """The rejects in the layout REJECTS, in order of arrival, then of meters. `events` has the layout EVENTS."""
     if not rejects:
         return REJECTS.empty_table()
     in_order = sorted(rejects)
@@ -106,5 +105,5 @@ def reject_rows(events: pa.Table, rejects: Sequence[RejectedRow], *, month: int,
 
 
 def counts_by_code(rejects: pa.Table) -> dict[str, int]:
-    """How many rows there are of each code."""
+    """The number of rows of each code."""
     return {entry["values"]: entry["counts"] for entry in rejects["code"].value_counts().to_pylist()}

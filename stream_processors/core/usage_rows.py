@@ -1,4 +1,4 @@
-"""Usage rows: aggregates beside their keys, the same functions merged, and receipts."""
+"""Usage rows: keys with their aggregates, and receipts."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from schemas.tables import HASH, LATEST, NO_LATEST, QUANTITY, USAGE
 from stream_processors.core.groups import list_of_hashes
 
 Aggregates = dict[str, pa.Array]
-"""Columns of USAGE by name; those not given hold what changes nothing when rows are merged."""
+"""Columns of USAGE by name; an absent column gets the neutral element of its merge function."""
 
 
 def usage_rows(columns: Aggregates, size: int, *, month: int) -> pa.Table:
-    """Layout USAGE, one chunk per column."""
+    """The columns as a table of `size` rows in the layout USAGE, one chunk per column."""
     given = {**columns, "month": pa.repeat(pa.scalar(month, pa.uint32()), size)}
     return pa.table(
         [given[field.name] if field.name in given else _neutral(field.name, size) for field in USAGE], schema=USAGE
@@ -34,7 +34,7 @@ def _neutral(name: str, size: int) -> pa.Array:
 
 
 def with_receipt(usage: pa.Table, receipt: str, *, month: int) -> pa.Table:
-    """The rows and the extra one that shows, in the table itself, that they are there. One chunk per column."""
+    """The rows, with the receipt as an extra one. One chunk per column."""
     mark = {
         "account": pa.array([""]),
         "meter": pa.array([""]),
@@ -46,5 +46,5 @@ def with_receipt(usage: pa.Table, receipt: str, *, month: int) -> pa.Table:
 
 
 def stacked(tables: Sequence[pa.Table]) -> pa.Table:
-    """The tables' rows one after the other, one chunk per column."""
+    """The rows of the tables one after the other, one chunk per column."""
     return pa.concat_tables([USAGE.empty_table(), *tables]).combine_chunks()

@@ -1,7 +1,7 @@
-"""What a property's value means to a meter: a quantity, a group, an identity, or something to compare.
+"""Conversions of property values: to a quantity, a group value, an identity, or the result of a comparison.
 
-Each conversion takes a chunk of values at once. It looks at which types occur and lets Arrow do the common cases;
-the `…_of` function beside it is the definition, value by value.
+Each conversion takes a chunk of values. It checks which types occur and lets Arrow convert the common ones; the
+`…_of` function after it is the definition, value by value.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _WHOLE_LIMIT: Final = int(QUANTITY_LIMIT)
 def numbers(values: Sequence[Value]) -> pa.Array:
     """Quantities; null where a value is missing, not a number, or too large."""
     types = set(map(type, values)) - {type(None)}
-    # One that is too large, or has more than twelve places, shows only value by value.
+    # Arrow raises for a value that is too large or has more than twelve places; then convert value by value.
     with suppress(pa.ArrowInvalid, OverflowError):
         if types <= {int}:
             return _within_limit(pa.array(values, pa.int64()), _WHOLE_LIMIT).cast(QUANTITY)
@@ -40,13 +40,13 @@ def numbers(values: Sequence[Value]) -> pa.Array:
 
 
 def number_of(value: Value) -> Decimal | None:
-    """A number, or a string that holds one, as a quantity. Booleans are not numbers."""
+    """A number, or a string that holds one, as a quantity; None for other values. Booleans are not numbers."""
     number = exact_number(value)
     return None if number is None else to_quantity(number)
 
 
 def exact_number(value: Value) -> Decimal | None:
-    """A number, or a string that holds one, with all its digits."""
+    """A number, or a string that holds one, with all its digits; None for other values."""
     if type(value) is Decimal:
         return value
     if type(value) is int:
@@ -55,33 +55,33 @@ def exact_number(value: Value) -> Decimal | None:
 
 
 def texts(values: Sequence[Value]) -> pa.Array:
-    """Group values; null where one is missing."""
+    """Group values; null where a value is missing."""
     if set(map(type, values)) <= {str, type(None)}:
         return pa.array(values, pa.string())
     return pa.array([text_of(value) for value in values], pa.string())
 
 
 def text_of(value: Value) -> str | None:
-    """A string as it is, anything else as JSON: 1 and 1.0 are one group, and so are two spellings of one object."""
+    """A string unchanged, any other value as JSON: 1 and 1.0 are one group, and so are two spellings of one object."""
     return value if value is None or type(value) is str else canonical_json(value)
 
 
 def identities(values: Sequence[Value]) -> pa.Array:
-    """What tells different values apart; null where one is missing."""
+    """Texts that are equal for equal values only; null where a value is missing."""
     if set(map(type, values)) <= {str, type(None)}:
         return pc.binary_join_element_wise("s", pa.array(values, pa.string()), "")
     return pa.array([identity_of(value) for value in values], pa.string())
 
 
 def identity_of(value: Value) -> str | None:
-    """Equal for equal values only. JSON types count: the string "5" is not the number 5, and true is not 1."""
+    """A text that is equal for equal values only. The string "5" is not the number 5, and true is not 1."""
     if value is None:
         return None
     return "s" + value if type(value) is str else "j" + canonical_json(value)
 
 
 def canonical_json(value: Value) -> str:
-    """One text for all spellings of a value: numbers without idle zeros, keys sorted, no spaces."""
+    """One text for all spellings of a value: numbers without trailing zeros, keys sorted, no spaces."""
     if type(value) is Decimal or type(value) is int:
         return _canonical_number(value)
     return _SORTED_JSON.encode(_with_canonical_numbers(value)).decode()
@@ -113,7 +113,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     op: FilterOp
     bound: Decimal | None
-    """None where the filter names no number: then nothing passes."""
+    """None if the filter's value is not a number: then nothing passes."""
 
     def __call__(self, values: Sequence[Value]) -> pa.Array:
         return pa.array([self.passes(value) for value in values], pa.bool_())
@@ -133,7 +133,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def _within_limit(column: pa.Array, limit: int | Decimal) -> pa.Array:
-    """The column, if no value is too large to be summed exactly; else ArrowInvalid."""
+    """The column. Raises ArrowInvalid if a value is too large to be summed exactly."""
     extremes = pc.min_max(column)
     if extremes["min"].is_valid and not -limit < extremes["min"].as_py() <= extremes["max"].as_py() < limit:
         raise pa.ArrowInvalid("a value is too large")
