@@ -50,7 +50,7 @@ class Processors(NamedTuple):
 
 @contextmanager
 def open_processors(settings: EmbeddedSettings, dependencies: WorkerDependencies) -> Iterator[Processors]:
-    """Runs the processors while it is open, unless the settings disable them. On exit, the running flushes are finished."""
+    """Runs the processors while it is open, unless they are disabled. On exit, the running flushes are finished."""
     worker = build_embedded_worker(dependencies, _policies(settings))
     processors = Processors(worker, settings.process_events)
     if not settings.process_events:
