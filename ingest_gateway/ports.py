@@ -25,14 +25,20 @@ class FrameSink(Protocol):
 
 
 class KeyHints(Protocol):
-    """What was made durable before, here or elsewhere: a hint for honest replies, never what exactness depends on."""
+    """Keys made durable before, here or by another gateway, for `duplicate` and `conflict` verdicts.
+
+    Exactness never depends on them: a key they do not know is `accepted`, and the processor decides.
+    """
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
-        """Of the keys that are known within the window at `now`, the hash of their body."""
+        """The body's hash for each key that is known within the window at `now`.
+
+        Raises StoreFailed when the lookup fails; then nothing is known of any of the keys.
+        """
         ...
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Different keys that are durable now. Never waits: what cannot be kept at once is a hint less."""
+        """Records distinct keys that are durable. Never waits: keys that cannot be recorded at once are skipped."""
         ...
 
 

@@ -21,12 +21,17 @@ class EventFlag:
 
 
 class Verdict(StrEnum):
-    """The gateway's decision on one posted event."""
+    """The gateway's answer on one posted event. It never claims more than the gateway knows."""
 
     ACCEPTED = "accepted"
+    """The event is durable in the log, and its key counts exactly once."""
     DUPLICATE = "duplicate"
+    """The key is known to be durable already, with the same body. Where that is not known, the event is `accepted`."""
     CONFLICT = "conflict"
+    """The key is known to be durable already, with another body. Where that is not known, the event is `accepted`, and
+    the processor keeps it as a reject."""
     INVALID = "invalid"
+    """The event breaks a rule and is not stored."""
 
 
 class RejectCode(StrEnum):

@@ -21,6 +21,11 @@ class Counter(Enum):
     REQUESTS = MetricSpec("http_requests_total", "HTTP requests answered", ("route", "method", "status"))
     EVENTS = MetricSpec("ingest_events_total", "Events posted, by the verdict of the gateway", ("verdict",))
     INVALID = MetricSpec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
+    UNCHECKED = MetricSpec(
+        "ingest_unchecked_total",
+        "Events given a verdict without a lookup of their key among counted ones: it failed or timed out",
+        ("reason",),
+    )
     BUSY = MetricSpec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))
     BODY_BYTES = MetricSpec("ingest_body_bytes_total", "Bytes of event bodies read, after decompression")
     FRAMES = MetricSpec("log_frames_total", "Frames made durable in the log")

@@ -66,17 +66,29 @@ class RejectionDocument(msgspec.Struct, kw_only=True):
 
 
 class BatchReply(Success, kw_only=True):
-    """What became of several events. They are durable now."""
+    """The verdicts on several events: each is accepted, a duplicate or rejected."""
 
-    accepted: int
-    duplicates: Annotated[int, Meta(description="Known before, and not counted again.")]
-    rejected: list[RejectionDocument]
+    accepted: Annotated[int, Meta(description="Durable, and each key counts exactly once.")]
+    duplicates: Annotated[
+        int,
+        Meta(
+            description="Known to be durable already, with the same body, and not counted again. A repeat that the "
+            "gateway cannot look up in time is `accepted`, and counts once all the same."
+        ),
+    ]
+    rejected: Annotated[list[RejectionDocument], Meta(description="Invalid events and conflicts: none is stored.")]
 
 
 class SingleReply(Success, kw_only=True):
-    """What became of one event. It is durable now."""
+    """The verdict on one event, which is durable."""
 
-    status: Verdict
+    status: Annotated[
+        Verdict,
+        Meta(
+            description="`accepted`: the key counts exactly once. `duplicate`: the event is known to be durable already. "
+            "A repeat that the gateway cannot look up in time is `accepted`, and counts once all the same."
+        ),
+    ]
     usage_id: Annotated[str, Meta(description="Made from the event's key: a retry is told the same one.")]
     cost: Annotated[list[dict[str, Any]], Meta(max_length=0)]
     customer_balances: Annotated[list[dict[str, Any]], Meta(max_length=0)]

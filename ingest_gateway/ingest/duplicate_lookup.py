@@ -1,4 +1,4 @@
-"""Looks up which keys of a group are known already: in the recent keys, then in the key filter and the store."""
+"""Looks up which keys of a group are durable already: in the recent keys, then in the key filter and the store."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ from schemas.arrays import Mask
 from schemas.errors import StoreFailed
 from schemas.flush import FLUSH_NUMBER_BOUND, SeenRows
 from schemas.hashing import BodyHashes, KeyHashes, as_digests, partition_of
+from schemas.metrics import Counter, Metrics
 
 
 class KeyFilter(Protocol):
-    """Keys that are durable: may say yes wrongly, never no."""
+    """Durable keys, with false positives and no false negatives."""
 
     def may_contain(self, keys: KeyHashes) -> npt.NDArray[np.bool_]: ...
 
@@ -25,24 +26,25 @@ class KeyFilter(Protocol):
 
 
 class SeenKeyLookup(Protocol):
-    """The truth about a partition's keys."""
+    """The seen keys of a partition."""
 
-    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows: ...
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        """Raises StoreFailed."""
+        ...
 
 
 class NoKeyHints:
-    """For a gateway that has only its own recent keys to go by."""
+    """For a gateway that has nothing but its own recent keys: no other key is ever known."""
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:  # noqa: ARG002 - the port's signature
-        """None."""
         return {}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Its recent keys do that."""
+        """Does nothing."""
 
 
 class FilteredKeyHints:
-    """A hint: where the store does not answer, nothing is known."""
+    """The seen keys in the usage store. A key filter keeps new keys, nearly all there are, from costing a query."""
 
     def __init__(self, key_filter: KeyFilter, seen: SeenKeyLookup, partitions: int, window: int) -> None:
         self._filter = key_filter
@@ -51,7 +53,6 @@ class FilteredKeyHints:
         self._window = window
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
-        """Of the keys that were counted within the window, the hash of their body."""
         suspects = keys[self._filter.may_contain(keys)]
         partition = partition_of(suspects, self._partitions)
         known: dict[bytes, int] = {}
@@ -60,28 +61,34 @@ class FilteredKeyHints:
         return known
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:  # noqa: ARG002 - the port's signature
-        """The filter from now on, and the store once they are counted."""
+        """Adds the keys to the filter; a flush adds them to the store."""
         self._filter.add(keys, arrival)
 
     async def _look_up(self, partition: int, suspects: Sequence[bytes], now: int) -> Mapping[bytes, int]:
-        try:
-            rows = await self._seen.find(partition, FLUSH_NUMBER_BOUND, suspects)
-        except StoreFailed:
-            return {}
+        rows = await self._seen.find(partition, FLUSH_NUMBER_BOUND, suspects)
         found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)
         return {key: body for key, body, arrival in found if now - arrival <= self._window}
 
 
 class DuplicateLookup:
-    """Honest replies, best effort: whatever slips through here is dropped by the processor."""
+    """What a group's verdicts may claim: a key is a repeat only where it is known to be durable.
 
-    def __init__(self, recent: RecentKeys, known: KeyHints, timeout_seconds: float) -> None:
+    A lookup that fails, or does not answer within the timeout, never delays or refuses events: the gateway treats their
+    keys as new and answers `accepted`, which claims no more than is known. The processor then drops duplicates and
+    keeps conflicts as rejects. `ingest_unchecked_total` counts such events.
+    """
+
+    def __init__(self, recent: RecentKeys, known: KeyHints, timeout_seconds: float, metrics: Metrics) -> None:
         self._recent = recent
         self._known = known
         self._timeout_seconds = timeout_seconds
+        self._metrics = metrics
 
     async def find(self, group: EventGroup, rows: Numbers) -> tuple[Mask, BodyHashes]:
-        """For every row of the group (only `rows` are looked up): is its key known, and with which body."""
+        """For every row of the group, whether its key is known to be durable, and with which body.
+
+        Looks up only `rows`; the others are False.
+        """
         found = np.zeros(len(group), np.bool_)
         bodies = np.zeros(len(group), np.uint64)
         found[rows], bodies[rows] = self._recent.find(group.keys[rows], group.arrival)
@@ -90,18 +97,22 @@ class DuplicateLookup:
         return found, bodies
 
     def remember(self, group: EventGroup, rows: Numbers) -> None:
-        """These rows are durable now."""
+        """Records that these rows are durable."""
         keys, bodies = group.keys[rows], group.bodies[rows]
         self._recent.remember(keys, bodies, group.arrival)
         self._known.remember(keys, bodies, group.arrival)
 
     async def _look_up_known(self, group: EventGroup, rows: Numbers) -> list[tuple[int, int]]:
-        """Of the rows whose key others know, the hash of the body they know."""
+        """The rows whose keys are known beyond the recent ones, each with the hash of the body known."""
+        if not len(rows):
+            return []
         keys = group.keys[rows]
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 bodies = await self._known.body_hashes(keys, group.arrival)
-        except (StoreFailed, TimeoutError):
+        except (StoreFailed, TimeoutError) as error:
+            reason = "failed" if isinstance(error, StoreFailed) else "timeout"
+            self._metrics.count(Counter.UNCHECKED, len(rows), reason)
             return []
         if not bodies:
             return []

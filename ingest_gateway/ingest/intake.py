@@ -107,7 +107,7 @@ class Intake:
         metrics: Metrics,
     ) -> None:
         self._pipeline = GroupPipeline(
-            sink, DuplicateLookup(recent, known, policy.lookup_timeout_seconds), arrival, policy, metrics
+            sink, DuplicateLookup(recent, known, policy.lookup_timeout_seconds, metrics), arrival, policy, metrics
         )
         self._policy = policy
         self._metrics = metrics

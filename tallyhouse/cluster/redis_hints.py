@@ -10,6 +10,7 @@ from typing import Self
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from schemas.errors import StoreFailed
 from schemas.hashing import BodyHashes, KeyHashes, as_digests
 from schemas.logger import Logger
 from schemas.metrics import Gauge, Metrics
@@ -17,12 +18,12 @@ from schemas.timestamps import MILLISECOND
 
 _PREFIX = b"tallyhouse:key:"
 _VALUE = struct.Struct("<Qq")
-"""Hash of the body, and arrival."""
+"""The body's hash and the arrival."""
 _MAX_PENDING = 200_000
-"""Keys not yet written, 150 bytes each. Beyond it the oldest are given up."""
+"""Keys not yet written, 150 bytes each. Beyond that, the oldest are dropped."""
 _BATCH_SIZE = 2_000
 _BACKOFF_SECONDS = 1.0
-"""After a failure Redis is left alone for so long: nobody waits for it again and again."""
+"""For how long Redis is not queried after a failure, so that a Redis that is down does not delay every group."""
 
 _FAILURES = (RedisError, OSError, TimeoutError)
 
@@ -30,13 +31,13 @@ HintEntry = tuple[bytes, bytes]
 
 
 def connect(url: str) -> redis.asyncio.Redis:
-    """A client for `redis://…`. It connects when it is first asked."""
+    """A client for `redis://…`. It connects with its first command."""
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(url)
     return client
 
 
 class RedisHints:
-    """`async with RedisHints(…) as known:` for an intake. One event loop."""
+    """The `KeyHints` of an intake: `async with RedisHints(…) as known:`. Bound to one event loop."""
 
     def __init__(
         self,
@@ -75,23 +76,28 @@ class RedisHints:
         await self._client.aclose()
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
-        """Of the keys that any gateway made durable within the window, the hash of their body."""
-        if not len(keys) or self._timer() < self._backoff_until:
+        """The body's hash for each key that any gateway made durable within the window.
+
+        Raises StoreFailed when Redis does not answer, and during the backoff after that.
+        """
+        if not len(keys):
             return {}
+        if self._timer() < self._backoff_until:
+            raise StoreFailed("Redis did not answer a moment ago")
         digests = as_digests(keys)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 values = await self._client.mget([_PREFIX + digest for digest in digests])
         except _FAILURES as error:
             self._record_failure(error)
-            return {}
+            raise StoreFailed(f"Redis does not answer: {error}") from error
         self._record_success()
         pairs = zip(digests, values, strict=True)
         found = {digest: _VALUE.unpack(value) for digest, value in pairs if isinstance(value, bytes)}
         return {digest: body for digest, (body, arrival) in found.items() if now - arrival <= self._window}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Have them written soon. What Redis is too slow for is given up."""
+        """Queues the keys to be written; when Redis is too slow, the oldest in the queue are dropped."""
         for digest, body in zip(as_digests(keys), bodies.tolist(), strict=True):
             self._pending.append((_PREFIX + digest, _VALUE.pack(body, arrival)))
         self._wake.set()
@@ -112,7 +118,7 @@ class RedisHints:
                     self._record_success()
 
     async def _write(self, entries: Sequence[HintEntry]) -> None:
-        """The first body of a key stands, as it does in the log."""
+        """Keeps the first body written for a key, as the processor keeps the first in the log."""
         pipeline = self._client.pipeline(transaction=False)
         for name, value in entries:
             pipeline.set(name, value, px=self._window // MILLISECOND, nx=True)
@@ -124,7 +130,7 @@ class RedisHints:
             self._is_down = True
             self._metrics.set(Gauge.SHARED_KEYS_DOWN, 1)
             self._logger.warning(
-                "Redis does not answer: repeats that reach another gateway are told `accepted`, and dropped later",
+                "Redis does not answer: repeats that reach another gateway are answered `accepted`, and dropped later",
                 reason=str(error) or type(error).__name__,
             )
 

@@ -33,7 +33,7 @@ INGEST = "/v1/events/ingest"
 
 
 class NothingKnown:
-    """No key was ever counted."""
+    """Key hints that never know a key."""
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         return {}
