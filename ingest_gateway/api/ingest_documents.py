@@ -85,8 +85,8 @@ class SingleReply(Success, kw_only=True):
     status: Annotated[
         Verdict,
         Meta(
-            description="`accepted`: the key counts exactly once. `duplicate`: known to be durable already. A repeat that "
-            "the gateway cannot look up in time is `accepted`, and counts once all the same."
+            description="`accepted`: the key counts exactly once. `duplicate`: known to be durable already. A repeat "
+            "that the gateway cannot look up in time is `accepted`, and counts once all the same."
         ),
     ]
     usage_id: Annotated[str, Meta(description="Made from the event's key: a retry is told the same one.")]
