@@ -1,1 +1,1 @@
-"""The ledger: companies, accounts, API keys and meters, in SQLite or PostgreSQL through one schema."""
+"""The ledger: accounts, API keys, meters, customers, plans, subscriptions and invoices, in SQLite or PostgreSQL."""

@@ -17,7 +17,7 @@ FIRST_SCOPES = frozenset({Scope.ADMIN, Scope.BACKFILL})
 
 
 class SqlAccounts:
-    """Companies and their two accounts, live and test."""
+    """Companies, and the live and test account of each."""
 
     def __init__(
         self, database: Database, clock: Callable[[], int], new_id: Callable[[], str], new_secret: NewSecret
@@ -28,13 +28,13 @@ class SqlAccounts:
         self._new_secret = new_secret
 
     async def bootstrap(self, token: str | None) -> tuple[ApiKey, str] | None:
-        """On an empty ledger: the first company and its admin key (with `token`, if given). Else None."""
+        """On an empty ledger, makes the first company and its admin key (with `token`, if given). Otherwise None."""
         mode = Mode.LIVE if token is None else mode_of(token)
         token = token or new_token(mode, self._new_secret)
         return await self._database.write(lambda connection: self._create_first_company(connection, mode, token))
 
     def _create_first_company(self, connection: sa.Connection, mode: Mode, token: str) -> tuple[ApiKey, str] | None:
-        # Two processes may start on one empty ledger: the second waits here, and then finds a company.
+        # Of two processes that start on one empty ledger, the second waits here, and then finds a company.
         connection.execute(sa.select(meter_sets.c.version).with_for_update())
         if connection.scalar(sa.select(companies.c.id).limit(1)) is not None:
             return None
@@ -56,10 +56,10 @@ class SqlAccounts:
         return siblings
 
     async def account_for(self, sibling: AccountId, mode: Mode) -> AccountId:
-        """The same company's account in the given mode."""
+        """The account of the same company in the given mode. Raises NotFound."""
         company = sa.select(accounts.c.company_id).where(accounts.c.id == sibling).scalar_subquery()
-        wanted = sa.select(accounts.c.id).where(accounts.c.company_id == company, accounts.c.mode == mode.value)
-        account = await self._database.read(lambda connection: connection.scalar(wanted))
+        of_mode = sa.select(accounts.c.id).where(accounts.c.company_id == company, accounts.c.mode == mode.value)
+        account = await self._database.read(lambda connection: connection.scalar(of_mode))
         if account is None:
             raise NotFound(f"there is no account {sibling}")
         return AccountId(account)

@@ -1,4 +1,4 @@
-"""API keys in the ledger: the form of their secrets, of which only the hash is stored, and the keys found by it."""
+"""API keys in the ledger: the form of a secret, and keys found by the hash of theirs, which alone is stored."""
 
 import hashlib
 import re
@@ -32,7 +32,7 @@ def new_token(mode: Mode, new_secret: NewSecret) -> str:
 
 
 def mode_of(token: str) -> Mode:
-    """Raises Invalid where `token` does not look like a key of ours."""
+    """The mode that the token names. Raises Invalid where `token` has another form."""
     form = _FORM.fullmatch(token)
     if form is None:
         raise Invalid(
@@ -43,12 +43,12 @@ def mode_of(token: str) -> Mode:
 
 
 def hash_of(token: str) -> str:
-    """SHA-256: the secret is long and random, so a slow hash would only slow down honest callers."""
+    """SHA-256. The secret is long and random, so a slow hash would slow down only honest callers."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 LAST_USED_STEP = MINUTE
-"""How exact `last_used_at` is: a write for every use would cost more than the use."""
+"""The precision of `last_used_at`, in microseconds: a write for every use would cost more than the use."""
 
 _with_mode = sa.select(api_keys, accounts.c.mode).join(accounts, accounts.c.id == api_keys.c.account_id)
 
@@ -65,28 +65,28 @@ class SqlApiKeys:
         self._new_secret = new_secret
 
     async def find(self, token: str) -> ApiKey | None:
-        """The key with this secret, still good or not; None if there is none."""
-        wanted = hash_of(token)
+        """The key with this secret, valid or not; None if there is none."""
+        hashed = hash_of(token)
         row = await self._database.read(
-            lambda connection: connection.execute(_with_mode.where(api_keys.c.secret_hash == wanted)).one_or_none()
+            lambda connection: connection.execute(_with_mode.where(api_keys.c.secret_hash == hashed)).one_or_none()
         )
-        if row is None or not compare_digest(row.secret_hash, wanted):
+        if row is None or not compare_digest(row.secret_hash, hashed):
             return None
         key = to_key(row)
         now = self._clock()
         if key.is_valid(now):
-            await self._note_use(key, now)
+            await self._record_use(key, now)
         return key
 
-    async def _note_use(self, key: ApiKey, now: int) -> None:
+    async def _record_use(self, key: ApiKey, now: int) -> None:
         if key.last_used_at is not None and now < key.last_used_at + LAST_USED_STEP:
             return
         used = sa.update(api_keys).where(api_keys.c.id == key.id).values(last_used_at=now)
-        with suppress(StoreFailed):  # a ledger too busy to note a use can still tell that the key is good
+        with suppress(StoreFailed):  # A ledger too busy to record a use can still confirm that the key is valid.
             await self._database.write(lambda connection: connection.execute(used))
 
     async def create(self, command: Command, new: NewApiKey) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
+        """The new key and its secret, which only this answer has: a repeated request is a Conflict naming the key."""
         secret = self._new_secret()
         done = await self._transactions.change(command, ApiKey, lambda work: create_key(work, new, secret))
         if done.is_replay:
@@ -94,7 +94,7 @@ class SqlApiKeys:
         return done.answer, new_token(done.answer.mode, lambda: secret)
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]:
-        """Oldest first, revoked ones too."""
+        """Oldest first, including revoked keys."""
         of_account = _with_mode.where(api_keys.c.account_id == account).order_by(api_keys.c.created_at, api_keys.c.id)
         rows = await self._database.read(lambda connection: connection.execute(of_account).all())
         return [to_key(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Reads the audit log: who changed what, from which state to which."""
+"""The audit log: which actor changed what, from which state to which."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from schemas.listing import Page
 
 
 class SqlAuditLog:
-    """Entries of one account. They are written by the changes themselves."""
+    """Reads the entries of one account. The changes themselves write them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

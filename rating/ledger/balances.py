@@ -1,4 +1,4 @@
-"""Customers' balances in the ledger: entries that only ever grow in number, and what they sum up to."""
+"""Customers' balances in the ledger: the sums of entries that are only ever added."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from schemas.payment import Payment, PaymentMethod
 def get_currency_balances(
     connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]
 ) -> dict[BalanceKey, int]:
-    """The balances of these customers, in each currency in which they ever had one."""
+    """The balances of these customers, in each currency that they have entries in."""
     of = balance_entries.c
     sums = (
         sa.select(of.customer_id, of.currency, sa.func.sum(of.amount).label("sum"))
@@ -29,13 +29,13 @@ def get_currency_balances(
 
 
 def get_balance_change(connection: sa.Connection, invoice_id: str) -> int:
-    """What an invoice added to its customer's balance, or below zero what it used of it."""
+    """What an invoice added to its customer's balance; below zero, what it used of the balance."""
     amount = sa.select(balance_entries.c.amount).where(balance_entries.c.invoice_id == invoice_id)
     return connection.scalar(amount) or 0
 
 
 def record_movements(work: UnitOfWork, invoices: Sequence[Invoice], amounts: Sequence[int]) -> None:
-    """Keep what each does to its customer's balance; what is used of it is a payment of the invoice."""
+    """Records each invoice's entry in its customer's balance. An amount used is also a payment of the invoice."""
     entries = [_entry(work, invoice, amount) for invoice, amount in zip(invoices, amounts, strict=True) if amount]
     added = [entry for entry in entries if entry.amount > 0]
     used = [entry for entry in entries if entry.amount < 0]
@@ -45,7 +45,7 @@ def record_movements(work: UnitOfWork, invoices: Sequence[Invoice], amounts: Seq
     if paid:
         rows = [{**_values(payment), "method": payment.method.value} for payment in paid]
         work.connection.execute(sa.insert(payments), rows)
-    # Of the customer, not of the entry: so one question to the log tells how a balance came to be.
+    # The subject is the customer, not the entry: one query of the log shows how a balance came about.
     work.audit_all("balance.credit", [AuditedChange(entry.customer_id, after=entry) for entry in added])
     work.audit_all("balance.use", [AuditedChange(entry.customer_id, after=entry) for entry in used])
     work.audit_all("payment.create", [AuditedChange(payment.id, after=payment) for payment in paid])

@@ -38,9 +38,9 @@ from schemas.subscription import Subscription
 def due_subscriptions(
     connection: sa.Connection, account: AccountId | None, as_of: int, after: str | None, limit: int
 ) -> Sequence[Subscription]:
-    """Those with something to bill at `as_of`, by id, `after` the last one seen; of all accounts where None is given.
+    """Subscriptions with a cycle step due at `as_of`, ordered by id, `after` the last id seen; None is all accounts.
 
-    One that is far behind is due again after its turn: ask until there is none.
+    A subscription that is several periods behind is due again after its step: query until none is left.
     """
     due = select_subscriptions.where(_is_due(account, as_of))
     if after is not None:
@@ -49,13 +49,12 @@ def due_subscriptions(
 
 
 def count_due(connection: sa.Connection, account: AccountId | None, as_of: int) -> int:
-    """How many there are."""
     counted = sa.select(sa.func.count()).select_from(subscriptions).where(_is_due(account, as_of))
     return int(connection.execute(counted).scalar_one())
 
 
 def next_steps(connection: sa.Connection, due: Iterable[Subscription]) -> list[CycleStep]:
-    """What is to be billed for each, before anything is changed: so that a run knows which usage to read."""
+    """The next step of each subscription, before any change is made, so that a run knows which usage to read."""
     due = list(due)
     plans = get_versions(connection, {(one.plan_id, one.plan_version) for one in due})
     zones = _zones(connection, {one.customer_id for one in due})
@@ -72,9 +71,9 @@ def next_steps(connection: sa.Connection, due: Iterable[Subscription]) -> list[C
 
 
 def apply_steps(work: UnitOfWork, steps: Iterable[CycleStep]) -> list[CycleStep]:
-    """Takes these turns, and gives those that were taken: one whose subscription has changed since is left alone.
+    """Applies these steps, and returns those applied: a step whose subscription has changed since is skipped.
 
-    In the transaction that keeps their invoices: so both are done, once, or neither is.
+    The same transaction records their invoices, so both happen, once, or neither does.
     """
     steps = list(steps)
     ids = [one.before.id for one in steps]
@@ -100,7 +99,7 @@ def _audit_action(applied: CycleStep) -> str:
 
 
 def _zones(connection: sa.Connection, ids: set[str]) -> dict[str, str]:
-    """As `get_timezone` tells it, of many at once."""
+    """The time zone of many customers, as `get_timezone` gives it for one."""
     ours = billing_settings.c.account_id == customers.c.account_id
     rows = sa.select(customers, billing_settings.c.timezone.label("ours")).outerjoin(billing_settings, ours)
     found = connection.execute(rows.where(customers.c.id.in_(ids)))
@@ -116,7 +115,7 @@ ACTOR = "invoice run"
 
 
 class SqlBillingLedger:
-    """The turns of all accounts."""
+    """The cycle steps of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
@@ -124,11 +123,11 @@ class SqlBillingLedger:
         self._clock = clock
 
     async def count_due(self, account: AccountId | None, as_of: int) -> int:
-        """How many subscriptions have something to bill."""
+        """The number of subscriptions with a step due at `as_of`."""
         return await self._database.read(lambda connection: count_due(connection, account, as_of))
 
     async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[CycleStep]:
-        """Their next turns, by subscription, `after` the last one seen."""
+        """The next steps of due subscriptions, ordered by subscription id, `after` the last id seen."""
 
         def query(connection: sa.Connection) -> Sequence[CycleStep]:
             return next_steps(connection, due_subscriptions(connection, account, as_of, after, limit))
@@ -136,7 +135,7 @@ class SqlBillingLedger:
         return await self._database.read(query)
 
     async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
-        """Due or not. Raises NotFound, or Conflict where nothing more will be billed."""
+        """The subscription's next step, due or not. Raises NotFound, or Conflict where nothing more will be billed."""
 
         def query(connection: sa.Connection) -> CycleStep:
             subscription = get_subscription(connection, account, subscription_id)
@@ -150,7 +149,7 @@ class SqlBillingLedger:
         return await self._database.read(query)
 
     async def preview(self, account: AccountId, new: NewInvoice) -> Invoice:
-        """With its figures; it is kept nowhere."""
+        """The invoice with its figures, without storing it."""
         command = Command(account=account, actor=ACTOR, request_id="")
 
         def query(connection: sa.Connection) -> Invoice:
@@ -161,7 +160,7 @@ class SqlBillingLedger:
     async def record(
         self, run_id: str, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow
     ) -> RecordedBills:
-        """Take these turns of one account, and keep what they are billed: all of it or nothing."""
+        """Applies these bills of one account and stores their invoices, all in one transaction."""
         command = Command(account=bills[0].step.before.account, actor=ACTOR, request_id=run_id)
         done = await self._transactions.change(
             command, RecordedBills, lambda work: record_bills(work, bills, late_usage_window)
@@ -170,12 +169,13 @@ class SqlBillingLedger:
 
 
 def record_bills(work: UnitOfWork, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow) -> RecordedBills:
-    """The same within a transaction."""
-    rolled = {step.before.id for step in apply_steps(work, [bill.step_to_apply(late_usage_window) for bill in bills])}
-    applied = tuple(bill for bill in bills if bill.step.before.id in rolled)
-    asked = [bill.invoice for bill in applied if bill.invoice is not None]
+    applied_ids = {
+        step.before.id for step in apply_steps(work, [bill.step_to_apply(late_usage_window) for bill in bills])
+    }
+    applied = tuple(bill for bill in bills if bill.step.before.id in applied_ids)
+    regular = [bill.invoice for bill in applied if bill.invoice is not None]
     held = [bill.held for bill in applied if bill.held is not None]
-    made = draft_invoices(work, asked + held)
+    made = draft_invoices(work, regular + held)
     drafts = iter(made)
     rows = [_row(work, bill, None if bill.invoice is None else next(drafts).id) for bill in applied]
     if rows:
@@ -184,12 +184,11 @@ def record_bills(work: UnitOfWork, bills: Sequence[PlannedBill], late_usage_wind
     dropped = [AuditedChange(bill.step.before.id, after=bill.dropped) for bill in applied if bill.dropped is not None]
     work.audit_all("usage.drop", dropped)
     return RecordedBills(
-        applied=applied, invoices=(*_finalized_if_automatic(work, made[: len(asked)]), *made[len(asked) :])
+        applied=applied, invoices=(*_finalize_if_automatic(work, made[: len(regular)]), *made[len(regular) :])
     )
 
 
-def _finalized_if_automatic(work: UnitOfWork, drafts: Sequence[Invoice]) -> Sequence[Invoice]:
-    """Final, where the account wants that."""
+def _finalize_if_automatic(work: UnitOfWork, drafts: Sequence[Invoice]) -> Sequence[Invoice]:
     if drafts and get_settings(work.connection, work.account).auto_finalize:
         return finalize_invoices(work, [draft.id for draft in drafts])
     return drafts

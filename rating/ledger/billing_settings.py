@@ -1,4 +1,4 @@
-"""What each account decides for its billing."""
+"""The billing settings of an account."""
 
 from collections.abc import Collection
 from typing import Any
@@ -25,7 +25,7 @@ class SqlBillingSettings:
         self._transactions = transactions
 
     async def get(self, account: AccountId) -> BillingSettings:
-        """What holds: defaults where nothing was decided."""
+        """The settings in force: defaults where the account has not set any."""
         return await self._database.read_inline(lambda connection: get_settings(connection, account))
 
     async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
@@ -38,16 +38,16 @@ def get_settings(connection: sa.Connection, account: AccountId) -> BillingSettin
     return BillingSettings() if row is None else _to_settings(row)
 
 
-def get_late_usage(connection: sa.Connection, accounts_asked: Collection[AccountId]) -> dict[AccountId, LateUsage]:
-    """What each wants done with usage that comes late."""
+def get_late_usage(connection: sa.Connection, account_ids: Collection[AccountId]) -> dict[AccountId, LateUsage]:
+    """What each account wants done with late usage."""
     row = billing_settings.c
-    found = connection.execute(sa.select(row.account_id, row.late_usage).where(row.account_id.in_(accounts_asked)))
-    decided = {AccountId(account): LateUsage(late_usage) for account, late_usage in found}
-    return dict.fromkeys(accounts_asked, BillingSettings().late_usage) | decided
+    found = connection.execute(sa.select(row.account_id, row.late_usage).where(row.account_id.in_(account_ids)))
+    chosen = {AccountId(account): LateUsage(late_usage) for account, late_usage in found}
+    return dict.fromkeys(account_ids, BillingSettings().late_usage) | chosen
 
 
 def update_settings(work: UnitOfWork, changes: SettingsChanges) -> BillingSettings:
-    # Two changes at once wait for one another here, even where there is no row yet.
+    # Concurrent changes wait for one another here, even before the account has a row.
     work.connection.execute(
         sa.select(accounts.c.id).where(accounts.c.id == work.account).with_for_update(key_share=True)
     )

@@ -1,4 +1,4 @@
-"""Credit notes in the ledger: numbered by themselves, never changed, and never more in all than their invoice."""
+"""Credit notes in the ledger: in a number sequence of their own, immutable, together never more than their invoice."""
 
 from typing import Any
 
@@ -24,27 +24,27 @@ _COLUMNS = ("id", "invoice_id", "number", "reason", "amount", "tax", "total", "c
 
 
 class CreditNoteDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What nothing is asked by: kept as JSON text."""
+    """The fields that no query filters by, stored as JSON."""
 
     lines: tuple[CreditNoteLine, ...]
     metadata: dict[str, str]
 
 
 class SqlCreditNotes:
-    """The credit notes of all accounts, each seen by its own."""
+    """The credit notes of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
 
     async def create(self, command: Command, invoice_id: str, new: NewCreditNote) -> Applied[CreditNoteResult]:
-        """Raises NotFound, Invalid, or Conflict where less is left than is asked for, or the status forbids it."""
+        """Raises NotFound, Invalid, or Conflict where less is left than is requested or the status forbids it."""
         return await self._transactions.change(
             command, CreditNoteResult, lambda work: credit_invoice(work, invoice_id, new)
         )
 
     async def of_invoice(self, account: AccountId, invoice_id: str) -> tuple[CreditNote, ...]:
-        """Oldest first. Raises NotFound for the invoice."""
+        """Oldest first. Raises NotFound where the invoice does not exist."""
 
         def read(connection: sa.Connection) -> tuple[CreditNote, ...]:
             get_invoice(connection, account, invoice_id)
@@ -54,7 +54,7 @@ class SqlCreditNotes:
 
 
 def credit_invoice(work: UnitOfWork, invoice_id: str, new: NewCreditNote) -> CreditNoteResult:
-    """What leaves nothing due settles the invoice: no payment will come any more."""
+    """A credit note that leaves nothing due settles the invoice, since no payment will follow."""
     numbers = lock_sequence(work, "credit_note")
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     status = next_status(before.status, InvoiceTransition.CREDIT, invoice_id)

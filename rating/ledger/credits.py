@@ -1,4 +1,4 @@
-"""Credit grants in the ledger, and what a customer has together with what is owed to it."""
+"""Credit grants in the ledger, and a customer's balances: its grants and what invoices below zero left."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -23,7 +23,7 @@ from schemas.timestamps import to_micros
 
 
 class SqlCredits:
-    """The grants of all accounts, each seen by its own."""
+    """The credit grants of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
@@ -31,7 +31,7 @@ class SqlCredits:
         self._clock = clock
 
     async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
-        """Raises NotFound, or Invalid where it would have expired."""
+        """Raises NotFound, or Invalid where the expiry is past."""
         return await self._transactions.change(
             command, CreditGrant, lambda work: grant_credit(work, subscription_id, new)
         )
@@ -70,13 +70,13 @@ def grant_credit(work: UnitOfWork, subscription_id: str, new: NewCreditGrant) ->
 
 
 def get_balances(connection: sa.Connection, account: AccountId, customer_id: str, now: int) -> Sequence[Balance]:
-    """What is owed to the customer adds to its grants, of which nothing is drawn yet: all that was given is left."""
+    """The currency balances plus the unexpired grants, which count in full because nothing draws on them yet."""
     sums = dict[tuple[bool, str], Decimal]()
     for (_, currency), minor in get_currency_balances(connection, account, [customer_id]).items():
         if minor:
             sums[False, currency.lower()] = to_major(minor, currency)
-    lasting = credit_grants.c.expires_at.is_(None) | (credit_grants.c.expires_at > now)
-    found = sa.select(credit_grants).where(credit_grants.c.customer_id == customer_id, lasting)
+    unexpired = credit_grants.c.expires_at.is_(None) | (credit_grants.c.expires_at > now)
+    found = sa.select(credit_grants).where(credit_grants.c.customer_id == customer_id, unexpired)
     for row in connection.execute(found):
         key = not row.is_currency, row.denomination
         sums[key] = EXACT.add(sums.get(key, Decimal(0)), Decimal(row.amount))

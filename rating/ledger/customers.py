@@ -30,7 +30,7 @@ _same_external_id = sa.select(customers.c.id).where(
 
 
 class CustomerDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What nothing is asked by: kept as JSON text."""
+    """The fields that no query filters by, stored as JSON."""
 
     phone: str | None
     url: str | None
@@ -46,7 +46,7 @@ class CustomerDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SqlCustomers:
-    """The customers of all accounts, each seen by its own."""
+    """The customers of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class SqlCustomers:
         )
 
     async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
-        """For good. Raises Conflict where anything was billed or subscribed to: books are kept."""
+        """Raises NotFound, or Conflict where the customer has invoices or subscriptions."""
         return await self._transactions.change(command, Customer, lambda work: delete_customer(work, customer_id))
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
@@ -75,18 +75,18 @@ class SqlCustomers:
         rows = sa.select(customers).where(customers.c.account_id == account)
         return await self._database.read(lambda c: newest_first(c, rows, customers.c.id, (limit, cursor), to_customer))
 
-    async def search(self, account: AccountId, wanted: CustomerSearch) -> Sequence[Customer]:
-        """Exactly these values; newest first."""
+    async def search(self, account: AccountId, search: CustomerSearch) -> Sequence[Customer]:
+        """Customers with exactly these values, newest first, at most `MAX_FOUND`."""
         rows = sa.select(customers).where(customers.c.account_id == account)
         for name in _SEARCHED:
-            if (value := getattr(wanted, name)) is not None:
+            if (value := getattr(search, name)) is not None:
                 rows = rows.where(customers.c[name] == value)
         newest = rows.order_by(customers.c.id.desc()).limit(MAX_FOUND)
         return await self._database.read(lambda connection: [to_customer(row) for row in connection.execute(newest)])
 
 
 def get_customer(connection: sa.Connection, account: AccountId, customer_id: str, *, lock: bool = False) -> Customer:
-    """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    """Raises NotFound. With `lock`, other transactions cannot change the customer until this one ends."""
     row = _by_id.find(connection, account, customer_id, lock=lock)
     if row is None:
         raise NotFound(f"there is no customer {customer_id!r} in this account")
@@ -94,11 +94,11 @@ def get_customer(connection: sa.Connection, account: AccountId, customer_id: str
 
 
 def get_customers(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[str, Customer]:
-    """By id. Raises NotFound where any is missing."""
-    wanted = set(customer_ids)
-    these = sa.select(customers).where(customers.c.id.in_(wanted), customers.c.account_id == account)
+    """Customers by id. Raises NotFound where one is missing."""
+    ids = set(customer_ids)
+    these = sa.select(customers).where(customers.c.id.in_(ids), customers.c.account_id == account)
     found = {row.id: to_customer(row) for row in connection.execute(these)}
-    if missing := sorted(wanted - found.keys()):
+    if missing := sorted(ids - found.keys()):
         raise NotFound(f"there is no customer {missing[0]!r} in this account")
     return found
 

@@ -20,9 +20,9 @@ class _PendingWrite(NamedTuple):
 
 
 class GroupCommit:
-    """Makes changes in one thread, each whole or not at all. All are answered once they are durable.
+    """Makes changes in one thread, each as a whole or not at all, and answers once they are durable.
 
-    A change sees what those before it in the same commit did; if that commit fails, all of them have failed.
+    A change sees the changes before it in the same commit; if that commit fails, all of them fail.
     """
 
     def __init__(self, engine: sa.Engine, thread: Executor) -> None:
@@ -34,7 +34,8 @@ class GroupCommit:
         """All of `change` is committed when this returns, and none of it when this raises."""
         answer: Future[Answer] = Future()
         self._pending.append(_PendingWrite(change, answer))
-        self._thread.submit(self._commit)  # Finds nothing to do where the one before took this change along.
+        # The commit finds nothing to do where the one before included this change.
+        self._thread.submit(self._commit)
         return await asyncio.wrap_future(answer)
 
     def _commit(self) -> None:
@@ -63,7 +64,7 @@ class GroupCommit:
 
 
 def _in_savepoint(connection: sa.Connection, change: Write) -> Any:
-    """What it answers, or the error that it raises: then nothing of it stays, and all of the others does."""
+    """The result of the change, or the error that it raises, which undoes this change and no other."""
     try:
         with translate_errors(), connection.begin_nested():
             return change(connection)
@@ -74,18 +75,18 @@ def _in_savepoint(connection: sa.Connection, change: Write) -> Any:
 THREADS = 4
 
 _SNAPSHOT_READS = {"postgresql": {"isolation_level": "REPEATABLE READ"}}
-"""A reader of several tables sees all of them as of one moment. SQLite's do so by themselves."""
+"""A reader of several tables sees all of them as of one moment. SQLite does so by default."""
 
 
 def writer_count(engine: sa.Engine) -> int:
-    """How many may write at a time. SQLite lets one, and the others would only sleep and look again."""
+    """The number of writer threads. SQLite allows one writer; further ones would only sleep and poll."""
     return 1 if _is_sqlite(engine) else THREADS
 
 
 class Database:
-    """Runs functions of a connection, each in a transaction of its own, off the event loop.
+    """Runs functions of a connection, each in its own transaction, off the event loop.
 
-    Readers and writers have threads of their own, so that nobody who only looks waits behind those who write.
+    Readers and writers have separate threads, so that a reader never waits behind writers.
     """
 
     def __init__(self, engine: sa.Engine, readers: Executor, writers: Executor) -> None:
@@ -100,10 +101,10 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, _run, self._reader, query)
 
     async def read_inline(self, query: Callable[[sa.Connection], Answer]) -> Answer:
-        """The same for a few rows found by their key.
+        """Like `read`, for a few rows found by their key.
 
-        In a SQLite file they are at hand: the way to a thread and back takes many times as long as looking, and beside
-        a busy processor each step of it waits for the interpreter.
+        With SQLite it runs on the event loop: the way to a thread and back takes many times as long as the look-up,
+        and next to a busy processor each switch waits for the interpreter.
         """
         if self._is_sqlite:
             return _run(self._reader, query)
@@ -117,7 +118,6 @@ class Database:
 
 
 def _is_sqlite(engine: sa.Engine) -> bool:
-    """A file of this machine, with room for one writer."""
     return engine.dialect.name == "sqlite"
 
 

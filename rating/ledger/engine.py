@@ -1,4 +1,4 @@
-"""The relational engine, set up so that SQLite and PostgreSQL keep the same promises, and its transactions."""
+"""The relational engine, set up so that SQLite and PostgreSQL give the same guarantees, and its transactions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ _RETRY_SECONDS = 0.01
 CONNECTIONS = 8
 
 WRITE_OPTION = "ledger_write"
-"""The execution option of an engine whose transactions change something."""
+"""The execution option of an engine whose transactions write."""
 
 
 def create_engine(url: str) -> sa.Engine:
-    """For a `sqlite:///…` or `postgresql…://` URL."""
+    """The engine of a `sqlite:///…` or `postgresql…://` URL."""
     address = sa.make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
@@ -33,7 +33,7 @@ def create_engine(url: str) -> sa.Engine:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    """Durable commits, enforced references, readers beside one writer."""
+    """Durable commits, enforced references, and readers concurrent with one writer."""
     connection.isolation_level = None
     _enable_write_ahead_log(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
@@ -41,7 +41,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _enable_write_ahead_log(connection: Any) -> None:
-    """Several who open a new file all try to change how it is kept, and SQLite has none of them wait for another."""
+    """Retries while busy: every process that opens a new file switches its journal mode, and SQLite queues none."""
     deadline = monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -55,14 +55,14 @@ def _enable_write_ahead_log(connection: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """A writer takes its lock at once: one that first reads could find the ground moved under it."""
+    """A writer takes its lock at once: after a read, the lock could fail because the data has changed."""
     writes = connection.get_execution_options().get(WRITE_OPTION)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextmanager
 def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connection]:
-    """All that is done in it is committed on leaving; on an error, nothing."""
+    """Commits on leaving, and rolls back on an error."""
     if write:
         engine = engine.execution_options(**{WRITE_OPTION: True})
     with translate_errors(), engine.begin() as connection:
@@ -71,9 +71,9 @@ def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connec
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Failures of the database itself are StoreFailed.
+    """Turns failures of the database into StoreFailed, and a violated constraint into Conflict.
 
-    Changes look before they write; where two looked at the same moment and both wrote, the second is a Conflict.
+    Changes check before they write, so a constraint fails only where two of them checked at the same moment.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Finalizing: a draft gets its number and its due date, and from then on stays as it is."""
+"""Finalizing: a draft gets its number and its due date, and is immutable from then on."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,22 +26,22 @@ _WRITTEN = (
     *("finalized_at", "paid_at", "updated_at"),
 )
 _TIMESTAMP_LENGTH = 9
-"""An id's first letters tell when it was made; the other sixteen cannot be guessed."""
+"""The length of an id's timestamp; the sixteen characters after it cannot be guessed."""
 
 
 def finalize_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Its figures are those that the draft shows, and its customer's balance is used for it.
+    """Finalizes the draft with the figures it shows, and pays it from its customer's balance.
 
-    What asks for nothing then is paid at once: no payment will ever come. Below zero, the rest is put on the balance.
-    Raises NotFound, or Conflict where it is no draft or has no lines.
+    An invoice without a due amount is paid at once. A total below zero is added to the balance. Raises NotFound, or
+    Conflict where the invoice is not a draft or has no lines.
     """
     return finalize_invoices(work, [invoice_id])[0]
 
 
 def finalize_invoices(work: UnitOfWork, invoice_ids: Iterable[str]) -> list[Invoice]:
-    """The same of many, each once, numbered and paid from balances in their order; all or none."""
-    # Whoever finalizes for this account waits here until the one before has committed its entries: the balances
-    # that are read from here on are all there is, and nobody uses them a second time.
+    """Finalizes many drafts, each once, numbered and paid from balances in this order; all or none."""
+    # Concurrent finalizations of one account wait here until the one before has committed its balance entries: the
+    # balances read from here on are complete, and no other transaction uses them.
     numbers = lock_sequence(work, "invoice")
     drafts = get_invoices(work.connection, work.account, list(dict.fromkeys(invoice_ids)), lock=True)
     for draft in drafts:
@@ -58,8 +58,8 @@ def finalize_invoices(work: UnitOfWork, invoice_ids: Iterable[str]) -> list[Invo
     _write(work, final)
     record_movements(work, final, moved)
     pairs = zip(drafts, final, strict=True)
-    noted = [AuditedChange(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
-    work.audit_all("invoice.finalize", noted)
+    changes = [AuditedChange(draft.id, without_lines(draft), without_lines(one)) for draft, one in pairs]
+    work.audit_all("invoice.finalize", changes)
     return final
 
 
@@ -87,11 +87,11 @@ def _finalized(work: UnitOfWork, draft: Invoice, number: str, *, used: int) -> I
 
 
 def _with_due_date(now: int, draft: Invoice, customer: Customer, settings: BillingSettings) -> Invoice:
-    """Its own terms, else the customer's, else the account's; days are those of the customer's calendar."""
+    """The draft with a due date: by its own terms, the customer's or the account's, in days of the customer's zone."""
     if draft.due_at is not None:
         return draft
-    wanted = (draft.days_until_due, customer.net_terms, settings.net_terms)
-    days = next(days for days in wanted if days is not None)
+    terms = (draft.days_until_due, customer.net_terms, settings.net_terms)
+    days = next(days for days in terms if days is not None)
     due_at = days_later(now, days, customer.timezone or settings.timezone)
     return replace(draft, days_until_due=days, due_at=due_at)
 

@@ -1,4 +1,4 @@
-"""Repeated requests: the answer of the first one, kept in the same transaction as what it did."""
+"""Idempotency keys: the answer of a request, stored in the transaction of its change, for repeated requests."""
 
 from typing import Any
 
@@ -13,13 +13,14 @@ from schemas.ids import AccountId
 from schemas.timestamps import DAY
 
 KEY_LIFETIME = DAY
-"""How long a key is good for."""
+"""How long a key is valid, in microseconds."""
 
 
 def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, now: int) -> str | None:
-    """None where this is the first request under the key, which is ours now; else the first one's answer.
+    """None for the first request under the key, which it reserves; otherwise the first request's answer.
 
-    Whoever comes while the first is still at work waits here for its end, and takes its place if it came to nothing.
+    A request concurrent with the first waits here for its end, and takes its place if it is rolled back. Raises
+    Conflict where another request used the key.
     """
     delete_expired(connection, now)
     values = {
@@ -29,8 +30,8 @@ def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: 
         "created_at": now,
     }
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    ours = insert(idempotency_keys).values(values).on_conflict_do_nothing().returning(idempotency_keys.c.key)
-    if connection.execute(ours).first() is not None:
+    reserved = insert(idempotency_keys).values(values).on_conflict_do_nothing().returning(idempotency_keys.c.key)
+    if connection.execute(reserved).first() is not None:
         return None
     return _answer(
         connection.execute(sa.select(idempotency_keys).where(_this(account, idempotency_key))).one(), idempotency_key
@@ -38,7 +39,7 @@ def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: 
 
 
 def find_answer(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, now: int) -> str | None:
-    """The answer of the first request under the key; None where there was none. Claims nothing."""
+    """The answer of the first request under the key; None where there was none. Reserves nothing."""
     fresh = idempotency_keys.c.created_at > now - KEY_LIFETIME
     row = connection.execute(sa.select(idempotency_keys).where(_this(account, idempotency_key), fresh)).one_or_none()
     return None if row is None else _answer(row, idempotency_key)
@@ -60,12 +61,10 @@ def key_reused(idempotency_key: IdempotencyKey) -> Conflict:
 
 
 def store_answer(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, answer: str) -> None:
-    """What the request led to."""
     connection.execute(sa.update(idempotency_keys).where(_this(account, idempotency_key)).values(answer=answer))
 
 
 def delete_expired(connection: sa.Connection, now: int) -> None:
-    """Old keys go."""
     connection.execute(sa.delete(idempotency_keys).where(idempotency_keys.c.created_at <= now - KEY_LIFETIME))
 
 

@@ -1,4 +1,4 @@
-"""Draft invoices: made one or thousands at a time, changed as a whole and line by line, deleted."""
+"""Draft invoices: created one or thousands at a time, changed as a whole or line by line, deleted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,12 +30,12 @@ from schemas.money import exponent
 
 
 def draft_invoice(work: UnitOfWork, new: NewInvoice) -> Invoice:
-    """A draft with its figures. Raises NotFound for the customer, Invalid for what is given."""
+    """A draft with its figures. Raises NotFound where the customer does not exist, or Invalid."""
     return draft_invoices(work, [new])[0]
 
 
 def draft_invoices(work: UnitOfWork, new: Sequence[NewInvoice]) -> list[Invoice]:
-    """The same of many, in their order; all or none."""
+    """Drafts of many invoices, in this order; all or none."""
     customers = get_customers(work.connection, work.account, (one.customer_id for one in new))
     currency = get_settings(work.connection, work.account).currency
     drafts = [_draft(work, one, customers[one.customer_id], currency) for one in new]
@@ -47,19 +47,19 @@ def draft_invoices(work: UnitOfWork, new: Sequence[NewInvoice]) -> list[Invoice]
 
 
 def preview_invoice(work: UnitOfWork, new: NewInvoice) -> Invoice:
-    """As it would be drafted; nothing is written."""
+    """The draft that `draft_invoice` would make, without storing it."""
     customers = get_customers(work.connection, work.account, [new.customer_id])
     return _draft(work, new, customers[new.customer_id], get_settings(work.connection, work.account).currency)
 
 
 def insert_lines(work: UnitOfWork, lines: Sequence[tuple[str, InvoiceLine]]) -> None:
-    """Each with its invoice's id."""
+    """Inserts lines, each with its invoice's id."""
     if lines:
         work.connection.execute(sa.insert(invoice_lines), [line_values(of_invoice, line) for of_invoice, line in lines])
 
 
 def new_line(work: UnitOfWork, position: int, new: NewLine) -> InvoiceLine:
-    """Its figures are reckoned with its invoice's."""
+    """A line without figures, which are calculated with its invoice's."""
     return InvoiceLine(
         id=work.new_id(),
         position=position,
@@ -68,7 +68,7 @@ def new_line(work: UnitOfWork, position: int, new: NewLine) -> InvoiceLine:
         quantity=new.quantity,
         unit_amount=new.unit_amount,
         own_tax_rates=new.tax_rates,
-        # As it will be read again.
+        # Usage as reading the line from the ledger gives it.
         usage=None if new.usage is None else msgspec.json.decode(msgspec.json.encode(new.usage)),
         period_start=new.period_start,
         period_end=new.period_end,
@@ -78,13 +78,13 @@ def new_line(work: UnitOfWork, position: int, new: NewLine) -> InvoiceLine:
 
 
 def check_terms(days_until_due: int | None, due_at: int | None) -> None:
-    """Raises Invalid."""
+    """Raises Invalid where both terms are given."""
     if days_until_due is not None and due_at is not None:
         raise Invalid("due_date: give either it or days_until_due, not both", field="due_date")
 
 
 def check_period(billed: Invoice | InvoiceLine) -> None:
-    """Raises Invalid."""
+    """Raises Invalid where the period ends before it begins."""
     start, end = billed.period_start, billed.period_end
     if start is not None and end is not None and end < start:
         raise Invalid("period_end: the period ends before it begins", field="period_end")
@@ -105,12 +105,12 @@ MAX_LINES = 1000
 
 
 def update_invoice(work: UnitOfWork, invoice_id: str, changes: InvoiceChanges) -> Invoice:
-    """Raises NotFound, Invalid, or Conflict where it is no draft."""
+    """Raises NotFound, Invalid, or Conflict where the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     fields = set_fields(changes)
     if "discount" in fields:
         fields["discount_asked"] = fields.pop("discount")
-    # Who gives one of the two means it instead of the other.
+    # Setting one of the two terms clears the other.
     if fields.get("days_until_due") is not None:
         fields.setdefault("due_at", None)
     if fields.get("due_at") is not None:
@@ -124,7 +124,7 @@ def update_invoice(work: UnitOfWork, invoice_id: str, changes: InvoiceChanges) -
 
 
 def add_line(work: UnitOfWork, invoice_id: str, new: NewLine) -> Invoice:
-    """At the end. Raises NotFound, or Conflict where the invoice is no draft, or full."""
+    """Adds a last line. Raises NotFound, or Conflict where the invoice is not a draft, or full."""
     before = _locked_draft(work, invoice_id)
     if len(before.lines) >= MAX_LINES:
         raise Conflict(
@@ -138,7 +138,7 @@ def add_line(work: UnitOfWork, invoice_id: str, new: NewLine) -> Invoice:
 
 
 def update_line(work: UnitOfWork, invoice_id: str, line_id: str, changes: LineChanges) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice is no draft."""
+    """Raises NotFound, or Conflict where the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     place = _place(before, line_id)
     fields = set_fields(changes)
@@ -153,7 +153,7 @@ def update_line(work: UnitOfWork, invoice_id: str, line_id: str, changes: LineCh
 
 
 def delete_line(work: UnitOfWork, invoice_id: str, line_id: str) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice is no draft."""
+    """Raises NotFound, or Conflict where the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     place = _place(before, line_id)
     changed = _save_draft(work, before, replace(before, lines=(*before.lines[:place], *before.lines[place + 1 :])))
@@ -162,7 +162,7 @@ def delete_line(work: UnitOfWork, invoice_id: str, line_id: str) -> Invoice:
 
 
 def delete_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Of a draft nothing stays. Raises NotFound, or Conflict where it is none, or bills a subscription."""
+    """Raises NotFound, or Conflict where the invoice is not a draft or bills a subscription."""
     draft = get_invoice(work.connection, work.account, invoice_id, lock=True)
     next_status(draft.status, InvoiceTransition.DELETE, draft.id)
     if draft.subscription_id is not None:
@@ -184,7 +184,7 @@ def _locked_draft(work: UnitOfWork, invoice_id: str) -> Invoice:
 
 
 def _save_draft(work: UnitOfWork, before: Invoice, changed: Invoice) -> Invoice:
-    """The draft with figures that fit, written where it differs from what was there."""
+    """Recalculates the draft's figures, and writes what differs from before."""
     rates: TaxRates = get_customer(work.connection, work.account, before.customer_id).tax_rates
     changed = totaled(replace(changed, updated_at=max(work.now, before.updated_at)), rates)
     known = {line.id: line for line in before.lines}

@@ -1,4 +1,4 @@
-"""Invoices and their lines as rows, and back."""
+"""Invoices and their lines as rows of the ledger: from a row to a record, and back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _COLUMNS = (
     *("due_at", "public_token", "subtotal", "discount", "tax", "total", "paid", "credited", "period_start"),
     *("period_end", "finalized_at", "paid_at", "closed_at", "created_at", "updated_at"),
 )
-"""Fields that have a column of their name."""
+"""The fields that have a column of the same name."""
 
 _LINE_COLUMNS = (
     *("id", "position", "reference", "description", "quantity", "unit_amount", "amount", "tax"),
@@ -34,7 +34,7 @@ _LINE_COLUMNS = (
 
 
 class InvoiceDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What nothing is asked by: kept as JSON text."""
+    """The fields of an invoice that no query filters by, stored as JSON."""
 
     description: str | None
     customer_memo: str | None
@@ -45,7 +45,7 @@ class InvoiceDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvoiceLineDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """The same of a line."""
+    """The fields of a line that no query filters by, stored as JSON."""
 
     discount: int
     own_tax_rates: TaxRates | None
@@ -65,7 +65,7 @@ _lines_of = (
 
 
 def get_invoice(connection: sa.Connection, account: AccountId, invoice_id: str, *, lock: bool = False) -> Invoice:
-    """With its lines. Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    """The invoice with its lines. Raises NotFound. With `lock`, other transactions cannot change it until this ends."""
     row = _by_id.find(connection, account, invoice_id, lock=lock)
     if row is None:
         raise _unknown(invoice_id)
@@ -75,7 +75,7 @@ def get_invoice(connection: sa.Connection, account: AccountId, invoice_id: str, 
 def get_invoices(
     connection: sa.Connection, account: AccountId, invoice_ids: Sequence[str], *, lock: bool = False
 ) -> list[Invoice]:
-    """The same of many, in the order of the ids; locked in one order whoever asks."""
+    """Invoices in the order of the ids. Locks are always taken in one order, so none deadlock. Raises NotFound."""
     these = sa.select(invoices).where(invoices.c.id.in_(invoice_ids), invoices.c.account_id == account)
     these = these.order_by(invoices.c.id)
     rows = {row.id: row for row in connection.execute(these.with_for_update() if lock else these)}
@@ -86,7 +86,7 @@ def get_invoices(
 
 
 def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
-    """Invoices of these rows, in their order; all lines are read at once."""
+    """The invoices of these rows, in this order; one query reads all their lines."""
     lines: dict[str, list[InvoiceLine]] = {row.id: [] for row in rows}
     for line in connection.execute(_lines_of, {"invoices": list(lines)}):
         lines[line.invoice_id].append(_to_line(line))
@@ -94,7 +94,7 @@ def with_lines(connection: sa.Connection, rows: Sequence[Any]) -> list[Invoice]:
 
 
 def save_changed_columns(connection: sa.Connection, before: Invoice, after: Invoice) -> None:
-    """Only what differs is written: of a final invoice, nothing else may be."""
+    """Writes the columns that differ: a final invoice allows no others."""
     old = invoice_values(before)
     changed = {name: value for name, value in invoice_values(after).items() if value != old[name]}
     if changed:
@@ -102,7 +102,7 @@ def save_changed_columns(connection: sa.Connection, before: Invoice, after: Invo
 
 
 def without_lines(invoice: Invoice) -> Invoice:
-    """As the audit log keeps it: lines are noted where they change."""
+    """The invoice as the audit log stores it: lines have entries of their own."""
     return msgspec.structs.replace(invoice, lines=())
 
 

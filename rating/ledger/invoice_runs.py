@@ -1,4 +1,4 @@
-"""Runs in the ledger: how far each one is, for whoever waits for it."""
+"""Invoice runs in the ledger: the progress of each, visible to every process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ _SILENT_ERROR = "the process that ran it has ended; what it did is done, and ano
 
 
 class SqlInvoiceRuns:
-    """The runs of all accounts, each seen by its own."""
+    """The invoice runs of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions, clock: Callable[[], int]) -> None:
         self._database = database
@@ -30,15 +30,15 @@ class SqlInvoiceRuns:
         self._clock = clock
 
     async def find_replay(self, command: Command) -> InvoiceRunRecord | None:
-        """What the same request began before; None if it is the first one. Raises Conflict for another one."""
+        """The run that the same request began before, if any. Raises Conflict for another request under its key."""
         return await self._transactions.stored_answer(command, InvoiceRunRecord)
 
     async def begin(self, command: Command, record: InvoiceRunRecord) -> Applied[InvoiceRunRecord]:
-        """A new one. Of requests at once under one key, the first is the one that counts."""
+        """Stores a new run. Of concurrent requests under one key, the first one counts."""
         return await self._transactions.change(command, InvoiceRunRecord, lambda work: begin_run(work, record))
 
     async def put(self, record: InvoiceRunRecord) -> None:
-        """As it is now."""
+        """Stores the run's progress."""
         updated = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
         this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(_progress(updated))
         await self._database.write(lambda connection: connection.execute(this))
@@ -57,7 +57,7 @@ class SqlInvoiceRuns:
         return await self._database.read(lambda c: newest_first(c, rows, key, (limit, cursor), self._as_of_now))
 
     def _as_of_now(self, row: Any) -> InvoiceRunRecord:
-        """A run tells how far it is twice a second. One that has been silent for a minute has nobody who would."""
+        """The run as stored; failed after a minute without a report: a live run reports twice a second."""
         record = _to_record(row)
         if record.state is RunState.RUNNING and record.updated_at < self._clock() - SILENT_AFTER:
             return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT_ERROR)

@@ -1,10 +1,10 @@
-"""Tables of invoices, of their lines and numbers, and of what happens to them after they are final."""
+"""The tables of invoices: lines, numbers, billed periods, runs, payments, credit notes and balances."""
 
 import sqlalchemy as sa
 
 from rating.ledger.tables import metadata
 
-# Once an invoice is no draft any more, only its status, what it was paid and when may change: triggers see to that.
+# Triggers allow a final invoice to change only its status, its paid and credited amounts, and their times.
 invoices = sa.Table(
     "invoices",
     metadata,
@@ -58,7 +58,7 @@ invoice_lines = sa.Table(
     sa.UniqueConstraint("invoice_id", "reference"),
 )
 
-# One row a sequence, locked by whoever takes a number: a rollback gives it back.
+# One row per sequence, locked by the transaction that takes a number: a rollback gives the number back.
 invoice_sequences = sa.Table(
     "invoice_sequences",
     metadata,
@@ -67,7 +67,7 @@ invoice_sequences = sa.Table(
     sa.Column("last", sa.BigInteger, nullable=False),
 )
 
-# That there can be one row for a subscription and boundary is what makes each of them billed once, whatever else fails.
+# The primary key bills each boundary of a subscription at most once, whatever else fails.
 billed_periods = sa.Table(
     "billed_periods",
     metadata,
@@ -79,8 +79,8 @@ billed_periods = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
-# What was billed of a period's usage, a row for each price. The transaction that bills what came late moves it forward;
-# whether something has come is asked by every turn until one takes place at `open_until` or later.
+# What was billed of a period's usage, one row per price. The transaction that bills late usage moves the row forward.
+# Every cycle step measures the period again, until a step at `open_until` or later.
 rated_periods = sa.Table(
     "rated_periods",
     metadata,
@@ -95,7 +95,7 @@ rated_periods = sa.Table(
     sa.Index("ix_rated_periods_subscription_id_open_until", "subscription_id", "open_until"),
 )
 
-# For whoever waits for a run, wherever it is; billing itself never reads it.
+# The progress of runs, for any process that waits for one; billing itself never reads it.
 invoice_runs = sa.Table(
     "invoice_runs",
     metadata,
@@ -139,7 +139,7 @@ credit_notes = sa.Table(
     sa.UniqueConstraint("account_id", "number"),
 )
 
-# What invoices below zero left for their customers, and what others used of it; the sum of a customer's is the balance.
+# What invoices below zero added for their customers, and what other invoices used; the balance is the sum.
 balance_entries = sa.Table(
     "balance_entries",
     metadata,

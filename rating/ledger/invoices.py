@@ -1,4 +1,4 @@
-"""Invoices in the ledger, as the API asks for them."""
+"""Invoices in the ledger, through all their changes."""
 
 from collections.abc import Sequence
 
@@ -32,18 +32,18 @@ _EXACT = ("customer_id", "subscription_id", "status", "number")
 
 
 class SqlInvoices:
-    """The invoices of all accounts, each seen by its own."""
+    """The invoices of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewInvoice) -> Applied[Invoice]:
-        """Raises NotFound for the customer, Invalid for what is given."""
+        """Raises NotFound where the customer does not exist, or Invalid."""
         return await self._transactions.change(command, Invoice, lambda work: draft_invoice(work, new))
 
     async def update(self, command: Command, invoice_id: str, changes: InvoiceChanges) -> Applied[Invoice]:
-        """Raises NotFound, or Conflict where it is no draft; so do all that follow."""
+        """Raises NotFound, or Conflict where the status forbids it, as all changes below do."""
         return await self._transactions.change(command, Invoice, lambda work: update_invoice(work, invoice_id, changes))
 
     async def delete(self, command: Command, invoice_id: str) -> Applied[Invoice]:
@@ -74,11 +74,11 @@ class SqlInvoices:
         )
 
     async def pay(self, command: Command, invoice_id: str, new: NewPayment) -> Applied[PaymentResult]:
-        """Raises Conflict for more than is due, too."""
+        """Also raises Conflict for more than is due."""
         return await self._transactions.change(command, PaymentResult, lambda work: pay_invoice(work, invoice_id, new))
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
-        """In their order. Raises NotFound for the invoice."""
+        """In the order in which they were paid. Raises NotFound where the invoice does not exist."""
         return await list_payments(self._database, account, invoice_id)
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
@@ -86,7 +86,7 @@ class SqlInvoices:
         return await self._database.read_inline(lambda connection: get_invoice(connection, account, invoice_id))
 
     async def by_token(self, token: str) -> PublicInvoice:
-        """A final invoice, whosever it is, for whoever knows its address. Raises NotFound."""
+        """The final invoice of any account with this secret address. Raises NotFound."""
         return await self._database.read(lambda connection: _public(connection, token))
 
     async def list(self, query: InvoiceQuery) -> Page:

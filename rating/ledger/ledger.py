@@ -1,4 +1,4 @@
-"""Opens a ledger: the engine, its threads, and the ports on top; closes them again."""
+"""Opens a ledger, with its engine, its threads and the ports on top, and closes it."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ from schemas.timestamps import SECOND
 
 
 class Ledger(NamedTuple):
-    """The ledger's ports."""
+    """The adapters of one open ledger, one for each port."""
 
     accounts: SqlAccounts
     api_keys: SqlApiKeys
@@ -49,7 +49,7 @@ class Ledger(NamedTuple):
 
 
 def skip_migration(url: str) -> None:
-    """For whoever knows that it is at the newest version."""
+    """A `prepare` for a ledger that is known to be at the newest version."""
 
 
 @contextmanager
@@ -62,8 +62,8 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """The ledger at `url` (`sqlite:///path` or `postgresql://…`). `clock` gives microseconds.
 
-    `prepare` brings it to the newest version (`migrate`), or, where that is not for this process to do, sees that it
-    is there (`require_newest`).
+    `prepare` migrates the ledger to the newest version (`migrate`), or only checks it where another process does that
+    (`require_newest`).
     """
 
     def new_id() -> str:

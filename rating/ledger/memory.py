@@ -1,4 +1,4 @@
-"""The ledger in memory: the same answers as the database gives, gone with the process."""
+"""The ledger in memory: the same answers as from a database, for the life of the process."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,8 @@ from rating.ledger.api_keys import (
     secret_shown_before,
 )
 from rating.ledger.idempotency_keys import KEY_LIFETIME, key_reused
-from rating.ledger.meters import NewMeterFields, meter_code_taken, meter_not_found, meter_set, to_meter
+from rating.ledger.meter_rows import NewMeterFields, meter_code_taken, meter_not_found, to_meter
+from rating.ledger.meter_sets import meter_set
 from schemas.account import ApiKey, Mode, NewApiKey
 from schemas.command import Answer, Applied, Command, IdempotencyKey
 from schemas.errors import NotFound
@@ -29,7 +30,7 @@ from schemas.meter import Meter, MeterSet
 
 
 class MemoryState:
-    """What a ledger holds, and the lock that makes each change whole."""
+    """The data of a ledger, and the lock that makes each change atomic."""
 
     def __init__(self, clock: Callable[[], int], new_id: Callable[[], str], new_secret: NewSecret) -> None:
         self.clock = clock
@@ -54,7 +55,7 @@ class MemoryState:
         return key
 
     def change(self, command: Command, change: Callable[[], Answer]) -> Applied[Answer]:
-        """Done whole, and once under its key."""
+        """Applies the change atomically, and once under its idempotency key."""
         with self.lock:
             before = self.stored_answer(command)
             if before is not None:
@@ -69,7 +70,7 @@ class MemoryState:
             return Applied(answer=answer)
 
     def stored_answer(self, command: Command) -> Any:
-        """What was answered under the act's key; None where nothing was."""
+        """The answer stored under the command's idempotency key, or None. Raises Conflict for another request."""
         if command.idempotency_key is None or (command.account, command.idempotency_key.key) not in self.answers:
             return None
         idempotency_key, at, answer = self.answers[command.account, command.idempotency_key.key]
@@ -81,7 +82,7 @@ class MemoryState:
 
 
 class MemoryAccounts:
-    """Companies and their two accounts, live and test."""
+    """Companies, and the live and test account of each."""
 
     def __init__(self, state: MemoryState) -> None:
         self._state = state
@@ -111,15 +112,15 @@ class MemoryApiKeys:
         self._state = state
 
     async def find(self, token: str) -> ApiKey | None:
-        wanted = hash_of(token)
+        hashed = hash_of(token)
         with self._state.lock:
             for stored, key in self._state.keys.items():
-                if compare_digest(stored, wanted):
-                    self._note_use(stored, key)
+                if compare_digest(stored, hashed):
+                    self._record_use(stored, key)
                     return key
         return None
 
-    def _note_use(self, stored: str, key: ApiKey) -> None:
+    def _record_use(self, stored: str, key: ApiKey) -> None:
         now = self._state.clock()
         if key.is_valid(now) and (key.last_used_at is None or now >= key.last_used_at + LAST_USED_STEP):
             self._state.keys[stored] = replace(key, last_used_at=now)
@@ -151,7 +152,7 @@ class MemoryApiKeys:
 
 
 class MemoryMeters:
-    """The meters of each account, and of all of them by version."""
+    """The meters of each account, and the meter sets of all accounts."""
 
     def __init__(self, state: MemoryState) -> None:
         self._state = state
@@ -172,28 +173,28 @@ class MemoryMeters:
         return [meter for meter in self._state.meters.values() if meter.account == account]
 
     async def get(self, account: AccountId, code: str) -> Meter:
-        return self._one(account, code)
+        return self._get(account, code)
 
-    def _one(self, account: AccountId, code: str) -> Meter:
+    def _get(self, account: AccountId, code: str) -> Meter:
         meter = self._state.meters.get((account, code))
         if meter is None:
             raise meter_not_found(code)
         return meter
 
     async def rename(self, command: Command, code: str, changes: Mapping[str, str | None]) -> Applied[Meter]:
-        return self._state.change(command, lambda: self._keep(replace(self._one(command.account, code), **changes)))
+        return self._state.change(command, lambda: self._store(replace(self._get(command.account, code), **changes)))
 
     async def archive(self, command: Command, code: str) -> Applied[Meter]:
         return self._state.change(command, lambda: self._archive(command.account, code))
 
     def _archive(self, account: AccountId, code: str) -> Meter:
-        meter = self._one(account, code)
+        meter = self._get(account, code)
         if meter.archived_version is not None:
             return meter
         self._state.version += 1
-        return self._keep(replace(meter, archived_version=self._state.version))
+        return self._store(replace(meter, archived_version=self._state.version))
 
-    def _keep(self, meter: Meter) -> Meter:
+    def _store(self, meter: Meter) -> Meter:
         self._state.meters[meter.account, meter.code] = meter
         return meter
 
@@ -207,7 +208,7 @@ class MemoryMeters:
 
 
 class MemoryRejectReplays:
-    """Rejects tried again, and the requests that asked for it."""
+    """The results of reject replays, by the request that made them."""
 
     def __init__(self, state: MemoryState) -> None:
         self._state = state

@@ -1,4 +1,4 @@
-"""Brings a ledger's tables to the newest version: as often as wanted, by as many processes as want to."""
+"""Migrates a ledger's tables to the newest version: idempotent, and safe in concurrent processes."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _LOCK = 0x7A11
 
 
 def migrate(url: str) -> None:
-    """Apply what is missing, all in one transaction."""
+    """Applies the missing migrations in one transaction. Raises IdentityChanged for a ledger of a newer release."""
     engine = create_engine(url)
     try:
         with transaction(engine, write=True) as connection:
@@ -28,7 +28,7 @@ def migrate(url: str) -> None:
 
 
 def require_newest(url: str) -> None:
-    """Raises Conflict where something is missing: for a process that shares the ledger and so leaves it as it is."""
+    """Raises Conflict where a migration is missing: for a process that shares the ledger and does not migrate it."""
     engine = create_engine(url)
     try:
         with transaction(engine) as connection:
@@ -40,7 +40,7 @@ def require_newest(url: str) -> None:
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """The same on an open transaction."""
+    """Migrates within an open transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     config = _config(connection)
@@ -55,7 +55,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 
 def _refuse_newer_version(config: Config, connection: sa.Connection) -> set[str]:
-    """The ledger's version. One written by a newer release is left alone."""
+    """The ledger's version. Raises IdentityChanged where a newer release wrote it."""
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     found = set(MigrationContext.configure(connection).get_current_heads())
     if found - known:

@@ -1,4 +1,4 @@
-"""Numbers without gaps: a counter is locked by whoever takes the next, and given back when that comes to nothing."""
+"""Numbers without gaps: a transaction locks the counter, and a rollback gives its numbers back."""
 
 from typing import Literal
 
@@ -10,30 +10,30 @@ from rating.ledger.invoice_tables import invoice_sequences
 from rating.ledger.unit_of_work import UnitOfWork
 
 Kind = Literal["invoice", "credit_note"]
-"""What is numbered; each account has one sequence of each."""
+"""What is numbered: each account has one sequence per kind."""
 
 
 class NumberSequence:
-    """The numbers after the last one taken, as far as they are kept."""
+    """The numbers of one sequence, within the transaction that locked it."""
 
     def __init__(self, kind: Kind, last: int) -> None:
         self._kind = kind
         self._last = last
 
     def next(self, prefix: str) -> str:
-        """As it is printed: `INV-0001`."""
+        """The next number with its prefix: `INV-0001`."""
         self._last += 1
         return f"{prefix}{self._last:04}"
 
     def save(self, work: UnitOfWork) -> None:
-        """What was taken is taken, once the transaction is committed."""
+        """Stores the last number taken; the commit makes it final."""
         work.connection.execute(sa.update(invoice_sequences).where(_this(work, self._kind)).values(last=self._last))
 
 
 def lock_sequence(work: UnitOfWork, kind: Kind) -> NumberSequence:
-    """Nobody else takes any until the transaction ends.
+    """The sequence, locked until the transaction ends.
 
-    Held before the rows it is needed for: whoever locks both does so in this order, and so none waits for another.
+    Every transaction locks the sequence before the rows to be numbered, so that none of them deadlock.
     """
     last = sa.select(invoice_sequences.c.last).where(_this(work, kind)).with_for_update()
     found = work.connection.scalar(last)

@@ -1,4 +1,4 @@
-"""The ends of an invoice: it is paid, voided, or given up as uncollectible."""
+"""Settling an invoice: it is paid, voided, or marked uncollectible."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from schemas.payment import NewPayment, Payment, PaymentMethod, PaymentResult
 
 
 def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentResult:
-    """What covers all that is due pays it; less leaves it as it is. Raises Conflict where it is more."""
+    """Records a payment; one of the whole due amount pays the invoice. Raises NotFound, or Conflict for more."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     settled = next_status(before.status, InvoiceTransition.PAY, invoice_id)
     amount = before.due if new.amount is None else new.amount
@@ -28,18 +28,18 @@ def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentRe
             field="amount_cents",
         )
     payment = _record(work, invoice_id, amount, new)
-    is_all = amount == before.due
+    is_full = amount == before.due
     paid = replace(
         before,
-        status=settled if is_all else next_status(before.status, InvoiceTransition.PAY_PART, invoice_id),
+        status=settled if is_full else next_status(before.status, InvoiceTransition.PAY_PART, invoice_id),
         paid=before.paid + amount,
-        paid_at=payment.paid_at if is_all else None,
+        paid_at=payment.paid_at if is_full else None,
     )
     return PaymentResult(invoice=save_invoice(work, before, paid, "invoice.pay"), payment=payment)
 
 
 def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Nobody has to pay it. Raises Conflict where somebody did: then a credit note takes it back."""
+    """Raises NotFound, or Conflict where the invoice has payments or credits: those need a credit note instead."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     bills_period = before.status is InvoiceStatus.DRAFT and before.subscription_id is not None
     status = next_status(
@@ -55,14 +55,14 @@ def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
 
 
 def mark_invoice_uncollectible(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Nobody will pay it, as far as one knows."""
+    """Raises NotFound, or Conflict where the status forbids it."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     status = next_status(before.status, InvoiceTransition.MARK_UNCOLLECTIBLE, invoice_id)
     return save_invoice(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
 
 
 def save_invoice(work: UnitOfWork, before: Invoice, changed: Invoice, action: str) -> Invoice:
-    """Written and noted."""
+    """Writes the changed invoice and its audit entry."""
     changed = replace(changed, updated_at=max(work.now, before.updated_at))
     save_changed_columns(work.connection, before, changed)
     work.audit(action, before.id, without_lines(before), without_lines(changed))
@@ -70,7 +70,7 @@ def save_invoice(work: UnitOfWork, before: Invoice, changed: Invoice, action: st
 
 
 async def list_payments(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
-    """In the order of their payment. Raises NotFound for the invoice."""
+    """In the order in which they were paid. Raises NotFound where the invoice does not exist."""
 
     def read(connection: sa.Connection) -> tuple[Payment, ...]:
         get_invoice(connection, account, invoice_id)

@@ -1,4 +1,4 @@
-"""Plans and their versions, from rows to records and back."""
+"""Plans and their versions as rows of the ledger: from a row to a record, and back."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +16,7 @@ _decoder = msgspec.json.Decoder(PlanDefinition)
 
 
 def get_plan(connection: sa.Connection, account: AccountId, code: str, *, lock: bool = False) -> Plan:
-    """Raises NotFound. Locked, nobody else changes it or its versions until the transaction ends."""
+    """Raises NotFound. With `lock`, no other transaction can change the plan or its versions until this one ends."""
     this = sa.select(plans).where(plans.c.account_id == account, plans.c.code == code)
     row = connection.execute(this.with_for_update() if lock else this).one_or_none()
     if row is None:
@@ -25,7 +25,7 @@ def get_plan(connection: sa.Connection, account: AccountId, code: str, *, lock: 
 
 
 def with_versions(connection: sa.Connection, rows: Iterable[Any]) -> list[Plan]:
-    """Each with its newest published version and its draft: those can only be the newest two."""
+    """The plans with their newest published version and their draft, which are always among the newest two versions."""
     found = {row.id: row for row in rows}
     newest = sa.select(plan_versions).join(plans, plans.c.id == plan_versions.c.plan_id)
     newest = newest.where(plans.c.id.in_(found), plan_versions.c.version >= plans.c.newest_version - 1)
@@ -46,17 +46,17 @@ def get_version(connection: sa.Connection, plan: Plan, version: int) -> StoredPl
 
 
 def get_versions(
-    connection: sa.Connection, wanted: Iterable[tuple[str, int]]
+    connection: sa.Connection, keys: Iterable[tuple[str, int]]
 ) -> dict[tuple[str, int], StoredPlanVersion]:
-    """Each by its plan's id and its number."""
+    """Versions by the id of their plan and their number."""
     rows = sa.select(plan_versions, plans.c.code, plans.c.name).join(plans, plans.c.id == plan_versions.c.plan_id)
-    these = sa.tuple_(plan_versions.c.plan_id, plan_versions.c.version).in_(set(wanted))
+    these = sa.tuple_(plan_versions.c.plan_id, plan_versions.c.version).in_(set(keys))
     found = connection.execute(rows.where(these))
     return {(row.plan_id, row.version): to_version(row, row) for row in found}
 
 
 def to_version(plan: Any, row: Any) -> StoredPlanVersion:
-    """`plan` has the code and the name: those of the plan as it is now."""
+    """The version, with the present code and name of its `plan`."""
     definition = msgspec.structs.asdict(_decoder.decode(row.definition))
     return StoredPlanVersion(
         code=plan.code,

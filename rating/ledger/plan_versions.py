@@ -1,11 +1,11 @@
-"""Changes of plans: a version that is published stays as it is, what comes after is another version."""
+"""Changes of plans: a published version is immutable, and a change of it is another version."""
 
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from rating.ledger.meters import find_meter
+from rating.ledger.meter_rows import find_meter
 from rating.ledger.plan_rows import get_plan, get_version, version_values
 from rating.ledger.tables import plan_versions, plans
 from rating.ledger.unit_of_work import UnitOfWork
@@ -37,7 +37,9 @@ def create_plan(work: UnitOfWork, new: NewPlan) -> Plan:
 def update_plan(work: UnitOfWork, code: str, changes: PlanChanges) -> Plan:
     before = get_plan(work.connection, work.account, code, lock=True)
     given = {name: getattr(changes, name) for name in changes.__struct_fields__}
-    return _changed(work, "plan.update", before, {name: to for name, to in given.items() if to is not msgspec.UNSET})
+    return _changed(
+        work, "plan.update", before, {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    )
 
 
 def archive_plan(work: UnitOfWork, code: str) -> Plan:
@@ -136,9 +138,9 @@ def _touch(work: UnitOfWork, plan: Plan, values: dict[str, Any]) -> None:
 
 
 def _check_meters(work: UnitOfWork, version: PlanDefinition) -> None:
-    """Raises Invalid where a price asks for what is not counted.
+    """Raises Invalid where a price needs a meter or a group key that does not exist.
 
-    The locks keep the meters from being archived meanwhile; all take them in one order.
+    Locks keep the meters from being archived meanwhile; they are always taken in one order, so they never deadlock.
     """
     codes = sorted({usage.meter for usage in version.usage_prices})
     found = {code: find_meter(work.connection, work.account, code, lock=True) for code in codes}

@@ -1,4 +1,4 @@
-"""Plans in the ledger, and how they are found; `plan_changes` changes them."""
+"""Plans in the ledger; `plan_versions` has their changes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,14 +21,14 @@ from schemas.plan_catalog import NewPlan, NewVersion, Plan, PlanChanges, StoredP
 
 
 class SqlPlans:
-    """The plans of all accounts, each seen by its own."""
+    """The plans of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewPlan) -> Applied[Plan]:
-        """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
+        """Raises Conflict where the code is taken, or Invalid where a price does not fit its meter."""
         return await self._change(command, Plan, lambda work: create_plan(work, new))
 
     async def update(self, command: Command, code: str, changes: PlanChanges) -> Applied[Plan]:
@@ -36,7 +36,7 @@ class SqlPlans:
         return await self._change(command, Plan, lambda work: update_plan(work, code, changes))
 
     async def archive(self, command: Command, code: str) -> Applied[Plan]:
-        """No new subscriptions; those there are go on. Twice changes nothing. Raises NotFound."""
+        """Ends new subscriptions; existing ones continue. Archiving again changes nothing. Raises NotFound."""
         return await self._change(command, Plan, lambda work: archive_plan(work, code))
 
     async def add_version(self, command: Command, code: str, new: NewVersion) -> Applied[StoredPlanVersion]:
@@ -62,7 +62,7 @@ class SqlPlans:
         return await self._database.read(lambda connection: get_plan(connection, account, code))
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
-        """Newest first, archived ones too."""
+        """Newest first, including archived plans."""
 
         def select(connection: sa.Connection) -> Page:
             rows = sa.select(plans).where(plans.c.account_id == account)

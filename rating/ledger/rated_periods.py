@@ -1,4 +1,4 @@
-"""Rated periods in the ledger: what was billed of each price's usage, so that what comes late can be told from it."""
+"""Rated periods in the ledger: what was billed of each price's usage, from which late usage is calculated."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from schemas.plan import UsagePrice
 
 
 class _Details(msgspec.Struct, frozen=True, kw_only=True):
-    """A rated period as JSON text, in which only texts are keys."""
+    """A rated period as stored in JSON, whose keys can only be strings."""
 
     price: UsagePrice
     service: ServicePeriod
@@ -33,7 +33,7 @@ _decoder = msgspec.json.Decoder(_Details)
 
 
 def get_open_periods(connection: sa.Connection, ids: Sequence[str]) -> dict[str, tuple[RatedPeriod, ...]]:
-    """Those of each subscription that were open at its last turn, which was where its current period began."""
+    """By subscription, the periods that were open at its last cycle step, which was where its current period began."""
     rows = connection.execute(
         sa.select(rated_periods.c.subscription_id, rated_periods.c.details)
         .join(subscriptions, subscriptions.c.id == rated_periods.c.subscription_id)
@@ -47,7 +47,7 @@ def get_open_periods(connection: sa.Connection, ids: Sequence[str]) -> dict[str,
 
 
 def record_rated_periods(work: UnitOfWork, bills: Iterable[PlannedBill], late_usage_window: LateUsageWindow) -> None:
-    """What these bills rated for the first time, and what they rated again."""
+    """Stores what these bills rated for the first time, and what they rated again."""
     rated, rerated = list[dict[str, Any]](), list[dict[str, Any]]()
     for bill in bills:
         subscription = bill.step.before.id

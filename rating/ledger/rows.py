@@ -1,4 +1,4 @@
-"""Access to rows that all aggregates share: one row by its id, a page of a listing, the fields a change sets."""
+"""Access to rows that all aggregates share: one row by its id, a page of a listing, the fields that a change sets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,17 +11,17 @@ from schemas.listing import Page
 
 
 class RowById:
-    """Statements that are built once: building one takes four times as long as asking it."""
+    """Look-ups by id whose statements are built once: building one takes four times as long as executing it."""
 
     def __init__(self, rows: sa.Select[Any], table: sa.Table) -> None:
-        """`rows` has at most one row for each of the table's."""
-        self._wanted = rows.where(table.c.id == sa.bindparam("this"), table.c.account_id == sa.bindparam("account"))
-        self._locked = self._wanted.with_for_update(of=table)
+        """`rows` selects at most one row per row of the table."""
+        self._unlocked = rows.where(table.c.id == sa.bindparam("this"), table.c.account_id == sa.bindparam("account"))
+        self._locked = self._unlocked.with_for_update(of=table)
 
     def find(self, connection: sa.Connection, account: AccountId, this: str, *, lock: bool = False) -> Any:
-        """None where the account has none of that id. Locked, nobody else changes it until the transaction ends."""
-        wanted = self._locked if lock else self._wanted
-        return connection.execute(wanted, {"this": this, "account": account}).one_or_none()
+        """None where the account has no such row. With `lock`, other transactions cannot change it until this ends."""
+        statement = self._locked if lock else self._unlocked
+        return connection.execute(statement, {"this": this, "account": account}).one_or_none()
 
 
 def newest_first(
@@ -31,7 +31,7 @@ def newest_first(
     paging: tuple[int, str | None],
     to_item: Callable[[Any], Any],
 ) -> Page:
-    """`paging` is how many, and after which: the id of the last item of the page before."""
+    """One page. `paging` is the page size and the cursor, the id of the last item of the page before."""
     limit, cursor = paging
     if cursor is not None:
         rows = rows.where(key < cursor)
@@ -41,6 +41,6 @@ def newest_first(
 
 
 def set_fields(changes: msgspec.Struct) -> dict[str, Any]:
-    """The fields that are set, by name; None is a value."""
+    """The fields that the change sets, by name; None is a value."""
     fields = ((name, getattr(changes, name)) for name in changes.__struct_fields__)
     return {name: value for name, value in fields if value is not msgspec.UNSET}

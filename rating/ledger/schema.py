@@ -1,4 +1,4 @@
-"""All tables together: importing this is what makes `metadata` whole."""
+"""All tables: importing this module completes `metadata`."""
 
 from rating.ledger import invoice_tables, tables
 from rating.ledger.tables import metadata

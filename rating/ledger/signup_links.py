@@ -26,7 +26,7 @@ _details = msgspec.json.Decoder(SignupTerms)
 
 
 class SqlSignupLinks:
-    """The links of all accounts; whoever knows a token is who it was made for."""
+    """The signup links of all accounts; knowing a token is the permission to use its link."""
 
     def __init__(
         self, database: Database, transactions: Transactions, clock: Callable[[], int], new_secret: NewSecret
@@ -39,7 +39,7 @@ class SqlSignupLinks:
     async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
         """Raises NotFound, or Conflict where the plan cannot be subscribed to.
 
-        The token is kept nowhere: a repeated request is a Conflict that names the link.
+        Only the hash of the token is stored, so a repeated request is a Conflict that names the link.
         """
         token = self._new_secret()
         done = await self._transactions.change(command, SignupLink, lambda work: create_link(work, new, token))
@@ -48,7 +48,7 @@ class SqlSignupLinks:
         return CreatedSignupLink(link=done.answer, token=token)
 
     async def offer(self, token: str) -> SignupOffer:
-        """Raises NotFound, or Conflict where it is used or has expired."""
+        """Raises NotFound, or Conflict where the link is used or has expired."""
         now = self._clock()
 
         def select(connection: sa.Connection) -> SignupOffer:
@@ -59,7 +59,7 @@ class SqlSignupLinks:
         return await self._database.read(select)
 
     async def accept(self, token: str, request_id: str) -> SignupLink:
-        """Raises as `offer` does, or Conflict where the state of things forbids it by now."""
+        """Raises as `offer` does, or Conflict where the subscription is no longer possible."""
         link = await self._database.read(lambda connection: _get_link(connection, token))
         command = Command(account=link.account, actor=f"signup_link:{link.id}", request_id=request_id)
         return (await self._transactions.change(command, SignupLink, lambda work: accept_link(work, token))).answer
@@ -72,7 +72,7 @@ def create_link(work: UnitOfWork, new: NewSignupLink, token: str) -> SignupLink:
     check_currency(customer, version)
     if new.previous_subscription_id is not None:
         _check_is_theirs(work, new.previous_subscription_id, customer.id)
-    asked = msgspec.structs.asdict(new)
+    terms = msgspec.structs.asdict(new)
     link = SignupLink(
         id=work.new_id(),
         account=work.account,
@@ -82,7 +82,7 @@ def create_link(work: UnitOfWork, new: NewSignupLink, token: str) -> SignupLink:
         used_at=None,
         subscription_id=None,
         created_at=work.now,
-        **asked,
+        **terms,
     )
     work.connection.execute(sa.insert(signup_links).values({**_values(link), "token_hash": hash_of(token)}))
     work.audit("signup_link.create", link.id, after=link)
@@ -90,7 +90,7 @@ def create_link(work: UnitOfWork, new: NewSignupLink, token: str) -> SignupLink:
 
 
 def accept_link(work: UnitOfWork, token: str) -> SignupLink:
-    # The customer first, as everyone else who locks more than one row.
+    # The customer first, as in every transaction that locks more than one row.
     get_customer(work.connection, work.account, _get_link(work.connection, token).customer_id, lock=True)
     link = check_usable(_get_link(work.connection, token, lock=True), work.now)
     subscribed = _subscribe(work, link) if link.previous_subscription_id is None else _change_plan(work, link)
@@ -111,7 +111,7 @@ def link_shown_before(link: SignupLink) -> Conflict:
 
 
 def check_usable(link: SignupLink, now: int) -> SignupLink:
-    """Raises Conflict."""
+    """Raises Conflict where the link is used or has expired."""
     if link.used_at is not None:
         raise Conflict("this link was used already", code="LINK_USED")
     if link.expires_at <= now:
@@ -120,7 +120,7 @@ def check_usable(link: SignupLink, now: int) -> SignupLink:
 
 
 def _subscribe(work: UnitOfWork, link: SignupLink) -> Subscription:
-    """What was made as pending is begun; else another one is made."""
+    """Starts the pending subscription to the link's plan, or creates one."""
     pending = _pending_for(work.connection, link)
     if pending is not None:
         pending = get_subscription(work.connection, work.account, pending.id, lock=True)
@@ -139,7 +139,7 @@ def _pending_for(connection: sa.Connection, link: SignupLink) -> Subscription | 
 
 
 def _plan_of(connection: sa.Connection, link: SignupLink) -> PlanVersion:
-    """As it will be paid."""
+    """The plan with the pending subscription's overrides and trial."""
     key = link.plan_id, link.plan_version
     version = get_versions(connection, [key])[key]
     pending = None if link.previous_subscription_id is not None else _pending_for(connection, link)
@@ -151,13 +151,13 @@ def _plan_of(connection: sa.Connection, link: SignupLink) -> PlanVersion:
 def _change_plan(work: UnitOfWork, link: SignupLink) -> Subscription:
     if link.previous_subscription_id is None or link.change_timing_mode is None:
         raise ValueError("a link to change a plan says which subscription, and when")
-    asked = PlanChange(
+    request = PlanChange(
         target_plan_code=link.plan_code,
         target_plan_version=link.plan_version,
         change_mode=link.change_timing_mode,
         cancel_now_prepaid_refund_policy=link.cancel_now_prepaid_refund_policy,
     )
-    return change_plan(work, link.previous_subscription_id, asked).new
+    return change_plan(work, link.previous_subscription_id, request).new
 
 
 def _check_is_theirs(work: UnitOfWork, subscription_id: str, customer_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Changes of a subscription: its day, prices and renewal, and its end."""
+"""Changes of a subscription: its anchor day, overrides and renewal date, and its cancellation."""
 
 from datetime import datetime
 
@@ -45,7 +45,7 @@ def lock_subscription(work: UnitOfWork, subscription_id: str) -> Subscription:
 
 
 def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -> Subscription:
-    """At this moment. What it was to give way to does not begin."""
+    """The subscription canceled at this moment; its scheduled successor is canceled too. Raises Conflict."""
     if subscription.status is Status.PENDING and subscription.previous_id is not None:
         predecessor = get_subscription(work.connection, work.account, subscription.previous_id)
         if predecessor.status.is_live and predecessor.next_id == subscription.id:
@@ -63,7 +63,7 @@ def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -
 
 
 def schedule_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
-    """At the end of its period: of the one that it is in by now, where a run is late."""
+    """Canceled at the end of the present period, even where a late run has still to bill the last. Raises Conflict."""
     status = next_status(subscription.status, SubscriptionTransition.CANCEL_SCHEDULED)
     check_not_ending(subscription)
     customer = get_customer(work.connection, work.account, subscription.customer_id)
@@ -72,8 +72,8 @@ def schedule_cancellation(work: UnitOfWork, subscription: Subscription) -> Subsc
     return msgspec.structs.replace(subscription, status=status, cancel_at=end, canceled_at=work.now)
 
 
-def _change_status(work: UnitOfWork, subscription: Subscription, wanted: Status) -> Subscription:
-    match subscription.status, wanted:
+def _change_status(work: UnitOfWork, subscription: Subscription, status: Status) -> Subscription:
+    match subscription.status, status:
         case Status.PENDING, Status.ACTIVE:
             return start_pending(work, subscription)
         case _, Status.ACTIVE:
@@ -81,11 +81,10 @@ def _change_status(work: UnitOfWork, subscription: Subscription, wanted: Status)
         case _, Status.CANCELED:
             return cancel_now(work, subscription, refunds=False)
         case _:
-            raise refused_transition(subscription.status, f"made {wanted.value}")
+            raise refused_transition(subscription.status, f"made {status.value}")
 
 
 def _withdraw_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
-    """Not ended after all."""
     status = next_status(subscription.status, SubscriptionTransition.CANCEL_WITHDRAWN)
     if subscription.cancel_at is None:
         return subscription
@@ -95,7 +94,7 @@ def _withdraw_cancellation(work: UnitOfWork, subscription: Subscription) -> Subs
 
 
 def _cancel_successor(work: UnitOfWork, subscription: Subscription) -> Subscription:
-    """What it was to give way to is called off."""
+    """The subscription without its scheduled successor, which is canceled."""
     if subscription.next_id is None:
         return subscription
     following = lock_subscription(work, subscription.next_id)
@@ -111,7 +110,7 @@ def _cancel_successor(work: UnitOfWork, subscription: Subscription) -> Subscript
 
 
 def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime | None) -> Subscription:
-    """The current period ends then; without a date, where the calendar has it."""
+    """Ends the current period at `moment`; without one, at the calendar's boundary."""
     if subscription.status is not Status.ACTIVE:
         raise refused_transition(subscription.status, "renewed on another date")
     check_not_ending(subscription)
@@ -133,7 +132,7 @@ def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime
 
 
 def _latest_end(subscription: Subscription) -> int:
-    """The calendar's, but not beyond what is billed in advance: nobody would pay for the days between."""
+    """The calendar's boundary, but not beyond the days billed in advance: no invoice would bill the days between."""
     paid = subscription.prepaid_until
     return subscription.full_end if paid is None else min(subscription.full_end, paid)
 
@@ -145,7 +144,7 @@ def _changeable(subscription: Subscription) -> Subscription:
 
 
 def check_not_ending(subscription: Subscription) -> None:
-    """Raises Conflict where a live subscription is to end."""
+    """Raises Conflict where a live subscription has a scheduled end."""
     if subscription.cancel_at is not None and subscription.status.is_live:
         raise Conflict(
             f"the subscription is {subscription.status.value} and ends on {to_iso(subscription.cancel_at)} already; "

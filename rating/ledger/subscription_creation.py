@@ -1,4 +1,4 @@
-"""Making a subscription, and beginning it."""
+"""Creating a subscription, and starting it."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from rating.ledger.plan_rows import get_plan, get_version, get_versions
 from rating.ledger.subscription_rows import (
     get_subscription,
     get_timezone,
-    insert,
+    insert_subscription,
     list_live_subscriptions,
     save_subscription,
 )
@@ -41,13 +41,13 @@ def create_subscription(work: UnitOfWork, new: NewSubscription) -> Subscription:
     )
     if new.initial_status == "active":
         made = started(made, version, start, work.now)
-    return insert(work, made)
+    return insert_subscription(work, made)
 
 
 def new_subscription(
     work: UnitOfWork, customer: Customer, plan: Plan, version: StoredPlanVersion, start: int
 ) -> Subscription:
-    """Pending, and not kept yet."""
+    """A pending subscription, not stored yet."""
     return Subscription(
         id=work.new_id(),
         account=work.account,
@@ -73,7 +73,7 @@ def new_subscription(
 
 
 def start_pending(work: UnitOfWork, pending: Subscription) -> Subscription:
-    """Now, or on its start date where that is still to come: nothing is billed for the time before."""
+    """Started now, or on a start date in the future: no time before that is billed. Raises Conflict."""
     _check_no_change_scheduled(work, pending)
     customer = get_customer(work.connection, work.account, pending.customer_id)
     in_zone = msgspec.structs.replace(pending, timezone=get_timezone(work.connection, customer))
@@ -81,7 +81,7 @@ def start_pending(work: UnitOfWork, pending: Subscription) -> Subscription:
 
 
 def start_successor(work: UnitOfWork, subscription_id: str, start: int) -> Subscription:
-    """The one that waits for another's end begins at that end."""
+    """Starts the pending successor of a subscription at that subscription's end."""
     pending = get_subscription(work.connection, work.account, subscription_id, lock=True)
     if pending.status is not Status.PENDING:
         return pending
@@ -96,7 +96,7 @@ def get_plan_version(work: UnitOfWork, subscription: Subscription) -> StoredPlan
 
 
 def offered_version(work: UnitOfWork, plan: Plan, number: int | None = None) -> StoredPlanVersion:
-    """What can be subscribed to. Raises Conflict or NotFound."""
+    """The version to subscribe to, by default the newest. Raises NotFound, or Conflict where it is not on offer."""
     if plan.archived_at is not None:
         raise Conflict(f"plan {plan.code!r} is archived: it takes no new subscriptions", code="PLAN_ARCHIVED")
     version = plan.newest_version if number is None else get_version(work.connection, plan, number)
@@ -121,7 +121,7 @@ def check_currency(customer: Customer, plan: PlanDefinition) -> None:
 
 
 def check_not_subscribed(work: UnitOfWork, customer: Customer, plan: Plan, *, but: str | None = None) -> None:
-    """`but` is the subscription that is about to give way."""
+    """Raises Conflict. `but` is the subscription that is about to be replaced."""
     for other in list_live_subscriptions(work.connection, customer.id, plan.id):
         if other.id != but:
             raise Conflict(
@@ -133,7 +133,7 @@ def check_not_subscribed(work: UnitOfWork, customer: Customer, plan: Plan, *, bu
 
 
 def check_overrides_of(overrides: Overrides, plan: PlanDefinition) -> None:
-    """Raises Invalid where an override changes nothing."""
+    """Raises Invalid where an override names no fee or price of the plan."""
     for field, wrong in check_override_codes(overrides, plan):
         raise Invalid(f"{field}: {wrong}", field=field)
 

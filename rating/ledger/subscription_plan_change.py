@@ -1,4 +1,4 @@
-"""A change of plan: one subscription ends, and another begins where it ended."""
+"""A change of plan: one subscription ends, and its successor starts at that moment."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ from rating.ledger.subscription_creation import (
     new_subscription,
     offered_version,
 )
-from rating.ledger.subscription_rows import get_subscription, insert, save_subscription
+from rating.ledger.subscription_rows import get_subscription, insert_subscription, save_subscription
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict
 from schemas.plan_catalog import Plan, StoredPlanVersion
@@ -32,7 +32,7 @@ from schemas.subscription import (
 
 def change_plan(work: UnitOfWork, subscription_id: str, request: PlanChange) -> PlanChangeResult:
     seen = get_subscription(work.connection, work.account, subscription_id)
-    # The customer first, as whoever subscribes does: two that wait for each other would never end.
+    # The customer first, as in every transaction that locks more than one row: otherwise two could deadlock.
     customer = get_customer(work.connection, work.account, seen.customer_id, lock=True)
     before = lock_subscription(work, subscription_id)
     plan = get_plan(work.connection, work.account, request.target_plan_code)
@@ -45,20 +45,20 @@ def change_plan(work: UnitOfWork, subscription_id: str, request: PlanChange) -> 
     start = max(work.now, before.start_at) if old.cancel_at is None else old.cancel_at
     new = _successor(work, before, new_subscription(work, customer, plan, version, start), version)
     if old.refunds and (brought := _carried_over(work, before, old, version)) is not None:
-        # What is left of what was paid is the new one's now: also where the period was cut short after it was paid.
+        # The rest of the prepayment moves to the successor, even where the period was cut short after it was paid.
         old = msgspec.structs.replace(old, refunds=False, prepaid_until=brought.start)
         new = msgspec.structs.replace(new, brought=brought)
     old = msgspec.structs.replace(old, ends_by_change=True, next_id=new.id)
     old = save_subscription(work, "subscription.change_plan", before, old)
     if not is_scheduled and before.status is not Status.PENDING:
         new = started(new, version, start, work.now)
-    return PlanChangeResult(is_scheduled=is_scheduled, old=old, new=insert(work, new))
+    return PlanChangeResult(is_scheduled=is_scheduled, old=old, new=insert_subscription(work, new))
 
 
 def _carried_over(
     work: UnitOfWork, before: Subscription, old: Subscription, version: StoredPlanVersion
 ) -> UnusedPrepayment | None:
-    """What the new one gives back with its charge. Where a run is late, or the currency another, the old one does."""
+    """The prepayment that the successor gives back; None where a run is late or the currency differs."""
     is_up_to_date = before.due_at is not None and before.due_at > work.now and before.prepaid_until is not None
     plan = get_plan_version(work, before)
     return unused_prepayment(old, plan) if is_up_to_date and plan.currency == version.currency else None
@@ -70,7 +70,7 @@ def _cancel_for_change(work: UnitOfWork, old: Subscription, request: PlanChange)
 
 
 def _successor(work: UnitOfWork, old: Subscription, new: Subscription, version: StoredPlanVersion) -> Subscription:
-    """It goes on with the old one's trial, and with its boundaries where the interval is the same."""
+    """The new subscription with the old one's trial, and with its boundaries where the interval is the same."""
     new = msgspec.structs.replace(new, previous_id=old.id, metadata=old.metadata)
     if old.status is Status.PENDING:
         days = old.billing_anchor_day
@@ -87,7 +87,7 @@ def _successor(work: UnitOfWork, old: Subscription, new: Subscription, version: 
 
 
 def _check_differs(old: Subscription, plan: Plan, version: StoredPlanVersion) -> None:
-    """A newer version of the same plan is a change."""
+    """Raises Conflict for the same version; a newer version of the same plan is a change."""
     if (old.plan_id, old.plan_version) == (plan.id, version.version):
         raise Conflict(
             f"the subscription is on version {version.version} of plan {plan.code!r} already",

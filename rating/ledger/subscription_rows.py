@@ -1,4 +1,4 @@
-"""Subscriptions, from rows to records and back."""
+"""Subscriptions as rows of the ledger: from a row to a record, and back."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.subscription import Status, Subscription, SubscriptionDetails
 
-# What has a column of its own; the rest is JSON text.
+# The fields that have a column of their own; the others are stored as JSON.
 _ELSEWHERE = (*SubscriptionDetails.__struct_fields__, "account", "plan_code")
 _COLUMNS = tuple(name for name in Subscription.__struct_fields__ if name not in _ELSEWHERE)
 DEFAULT_ZONE = "UTC"
@@ -31,7 +31,7 @@ _by_id = RowById(select_subscriptions, subscriptions)
 def get_subscription(
     connection: sa.Connection, account: AccountId, subscription_id: str, *, lock: bool = False
 ) -> Subscription:
-    """Raises NotFound. Locked, nobody else changes it until the transaction ends."""
+    """Raises NotFound. With `lock`, other transactions cannot change the subscription until this one ends."""
     row = _by_id.find(connection, account, subscription_id, lock=lock)
     if row is None:
         raise NotFound(f"there is no subscription {subscription_id!r} in this account")
@@ -39,7 +39,7 @@ def get_subscription(
 
 
 def list_live_subscriptions(connection: sa.Connection, customer_id: str, plan_id: str) -> Sequence[Subscription]:
-    """Those of one customer to one plan that are not over."""
+    """The customer's subscriptions to the plan that have not ended."""
     live = subscriptions.c.status != Status.CANCELED.value
     this = select_subscriptions.where(
         subscriptions.c.customer_id == customer_id, subscriptions.c.plan_id == plan_id, live
@@ -47,14 +47,14 @@ def list_live_subscriptions(connection: sa.Connection, customer_id: str, plan_id
     return [to_subscription(row) for row in connection.execute(this.order_by(subscriptions.c.id))]
 
 
-def insert(work: UnitOfWork, made: Subscription) -> Subscription:
+def insert_subscription(work: UnitOfWork, made: Subscription) -> Subscription:
     work.connection.execute(sa.insert(subscriptions), _values(made))
     work.audit("subscription.create", made.id, after=made)
     return made
 
 
 def save_subscription(work: UnitOfWork, action: str, before: Subscription, now: Subscription) -> Subscription:
-    """Kept and noted; the time of the change is put in."""
+    """Writes the changed subscription, with the time of the change, and its audit entry."""
     after = touched(work, now)
     save_subscriptions(work.connection, [after])
     work.audit(action, after.id, before, after)
@@ -66,7 +66,7 @@ def touched(work: UnitOfWork, subscription: Subscription) -> Subscription:
 
 
 def save_subscriptions(connection: sa.Connection, changed: Iterable[Subscription]) -> None:
-    """Many in one go."""
+    """Writes many subscriptions with one statement."""
     values = [{f"new_{name}": value for name, value in _values(one).items()} for one in changed]
     if values:
         columns: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in (*_COLUMNS, "details")}
@@ -75,11 +75,11 @@ def save_subscriptions(connection: sa.Connection, changed: Iterable[Subscription
 
 
 def get_timezone(connection: sa.Connection, customer: Customer) -> str:
-    """The customer's, else the account's, else UTC."""
+    """The customer's time zone, or the account's, or UTC."""
     name = customer.timezone
     if name is None:
-        ours = sa.select(billing_settings.c.timezone).where(billing_settings.c.account_id == customer.account)
-        name = connection.scalar(ours) or DEFAULT_ZONE
+        of_account = sa.select(billing_settings.c.timezone).where(billing_settings.c.account_id == customer.account)
+        name = connection.scalar(of_account) or DEFAULT_ZONE
     zone(name)
     return name
 

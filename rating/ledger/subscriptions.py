@@ -1,4 +1,4 @@
-"""Subscriptions in the ledger."""
+"""Subscriptions in the ledger, through all their changes."""
 
 import sqlalchemy as sa
 
@@ -25,20 +25,20 @@ from schemas.subscription import (
 
 
 class SqlSubscriptions:
-    """The subscriptions of all accounts, each seen by its own."""
+    """The subscriptions of all accounts."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewSubscription) -> Applied[Subscription]:
-        """Raises NotFound, or Conflict where the plan is not for this customer, or is subscribed to already."""
+        """Raises NotFound, or Conflict where the customer cannot have the plan, or has it already."""
         return await self._transactions.change(command, Subscription, lambda work: create_subscription(work, new))
 
     async def update(
         self, command: Command, subscription_id: str, changes: SubscriptionChanges
     ) -> Applied[Subscription]:
-        """Raises NotFound, or Conflict where its state forbids it."""
+        """Raises NotFound, or Conflict where the subscription's status forbids it."""
         return await self._transactions.change(
             command, Subscription, lambda work: update_subscription(work, subscription_id, changes)
         )

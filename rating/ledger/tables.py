@@ -1,4 +1,4 @@
-"""The ledger's tables, as the newest migration leaves them, but for those of invoices."""
+"""The ledger's tables at the newest migration, except those of invoices."""
 
 import sqlalchemy as sa
 
@@ -46,7 +46,7 @@ api_keys = sa.Table(
     sa.Column("expires_at", sa.BigInteger),
 )
 
-# A meter's `definition` is JSON text that is never changed; what may change has its own column.
+# A meter's `definition` is immutable JSON; what may change has a column of its own.
 meters = sa.Table(
     "meters",
     metadata,
@@ -60,7 +60,7 @@ meters = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
-# One row. Whoever makes a new meter set locks it, so that versions have neither gaps nor twins.
+# One row. A transaction that makes a new meter set locks it, so that versions have no gaps and no duplicates.
 meter_sets = sa.Table(
     "meter_sets",
     metadata,
@@ -70,7 +70,7 @@ meter_sets = sa.Table(
 )
 
 
-# One row where the account has decided anything; defaults hold where it has not.
+# One row for an account that has set anything; otherwise defaults hold.
 billing_settings = sa.Table(
     "billing_settings",
     metadata,
@@ -84,7 +84,7 @@ billing_settings = sa.Table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
 )
 
-# What is asked for by value has a column; addresses, rates and the like are JSON text.
+# Fields that a search filters by have a column; addresses, tax rates and the like are JSON.
 customers = sa.Table(
     "customers",
     metadata,
@@ -114,7 +114,7 @@ idempotency_keys = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False, index=True),
 )
 
-# Written, never changed: triggers see to that.
+# Triggers refuse changes: entries are only ever added.
 audit_log = sa.Table(
     "audit_log",
     metadata,
@@ -148,7 +148,7 @@ plans = sa.Table(
     sa.Index("ix_plans_account_id_id", "account_id", "id"),
 )
 
-# A version that is published never changes: triggers see to that.
+# Triggers refuse changes of a published version.
 plan_versions = sa.Table(
     "plan_versions",
     metadata,
@@ -159,7 +159,7 @@ plan_versions = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
 )
 
-# A run asks by `due_at`: whose fees, or whose period's end, are to be billed?
+# A run finds due subscriptions by `due_at`, the time of their next cycle step.
 subscriptions = sa.Table(
     "subscriptions",
     metadata,

@@ -1,4 +1,4 @@
-"""One change of the ledger, as its functions see it: the transaction, who asks, when, and what is noted about it."""
+"""One change of the ledger: its transaction, its command, its time, and its entries in the audit log."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -14,12 +14,12 @@ from rating.ledger.tables import audit_log
 from schemas.command import Answer, Applied, Command
 from schemas.ids import AccountId
 
-# Numbers keep every digit: what is answered again is what was answered before.
+# Numbers keep every digit: a replayed answer equals the first one.
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class AuditedChange(NamedTuple):
-    """What was done to one thing, as it is noted."""
+    """One subject of an audited action, before and after it."""
 
     subject: str
     before: Any = None
@@ -39,15 +39,15 @@ class UnitOfWork(NamedTuple):
         return self.command.account
 
     def for_account(self, account: AccountId) -> Self:
-        """The same work, as far as it concerns another account of the company."""
+        """The same unit of work, for another account of the company."""
         return self._replace(command=replace(self.command, account=account))
 
     def audit(self, action: str, subject: str, before: Any = None, after: Any = None) -> None:
-        """Put into the audit log what was done to what; records are kept as JSON."""
+        """Adds an entry to the audit log; records are stored as JSON."""
         self.audit_all(action, [AuditedChange(subject, before, after)])
 
     def audit_all(self, action: str, changes: Sequence[AuditedChange]) -> None:
-        """The same of many at once."""
+        """Adds entries for many subjects of one action."""
         rows = [
             {
                 "id": self.new_id(),
@@ -67,7 +67,7 @@ class UnitOfWork(NamedTuple):
 
 
 class Transactions:
-    """Runs changes, each in a transaction of its own; one that is repeated under its key is answered as before."""
+    """Runs each change in its own transaction, and answers one repeated under its idempotency key as before."""
 
     def __init__(self, database: Database, clock: Callable[[], int], new_id: Callable[[], str]) -> None:
         self._database = database
@@ -77,7 +77,7 @@ class Transactions:
     async def change(
         self, command: Command, kind: type[Answer], change: Callable[[UnitOfWork], Answer]
     ) -> Applied[Answer]:
-        """`kind` is the type of what `change` returns: a repeated answer is read back as that."""
+        """Applies the change. `kind` is the type of its result, for decoding a stored answer. Raises Conflict."""
 
         def run(connection: sa.Connection) -> Applied[Answer]:
             work = UnitOfWork(connection, command, self._clock(), self._new_id)
@@ -93,7 +93,7 @@ class Transactions:
         return await self._database.write(run)
 
     async def stored_answer(self, command: Command, kind: type[Answer]) -> Answer | None:
-        """What a request of this act's key was answered before; None if it is the first one."""
+        """The answer stored under the command's idempotency key, if any. Raises Conflict for another request."""
         idempotency_key = command.idempotency_key
         if idempotency_key is None:
             return None
