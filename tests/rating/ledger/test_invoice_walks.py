@@ -88,7 +88,7 @@ TRIES = st.one_of(
     st.builds(lambda amount: _invoices("pay", NewPayment(amount=amount)), st.one_of(st.none(), PARTS)),
     st.builds(_credit, st.one_of(st.none(), PARTS)),
     st.just(_invoices("finalize")),
-    st.sampled_from([_invoices("void"), _invoices("give_up")]),
+    st.sampled_from([_invoices("void"), _invoices("mark_uncollectible")]),
 )
 
 
