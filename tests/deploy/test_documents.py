@@ -8,7 +8,7 @@ import typer
 
 from tallyhouse.cli.app import build
 from tallyhouse.cli.settings import markdown_table
-from tests.test_architecture import PACKAGES, imports_of, modules
+from tests.source_tree import PACKAGES, imports_of, product
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -56,7 +56,7 @@ def test_the_readme_draws_the_packages_as_they_import_each_other() -> None:
         package, _, importers = line.partition("<-")
         drawn[package.strip()] = {importer.strip() for importer in importers.split(",") if importer.strip()}
     importers_of: dict[str, set[str]] = {package: set() for package in PACKAGES}
-    for path in modules():
+    for path in product():
         importer = path.relative_to(ROOT).parts[0]
         for imported, _ in imports_of(path):
             package = imported.split(".")[0]
