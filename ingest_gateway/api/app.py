@@ -1,7 +1,5 @@
 """The HTTP app, as a value: built from the ports it needs and a policy, with no state outside of it."""
 
-from itertools import groupby
-
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
@@ -35,10 +33,10 @@ def create_app(ports: AppPorts, policy: AppPolicy, context: AppContext) -> ASGIA
         return AuthorizedRoute(endpoint, authenticator, rate, ports.budget, policy.body_seconds)
 
     table = routes(ports, policy, context, authenticator)
-    mounted = [
-        StarletteRoute(path, MethodRouter({endpoint.method: authorized(endpoint) for endpoint in group}))
-        for path, group in groupby(table, key=lambda endpoint: endpoint.path)
-    ]
+    by_path: dict[str, dict[str, ASGIApp]] = {}
+    for route in table:
+        by_path.setdefault(route.path, {})[route.method] = authorized(route)
+    mounted = [StarletteRoute(path, MethodRouter(by_method)) for path, by_method in by_path.items()]
     pages = [*ports.public_pages, *health_pages(ports.checks, context)]
     return with_middleware([*mounted, *public_routes([*pages, *reference_routes(table, pages)])], rates[False], context)
 

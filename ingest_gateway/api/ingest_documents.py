@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.http.envelope import Success
-from schemas.event import MAX_BATCH_EVENTS, MAX_NAME_LENGTH, RejectCode, Verdict
+from schemas.event import MAX_BATCH_EVENTS, MAX_NAME_LENGTH, RejectCode, Rejection, Verdict
 from schemas.field_types import PRINTABLE, TimestampText
 
 EventText = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, pattern=PRINTABLE)]
@@ -63,6 +63,16 @@ class RejectionDocument(msgspec.Struct, kw_only=True):
     code: RejectCode
     field: str | None
     message: str
+
+
+def rejection_document(rejection: Rejection) -> dict[str, Any]:
+    return {
+        "index": rejection.index,
+        "idempotency_key": rejection.idempotency_key,
+        "code": rejection.code.value,
+        "field": rejection.field,
+        "message": rejection.message,
+    }
 
 
 class BatchReply(Success, kw_only=True):

@@ -3,19 +3,21 @@
 from typing import Annotated, Any
 
 import msgspec
+import orjson
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.api.documents import counted_document, event_document
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, pagination
 from ingest_gateway.http.paging import Paging
+from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.ports import EventReader, MeterCatalog
 from schemas.account import Scope
-from schemas.field_types import TimestampText
 from schemas.ids import AccountId
-from schemas.listing import EventQuery, Share, StoredEvent
+from schemas.listing import EventQuery, MeterCount, Share, StoredEvent
+from schemas.quantity import to_text
+from schemas.timestamps import to_iso
 
 
 class EventParameters(Paging, frozen=True, kw_only=True):
@@ -24,8 +26,8 @@ class EventParameters(Paging, frozen=True, kw_only=True):
     idempotency_key: Annotated[str | None, Meta(description="Then also how each meter counted it.")] = None
     event_name: str | None = None
     customer_id: str | None = None
-    start: TimestampText | None = msgspec.field(default=None, name="from")
-    end: TimestampText | None = msgspec.field(default=None, name="to")
+    start: TimestampParameter | None = msgspec.field(default=None, name="from")
+    end: TimestampParameter | None = msgspec.field(default=None, name="to")
     cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
 
 
@@ -60,6 +62,35 @@ class EventPage(Listed, kw_only=True):
     events: list[EventDocument]
 
 
+def event_document(event: StoredEvent) -> dict[str, Any]:
+    return {
+        "event_name": event.event_name,
+        "idempotency_key": event.idempotency_key,
+        "customer_id": event.customer_id,
+        "timestamp": to_iso(event.timestamp),
+        "properties": properties_json(event.properties),
+        "arrived_at": to_iso(event.arrival),
+        "backfill": event.backfill,
+        "request_id": event.request_id,
+    }
+
+
+def properties_json(text: str) -> orjson.Fragment:
+    """Exactly as posted: the text was checked when it came in."""
+    return orjson.Fragment(text or "{}")
+
+
+def counted_document(counted: MeterCount) -> dict[str, Any]:
+    return {
+        "meter": counted.meter,
+        "share": counted.share.value,
+        "value": None if counted.value is None else to_text(counted.value),
+        "group": counted.group,
+        "code": counted.code,
+        "message": counted.message,
+    }
+
+
 class EventRoutes:
     """For whoever wants to know what became of an event."""
 
@@ -75,23 +106,23 @@ class EventRoutes:
 
     async def index(self, request: Request) -> Response:
         """Newest arrival first; asked for one idempotency key, also how each meter counted it."""
-        query = request.query(EventParameters)
-        asked = EventQuery(
+        parameters = request.read_parameters(EventParameters)
+        query = EventQuery(
             account=request.account,
-            idempotency_key=query.text("idempotency_key"),
-            event_name=query.text("event_name"),
-            customer_id=query.text("customer_id"),
-            start=query.timestamp("from"),
-            end=query.timestamp("to"),
-            limit=query.limit(),
-            cursor=query.text("cursor"),
+            idempotency_key=parameters.idempotency_key,
+            event_name=parameters.event_name,
+            customer_id=parameters.customer_id,
+            start=None if parameters.start is None else to_timestamp(parameters.start, "from"),
+            end=None if parameters.end is None else to_timestamp(parameters.end, "to"),
+            limit=parameters.limit,
+            cursor=parameters.cursor,
         )
-        found = await self._events.events(asked)
-        shown = [event_document(event) for event in found.items]
-        if asked.idempotency_key is not None:
-            for event, document in zip(found.items, shown, strict=True):
+        page = await self._events.events(query)
+        shown = [event_document(event) for event in page.items]
+        if query.idempotency_key is not None:
+            for event, document in zip(page.items, shown, strict=True):
                 document["counted"] = await self._counted(request.account, event)
-        return request.success(events=shown, pagination=pagination(found.next_cursor))
+        return request.success(events=shown, pagination=pagination(page.next_cursor))
 
     async def _counted(self, account: AccountId, event: StoredEvent) -> list[dict[str, Any]]:
         meters = [meter for meter in await self._meters.list(account) if meter.event_name == event.event_name]

@@ -1,10 +1,8 @@
 """Posting events: every event gets its verdict, and a good answer means that the events are durable."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from ingest_gateway.api.documents import rejection_document
+from ingest_gateway.api.ingest_body import BodyParser
 from ingest_gateway.api.ingest_documents import (
     BatchReply,
     CloudEvent,
@@ -14,6 +12,7 @@ from ingest_gateway.api.ingest_documents import (
     IngestParameters,
     Lines,
     SingleReply,
+    rejection_document,
 )
 from ingest_gateway.api.throughput import Throughput
 from ingest_gateway.http.description import Description
@@ -22,32 +21,12 @@ from ingest_gateway.http.memory_budget import MemoryShare
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
-from ingest_gateway.ingest.cooperative import Serialized, run_at_once
-from ingest_gateway.ingest.decompression import decompress
-from ingest_gateway.ingest.json_structure import count
-from ingest_gateway.ingest.parse import parse_body
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict
 
 INGEST = "/v1/events/ingest"
 CLOUDEVENTS = "/api/v1/events"
-
-_LARGE_BYTES = 1_000_000
-_MANY_OBJECTS = 2_500
-"""Where each event is bad in its own way, each costs up to 60 µs: beyond this nobody else may wait for them."""
-_SMALL_BYTES = _MANY_OBJECTS * len(b"{}")
-_BULK_BYTES = 5_000
-"""A thousand events are 2 ms. Such bodies are read one at a time, in pieces, so that whoever asks for something else
-meanwhile waits for one piece, not for all of them. A thread for each body costs a fifth of the rate.
-"""
-_COMPRESSED_BYTES = 4_000
-"""A byte of gzip can become a thousand."""
-_THREADS = 2
-"""Bodies read apart at a time, so that they leave the threads that frames are made in to the intake."""
-
-_Answer = TypeVar("_Answer")
-
 
 _DURABLE = (
     "Accepted events are durable when the answer comes. Events need no Idempotency-Key header, for each has a key of "
@@ -71,9 +50,7 @@ class IngestRoutes:
     def __init__(self, intake: BatchIntake, throughput: Throughput, body_bytes: int) -> None:
         self._intake = intake
         self._throughput = throughput
-        self._body_bytes = body_bytes
-        self._threads = asyncio.Semaphore(_THREADS)
-        self._serialized = Serialized()
+        self._bodies = BodyParser(body_bytes)
 
     def routes(self) -> list[Route]:
         takes_events = Description(
@@ -99,7 +76,7 @@ class IngestRoutes:
         ]
 
     async def ingest(self, request: Request) -> Response:
-        strict = request.has_query and request.query(IngestParameters).flag("strict")
+        strict = request.has_query and request.read_parameters(IngestParameters).strict
         with request.budget.share() as share:
             posted, outcome = await self._take(request, share, strict=strict)
         if outcome.is_refused or (strict and outcome.rejections):
@@ -121,48 +98,10 @@ class IngestRoutes:
         return Response(204, b"")
 
     async def _take(self, request: Request, share: MemoryShare, *, strict: bool) -> tuple[PostedBatch, BatchOutcome]:
-        posted = await self._parse(request, await self._decompress(request, share), strict=strict)
+        posted = await self._bodies.parse(request, share, strict=strict)
         outcome = await self._intake.submit(posted)
         self._throughput.add(request.account, outcome)
         return posted, outcome
-
-    async def _decompress(self, request: Request, share: MemoryShare) -> bytes:
-        """The plain bytes of the body."""
-        body = await request.read(share, self._body_bytes)
-        encoding = request.headers.get(b"content-encoding")
-        if encoding is None:
-            return body
-
-        def opened() -> bytes:
-            return decompress(body, encoding.decode("latin-1"), self._body_bytes)
-
-        plain = await self._in_thread(opened) if len(body) > _COMPRESSED_BYTES else opened()
-        share.grow(len(plain))
-        return plain
-
-    async def _parse(self, request: Request, body: bytes, *, strict: bool) -> PostedBatch:
-        """The events of a body: a small one here and now, a large one in pieces, one that may take long in a thread."""
-        reading = parse_body(
-            body,
-            request.headers.get(b"content-type", b"").decode("latin-1"),
-            account=request.account,
-            request_id=request.request_id,
-            strict=strict,
-            backfill=request.key.allows(Scope.BACKFILL),
-        )
-        if takes_long(body):
-            return await self._in_thread(lambda: run_at_once(reading))
-        return run_at_once(reading) if len(body) <= _BULK_BYTES else await self._serialized.run(reading)
-
-    async def _in_thread(self, work: Callable[[], _Answer]) -> _Answer:
-        async with self._threads:
-            return await asyncio.get_running_loop().run_in_executor(None, work)
-
-
-def takes_long(body: bytes) -> bool:
-    """Could reading it hold up other requests?"""
-    size = len(body)
-    return size > _LARGE_BYTES or (size > _SMALL_BYTES and count(body, "{") > _MANY_OBJECTS)
 
 
 def _single_reply(request: Request, posted: PostedBatch, outcome: BatchOutcome) -> Response:

@@ -1,12 +1,11 @@
 """`/v1/keys`: creates, lists and revokes API keys."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.documents import key_document
 from ingest_gateway.http.auth import Authenticator
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
@@ -17,11 +16,11 @@ from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
-from schemas.account import Mode, NewApiKey, Scope
+from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.errors import Forbidden, Invalid
 from schemas.field_types import Name, TimestampText
 from schemas.ids import AccountId
-from schemas.timestamps import to_iso
+from schemas.timestamps import iso_or_none, to_iso
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +68,20 @@ class KeyPage(Listed, kw_only=True):
     """One page of keys, oldest first."""
 
     api_keys: list[KeyDocument]
+
+
+def key_document(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "mode": key.mode.value,
+        "prefix": key.prefix,
+        "scopes": sorted(key.scopes),
+        "created_at": to_iso(key.created_at),
+        "expires_at": iso_or_none(key.expires_at),
+        "last_used_at": iso_or_none(key.last_used_at),
+        "revoked_at": iso_or_none(key.revoked_at),
+    }
 
 
 _ONCE = (
@@ -121,9 +134,9 @@ class KeyRoutes:
         return request.success(http_status=201, api_key={**key_document(key), "token": token})
 
     async def index(self, request: Request) -> Response:
-        query = request.query(Paging)
+        page = request.read_parameters(Paging)
         keys = await self._keys.list(request.account)
-        shown, next_cursor = paginate(keys, query.limit(), query.text("cursor"), key=lambda key: key.id)
+        shown, next_cursor = paginate(keys, page.limit, page.cursor, key=lambda key: key.id)
         return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
     async def revoke(self, request: Request) -> Response:

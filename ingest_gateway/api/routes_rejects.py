@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.api.documents import reject_document
 from ingest_gateway.api.ingest_documents import EventText
+from ingest_gateway.api.routes_events import properties_json
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
@@ -21,7 +21,8 @@ from schemas.command import Applied, Command
 from schemas.errors import Invalid
 from schemas.event import MAX_NAME_LENGTH
 from schemas.ids import AccountId
-from schemas.listing import RejectQuery, ReplayResult, Skipped
+from schemas.listing import Reject, RejectQuery, ReplayResult, Skipped
+from schemas.timestamps import to_iso
 
 RejectId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, examples=["rej_0_7_42_3_tokens"])]
 
@@ -81,6 +82,24 @@ class ReplayReply(Success, kw_only=True):
     replay: ReplayDocument
 
 
+def reject_document(reject: Reject) -> dict[str, Any]:
+    return {
+        "id": reject.id,
+        "meter": reject.meter,
+        "code": reject.code,
+        "message": reject.message,
+        "event_name": reject.event_name,
+        "idempotency_key": reject.idempotency_key,
+        "customer_id": reject.customer_id,
+        "timestamp": to_iso(reject.timestamp),
+        "properties": properties_json(reject.properties),
+        "arrived_at": to_iso(reject.arrival),
+        "replay_of": reject.replay_of,
+        "replayed": reject.replayed,
+        "request_id": reject.request_id,
+    }
+
+
 class RejectRoutes:
     """Rejects are shown to readers and replayed by administrators."""
 
@@ -109,19 +128,18 @@ class RejectRoutes:
 
     async def index(self, request: Request) -> Response:
         """Newest arrival first; `open=true` leaves out those that were tried again."""
-        query = request.query(RejectParameters)
-        found = await self._events.rejects(
-            RejectQuery(
-                account=request.account,
-                code=query.text("code"),
-                meter=query.text("meter"),
-                open_only=query.flag("open"),
-                limit=query.limit(),
-                cursor=query.text("cursor"),
-            )
+        parameters = request.read_parameters(RejectParameters)
+        query = RejectQuery(
+            account=request.account,
+            code=parameters.code,
+            meter=parameters.meter,
+            open_only=parameters.open,
+            limit=parameters.limit,
+            cursor=parameters.cursor,
         )
-        shown = [reject_document(reject) for reject in found.items]
-        return request.success(rejects=shown, pagination=pagination(found.next_cursor))
+        page = await self._events.rejects(query)
+        shown = [reject_document(reject) for reject in page.items]
+        return request.success(rejects=shown, pagination=pagination(page.next_cursor))
 
     async def replay(self, request: Request) -> Response:
         """Up to a thousand in one call; `more` says that the same call, a moment later, would find others."""

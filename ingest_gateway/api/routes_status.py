@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.documents import watermark_document
+from ingest_gateway.api.routes_usage import watermark_document
 from ingest_gateway.api.throughput import WINDOW, Throughput
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success

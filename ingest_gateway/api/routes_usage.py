@@ -1,35 +1,37 @@
 """`GET /v1/usage`: exact quantities per customer, window and group."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.api.documents import usage_document, watermark_document
 from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
 from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
-from ingest_gateway.http.query import Query
+from ingest_gateway.http.field_rules import rule
+from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Route
 from ingest_gateway.http.validation import did_you_mean
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 from schemas.errors import Invalid
-from schemas.field_types import TimestampText, ZoneName
+from schemas.field_types import ZoneName
+from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
+from schemas.quantity import to_text
 from schemas.timestamps import MINUTE, to_iso
 from schemas.timezones import check_time_zone
-from schemas.usage import UsageQuery, UsageResult, Window
+from schemas.usage import UsageQuery, UsageResult, UsageRow, Window
 
 PAGE = 1000
 LARGEST_PAGE = 10_000
 LARGEST_TOP = 10_000
 CUSTOMERS = 1000
 
-Minute = Annotated[TimestampText, Meta(examples=["2026-11-01T00:00:00Z"])]
+Minute = Annotated[TimestampParameter, Meta(examples=["2026-11-01T00:00:00Z"])]
 _ROWS = (
     "meter,customer_id,window_start,window_end,group.model,value\r\n"
     "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
@@ -37,6 +39,22 @@ _ROWS = (
 Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
 Parquet = bytes
 """The same rows as columns, times and decimals as such."""
+
+
+# One parameter is described as one text; a repeated one adds a value, so what is read is a tuple.
+GroupValues = Annotated[Any, Meta(extra_json_schema={"type": "string"})]
+
+
+def _customers_rule(customers: tuple[str, ...], _owner: Mapping[str, Any]) -> str | None:
+    return f"at most {CUSTOMERS} in one request, or none for all of them" if len(customers) > CUSTOMERS else None
+
+
+def _zone_rule(name: str, _owner: Mapping[str, Any]) -> str | None:
+    try:
+        check_time_zone(name, "timezone")
+    except Invalid as error:
+        return error.message.removeprefix("timezone: ")
+    return None
 
 
 class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,13 +67,17 @@ class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
     )
     customer_id: Annotated[
         tuple[str, ...],
-        Meta(max_length=CUSTOMERS, description="Only these; repeated or with commas. A comma inside one is `\\,`."),
+        Meta(
+            max_length=CUSTOMERS,
+            description="Only these; repeated or with commas. A comma inside one is `\\,`.",
+            extra=rule(_customers_rule),
+        ),
     ] = ()
     window: Annotated[Window, Meta(description="One row for each; `none`: one for the whole range.")] = Window.NONE
-    timezone: Annotated[ZoneName, Meta(description="Where days and months begin.")] = "UTC"
+    timezone: Annotated[ZoneName, Meta(description="Where days and months begin.", extra=rule(_zone_rule))] = "UTC"
     group_by: Annotated[tuple[str, ...], Meta(description="Group keys of the meter to keep apart.")] = ()
     filter: Annotated[
-        dict[str, str], Meta(description="`filter[model]=gpt-4`: only rows of that group; empty: without it.")
+        dict[str, GroupValues], Meta(description="`filter[model]=gpt-4`: only rows of that group; empty: without it.")
     ] = {}
     top: Annotated[
         Annotated[int, Meta(ge=1, le=LARGEST_TOP)] | None,
@@ -86,6 +108,22 @@ class UsagePage(Listed, kw_only=True):
     as_of: str
 
 
+def usage_document(row: UsageRow) -> dict[str, Any]:
+    return {
+        "meter": row.meter,
+        "customer_id": row.customer_id,
+        "window_start": to_iso(row.window_start),
+        "window_end": to_iso(row.window_end),
+        "group": row.group,
+        "value": to_text(row.value),
+    }
+
+
+def watermark_document(watermark: Watermark) -> dict[str, int]:
+    """Partition → the last flush done; JSON names are text."""
+    return {str(partition): flush for partition, flush in sorted(watermark.flushes.items())}
+
+
 CSV = b"text/csv"
 PARQUET = b"application/vnd.apache.parquet"
 
@@ -111,15 +149,14 @@ class UsageRoutes:
         return [Route("GET", "/v1/usage", Scope.READ, self.usage, description)]
 
     async def usage(self, request: Request) -> Response:
-        query = request.query(UsageParameters)
+        parameters = request.read_parameters(UsageParameters)
         media_type = negotiate(request.headers.get(b"accept"), (JSON, CSV, PARQUET))
-        meter = await self._meters.get(request.account, query.required("meter", "tokens"))
-        asked = read_usage_query(query, request.account, meter)
+        query = usage_query(parameters, request.account, await self._meters.get(request.account, parameters.meter))
         as_of = self._clock()
-        answer = await self._usage.usage(asked)
+        result = await self._usage.usage(query)
         if media_type == JSON:
-            return _json(request, answer, as_of)
-        return _file(answer, asked.group_by, media_type)
+            return _json(request, result, as_of)
+        return _file(result, query.group_by, media_type)
 
 
 def _json(request: Request, answer: UsageResult, as_of: int) -> Response:
@@ -138,28 +175,27 @@ def _file(answer: UsageResult, groups: tuple[str, ...], media_type: bytes) -> Re
     return Response(200, render(answer.rows, groups), media_type, headers)
 
 
-def read_usage_query(query: Query, account: AccountId, meter: Meter) -> UsageQuery:
-    start, end = _range(query)
+def usage_query(parameters: UsageParameters, account: AccountId, meter: Meter) -> UsageQuery:
+    """Raises Invalid for a range that is not one of whole minutes, and for groups that the meter does not have."""
+    start, end = _range(parameters)
     return UsageQuery(
         account=account,
         meter=meter,
         start=start,
         end=end,
-        customers=_customers(query),
-        window=query.choice("window", Window, Window.NONE),
-        timezone=_timezone(query.text("timezone") or "UTC"),
-        group_by=_groups(query, meter),
-        groups=_filters(query, meter),
-        top=query.integer("top", 1, LARGEST_TOP),
-        after=query.text("cursor"),
-        limit=query.limit(PAGE, LARGEST_PAGE),
+        customers=parameters.customer_id,
+        window=parameters.window,
+        timezone=parameters.timezone,
+        group_by=_groups(parameters, meter),
+        groups=_filters(parameters, meter),
+        top=parameters.top,
+        after=parameters.cursor,
+        limit=parameters.limit,
     )
 
 
-def _range(query: Query) -> tuple[int, int]:
-    for name in ("from", "to"):
-        query.required(name, "2026-11-01T00:00:00Z")
-    start, end = query.timestamp("from") or 0, query.timestamp("to") or 0
+def _range(parameters: UsageParameters) -> tuple[int, int]:
+    start, end = to_timestamp(parameters.start, "from"), to_timestamp(parameters.end, "to")
     for name, timestamp in (("from", start), ("to", end)):
         if timestamp % MINUTE:
             raise Invalid(f"{name}: usage is kept by the minute; give a whole one, without seconds", field=name)
@@ -168,31 +204,17 @@ def _range(query: Query) -> tuple[int, int]:
     return start, end
 
 
-def _customers(query: Query) -> tuple[str, ...]:
-    customers = query.texts("customer_id")
-    if len(customers) > CUSTOMERS:
-        raise Invalid(f"customer_id: at most {CUSTOMERS} in one request, or none for all of them", field="customer_id")
-    return customers
-
-
-def _timezone(name: str) -> str:
-    check_time_zone(name, "timezone")
-    return name
-
-
-def _groups(query: Query, meter: Meter) -> tuple[str, ...]:
-    groups = query.texts("group_by")
-    for group in groups:
+def _groups(parameters: UsageParameters, meter: Meter) -> tuple[str, ...]:
+    for group in parameters.group_by:
         _check_group(group, meter, "group_by")
-    return groups
+    return parameters.group_by
 
 
-def _filters(query: Query, meter: Meter) -> dict[str, tuple[str | None, ...]]:
-    """`filter[model]=gpt-4`; an empty value stands for events without that property."""
-    filters = query.indexed("filter")
-    for group in filters:
+def _filters(parameters: UsageParameters, meter: Meter) -> dict[str, tuple[str | None, ...]]:
+    """An empty value selects events without that property."""
+    for group in parameters.filter:
         _check_group(group, meter, f"filter[{group}]")
-    return {group: tuple(value or None for value in values) for group, values in filters.items()}
+    return {group: tuple(value or None for value in values) for group, values in parameters.filter.items()}
 
 
 def _check_group(group: str, meter: Meter, field: str) -> None:

@@ -6,9 +6,11 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.http.query import LARGEST_LIMIT, LIMIT
 from schemas.errors import Invalid
 from schemas.field_types import Id
+
+LIMIT = 50
+LARGEST_LIMIT = 1000
 
 Item = TypeVar("Item")
 

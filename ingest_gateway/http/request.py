@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 from ingest_gateway.http.envelope import Response, success
 from ingest_gateway.http.errors import Headers
 from ingest_gateway.http.memory_budget import MemoryBudget, MemoryShare
-from ingest_gateway.http.query import Query
+from ingest_gateway.http.query import read_parameters
 from ingest_gateway.http.request_body import read_body
 from ingest_gateway.http.validation import Record, read_query
 from schemas.account import ApiKey
@@ -71,12 +71,12 @@ class Request:
     def has_query(self) -> bool:
         return bool(self._scope["query_string"])
 
-    def query(self, kind: type[msgspec.Struct]) -> Query:
-        """The query parameters, to be read one by one; any other than those `kind` describes is refused."""
-        return Query.of_type(self._scope["query_string"], kind)
+    def read_parameters(self, kind: type[Record]) -> Record:
+        """The query parameters as their record. Raises Invalid with the first mistake."""
+        return read_parameters(self._scope["query_string"], kind)
 
     def read_query(self, kind: type[Record]) -> Record:
-        """The query parameters, as the record that they must be."""
+        """The query parameters as their record. Raises Invalid with every mistake."""
         return read_query(self._scope["query_string"], kind)
 
     async def read(self, share: MemoryShare, limit: int) -> bytes:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import inspect
 
+from ingest_gateway.http.field_rules import check_fields, has_rules
 from schemas.errors import Invalid
 
 
@@ -49,11 +50,11 @@ _SHOWN = 64
 
 
 class _Layout(NamedTuple):
-    """What a record looks like. Finding that out takes longer than all the rest of a request."""
+    """The fields of a record. Inspecting a record takes longer than the rest of a request, so the result is cached."""
 
     info: inspect.Type
     fields: Mapping[str, msgspec.structs.FieldInfo]
-    """By the name that a caller uses."""
+    """By their names in JSON."""
 
 
 @cache
@@ -62,11 +63,14 @@ def _layout(kind: type[msgspec.Struct]) -> _Layout:
     return _Layout(inspect.type_info(kind), fields)
 
 
-def read_record(document: dict[str, Any], kind: type[Record]) -> Record:
-    """Raises Invalid with every mistake."""
-    errors = ValidationErrors()
+def read_record(document: dict[str, Any], kind: type[Record], errors: ValidationErrors | None = None) -> Record:
+    """Raises Invalid with every mistake, those already in `errors` included."""
+    errors = errors or ValidationErrors()
     layout = _layout(kind)
     _find_unknown(document, layout.info, "", errors)
+    if has_rules(kind):
+        check_fields(document, kind, errors)
+        errors.raise_if_any()
     values = {}
     for name, field in layout.fields.items():
         if name not in document:
@@ -76,13 +80,13 @@ def read_record(document: dict[str, Any], kind: type[Record]) -> Record:
         try:
             values[field.name] = msgspec.convert(document[name], field.type)
         except msgspec.ValidationError as error:
-            errors.add(*_field_and_message(name, str(error)))
+            errors.add(*field_and_message(name, str(error)))
     errors.raise_if_any()
     return kind(**values)
 
 
 def read_query(text: bytes, kind: type[Record]) -> Record:
-    """The same of query parameters, each of which may be given once; empty ones count as absent."""
+    """Query parameters, each given once; an empty value counts as absent. Raises Invalid with every mistake."""
     errors = ValidationErrors()
     fields = _layout(kind).fields
     values: dict[str, Any] = {}
@@ -97,7 +101,7 @@ def read_query(text: bytes, kind: type[Record]) -> Record:
         try:
             values[name] = msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
-            errors.add(*_field_and_message(name, str(error)))
+            errors.add(*field_and_message(name, str(error)))
     errors.raise_if_any()
     return kind(**{fields[name].name: value for name, value in values.items()})
 
@@ -138,7 +142,7 @@ def _joined(at: str, name: str) -> str:
     return f"{at}.{name}" if at else name
 
 
-def _field_and_message(field: str, message: str) -> tuple[str, str]:
+def field_and_message(field: str, message: str) -> tuple[str, str]:
     """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it; or `… - at `key` in `$.x``."""
     words, _, place = message.partition(" - at ")
     of, _, path = place.strip("`").rpartition("$")

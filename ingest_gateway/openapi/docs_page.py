@@ -115,6 +115,20 @@ def render(document: JsonObject) -> str:
     )
 
 
+def render_start_page(title: str) -> str:
+    """The page at `/`: links to the reference and to the state of the service."""
+    title = escape(title)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f"<body><main><h1>{title}</h1><p>Usage events in, exact usage and invoices out.</p><ul>"
+        '<li><a href="/docs">API reference</a></li>'
+        '<li><a href="/openapi.json">OpenAPI document</a></li>'
+        '<li>Status: <a href="/healthz">alive</a>, <a href="/readyz">ready</a></li>'
+        "</ul></main></body></html>"
+    )
+
+
 def _conventions() -> str:
     return (
         "<p>The commands below work as they are printed. Where <code>tallyhouse serve</code> runs, its first key "

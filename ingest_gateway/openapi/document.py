@@ -11,10 +11,11 @@ from ingest_gateway.http.envelope import JSON, ErrorResponse, Response
 from ingest_gateway.http.pages import HTML, HTML_RESPONSE, ReadOnlyPage
 from ingest_gateway.http.route import PublicRoute, Route
 from ingest_gateway.openapi import error_responses
-from ingest_gateway.openapi.docs_page import render
+from ingest_gateway.openapi.docs_page import render, render_start_page
 from ingest_gateway.openapi.json_schema import components_of
 from ingest_gateway.openapi.operations import HEADERS, operation, public_operation, types_of
 
+TITLE = "Tallyhouse"
 SERVER = "http://localhost:8787"
 VERSION = "1.0.0"
 
@@ -51,7 +52,7 @@ def describe(table: Sequence[Route], pages: Sequence[PublicRoute]) -> dict[str, 
     tags = dict.fromkeys(tag for path in paths.values() for each in path.values() for tag in each["tags"])
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Tallyhouse", "version": VERSION, "description": _INTRODUCTION},
+        "info": {"title": TITLE, "version": VERSION, "description": _INTRODUCTION},
         "servers": [{"url": SERVER}],
         "tags": [{"name": tag} for tag in tags],
         "paths": paths,
@@ -75,22 +76,21 @@ OpenApiDocument = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}]
 
 
 def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> list[PublicRoute]:
-    """Both describe everything in the table, the pages, and themselves."""
-    ready: dict[str, Response] = {}
+    """The start page, the document and the reference, which describe the table, the pages and themselves."""
+    responses: dict[str, Response] = {}
 
-    async def document(_request_id: str) -> Response:
-        return ready["/openapi.json"]
+    def route(path: str, description: Description) -> PublicRoute:
+        async def show(_request_id: str) -> Response:
+            return responses[path]
 
-    async def docs(_request_id: str) -> Response:
-        return ready["/docs"]
+        return PublicRoute(path, ReadOnlyPage(show), description)
 
+    start = Description("The start page", operation_id="get_start_page", other_responses=HTML_RESPONSE)
     for_machines = Description("This description", response_type=OpenApiDocument, operation_id="get_openapi")
     for_people = Description("The reference, to be read", operation_id="get_docs", other_responses=HTML_RESPONSE)
-    own = [
-        PublicRoute("/openapi.json", ReadOnlyPage(document), for_machines),
-        PublicRoute("/docs", ReadOnlyPage(docs), for_people),
-    ]
+    own = [route("/openapi.json", for_machines), route("/docs", for_people), route("/", start)]
     described = describe(table, [*pages, *own])
-    ready["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
-    ready["/docs"] = Response(200, render(described).encode(), HTML)
+    responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
+    responses["/docs"] = Response(200, render(described).encode(), HTML)
+    responses["/"] = Response(200, render_start_page(TITLE).encode(), HTML)
     return own

@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.routes_usage import UsageParameters, read_usage_query
+from ingest_gateway.api.routes_usage import UsageParameters, usage_query
 from ingest_gateway.api.usage_formats import negotiate
 from ingest_gateway.http.errors import NotAcceptable
-from ingest_gateway.http.query import Query
+from ingest_gateway.http.query import read_parameters
 from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter
@@ -37,7 +37,7 @@ URLS = st.lists(FIELDS, max_size=8).map(lambda fields: "&".join(f"{name}={value}
 def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
     """What passes is a question about whole minutes, of a sane size; all else is Invalid."""
     with suppress(Invalid):
-        question = read_usage_query(Query.of_type(text, UsageParameters), AccountId("a"), METER)
+        question = usage_query(read_parameters(text, UsageParameters), AccountId("a"), METER)
         assert question.start < question.end
         assert question.start % MINUTE == question.end % MINUTE == 0
         assert 1 <= question.limit <= 10_000

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ingest_gateway.api.routes_ingest import INGEST, takes_long
+from ingest_gateway.api.ingest_body import takes_long
+from ingest_gateway.api.routes_ingest import INGEST
 from tests.ingest_gateway.conftest import InMemoryApp
 from tests.ingest_gateway.ingest.examples import batch, event, raw_batch, raw_event
 

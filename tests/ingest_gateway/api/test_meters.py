@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.api.meter_validation import FIELDS, read_changes, read_new_meter
+from ingest_gateway.api.meter_documents import MeterRequest, read_changes, read_new_meter
 from schemas.errors import Invalid
 from tests.ingest_gateway.conftest import TOKENS, InMemoryApp
 
@@ -141,7 +141,7 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
     max_leaves=8,
 )
-_NAMES = st.sampled_from([*FIELDS, "property", "op", "value", "other"])
+_NAMES = st.sampled_from([*MeterRequest.__struct_fields__, "property", "op", "value", "other"])
 
 
 @given(st.dictionaries(_NAMES, _JSON | st.sampled_from(["sum", "count", "$.x", [{"property": "$.x", "op": "gt"}]])))

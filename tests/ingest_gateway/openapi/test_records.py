@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.api.ingest_documents import CloudEvent, Event, EventBatch
-from ingest_gateway.api.meter_validation import read_changes, read_new_meter
-from ingest_gateway.api.routes_meters import MeterChanges, MeterRequest
+from ingest_gateway.api.meter_documents import MeterChanges, MeterRequest, read_changes, read_new_meter
 from ingest_gateway.ingest import event_formats
 from ingest_gateway.ingest.cooperative import run_at_once
 from ingest_gateway.ingest.parse import parse_body
