@@ -20,7 +20,7 @@ _LIMITS = EngineLimits()
 
 
 def main(limits: EngineLimits = _LIMITS) -> int:
-    """The exit code, once stopped."""
+    """Run the server until SIGINT or SIGTERM. Returns the exit code."""
     arguments = _arguments()
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
     arguments.path.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stream_processors.clickhouse_server", description=__doc__)
     parser.add_argument("--path", type=Path, required=True, help="directory of the data")
     parser.add_argument("--port", type=int, default=8123, help="port on the loopback interface; 0 takes a free one")
-    parser.add_argument("--statements", type=int, default=6, help="how many run at a time; others wait")
-    parser.add_argument("--password-file", type=Path, help="file with the password; without it anyone here may ask")
+    parser.add_argument("--statements", type=int, default=6, help="how many run at a time; others queue")
+    parser.add_argument(
+        "--password-file", type=Path, help="file with the password; without it every program here has access"
+    )
     return parser.parse_args()
 
 
@@ -60,7 +62,7 @@ async def _serve(context: ServerContext, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with run_server(create_app(context), listener):
-        print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - whoever started it waits
+        print(f"listening on {HOST} port {listener.getsockname()[1]}", flush=True)  # noqa: T201 - the parent process waits for it
         await stop.wait()
 
 

@@ -1,4 +1,4 @@
-"""The HTTP application: takes requests apart, hands them to the engine's threads, words the answers."""
+"""The HTTP application: parses requests, runs statements on the engine's threads, and writes the responses."""
 
 import asyncio
 import secrets
@@ -23,30 +23,30 @@ from stream_processors.clickhouse_server.request import Caller, QueryRequest, fo
 from stream_processors.clickhouse_server.responses import QueryOutcome, error_response, outcome_response
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-"""A page in a browser on this machine can reach a loopback port, but not under such a name."""
+"""The accepted Host headers: a page in a browser can reach a loopback port, but not under one of these names."""
 
 _CANCEL_SECONDS = 0.5
-"""Between two tries to cancel: a statement that has only just begun is not found at the first."""
+"""Seconds between two attempts to cancel: a statement that has just started is not found at once."""
 
 
 class Access(Protocol):
-    """What may be asked for."""
+    """Runs the statements that a client is allowed to run."""
 
     def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
-        """Blocks until the statement is done."""
+        """Run the statement, and block until it is done. Raises StatementFailed."""
         ...
 
     def cancel(self, mark: str) -> None:
-        """Nobody waits for the statement any more."""
+        """End the statement if possible, because its client has disconnected."""
         ...
 
 
 CallerCheck = Callable[[Caller], Awaitable[None]]
-"""Raises StatementFailed for whom it does not let in."""
+"""Raises StatementFailed for a caller without access."""
 
 
 class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint is made of."""
+    """The parts and settings of one server."""
 
     access: Access
     check_caller: CallerCheck
@@ -60,7 +60,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def create_app(context: ServerContext) -> Starlette:
-    """`GET /ping` asks for life; everything else goes to `/`."""
+    """The application: `GET /ping` is the health check, `/` takes statements."""
     handler = QueryHandler(context)
     return Starlette(
         routes=[
@@ -76,13 +76,13 @@ async def _ping(_: Request) -> Response:
 
 
 class QueryHandler:
-    """Answers statements, as many at a time as there are threads; the others wait."""
+    """Answers statements, as many at a time as there are threads; further ones queue."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
 
     async def answer(self, request: Request) -> Response:
-        """Every answer is whole before its first byte is sent, so its status is the truth."""
+        """A result is complete before its first byte is sent, so that its status is final."""
         if request.method == "GET" and not request.url.query:
             return await _ping(request)
         headers = {
@@ -100,7 +100,7 @@ class QueryHandler:
         except StatementFailed as error:
             return error_response(error, self._context.version, headers, accepted)
         except ClientDisconnect:
-            return Response()  # which nobody reads
+            return Response()  # no client reads it
 
     async def _receive(self, request: Request, query: QueryRequest) -> QueryOutcome:
         context, content_type = self._context, request.headers.get("content-type", "")
@@ -113,24 +113,24 @@ class QueryHandler:
             return await self._run(request, query, body)
 
     async def _run(self, request: Request, query: QueryRequest, body: Body) -> QueryOutcome:
-        """Leaves only when the statement has ended, for it reads the body; a statement nobody waits for ends early."""
+        """Returns only when the statement, which reads the body, has ended. A disconnect of the client cancels it."""
         context, mark = self._context, secrets.token_hex(8)
         deadline = Deadline(mark=mark, may_write=request.method == "POST", since=perf_counter())
         work = context.threads.submit(context.access.run, query, body, deadline)
-        done, gone = asyncio.wrap_future(work), asyncio.ensure_future(_wait_for_disconnect(request))
+        done, disconnected = asyncio.wrap_future(work), asyncio.ensure_future(_wait_for_disconnect(request))
         try:
-            await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((done, disconnected), return_when=asyncio.FIRST_COMPLETED)
             while not work.done() and not work.cancel():
                 await asyncio.to_thread(context.access.cancel, mark)
                 await asyncio.wait((done,), timeout=_CANCEL_SECONDS)
         finally:
-            gone.cancel()
+            disconnected.cancel()
         if work.cancelled():
             raise ClientDisconnect
         return await done
 
 
 async def _wait_for_disconnect(request: Request) -> None:
-    """Returns when the client has hung up."""
+    """Returns when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

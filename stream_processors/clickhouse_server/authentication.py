@@ -1,4 +1,4 @@
-"""Who may come in: whoever has the password, compared in the same time however wrong it is."""
+"""Checks the password of a request in constant time."""
 
 import hmac
 
@@ -9,14 +9,12 @@ from stream_processors.clickhouse_server.request import Caller
 
 
 def password_check(expected: str | None) -> CallerCheck:
-    """Without one expected, every program on this machine may come in, but no page that a browser shows."""
+    """A check for this password. With None every program on the machine has access, but no page in a browser."""
 
     async def check_caller(caller: Caller) -> None:
         if expected is None:
             if caller.origin is not None:
-                raise clickhouse_error(
-                    AUTHENTICATION_FAILED, "Authentication failed: pages may ask only with a password."
-                )
+                raise clickhouse_error(AUTHENTICATION_FAILED, "Authentication failed: web pages need a password.")
         elif not hmac.compare_digest(expected.encode(), require_password(caller).encode()):
             raise refuse_password()
 
@@ -24,6 +22,7 @@ def password_check(expected: str | None) -> CallerCheck:
 
 
 def require_password(caller: Caller) -> str:
+    """The caller's password. Raises StatementFailed without one."""
     if not caller.password:
         raise clickhouse_error(
             REQUIRED_PASSWORD, "Authentication failed: send the password, as user:password or as a key."
@@ -32,4 +31,5 @@ def require_password(caller: Caller) -> str:
 
 
 def refuse_password() -> StatementFailed:
+    """The error for a wrong password."""
     return clickhouse_error(AUTHENTICATION_FAILED, "Authentication failed: the password is incorrect.")

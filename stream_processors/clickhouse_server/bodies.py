@@ -1,4 +1,4 @@
-"""Request bodies, kept until they are whole, and read back uncompressed a piece at a time."""
+"""Request bodies: received whole, spooled to disk when large, decompressed as they are read."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,18 +20,18 @@ READ_BYTES = 1 << 20
 
 
 class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a client may send."""
+    """The limits of a request body, in bytes."""
 
     memory: int = 8 << 20
-    """A body above this goes to a file."""
+    """A larger body is spooled to a file."""
     stored: int = 1 << 30
-    """As sent."""
+    """The largest body as sent."""
     decoded: int = 8 << 30
-    """Uncompressed."""
+    """The largest body after decompression."""
 
 
 async def receive(file: BinaryIO, chunks: AsyncIterator[bytes], limit: int) -> None:
-    """The whole body, as sent, into the file."""
+    """Write the whole body, as sent, to the file. Raises StatementFailed above the limit."""
     async for chunk in chunks:
         if file.tell() + len(chunk) > limit:
             raise clickhouse_error(TOO_LARGE, f"The body is larger than {limit} bytes: send it in parts.")
@@ -40,12 +40,12 @@ async def receive(file: BinaryIO, chunks: AsyncIterator[bytes], limit: int) -> N
 
 
 def open_body_file(directory: Path, limits: BodyLimits) -> BinaryIO:
-    """Where a body is kept: in memory, or a large one in a file without a name. Gone with the process."""
+    """A file for a body: in memory, or unnamed on disk when large. It ends with the process."""
     return cast("BinaryIO", tempfile.SpooledTemporaryFile(limits.memory, "w+b", dir=str(directory)))
 
 
 class Body:
-    """A body as its statement and its data are read from it: the statement first."""
+    """Reads a body, decompressed: first its statement, then its data."""
 
     def __init__(self, file: BinaryIO, encoding: str, limits: BodyLimits) -> None:
         if encoding not in DECOMPRESSORS:
@@ -58,7 +58,7 @@ class Body:
         self._size = 0
 
     def read(self, size: int) -> bytes:
-        """This many bytes, fewer only at the end."""
+        """This many bytes; fewer only at the end."""
         pieces = []
         while size > 0 and (piece := self._piece(size)):
             pieces.append(piece)
@@ -86,7 +86,7 @@ class Body:
 
 @contextmanager
 def temporary_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
-    """The path of a file with all of it, for as long as this lasts."""
+    """The path of a file with these pieces, which is deleted at the end of the context."""
     with tempfile.NamedTemporaryFile(dir=directory, suffix=".data") as file:
         for piece in pieces:
             file.write(piece)
@@ -96,7 +96,7 @@ def temporary_file(pieces: Iterator[bytes], directory: Path) -> Iterator[str]:
 
 @contextmanager
 def open_spool(path: Path) -> Iterator[Path]:
-    """Where bodies wait. What a killed process left there is nobody's."""
+    """The directory of spooled bodies, cleared of the files that a killed process has left."""
     spool = path / "spool"
     spool.mkdir(exist_ok=True, mode=0o700)
     for left in spool.iterdir():

@@ -1,4 +1,4 @@
-"""The compressions of HTTP bodies, both ways; the only module that knows their libraries."""
+"""Compression and decompression of HTTP bodies."""
 
 import gzip
 import zlib
@@ -20,10 +20,10 @@ DECOMPRESSORS: Mapping[str, Callable[[BinaryIO], IO[bytes]]] = MappingProxyType(
         ),
     }
 )
-"""By Content-Encoding. A body may be several frames one after the other: clients compress block by block."""
+"""By Content-Encoding. A body may consist of several frames: clients compress block by block."""
 
 DECOMPRESSION_ERRORS = (EOFError, OSError, RuntimeError, zlib.error, zstandard.ZstdError)
-"""What readers raise for a body that is not what it says."""
+"""What readers raise for a body that does not match its Content-Encoding."""
 
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
     {
@@ -32,4 +32,4 @@ COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
         "gzip": lambda body: gzip.compress(body, compresslevel=3),
     }
 )
-"""The quickest first."""
+"""By Content-Encoding, the fastest first."""

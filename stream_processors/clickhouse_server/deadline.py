@@ -1,4 +1,4 @@
-"""A statement's turn: when it came, how long it may take, how it is found while it runs."""
+"""The deadline of a statement, which includes its time in the queue."""
 
 from time import perf_counter
 
@@ -8,9 +8,9 @@ from stream_processors.clickhouse_server.errors import TIMEOUT_EXCEEDED, clickho
 
 
 class Deadline(msgspec.Struct, frozen=True, kw_only=True):
-    """Time in the queue counts: a statement has ended one time limit after its body was there, run or not.
+    """Time in the queue counts: a statement has ended one time limit after its body arrived, run or not.
 
-    So whoever waits that long for an answer that is lost may be sure that nothing of it still happens.
+    So a client that has waited that long for a lost answer knows that the statement has no further effect.
     """
 
     mark: str
@@ -18,11 +18,11 @@ class Deadline(msgspec.Struct, frozen=True, kw_only=True):
     since: float
 
     def seconds_left(self, limit: str) -> str:
-        """Of a limit; '0' is none."""
+        """The seconds left of a time limit, of which '0' means none. Raises StatementFailed when it has passed."""
         try:
             seconds = float(limit)
         except ValueError:
-            return limit  # The engine says what is wrong with it.
+            return limit  # the engine reports what is wrong with it
         if seconds == 0:
             return limit
         left = seconds - (perf_counter() - self.since)

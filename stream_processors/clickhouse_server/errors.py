@@ -1,9 +1,8 @@
-"""What goes wrong, with ClickHouse's own codes, names and HTTP statuses, so that its clients understand."""
+"""ClickHouse error codes, names and HTTP statuses, as its clients expect them."""
 
 from stream_processors.backends.sql.chdb_statements import StatementFailed
 
 BAD_ARGUMENTS = (36, "BAD_ARGUMENTS")
-UNKNOWN_FUNCTION = (46, "UNKNOWN_FUNCTION")
 NOT_IMPLEMENTED = (48, "NOT_IMPLEMENTED")
 SYNTAX_ERROR = (62, "SYNTAX_ERROR")
 TOO_LARGE = (239, "QUERY_IS_TOO_LARGE")
@@ -30,11 +29,11 @@ _STATUS_OF = {
 
 
 def clickhouse_error(kind: tuple[int, str], message: str) -> StatementFailed:
-    """Ours, worded as the engine words its own."""
+    """An error in the form of the engine's own."""
     code, name = kind
     return StatementFailed(code, f"Code: {code}. DB::Exception: {message} ({name})")
 
 
 def status_of(code: int) -> int:
-    """The HTTP status ClickHouse gives with this code."""
+    """The HTTP status that ClickHouse sends with this code."""
     return _STATUS_OF.get(code, 500)

@@ -1,4 +1,4 @@
-"""Everything the engine can do, for the processes of one cluster: reads, DDL, and inserts with their data."""
+"""Full access to the engine for the processes of one cluster: reads, DDL, and inserts with their data."""
 
 from itertools import chain, pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from stream_processors.clickhouse_server.request import QueryRequest
 from stream_processors.clickhouse_server.responses import QueryOutcome, format_of
 
 MAX_STATEMENT_BYTES = 1 << 20
-"""Within so many bytes a statement must end, and its data, if any, begin."""
+"""The longest statement in bytes, not counting the data of an insert."""
 
 _SESSION_STATEMENTS = {
     "SET": "send settings in the URL",
@@ -25,11 +25,11 @@ _SESSION_STATEMENTS = {
 
 
 _SERVER_DEFAULTS = {"implicit_select": "0"}
-"""Where the engine inside a process has another default than a server."""
+"""Settings whose default in the embedded engine differs from a server's."""
 
 
 class FullAccess:
-    """Runs what is asked, as asked, or refuses it: nothing is left out silently."""
+    """Runs every statement exactly as sent, or refuses it: no part is ignored silently."""
 
     def __init__(self, engine: ChdbStatements, spool: Path, seconds: int) -> None:
         """`seconds` is the time limit of a statement that names none."""
@@ -38,7 +38,6 @@ class FullAccess:
         self._seconds = seconds
 
     def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
-        """Blocks until it is done."""
         url = query.text.encode()
         head = (url + b"\n" if url else b"") + body.read(MAX_STATEMENT_BYTES)
         statement = statement_of(query, deadline, self._seconds)
@@ -50,12 +49,12 @@ class FullAccess:
         require_sessionless(head)
         statement = with_text(statement, text_of(head))
         kind = require_single_statement(self._engine, statement.text)
-        answer = self._engine.run(statement)
-        has_answer = kind.reads_only or answer.body
-        return QueryOutcome(answer, format_of(head, query.format) if has_answer else None)
+        result = self._engine.run(statement)
+        has_result = kind.reads_only or result.body
+        return QueryOutcome(result, format_of(head, query.format) if has_result else None)
 
     def cancel(self, mark: str) -> None:
-        """Only what reads: a write whose client is gone is finished, as on a server."""
+        """Only reads are cancelled: a write whose client has disconnected is finished, as on a server."""
         self._engine.cancel_read(mark)
 
     def _insert(self, insert: Insert, statement: EngineStatement, head: bytes, body: Body) -> QueryOutcome:
@@ -74,7 +73,7 @@ class FullAccess:
 
 
 def statement_of(query: QueryRequest, deadline: Deadline, seconds: int) -> EngineStatement:
-    """All but the text. GET is for what does not write, as on a server."""
+    """The statement without its text. A GET request cannot write, as on a server."""
     settings = _SERVER_DEFAULTS | dict(query.settings)
     settings["max_execution_time"] = deadline.seconds_left(settings.get("max_execution_time", str(seconds)))
     if not deadline.may_write:
@@ -101,7 +100,7 @@ def text_of(statement: bytes) -> str:
 
 
 def require_single_statement(engine: ChdbStatements, text: str) -> StatementKind:
-    """The engine would run all of them."""
+    """Raises StatementFailed for several statements, all of which the engine would run."""
     kind = engine.classify(text)
     if kind.statements > 1:
         raise clickhouse_error(SYNTAX_ERROR, "Multi-statements are not allowed.")
@@ -109,7 +108,7 @@ def require_single_statement(engine: ChdbStatements, text: str) -> StatementKind
 
 
 def require_sessionless(statement: bytes) -> None:
-    """What would change a session ends with its statement here, so it is refused."""
+    """Raises StatementFailed for a statement that changes a session: here every session ends with its statement."""
     if all(token.text == b";" for token in tokens(statement)):
         raise clickhouse_error(SYNTAX_ERROR, "Empty query.")
     words = [token.text.decode().upper() for token in tokens(statement) if token.kind == "word"]

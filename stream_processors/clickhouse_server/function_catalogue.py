@@ -1,4 +1,4 @@
-"""Which functions a stranger may call: chosen from the engine's own catalogue by what they are for."""
+"""Functions that a read-only client may call, chosen by category from the engine's own catalogue."""
 
 from collections.abc import Iterable
 
@@ -13,9 +13,9 @@ Geo, Geo Polygon, Hash, IP Address, JSON, Logical, Map, Mathematical, Null, Nume
 Rounding, String, String Replacement, String Search, String Splitting, Time Window, Tuple, Type Conversion, URL, UUID"""
 
 PURE_CATEGORIES = frozenset(_CATEGORIES.split(", "))
-"""What is not here cannot be called, so a kind of function that a later engine brings is refused until it is known what
-it does. Left out on purpose: AI (it speaks to the network), Dictionary, Embedded Dictionary and Machine Learning
-(they load what is configured elsewhere), Introspection, Internal, and of Other all but these:"""
+"""Functions of any other category are refused, so those of a category that a later engine adds stay refused until they
+are reviewed. Left out on purpose: AI (it uses the network), Dictionary, Embedded Dictionary and Machine Learning (they
+load what is configured elsewhere), Introspection, Internal, and of Other all but these:"""
 
 _OTHERS = """
 bar blockNumber byteSize countDigits currentDatabase currentSchemas currentUser defaultValueOfTypeName displayName
@@ -28,7 +28,7 @@ toTypeName transform uptime variantElement variantType version visibleWidth"""
 PURE_OTHERS = frozenset(_OTHERS.split())
 
 SPECIAL_FORMS = frozenset({"lambda", "exists", "grouping", "casewithexpression", "countdistinct"})
-"""What the parser itself makes of the syntax."""
+"""Functions that the parser makes of the syntax."""
 
 AGGREGATES_REFUSED = frozenset({"flamegraph", "aggthrow"})
 
@@ -36,21 +36,21 @@ TABLE_FUNCTIONS = frozenset(
     {"numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "sqlstandardvalues"}
     | {"null", "primes", "view"}
 )
-"""Those that make rows of nothing but their arguments."""
+"""Table functions whose rows depend only on their arguments."""
 
 _FUNCTIONS = "SELECT name, is_aggregate, categories, alias_to FROM system.functions WHERE origin = 'System'"
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 
 
 class FunctionCatalogue(msgspec.Struct, frozen=True):
-    """Names in lower case: the engine finds some of them whatever their case."""
+    """The allowed names in lower case: the engine ignores the case of some of them."""
 
     functions: frozenset[str]
     aggregates: frozenset[str]
     combinators: tuple[str, ...]
 
     def allows(self, name: str) -> bool:
-        """An aggregate may carry combinators: sumIf, quantilesArrayState."""
+        """Whether the function may be called. Aggregates may have combinators, as in sumIf or quantilesArrayState."""
         name = name.lower()
         return name in self.functions or name in SPECIAL_FORMS or self._is_aggregate(name)
 

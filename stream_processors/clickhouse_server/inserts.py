@@ -1,7 +1,7 @@
-"""An INSERT taken apart: the statement, the format of its data, and where the data begins.
+"""Parses an INSERT: the statement, the format of its data, and where the data begins.
 
-The engine inside a process takes no data with a statement that reads it through `input()`: it inserts nothing and says
-nothing. So such a statement is rewritten to read the same data from a file. Whatever does not fit is refused.
+The embedded engine ignores the data of a statement that reads it through `input()`: it inserts nothing and reports no
+error. So such a statement is rewritten to read the same data from a file, and every other use of `input()` is refused.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ _LINE_SPACE = b" \t\f"
 
 
 class Insert(NamedTuple):
-    """A statement that data follows."""
+    """A statement that is followed by its data."""
 
     head: bytes
-    """Up to, not including, FORMAT or VALUES."""
+    """The statement before FORMAT or VALUES."""
     format: str
     data_start: int
     source: tuple[int, int, bytes] | None
-    """Where `input(structure)` is in the head, and the structure as it is written there; None for a plain INSERT."""
+    """Start, end and structure of `input(structure)` in the head; None for a plain INSERT."""
 
     def reading(self, path: str) -> str:
-        """The statement, with its data in a file."""
+        """The statement rewritten to read its data from the file."""
         if self.source is None:
-            raise ValueError("a plain INSERT is handed its data")
+            raise ValueError("a plain INSERT takes its data directly")
         start, end, structure = self.source
         file = f"file({_quoted(path)}, {self.format}, ".encode() + structure + b")"
         return (self.head[:start] + file + self.head[end:]).decode()
@@ -40,7 +40,7 @@ def is_insert(text: bytes) -> bool:
 
 
 def parse_insert(text: bytes) -> Insert | None:
-    """None where the statement brings no data of its own: an INSERT of what a SELECT finds."""
+    """None if the statement has no data of its own, as in INSERT SELECT. Raises StatementFailed."""
     head: list[Token] = []
     for token in tokens(text):
         if token.depth == 0 and token.is_word("VALUES"):
@@ -70,7 +70,7 @@ def _insert(text: bytes, head: list[Token], end: Token, format_name: str, data_s
 
 
 def _check_end(values: bytes) -> None:
-    """The engine reads values up to a semicolon, and leaves the rest unread."""
+    # The engine reads values up to a semicolon, and ignores the rest.
     ended = False
     for token in tokens(values):
         if ended:
@@ -79,7 +79,7 @@ def _check_end(values: bytes) -> None:
 
 
 def _inputs(head: Sequence[Token]) -> list[tuple[int, int, bytes]]:
-    """Every input('structure') there is. Any other use of the word as a function is refused."""
+    """Every input('structure'). Raises StatementFailed for any other call of that function."""
     found = []
     for place, (token, after) in enumerate(pairwise(head)):
         if token.kind not in ("word", "name") or after.text != b"(" or token.text.strip(b'"`').lower() != b"input":
@@ -94,7 +94,7 @@ def _inputs(head: Sequence[Token]) -> list[tuple[int, int, bytes]]:
 
 
 def _data_start(text: bytes, place: int) -> int:
-    """Data starts after the first line break, or else after the blanks."""
+    """Data starts after the first line break, otherwise after the blanks."""
     while text[place : place + 1] and text[place : place + 1] in _LINE_SPACE:
         place += 1
     if text[place : place + 8].upper() == b"SETTINGS":

@@ -1,4 +1,4 @@
-"""ClickHouse SQL cut into tokens: just enough to find where a statement ends and its data begins."""
+"""Splits ClickHouse SQL into tokens: just enough to find where a statement ends and its data begins."""
 
 import re
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of a statement, and where it is."""
+    """A piece of a statement, and its position."""
 
     kind: str
     text: bytes
     start: int
     end: int
     depth: int
-    """Of the brackets around it."""
+    """How many brackets are open around it."""
 
     def is_word(self, *words: str) -> bool:
         return self.kind == "word" and self.text.decode().upper() in words
 
 
 def tokens(text: bytes) -> Iterator[Token]:
-    """Without gaps. Lazy: what follows the data's beginning need not be SQL at all."""
+    """The tokens without white space and comments. Lazy: the data after a statement need not be SQL."""
     depth = 0
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "symbol"

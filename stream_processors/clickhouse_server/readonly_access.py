@@ -1,8 +1,8 @@
-"""For strangers with a client of their own: statements that read the usage store, and nothing else.
+"""Read-only access for analysts and their tools: statements that read the usage store, and nothing more.
 
-Two locks, each enough for most of it. The parse of every statement is vetted node by node; and the engine runs it with
-`readonly=1`, so that nothing in it can write or change a setting. Alone, `readonly=1` lets pass INTO OUTFILE, the
-function file(), DESCRIBE of a file or an address, and KILL.
+Two independent checks protect the store. The parse tree of every statement is checked node by node; and the engine runs
+the statement with `readonly=1`, so that it can neither write nor change a setting. `readonly=1` alone would allow INTO
+OUTFILE, the function file(), DESCRIBE of a file or a URL, and KILL.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from stream_processors.clickhouse_server.request import QueryRequest
 from stream_processors.clickhouse_server.responses import QueryOutcome, format_of
 
 MAX_STATEMENT_BYTES = 256 << 10
-"""The engine reads no longer statement."""
+"""The longest statement that the engine parses."""
 
 OUTPUT_SETTING_PREFIXES = (
     "output_format_arrow_",
@@ -33,7 +33,7 @@ OUTPUT_SETTING_PREFIXES = (
     "output_format_pretty_",
     "output_format_tsv_",
 )
-"""Settings that begin like this change how an answer is written, and that is all."""
+"""Settings with these prefixes change only the format of a result."""
 
 FIRST_WORDS = ("SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN")
 
@@ -47,29 +47,28 @@ CONNECTION_SETTINGS = frozenset(
         "send_progress_in_http_headers",
     }
 )
-"""Accepted, and left to this endpoint: the engine knows nothing of the connection. Everything is read-only anyway."""
+"""Accepted, but not passed to the engine, which knows no connection and is read-only in any case."""
 
 UPPER_BOUNDS = {"max_execution_time": 60, "max_result_rows": 10_000_000}
-"""May be lowered."""
+"""Settings that a client may lower."""
 
 _FIXED = {
     "max_result_bytes": "256000000",
     "result_overflow_mode": "throw",
-    # An expression alone is no statement: with EXPLAIN before it, it could be read as something else.
+    # A bare expression is not a statement: after EXPLAIN it could be parsed as something else.
     "implicit_select": "0",
     "readonly": "1",
 }
 
 
 class ReadOnlyAccess:
-    """Runs what has been found to read only."""
+    """Runs statements that only read, and refuses all others."""
 
     def __init__(self, engine: ChdbStatements, catalogue: FunctionCatalogue) -> None:
         self._engine = engine
         self._catalogue = catalogue
 
     def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
-        """Blocks until it is done."""
         url = query.text.encode()
         head = (url + b"\n" if url else b"") + body.read(MAX_STATEMENT_BYTES + 1)
         if len(head) > MAX_STATEMENT_BYTES:
@@ -104,14 +103,14 @@ class ReadOnlyAccess:
         explain = msgspec.structs.replace(
             statement, text=f"EXPLAIN AST {statement.text}", format="TabSeparatedRaw", mark=""
         )
-        outline = self._engine.run(explain).body.decode().splitlines()  # raises where it does not parse
+        outline = self._engine.run(explain).body.decode().splitlines()  # raises if the statement does not parse
         if not kind.reads_only:
             raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
         check_readonly(filter(None, outline), self._catalogue)
 
 
 def allowed_settings(query: Mapping[str, str]) -> dict[str, str]:
-    """Of the settings in the URL those that the engine is to have."""
+    """The settings in the URL that are passed to the engine. Raises StatementFailed for those not allowed."""
     settings = {}
     for name, value in query.items():
         if name in CONNECTION_SETTINGS:

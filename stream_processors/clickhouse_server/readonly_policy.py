@@ -1,8 +1,8 @@
-"""Does a statement only read what may be read? Judged by the engine's own parse of it, never by its text.
+"""Decides whether a statement reads only what it may, by the engine's own parse tree, never by the text.
 
-`EXPLAIN AST` prints every node of the parsed statement, one a line, indented by depth. All that is not known here is
-refused: node types, functions, tables of the engine's own databases. So comments, spacing, quoting and case make no
-difference, for the parser has already seen through them.
+`EXPLAIN AST` prints every node of the parsed statement, one per line, indented by depth. Every node type, function and
+table of the engine's own databases that is not listed here is refused. Comments, spacing, quoting and case make no
+difference, because the parser has already resolved them.
 """
 
 import re
@@ -21,7 +21,7 @@ ShowSetting ShowTables Subquery TableExpression TableIdentifier TableJoin Tables
 TablesInSelectQueryElement WindowDefinition WindowListElement WithElement"""
 
 ALLOWED_NODES = frozenset(_NODES.split())
-"""ColumnsApplyTransformer is missing on purpose: it calls a function that the outline does not print."""
+"""ColumnsApplyTransformer is left out on purpose: it calls a function that the outline does not print."""
 
 ALLOWED_EXPLAINS = frozenset({"", " AST", " ESTIMATE", " PIPELINE", " QUERY TREE", " SYNTAX"})
 
@@ -33,14 +33,14 @@ parts settings table_engines tables time_zones
 schemata key_column_usage referential_constraints statistics table_constraints views character_sets"""
 
 ALLOWED_ENGINE_TABLES = frozenset(_ENGINE_TABLES.split())
-"""What clients look up about tables and types. Not those that tell of users, other statements, or the server."""
+"""The tables that clients use to look up tables and types: none about users, other statements or the server."""
 
 _NODE = re.compile(r"(?P<depth> *)(?P<type>[A-Za-z:]+)(?P<rest>(?: .*)?)")
 _NAME = re.compile(r" (?P<name>.*?)(?: \(alias .*\))?(?: \(children \d+\))?")
 
 
 def check_readonly(outline: Iterable[str], catalogue: FunctionCatalogue) -> None:
-    """Raises StatementFailed naming the first thing that may not be."""
+    """Raises StatementFailed, which names the first node that is not allowed."""
     parent: list[str] = []
     for line in outline:
         node = _NODE.fullmatch(line)

@@ -1,4 +1,4 @@
-"""A request taken apart: what to run, in what surroundings, and who asks."""
+"""Parses a request: the statement, its settings and parameters, and the caller."""
 
 import base64
 import binascii
@@ -24,27 +24,27 @@ _IGNORED = frozenset(
         "wait_end_of_query",
     }
 )
-"""What a client may say of itself and its connection, and what makes no difference here: answers are always whole, and
-a session would hold nothing, for SET, USE and temporary tables are refused."""
+"""Parameters about the client and its connection that have no effect here: results are always sent complete, and a
+session would hold nothing, because SET, USE and temporary tables are refused."""
 
 _REFUSED = {
     "decompress": "Send compressed bodies with Content-Encoding.",
-    "compress": "Ask for compressed answers with Accept-Encoding and enable_http_compression=1.",
+    "compress": "Request compressed answers with Accept-Encoding and enable_http_compression=1.",
     "role": "There are no roles here.",
     "session_check": "There are no sessions here.",
 }
 
 
 class Caller(NamedTuple):
-    """Who asks. Users' names mean nothing here."""
+    """The sender of a request. User names have no meaning here."""
 
     password: str | None
     origin: str | None
-    """The page in a browser that asks, where it is one."""
+    """The Origin header, which is set if a page in a browser sent the request."""
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One statement as the URL, the headers and the form fields give it. The body may go on with it."""
+    """One statement from URL, headers and form fields. The body may continue its text."""
 
     text: str
     database: str
@@ -57,7 +57,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> QueryRequest:
-    """Where a name is given twice, the last one counts."""
+    """Parse the fields of a request; the last value of a repeated name applies. Raises StatementFailed."""
     settings: dict[str, str] = {}
     parameters: dict[str, str] = {}
     known = {"query": "", "database": "", "default_format": "", "query_id": "", "password": ""}
@@ -98,7 +98,7 @@ def _password(headers: Mapping[str, str]) -> str:
 
 
 def form_fields(content_type: str, body: bytes) -> list[tuple[str, str]]:
-    """The fields of a multipart form: how clients send parameters too long for a URL."""
+    """The fields of a multipart form, in which clients send parameters that are too long for a URL."""
     _, _, boundary = content_type.partition("boundary=")
     fields = []
     for part in body.split(b"--" + boundary.strip('" ').encode())[1:-1]:

@@ -13,14 +13,14 @@ from stream_processors.clickhouse_server.lexer import tokens
 
 
 class QueryOutcome(NamedTuple):
-    """`format` is None where the statement has no answer at all."""
+    """The result of a statement; `format` is None if it has no result at all."""
 
     answer: StatementResult
     format: str | None
 
 
 def format_of(statement: bytes, default: str) -> str:
-    """What the last FORMAT says."""
+    """The format that the last FORMAT names, otherwise the default."""
     found, before = default, None
     for token in tokens(statement):
         if before is not None and before.depth == 0 and before.is_word("FORMAT") and token.kind == "word":
@@ -33,21 +33,21 @@ _WORTH_COMPRESSING = 1024
 
 
 def outcome_response(outcome: QueryOutcome, headers: Mapping[str, str], accepted: str) -> Response:
-    """`accepted` is what the client can uncompress, and '' where it did not ask."""
-    said = dict(headers) | {"X-ClickHouse-Summary": summary_of(outcome.answer)}
+    """The response to a statement. `accepted` lists the compressions the client accepts; '' means none."""
+    fields = dict(headers) | {"X-ClickHouse-Summary": summary_of(outcome.answer)}
     if outcome.format is not None:
-        said |= {"X-ClickHouse-Format": outcome.format, "Content-Type": _content_type(outcome.format)}
-    return _compressed(outcome.answer.body, 200, said, accepted)
+        fields |= {"X-ClickHouse-Format": outcome.format, "Content-Type": _content_type(outcome.format)}
+    return _compressed(outcome.answer.body, 200, fields, accepted)
 
 
 def error_response(error: StatementFailed, version: str, headers: Mapping[str, str], accepted: str) -> Response:
-    """The code is in a header, for programs; the text is for people."""
-    said = dict(headers) | {
+    """The response to a failed statement: its code is in a header, its message is the body."""
+    fields = dict(headers) | {
         "X-ClickHouse-Exception-Code": str(error.code),
         "Content-Type": "text/plain; charset=UTF-8",
     }
     text = error.message if "(version " in error.message else f"{error.message} (version {version})"
-    return _compressed(f"{text}\n".encode(), status_of(error.code), said, accepted)
+    return _compressed(f"{text}\n".encode(), status_of(error.code), fields, accepted)
 
 
 def summary_of(answer: StatementResult) -> str:

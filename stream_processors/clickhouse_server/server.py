@@ -1,4 +1,4 @@
-"""The HTTP server under the application: where it listens, and how it stops."""
+"""The HTTP server under the application: its listening socket, start and graceful stop."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
-"""Only the loopback interface: what goes over it is not encrypted."""
+"""Only the loopback interface, because the traffic is not encrypted."""
 
 _BACKLOG = 512
 _GRACE_SECONDS = 10
@@ -18,8 +18,8 @@ _GRACE_SECONDS = 10
 
 @contextmanager
 def open_loopback_listener(port: int) -> Iterator[socket.socket]:
-    """Raises OSError where the port is taken; 0 takes a free one."""
-    # With the protocol named: an event loop sends without delay only on sockets that say they are TCP.
+    """Listen on the port; 0 takes a free one. Raises OSError if the port is taken."""
+    # With the protocol given: an event loop sets TCP_NODELAY only on sockets declared as TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
@@ -29,7 +29,7 @@ def open_loopback_listener(port: int) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def run_server(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """In the background; at the end, what is in flight is answered first."""
+    """Run the server in the background; at the end of the context, requests in flight are answered first."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -52,8 +52,7 @@ async def run_server(app: ASGIApp, listener: socket.socket) -> AsyncIterator[Non
 
 
 class _Server(uvicorn.Server):
-    """Signals are for whoever started it."""
+    """A server that leaves signals to its process."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override] # as good as its own
-        """None."""
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override] # a context manager like its own
         return contextlib.nullcontext()

@@ -1,5 +1,5 @@
 """Servers as containers of the images that `deploy/compose.yaml` names, for tests, where Docker answers.
 
-Where these were written no Docker answers: no container of them has been started yet. What is tested without one is
-the choice, what a container is told, the addresses that come of it, and the waiting.
+Docker does not answer where this was written, so none of these containers has been started yet. The tests without one
+cover the choice, the environment of a container, the resulting addresses, and the waiting.
 """

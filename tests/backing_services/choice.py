@@ -1,4 +1,4 @@
-"""A container where Docker answers, else a process of this machine: the same fixtures, tests that need not know."""
+"""Chooses a container where Docker answers, otherwise a process of this machine; tests use the same fixtures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +15,7 @@ LedgerServers = Callable[[], AbstractContextManager[PostgreSqlServer]]
 
 @contextmanager
 def best_store(folder: Path, *, docker: bool, contained: Stores = clickhouse) -> Iterator[ServerAddress]:
-    """A ClickHouse server, else our endpoint over chDB with its data in the folder. Whoever kills it has its own."""
+    """A ClickHouse server, otherwise the embedded server with its data in the folder. It must not be killed."""
     if docker:
         with contained() as address:
             yield address
@@ -28,6 +28,6 @@ def best_store(folder: Path, *, docker: bool, contained: Stores = clickhouse) ->
 def best_ledger_server(
     *, docker: bool, contained: LedgerServers = postgresql, installed: LedgerServers = started_server
 ) -> Iterator[PostgreSqlServer]:
-    """PostgreSQL from its image, else the one that is installed here."""
+    """PostgreSQL from its image, otherwise the installed one."""
     with contained() if docker else installed() as server:
         yield server

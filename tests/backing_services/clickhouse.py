@@ -16,7 +16,7 @@ USER = "tallyhouse"
 
 
 def variables(password: str) -> dict[str, str]:
-    """As in compose: a user of ours in place of `default`, who makes databases and no users."""
+    """The environment as in compose: a user in place of `default` that may create databases but no users."""
     return {
         "CLICKHOUSE_USER": USER,
         "CLICKHOUSE_PASSWORD": password,
@@ -25,7 +25,7 @@ def variables(password: str) -> dict[str, str]:
 
 
 def serves(address: ServerAddress) -> bool:
-    """Our own client is let in and answered: `/ping` would answer before users are known."""
+    """Whether the server answers Tallyhouse's own client: `/ping` would answer before users exist."""
     with ClickHousePool(address, 1, EngineLimits()) as server:
         try:
             return server.database("default").query_rows("SELECT 1") == [(1,)]
@@ -35,7 +35,7 @@ def serves(address: ServerAddress) -> bool:
 
 @contextmanager
 def clickhouse() -> Iterator[ServerAddress]:
-    """For as long as it is needed."""
+    """A ClickHouse server in a container, for the duration of the context."""
     password = secrets.token_hex(8)
     store = DockerContainer(image_of("clickhouse")).with_exposed_ports(PORT)
     for name, value in variables(password).items():

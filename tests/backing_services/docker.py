@@ -1,4 +1,4 @@
-"""Docker: whether it answers, which images, and waiting until what was started serves."""
+"""Docker: whether it answers, which images to use, and waiting until a container serves."""
 
 import gc
 import warnings
@@ -17,7 +17,7 @@ START_SECONDS = 90
 
 
 class Container(Protocol):
-    """What is asked of one that was started."""
+    """The calls used of a started container."""
 
     image: str
 
@@ -26,7 +26,7 @@ class Container(Protocol):
 
 def docker_answers() -> bool:
     with warnings.catch_warnings():
-        # Docker's client forgets to close the socket that it could not connect.
+        # Docker's client does not close a socket that it could not connect.
         warnings.simplefilter("ignore", ResourceWarning)
         answers = _pinged()
         gc.collect()
@@ -34,15 +34,15 @@ def docker_answers() -> bool:
 
 
 def image_of(service: str) -> str:
-    """The one that an installation of ours runs."""
+    """The image that `deploy/compose.yaml` names."""
     image: str = yaml.safe_load(COMPOSE.read_text())["services"][service]["image"]
     return image
 
 
-def wait_until_serving(container: Container, serves: Callable[[], bool], patience: float = START_SECONDS) -> None:
-    """A port is open before a server listens behind it: asked until it answers. If it never does, what it has said."""
+def wait_until_serving(container: Container, serves: Callable[[], bool], timeout: float = START_SECONDS) -> None:
+    """Poll until the server answers, because its port is open earlier. Fails with its logs if it never does."""
     try:
-        wait_until(f"{container.image} to serve", serves, patience)
+        wait_until(f"{container.image} to serve", serves, timeout)
     except AssertionError as late:
         raise AssertionError(f"{late}; it says {container.get_logs()!r}") from None
 

@@ -1,4 +1,4 @@
-"""The Kafka broker the tests share: a container, else a local broker, else librdkafka's mock."""
+"""The Kafka broker that tests share: a container, otherwise a local broker, otherwise librdkafka's mock."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from tallyhouse.local.kafka_jars import VERSION, find_kafka
 from tallyhouse.local.kafka_node import SETTINGS, free_ports
 from tests.backing_services.docker import wait_until_serving
 
-LIMITS = "it cannot make or describe topics, keep records over a restart, or be killed: tests of that are skipped"
+LIMITS = "it cannot create or describe topics, keep records over a restart, or be killed: tests of that are skipped"
 
 
 @contextmanager
 def stand_in() -> Iterator[str]:
-    """Its address; it lives as long as the client that it is a part of."""
+    """The address of the mock, which lives as long as the client it is part of."""
     owner = Producer({"bootstrap.servers": "ignored:1", "test.mock.num.brokers": 1, "log_level": 0})
     [broker] = owner.list_topics(timeout=10).brokers.values()
     yield f"{broker.host}:{broker.port}"
@@ -28,7 +28,7 @@ def stand_in() -> Iterator[str]:
 
 
 def variables(host: str, port: int) -> dict[str, str]:
-    """The node's settings as the image wants them; clients reach it at `host` and `port`."""
+    """The node's environment as the image expects it; clients reach it at `host` and `port`."""
     own = {
         "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
         "advertised.listeners": f"PLAINTEXT://{host}:{port}",
@@ -39,7 +39,7 @@ def variables(host: str, port: int) -> dict[str, str]:
 
 @contextmanager
 def container() -> Iterator[str]:
-    """Its address. The port is chosen by us, for the broker must know it before it starts."""
+    """The address of a broker in a container. The port is chosen here, because the broker needs it before it starts."""
     broker = DockerContainer(f"apache/kafka:{VERSION}")
     host = broker.get_docker_client().host()
     port = free_ports(SystemRandom(), None).clients
@@ -54,7 +54,7 @@ Print = Callable[[str], None]
 
 
 class SharedBroker(NamedTuple):
-    """The address of the broker, and what is missing for it to be a real one."""
+    """The address of the broker; if it is a mock, what is missing for a real one."""
 
     bootstrap: str
     missing: ToolMissing | None
@@ -64,7 +64,7 @@ class SharedBroker(NamedTuple):
 def best_broker(
     folder: Path, environ: Mapping[str, str], notify: Print, *, docker: bool, only_real: bool
 ) -> Iterator[SharedBroker]:
-    """A local broker is one for all who name the folder; of the others each process has its own."""
+    """The best broker. A local one is shared by all processes that name the folder; others belong to one process."""
     if docker:
         with container() as bootstrap:
             yield SharedBroker(bootstrap, None)

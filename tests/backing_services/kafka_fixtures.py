@@ -1,4 +1,4 @@
-"""Brokers to ask for by name: the one all tests share, one that is surely real, one a test may kill."""
+"""Fixtures for brokers: the one that all tests share, one that is certainly real, and one that a test may kill."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.skips import must_not_skip, skip_without
 
 @pytest.fixture(scope="session")
 def print_uncaptured(request: pytest.FixtureRequest) -> Print:
-    """Say a line on the terminal, past the capturing of output; from a worker of xdist too."""
+    """Print a line on the terminal despite the capturing of output, also from a worker of xdist."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def notify(line: str) -> None:
@@ -34,7 +34,7 @@ def print_uncaptured(request: pytest.FixtureRequest) -> Print:
 def shared_broker(
     tmp_path_factory: pytest.TempPathFactory, print_uncaptured: Print, docker: bool
 ) -> Iterator[SharedBroker]:
-    """The best that can be had here: a container, else a local broker, else a stand-in."""
+    """The best available broker: a container, otherwise a local broker, otherwise a mock."""
     folder = _folder_of_the_run(tmp_path_factory) / "kafka"
     with ExitStack() as stack:
         choice = best_broker(folder, os.environ, print_uncaptured, docker=docker, only_real=must_not_skip())
@@ -47,13 +47,13 @@ def shared_broker(
 
 @pytest.fixture(scope="session")
 def broker(shared_broker: SharedBroker) -> str:
-    """The address of a broker. Topics are not made by themselves; they must have names of their own: `topic_name`."""
+    """The address of a broker. It does not create topics by itself; their names come from `topic_name`."""
     return shared_broker.bootstrap
 
 
 @pytest.fixture(scope="session")
 def real_broker(shared_broker: SharedBroker) -> str:
-    """The address of a broker for tests that a stand-in cannot serve."""
+    """The address of a broker, for tests that a mock cannot serve."""
     if shared_broker.missing is not None:
         skip_without(shared_broker.missing.what, shared_broker.missing.remedy)
     return shared_broker.bootstrap
@@ -61,7 +61,7 @@ def real_broker(shared_broker: SharedBroker) -> str:
 
 @pytest.fixture(scope="session")
 def runtime(print_uncaptured: Print) -> KafkaInstallation:
-    """What a local broker is run with."""
+    """The installation that a local broker runs with."""
     try:
         return find_kafka(os.environ, print_uncaptured)
     except ToolMissing as missing:
@@ -70,14 +70,14 @@ def runtime(print_uncaptured: Print) -> KafkaInstallation:
 
 @pytest.fixture(scope="module")
 def module_broker(tmp_path_factory: pytest.TempPathFactory, runtime: KafkaInstallation) -> Iterator[KafkaBroker]:
-    """Whatever one test did to it, the next one may ask for it as `killable_broker`."""
+    """The broker of the module, which `killable_broker` restores for each test."""
     with KafkaBroker(tmp_path_factory.mktemp("mortal"), runtime, SystemRandom()) as own:
         yield own
 
 
 @pytest.fixture
 def killable_broker(module_broker: KafkaBroker) -> KafkaBroker:
-    """A running broker that no other test uses meanwhile, to be killed, paused and restarted."""
+    """A running broker that no other test uses, which may be killed, paused and restarted."""
     module_broker.resume()
     module_broker.start()
     return module_broker
@@ -85,12 +85,12 @@ def killable_broker(module_broker: KafkaBroker) -> KafkaBroker:
 
 @pytest.fixture
 def topic_name(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Each call gives a name that no other test uses, in this run or another."""
+    """Each call returns a name that no other test uses, in this run or another."""
     test = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:60]
     return lambda: f"{test}-{uuid.uuid4().hex[:12]}"
 
 
 def _folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
-    """The same for all workers of xdist: theirs lie in it."""
+    """The folder of the run, which contains those of all xdist workers."""
     own = factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a container, else the installed server on a socket in a temporary folder."""
+"""PostgreSQL for tests: a container, otherwise the installed server on a socket in a temporary folder."""
 
 import os
 import secrets
@@ -19,7 +19,7 @@ from tests.skips import skip_without
 
 
 class PostgreSqlServer:
-    """A running server, known by a database that is there from the beginning."""
+    """A running server, reached through a database that exists from the start."""
 
     def __init__(self, first: sa.URL) -> None:
         self._first = first
@@ -28,7 +28,7 @@ class PostgreSqlServer:
 
     @property
     def serves(self) -> bool:
-        """Whether it lets us in."""
+        """Whether the server accepts a connection."""
         engine = sa.create_engine(self._first)
         try:
             with engine.connect():
@@ -43,7 +43,7 @@ class PostgreSqlServer:
         return self._create("")
 
     def new_ledger(self) -> str:
-        """The URL of a migrated one, without the time that migrating takes: a copy of the first."""
+        """The URL of a migrated database: a copy of the first one, which saves the time of migrating."""
         if self._template is None:
             url = self.new_database()
             migrate(url)
@@ -64,7 +64,7 @@ class PostgreSqlServer:
 
 @contextmanager
 def started_server() -> Iterator[PostgreSqlServer]:
-    """Gone when the tests are."""
+    """The installed server, stopped and deleted at the end of the context."""
     installed = installed_postgresql()
     with passable_folder() as folder, PostgreSql(folder, installed, options=("-c", "fsync=off")) as running:
         yield PostgreSqlServer(sa.make_url(running.url()))
@@ -79,7 +79,7 @@ def installed_postgresql() -> Installed:
 
 @contextmanager
 def passable_folder() -> Iterator[Path]:
-    """One with a short path, into which another user may go: pytest's are neither."""
+    """A folder with a short path that another user may enter, unlike those of pytest."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o711)
         yield Path(folder) / "data"
@@ -90,7 +90,7 @@ USER = "tallyhouse"
 
 
 def variables(password: str) -> dict[str, str]:
-    """The user may make databases, and has one of its own name to begin with."""
+    """The environment: the user may create databases, and has one of its own name."""
     return {"POSTGRES_USER": USER, "POSTGRES_PASSWORD": password}
 
 
@@ -100,13 +100,13 @@ def server_at(host: str, port: int, password: str) -> PostgreSqlServer:
 
 @contextmanager
 def postgresql() -> Iterator[PostgreSqlServer]:
-    """For as long as it is needed."""
+    """A PostgreSQL server in a container, for the duration of the context."""
     password = secrets.token_hex(8)
     container = DockerContainer(image_of("postgres")).with_exposed_ports(PORT)
     for name, value in variables(password).items():
         container.with_env(name, value)
     with container:
         server = server_at(container.get_container_host_ip(), int(container.get_exposed_port(PORT)), password)
-        # While the image sets itself up, its server listens inside only: who is answered is answered by the real one.
+        # While the image initializes itself, its server listens only inside: an answer comes from the final server.
         wait_until_serving(container, lambda: server.serves)
         yield server

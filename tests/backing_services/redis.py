@@ -1,4 +1,4 @@
-"""A Redis server of one's own, on a socket in a temporary folder, and on a port where one is named."""
+"""A Redis server for tests, on a socket in a temporary folder, and on a port if one is named."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ _PATIENCE = 20.0
 
 
 class RedisServer:
-    """Keeps nothing on disk; it can be killed and started again."""
+    """Keeps nothing on disk; it can be killed and restarted."""
 
     def __init__(self, folder: Path, program: str, port: int) -> None:
         self.socket = folder / "redis.sock"

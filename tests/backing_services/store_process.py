@@ -1,4 +1,4 @@
-"""A usage store in a process of its own, that tests speak to over HTTP and may kill."""
+"""A usage store in a process of its own, which tests reach over HTTP and may kill."""
 
 import re
 import selectors

@@ -1,4 +1,4 @@
-"""A wire between a client and its store that can hold back what is sent, and lose what is answered."""
+"""A connection between a client and its store that can delay requests and lose responses."""
 
 import socket
 import threading
@@ -13,22 +13,22 @@ CHUNK = 1 << 16
 
 
 class Relay:
-    """Listens on a port of its own, and passes everything on."""
+    """Listens on a port of its own, and forwards everything to the store."""
 
     def __init__(self, store: ServerAddress, renamed: tuple[str, str] = ("", "")) -> None:
-        """Whoever says the one name over it means the other, which is as long."""
+        """Replaces the first name by the second in requests; both have the same length."""
         self._store = store
         self._said, self._meant = (name.encode() for name in renamed)
         assert len(self._said) == len(self._meant)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.may_send = threading.Event()
-        """Cleared: what clients send stays on the wire, even when they have hung up."""
+        """While cleared, requests are held back, even after their client has disconnected."""
         self.may_answer = threading.Event()
-        """Cleared: the wire breaks where the store answers."""
+        """While cleared, the connection breaks when the store answers."""
         self.held = threading.Event()
-        """Something is being held back."""
+        """Set while a request is held back."""
         self.connections = 0
-        """How many clients have made so far."""
+        """The number of connections so far."""
         self.may_send.set()
         self.may_answer.set()
 
@@ -61,7 +61,7 @@ class Relay:
     def _run(
         self, way: Callable[[socket.socket, socket.socket], None], client: socket.socket, store: socket.socket
     ) -> None:
-        with client, suppress(OSError):  # Either end may hang up at any moment: that is what is tried here.
+        with client, suppress(OSError):  # either end may disconnect at any moment, which is what tests provoke
             way(client, store)
 
     def _send(self, client: socket.socket, store: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What a container is told, waited for and reached by, and when there is one at all; no test here starts any."""
+"""When a container is used, its environment, waiting for it, and its address; no test here starts one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ def contained_ledger() -> Iterator[PostgreSqlServer]:
 
 @contextmanager
 def not_installed() -> Iterator[PostgreSqlServer]:
-    pytest.fail("nothing of this machine is started where Docker answers")
+    pytest.fail("no process of this machine is started where Docker answers")
     yield CONTAINED_LEDGER
 
 
@@ -46,8 +46,8 @@ class Silent:
         return b"no space left", b""
 
 
-def test_where_docker_answers_the_containers_are_taken(tmp_path: Path) -> None:
-    """And no process is started here."""
+def test_containers_are_used_where_docker_answers(tmp_path: Path) -> None:
+    """No process of this machine is started."""
     with best_store(tmp_path, docker=True, contained=contained_store) as address:
         assert address is CONTAINED_STORE
     with best_ledger_server(docker=True, contained=contained_ledger, installed=not_installed) as server:
@@ -55,8 +55,8 @@ def test_where_docker_answers_the_containers_are_taken(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_elsewhere_the_endpoint_serves(tmp_path: Path) -> None:
-    """On this machine, and its wait condition sees that it does, and that a stranger is not it."""
+def test_the_embedded_server_is_used_elsewhere(tmp_path: Path) -> None:
+    """It runs on this machine, and its wait condition accepts it and refuses another user."""
     with best_store(tmp_path, docker=False) as address:
         with ClickHousePool(address, 1, EngineLimits()) as server:
             assert server.database("default").query_rows("SELECT 1") == [(1,)]
@@ -64,8 +64,8 @@ def test_elsewhere_the_endpoint_serves(tmp_path: Path) -> None:
     assert not clickhouse.serves(ServerAddress(host="127.0.0.1", port=free_port()))
 
 
-def test_elsewhere_the_installed_postgresql_serves() -> None:
-    """Each database it gives is new and empty; its wait condition tells it from nobody."""
+def test_the_installed_postgresql_is_used_elsewhere() -> None:
+    """Each of its databases is new and empty; its wait condition fails for an unused address."""
     with best_ledger_server(docker=False) as server:
         assert server.serves
         urls = [server.new_database() for _ in range(2)]
@@ -78,14 +78,14 @@ def test_elsewhere_the_installed_postgresql_serves() -> None:
 
 
 def test_a_container_s_databases_are_reached_with_its_password() -> None:
-    """The address is one that settings take."""
+    """The settings accept the address."""
     assert CONTAINED_LEDGER.url_of("ledger_0") == (
         "postgresql+psycopg://tallyhouse:sesame@docker.example:20002/ledger_0"
     )
 
 
-def test_the_images_and_what_they_are_told_are_those_of_compose() -> None:
-    """Tests run on what an installation runs on."""
+def test_images_and_environment_are_those_of_compose() -> None:
+    """Tests use the same servers as an installation."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     for service, environment in (
         ("clickhouse", clickhouse.variables("p")),
@@ -98,9 +98,9 @@ def test_the_images_and_what_they_are_told_are_those_of_compose() -> None:
         }
 
 
-def test_a_container_that_never_serves_tells_what_it_said() -> None:
-    """One that does in the end is waited for."""
+def test_the_logs_of_a_container_that_never_serves_are_reported() -> None:
+    """A container that serves in the end is waited for."""
     answers = iter([False, False, True])
     wait_until_serving(Silent(), lambda: next(answers))
     with pytest.raises(AssertionError, match=r"silent:1 to serve.*no space left"):
-        wait_until_serving(Silent(), lambda: False, patience=0.05)
+        wait_until_serving(Silent(), lambda: False, timeout=0.05)

@@ -1,4 +1,4 @@
-"""Where no real broker can be had a stand-in serves, loudly, unless only the real one will do."""
+"""Without a real broker a mock serves and says so, unless a real one is required."""
 
 import asyncio
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.backing_services.kafka import best_broker
 NOTHING_INSTALLED = {"PATH": ""}
 
 
-def test_a_stand_in_serves_and_says_that_it_is_one(tmp_path: Path) -> None:
-    """Without Java, messages go to librdkafka's mock; one line says so, and what it cannot serve."""
+def test_a_mock_serves_and_says_that_it_is_one(tmp_path: Path) -> None:
+    """Without Java, messages go to librdkafka's mock; one line says so, and names what it cannot do."""
     printed: list[str] = []
 
     async def send(bootstrap: str) -> int:
@@ -28,8 +28,8 @@ def test_a_stand_in_serves_and_says_that_it_is_one(tmp_path: Path) -> None:
     assert "Java is missing" in line
 
 
-def test_a_stand_in_will_not_do_everywhere(tmp_path: Path) -> None:
-    """Where tests must not be skipped, a missing Java is an error."""
+def test_a_mock_is_not_used_where_tests_must_not_be_skipped(tmp_path: Path) -> None:
+    """A missing Java is an error there."""
     choice = best_broker(tmp_path, NOTHING_INSTALLED, print, docker=False, only_real=True)
     with pytest.raises(ToolMissing, match="Java"), choice:
         pass

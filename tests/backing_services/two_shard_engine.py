@@ -1,7 +1,6 @@
-"""An engine that takes itself for both servers of a cluster of two shards, so that Distributed tables run in it.
+"""An engine that plays both servers of a cluster of two shards, so that Distributed tables run in it.
 
-What it has as either server is decided in views, so that each shard holds other rows: a statement is planned, cut up
-and merged as between servers, and only the wire is missing.
+Views give each shard its own rows: a statement is planned, split and merged as between servers, without the network.
 `python -m tests.backing_services.two_shard_engine` serves it over HTTP.
 """
 
@@ -18,7 +17,7 @@ from stream_processors.clickhouse_server.__main__ import main
 
 CLUSTER = "tally"
 
-# A server whose address and port are its own is asked without a connection. Nothing listens on the port.
+# A server with the engine's own address and port is read without a connection. Nothing listens on the port.
 _SHARD = "<shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard>"
 
 _CONFIG = f"""\
@@ -32,7 +31,7 @@ _TABLES = (*(table.value for table in Table), "flushes")
 
 
 class InACluster(EngineLimits, frozen=True, kw_only=True):
-    """Limits, and where the configuration is."""
+    """Limits, and the path of the configuration."""
 
     config: str
 
@@ -47,7 +46,7 @@ def limits_in_a_cluster(folder: Path) -> EngineLimits:
 
 
 def read_as_one(engine: SqlClient, shards: Sequence[str], name: str) -> None:
-    """Databases of the engine as the shards of the store of this name, with the reading tables a migration makes."""
+    """Use databases of the engine as the shards of a store, with the reading tables that a migration creates."""
     engine.command(f"CREATE DATABASE IF NOT EXISTS {name}")
     for table in _TABLES:
         parts = [
@@ -55,7 +54,7 @@ def read_as_one(engine: SqlClient, shards: Sequence[str], name: str) -> None:
         ]
         engine.command(f"CREATE VIEW {name}.{table} AS {' UNION ALL '.join(parts)}")
     for statement in StoreTopology(CLUSTER).distributed_statements(name):
-        # There is nobody to send it to.
+        # There is no other server to send it to.
         engine.command(statement.replace(f" ON CLUSTER {CLUSTER}", ""))
 
 

@@ -1,1 +1,1 @@
-"""What every reader of usage shares, whatever holds the rows: windows, folding, cursors. Pure."""
+"""What all readers of usage share, whichever store holds the rows: windows, folding, cursors. Pure."""

@@ -1,4 +1,4 @@
-"""How far a younger meter's count of past events is."""
+"""How far the backfill of a new meter has come."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,12 @@ from schemas.usage import BackfillStatus
 
 
 def receipts_prefix(meter: Meter) -> str:
-    """How the receipts of the meter's backfill begin, and no others."""
+    """The prefix of all receipts of the meter's backfill, and of no others."""
     return backfill_receipt(meter.account, meter.code, 0, 0).removesuffix("0/0")
 
 
 def backfill_progress(first: Mapping[int, int], partitions: int, chunks_done: int) -> BackfillStatus:
-    """`first` says from which flush on each partition counts the meter itself; what is before that is the past."""
+    """`first` is each partition's first flush counted with the meter; the backfill covers the flushes before it."""
     if any(partition not in first for partition in range(partitions)):
         return BackfillStatus(done=False, chunks_done=chunks_done, chunks_total=None)
     total = sum(backfill_chunks(first[partition]) for partition in range(partitions))

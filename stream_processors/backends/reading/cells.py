@@ -1,4 +1,4 @@
-"""Cells: usage rows before they are dressed for the answer, their order, and the cursor that follows from it."""
+"""Usage cells, their order, and the page and cursor made of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -16,33 +16,33 @@ TOP_KEY = (str, str, str, int)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One value: of a customer, in a window, for a group. Times are seconds since 1970."""
+    """The value of one customer, window and group. Times are seconds since 1970."""
 
     customer_id: str
     start: int
     kept: str
-    """The group values asked for, as a JSON array in the order of the question."""
+    """The group values, as a JSON array in the order of the query's `group_by`."""
     value: Decimal
     total: Decimal
-    """Of the customer and group over the whole range: what `top` ranks by. The value itself where nothing is ranked."""
+    """What `top` ranks by: the value of customer and group over the whole range; without `top`, the cell's value."""
 
 
 def sort_key(cell: Cell, query: UsageQuery) -> tuple[Decimal | int | str, ...]:
-    """The order of rows: by customer, window, group; with `top`, by total first, largest on top."""
+    """The order of rows: by customer, window and group; with `top` by total first, the largest first."""
     if query.top is None:
         return cell.customer_id, cell.start, cell.kept
     return cell.total.copy_negate(), cell.customer_id, cell.kept, cell.start
 
 
 def cursor_of(cell: Cell, query: UsageQuery) -> str:
-    """Where the next page starts, if `cell` is the last of this one."""
+    """The cursor of the next page, if `cell` is the last of this page."""
     if query.top is None:
         return encode_cursor((cell.customer_id, cell.start, cell.kept))
     return encode_cursor((to_text(cell.total), cell.customer_id, cell.kept, cell.start))
 
 
 def key_after(query: UsageQuery) -> Key | None:
-    """The sort key the query's cursor stands for, checked: customer, start, group; before them the total with `top`."""
+    """The sort key in the query's cursor: customer, start, group; with `top` the total first. Raises Invalid."""
     if query.after is None:
         return None
     if query.top is None:
@@ -55,7 +55,7 @@ def key_after(query: UsageQuery) -> Key | None:
 
 
 def after_cursor(cells: Iterable[Cell], query: UsageQuery) -> Iterator[Cell]:
-    """Those of the cells that come after the query's cursor."""
+    """The cells after the query's cursor."""
     key = key_after(query)
     if key is None:
         yield from cells
@@ -67,7 +67,7 @@ def after_cursor(cells: Iterable[Cell], query: UsageQuery) -> Iterator[Cell]:
 
 
 def page_of(cells: Sequence[Cell], query: UsageQuery, windows: Windows) -> tuple[tuple[UsageRow, ...], str | None]:
-    """The first `limit` of the cells, which are in order, as rows, and the cursor if there are more."""
+    """The first `limit` cells (which are in order) as rows, and the cursor if there are more."""
     shown = cells[: query.limit]
     more = len(cells) > query.limit
     return tuple(_rows(shown, query, windows)), cursor_of(shown[-1], query) if more else None

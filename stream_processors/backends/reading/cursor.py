@@ -1,4 +1,4 @@
-"""Cursors: the sort key of the last row shown, opaque to whoever holds it, checked when it comes back."""
+"""Cursors: the sort key of a page's last row, opaque to clients and checked when they return it."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ def encode_cursor(key: Sequence[int | str]) -> str:
 
 
 def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
-    """The key again; `Invalid` unless it has just these types in this order."""
+    """The key in the cursor. Raises Invalid unless it has exactly these types in this order."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[_Whole | str])
@@ -33,9 +33,9 @@ def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
 
 
 def invalid_cursor() -> Invalid:
-    """What to tell whoever sent a cursor we never gave."""
+    """The error for a cursor that no listing returned."""
     return Invalid(
         "cursor: not one of ours, or of another kind of listing; "
-        "send next_cursor of the page before, with the same parameters, or no cursor to start anew",
+        "send next_cursor of the page before, with the same parameters, or no cursor to start from the first page",
         field="cursor",
     )

@@ -1,4 +1,4 @@
-"""What each meter makes of one event: the flush's own measure, run over that event alone."""
+"""How each meter counts one event: the flush's own measure, applied to that event alone."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -24,13 +24,13 @@ _VALUE_COLUMN = {
 
 
 def event_outcomes(event: StoredEvent, meters: Sequence[Meter]) -> list[MeterCount]:
-    """How the meters on this event's name count it, each told apart from the others."""
-    ours = [meter for meter in meters if (meter.account, meter.event_name) == (event.account, event.event_name)]
+    """How each meter on this event's name counts the event."""
+    on_event = [meter for meter in meters if (meter.account, meter.event_name) == (event.account, event.event_name)]
     row = _as_row(event)
-    return [_by_one(row, meter) for meter in ours]
+    return [_outcome_of(row, meter) for meter in on_event]
 
 
-def _by_one(row: pa.Table, meter: Meter) -> MeterCount:
+def _outcome_of(row: pa.Table, meter: Meter) -> MeterCount:
     measured = measure(row, [meter], month=0)
     for usage in measured.usage.to_pylist():
         group = dict(zip(meter.group_by, read_groups(usage["grp"]), strict=True))
@@ -49,7 +49,7 @@ def _value(usage: dict[str, Any], aggregation: Aggregation) -> Decimal | None:
 
 
 def _as_row(event: StoredEvent) -> pa.Table:
-    """The event in the layout EVENTS. Its body hash is not known here, and counts for nothing in measuring."""
+    """The event in the layout EVENTS. Its body hash is unknown here, and measuring does not use it."""
     place = event.place
     row = {
         "p": place.partition,

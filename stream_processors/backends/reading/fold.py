@@ -1,4 +1,4 @@
-"""Usage rows folded into the cells of an answer, in plain Python: for recounts and for rows kept in memory.
+"""Folds usage rows into cells in plain Python: for recounts and for rows kept in memory.
 
 The rules are those of `sql/usage_query.py`; a property test holds the two together.
 """
@@ -21,13 +21,13 @@ from stream_processors.backends.reading.windows import Windows
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 Part = Any
-"""What an aggregation keeps of some rows; each kind of aggregation has its own."""
+"""An aggregation's intermediate value over some rows; each aggregation has its own type."""
 
 Row = Mapping[str, Any]
 
 
 class RowFold(msgspec.Struct, frozen=True):
-    """How an aggregation merges: what a row gives, two parts into one, what a part is worth."""
+    """How an aggregation folds rows: a row's part, the merge of two parts, and the value of a part."""
 
     part: Callable[[Row], Part]
     merge: Callable[[Part, Part], Part]
@@ -35,7 +35,7 @@ class RowFold(msgspec.Struct, frozen=True):
 
 
 def _average(part: tuple[Decimal, int]) -> Decimal:
-    """Rounding a fraction to a whole number is exact, and ties go to even."""
+    # Rounding a fraction to a whole number is exact, and ties go to even.
     total, count = part
     return _EXACT.scaleb(Decimal(round(Fraction(total) * 10**SCALE / count)), -SCALE)
 
@@ -55,11 +55,11 @@ FOLDS = {
 }
 
 CellKey = tuple[str, str, int]
-"""Customer, group values kept, start of the window."""
+"""Customer, group values as JSON, start of the window."""
 
 
 def fold(usage: pa.Table, query: UsageQuery, windows: Windows) -> list[Cell]:
-    """The cells the query asks for, in order, from its cursor on; `limit` is left to the page."""
+    """The query's cells in order, from its cursor on; `limit` is left to the page."""
     parts = _parts(usage, query, windows)
     cells = _cells(parts, query)
     if query.top is not None:

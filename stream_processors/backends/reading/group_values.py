@@ -1,4 +1,4 @@
-"""Group values of usage rows: where a key is, what is kept of them, which rows a filter lets through."""
+"""Group values of usage rows: decoding, encoding, and filtering by them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ GroupValues = Sequence[str | None]
 
 
 def group_index(meter: Meter, key: str, field: str = "group_by") -> int:
-    """Where the key's value is among the group values; `Invalid` names the keys there are."""
+    """The index of the key's value among the group values. Raises Invalid, which lists the meter's keys."""
     keys = list(meter.group_by)
     if key not in keys:
         known = f"its keys are {', '.join(keys)}" if keys else "it has no group keys"
@@ -20,15 +20,15 @@ def group_index(meter: Meter, key: str, field: str = "group_by") -> int:
 
 
 def read_groups(text: str) -> GroupValues:
-    """The values of a `grp` column."""
+    """Decode the value of a `grp` column."""
     return msgspec.json.decode(text, type=list[str | None])
 
 
 def write_groups(values: GroupValues) -> str:
-    """As `grp` columns are written."""
+    """Encode the value of a `grp` column."""
     return msgspec.json.encode(values).decode()
 
 
 def matches_groups(values: GroupValues, meter: Meter, wanted: Mapping[str, Sequence[str | None]]) -> bool:
-    """Has each of the keys one of the wanted values?"""
+    """Whether each key in `wanted` has one of its wanted values."""
     return all(values[group_index(meter, key, "filter")] in allowed for key, allowed in wanted.items())

@@ -1,4 +1,4 @@
-"""Which rejects were tried again: their replay key is among the seen keys of its partition."""
+"""Finds which rejects were replayed, by their replay key among the seen keys."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -15,15 +15,15 @@ ANY = 2**63 - 1
 
 
 class KeyLookup(Protocol):
-    """The part of the seen keys that is needed here."""
+    """The part of `SeenKeys` that finds keys."""
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Those of the keys that are in `seen`, from flushes numbered below `below`."""
+        """The rows of `seen` with these keys, from flushes numbered below `below`."""
         ...
 
 
 class ReplayLookup(msgspec.Struct, frozen=True):
-    """Asks the seen keys; `partitions` is that of the log."""
+    """Looks up replay keys; `partitions` is the log's number of partitions."""
 
     seen: KeyLookup
     partitions: int
@@ -31,7 +31,7 @@ class ReplayLookup(msgspec.Struct, frozen=True):
     async def arrivals(
         self, account: AccountId, rejects: Sequence[str], below: Callable[[int], int] = lambda _: ANY
     ) -> Mapping[str, int]:
-        """Of the rejects that were tried again in flushes numbered below `below(partition)`: when."""
+        """When each reject was replayed, for those replayed in flushes numbered below `below(partition)`."""
         digests = {key_hash(account, replay_key(reject)): reject for reject in rejects}
         owners: dict[int, list[bytes]] = {}
         if digests:

@@ -1,9 +1,9 @@
-"""Windows of local time: which minutes belong together, in any zone, through every change of its clock.
+"""Windows of local time: which minutes belong together, in any time zone, through every change of its clock.
 
-A window starts at the instant when the local clock first shows its hour, date or month; it ends where the next one
-starts. So a day has 23 or 25 hours where the clock changes, an hour that the clock shows twice is two windows, and
-where a clock moves by half an hour the hour it interrupts is cut in two. Edges lie on whole minutes because usage
-does. All times here are seconds since 1970.
+A window starts at the instant when the local clock first shows its hour, date or month, and ends where the next one
+starts. So a day on which the clock changes has 23 or 25 hours, an hour that the clock shows twice is two windows, and
+a clock that moves by half an hour cuts the interrupted hour in two. Edges lie on whole minutes, as usage does. All
+times here are seconds since 1970.
 """
 
 from bisect import bisect_right
@@ -24,15 +24,15 @@ _MOST_EDGES = 20_000
 
 
 class Windows(msgspec.Struct, frozen=True, kw_only=True):
-    """The windows of a half-open range: an even step, or a list of edges where steps are not even."""
+    """The windows of a half-open range: a constant step, or a list of edges where steps differ."""
 
     start: int
     end: int
     step: int = 0
     shift: int = 0
-    """Added to a time before it is rounded down to a step."""
+    """Seconds added to a time before it is rounded down to a step."""
     edges: tuple[int, ...] = ()
-    """Where each window starts; the first one is `start`."""
+    """The start of each window; the first one is `start`."""
 
     def start_of(self, minute: int) -> int:
         """The start of the window that `minute` is in, clipped to the range."""
@@ -49,7 +49,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def windows_between(window: Window, timezone: str, start: int, end: int) -> Windows:
-    """The windows of [start, end); `Invalid` for an unknown time zone or too many uneven windows."""
+    """The windows of [start, end). Raises Invalid for an unknown time zone or too many uneven windows."""
     zone = check_time_zone(timezone, "timezone")
     match window:
         case Window.NONE:
@@ -78,7 +78,7 @@ def _hours(zone: ZoneInfo, start: int, end: int) -> Windows:
 
 
 def _constant_runs(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Stretches (since, until, shift) in which full hours fall on the same minute of a UTC hour."""
+    """Ranges (since, until, shift) in which full hours fall on the same minute of a UTC hour."""
     since, shift = start, _shift(zone, start)
     for probe in range(start + _DAY, end + _DAY, _DAY):
         until = min(probe, end - _MINUTE)
@@ -90,7 +90,7 @@ def _constant_runs(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, 
 
 
 def _first_change(zone: ZoneInfo, low: int, high: int, shift: int) -> int:
-    """The first minute in (low, high] whose shift is another; that of `high` is."""
+    """The first minute in (low, high] whose shift differs; the shift of `high` does."""
     while high - low > _MINUTE:
         middle = low + (high - low) // (2 * _MINUTE) * _MINUTE
         low, high = (middle, high) if _shift(zone, middle) == shift else (low, middle)
@@ -98,7 +98,7 @@ def _first_change(zone: ZoneInfo, low: int, high: int, shift: int) -> int:
 
 
 def _shift(zone: ZoneInfo, at: int) -> int:
-    """By how much the zone's full hours precede those of UTC, in whole minutes."""
+    """How many seconds the zone's full hours precede those of UTC, in whole minutes."""
     offset = datetime.fromtimestamp(at, zone).utcoffset() or timedelta()
     return int(offset.total_seconds()) // _MINUTE * _MINUTE % _HOUR
 
@@ -123,7 +123,7 @@ def _next_month(day: date) -> date:
 
 
 def _first_instant(zone: ZoneInfo, day: date) -> int:
-    """When `day` begins: at midnight, or right after the jump where the clock skips midnight."""
+    """The start of `day`: midnight, or the instant after the jump where the clock skips midnight."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     return int(midnight.astimezone(UTC).timestamp()) // _MINUTE * _MINUTE
 

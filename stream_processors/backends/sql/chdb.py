@@ -1,4 +1,4 @@
-"""The ClickHouse engine inside this process: one data directory, a few handles on it."""
+"""The ClickHouse engine inside this process: one data directory, with a few handles on it."""
 
 import queue
 from collections.abc import Callable, Iterator, Sequence
@@ -16,20 +16,20 @@ from schemas.errors import StoreFailed
 from stream_processors.backends.sql.client import Parameters, Row
 from stream_processors.backends.sql.engine_settings import EngineLimits, insert_settings, session_settings
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Chdb:
-    """Owns the handles. A handle does one thing at a time, and a slow query on one does not hold up another.
+    """Owns the handles. A handle runs one statement at a time; a slow query on one does not hold up another.
 
-    A process may open any number of these on one data directory, but never two directories.
+    A process may open any number of these on one data directory, but never on two directories.
     """
 
     def __init__(self, path: Path, handles: int, limits: EngineLimits) -> None:
         self._path = path
         self._handles = handles
         self._limits = limits
-        # Last in, first out: the handle used last has the warmest caches.
+        # Last in, first out: the most recently used handle has the warmest caches.
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
 
     def __enter__(self) -> Self:
@@ -48,7 +48,7 @@ class Chdb:
 
     @contextmanager
     def handle(self) -> Iterator[Any]:
-        """A handle that nobody else uses meanwhile."""
+        """A handle for exclusive use, taken from the pool when one is free."""
         handle = self._idle.get()
         try:
             yield handle
@@ -81,14 +81,14 @@ class ChdbDatabase:
         return rows
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
-        # One record batch: the same rows cut differently would be other blocks, and a token is kept per block.
+        # One record batch: rows split differently would be other blocks, and the store keeps a token per block.
         block = rows.combine_chunks()
         self._call(lambda handle: handle.insert_arrow(table, block, settings=insert_settings(rows.num_rows, token)))
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
         self._call(lambda handle: handle.command(sql, parameters=parameters))
 
-    def _call(self, work: Callable[[Any], _Answer]) -> _Answer:
+    def _call(self, work: Callable[[Any], _Result]) -> _Result:
         with self._chdb.handle() as handle:
             try:
                 handle.database = self._name

@@ -1,4 +1,4 @@
-"""The embedded engine, one raw statement at a time: bytes in, bytes out, and nothing of it left behind."""
+"""Runs raw statements on the embedded engine, each in a session of its own."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from schemas.errors import StoreFailed
 from stream_processors.backends.sql.engine_settings import EngineLimits, session_settings
 
 LOGICAL_ERROR = 49
-"""What the engine calls an error of its own; for one that comes without a code."""
+"""The engine's code for its own errors, used for an error without a code."""
 
 _CANCEL = """\
 KILL QUERY WHERE startsWith(Settings['log_comment'], {mark:String}) AND query_kind NOT IN ('Insert', 'Create', 'Alter')
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class StatementFailed(StoreFailed):
-    """The engine's refusal, with its own code and words."""
+    """The engine's error, with its code and message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -36,21 +36,21 @@ class StatementFailed(StoreFailed):
 
 
 class EngineStatement(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run, and what it may take. Everything but the text is for this statement alone."""
+    """A statement and its context; settings, database and parameters apply to this statement alone."""
 
     text: str
     format: str = "TabSeparated"
-    """Of the answer where the text has no FORMAT; of the data, for an insert."""
+    """The format of the result if the text has no FORMAT; for an insert, the format of the data."""
     database: str = "default"
     settings: Mapping[str, str] = {}
     parameters: Mapping[str, str] = {}
     """Values of {name:Type}, escaped as in TabSeparated."""
     mark: str = ""
-    """By which it can be found while it runs."""
+    """Identifies the statement while it runs, so that it can be cancelled."""
 
 
 class StatementResult(NamedTuple):
-    """What came out, and what it took."""
+    """The body of a result, and the statement's statistics."""
 
     body: bytes
     result_rows: int = 0
@@ -62,17 +62,17 @@ class StatementResult(NamedTuple):
 
 
 class StatementKind(NamedTuple):
-    """What the engine's parser takes a text for."""
+    """How the engine's parser classifies a text."""
 
     statements: int
     reads_only: bool
 
 
 class ChdbStatements:
-    """Gives every statement a session of its own: settings, the database and parameters end with it.
+    """Gives every statement a session of its own: settings, database and parameters end with it.
 
-    A session costs less than a look at what another one left behind. Safe to call from several threads; a process may
-    have it beside `Chdb`, on the same directory.
+    A new session costs less than resetting a used one. Thread-safe. A process may use this and `Chdb` on the same
+    directory.
     """
 
     def __init__(self, path: Path, limits: EngineLimits) -> None:
@@ -81,7 +81,7 @@ class ChdbStatements:
         self._keepalive_session: Any = None
 
     def __enter__(self) -> Self:
-        # The engine lives as long as anyone holds a session.
+        # The engine lives as long as any session is open.
         self._keepalive_session = self._connect()
         return self
 
@@ -91,7 +91,7 @@ class ChdbStatements:
         self._keepalive_session.close()
 
     def run(self, statement: EngineStatement) -> StatementResult:
-        """A statement that brings no data."""
+        """Run a statement without data. Raises StatementFailed."""
         start = time.perf_counter()
         with self._session(statement) as session:
             found = session.query(statement.text, statement.format, params=dict(statement.parameters))
@@ -106,7 +106,7 @@ class ChdbStatements:
             )
 
     def insert(self, statement: EngineStatement, data: Iterable[bytes]) -> StatementResult:
-        """`INSERT INTO t (columns)`, without FORMAT, and its rows. Nothing is inserted where this raises."""
+        """Run `INSERT INTO t (columns)`, without FORMAT, with its rows. Nothing is inserted if this raises."""
         start = time.perf_counter()
         with self._session(statement) as session, session.send_insert(statement.text, statement.format) as rows:
             for chunk in data:
@@ -120,16 +120,16 @@ class ChdbStatements:
             )
 
     def classify(self, text: str) -> StatementKind:
-        """By the engine's own parser. Raises nothing: what does not parse is no statement."""
+        """Classify a text by the engine's own parser. A text that does not parse has no statements."""
         session = self._connect()
         try:
-            report = session._conn.classify_query(text)  # noqa: SLF001 - the library does not hand it on
+            report = session._conn.classify_query(text)  # noqa: SLF001 - the library does not expose it
         finally:
             session.close()
         return StatementKind(report["statement_count"], report["query_class"].name == "READ_ONLY")
 
     def cancel_read(self, mark: str) -> None:
-        """Ask the statement to end, where it runs and writes nothing."""
+        """Ask the engine to end the statement, if it is running and only reads."""
         self.run(EngineStatement(text=_CANCEL, parameters={"mark": f"{mark} "}))
 
     @contextmanager
@@ -168,7 +168,7 @@ def _quoted(text: str, quote: str = "'") -> str:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """The engine's exceptions, all of one kind, as ours with their code."""
+    """Raise the engine's exceptions, which are all of one type, as StatementFailed with their code."""
     try:
         yield
     except (RuntimeError, chdb.ChdbError) as error:

@@ -31,7 +31,7 @@ _TYPES = {
     pa.uint64(): "UInt64",
     pa.int64(): "Int64",
     pa.string(): "String",
-    # An instant; without its zone, which would need quotes within quotes. Stored it has that of the column.
+    # An instant, without its time zone, which would need nested quotes. The stored value has the column's.
     MICROS: "DateTime64(6)",
     HASH: "FixedString(16)",
     QUANTITY: "Decimal(38, 12)",
@@ -42,7 +42,7 @@ _MAY_BE_NULL = ("min", "max")
 
 
 def structure_of(layout: pa.Schema) -> str:
-    """Names and types, such as `p UInt16, n UInt64`."""
+    """The layout as the engine's column list, such as `p UInt16, n UInt64`."""
     return ", ".join(f"{field.name} {_type_of(field)}" for field in layout)
 
 
@@ -54,11 +54,11 @@ def _type_of(field: pa.Field) -> str:
 
 CONNECT_SECONDS = 5
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a server listens, and as whom to speak to it."""
+    """Address of a server, and the credentials for it."""
 
     host: str
     port: int = 8123
@@ -67,13 +67,13 @@ class ServerAddress(msgspec.Struct, frozen=True, kw_only=True):
     encrypted: bool = False
 
     def __repr__(self) -> str:
-        """For logs: without the password."""
+        """The address without the password, for logs."""
         scheme = "https" if self.encrypted else "http"
         return f"{scheme}://{self.user}@{self.host}:{self.port}"
 
 
 class ClickHousePool:
-    """Owns the connections: as many as `connections` threads keep busy; a dead server is found again by itself."""
+    """Owns as many connections as `connections` threads keep busy. It reconnects by itself to a restarted server."""
 
     def __init__(
         self, address: ServerAddress, connections: int, limits: EngineLimits, settings: Mapping[str, int | str] = {}
@@ -82,7 +82,7 @@ class ClickHousePool:
         self._connections = connections
         self._limits = limits
         self._settings = settings
-        """For every statement, beside those of the limits."""
+        """Settings of every statement, in addition to those of the limits."""
         self._clients = ExitStack()
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class ClickHousePool:
         return self._address
 
     def database(self, name: str) -> "ClickHouseDatabase":
-        """Asks the server who it is: raises StoreFailed where it does not answer."""
+        """Connects to the server. Raises StoreFailed if it does not answer."""
         client = _call(lambda: self._open_client(name))
         self._clients.callback(client.close)
         return ClickHouseDatabase(client)
@@ -115,11 +115,11 @@ class ClickHousePool:
             database=database,
             settings={**session_settings(self._limits), **self._settings},
             pool_mgr=self._pool,
-            # A session would keep threads from speaking at the same time.
+            # A session would serialize the threads.
             autogenerate_session_id=False,
             compress=False,
             connect_timeout=CONNECT_SECONDS,
-            # The server gives up first, so that an answer is normally heard.
+            # The server times out first, so that normally its answer arrives.
             send_receive_timeout=self._limits.statement_seconds + 2 * CONNECT_SECONDS,
         )
 
@@ -151,12 +151,12 @@ class ClickHouseDatabase:
         _call(lambda: self._client.command(sql, parameters=parameters))
 
     def _insert(self, statement: str, rows: pa.Table, parameters: Parameters, settings: EngineSettings) -> None:
-        """The statement in the address, its rows in the body; sent once, whatever happens."""
+        """Send the statement in the URL and its rows in the body: once, without retries."""
         sql, bound = bind_query(f"{statement}\nFORMAT ArrowStream", dict(parameters))
-        address = {"query": sql, "database": self._client.database, **settings, **bound}
-        # Not the client's `command`: to see whether it may repeat a statement it reads the rows as text, which takes
-        # nearly as long as the store takes to insert them. What is no text it does not read, and never repeats.
-        _call(lambda: self._client._raw_request(_one_block(rows), address, server_wait=False))  # noqa: SLF001
+        query = {"query": sql, "database": self._client.database, **settings, **bound}
+        # Not the client's `command`: to decide whether it may retry a statement, it reads the rows as text, which takes
+        # nearly as long as inserting them. It neither reads nor retries a body that is not text.
+        _call(lambda: self._client._raw_request(_one_block(rows), query, server_wait=False))  # noqa: SLF001
 
 
 def _insert_into(table: str, rows: pa.Table) -> str:
@@ -164,16 +164,16 @@ def _insert_into(table: str, rows: pa.Table) -> str:
 
 
 def _one_block(rows: pa.Table) -> memoryview:
-    """One record batch: the same rows cut differently would be other blocks, and a token is kept per block."""
+    """One record batch: rows split differently would be other blocks, and the store keeps a token per block."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows.combine_chunks())
     return memoryview(sink.getvalue())
 
 
-def _call(work: Callable[[], _Answer]) -> _Answer:
+def _call(work: Callable[[], _Result]) -> _Result:
     try:
         return work()
     except (ClickHouseError, HTTPError, OSError) as error:
-        # The server's own code where it has answered; else nobody knows what became of the statement.
+        # The message has the server's own code if it has answered; otherwise the outcome is unknown.
         raise StoreFailed(f"the usage store answered: {error}") from error

@@ -8,25 +8,25 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 
 Parameters = Mapping[str, Any]
-"""Values for `{name:Type}` in a statement; never pasted into its text."""
+"""Values for `{name:Type}` in a statement; they never become part of its text."""
 
 Row = Sequence[Any]
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class SqlClient(Protocol):
-    """One database of a store that speaks ClickHouse SQL. Safe to call from several threads.
+    """One database of a store that speaks ClickHouse SQL. Thread-safe.
 
-    Every method raises StoreFailed with the store's own code where it did not work, or may not have worked.
+    Every method raises StoreFailed, with the store's own code, where it failed or its outcome is unknown.
     """
 
     def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
-        """The answer as columns."""
+        """The result as columns."""
         ...
 
     def query_rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
-        """The answer as Python values: for a few small rows the quicker way."""
+        """The result as Python values, which is faster for a few small rows."""
         ...
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
@@ -34,15 +34,15 @@ class SqlClient(Protocol):
         ...
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
-        """A statement without an answer."""
+        """Run a statement without a result."""
         ...
 
 
 class AsyncSqlClient:
     """Runs the blocking calls of a client on threads, for callers in any event loop.
 
-    A cancelled caller leaves only when the store has answered: whoever holds an exclusive section knows that nothing
-    of his own still runs once he has left it.
+    A cancelled call returns only when the store has answered. So when a caller releases an exclusive section, none of
+    its statements is still running.
     """
 
     def __init__(self, client: SqlClient, executor: Executor) -> None:
@@ -61,7 +61,7 @@ class AsyncSqlClient:
     async def command(self, sql: str, parameters: Parameters | None = None) -> None:
         await self._run(lambda: self._client.command(sql, parameters))
 
-    async def _run(self, call: Callable[[], _Answer]) -> _Answer:
+    async def _run(self, call: Callable[[], _Result]) -> _Result:
         future = asyncio.get_running_loop().run_in_executor(self._executor, call)
         cancelled: asyncio.CancelledError | None = None
         while not future.done():
@@ -70,7 +70,7 @@ class AsyncSqlClient:
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:
-            future.exception()  # nobody is left to hear of it
+            future.exception()  # retrieved, so that it is not logged
             raise cancelled
         return future.result()
 
@@ -81,13 +81,13 @@ class GuardedSqlClient(SqlClient, Protocol):
     def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
         """Insert the rows as one block where the guard holds as the statement starts, unless the token is remembered.
 
-        Never sent a second time by itself: who has no answer does not know what became of it.
+        Never retried by the client: without an answer the outcome is unknown.
         """
         ...
 
 
 class GuardedAsyncSqlClient(AsyncSqlClient):
-    """Runs the blocking calls of such a client on threads."""
+    """Runs the blocking calls of a `GuardedSqlClient` on threads."""
 
     def __init__(self, client: GuardedSqlClient, executor: Executor) -> None:
         super().__init__(client, executor)

@@ -1,4 +1,4 @@
-"""The mechanics of the usage store in SQL, for a store that one process owns."""
+"""The steps of the usage store in SQL, for a store that one process owns."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -26,10 +26,10 @@ FLUSHES = pa.schema(
 )
 
 CHUNK_ROWS = 200_000
-"""About how many rows are read back at once."""
+"""The approximate number of rows that one statement reads back."""
 
 LOOK_UP_KEYS = 2_000
-"""How many keys are asked for in one statement: their text must stay below what the store's parser takes."""
+"""How many keys one statement looks up: their text must stay below the limit of the store's parser."""
 
 
 class SqlEngine:
@@ -129,7 +129,7 @@ def _flush_row(partition: int, number: int, kind: str, claimed: tuple[int, int, 
 
 
 def progress_of(partition: int, rows: Iterable[Row]) -> list[FlushProgress]:
-    """Rows (number, first, last, version, is it the one that says done) as one entry per different claim."""
+    """Rows (number, first, last, version, whether it states that the flush is done), one entry per distinct claim."""
     rows = list(rows)
     done = {number for number, *_, is_done in rows if is_done}
     claims = sorted({tuple(claimed) for *claimed, is_done in rows if not is_done})
@@ -143,7 +143,7 @@ def progress_of(partition: int, rows: Iterable[Row]) -> list[FlushProgress]:
 
 
 def slices_of_hashes(slices: int) -> Iterator[tuple[str, str]]:
-    """The range of all hashes cut into equal ranges, from first to last hash, in hexadecimal."""
+    """Equal ranges that cover all hashes, each as first and last hash in hexadecimal."""
     top, width = 1 << (8 * KEY_BYTES), 2 * KEY_BYTES
     for index in range(slices):
         start, end = top * index // slices, top * (index + 1) // slices - 1
@@ -151,7 +151,7 @@ def slices_of_hashes(slices: int) -> Iterator[tuple[str, str]]:
 
 
 def runs_of_flushes(counts: Iterable[Row]) -> Iterator[tuple[int, int]]:
-    """Consecutive flushes of (number, rows), joined as long as a run stays small."""
+    """Runs of consecutive flushes of (number, rows), each of at most `CHUNK_ROWS` rows unless one flush has more."""
     run: list[int] = []
     size = 0
     for number, rows in counts:
@@ -165,12 +165,12 @@ def runs_of_flushes(counts: Iterable[Row]) -> Iterator[tuple[int, int]]:
 
 
 def as_layout(rows: pa.Table, layout: pa.Schema) -> pa.Table:
-    """The store's own Arrow types turned into the layout's."""
+    """Cast the store's own Arrow types to the layout's."""
     return rows.select(layout.names).cast(layout)
 
 
 def _bytes_of(hashes: Any) -> bytes:
-    """The joined bytes of a chunk of fixed-size hashes, without touching any of them."""
+    """The concatenated bytes of a chunk of fixed-size hashes, as one slice."""
     start = hashes.offset * KEY_BYTES
     joined: bytes = hashes.buffers()[1][start : start + len(hashes) * KEY_BYTES].to_pybytes()
     return joined

@@ -1,4 +1,4 @@
-"""The store's settings that exactness, memory and steadiness depend on, each with its reason."""
+"""The store's settings on which exactness, memory and latency depend, each with its reason."""
 
 import msgspec
 
@@ -8,18 +8,18 @@ EngineSettings = dict[str, int | str]
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the machine a statement, or an embedded engine, may take."""
+    """How much memory, time and how many threads a statement, or an embedded engine, may use."""
 
     query_memory: int = 600 * MEGABYTE
-    """For one statement; one that would need more fails, the process lives. There is no limit on their sum: the engine
-    keeps that by a tally which drifts upwards when tables are made, and would one day refuse everything."""
+    """Bytes for one statement; a statement that needs more fails, and the process survives. Their sum is not limited:
+    the engine's own total drifts upwards when tables are created, and would one day refuse everything."""
     caches: int = 64 * MEGABYTE
-    """Per cache that matters here: marks, index marks, primary keys. Their defaults are gigabytes."""
+    """Bytes for each of the relevant caches: marks, index marks, primary keys. Their defaults are gigabytes."""
     merge_threads: int = 1
-    """More would take the processors that inserts need; parts wait in the meantime, nothing else."""
+    """More threads would take processors from inserts; with few, only the merging of parts waits."""
     query_threads: int = 2
     statement_seconds: int = 60
-    """A statement that takes longer fails."""
+    """The time limit of a statement."""
 
     def server_options(self) -> dict[str, str]:
         return {
@@ -33,13 +33,13 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def session_settings(limits: EngineLimits) -> EngineSettings:
-    """For every statement of a handle."""
+    """Settings of every statement of a handle."""
     return {
         "max_threads": limits.query_threads,
         "max_memory_usage": limits.query_memory,
         "max_execution_time": limits.statement_seconds,
         "timeout_overflow_mode": "throw",
-        # Queued inserts are acknowledged together and cut into other blocks; the default is on.
+        # Queued inserts, which are on by default, are acknowledged together and split into other blocks.
         "async_insert": 0,
         "deduplicate_insert": "enable",
         "output_format_arrow_string_as_string": 1,
@@ -48,7 +48,7 @@ def session_settings(limits: EngineLimits) -> EngineSettings:
 
 
 def insert_settings(rows: int, token: str) -> EngineSettings:
-    """For an insert that must be one block, one part, and known by its token."""
+    """Settings of an insert that must be one block and one part, deduplicated by its token."""
     above = rows + 1
     return {
         "insert_deduplication_token": token,
@@ -61,24 +61,24 @@ def insert_settings(rows: int, token: str) -> EngineSettings:
 
 
 def guarded_insert_settings(rows: int, token: str) -> EngineSettings:
-    """For the same with its condition inside: it selects, and a select's rows have a token only if that is forced."""
+    """Settings of an insert with a guard: it is an INSERT SELECT, which gets a token only if that is forced."""
     return {**insert_settings(rows, token), "deduplicate_insert_select": "force_enable"}
 
 
 def quorum_settings() -> EngineSettings:
-    """For every statement to a replicated table: what was answered is what every later read sees, on any replica.
+    """Settings for replicated tables: every read sees all inserts acknowledged before it, on any replica.
 
-    Sequential consistency knows of one insert at a time: another one into the same table is refused meanwhile, and
-    repeated by whoever sent it.
+    Sequential consistency allows one insert at a time: a concurrent insert into the same table is refused, and its
+    sender retries it.
     """
     return {
         "insert_quorum": "auto",
         "insert_quorum_parallel": 0,
         "select_sequential_consistency": 1,
-        # A statement ends, answered or not, within its time limit: it must not wait longer for other replicas.
+        # A statement ends within its time limit, so it must not wait longer than that for other replicas.
         "insert_quorum_timeout": 30_000,
-        # An answer about all shards that lacks one of them would be a wrong one.
+        # A result that lacks a shard would be wrong.
         "skip_unavailable_shards": 0,
-        # Each shard answers from one replica, and so from one snapshot: usage and receipts must be of the same.
+        # Each shard is read from one replica, so from one snapshot: usage and receipts must be of the same snapshot.
         "max_parallel_replicas": 1,
     }

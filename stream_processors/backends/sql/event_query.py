@@ -1,7 +1,7 @@
 """Listings of events and rejects as SQL: pure functions from the query to its text and bound values.
 
-Newest arrival first. Cursors are the arrival and the place of the last row shown, which nothing that arrives later
-can move.
+The newest arrival is first. A cursor is the arrival and the place of a page's last row, so later arrivals do not move
+it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ LIMIT {{limit:UInt64}}"""
 
 
 def events_statement(query: EventQuery, after: Key | None, since: int | None, partitions: int) -> SqlQuery:
-    """Events that arrived at `since` or later, and before the cursor's. A key is in one of the `partitions` only."""
+    """Events that arrived at `since` or later and are listed after the cursor. A key is in one of `partitions` only."""
     params: dict[str, Any] = {"account": query.account, "limit": query.limit + 1}
     conditions = ["account = {account:String}", *_event_filters(query, params, partitions)]
     if since is not None:
@@ -46,7 +46,7 @@ def events_statement(query: EventQuery, after: Key | None, since: int | None, pa
 
 
 def rejects_statement(query: RejectQuery, after: Key | None, limit: int) -> SqlQuery:
-    """Rejects before the cursor's."""
+    """Rejects that are listed after the cursor."""
     params: dict[str, Any] = {"account": query.account, "limit": limit}
     conditions = ["account = {account:String}", *_reject_filters(query, params)]
     if after is not None:
@@ -89,7 +89,7 @@ def _reject_filters(query: RejectQuery, params: dict[str, Any]) -> Iterator[str]
             params[column] = value
             yield f"{column} = {{{column}:String}}"
     if query.ids:
-        # The id itself is compared once the reject is found.
+        # The id itself is compared after the reject is read.
         places = [place for text in query.ids if (place := reject_place(text)) is not None]
         params["places"] = places
         yield f"({_PLACE}) IN {{places:Array(Tuple(UInt16, UInt64, UInt64, UInt32))}}"

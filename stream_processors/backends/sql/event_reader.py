@@ -1,4 +1,4 @@
-"""Raw events and rejects, newest arrival first, and how an event was counted."""
+"""Lists raw events and rejects, newest arrival first, and explains how an event was counted."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,10 +20,10 @@ from stream_processors.backends.sql.event_query import (
 )
 from stream_processors.backends.sql.flush_table import FlushTable
 
-Found = Mapping[str, Any]
+EventRow = Mapping[str, Any]
 
 LOOK_BACK = (60 * MINUTE, 7 * DAY)
-"""How far before the cursor to look first, and then; at last, all the way. A busy account's page is in the first."""
+"""The ranges before the cursor to search first, one after the other. A busy account's page is in the first one."""
 
 REJECTS_AT_ONCE = 1000
 
@@ -33,7 +33,7 @@ WHERE account = '' AND meter = '' AND customer_id IN {receipts:Array(String)}"""
 
 
 class SqlEventReader:
-    """Lists what the usage store keeps of events."""
+    """Reads events and rejects from the usage store."""
 
     def __init__(self, store: AsyncSqlClient, replayed: ReplayLookup, now: Callable[[], int]) -> None:
         self._store = store
@@ -53,16 +53,16 @@ class SqlEventReader:
         return Page(items=items, next_cursor=_cursor(rows, query.limit, _EVENT_KEY))
 
     def _look_back(self, query: EventQuery, after: Key | None) -> Iterator[int | None]:
-        """Arrivals from which on to look, later ones first; None for all. A key has an index of its own."""
+        """Arrivals to search from, the latest first; None for all. Keys have an index, and need no range."""
         newest = self._now() if after is None else int(after[0])
         if query.idempotency_key is None:
             yield from (newest - span for span in LOOK_BACK)
         yield None
 
     async def rejects(self, query: RejectQuery) -> Page:
-        """One page of rejects. Those tried again can only be told apart after reading, so it may take a few reads."""
+        """One page of rejects. It may take several reads: which rejects were replayed is known only after reading."""
         after = reject_cursor(query)
-        kept: list[Found] = []
+        kept: list[EventRow] = []
         at_once = REJECTS_AT_ONCE if query.open_only or query.ids else query.limit + 1
         while True:
             statement = rejects_statement(query, after, at_once)
@@ -74,7 +74,7 @@ class SqlEventReader:
         items = tuple(_reject(row) for row in kept[: query.limit])
         return Page(items=items, next_cursor=_cursor(kept, query.limit, _REJECT_KEY))
 
-    async def _with_replays(self, rows: Sequence[dict[str, Any]], query: RejectQuery) -> list[Found]:
+    async def _with_replays(self, rows: Sequence[dict[str, Any]], query: RejectQuery) -> list[EventRow]:
         named = [row | {"id": _id(row)} for row in rows]
         replayed = await self._replayed.arrivals(query.account, [row["id"] for row in named])
         return [
@@ -84,7 +84,7 @@ class SqlEventReader:
         ]
 
     async def counted(self, event: StoredEvent, meters: Sequence[Meter]) -> Sequence[MeterCount]:
-        """How each of the meters that were in force for the event, or were backfilled over it, counted it."""
+        """How each meter that was in force for the event, or was backfilled over it, counted it."""
         version = await self._flushes.version_of(event.place.partition, event.place.number)
         if version is None:
             return ()
@@ -108,28 +108,28 @@ _EVENT_KEY = ("arrived", "p", "n", "offset", "place")
 _REJECT_KEY = (*_EVENT_KEY, "origin", "meter")
 
 
-def _key(row: Found, columns: Sequence[str]) -> Key:
+def _key(row: EventRow, columns: Sequence[str]) -> Key:
     return tuple(row[column] for column in columns)
 
 
-def _cursor(rows: Sequence[Found], limit: int, columns: Sequence[str]) -> str | None:
+def _cursor(rows: Sequence[EventRow], limit: int, columns: Sequence[str]) -> str | None:
     return encode_cursor(_key(rows[limit - 1], columns)) if len(rows) > limit else None
 
 
-def _id(row: Found) -> str:
+def _id(row: EventRow) -> str:
     return reject_id(row["p"], row["n"], row["offset"], row["place"], row["meter"], row["origin"])
 
 
-def _stored_event(row: Found) -> StoredEvent:
+def _stored_event(row: EventRow) -> StoredEvent:
     place = EventPlace(partition=row["p"], number=row["n"], offset=row["offset"], place=row["place"])
     return StoredEvent(**_shared(row), backfill=bool(row["flags"] & EventFlag.BACKFILL), place=place)
 
 
-def _reject(row: Found) -> Reject:
+def _reject(row: EventRow) -> Reject:
     own = {name: row[name] for name in ("id", "code", "message", "replayed")}
     return Reject(**_shared(row), **own, meter=row["meter"] or None, replay_of=row["replay_of"] or None)
 
 
-def _shared(row: Found) -> dict[str, Any]:
+def _shared(row: EventRow) -> dict[str, Any]:
     texts = ("account", "event_name", "idempotency_key", "customer_id", "properties", "request_id")
     return {name: row[name] for name in texts} | {"timestamp": row["happened"], "arrival": row["arrived"]}

@@ -6,8 +6,8 @@ from schemas.flush import Table
 
 _PLACE = "p = {p:UInt16} AND n = {n:UInt64}"
 
-# One or two rows from one place: what speeds up long reads only costs here. Plain LIMIT 1 is several times cheaper than
-# count() or EXISTS.
+# These statements read one or two rows from one place, where optimizations for long reads only cost time. LIMIT 1 is
+# several times cheaper than count() or EXISTS.
 _POINT = "SETTINGS max_threads = 1, use_query_condition_cache = 0, optimize_move_to_prewhere = 0"
 
 CLAIMS_FROM = f"""\
@@ -54,8 +54,8 @@ SELECT * FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last
 ORDER BY p, n, offset, place"""
 
 
-# Hundreds of granules from all over the table, each a few kilobytes: mapped files spare a read call for each, and the
-# index of flush numbers, which cannot rule out any of them, costs more than all the rest.
+# These statements read hundreds of scattered granules, each a few kilobytes: mapped files save a read call for each,
+# and the index of flush numbers, which cannot exclude any of them, costs more than all the rest.
 _SCATTERED = """SETTINGS max_threads = 1, use_query_condition_cache = 0, use_skip_indexes = 0,
     local_filesystem_read_method = 'mmap', min_bytes_to_use_mmap_io = 1"""
 
@@ -63,8 +63,8 @@ _SCATTERED = """SETTINGS max_threads = 1, use_query_condition_cache = 0, use_ski
 def find_statement(table: Table, key_hashes: Sequence[bytes]) -> str:
     """The newest row of each key.
 
-    The hashes are bytes we have made, so they may stand in the text: as literals they are read several times faster
-    than as parameters.
+    The hashes are computed here, so they may be part of the text: as literals they are parsed several times faster than
+    as parameters.
     """
     in_events = table is Table.EVENTS
     arrival = "toUnixTimestamp64Micro(arrival)" if in_events else "arrival"
@@ -80,11 +80,11 @@ def _literal(key_hash: bytes) -> str:
 
 
 RUNNING_INSERTS = "SELECT query_id FROM system.processes WHERE query_kind = 'Insert'"
-"""What the store works on: a statement is listed before its guard is evaluated and until its rows are committed."""
+"""The inserts in progress: a statement is listed from before its guard is evaluated until its rows are committed."""
 
 
 def _absent(point_query: str) -> str:
-    """A scalar subquery without a row is NULL; the store evaluates it once, before it reads what is to be inserted."""
+    """A scalar subquery without a row is NULL; the store evaluates it once, before it reads the rows to insert."""
     return f"({point_query}) IS NULL"
 
 
@@ -100,4 +100,4 @@ NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS
 NOT_BACKFILLED = {table: _absent(there) for table, there in HAS_BACKFILL.items()}
 
 FLUSH_STATE = {table: f"SELECT ({IS_APPLIED[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
-"""Is it there, and is the flush done: two questions, one journey."""
+"""Whether the rows are applied, and whether the flush is done, in one round trip."""

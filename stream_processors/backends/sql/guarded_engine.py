@@ -1,4 +1,4 @@
-"""The mechanics of the usage store in SQL, for a store that many processes write to."""
+"""The steps of the usage store in SQL, for a store that many processes write to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,11 +17,11 @@ Pause = Callable[[float], Awaitable[None]]
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 1.0
 PAUSES = 90
-"""Together well above the time limit of any statement: what runs longer is stuck."""
+"""Their sum is well above the time limit of any statement: a statement that runs longer is stuck."""
 
 
 class SqlGuardedEngine(SqlEngine):
-    """A `GuardedEngine` over one plain server: there a token is kept before the rows, and may stand without them."""
+    """A `GuardedEngine` over one plain server, which stores a token before its rows and so may keep it without them."""
 
     def __init__(self, store: GuardedAsyncSqlClient, pause: Pause = asyncio.sleep) -> None:
         super().__init__(store)
@@ -47,7 +47,7 @@ class SqlGuardedEngine(SqlEngine):
         await self._insert("flushes", done_row(partition, number), sql.NOT_DONE, place, token)
 
     async def quiesce(self) -> None:
-        """Waits for the inserts that the store works on now; what it has not received will find its guard evaluated."""
+        """Waits for the inserts in progress. A statement the store has not yet received evaluates its guard later."""
         running, pause = await self._running(), SHORTEST_PAUSE
         for _ in range(PAUSES):
             if not running:
@@ -69,8 +69,8 @@ class SqlGuardedEngine(SqlEngine):
 class SqlReplicatedEngine(SqlGuardedEngine):
     """A `GuardedEngine` over ReplicatedMergeTree, where token and rows are committed together.
 
-    So a token never stands without its rows, and a fresh one could only double what another replica has: rows that are
-    answered for and not seen are asked for again under the same token, by whoever repeats the step.
+    So no token is kept without its rows, and a fresh one could only duplicate rows of another replica. When an insert
+    was answered but its rows are not visible, the caller retries the step under the same token.
     """
 
     async def quiesce(self) -> None:

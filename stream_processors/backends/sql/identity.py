@@ -1,7 +1,7 @@
-"""Makes sure that a usage store is the one this log belongs to, and that each of its shards is the one it is taken for.
+"""Checks that a usage store belongs to this log, and that its shards are named in the right order.
 
-A shard says for itself which one it is. Were its addresses given in another order, a partition's claims would be
-looked for where they are not, and all of its log counted again.
+Each shard stores its own number. With the addresses in another order, a partition's claims would be looked up on the
+wrong shard, and its whole log counted again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,12 @@ _SHARD = pa.schema([("shard", pa.uint32()), ("shards", pa.uint32())])
 
 
 def shard_address(number: int) -> str:
-    """What a user knows a shard by, counted from one."""
+    """The name of a shard in error messages, counted from one."""
     return f"address {number} of TALLYHOUSE_CLICKHOUSE_URL"
 
 
 class StoreIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What must never change under a store: every key's partition and every known key depend on it."""
+    """The properties of a store that must never change: every key's partition and every seen key depend on them."""
 
     partitions: int
     hash_name: str
@@ -37,7 +37,7 @@ class StoreIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardNumber(NamedTuple):
-    """Which one of how many."""
+    """The number of a shard, and how many there are."""
 
     shard: int
     shards: int
@@ -54,7 +54,7 @@ _REMEDY = {
 def check_identity(
     shards: Sequence[SqlClient], database: str, identity: StoreIdentity, topology: StoreTopology = SINGLE_SERVER
 ) -> None:
-    """Remember the identity, and which shard is which, at the first start; refuse another one ever after."""
+    """At the first start store the identity and the shards' numbers; later raise IdentityChanged if they differ."""
     anywhere = shards[0]
     anywhere.command(topology.render_for_all(_IDENTITY, database))
     table = f"{database}.identity"
@@ -62,13 +62,13 @@ def check_identity(
     _check_same_identity(database, stored, identity)
     _number_shards(shards, database, is_new=not stored)
     if not stored:
-        # Last: a store that has an identity, and no numbers, is one from when all had a single shard.
+        # Stored last: a store with an identity but without numbers is one from before shards were numbered.
         anywhere.insert_arrow(table, pa.Table.from_pylist([msgspec.to_builtins(identity)]), "identity")
         _check_same_identity(database, _stored(anywhere, table), identity)
 
 
 def require_identity(shards: Sequence[SqlClient], database: str, identity: StoreIdentity) -> None:
-    """For a process that shares the migrated store, and so adds nothing to it."""
+    """Check the identity without storing it, for a process that shares the migrated store. Raises Conflict."""
     table = f"{database}.identity"
     ((there,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
     stored = _stored(shards[0], table) if there else []

@@ -1,4 +1,4 @@
-"""Brings a usage store to the present layout, and tells whether it is there."""
+"""Migrates a usage store to the current tables, and checks that it is migrated."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -26,7 +26,7 @@ class Migration(NamedTuple):
 
 
 def migrate(client: SqlClient, database: str, topology: StoreTopology = SINGLE_SERVER) -> None:
-    """Apply, in order, what has not been applied. A migration cut short is applied again: each can be."""
+    """Apply the missing migrations in order. An interrupted migration is applied again: each one is idempotent."""
     client.command(topology.render(_DATABASE, database))
     client.command(topology.render_for_all(_MIGRATIONS, database))
     applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
@@ -41,7 +41,7 @@ def migrate(client: SqlClient, database: str, topology: StoreTopology = SINGLE_S
 
 
 def require_migrated(shards: Sequence[SqlClient], database: str) -> None:
-    """For a process that shares the store, and so leaves its tables as they are."""
+    """Raises Conflict if a migration is missing. For a process that shares the store and does not migrate it."""
     for client in shards:
         applied: set[int] = set()
         ((there,),) = client.query_rows(f"EXISTS TABLE {database}.migrations")

@@ -22,8 +22,8 @@ from stream_processors.core.merge import merge_usage
 
 _PLACE = "p, n, offset, place"
 
-# An event whose value one meter could not count is no part of that meter, whatever today's code makes of it. Events
-# and rejects of a partition are in one shard, so each shard leaves out its own.
+# An event that a meter rejected is not part of that meter, however today's code would measure it. Events and rejects of
+# a partition are in one shard, so each shard excludes its own.
 EVENTS_UP_TO = """\
 SELECT {columns}
 FROM events
@@ -41,7 +41,7 @@ ORDER BY p, n, offset, place, origin"""
 
 
 def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | None, limit: int) -> SqlQuery:
-    """Events of the query up to flush `last` of each partition, in order of place, from the place `after` on."""
+    """The query's events up to flush `last` of each partition, in order of place, after the place `after`."""
     params: dict[str, Any] = {"meter": query.meter.code, "limit": limit}
     conditions = [*_conditions_of(query, params), _up_to(last, params)]
     if after is not None:
@@ -56,7 +56,7 @@ def recounted_events(query: UsageQuery, last: Mapping[int, int], after: Key | No
 
 
 def recounted_rejects(query: UsageQuery) -> SqlQuery:
-    """All rejects of the query's meter and range, those of tries again too."""
+    """All rejects of the query's meter and range, including those of replays."""
     params: dict[str, Any] = {"meter": query.meter.code}
     columns = ", ".join(
         "toUInt64(0) AS body_hash" if name == "body_hash" else _NO_HASH.get(name, name) for name in EVENTS.names
@@ -86,11 +86,11 @@ def _up_to(last: Mapping[int, int], params: dict[str, Any]) -> str:
 
 
 EVENTS_AT_ONCE = 200_000
-"""What is held in memory at a time."""
+"""How many events are in memory at a time."""
 
 
 class SqlRecount:
-    """Counts from `events` what `usage` has already added up."""
+    """Calculates usage from `events`, independently of `usage`."""
 
     def __init__(self, store: AsyncSqlClient, replayed: ReplayLookup) -> None:
         self._store = store
@@ -98,7 +98,7 @@ class SqlRecount:
         self._flushes = FlushTable(store)
 
     async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
-        """The answer to the query from the events of these flushes and earlier ones, and no others."""
+        """The query's result, calculated from the events up to the watermark."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         usage: pa.Table = USAGE.empty_table()
         async for events in self._counted_events(query, watermark):
@@ -119,14 +119,14 @@ class SqlRecount:
         yield await self._replayed_rejects(query, watermark)
 
     async def _last_counted(self, query: UsageQuery, watermark: Watermark) -> dict[int, int]:
-        """The last flush of each partition that the meter was part of."""
+        """The last flush of each partition that was counted with the meter, up to the watermark."""
         if query.meter.archived_version is None:
             return watermark.flushes
         without = await self._flushes.first_with(query.meter.archived_version)
         return {p: min(n, without.get(p, n + 1) - 1) for p, n in watermark.flushes.items() if without.get(p) != 0}
 
     async def _replayed_rejects(self, query: UsageQuery, watermark: Watermark) -> pa.Table:
-        """The rejects that count after all, as events that arrived when they were tried again."""
+        """The rejects that a replay counted, as events that arrived with the replay."""
         statement = recounted_rejects(query)
         rejects = (await self._store.query(statement.sql, statement.params)).to_pylist()
         named = {_id(row, query): row for row in rejects}

@@ -1,6 +1,6 @@
-"""The months of seen keys in SQL: each is one partition of the table, and goes at once.
+"""The months of seen keys in SQL: each is one partition of the table, and is dropped at once.
 
-What is put aside lies in the partition of month 0, which never goes.
+Keys that outlive their month are in the partition of month 0, which is never dropped.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from schemas.errors import StoreFailed
 from stream_processors.backends.sql.client import AsyncSqlClient
 
 RUN = 64
-"""Flushes looked at together: their keys must fit into one statement's memory."""
+"""How many flushes one statement covers: their keys must fit into its memory."""
 
 MONTHS = "SELECT DISTINCT month FROM seen WHERE month > 0 ORDER BY month"
 
@@ -18,7 +18,7 @@ SELECT max(arrival) FROM seen
 WHERE p = {p:UInt16} AND month > 0 AND month = (SELECT max(month) FROM seen WHERE p = {p:UInt16})
 HAVING count() > 0"""
 
-# Every event of a flush has one key, and both are of one month. A reject tried again is one key more, and no event.
+# Every event of a flush has one key, and both are in one month. A replayed reject adds a key, but no event.
 RUNS_WITH_REPLAYS = """\
 SELECT p, intDiv(n, {run:UInt64}) AS number FROM (
     SELECT p, n, toInt64(1) AS surplus FROM seen WHERE month = {month:UInt32}
@@ -55,10 +55,8 @@ class SqlSeenMonths:
             await self._store.command(PUT_ASIDE, run)
             ((missing,),) = await self._store.rows(NOT_ASIDE, run)
             if missing:
-                raise StoreFailed(
-                    f"{missing} keys of rejects tried again in {month} were not put aside; the month stays"
-                )
+                raise StoreFailed(f"{missing} keys of rejects replayed in {month} were not preserved; the month stays")
 
     async def drop_seen_month(self, month: int) -> None:
-        # A partition cannot be named by a parameter. However large: the store would keep one of 50 GB from mistakes.
+        # A partition cannot be a parameter. The limit of 0 lifts the store's guard against dropping more than 50 GB.
         await self._store.command(f"ALTER TABLE seen DROP PARTITION {month:d} SETTINGS max_partition_size_to_drop = 0")

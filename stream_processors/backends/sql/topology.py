@@ -1,14 +1,14 @@
-"""Where the tables live: the same statements, worded for one server or for a cluster of them.
+"""DDL for one server or for a cluster: which tables are replicated, sharded, and read across all shards.
 
-On a cluster every shard holds whole source partitions: partition p belongs to shard p mod shards, and whoever writes p
-speaks to that shard alone. All that a flush writes is there, its usage rows and its receipts too, although usage rows
-have no p: so a guard is evaluated where everything it asks for is, one insert is one part, and one statement reads a
-flush's usage together with its receipt. Usage of one customer lies on every shard, and is merged when it is read, as
-the rows of one shard are.
+On a cluster every shard holds whole source partitions: partition p belongs to shard p mod shards, and the writer of p
+uses that shard alone. The shard holds everything a flush writes, including its usage rows (which have no p) and its
+receipts. So a guard is evaluated where all its data is, one insert is one part, and one statement reads a flush's usage
+together with its receipt. Usage of one customer is spread over all shards and merged when it is read, like the rows of
+one shard.
 
-Whoever asks about all partitions reads the database `<name>_all`: Distributed tables of the same names, so the same
-statements. They have no sharding key, which makes the store refuse an insert through them: it would be cut up by rows
-and would pass by the guards.
+Readers of all partitions use the database `<name>_all`: Distributed tables of the same names, so the same statements.
+They have no sharding key, so the store refuses inserts through them: such an insert would be split by rows and would
+bypass the guards.
 """
 
 import re
@@ -21,7 +21,7 @@ from schemas.flush import Table
 
 TOKEN_WINDOW = 100_000
 TOKEN_SECONDS = 7 * 86_400
-"""Only replicated tables forget tokens by age as well. As everywhere, receipts outlive them."""
+"""Only replicated tables expire tokens by age as well. Receipts outlive them, as everywhere."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -29,19 +29,19 @@ _SHARDED_TABLES = (*(table.value for table in Table), "flushes")
 
 _READ_DATABASE = "CREATE DATABASE IF NOT EXISTS {all} ON CLUSTER {cluster}"
 
-# They hold nothing, so they are made anew after every migration, and always have the columns of what they stand for.
+# Distributed tables hold no rows, so every migration recreates them with the current columns.
 _READ_TABLE = """\
 CREATE OR REPLACE TABLE {all}.{table} ON CLUSTER {cluster} AS {name}.{table}
 ENGINE = Distributed('{cluster}', '{name}', '{table}')"""
 
 
 def distributed_database(database: str) -> str:
-    """Where all shards of it are read as one."""
+    """The database in which all shards of `database` are read as one."""
     return f"{database}_all"
 
 
 class StoreTopology(msgspec.Struct, frozen=True):
-    """One server, embedded or not, or the cluster of this name in the servers' own configuration."""
+    """One server (embedded or not), or the cluster of this name in the servers' configuration."""
 
     cluster: str | None = None
 
@@ -50,17 +50,17 @@ class StoreTopology(msgspec.Struct, frozen=True):
             raise Misconfigured([f"{self.cluster!r} cannot be a cluster's name: use letters, digits and underscores"])
 
     def render(self, statement: Template, database: str) -> str:
-        """For a table of which every shard has its own."""
+        """The statement for a table of which each shard has its own rows."""
         return self._substitute(statement, database, "('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')")
 
     def render_for_all(self, statement: Template, database: str) -> str:
-        """For a table that is one and the same on every server of the cluster."""
+        """The statement for a table that is the same on every server of the cluster."""
         return self._substitute(
             statement, database, "('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')"
         )
 
     def distributed_statements(self, database: str) -> list[str]:
-        """What shows all shards as one; nothing where there is only one."""
+        """The statements for the database of all shards; none for a single server."""
         if self.cluster is None:
             return []
         words = {"all": distributed_database(database), "name": database, "cluster": self.cluster}

@@ -1,8 +1,8 @@
-"""One question about usage as one SQL statement: a pure function from the query to its text and bound values.
+"""One usage query as one SQL statement: a pure function from the query to its text and bound values.
 
-The statement scans `usage` once, and the receipts it was asked for are part of that scan. A scan reads one snapshot
-of the table, and a flush's rows and receipt are one block, so the receipts that come back say exactly which flushes
-the values hold.
+The statement scans `usage` once, and that scan includes the requested receipts. A scan reads one snapshot of the table,
+and a flush's rows and receipt are one block, so the receipts in the result say exactly which flushes the values
+contain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ _LAST_SECOND = 2**32 - 1
 
 
 class SqlQuery(msgspec.Struct, frozen=True):
-    """SQL, and the values bound to its {name:Type} places."""
+    """SQL, and the values bound to its `{name:Type}` placeholders."""
 
     sql: str
     params: dict[str, Any]
 
 
 class SqlFold(msgspec.Struct, frozen=True):
-    """How an aggregation merges: rows into parts, parts into one, and what a part is worth."""
+    """How an aggregation folds rows: rows into a part, parts into one, and the value of a part."""
 
     part: str
     whole: str
@@ -35,7 +35,7 @@ class SqlFold(msgspec.Struct, frozen=True):
 
 
 def _average(total: str, count: str) -> str:
-    """total / count at 12 places, ties to even, in whole numbers: the engine's own division cuts off."""
+    """total / count at 12 decimals, ties to even, in integers: the engine's own division truncates."""
     scaled = f"toInt256(toDecimal256({total}, 12) * toDecimal256('1000000000000', 0))"
     size, count = f"abs({scaled})", f"toInt256(greatest({count}, 1))"
     quotient = f"intDiv({size}, {count})"
@@ -58,7 +58,7 @@ FOLDS = {
 
 
 def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> SqlQuery:
-    """Rows (meter, customer_id, start, kept, value, total): first the receipts found, whose meter is '', then usage."""
+    """Rows (meter, customer_id, start, kept, value, total): first the receipts, whose meter is '', then usage."""
     params: dict[str, Any] = {
         "account": query.account,
         "meter": query.meter.code,
@@ -101,7 +101,7 @@ WHERE meter = '' OR {after}
 ORDER BY meter, customer_id, start, kept
 LIMIT {{limit:UInt64}}"""
 
-# Receipts are not ranked: each of them is a group of its own, so that no limit cuts them off.
+# Receipts are not ranked: each is a group of its own, so that the limit never drops one.
 TOP = """\
 SELECT meter, customer_id, cell.1 AS start, kept, cell.2 AS value, total
 FROM (
@@ -124,7 +124,7 @@ def _value(query: UsageQuery, part: str) -> str:
 
 
 def _start(windows: Windows, params: dict[str, Any]) -> str:
-    """The start of the window a minute is in: the same arithmetic as `Windows.start_of`."""
+    """The start of a minute's window, with the same arithmetic as `Windows.start_of`."""
     if len(windows.edges) == 1:
         params["edge"] = windows.edges[0]
         return _constant("{edge:Int64}")
@@ -137,7 +137,7 @@ def _start(windows: Windows, params: dict[str, Any]) -> str:
 
 
 def _kept(query: UsageQuery) -> str:
-    """The group values asked for as a JSON array, in the order of the question."""
+    """The group values as a JSON array, in the order of the query's `group_by`."""
     if list(query.group_by) == list(query.meter.group_by):
         return "grp"
     values = ", ',', ".join(f"JSONExtractRaw(grp, {group_index(query.meter, key) + 1})" for key in query.group_by)
@@ -145,8 +145,9 @@ def _kept(query: UsageQuery) -> str:
 
 
 def _constant(value: str) -> str:
-    """A column of one value. ORDER BY … LIMIT over a bare constant among its keys drops rows (engine 26.9) as soon as
-    the limit is 1,500 or more and the rows come in several blocks; a materialized one is a column like others."""
+    """A column of one value."""
+    # With a bare constant among its keys, ORDER BY … LIMIT drops rows (engine 26.9) if the limit is 1,500 or more and
+    # the rows are in several blocks. A materialized constant is an ordinary column.
     return f"materialize({value})"
 
 
@@ -166,7 +167,7 @@ def _conditions(query: UsageQuery, windows: Windows, params: dict[str, Any]) -> 
 
 
 def _first_customer(query: UsageQuery, params: dict[str, Any]) -> Iterator[str]:
-    """Rows are read in the order of customers, so a later page need not read the earlier ones again."""
+    """A condition that skips the customers of earlier pages: rows are read in the order of customers."""
     key = key_after(query)
     if key is not None and query.top is None:
         params["after_customer"] = key[0]

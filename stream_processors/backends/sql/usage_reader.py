@@ -1,23 +1,23 @@
-"""Usage, exactly at a watermark, while flushes go on.
+"""Reads usage exactly at a watermark, while flushes continue.
 
-Why the answer is exact. A flush becomes visible in `usage` before it is done, so the flushes done are not by
-themselves what a read of `usage` holds. But a flush's usage rows and its receipt are one block, which is there
-whole or not at all, and one statement reads one snapshot of the table. So the statement that reads the rows reads
-the receipts too, and they say which flushes beyond those done the rows hold:
+Why the result is exact: a flush becomes visible in `usage` before it is done, so the flushes done are not exactly the
+flushes a read of `usage` contains. But a flush's usage rows and its receipt are one block, which is visible whole or
+not at all, and one statement reads one snapshot of the table. So the statement that reads the rows also reads the
+receipts, which say which flushes beyond those done the rows contain:
 
 1. read W, the last flush done of each partition;
-2. in one statement read the usage, and which of the receipts of the next flushes, W+1 .. W+k, are there;
-3. read W again, as W'. Flush m is claimed only when m-1 is done, so whatever step 2 saw is at most W'+1.
-   If W'+1 <= W+k, step 2 asked for the receipt of every flush it can have seen. Else start again, with a larger k.
+2. in one statement read the usage, and the receipts of the next flushes, W+1 .. W+k, that exist;
+3. read W again, as W'. Flush m is claimed only when m-1 is done, so every flush that step 2 saw is at most W'+1.
+   If W'+1 <= W+k, step 2 read the receipt of every flush it can have seen. Otherwise start again with a larger k.
 
-The watermark of the answer is the highest receipt found, or W where there is none (barrier flushes have no receipt,
-and no rows). Flushes up to W are done: whole. Those above it, up to the highest receipt, are whole in `usage` too,
-because they were applied one after the other. Whatever becomes of the worker, a flush applied to `usage` is never
-counted otherwise: a redo adopts its claim and finds its receipt. And its events were visible before its usage, so a
-recount from `events` up to this watermark gives the same rows at any later time.
+The watermark of the result is the highest receipt found, or W if there is none (barrier flushes have no receipt and no
+rows). Flushes up to W are done, so complete. Later flushes, up to the highest receipt, are complete in `usage` too,
+because they were applied in order. Even if the worker crashes, a flush applied to `usage` never changes: a redo adopts
+its claim and finds its receipt. And its events were visible before its usage, so a recount from `events` up to this
+watermark gives the same rows at any later time.
 
-Rejects tried again are usage rows of the flush that brought them, so they need no care here. A meter younger than
-some events is exact from the moment its backfill is done; until then its past is incomplete, and `backfill` says so.
+A replayed reject is a usage row of the flush that replayed it, so it needs no special case. A meter that is newer than
+some events is exact once its backfill is done; until then its past is incomplete, which `backfill` reports.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ from stream_processors.backends.sql.flush_table import FlushTable
 from stream_processors.backends.sql.usage_query import usage_statement
 
 LOOK_AHEAD = (4, 32, 256)
-"""How many receipts beyond the flushes done are asked for, per partition, at each try."""
+"""How many receipts beyond the flushes done each attempt reads, per partition."""
 
 CHUNKS_DONE = """\
 SELECT count(DISTINCT customer_id) FROM usage
@@ -46,7 +46,7 @@ WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String})
 
 
 class SqlUsageReader:
-    """Answers questions about usage from the usage store."""
+    """Answers usage queries from the usage store."""
 
     def __init__(self, store: AsyncSqlClient, partitions: int) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class SqlUsageReader:
         self._flushes = FlushTable(store)
 
     async def usage(self, query: UsageQuery) -> UsageResult:
-        """One page of rows, and the watermark at which they are exact."""
+        """One page of rows and the watermark at which they are exact. Raises Overloaded if flushes outrun the reads."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         for ahead in LOOK_AHEAD:
             before = await self._flushes.done()
@@ -67,10 +67,10 @@ class SqlUsageReader:
                 rows, cursor = page_of(cells, query, windows)
                 flushes = before | _highest(receipts[name] for name in seen)
                 return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
-        raise Overloaded("usage: flushes were done faster than usage could be read; ask again")
+        raise Overloaded("usage: flushes were done faster than usage could be read; try again")
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
-        """How far the meter's count of past events is."""
+        """How far the meter's backfill has come."""
         first = await self._flushes.first_with(meter.version)
         ((chunks_done,),) = await self._store.rows(CHUNKS_DONE, {"receipts": receipts_prefix(meter)})
         return backfill_progress(first, len(self._partitions), int(chunks_done))
@@ -80,7 +80,7 @@ class SqlUsageReader:
         return Watermark(flushes=await self._flushes.done())
 
     def _receipts_after(self, done: Mapping[int, int], ahead: int) -> dict[str, tuple[int, int]]:
-        """The receipts of the next flushes of every partition, each with what it stands for."""
+        """The receipts of the next flushes of every partition, each with its partition and number."""
         return {
             flush_receipt(p, number): (p, number)
             for p in self._partitions
@@ -93,7 +93,7 @@ def _highest(flushes: Iterable[tuple[int, int]]) -> dict[int, int]:
 
 
 def _split(found: pa.Table) -> tuple[list[str], list[Cell]]:
-    """Receipts, which come first, and cells."""
+    """Receipts, which are first, and cells."""
     receipts: list[str] = []
     cells: list[Cell] = []
     for row in found.to_pylist():

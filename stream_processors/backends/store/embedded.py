@@ -1,35 +1,22 @@
-"""The embedded policy: one process owns the data, so a check and the insert that follows it can be made one.
+"""The embedded policy: one process owns the data, so no insert comes between a check and the insert that follows it.
 
-Check the receipt, insert under a token, check again; a receipt still missing is repeated under a fresh token, because a
-token can outlive its rows. A rival can only be in this process (a worker given up for dead that goes on): the engine's
-exclusive section keeps it out between a check and its insert.
+Check the receipt, insert under a token, check again. If the receipt is still missing, the insert is retried under a
+fresh token, because a token can outlive its rows. A rival exists only in this process (a worker that was replaced but
+still runs): the engine's exclusive section keeps it out between a check and its insert.
 """
-
-from collections.abc import Awaitable, Callable, Sequence
 
 import pyarrow as pa
 
-from schemas.errors import StoreFailed
-from schemas.flush import ApplyResult, Claim, FlushProgress, Table
+from schemas.flush import ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import Engine
 from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
-from stream_processors.backends.store.lookups import Lookups, single_claim
-
-ATTEMPTS = 20
+from stream_processors.backends.store.write_once import WriteOnceStore
 
 
-class EmbeddedStore(Lookups):
+class EmbeddedStore(WriteOnceStore[Engine]):
     """`Claims`, `Tables`, `SeenKeys`, `BackfillTables` and `EventHistory` over an engine that this process owns."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._engine = engine
-
-    async def progress(self, partition: int) -> FlushProgress | None:
-        return single_claim(partition, await self._engine.highest(partition))
-
-    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
-        return await self._engine.claims_from(partition, number)
+    _REMEDY = "Is its disk healthy, and does nothing else write to or delete from it?"
 
     async def claim(self, claim: Claim) -> None:
         async def taken() -> bool:
@@ -81,16 +68,3 @@ class EmbeddedStore(Lookups):
                 return ApplyResult.ALREADY_THERE
             await self._insert_until(applied, insert)
             return ApplyResult.WRITTEN
-
-    async def _insert_until(
-        self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
-    ) -> None:
-        """Insert under one fresh token after the other until the rows are seen."""
-        for attempt in range(ATTEMPTS):
-            await insert(attempt)
-            if await applied():
-                return
-        raise StoreFailed(
-            f"{ATTEMPTS} inserts were answered, but their rows are not in the usage store. "
-            "Is its disk healthy, and does nothing else write to or delete from it?"
-        )

@@ -1,36 +1,25 @@
 """The cluster policy: many processes write, so every check is part of the insert statement that depends on it.
 
-The guard stops whatever is late; it cannot see a rival's insert that commits after the guard was evaluated. For that
-overlap both use the same token. A receipt still missing after all that is the token of an insert whose rows were lost
-(possible only where token and rows are not committed together): it is repeated under a fresh token, but only when the
-earlier statement can no longer be running.
+The guard stops a statement that comes late; it cannot see a rival's insert that commits after the guard was evaluated.
+For that overlap both use the same token. A receipt that is still missing then belongs to an insert whose token is
+stored without its rows (possible only where the two are not committed together): the insert is retried under a fresh
+token, but only when the earlier statement can no longer be running.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import pyarrow as pa
 
-from schemas.errors import StoreFailed
-from schemas.flush import ApplyResult, Claim, FlushProgress, Table
+from schemas.flush import ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
-from stream_processors.backends.store.lookups import Lookups, single_claim
-
-ATTEMPTS = 20
+from stream_processors.backends.store.write_once import WriteOnceStore
 
 
-class GuardedStore(Lookups):
+class GuardedStore(WriteOnceStore[GuardedEngine]):
     """`Claims`, `Tables`, `SeenKeys`, `BackfillTables` and `EventHistory` over an engine shared by many processes."""
 
-    def __init__(self, engine: GuardedEngine) -> None:
-        super().__init__(engine)
-        self._engine = engine
-
-    async def progress(self, partition: int) -> FlushProgress | None:
-        return single_claim(partition, await self._engine.highest(partition))
-
-    async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
-        return await self._engine.claims_from(partition, number)
+    _REMEDY = "Is every replica reachable, and do all of them agree?"
 
     async def claim(self, claim: Claim) -> None:
         async def taken() -> bool:
@@ -51,7 +40,7 @@ class GuardedStore(Lookups):
         await self._insert_until(done, insert)
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        """WRITTEN also where a rival wrote the very same rows: which of the two it was, nobody can tell or needs to."""
+        """WRITTEN also where a rival wrote the same rows: the two cases cannot and need not be distinguished."""
         flush_state = await self._engine.flush_state(table, partition, number)
         if flush_state.applied and not flush_state.done:
             return ApplyResult.ALREADY_THERE
@@ -80,17 +69,6 @@ class GuardedStore(Lookups):
         await self._insert_until(applied, insert)
         return ApplyResult.WRITTEN
 
-    async def _insert_until(
-        self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
-    ) -> None:
-        for attempt in range(ATTEMPTS):
-            await insert(attempt)
-            if await applied():
-                return
-            await self._engine.quiesce()
-            if await applied():
-                return
-        raise StoreFailed(
-            f"{ATTEMPTS} inserts were answered, but their rows are not in the usage store. "
-            "Is every replica reachable, and do all of them agree?"
-        )
+    async def _appears_late(self, applied: Callable[[], Awaitable[bool]]) -> bool:
+        await self._engine.quiesce()
+        return await applied()

@@ -1,7 +1,7 @@
-"""The names under which inserts are remembered by the store.
+"""Deduplication tokens of inserts.
 
-Deterministic, so that rivals and redos of one flush use the same ones. A higher attempt is a fresh token, for when the
-one before was remembered without its rows.
+Tokens are deterministic, so that rivals and redos of one flush use the same ones. A higher attempt is a fresh token,
+for when the store kept the earlier token without its rows.
 """
 
 from schemas.flush import Table

@@ -1,4 +1,4 @@
-"""Exclusive sections by name, for callers on any thread and in any event loop."""
+"""Mutual exclusion by key, for callers on any thread and in any event loop."""
 
 import asyncio
 import threading
@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager
 
 
 class KeyedLocks:
-    """Who is in which section, and who waits for it, in order of coming.
+    """One lock per section, granted in the order of the requests.
 
-    An asyncio lock belongs to one loop, and a thread's lock cannot be left by a cancelled waiter; this can do both.
+    An asyncio lock belongs to one loop, and a waiter for a thread's lock cannot be cancelled; these locks have neither
+    limit.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: dict[Hashable, deque[Future[None]]] = {}
-        """A section is here while somebody is in it."""
+        """The waiters of every section that is held."""
 
     @asynccontextmanager
     async def hold(self, section: Hashable) -> AsyncIterator[None]:
@@ -30,7 +31,7 @@ class KeyedLocks:
             self._leave(section)
 
     def _queue_up(self, section: Hashable) -> Future[None] | None:
-        """None where the section was free and now is ours."""
+        """None if the section was free, and is now held."""
         with self._guard:
             if section not in self._waiting:
                 self._waiting[section] = deque()
@@ -43,12 +44,12 @@ class KeyedLocks:
         try:
             await asyncio.shield(asyncio.wrap_future(turn))
         except BaseException:
-            if not self._give_up(section, turn):
+            if not self._cancel_turn(section, turn):
                 self._leave(section)
             raise
 
-    def _give_up(self, section: Hashable, turn: Future[None]) -> bool:
-        """False where it has become our turn in the meantime."""
+    def _cancel_turn(self, section: Hashable, turn: Future[None]) -> bool:
+        """Leave the queue; False if the section was granted in the meantime."""
         with self._guard:
             waiting = self._waiting[section]
             if turn not in waiting:

@@ -1,4 +1,4 @@
-"""The usage store in plain Python: tables as lists of blocks, tokens as a real engine keeps them."""
+"""The usage store in memory: tables as lists of blocks, and tokens as a real engine keeps them."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,20 +25,20 @@ class FlushDone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MemoryEngine:
-    """A `GuardedEngine` without a disk. Forgets nothing, loses nothing: a simulator overrides the steps that may."""
+    """A `GuardedEngine` without a disk, which loses nothing: a simulator overrides the steps that may fail."""
 
     def __init__(self) -> None:
         self.blocks: dict[Table, list[pa.Table]] = {table: [] for table in Table}
         self.flushes: list[Claim | FlushDone] = []
         self.tokens: set[tuple[str, int, str]] = set()
-        """By table and table partition, as the engines do."""
+        """Table, table partition and token, as the engines keep them."""
         self._locks = KeyedLocks()
         self._commit = threading.Lock()
 
     def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
         return self._locks.hold(section)
 
-    # What is there
+    # Reads
 
     async def highest(self, partition: int) -> Sequence[FlushProgress]:
         numbers = [claim.number for claim in self._claims(partition)]
@@ -63,13 +63,13 @@ class MemoryEngine:
         return frozenset(receipt for receipt in self._receipts() if receipt.startswith(prefix))
 
     def rows(self, table: Table) -> pa.Table:
-        """All rows of a table, block after block."""
+        """All rows of a table, in the order of its blocks."""
         return pa.concat_tables([LAYOUTS[table].empty_table(), *self.blocks[table]])
 
     # Inserts
 
     async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
-        if self._is_new(table.value, _month_of(rows), token):
+        if self._is_new(table.value, month_of(rows), token):
             self._append(table, rows)
 
     async def insert_claim(self, claim: Claim, token: str) -> None:
@@ -97,7 +97,7 @@ class MemoryEngine:
             await self.insert_done(partition, number, token)
 
     async def quiesce(self) -> None:
-        """Statements here last no time."""
+        """Returns at once: no statement is ever in flight."""
 
     # Look-ups
 
@@ -121,10 +121,10 @@ class MemoryEngine:
         for rows in sorted(self._of_flushes(Table.EVENTS, partition, first_number, last_number), key=_number_of):
             yield rows
 
-    # The small steps
+    # Helpers
 
     def _is_new(self, table: str, month: int, token: str) -> bool:
-        """Remember the token; False where it was remembered already."""
+        """Remember the token; False if it was remembered already."""
         key = (table, month, token)
         with self._commit:
             is_new = key not in self.tokens
@@ -155,12 +155,12 @@ class MemoryEngine:
         return any(receipt in rows.column("origin").to_pylist() for rows in self.blocks[table])
 
     def _receipts(self) -> Iterator[str]:
-        """What the rows of meter '' carry as their customer."""
+        """The receipts in `usage`: the `customer_id` of rows whose meter is empty."""
         for rows in self.blocks[Table.USAGE]:
             yield from rows.column("customer_id").filter(pc.equal(rows.column("meter"), "")).to_pylist()
 
     def _of_flushes(self, table: Table, partition: int, first: int, last: int) -> Iterator[pa.Table]:
-        """A flush's block holds rows of that flush alone, so its first row tells."""
+        # A block holds rows of one flush, so its first row identifies the flush.
         for rows in self.blocks[table]:
             if _partition_of(rows) == partition and first <= _number_of(rows) <= last and not _is_backfill(rows):
                 yield rows
@@ -190,7 +190,7 @@ def _number_of(rows: pa.Table) -> int:
     return number
 
 
-def _month_of(rows: pa.Table) -> int:
+def month_of(rows: pa.Table) -> int:
     month: int = rows.column("month")[0].as_py()
     return month
 

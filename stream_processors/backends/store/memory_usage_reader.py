@@ -1,4 +1,4 @@
-"""Usage questions answered from a store in memory, by the same rules as from the SQL store."""
+"""Answers usage queries from the store in memory, by the same rules as the SQL store."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ from stream_processors.backends.store.memory import FlushDone, MemoryEngine
 
 
 class MemoryUsageReader:
-    """Reads all rows at once, so that its receipts say exactly which flushes they are."""
+    """Reads all rows in one step, so their receipts name exactly the flushes they belong to."""
 
     def __init__(self, engine: MemoryEngine, partitions: int) -> None:
         self._engine = engine
@@ -32,7 +32,7 @@ class MemoryUsageReader:
         return UsageResult(rows=rows, watermark=Watermark(flushes=_raised(done, receipts)), next_cursor=cursor)
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
-        """How far the meter's count of past events is."""
+        """How far the meter's backfill has come."""
         claims = [row for row in self._engine.flushes if isinstance(row, Claim) and row.version >= meter.version]
         first: dict[int, int] = {}
         for claim in claims:
@@ -52,7 +52,7 @@ class MemoryUsageReader:
 
 
 def _raised(done: dict[int, int], receipts: Iterable[str]) -> dict[int, int]:
-    """The flushes done, and those beyond them whose receipts are there."""
+    """The flushes done, raised to the later flushes whose receipts exist."""
     raised = dict(done)
     for receipt in receipts:
         if not receipt.startswith("backfill/"):

@@ -1,7 +1,8 @@
-"""Several stores as one, each for whole partitions: all that is written of a partition, and asked about it, is in one.
+"""Several stores as one, each for whole partitions: one shard holds everything written for a partition.
 
-Partition p belongs to shard p mod shards. The number of shards is fixed for the life of the data, as that of partitions
-is: with another one a partition's claims would be looked for where they are not, and all of its log counted again.
+Partition p belongs to shard p mod shards. Like the number of partitions, the number of shards is fixed for the life of
+the data: with a different one, a partition's claims would be looked up on the wrong shard, and its whole log counted
+again.
 """
 
 import asyncio
@@ -19,12 +20,12 @@ _Shard = TypeVar("_Shard")
 
 
 def shard_of(partition: int, shards: Sequence[_Shard]) -> _Shard:
-    """The one that holds all of the partition."""
+    """The shard that holds the partition."""
     return shards[partition % len(shards)]
 
 
 class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
-    """All that a flush and a backfill ask of one store."""
+    """The ports that a flush and a backfill use of one store."""
 
 
 class ShardedStore:
@@ -78,7 +79,7 @@ class ShardedStore:
 
 
 class ShardedSeenMonths:
-    """`SeenMonths` over those of every shard."""
+    """`SeenMonths` over every shard."""
 
     def __init__(self, shards: Sequence[SeenMonths]) -> None:
         self._shards = shards

@@ -1,4 +1,4 @@
-"""A usage store to read from."""
+"""Usage stores to read from."""
 
 import itertools
 from collections.abc import Callable
@@ -38,14 +38,14 @@ def of_one(store: AsyncSqlClient) -> Opened:
 
 @pytest.fixture(scope="session", params=["in_this_process", "over_http", "of_shards"])
 def new_store(request: pytest.FixtureRequest) -> NewStore:
-    """Everything is read from an engine in this process, from one behind HTTP, and from shards as on a cluster."""
+    """Tests read from an engine in this process, from one behind HTTP, and from shards as on a cluster."""
     made: NewStore = request.getfixturevalue(request.param)
     return made
 
 
 @pytest.fixture(scope="session")
 def usage_store(new_store: NewStore) -> AsyncSqlClient:
-    """One store for all tests that keep apart by meter."""
+    """One store for all tests that use meters of their own."""
     opened = new_store()
     return Spread(opened) if len(opened.shards) > 1 else opened.reading
 

@@ -1,4 +1,4 @@
-"""An endpoint shared by the tests of a process, apart by database."""
+"""One server for the tests of a process, in which each test has its own database."""
 
 import itertools
 from collections.abc import Callable, Iterator

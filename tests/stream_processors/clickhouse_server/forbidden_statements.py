@@ -1,4 +1,4 @@
-"""What one might try on the read-only port, and what is answered: the code, and words of the message."""
+"""Statements that the read-only port refuses, with the code and part of the message of each answer."""
 
 NOT_ALLOWED = "Not allowed on a read-only port: "
 

@@ -1,4 +1,4 @@
-"""An endpoint of our own in another process: started, asked, killed."""
+"""The server in another process: start it, send requests, kill it."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 class EndpointProcess:
-    """`python -m stream_processors.clickhouse_server` on a directory that outlives it."""
+    """`python -m stream_processors.clickhouse_server` on a directory that survives the process."""
 
     def __init__(self, path: Path, *options: str) -> None:
         self.path = path
@@ -33,7 +33,7 @@ class EndpointProcess:
             self.end(signal.SIGKILL)
 
     def start(self) -> None:
-        """On the port it had, if it had one."""
+        """Start the server, after a restart on the same port."""
         command = [sys.executable, "-m", "stream_processors.clickhouse_server", "--path", str(self.path)]
         self._process = subprocess.Popen(
             [*command, "--port", str(self.port), *self._options], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -56,11 +56,11 @@ class EndpointProcess:
         return f"http://127.0.0.1:{self.port}/"
 
     def client(self, **options: Any) -> Any:
-        """clickhouse-connect's own."""
+        """A client of clickhouse-connect."""
         return clickhouse_connect.get_client(
             host="127.0.0.1", port=self.port, **{"autogenerate_session_id": False, "query_retries": 0, **options}
         )
 
     def http(self, **options: Any) -> httpx.Client:
-        """What curl would send."""
+        """A plain HTTP client."""
         return httpx.Client(base_url=self.url, timeout=30, **options)

@@ -1,4 +1,4 @@
-"""What curl sends, and what it gets: forms of a request, headers, statuses, and clients that hang up."""
+"""Requests over plain HTTP: their forms, headers, statuses, and clients that disconnect."""
 
 import gzip
 import json
@@ -16,25 +16,25 @@ from stream_processors.clickhouse_server.deadline import Deadline
 from tests.stream_processors.clickhouse_server.process import EndpointProcess
 
 
-def wait_until(condition: Callable[[], bool], patience: float = 30.0) -> None:
-    deadline = time.monotonic() + patience
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_a_statement_comes_in_the_address_or_the_body_or_both(http: httpx.Client) -> None:
-    """In both, the body goes on where the address ends."""
+def test_a_statement_is_in_the_url_or_the_body_or_both(http: httpx.Client) -> None:
+    """In both, the body continues the text of the URL."""
     assert http.get("", params={"query": "SELECT 1"}).text == "1\n"
     assert http.post("", params={"query": "SELECT 1"}).text == "1\n"
     assert http.post("", content="SELECT 1").text == "1\n"
     assert http.post("", params={"query": "SELECT 1 +"}, content="2").text == "3\n"
     assert http.post("", content="SELECT 1;").text == "1\n"
-    assert http.post("", data={"SELECT 1": ""}).status_code == 400  # an address form is a body as any: `SELECT+1=`
+    assert http.post("", data={"SELECT 1": ""}).status_code == 400  # a form is a body like any other: `SELECT+1=`
 
 
-def test_parameters_come_in_the_address_or_in_a_form(http: httpx.Client) -> None:
-    """Escaped as in TabSeparated; the values are never part of the text."""
+def test_parameters_are_in_the_url_or_in_a_form(http: httpx.Client) -> None:
+    """Values are escaped as in TabSeparated, and never become part of the text."""
     statement = "SELECT {a:String}, {b:Array(String)}"
     values = {"param_a": "tab\\t'", "param_b": "['x\\'','y']"}
     expected = "tab\\t\\'\t['x\\'','y']\n"
@@ -44,8 +44,8 @@ def test_parameters_come_in_the_address_or_in_a_form(http: httpx.Client) -> None
     assert http.post("", content="SELECT {missing:String}").headers["X-ClickHouse-Exception-Code"] == "456"
 
 
-def test_a_format_is_the_statements_or_the_requests(http: httpx.Client) -> None:
-    """And is named in a header."""
+def test_the_format_is_that_of_the_statement_or_the_request(http: httpx.Client) -> None:
+    """A header names the format."""
     answer = http.post("", content="SELECT 1 AS a FORMAT JSONEachRow", params={"default_format": "CSV"})
     assert (answer.text, answer.headers["X-ClickHouse-Format"]) == ('{"a":1}\n', "JSONEachRow")
     assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
@@ -55,8 +55,8 @@ def test_a_format_is_the_statements_or_the_requests(http: httpx.Client) -> None:
     assert "X-ClickHouse-Format" not in http.post("", content="CREATE TABLE t (a UInt8) ENGINE = Memory").headers
 
 
-def test_an_answer_says_what_it_took(http: httpx.Client) -> None:
-    """Numbers as text, as a server sends them; and its own query id where none was given."""
+def test_a_response_has_statistics(http: httpx.Client) -> None:
+    """Numbers are sent as text, as a server does; the query id is generated if the request has none."""
     answer = http.post("", content="SELECT number FROM numbers(10)", params={"query_id": "mine"})
     summary = json.loads(answer.headers["X-ClickHouse-Summary"])
     assert (summary["read_rows"], summary["result_rows"]) == ("10", "10")
@@ -74,10 +74,10 @@ def test_an_answer_says_what_it_took(http: httpx.Client) -> None:
         ("zstd", zstandard.ZstdDecompressor().decompress),
     ],
 )
-def test_an_answer_is_compressed_where_that_was_asked(
+def test_a_response_is_compressed_on_request(
     http: httpx.Client, encoding: str, decode: Callable[[bytes], bytes]
 ) -> None:
-    """Both by header and by setting; short ones and others stay plain."""
+    """Compression needs both the header and the setting; short responses stay plain."""
     statement, headers = "SELECT number FROM numbers(2000)", {"Accept-Encoding": encoding}
     with http.stream("POST", "", content=statement, headers=headers, params={"enable_http_compression": "1"}) as answer:
         assert answer.headers["Content-Encoding"] == encoding
@@ -106,7 +106,7 @@ def test_an_answer_is_compressed_where_that_was_asked(
     ids=lambda value: str(value)[:40],
 )
 def test_errors_have_the_servers_status_and_code(http: httpx.Client, statement: str, status: int, code: int) -> None:
-    """The text says it too."""
+    """The message has the code as well."""
     answer = http.post("", content=statement)
     assert answer.status_code == status, answer.text
     assert answer.headers["X-ClickHouse-Exception-Code"] == str(code)
@@ -127,35 +127,35 @@ def test_errors_have_the_servers_status_and_code(http: httpx.Client, statement: 
         ({"a = 1, b": "1"}, "115"),
     ],
 )
-def test_what_a_request_may_not_ask_is_refused(http: httpx.Client, params: dict[str, str], code: str) -> None:
-    """Rather than left out."""
+def test_unsupported_parameters_are_refused(http: httpx.Client, params: dict[str, str], code: str) -> None:
+    """They are not ignored silently."""
     answer = http.post("", params=params, content="SELECT 1")
     assert answer.headers["X-ClickHouse-Exception-Code"] == code, answer.text
 
 
 def test_external_tables_are_refused(http: httpx.Client) -> None:
-    """They would be read as nothing."""
+    """Otherwise they would be ignored silently."""
     answer = http.post("", params={"query": "SELECT * FROM x", "x_structure": "a UInt8"}, files={"x": b"1\n"})
     assert answer.headers["X-ClickHouse-Exception-Code"] == "48"
 
 
-def test_life_is_asked_for_without_a_statement(http: httpx.Client) -> None:
-    """As load balancers do."""
+def test_a_health_check_needs_no_statement(http: httpx.Client) -> None:
+    """Load balancers send such requests."""
     assert http.get("ping").text == "Ok.\n"
     assert httpx.get(str(http.base_url)).text == "Ok.\n"
     for nothing in ("", "  ", "-- nothing", ";"):
         assert http.post("", content=nothing).headers["X-ClickHouse-Exception-Code"] == "62"
 
 
-def test_pages_in_a_browser_are_kept_out(http: httpx.Client) -> None:
-    """Where there is no password, only their headers tell them from programs."""
+def test_pages_in_a_browser_are_refused(http: httpx.Client) -> None:
+    """Without a password, only their headers distinguish pages from programs."""
     page = http.post("", content="DROP DATABASE system", headers={"Origin": "https://evil.example"})
     assert (page.status_code, page.headers["X-ClickHouse-Exception-Code"]) == (403, "516")
     assert http.post("", content="SELECT 1", headers={"Host": "evil.example"}).status_code == 400
 
 
-def hang_up_after(endpoint: EndpointProcess, statement: str, seen: Callable[[], bool]) -> None:
-    """Send it, wait until it runs, and go."""
+def disconnect_after(endpoint: EndpointProcess, statement: str, seen: Callable[[], bool]) -> None:
+    """Send the statement, wait until it runs, and disconnect."""
     body = statement.encode()
     with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
         head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -163,8 +163,8 @@ def hang_up_after(endpoint: EndpointProcess, statement: str, seen: Callable[[], 
         wait_until(seen)
 
 
-def test_a_client_that_hangs_up_holds_nobody_up(endpoint: EndpointProcess, http: httpx.Client) -> None:
-    """Its statement is cancelled, so that others have the place."""
+def test_the_statement_of_a_disconnected_client_is_cancelled(endpoint: EndpointProcess, http: httpx.Client) -> None:
+    """Its thread is free for other statements."""
     statement = "SELECT count() FROM numbers(100000000000) WHERE cityHash64(number) = 1 /* long */"
 
     def running() -> int:
@@ -172,13 +172,13 @@ def test_a_client_that_hangs_up_holds_nobody_up(endpoint: EndpointProcess, http:
         return int(listed.text)
 
     for _ in range(4):
-        hang_up_after(endpoint, statement, lambda: running() == 1)
+        disconnect_after(endpoint, statement, lambda: running() == 1)
         wait_until(lambda: running() == 0)
     assert http.post("", content="SELECT 1").text == "1\n"
 
 
-def test_a_body_cut_short_runs_nothing(endpoint: EndpointProcess, http: httpx.Client) -> None:
-    """The client that died in the middle of an insert has inserted nothing."""
+def test_an_incomplete_body_runs_nothing(endpoint: EndpointProcess, http: httpx.Client) -> None:
+    """A client that crashes during an insert has inserted nothing."""
     database = http.params["database"]
     http.post("", content="CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
     with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
@@ -188,7 +188,7 @@ def test_a_body_cut_short_runs_nothing(endpoint: EndpointProcess, http: httpx.Cl
 
 
 def test_time_in_the_queue_counts() -> None:
-    """A statement that has waited its whole limit for others is never run; one that waited less has less left."""
+    """A statement that has queued for its whole limit is never run; a shorter wait shortens its limit."""
     deadline = Deadline(mark="", may_write=True, since=time.perf_counter() - 10)
     assert 49 < float(deadline.seconds_left("60")) <= 50
     assert (deadline.seconds_left("0"), deadline.seconds_left("nonsense")) == ("0", "nonsense")

@@ -1,4 +1,4 @@
-"""clickhouse-connect's HTTP client finds what it expects of a server."""
+"""The server meets the expectations of clickhouse-connect's HTTP client."""
 
 import gzip
 import signal
@@ -43,23 +43,23 @@ def client(endpoint: EndpointProcess, database: str) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "value"), VALUES, ids=str)
-def test_a_parameter_arrives_as_it_was(client: Any, kind: str, value: Any) -> None:
-    """Whatever it contains."""
+def test_a_parameter_arrives_unchanged(client: Any, kind: str, value: Any) -> None:
+    """This holds for every type and any content."""
     ((found,),) = client.query(f"SELECT {{value:{kind}}}", parameters={"value": value}).result_rows
     if isinstance(value, datetime):
         found = found.replace(tzinfo=UTC)
     assert found == value
 
 
-def test_parameters_too_long_for_an_address_arrive(client: Any) -> None:
+def test_parameters_too_long_for_a_url_arrive(client: Any) -> None:
     """The client sends them as a form."""
     values = [f"backfill/{number}/é'\\" for number in range(5000)]
     rows = client.query("SELECT arrayJoin({values:Array(String)})", parameters={"values": values}).result_rows
     assert [value for (value,) in rows] == values
 
 
-def test_rows_come_back_as_they_were_inserted(client: Any) -> None:
-    """By rows and by columns, in and out."""
+def test_rows_are_returned_as_they_were_inserted(client: Any) -> None:
+    """Rows are inserted and read both by row and by column."""
     client.insert("t", [[1, "x"], [2, "y\n"]], column_names=["a", "b"])
     client.insert_arrow("t", pa.table({"a": pa.array([3], pa.uint32()), "b": ["z"]}))
     client.command("INSERT INTO t (a, b) VALUES (4, 'w'), (5, '')")
@@ -69,8 +69,8 @@ def test_rows_come_back_as_they_were_inserted(client: Any) -> None:
     assert list(zip(arrow["a"], arrow["b"], strict=True)) == expected
 
 
-def test_large_answers_come_whole(client: Any) -> None:
-    """Compressed on the way, in as many blocks as the engine makes."""
+def test_large_results_are_complete(client: Any) -> None:
+    """They are compressed, and consist of many blocks."""
     rows = client.query("SELECT number, toString(number) FROM numbers(300000)").result_rows
     assert rows[-1] == (299_999, "299999")
     assert len(rows) == 300_000
@@ -78,8 +78,8 @@ def test_large_answers_come_whole(client: Any) -> None:
         assert sum(len(block) for block in blocks) == 200_000
 
 
-def test_an_answer_without_rows_still_has_columns(client: Any) -> None:
-    """Which the client looks up before it inserts a frame."""
+def test_a_result_without_rows_has_columns(client: Any) -> None:
+    """The client reads the columns before it inserts a data frame."""
     assert client.query("SELECT a, b FROM t LIMIT 0").column_names == ("a", "b")
     assert client.query("SELECT a, b FROM t WHERE a > 5").result_rows == []
 
@@ -89,14 +89,14 @@ def test_an_answer_without_rows_still_has_columns(client: Any) -> None:
     [("gzip", gzip.compress), ("lz4", lz4.frame.compress), ("zstd", zstandard.ZstdCompressor().compress)],
 )
 def test_compressed_bodies_are_read(client: Any, compression: str, compress: Any) -> None:
-    """Also several frames one after the other, as clients send blocks."""
+    """A body may consist of several frames, as clients send blocks."""
     body = compress(b"7,q\n") + compress(b"8,r\n")
     client.raw_insert("t", ["a", "b"], body, fmt="CSV", compression=compression)
     assert client.query("SELECT a, b FROM t ORDER BY a").result_rows == [(7, "q"), (8, "r")]
 
 
-def test_a_summary_tells_what_was_written(client: Any) -> None:
-    """In numbers a program can check."""
+def test_a_summary_reports_what_was_written(client: Any) -> None:
+    """A program can check its numbers."""
     summary = client.insert("t", [[number, ""] for number in range(1000)], column_names=["a", "b"])
     assert summary.written_rows == 1000
 
@@ -112,15 +112,15 @@ def test_a_summary_tells_what_was_written(client: Any) -> None:
         ("SELECT throwIf(1)", {}, 395),
     ],
 )
-def test_errors_carry_the_engines_code(client: Any, statement: str, settings: dict[str, Any], code: int) -> None:
-    """And its words."""
+def test_errors_have_the_engines_code(client: Any, statement: str, settings: dict[str, Any], code: int) -> None:
+    """They have its message as well."""
     with pytest.raises(DatabaseError, match=f"Code: {code}. DB::Exception: ") as refused:
         client.query(statement, settings=settings)
     assert refused.value.code == code
 
 
 def test_settings_and_sessions_end_with_their_statement(client: Any) -> None:
-    """Nothing of one statement is left for the next."""
+    """No state of one statement is left for the next."""
     assert client.query("SELECT getSetting('max_threads')", settings={"max_threads": 1}).result_rows == [(1,)]
     assert client.query("SELECT getSetting('max_threads')").result_rows == [(2,)]
     for statement in ("SET max_threads = 1", "USE system", "CREATE TEMPORARY TABLE x (a UInt8)", "BEGIN TRANSACTION"):
@@ -128,8 +128,8 @@ def test_settings_and_sessions_end_with_their_statement(client: Any) -> None:
             client.command(statement)
 
 
-def test_a_dead_server_is_told_from_an_answer(tmp_path: Path) -> None:
-    """As what it is: nobody knows what became of the statement; and the next process serves the same data."""
+def test_a_lost_server_is_distinguished_from_an_error_response(tmp_path: Path) -> None:
+    """The client raises OperationalError, for the outcome is unknown; the next process serves the same data."""
     with EndpointProcess(tmp_path) as endpoint:
         client = endpoint.client()
         client.command(TABLE)
@@ -144,8 +144,8 @@ def test_a_dead_server_is_told_from_an_answer(tmp_path: Path) -> None:
         assert endpoint.end(signal.SIGTERM) == 0
 
 
-def test_the_right_password_opens_and_a_wrong_one_does_not(tmp_path: Path) -> None:
-    """Whoever asks under whatever name."""
+def test_only_the_right_password_gives_access(tmp_path: Path) -> None:
+    """The user name makes no difference."""
     (tmp_path / "password").write_text("secret words\n")
     with EndpointProcess(tmp_path / "data", "--password-file", str(tmp_path / "password")) as endpoint:
         assert endpoint.client(username="anyone", password="secret words").ping()

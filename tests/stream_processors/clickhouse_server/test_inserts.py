@@ -1,4 +1,4 @@
-"""Inserts with their condition inside: one block, at most once, and never silently nothing."""
+"""Guarded inserts: one block, at most once, and never a silent no-op."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -52,57 +52,57 @@ def guarded(client: httpx.Client, token: str, n: int, body: bytes, **headers: st
     return client.post("", params=params, content=body, headers=headers)
 
 
-def ask(client: httpx.Client, statement: str) -> list[str]:
+def select(client: httpx.Client, statement: str) -> list[str]:
     answer = client.post("", content=statement)
     assert answer.status_code == 200, answer.text
     return answer.text.split()
 
 
 def test_a_guard_decides_whether_anything_is_inserted(table: httpx.Client) -> None:
-    """As it stands when the statement starts."""
+    """It is evaluated when the statement starts."""
     assert guarded(table, "one", 5, rows(10)).status_code == 200
-    assert guarded(table, "two", 5, rows(10)).status_code == 200  # 5 is there now
-    assert ask(table, "SELECT count() FROM t") == ["10"]
+    assert guarded(table, "two", 5, rows(10)).status_code == 200  # flush 5 is in the table now
+    assert select(table, "SELECT count() FROM t") == ["10"]
     assert guarded(table, "three", 99, rows(10)).status_code == 200
-    assert ask(table, "SELECT count() FROM t") == ["20"]
+    assert select(table, "SELECT count() FROM t") == ["20"]
 
 
 def test_a_token_stops_a_repeat(table: httpx.Client) -> None:
-    """Even where the guard lets it pass."""
+    """A repeat is dropped even where its guard holds."""
     for _ in range(2):
         assert guarded(table, "same", 99, rows(10)).status_code == 200
-    assert ask(table, "SELECT count() FROM t") == ["10"]
+    assert select(table, "SELECT count() FROM t") == ["10"]
 
 
 @pytest.mark.parametrize("statement", [GUARDED, "INSERT INTO t (a, b) FORMAT ArrowStream"])
 def test_an_insert_is_one_part(table: httpx.Client, statement: str) -> None:
-    """However many batches its rows come in."""
+    """This holds for any number of record batches."""
     params = {"query": statement, "param_n": "400000", "insert_deduplication_token": "one", **ONE_BLOCK}
     answer = table.post("", params=params, content=rows(200_000, 7))
     assert answer.status_code == 200, answer.text
-    assert ask(table, "SELECT rows FROM system.parts WHERE database = currentDatabase() AND active") == ["200000"]
+    assert select(table, "SELECT rows FROM system.parts WHERE database = currentDatabase() AND active") == ["200000"]
 
 
-def test_of_rival_inserts_one_stays(table: httpx.Client) -> None:
-    """Sent at the same time by several clients, with the same token."""
+def test_one_of_several_concurrent_inserts_is_kept(table: httpx.Client) -> None:
+    """Several clients send them at the same time with the same token."""
     with ThreadPoolExecutor(8) as threads:
         for round_ in range(5):
             body, n = rows(1000), 100_000 + round_
             sent = [threads.submit(guarded, table, f"round {round_}", n, body) for _ in range(8)]
             assert {future.result().status_code for future in sent} == {200}
-    assert ask(table, "SELECT count() FROM t") == ["5000"]
+    assert select(table, "SELECT count() FROM t") == ["5000"]
 
 
-def test_a_compressed_body_is_inserted_as_any(table: httpx.Client) -> None:
-    """And one that is not what it says is refused."""
+def test_a_compressed_body_is_inserted_like_a_plain_one(table: httpx.Client) -> None:
+    """A body that does not match its Content-Encoding is refused."""
     body = lz4.frame.compress(rows(10))
     assert guarded(table, "one", 99, body, **{"Content-Encoding": "lz4"}).status_code == 200
-    assert ask(table, "SELECT count() FROM t") == ["10"]
+    assert select(table, "SELECT count() FROM t") == ["10"]
     broken = guarded(table, "two", 99, body[:-20], **{"Content-Encoding": "lz4"})
     assert broken.headers["X-ClickHouse-Exception-Code"] == "271"
     unknown = guarded(table, "two", 99, body, **{"Content-Encoding": "xz"})
     assert unknown.headers["X-ClickHouse-Exception-Code"] == "89"
-    assert ask(table, "SELECT count() FROM t") == ["10"]
+    assert select(table, "SELECT count() FROM t") == ["10"]
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_a_compressed_body_is_inserted_as_any(table: httpx.Client) -> None:
         (GUARDED, rows(3)[:-30]),
     ],
 )
-def test_what_cannot_be_done_is_refused(
+def test_unsupported_inserts_are_refused(
     table: httpx.Client, endpoint: EndpointProcess, query: str, body: bytes
 ) -> None:
-    """Never done in part, never silently left undone; and nothing is left in the spool."""
+    """They are never applied in part or ignored silently, and leave nothing in the spool."""
     answer = table.post("", params={"query": query, "param_n": "9", "param_s": "a UInt32, b String"}, content=body)
     assert answer.status_code >= 400
     assert int(answer.headers["X-ClickHouse-Exception-Code"]) > 0
-    assert ask(table, "SELECT count() FROM t") == ["0"]
+    assert select(table, "SELECT count() FROM t") == ["0"]
     assert list((endpoint.path / "spool").iterdir()) == []
 
 
 def test_data_may_follow_in_the_same_body(table: httpx.Client) -> None:
-    """After the first line break, or else after the blanks."""
+    """Data starts after the first line break, otherwise after the blanks."""
     for body in (
         "INSERT INTO t FORMAT CSV\n1,FORMAT\n",
         "INSERT INTO t FORMAT CSV 2,VALUES\n",
@@ -150,21 +150,21 @@ def test_data_may_follow_in_the_same_body(table: httpx.Client) -> None:
         "INSERT INTO t SELECT 7, 'FORMAT' FROM numbers(1)",
     ):
         assert table.post("", content=body).status_code == 200, body
-    assert ask(table, "SELECT a FROM t ORDER BY a") == ["1", "2", "3", "4", "5", "6", "7"]
+    assert select(table, "SELECT a FROM t ORDER BY a") == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 def test_get_does_not_write(table: httpx.Client) -> None:
-    """A link that somebody follows must not."""
+    """Following a link must not change data."""
     for query in ("INSERT INTO t VALUES (1, 'x')", "DROP TABLE t", "INSERT INTO t SELECT 1, 'x'"):
         assert table.get("", params={"query": query}).headers["X-ClickHouse-Exception-Code"] == "164"
-    assert ask(table, "SELECT count() FROM t") == ["0"]
+    assert select(table, "SELECT count() FROM t") == ["0"]
 
 
 @given(
     st.binary(max_size=60), st.sampled_from([b"", b"INSERT INTO t ", b"INSERT INTO t SELECT * FROM input('a Int8') "])
 )
 def test_any_bytes_are_parsed_or_refused(text: bytes, head: bytes) -> None:
-    """Without another error, and never with data before its statement."""
+    """No other error is raised, and data never starts before its statement."""
     whole = head + text + b" FORMAT CSV\n1,2"
     try:
         insert = parse_insert(whole)
@@ -175,7 +175,7 @@ def test_any_bytes_are_parsed_or_refused(text: bytes, head: bytes) -> None:
 
 
 def test_a_path_with_quotes_stays_a_path() -> None:
-    """Wherever the spool is."""
+    """The spool may be in any directory."""
     insert = parse_insert(b"INSERT INTO t SELECT a FROM input ( 'a UInt8' ) WHERE 1 FORMAT CSV\n1")
     assert insert is not None
     assert insert.reading("/it's \\ here") == (

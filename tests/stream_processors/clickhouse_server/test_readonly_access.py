@@ -1,4 +1,4 @@
-"""The read-only port reads, and does nothing else."""
+"""The read-only port allows reads and nothing more."""
 
 import asyncio
 import socket
@@ -36,7 +36,9 @@ KEY = {"X-ClickHouse-Key": "right"}
 def engine(chdb: Chdb) -> Iterator[ChdbStatements]:
     with ChdbStatements(chdb._path, EngineLimits(query_memory=200_000_000)) as engine:
         engine.run(EngineStatement(text=f"CREATE DATABASE IF NOT EXISTS {DATABASE}"))
-        engine.run(EngineStatement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC"))  # Of the same module, begun before.
+        engine.run(
+            EngineStatement(text=f"DROP TABLE IF EXISTS {DATABASE}.t SYNC")
+        )  # left by an earlier run of the fixture
         engine.run(EngineStatement(text=TABLE))
         engine.run(EngineStatement(text=f"INSERT INTO {DATABASE}.t VALUES (1, 'x')"))
         yield engine
@@ -58,7 +60,7 @@ def served(engine: ChdbStatements, tmp_path_factory: pytest.TempPathFactory) -> 
         )
 
 
-def ask(served: ServerContext, statement: str, headers: dict[str, str] = KEY, **params: str) -> httpx.Response:
+def send(served: ServerContext, statement: str, headers: dict[str, str] = KEY, **params: str) -> httpx.Response:
     async def post() -> httpx.Response:
         transport = httpx.ASGITransport(create_app(served))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -69,7 +71,7 @@ def ask(served: ServerContext, statement: str, headers: dict[str, str] = KEY, **
 
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[tuple[dict[str, str], socket.socket]]:
-    """A secret file, a place to write, and a port where every visitor is noticed."""
+    """A secret file, a path to write to, and a port on which every connection is noticed."""
     (tmp_path / "secret").write_text("topsecret\n")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
@@ -88,10 +90,10 @@ def places(tmp_path: Path) -> Iterator[tuple[dict[str, str], socket.socket]]:
 def test_an_attempt_is_refused(
     served: ServerContext, attempt: ForbiddenStatement, places: tuple[dict[str, str], socket.socket], tmp_path: Path
 ) -> None:
-    """With this code and these words; nothing is written, nothing is read, nobody is visited."""
+    """The answer has this code and message; no file is written, no secret read, and no connection opened."""
     statement, code, words = attempt
     where, listener = places
-    answer = ask(served, statement.format(**where), param_database="system", param_table="users")
+    answer = send(served, statement.format(**where), param_database="system", param_table="users")
     assert (answer.headers.get("X-ClickHouse-Exception-Code"), answer.text) == (str(code), answer.text)
     assert words in answer.text
     assert "topsecret" not in answer.text
@@ -99,21 +101,21 @@ def test_an_attempt_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
     with pytest.raises(BlockingIOError):
         listener.accept()
-    assert ask(served, "SELECT a, s FROM t").text == "1\tx\n"
+    assert send(served, "SELECT a, s FROM t").text == "1\tx\n"
 
 
 @pytest.mark.parametrize("statement", ALLOWED)
 def test_reading_is_allowed(served: ServerContext, statement: str) -> None:
-    """What analysts and their tools ask."""
-    answer = ask(served, statement.format())
+    """Analysts and their tools send such statements."""
+    answer = send(served, statement.format())
     assert answer.status_code == 200, answer.text
     assert "X-ClickHouse-Format" in answer.headers
 
 
 def test_a_table_function_of_every_other_name_is_refused(served: ServerContext, engine: ChdbStatements) -> None:
-    """Whichever the engine has: those allowed are named, not those refused."""
+    """The policy lists the allowed functions, so any other function of the engine is refused."""
     names = engine.run(EngineStatement(text="SELECT name FROM system.table_functions")).body.decode().split()
-    refused = {name for name in names if f"table function {name}." in ask(served, f"SELECT * FROM {name}()").text}
+    refused = {name for name in names if f"table function {name}." in send(served, f"SELECT * FROM {name}()").text}
     pure = {
         "numbers",
         "numbers_mt",
@@ -125,17 +127,20 @@ def test_a_table_function_of_every_other_name_is_refused(served: ServerContext, 
         "null",
         "primes",
     }
-    of_a_statement = {"view", "viewIfPermitted"}  # Those do not parse without one.
+    of_a_statement = {"view", "viewIfPermitted"}  # these do not parse without a subquery
     assert set(names) - refused == pure | {"SQLStandardValues"} | of_a_statement
 
 
-def test_settings_of_the_answer_may_be_set_and_no_others(served: ServerContext) -> None:
-    """Limits may be lowered, not raised; nothing that names a file."""
-    assert ask(
+def test_only_settings_of_the_result_may_be_set(served: ServerContext) -> None:
+    """Limits may be lowered but not raised; no setting may name a file."""
+    assert send(
         served, "SELECT toUInt64(1) AS a FORMAT JSONEachRow", output_format_json_quote_64bit_integers="1"
     ).text == ('{"a":"1"}\n')
-    assert ask(served, "SELECT getSetting('max_execution_time') <= 5", max_execution_time="5").text in ("true\n", "1\n")
-    assert ask(served, "SELECT 1", enable_http_compression="1", readonly="2").status_code == 200
+    assert send(served, "SELECT getSetting('max_execution_time') <= 5", max_execution_time="5").text in (
+        "true\n",
+        "1\n",
+    )
+    assert send(served, "SELECT 1", enable_http_compression="1", readonly="2").status_code == 200
     for name, value in {
         "max_execution_time": "0",
         "max_memory_usage": "0",
@@ -148,26 +153,26 @@ def test_settings_of_the_answer_may_be_set_and_no_others(served: ServerContext) 
         "log_comment": "x",
         "a'b": "1",
     }.items():
-        assert ask(served, "SELECT 1", KEY, **{name: value}).headers["X-ClickHouse-Exception-Code"] == "164", name
+        assert send(served, "SELECT 1", KEY, **{name: value}).headers["X-ClickHouse-Exception-Code"] == "164", name
 
 
-def test_engine_databases_are_no_default_database(served: ServerContext) -> None:
-    """Or their tables could be named without it."""
+def test_engine_databases_cannot_be_the_default_database(served: ServerContext) -> None:
+    """Otherwise their tables could be named without the database."""
     for name in ("system", "INFORMATION_SCHEMA"):
-        assert ask(served, "SELECT * FROM users", database=name).headers["X-ClickHouse-Exception-Code"] == "497"
+        assert send(served, "SELECT * FROM users", database=name).headers["X-ClickHouse-Exception-Code"] == "497"
 
 
-def test_nobody_comes_in_without_the_password(served: ServerContext) -> None:
-    """By header, by basic authentication, or in the address."""
-    assert ask(served, "SELECT 1", {}).status_code == 401
-    assert ask(served, "SELECT 1", {"X-ClickHouse-Key": "wrong"}).status_code == 403
-    assert ask(served, "SELECT 1", {"Authorization": "Basic eDp3cm9uZw=="}).status_code == 403
-    assert ask(served, "SELECT 1", {"Authorization": "Basic !"}).status_code == 400
-    assert ask(served, "SELECT 1", {"Authorization": "Basic eDpyaWdodA=="}).status_code == 200
-    assert ask(served, "SELECT 1", {"Authorization": "Bearer right"}).status_code == 200
-    assert ask(served, "SELECT 1", {}, user="x", password="right").status_code == 200
+def test_every_request_needs_the_password(served: ServerContext) -> None:
+    """The password is sent in a header, by basic authentication, or in the URL."""
+    assert send(served, "SELECT 1", {}).status_code == 401
+    assert send(served, "SELECT 1", {"X-ClickHouse-Key": "wrong"}).status_code == 403
+    assert send(served, "SELECT 1", {"Authorization": "Basic eDp3cm9uZw=="}).status_code == 403
+    assert send(served, "SELECT 1", {"Authorization": "Basic !"}).status_code == 400
+    assert send(served, "SELECT 1", {"Authorization": "Basic eDpyaWdodA=="}).status_code == 200
+    assert send(served, "SELECT 1", {"Authorization": "Bearer right"}).status_code == 200
+    assert send(served, "SELECT 1", {}, user="x", password="right").status_code == 200
 
 
-def test_a_name_that_only_a_page_would_use_is_refused(served: ServerContext) -> None:
-    """A page in a browser can make its own name mean this machine."""
-    assert ask(served, "SELECT 1", {**KEY, "Host": "evil.example:8123"}).status_code == 400
+def test_a_host_name_that_only_a_page_would_use_is_refused(served: ServerContext) -> None:
+    """A page in a browser can make its own host name resolve to this machine."""
+    assert send(served, "SELECT 1", {**KEY, "Host": "evil.example:8123"}).status_code == 400

@@ -1,4 +1,4 @@
-"""Windows against the clock of each zone, minute by minute."""
+"""Windows compared with the clock of each time zone, minute by minute."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -30,7 +30,7 @@ def at(text: str, zone: str) -> int:
 
 
 def label(window: Window, zone: ZoneInfo, minute: int) -> object:
-    """What the local clock says that tells one window from the next."""
+    """What the local clock shows that distinguishes one window from the next."""
     local = datetime.fromtimestamp(minute, zone)
     match window:
         case Window.MONTH:
@@ -46,7 +46,7 @@ def label(window: Window, zone: ZoneInfo, minute: int) -> object:
 
 
 def lengths(windows: Windows) -> list[int]:
-    """Hours of each window from the first to the last."""
+    """The hours of each window, in order."""
     found = []
     start = windows.start
     while start < windows.end:
@@ -56,7 +56,7 @@ def lengths(windows: Windows) -> list[int]:
     return found
 
 
-# Near the days when the clocks of these zones change, and anywhere else.
+# Near the days on which the clocks of these zones change, and any other time.
 moments = st.one_of(
     st.sampled_from([at(f"2025-{month:02}-{day:02}", "UTC") for month in (3, 4, 9, 10, 11) for day in (2, 6, 26, 30)]),
     st.integers(0, 2_000_000_000),
@@ -70,7 +70,7 @@ moments = st.one_of(
     minutes=st.integers(1, 4 * 24 * 60),
     step=st.integers(1, 7),
 )
-def test_a_window_changes_when_the_local_clock_says_so(
+def test_a_window_changes_when_the_local_clock_changes_its_label(
     window: Window, zone: str, middle: int, minutes: int, step: int
 ) -> None:
     """Two minutes are in one window exactly if the local clock gives them the same label."""
@@ -87,7 +87,7 @@ def test_a_window_changes_when_the_local_clock_says_so(
         previous = minute
 
 
-def test_days_have_as_many_hours_as_the_clock_gives_them() -> None:
+def test_days_have_23_or_25_hours_where_the_clock_changes() -> None:
     """23 hours in spring and 25 in autumn; in Santiago the change is at midnight itself."""
     spring = at("2026-03-07", "America/New_York")
     assert lengths(windows_between(Window.DAY, "America/New_York", spring, spring + 71 * 3600)) == [24, 23, 24]
@@ -98,7 +98,7 @@ def test_days_have_as_many_hours_as_the_clock_gives_them() -> None:
 
 
 def test_the_first_and_the_last_window_are_clipped_to_the_range() -> None:
-    """What lies outside the range is not counted, and the window does not pretend it was."""
+    """Minutes outside the range are not counted, and the windows do not include them."""
     start, end = at("2026-01-15T10:00", "Asia/Kathmandu"), at("2026-03-02T07:00", "Asia/Kathmandu")
     windows = windows_between(Window.MONTH, "Asia/Kathmandu", start, end)
     assert windows.edges == (start, at("2026-02-01", "Asia/Kathmandu"), at("2026-03-01", "Asia/Kathmandu"))
@@ -113,13 +113,13 @@ def test_hours_of_a_zone_off_by_minutes_start_when_its_clock_shows_them() -> Non
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "a\0b", "x" * 5000])
-def test_an_unknown_zone_is_refused_by_name(zone: str) -> None:
-    """Whatever is sent as a zone, the answer names the field."""
-    with pytest.raises(Invalid, match="IANA"):
+def test_an_unknown_zone_is_refused(zone: str) -> None:
+    with pytest.raises(Invalid, match=r"^timezone: ") as refused:
         windows_between(Window.DAY, zone, 0, DAY)
+    assert refused.value.field == "timezone"
 
 
 def test_too_many_uneven_windows_are_refused() -> None:
-    """The list of edges has a bound."""
+    """The number of edges is limited."""
     with pytest.raises(Invalid, match="shorter range"):
         windows_between(Window.HOUR, "Australia/Lord_Howe", 1_600_000_020, 1_600_000_020 + 4 * 366 * DAY)

@@ -1,4 +1,4 @@
-"""Flushes written step by step, so that a test can read between any two steps."""
+"""Writes flushes step by step, so that a test can read between any two steps."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,14 +28,14 @@ PARTITIONS = 2
 
 
 class Opened(NamedTuple):
-    """A store: what answers questions about all of it, and its shards; where there is one, it is both."""
+    """A store: the client that reads all of it, and the clients of its shards. With one shard the two are the same."""
 
     reading: AsyncSqlClient
     shards: Sequence[AsyncSqlClient]
 
 
 class StepByStepFlushes:
-    """A store, its readers, and what a processor does to it, one step at a time."""
+    """A store, its readers, and the steps of a processor, one at a time."""
 
     def __init__(self, opened: Opened) -> None:
         store, self._shards = opened
@@ -60,11 +60,11 @@ class StepByStepFlushes:
             await self.insert(table, block, partition, f"{table}/{partition}/{number}")
 
     async def insert(self, table: Table, block: pa.Table, partition: int, token: str) -> None:
-        """Where all of the partition is."""
+        """Insert into the shard that holds the partition."""
         await shard_of(partition, self._engines).insert(table, block, token)
 
     async def change(self, statement: str, parameters: Parameters | None = None) -> None:
-        """Of all there is, as no processor would."""
+        """Change all shards, as no processor would."""
         for shard in self._shards:
             await shard.command(statement, parameters)
 
@@ -74,7 +74,7 @@ class StepByStepFlushes:
     async def count(
         self, events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1
     ) -> None:
-        """A whole flush of one frame."""
+        """Write a complete flush of one frame."""
         rows = plan(events, meters, number=number, partition=partition, version=version, apart=self.apart)
         await self.claim(partition, number, version)
         for table in Table:
@@ -104,5 +104,5 @@ def plan(
 
 
 def home_of(key: str, account: str = ACCOUNT) -> int:
-    """The partition an event with this key belongs to."""
+    """The partition of an event with this key."""
     return int(partition_of(as_halves(key_hash(account, key)), PARTITIONS)[0])

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.anyio
 
 
 class SlowClient:
-    """Answers when it is told to."""
+    """A client whose query blocks until it is released."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
+        self.called = threading.Event()
         self.may_answer = threading.Event()
         self.answered = threading.Event()
 
     def query_rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
-        self.asked.set()
+        self.called.set()
         assert self.may_answer.wait(10)
         self.answered.set()
         return []
@@ -39,14 +39,14 @@ class SlowClient:
         raise NotImplementedError
 
 
-async def test_an_error_tells_the_stores_own_code(databases: Databases) -> None:
-    """So that an operator can look it up; the step may be repeated."""
+async def test_an_error_has_the_stores_own_code(databases: Databases) -> None:
+    """The code can be looked up; the step may be retried."""
     with pytest.raises(StoreFailed, match=r"Code: 60\b.*no_such_table"):
         databases().query_rows("SELECT 1 FROM no_such_table")
 
 
-async def test_after_an_error_the_handle_goes_on(databases: Databases) -> None:
-    """More errors than there are handles."""
+async def test_a_handle_works_after_an_error(databases: Databases) -> None:
+    """There are more errors than handles."""
     database = databases()
     for _ in range(5):
         with pytest.raises(StoreFailed):
@@ -55,15 +55,15 @@ async def test_after_an_error_the_handle_goes_on(databases: Databases) -> None:
 
 
 async def test_values_are_bound_not_pasted(databases: Databases) -> None:
-    """Whatever a customer is called."""
+    """Any name of a customer is stored as it is."""
     odd = "it's \\ {p:String} \n 日本 %s"
     assert databases().query_rows("SELECT {name:String}, {list:Array(String)}", {"name": odd, "list": [odd]}) == [
         (odd, [odd])
     ]
 
 
-async def test_databases_keep_apart(databases: Databases) -> None:
-    """One engine, several stores: a handle that served one does not write into another."""
+async def test_databases_are_separate(databases: Databases) -> None:
+    """A handle that served one database does not write into another."""
     first, second = databases(), databases()
     row = pa.table({"number": pa.array([77], pa.uint32()), "name": ["other"]})
     for _ in range(4):
@@ -74,7 +74,7 @@ async def test_databases_keep_apart(databases: Databases) -> None:
 
 @pytest.mark.parametrize("table", ["events", "usage", "rejects", "seen", "flushes", "shard", "migrations"])
 async def test_what_a_merge_writes_is_on_disk_before_it_counts(databases: Databases, table: str) -> None:
-    """The rows that were merged are deleted soon after."""
+    """The merged rows are deleted soon after."""
     database = databases()
     synced = "SELECT sum(value) FROM system.events WHERE event = 'FileSync'"
     for _ in range(2):
@@ -86,17 +86,17 @@ async def test_what_a_merge_writes_is_on_disk_before_it_counts(databases: Databa
 
 
 async def test_queued_inserts_are_off(databases: Databases) -> None:
-    """They would be acknowledged together and cut into other blocks."""
+    """Queued inserts would be acknowledged together and split into other blocks."""
     settings = "SELECT value FROM system.settings WHERE name IN ('async_insert', 'deduplicate_insert') ORDER BY name"
     assert list(databases().query_rows(settings)) == [("0",), ("enable",)]
 
 
-async def test_a_cancelled_caller_leaves_when_the_store_has_answered() -> None:
-    """Else the exclusive section would be free while its insert still ran."""
+async def test_a_cancelled_call_returns_when_the_store_has_answered() -> None:
+    """Otherwise the exclusive section would be free while its insert still runs."""
     client = SlowClient()
     with ThreadPoolExecutor(1) as executor:
         call = asyncio.create_task(AsyncSqlClient(client, executor).rows("SELECT 1"))
-        await asyncio.to_thread(client.asked.wait, 10)
+        await asyncio.to_thread(client.called.wait, 10)
         for _ in range(3):
             call.cancel()
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The client over HTTP: errors, time limits, values, one block for each insert, a server that goes and comes back."""
+"""The client over HTTP: errors, time limits, values, one block for each insert, a server that restarts."""
 
 from string import ascii_lowercase
 
@@ -14,8 +14,8 @@ from tests.conftest import HttpDatabases
 from tests.contracts.stores import rows_of
 
 
-def test_an_error_tells_the_stores_own_code(http_databases: HttpDatabases) -> None:
-    """So that an operator can look it up; the step may be repeated."""
+def test_an_error_has_the_stores_own_code(http_databases: HttpDatabases) -> None:
+    """The code can be looked up; the step may be retried."""
     database = http_databases()
     with pytest.raises(StoreFailed, match=r"(?s)Code: 60\b.*no_such_table"):
         database.query_rows("SELECT 1 FROM no_such_table")
@@ -25,7 +25,7 @@ def test_an_error_tells_the_stores_own_code(http_databases: HttpDatabases) -> No
 
 
 def test_values_are_bound_not_pasted(http_databases: HttpDatabases) -> None:
-    """Whatever a customer is called."""
+    """Any name of a customer is stored as it is."""
     odd = "it's \\ {p:String} \n 日本 %s"
     parameters = {"name": odd, "list": [odd]}
     assert http_databases().query_rows("SELECT {name:String}, {list:Array(String)}", parameters) == [(odd, [odd])]
@@ -37,15 +37,15 @@ def test_values_are_bound_not_pasted(http_databases: HttpDatabases) -> None:
 
 
 def test_a_statement_that_takes_too_long_fails(server: ClickHousePool) -> None:
-    """Within its limit, so that the client hears of it and nothing goes on unheard."""
+    """The server ends it at its time limit and reports it, so that nothing runs on unnoticed."""
     with ClickHousePool(server.address, 1, EngineLimits(statement_seconds=1)) as hurried:
         database = hurried.database("default")
         with pytest.raises(StoreFailed, match=r"Code: 159\b"):
             database.query_rows("SELECT count() FROM numbers(1e13) WHERE NOT ignore(sipHash64(number))")
 
 
-def test_a_dead_server_is_told_and_found_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The same client goes on when the server is back."""
+def test_calls_fail_while_the_server_is_down_and_succeed_afterwards(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same client works again when the server is back."""
     with (
         StoreProcess(tmp_path_factory.mktemp("store")) as process,
         ClickHousePool(process.address, 1, EngineLimits()) as server,
@@ -64,14 +64,14 @@ def test_a_dead_server_is_told_and_found_again(tmp_path_factory: pytest.TempPath
 
 
 def test_queued_inserts_are_off(http_databases: HttpDatabases) -> None:
-    """They would be acknowledged together and cut into other blocks."""
+    """Queued inserts would be acknowledged together and split into other blocks."""
     settings = "SELECT value FROM system.settings WHERE name IN ('async_insert', 'deduplicate_insert') ORDER BY name"
     assert list(http_databases().query_rows(settings)) == [("0",), ("enable",)]
 
 
 @pytest.mark.parametrize("table", list(Table))
 def test_one_insert_is_one_part(http_databases: HttpDatabases, table: Table) -> None:
-    """However many rows and record batches, with a guard or without: one block, and one token for all of it."""
+    """Any number of rows and record batches, with or without a guard, is one block with one token."""
     database = http_databases()
     database.command(f"SYSTEM STOP MERGES {table.value}")
     names = [first + second for first in ascii_lowercase for second in ascii_lowercase]
@@ -87,7 +87,7 @@ def test_one_insert_is_one_part(http_databases: HttpDatabases, table: Table) -> 
     assert list(parts) == [(1,)]
 
 
-def test_an_address_does_not_tell_its_password() -> None:
-    """It stands in logs and errors."""
+def test_an_address_does_not_show_its_password() -> None:
+    """Addresses appear in logs and errors."""
     address = ServerAddress(host="store.example", user="tallyhouse", password="hush", encrypted=True)
     assert repr(address) == str(address) == "https://tallyhouse@store.example:8123"

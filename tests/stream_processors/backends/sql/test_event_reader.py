@@ -19,10 +19,10 @@ from tests.stream_processors.backends.sql.step_by_step_flushes import StepByStep
 OTHER = AccountId("other_live")
 
 
-async def all_pages(ask: Callable[[Any], Awaitable[Page]], query: Any) -> list[Any]:
+async def all_pages(list_page: Callable[[Any], Awaitable[Page]], query: Any) -> list[Any]:
     items: list[Any] = []
     while True:
-        page = await ask(query)
+        page = await list_page(query)
         assert len(page.items) <= query.limit
         items += page.items
         if page.next_cursor is None:
@@ -31,7 +31,7 @@ async def all_pages(ask: Callable[[Any], Awaitable[Page]], query: Any) -> list[A
 
 
 def spread(count: int) -> dict[tuple[int, int], list[Event]]:
-    """Events of two accounts, each in the partition its key belongs to, a few per flush."""
+    """Events of two accounts, each in the partition of its key, a few per flush."""
     frames: dict[tuple[int, int], list[Event]] = {}
     for index in range(count):
         event = make_event(
@@ -52,7 +52,7 @@ async def fill(flushes: StepByStepFlushes, frames: dict[tuple[int, int], list[Ev
 
 
 def expected(frames: dict[tuple[int, int], list[Event]], wanted: Callable[[Event], bool]) -> list[str]:
-    """Newest arrival first: flushes arrive in the order of their numbers, a frame is one arrival."""
+    """The newest arrival is first: flushes arrive in the order of their numbers, and a frame is one arrival."""
     places = [
         (NOW + number * SECOND, partition, number, place, event)
         for (partition, number), events in frames.items()
@@ -67,34 +67,34 @@ def keys(items: list[Any]) -> list[str]:
 
 
 def test_events_are_listed_newest_first_by_every_filter(flushes: StepByStepFlushes) -> None:
-    """Pages of any size put together give each event of the account once, in order of arrival."""
+    """Pages of any size together list each event of the account once, in order of arrival."""
     frames = spread(60)
     ours = EventQuery(account=ACCOUNT)
-    ask = msgspec.structs.replace
-    asked: list[tuple[EventQuery, Callable[[Event], bool]]] = [
-        (ask(ours, limit=7), lambda e: e.account == ACCOUNT),
-        (ask(ours, account=OTHER), lambda e: e.account == OTHER),
-        (ask(ours, account=AccountId("nobody")), lambda e: e.account == "nobody"),
-        (ask(ours, customer_id="c'1", limit=3), lambda e: e.account == ACCOUNT and e.customer_id == "c'1"),
-        (ask(ours, event_name="login", limit=1), lambda e: e.account == ACCOUNT and e.event_name == "login"),
-        (ask(ours, idempotency_key="key 11"), lambda e: e.idempotency_key == "key 11"),
-        (ask(ours, idempotency_key="key 10"), lambda e: e.account == ACCOUNT and e.idempotency_key == "key 10"),
+    replace = msgspec.structs.replace
+    cases: list[tuple[EventQuery, Callable[[Event], bool]]] = [
+        (replace(ours, limit=7), lambda e: e.account == ACCOUNT),
+        (replace(ours, account=OTHER), lambda e: e.account == OTHER),
+        (replace(ours, account=AccountId("nobody")), lambda e: e.account == "nobody"),
+        (replace(ours, customer_id="c'1", limit=3), lambda e: e.account == ACCOUNT and e.customer_id == "c'1"),
+        (replace(ours, event_name="login", limit=1), lambda e: e.account == ACCOUNT and e.event_name == "login"),
+        (replace(ours, idempotency_key="key 11"), lambda e: e.idempotency_key == "key 11"),
+        (replace(ours, idempotency_key="key 10"), lambda e: e.account == ACCOUNT and e.idempotency_key == "key 10"),
         (
-            ask(ours, start=NOW - 20 * DAY, end=NOW - 9 * DAY),
+            replace(ours, start=NOW - 20 * DAY, end=NOW - 9 * DAY),
             lambda e: e.account == ACCOUNT and NOW - 20 * DAY <= e.timestamp < NOW - 9 * DAY,
         ),
     ]
 
     async def run() -> None:
         await fill(flushes, frames)
-        for query, wanted in asked:
+        for query, wanted in cases:
             assert keys(await all_pages(flushes.events.events, query)) == expected(frames, wanted)
 
     asyncio.run(run())
 
 
-def test_a_cursor_is_not_moved_by_what_arrives_later(flushes: StepByStepFlushes) -> None:
-    """The second page goes on where the first ended, whatever came in between."""
+def test_later_arrivals_do_not_move_a_cursor(flushes: StepByStepFlushes) -> None:
+    """The second page continues where the first ended, whatever arrived in between."""
 
     async def run() -> tuple[list[str], list[str]]:
         await flushes.count([make_event(f"a{i}") for i in range(4)], [], number=0)
@@ -106,8 +106,8 @@ def test_a_cursor_is_not_moved_by_what_arrives_later(flushes: StepByStepFlushes)
     assert asyncio.run(run()) == (["a3", "a2"], ["a1", "a0"])
 
 
-def test_an_event_is_given_back_as_it_was_posted(flushes: StepByStepFlushes) -> None:
-    """Texts to the letter, times to the microsecond."""
+def test_an_event_is_listed_as_it_was_posted(flushes: StepByStepFlushes) -> None:
+    """Texts are exact to the letter, times to the microsecond."""
     event = make_event("k'\\\t", '{"a" : 1.50,"b":"\\u00e9 \\\\ \'"}', timestamp=NOW - 123_456, flags=1)
 
     async def run() -> Page:
@@ -121,19 +121,19 @@ def test_an_event_is_given_back_as_it_was_posted(flushes: StepByStepFlushes) -> 
 
 @pytest.mark.parametrize("cursor", ["", "!", "bm9uZQ", "W10", "WzEsMiwzLDQsIngiXQ", "W" * 9000, "é"])
 def test_a_foreign_cursor_is_refused(flushes: StepByStepFlushes, cursor: str) -> None:
-    """A cursor we never gave is a mistake of the caller, never of the server."""
+    """A cursor that no listing returned is an error of the caller, not of the server."""
     with pytest.raises(Invalid, match="next_cursor"):
         asyncio.run(flushes.events.events(EventQuery(account=ACCOUNT, cursor=cursor)))
     with pytest.raises(Invalid, match="next_cursor"):
         asyncio.run(flushes.events.rejects(RejectQuery(account=ACCOUNT, cursor=cursor)))
 
 
-def test_rejects_are_listed_whole_with_what_became_of_them(flushes: StepByStepFlushes) -> None:
-    """By code, meter and id; those tried again are marked, and left out when only open ones are asked for."""
+def test_rejects_are_listed_in_full_with_their_replays(flushes: StepByStepFlushes) -> None:
+    """Rejects are filtered by code, meter and id; replayed ones are marked, and excluded from the open ones."""
     tokens, cost = make_meter("tokens", "sum"), make_meter("cost", "sum", value_property="$.cost")
     bad = [make_event(f"bad {i}", {"tokens": "x" * i}) for i in range(1, 4)]
 
-    async def ask(**changes: Any) -> list[str]:
+    async def listed(**changes: Any) -> list[str]:
         return [
             item.id
             for item in await all_pages(flushes.events.rejects, RejectQuery(account=ACCOUNT, limit=2, **changes))
@@ -142,17 +142,17 @@ def test_rejects_are_listed_whole_with_what_became_of_them(flushes: StepByStepFl
     async def run() -> None:
         await flushes.count(bad, [tokens, cost], number=0)
         ids = [reject_id(0, 0, 0, place, meter) for place in (2, 1, 0) for meter in ("tokens", "cost")]
-        assert await ask() == ids
-        assert await ask(meter="cost") == ids[1::2]
-        assert await ask(code="VALUE_NOT_A_NUMBER") == ids[0::2]
-        assert await ask(ids=(ids[3], ids[0], "rej_0_0_0_0_other", "rej_x", "rej_99999999_1_2_3_a", "")) == [
+        assert await listed() == ids
+        assert await listed(meter="cost") == ids[1::2]
+        assert await listed(code="VALUE_NOT_A_NUMBER") == ids[0::2]
+        assert await listed(ids=(ids[3], ids[0], "rej_0_0_0_0_other", "rej_x", "rej_99999999_1_2_3_a", "")) == [
             ids[0],
             ids[3],
         ]
         again = make_replay(bad[0], ids[4], "tokens")
         await flushes.count([again], [tokens, cost], number=1, partition=home_of(again.idempotency_key))
-        (failed,) = set(await ask(open_only=True)) - set(ids)
-        assert await ask(open_only=True) == [failed, *ids[:4], ids[5]]
+        (failed,) = set(await listed(open_only=True)) - set(ids)
+        assert await listed(open_only=True) == [failed, *ids[:4], ids[5]]
         found = {item.id: item for item in (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items}
         assert found[ids[4]].replayed
         assert (found[failed].replay_of, found[failed].replayed, found[failed].meter) == (ids[4], False, "tokens")
@@ -161,8 +161,8 @@ def test_rejects_are_listed_whole_with_what_became_of_them(flushes: StepByStepFl
     asyncio.run(run())
 
 
-def test_an_event_tells_how_each_meter_counted_it(flushes: StepByStepFlushes) -> None:
-    """Counted with what value and group, rejected and why, filtered out, or not yet reached by a backfill."""
+def test_an_event_shows_how_each_meter_counted_it(flushes: StepByStepFlushes) -> None:
+    """Counted with value and group, rejected with a reason, filtered out, or pending until a backfill."""
     meters = [
         make_meter(),
         make_meter("tokens", "sum", group_by={"model": "$.model"}),

@@ -1,4 +1,4 @@
-"""Usage read while flushes go on is exactly that of the watermark it names."""
+"""Usage read while flushes continue is exact at the watermark it names."""
 
 import asyncio
 import itertools
@@ -23,9 +23,9 @@ from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS
 START = (NOW - DAY) // MINUTE * MINUTE
 
 
-def question(meter: Meter, **changes: object) -> UsageQuery:
-    asked = UsageQuery(account=ACCOUNT, meter=meter, start=START, end=START + 3 * DAY)
-    return msgspec.structs.replace(asked, **changes)
+def query_of(meter: Meter, **changes: object) -> UsageQuery:
+    query = UsageQuery(account=ACCOUNT, meter=meter, start=START, end=START + 3 * DAY)
+    return msgspec.structs.replace(query, **changes)
 
 
 def total(answer: UsageResult) -> int:
@@ -36,8 +36,8 @@ def some(number: int, partition: int = 0) -> list[Event]:
     return [make_event(f"{partition}/{number}/{i}", {"tokens": number + i}, customer_id=f"c{i}") for i in range(3)]
 
 
-def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: StepByStepFlushes) -> None:
-    """Between any two steps of a flush, the rows are those of the flushes the watermark names."""
+def test_usage_contains_whole_flushes_and_names_them(flushes: StepByStepFlushes) -> None:
+    """Between any two steps of a flush the rows are those of the flushes the watermark names."""
     meter = make_meter()
 
     async def run() -> list[tuple[int, dict[int, int]]]:
@@ -47,10 +47,10 @@ def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: StepByS
         await flushes.claim(0, 1)
         for table in Table:
             await flushes.apply(table, rows, 0, 1)
-            answer = await flushes.usage.usage(question(meter))
+            answer = await flushes.usage.usage(query_of(meter))
             seen.append((total(answer), answer.watermark.flushes))
         await flushes.done(0, 1)
-        answer = await flushes.usage.usage(question(meter))
+        answer = await flushes.usage.usage(query_of(meter))
         return [*seen, (total(answer), answer.watermark.flushes)]
 
     events, usage, rejects, seen, done = asyncio.run(run())
@@ -58,14 +58,14 @@ def test_usage_shows_a_flush_whole_or_not_at_all_and_says_which(flushes: StepByS
     assert usage == rejects == seen == done == (6, {0: 1})
 
 
-def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: StepByStepFlushes) -> None:
-    """Two partitions flush as fast as they can; every answer equals the recount at its own watermark."""
+def test_a_recount_at_the_watermark_agrees_while_flushes_continue(flushes: StepByStepFlushes) -> None:
+    """Two partitions flush as fast as possible; every result equals the recount at its own watermark."""
     meters = [make_meter(), make_meter("tokens", "sum"), make_meter("who", "unique"), make_meter("last", "latest")]
-    asked = [
-        question(meters[0]),
-        question(meters[1], window=Window.DAY, customers=("c0", "c2")),
-        question(meters[2], top=2),
-        question(meters[3]),
+    queries = [
+        query_of(meters[0]),
+        query_of(meters[1], window=Window.DAY, customers=("c0", "c2")),
+        query_of(meters[2], top=2),
+        query_of(meters[3]),
     ]
 
     async def flush(partition: int) -> None:
@@ -76,7 +76,7 @@ def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: StepBySte
         answers = []
         writers = [asyncio.create_task(flush(partition)) for partition in range(PARTITIONS)]
         while not all(writer.done() for writer in writers):
-            answers += [(query, await flushes.usage.usage(query)) for query in asked]
+            answers += [(query, await flushes.usage.usage(query)) for query in queries]
         await asyncio.gather(*writers)
         for query, answer in answers[:: max(1, len(answers) // 20)]:
             assert await flushes.recount.usage_at(query, answer.watermark) == answer
@@ -87,7 +87,7 @@ def test_a_recount_at_the_watermark_agrees_while_flushes_race(flushes: StepBySte
 
 
 class Overtaken(AsyncSqlClient):
-    """A store that something happens to before each read of usage."""
+    """A store that is changed before each read of usage."""
 
     def __init__(self, inner: AsyncSqlClient, meanwhile: Callable[[], Awaitable[None]]) -> None:
         self._inner = inner
@@ -103,7 +103,7 @@ class Overtaken(AsyncSqlClient):
 
 @pytest.mark.parametrize("burst", [1, 3, 4, 9])
 def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: StepByStepFlushes, burst: int) -> None:
-    """However many flushes are done between reading the watermark and the usage, rows and watermark agree."""
+    """However many flushes are done between reading watermark and usage, the two agree."""
     meter = make_meter()
     numbers = iter(range(1000))
 
@@ -112,14 +112,14 @@ def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: StepBySt
             await flushes.count(some(number), [meter], number=number)
 
     async def run() -> UsageResult:
-        return await SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS).usage(question(meter))
+        return await SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS).usage(query_of(meter))
 
     answer = asyncio.run(run())
     assert total(answer) == 3 * (answer.watermark.flushes[0] + 1)
 
 
-def test_a_read_that_never_catches_up_says_so(flushes: StepByStepFlushes) -> None:
-    """Nothing is answered that is not known to be exact."""
+def test_a_read_that_flushes_outrun_raises(flushes: StepByStepFlushes) -> None:
+    """No result is returned that may be inexact."""
     done = itertools.count()
 
     async def overtake() -> None:
@@ -127,19 +127,19 @@ def test_a_read_that_never_catches_up_says_so(flushes: StepByStepFlushes) -> Non
             await flushes.done(0, next(done) * 1000)
 
     reader = SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS)
-    with pytest.raises(Overloaded, match="ask again"):
-        asyncio.run(reader.usage(question(make_meter())))
+    with pytest.raises(Overloaded, match="try again"):
+        asyncio.run(reader.usage(query_of(make_meter())))
 
 
-def test_rejects_tried_again_are_part_of_a_recount(flushes: StepByStepFlushes) -> None:
-    """A reject whose try succeeded counts, at the watermark of its try and not before."""
+def test_replayed_rejects_are_part_of_a_recount(flushes: StepByStepFlushes) -> None:
+    """A reject whose replay succeeded counts from the watermark of the replay on."""
     meter = make_meter("tokens", "sum")
     good, bad = make_event("good", {"tokens": 1}), make_event("bad", {"tokens": "many"})
 
     async def run() -> tuple[UsageResult, UsageResult, UsageResult]:
         await flushes.count([good, bad], [meter], number=0)
         reject = (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items[0]
-        # As if the reason had been lifted since: the try is measured with a value.
+        # As if its cause had been fixed since: the replay is measured with a value.
         again = make_replay(msgspec.structs.replace(bad, properties='{"tokens": 5}'), reject.id, "tokens")
         partition = home_of(again.idempotency_key)
         number = 1 if partition == 0 else 0
@@ -147,26 +147,26 @@ def test_rejects_tried_again_are_part_of_a_recount(flushes: StepByStepFlushes) -
         await flushes.change(
             "ALTER TABLE rejects UPDATE properties = '{\"tokens\": 5}' WHERE 1 SETTINGS mutations_sync = 1"
         )
-        usage = await flushes.usage.usage(question(meter))
+        usage = await flushes.usage.usage(query_of(meter))
         assert (await flushes.events.rejects(RejectQuery(account=ACCOUNT))).items[0].replayed
         assert (await flushes.events.rejects(RejectQuery(account=ACCOUNT, open_only=True))).items == ()
         return (
             usage,
-            await flushes.recount.usage_at(question(meter), usage.watermark),
-            await flushes.recount.usage_at(question(meter), Watermark(flushes={0: 0})),
+            await flushes.recount.usage_at(query_of(meter), usage.watermark),
+            await flushes.recount.usage_at(query_of(meter), Watermark(flushes={0: 0})),
         )
 
     usage, recounted, before = asyncio.run(run())
     assert (total(usage), total(recounted), total(before)) == (6, 6, 1)
 
 
-def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: StepByStepFlushes) -> None:
-    """Of two events of one moment the one that arrived last is the latest, in whatever order they are tried again."""
+def test_a_recount_breaks_ties_of_replayed_rejects_as_usage_does(flushes: StepByStepFlushes) -> None:
+    """Of two events with one timestamp the last arrival is the latest, in whatever order they are replayed."""
     meter = make_meter("tokens", "latest")
     bad = [make_event(f"bad_{number}", {"tokens": 5}) for number in range(2)]
 
     async def run() -> tuple[UsageResult, UsageResult]:
-        # As if an earlier program had not been able to read them.
+        # As if an earlier version could not read them.
         await flushes.count([msgspec.structs.replace(e, properties='{"tokens": "x"}') for e in bad], [meter], number=0)
         await flushes.change(
             "ALTER TABLE rejects UPDATE properties = concat('{\"tokens\": ', toString(place), '}') WHERE 1 "
@@ -178,16 +178,16 @@ def test_a_recount_breaks_ties_of_rejects_tried_again_as_usage_does(flushes: Ste
             tried.setdefault(home_of(again.idempotency_key), []).append(again)
         for partition, events in tried.items():
             await flushes.count(events, [meter], number=1, partition=partition)
-        usage = await flushes.usage.usage(question(meter))
-        return usage, await flushes.recount.usage_at(question(meter), usage.watermark)
+        usage = await flushes.usage.usage(query_of(meter))
+        return usage, await flushes.recount.usage_at(query_of(meter), usage.watermark)
 
     tried: dict[int, list[Event]] = {}
     usage, recounted = asyncio.run(run())
     assert (total(usage), total(recounted)) == (1, 1)
 
 
-def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: StepByStepFlushes) -> None:
-    """Chunks are known once every partition has a flush with the meter; done, when each has its receipt."""
+def test_a_new_meter_reports_how_far_its_backfill_has_come(flushes: StepByStepFlushes) -> None:
+    """The chunks are known once every partition has a flush with the meter, and done once each has its receipt."""
     old, young = make_meter(), make_meter("young", version=2)
 
     async def run() -> list[BackfillStatus]:
@@ -210,15 +210,15 @@ def test_a_younger_meter_says_how_far_its_past_is_counted(flushes: StepByStepFlu
     ]
 
 
-def test_what_an_archived_meter_counted_stays_and_nothing_is_added(flushes: StepByStepFlushes) -> None:
-    """A recount leaves out the flushes from the meter set on that no longer has the meter."""
+def test_usage_of_an_archived_meter_stays_and_does_not_grow(flushes: StepByStepFlushes) -> None:
+    """A recount excludes flushes counted with a meter set that no longer has the meter."""
     meter = make_meter(archived_version=2)
 
     async def run() -> tuple[UsageResult, UsageResult]:
         await flushes.count(some(0), [meter], number=0)
         await flushes.count(some(1), [], number=1, version=2)
-        answer = await flushes.usage.usage(question(meter))
-        return answer, await flushes.recount.usage_at(question(meter), answer.watermark)
+        answer = await flushes.usage.usage(query_of(meter))
+        return answer, await flushes.recount.usage_at(query_of(meter), answer.watermark)
 
     answer, recounted = asyncio.run(run())
     assert answer == recounted

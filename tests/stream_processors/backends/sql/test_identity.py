@@ -1,4 +1,4 @@
-"""Telling whose a store is, and which of its shards is which."""
+"""The identity of a store, and the numbers of its shards."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ IDENTITY = StoreIdentity(partitions=8, hash_name="xxh3-1", log_id="log-1")
 names = (f"identified_{number}" for number in itertools.count())
 
 
-def test_the_same_identity_is_welcome_at_every_start(chdb: Chdb) -> None:
-    """The first start notes it."""
+def test_the_same_identity_is_accepted_at_every_start(chdb: Chdb) -> None:
+    """The first start stores the identity."""
     client, name = chdb.database("default"), next(names)
     migrate(client, name)
     for _ in range(3):
@@ -38,20 +38,20 @@ def test_the_same_identity_is_welcome_at_every_start(chdb: Chdb) -> None:
     ],
 )
 def test_another_identity_is_refused(chdb: Chdb, change: dict[str, int | str], words: list[str]) -> None:
-    """With what differs, and how to mend it; and it stays refused."""
+    """The error names what differs and how to mend it; the next start is refused as well."""
     client, name = chdb.database("default"), next(names)
     migrate(client, name)
     check_identity([client], name, IDENTITY)
-    for ask in (check_identity, require_identity):
+    for check in (check_identity, require_identity):
         with pytest.raises(IdentityChanged) as refusal:
-            ask([client], name, msgspec.structs.replace(IDENTITY, **change))
+            check([client], name, msgspec.structs.replace(IDENTITY, **change))
         assert [part for part in words if part not in str(refusal.value)] == []
     check_identity([client], name, IDENTITY)
 
 
 @pytest.fixture(scope="module")
 def servers(server: ClickHousePool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[SqlClient]]:
-    """Two of them, each with data of its own."""
+    """Two servers, each with data of its own."""
     with (
         StoreProcess(tmp_path_factory.mktemp("another_store")) as process,
         ClickHousePool(process.address, 1, EngineLimits()) as another,
@@ -61,47 +61,47 @@ def servers(server: ClickHousePool, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def database(servers: Sequence[SqlClient]) -> str:
-    """Migrated on both."""
+    """A database migrated on both servers."""
     name = next(names)
     for client in servers:
         migrate(client, name)
     return name
 
 
-def refusal(ask: Callable[..., None], shards: Sequence[SqlClient], database: str) -> str:
+def refusal(check: Callable[..., None], shards: Sequence[SqlClient], database: str) -> str:
     with pytest.raises(IdentityChanged) as caught:
-        ask(shards, database, IDENTITY)
+        check(shards, database, IDENTITY)
     return str(caught.value)
 
 
-CHECKS = pytest.mark.parametrize("ask", [check_identity, require_identity], ids=["migrate", "any other command"])
+CHECKS = pytest.mark.parametrize("check", [check_identity, require_identity], ids=["migrate", "any other command"])
 
 
 @CHECKS
 def test_shards_in_another_order_are_refused(
-    servers: Sequence[SqlClient], database: str, ask: Callable[..., None]
+    servers: Sequence[SqlClient], database: str, check: Callable[..., None]
 ) -> None:
-    """A partition's claims would be looked for where they are not, and all of its log counted again."""
+    """Otherwise a partition's claims would be looked up on the wrong shard, and its whole log counted again."""
     for _ in range(2):
         check_identity(servers, database, IDENTITY)
         require_identity(servers, database, IDENTITY)
-    words = refusal(ask, servers[::-1], database)
+    words = refusal(check, servers[::-1], database)
     assert "address 1 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 2" in words
     assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 1" in words
     require_identity(servers, database, IDENTITY)
 
 
 @CHECKS
-def test_a_shard_is_not_taken_for_two(servers: Sequence[SqlClient], database: str, ask: Callable[..., None]) -> None:
-    """As two addresses of one and the same shard would be."""
+def test_a_shard_is_not_taken_for_two(servers: Sequence[SqlClient], database: str, check: Callable[..., None]) -> None:
+    """Two addresses of one shard are refused."""
     check_identity(servers, database, IDENTITY)
     assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 1" in refusal(
-        ask, [servers[0], servers[0]], database
+        check, [servers[0], servers[0]], database
     )
 
 
 def test_two_addresses_of_one_shard_are_refused_at_the_first_start(servers: Sequence[SqlClient], database: str) -> None:
-    """And once mended, that start can be made again."""
+    """Once that is mended, the start succeeds."""
     refusal(check_identity, [servers[0], servers[0]], database)
     check_identity(servers, database, IDENTITY)
     require_identity(servers, database, IDENTITY)
@@ -109,26 +109,26 @@ def test_two_addresses_of_one_shard_are_refused_at_the_first_start(servers: Sequ
 
 @CHECKS
 def test_another_number_of_shards_is_refused(
-    servers: Sequence[SqlClient], database: str, ask: Callable[..., None]
+    servers: Sequence[SqlClient], database: str, check: Callable[..., None]
 ) -> None:
-    """It is fixed for the life of the data, as that of partitions is."""
+    """The number of shards is fixed for the life of the data, like that of partitions."""
     check_identity(servers, database, IDENTITY)
-    assert "names 1 shards, but this data was made with 2" in refusal(ask, servers[:1], database)
+    assert "names 1 shards, but this data was made with 2" in refusal(check, servers[:1], database)
 
 
 @CHECKS
-def test_a_shard_whose_data_is_gone_is_refused(
-    servers: Sequence[SqlClient], database: str, ask: Callable[..., None]
+def test_a_shard_whose_data_is_lost_is_refused(
+    servers: Sequence[SqlClient], database: str, check: Callable[..., None]
 ) -> None:
-    """An empty server in its place would have all of its partitions counted again."""
+    """On an empty server in its place all of its partitions would be counted again."""
     check_identity(servers, database, IDENTITY)
     servers[1].command(f"TRUNCATE TABLE {database}.shard")
-    assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL has lost its data" in refusal(ask, servers, database)
+    assert "address 2 of TALLYHOUSE_CLICKHOUSE_URL has lost its data" in refusal(check, servers, database)
 
 
 @pytest.fixture
 def old(chdb: Chdb) -> str:
-    """A store of the release before shards had numbers."""
+    """A store of a release in which shards had no numbers."""
     client, name = chdb.database("default"), next(names)
     migrate(client, name)
     check_identity([client], name, IDENTITY)
@@ -138,7 +138,7 @@ def old(chdb: Chdb) -> str:
 
 
 def test_a_store_from_before_shards_had_numbers_is_the_only_one(chdb: Chdb, old: str) -> None:
-    """It goes on as it is, once migrated; and no other command goes on before."""
+    """It works once migrated; until then every other command is refused."""
     client = chdb.database("default")
     with pytest.raises(Conflict, match="run `tallyhouse migrate` first"):
         require_identity([client], old, IDENTITY)
@@ -153,7 +153,7 @@ def test_a_store_from_before_shards_had_numbers_is_the_only_one(chdb: Chdb, old:
 def test_a_store_from_before_shards_had_numbers_does_not_become_two(
     chdb: Chdb, old: str, servers: Sequence[SqlClient]
 ) -> None:
-    """Another server beside it is refused, and nothing is noted."""
+    """A second server is refused, and nothing is stored."""
     client = chdb.database("default")
     for shard in (client, servers[0]):
         migrate(shard, old)
@@ -162,8 +162,8 @@ def test_a_store_from_before_shards_had_numbers_does_not_become_two(
     check_identity([client], old, IDENTITY)
 
 
-def test_a_first_start_cut_short_is_made_again(servers: Sequence[SqlClient], database: str) -> None:
-    """Killed when only one of the shards had its number."""
+def test_an_interrupted_first_start_can_be_repeated(servers: Sequence[SqlClient], database: str) -> None:
+    """The start was killed when only one of the shards had its number."""
     check_identity(servers, database, IDENTITY)
     for table in ("identity", "shard"):
         servers[0].command(f"TRUNCATE TABLE {database}.{table}")

@@ -1,4 +1,4 @@
-"""Large answers, page by page: an engine sorts and cuts them in other ways than small ones."""
+"""Large results, page by page: an engine sorts and limits them in other ways than small ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ STARTS = [1_795_000_020 + 60 * number for number in range(3)]
 
 
 def rows_of(meter: str, minute: int) -> pa.Table:
-    """One row for each customer and model, all worth 1."""
+    """One row for each customer and model, each with the value 1."""
     customers = np.repeat([f"customer_{number:05}" for number in range(CUSTOMERS)], len(MODELS))
     size = len(customers)
     values = {
@@ -47,11 +47,11 @@ def rows_of(meter: str, minute: int) -> pa.Table:
     return pa.table([columns[name] for name in USAGE.names], schema=USAGE)
 
 
-Asked = tuple[AsyncSqlClient, str]
+FilledStore = tuple[AsyncSqlClient, str]
 
 
 @pytest.fixture(scope="module")
-def filled(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> Asked:
+def filled(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> FilledStore:
     """A store, and a meter with a row for each customer and model in each of some minutes."""
     code = fresh_code()
 
@@ -66,9 +66,9 @@ def filled(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> Asked:
 @pytest.mark.parametrize("limit", [1_500, 10_000])
 @pytest.mark.parametrize(("window", "group_by"), [(Window.NONE, ("model",)), (Window.MINUTE, ()), (Window.NONE, ())])
 async def test_no_row_is_lost_between_pages(
-    filled: Asked, window: Window, group_by: tuple[str, ...], limit: int
+    filled: FilledStore, window: Window, group_by: tuple[str, ...], limit: int
 ) -> None:
-    """Every customer and group is there once, in order, whatever the size of the page."""
+    """Every customer and group appears once and in order, whatever the page size."""
     store, code = filled
     query = UsageQuery(
         account=ACCOUNT,

@@ -1,4 +1,4 @@
-"""Bringing a store to the present layout."""
+"""Migrating a store to the current tables."""
 
 import itertools
 
@@ -9,7 +9,7 @@ names = (f"migrated_{number}" for number in itertools.count())
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    """A file is applied by its number, once, in order."""
+    """Each file is applied once, in the order of the numbers."""
     assert [migration.number for migration in migrations()] == list(range(1, len(migrations()) + 1))
 
 
@@ -23,8 +23,8 @@ def test_migrating_twice_changes_nothing(chdb: Chdb) -> None:
     assert applied[0] == applied[1] == [(migration.number, migration.name) for migration in migrations()]
 
 
-def test_a_migration_cut_short_is_made_whole(chdb: Chdb) -> None:
-    """Killed between two of its statements, or before it was noted: the next start applies all of it again."""
+def test_an_interrupted_migration_is_completed(chdb: Chdb) -> None:
+    """After a kill between two statements, or before the migration is recorded, the next start applies it again."""
     client, name = chdb.database("default"), next(names)
     migrate(client, name)
     client.command(f"DROP TABLE {name}.seen SYNC")
@@ -33,6 +33,6 @@ def test_a_migration_cut_short_is_made_whole(chdb: Chdb) -> None:
     assert client.query_rows(f"SELECT count() FROM {name}.seen") == [(0,)]
 
 
-def test_a_script_is_cut_at_its_semicolons_and_loses_its_comments() -> None:
+def test_a_script_is_split_at_semicolons_and_loses_its_comments() -> None:
     """Comments may hold semicolons."""
     assert statements("-- first; second\nSELECT 1;\n\n-- last\nSELECT\n2;\n") == ["SELECT 1", "SELECT\n2"]

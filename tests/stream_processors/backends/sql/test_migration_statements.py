@@ -1,4 +1,4 @@
-"""What a migration sends, word for word: to one server, embedded or not, and to a cluster.
+"""The exact statements of a migration: for one server, embedded or not, and for a cluster.
 
 No cluster runs here: for it these texts are all that is proven. What they say on one server is run by every other test.
 """
@@ -22,8 +22,8 @@ LAYOUTS = {"server": SINGLE_SERVER, "cluster": StoreTopology(cluster="tally")}
 IDENTITY = StoreIdentity(partitions=16, hash_name="xxh3-1", log_id="log-1")
 
 
-class Listener:
-    """A SqlClient that writes down what it is told, and remembers migrations and identity as a store does."""
+class RecordingClient:
+    """A SqlClient that records statements, and keeps migrations and identity as a store does."""
 
     def __init__(self) -> None:
         self.statements: list[str] = []
@@ -45,23 +45,23 @@ class Listener:
         raise NotImplementedError
 
 
-def told_at_first(topology: StoreTopology) -> str:
-    listener = Listener()
+def first_statements(topology: StoreTopology) -> str:
+    listener = RecordingClient()
     migrate(listener, "tallyhouse", topology)
     check_identity([listener], "tallyhouse", IDENTITY, topology)
     return "".join(f"{statement};\n\n" for statement in listener.statements)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_migration_says_what_was_agreed(name: str) -> None:
-    """Whoever changes a table sees here what that means on each kind of store."""
-    assert told_at_first(LAYOUTS[name]) == (GOLDEN / f"{name}.sql").read_text()
+def test_a_migration_sends_the_recorded_statements(name: str) -> None:
+    """A change of a table shows here what it means for each kind of store."""
+    assert first_statements(LAYOUTS[name]) == (GOLDEN / f"{name}.sql").read_text()
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_second_migration_makes_no_table(name: str) -> None:
-    """It looks what was applied; what shows all shards as one is made anew, for it holds nothing."""
-    listener = Listener()
+def test_a_second_migration_creates_no_table(name: str) -> None:
+    """Applied migrations are skipped; only the distributed tables, which hold no rows, are recreated."""
+    listener = RecordingClient()
     for _ in range(2):
         listener.statements.clear()
         migrate(listener, "tallyhouse", LAYOUTS[name])
@@ -71,8 +71,8 @@ def test_a_second_migration_makes_no_table(name: str) -> None:
 
 
 def test_every_table_of_a_cluster_is_replicated_and_on_all_its_servers() -> None:
-    """One forgotten word, and a table would exist on one server, or a replica's death would take rows."""
-    listener = Listener()
+    """Without one of these words a table would exist on one server only, or a lost replica would lose rows."""
+    listener = RecordingClient()
     migrate(listener, "tallyhouse", LAYOUTS["cluster"])
     check_identity([listener], "tallyhouse", IDENTITY, LAYOUTS["cluster"])
     assert [statement for statement in listener.statements if " ON CLUSTER tally" not in statement] == []
@@ -85,12 +85,12 @@ def test_every_table_of_a_cluster_is_replicated_and_on_all_its_servers() -> None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x'; DROP DATABASE tallyhouse; --", "{cluster}"])
-def test_a_clusters_name_is_a_name(name: str) -> None:
-    """It stands in statements as it is."""
+def test_a_cluster_name_must_be_an_identifier(name: str) -> None:
+    """The name becomes part of statements unquoted."""
     with pytest.raises(Misconfigured, match="letters, digits and underscores"):
         StoreTopology(cluster=name)
 
 
 if __name__ == "__main__":
     for name, topology in LAYOUTS.items():
-        (GOLDEN / f"{name}.sql").write_text(told_at_first(topology))
+        (GOLDEN / f"{name}.sql").write_text(first_statements(topology))

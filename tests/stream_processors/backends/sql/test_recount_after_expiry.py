@@ -1,4 +1,4 @@
-"""A recount needs no seen keys but those that are kept for it: it gives the same after their months are gone."""
+"""A recount needs only the seen keys preserved for it: it gives the same result after their months are dropped."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from schemas.usage import UsageQuery, UsageResult, Window
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
 from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of
 
-# How the answers travel makes no difference here.
+# How the store is reached makes no difference here.
 pytestmark = pytest.mark.parametrize("new_store", ["in_this_process", "of_shards"], indirect=True, scope="session")
 
 START = (NOW - DAY) // MINUTE * MINUTE
@@ -26,13 +26,13 @@ METERS = [
 ]
 
 
-def questions() -> list[UsageQuery]:
-    asked = [UsageQuery(account=ACCOUNT, meter=meter, start=START, end=START + 3 * DAY) for meter in METERS]
-    return [*asked, msgspec.structs.replace(asked[1], window=Window.HOUR, customers=("c1", "c2"))]
+def queries() -> list[UsageQuery]:
+    per_meter = [UsageQuery(account=ACCOUNT, meter=meter, start=START, end=START + 3 * DAY) for meter in METERS]
+    return [*per_meter, msgspec.structs.replace(per_meter[1], window=Window.HOUR, customers=("c1", "c2"))]
 
 
 def some(flush: int, partition: int) -> list[Event]:
-    """Of each flush one event whose value cannot be added up."""
+    """Events of a flush, one of them with a value that cannot be summed."""
     return [
         make_event(f"{partition}/{flush}/{i}", {"tokens": "many" if i == 2 else flush + i}, customer_id=f"c{i}")
         for i in range(3)
@@ -40,7 +40,7 @@ def some(flush: int, partition: int) -> list[Event]:
 
 
 class PastWithoutKeys:
-    """Flushes of both partitions, and rejects tried again: two with a value by then, one without, one not at all."""
+    """Flushes of both partitions, and replayed rejects: two then have a value, one has none, one is not replayed."""
 
     def __init__(self, flushes: StepByStepFlushes) -> None:
         self._flushes = flushes
@@ -62,7 +62,7 @@ class PastWithoutKeys:
             )
             replay = make_replay(again, reject.id, "tokens")
             await self.count(home_of(replay.idempotency_key), [replay])
-            # As if the reason had been lifted since: the try is measured with a value.
+            # As if its cause had been fixed since: the replay is measured with a value.
             await self._flushes.change(
                 "ALTER TABLE rejects UPDATE properties = {properties:String}"
                 " WHERE idempotency_key = {key:String} AND replay_of = '' SETTINGS mutations_sync = 1",
@@ -76,24 +76,22 @@ class PastWithoutKeys:
         return sorted(found, key=lambda reject: reject.id)
 
     def watermarks(self) -> list[Watermark]:
-        """Of one partition alone, before the rejects were tried again, after the first of them, and of the end."""
+        """Watermarks of one partition, from before the replays, after the first of them, and at the end."""
         end = {p: following - 1 for p, following in self._next.items()}
         return [Watermark(flushes=flushes) for flushes in ({0: 1}, {0: 1, 1: 1}, {0: 2, 1: 2}, end)]
 
 
 async def recounts(flushes: StepByStepFlushes, past: PastWithoutKeys) -> list[UsageResult]:
-    return [
-        await flushes.recount.usage_at(query, watermark) for watermark in past.watermarks() for query in questions()
-    ]
+    return [await flushes.recount.usage_at(query, watermark) for watermark in past.watermarks() for query in queries()]
 
 
 def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes: StepByStepFlushes) -> None:
-    """At every watermark, for every aggregation, rejects that were tried again among them; and so are the listings."""
+    """At every watermark and for every aggregation, replayed rejects included; the listings are the same as well."""
 
     async def run() -> None:
         past = PastWithoutKeys(flushes)
         await past.happen()
-        usage = [await flushes.usage.usage(query) for query in questions()]
+        usage = [await flushes.usage.usage(query) for query in queries()]
         before, rejects = await recounts(flushes, past), await past.rejects()
         assert before[-len(usage) :] == usage
         months = flushes.months
@@ -105,18 +103,18 @@ def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes:
             assert await recounts(flushes, past) == before
             assert await past.rejects() == rejects
         assert await months.seen_months() == []
-        assert [await flushes.usage.usage(query) for query in questions()] == usage
+        assert [await flushes.usage.usage(query) for query in queries()] == usage
 
     asyncio.run(run())
 
 
-def test_without_the_keys_put_aside_the_recount_would_lack_what_was_tried_again(flushes: StepByStepFlushes) -> None:
-    """The proof that the test above could fail."""
+def test_without_the_preserved_keys_the_recount_would_lack_replayed_rejects(flushes: StepByStepFlushes) -> None:
+    """This proves that the test above can fail."""
 
     async def run() -> None:
         past = PastWithoutKeys(flushes)
         await past.happen()
-        tokens, end = questions()[1], past.watermarks()[-1]
+        tokens, end = queries()[1], past.watermarks()[-1]
         before = await flushes.recount.usage_at(tokens, end)
         months = flushes.months
         for month in await months.seen_months():

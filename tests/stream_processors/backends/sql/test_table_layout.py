@@ -1,4 +1,4 @@
-"""The tables in the store are those of the Arrow layouts, and keep rows the way the flush protocol needs."""
+"""The store's tables match the Arrow layouts, and store rows as the flush protocol requires."""
 
 from string import ascii_lowercase
 
@@ -35,7 +35,7 @@ AGGREGATES = {
 
 
 def engine_type(table: Table, field: pa.Field) -> str:
-    """What the store should say of a column, but for the way it is encoded."""
+    """The column's type in the store, apart from its encoding."""
     if field.type == LATEST:
         inner = ", ".join(f"{part.name} {ENGINE_TYPES[part.type]}" for part in LATEST)
         return f"SimpleAggregateFunction(max, Tuple({inner}))"
@@ -52,19 +52,19 @@ def engine_type(table: Table, field: pa.Field) -> str:
 
 @pytest.mark.parametrize("table", list(Table))
 def test_the_columns_are_those_of_the_layout(databases: Databases, table: Table) -> None:
-    """Names, order and types: what a flush hands over is what is stored."""
+    """Names, order and types match: rows are stored as a flush writes them."""
     described = databases().query_rows(f"DESCRIBE TABLE {table.value}")
     stored = [(name, kind.replace("LowCardinality(String)", "String")) for name, kind, *_ in described]
     assert stored == [(field.name, engine_type(table, field)) for field in LAYOUTS[table]]
 
 
 def test_claims_have_the_columns_they_are_written_with(databases: Databases) -> None:
-    """The table of flushes belongs to the store alone."""
+    """The table of flushes has no layout in `schemas`."""
     described = databases().query_rows("DESCRIBE TABLE flushes")
     assert [name for name, *_ in described] == FLUSHES.names
 
 
-def test_every_table_is_on_disk_before_it_answers(databases: Databases) -> None:
+def test_every_table_is_fsynced_before_an_insert_is_answered(databases: Databases) -> None:
     """Without the fsyncs a power cut could keep a flush's `done` and lose its usage."""
     database = databases()
     statements = database.query_rows(
@@ -77,8 +77,8 @@ def test_every_table_is_on_disk_before_it_answers(databases: Databases) -> None:
             assert "non_replicated_deduplication_window" in statement, name
 
 
-def test_only_the_table_of_flushes_is_in_one_piece(databases: Databases) -> None:
-    """A token is kept per table partition: two months of `flushes` could give one flush number two winners."""
+def test_only_the_table_of_flushes_is_unpartitioned(databases: Databases) -> None:
+    """Tokens are kept per table partition: with two months in `flushes`, one flush could get two claims."""
     tables = databases().query_rows("SELECT name, partition_key FROM system.tables WHERE database = currentDatabase()")
     keys = {str(name): key for name, key in tables}
     assert keys["flushes"] == ""
@@ -87,7 +87,7 @@ def test_only_the_table_of_flushes_is_in_one_piece(databases: Databases) -> None
 
 @pytest.mark.parametrize("table", list(Table))
 def test_one_insert_is_one_part(databases: Databases, table: Table) -> None:
-    """However many rows and record batches: they appear at once, and their token stands for all of them."""
+    """Any number of rows and record batches becomes visible at once, under one token."""
     database = databases()
     database.command(f"SYSTEM STOP MERGES {table.value}")
     names = [

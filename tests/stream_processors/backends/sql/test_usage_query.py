@@ -1,4 +1,4 @@
-"""The SQL of a usage question, to the letter: what the store is asked, and that nothing a caller says is pasted in."""
+"""The exact SQL of a usage query, of which no value of the caller is part."""
 
 from typing import Any
 
@@ -21,13 +21,15 @@ EVIL = "'; DROP TABLE usage; --{limit:UInt64}"
 
 def query(aggregation: str = "sum", **changes: object) -> UsageQuery:
     meter = make_meter("tokens", aggregation, group_by={"model": "$.model", "region": "$.region"})
-    asked = UsageQuery(account=AccountId("acme"), meter=meter, start=MAY * SECOND, end=JUNE * SECOND)
-    return msgspec.structs.replace(asked, **changes)
+    usage_query = UsageQuery(account=AccountId("acme"), meter=meter, start=MAY * SECOND, end=JUNE * SECOND)
+    return msgspec.structs.replace(usage_query, **changes)
 
 
-def statement_of(asked: UsageQuery, *receipts: str) -> SqlQuery:
-    windows = windows_between(asked.window, asked.timezone, asked.start // SECOND, asked.end // SECOND)
-    return usage_statement(asked, windows, receipts)
+def statement_of(usage_query: UsageQuery, *receipts: str) -> SqlQuery:
+    windows = windows_between(
+        usage_query.window, usage_query.timezone, usage_query.start // SECOND, usage_query.end // SECOND
+    )
+    return usage_statement(usage_query, windows, receipts)
 
 
 PLAIN = """\
@@ -51,9 +53,9 @@ ORDER BY meter, customer_id, start, kept
 LIMIT {limit:UInt64}"""
 
 
-def test_a_whole_question_as_sql() -> None:
-    """Filters, groups, windows, cursor and receipts of one question."""
-    asked = query(
+def test_a_complete_query_as_sql() -> None:
+    """Filters, groups, windows, cursor and receipts of one query."""
+    usage_query = query(
         customers=("c1",),
         window=Window.HOUR,
         timezone="Asia/Kathmandu",
@@ -62,7 +64,7 @@ def test_a_whole_question_as_sql() -> None:
         after=encode_cursor(("c1", MAY, '["eu"]')),
         limit=10,
     )
-    statement = statement_of(asked, "0/8", "1/3")
+    statement = statement_of(usage_query, "0/8", "1/3")
     assert statement.sql == PLAIN
     assert statement.params == {
         "account": "acme",
@@ -113,7 +115,7 @@ def test_the_largest_customers_as_sql() -> None:
 
 @pytest.mark.parametrize("aggregation", Aggregation)
 @pytest.mark.parametrize("top", [None, 3])
-def test_nothing_a_caller_says_is_part_of_the_text(aggregation: Aggregation, top: int | None) -> None:
+def test_no_value_of_the_caller_is_part_of_the_text(aggregation: Aggregation, top: int | None) -> None:
     """The text is the same whatever the values are."""
     key = (EVIL, MAY, EVIL) if top is None else ("1.5", EVIL, EVIL, MAY)
     harmless = tuple("x" if part == EVIL else part for part in key)
@@ -128,14 +130,14 @@ def test_nothing_a_caller_says_is_part_of_the_text(aggregation: Aggregation, top
 
 
 @pytest.mark.parametrize("change", [{"group_by": ("nope",)}, {"groups": {"nope": ("x",)}}])
-def test_an_unknown_group_is_refused_with_those_there_are(change: dict[str, Any]) -> None:
-    """The caller learns which groups the meter has."""
+def test_an_unknown_group_is_refused_with_the_known_ones(change: dict[str, Any]) -> None:
+    """The error lists the groups of the meter."""
     with pytest.raises(Invalid, match="model, region"):
         statement_of(query(**change))
 
 
 @pytest.mark.parametrize("total", ["x", "1e30", "-1e26", "NaN", ""])
 def test_a_cursor_with_an_impossible_total_is_refused(total: str) -> None:
-    """The engine never sees what is not a quantity."""
+    """Only quantities are sent to the engine."""
     with pytest.raises(Invalid, match="next_cursor"):
         statement_of(query(top=1, after=encode_cursor((total, "c", "[]", MAY))))

@@ -1,4 +1,4 @@
-"""Usage questions on the real engine, and folded in memory, against the oracle."""
+"""Usage queries on the real engine, and folded in memory, against the oracle."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -50,26 +50,26 @@ async def all_pages(reader: SqlUsageReader, query: UsageQuery) -> list[UsageRow]
         query = msgspec.structs.replace(query, after=page.next_cursor)
 
 
-# No shrinking: every try costs inserts.
+# No shrinking: every example costs inserts.
 @settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(data=st.data())
 def test_usage_is_what_the_oracle_counts(
     data: st.DataObject, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]
 ) -> None:
-    """Any rows, any question: engine, fold and oracle agree, page by page, value by value."""
+    """For any rows and any query, engine, fold and oracle agree page by page and value by value."""
     code = fresh_code()
     rows = data.draw(usage_rows())
     query = data.draw(usage_queries(code))
     groups = {row["grp"]: msgspec.json.decode(row["grp"]) for row in rows}
     expected = answer(rows, query, groups)
 
-    async def ask() -> list[UsageRow]:
+    async def read_pages() -> list[UsageRow]:
         for half, part in enumerate((rows[::2], rows[1::2])):
             if part:
                 await usage_store.insert("usage", as_table(part, code), f"{code}/{half}")
         return await all_pages(SqlUsageReader(usage_store, 2), query)
 
-    found = asyncio.run(ask())
+    found = asyncio.run(read_pages())
     assert as_answers(found, query) == expected
     assert all(query.start <= row.window_start < row.window_end <= query.end for row in found)
     assert folded(rows, query) == found
@@ -91,10 +91,10 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @settings(max_examples=15, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(customer=texts.filter(bool), value=texts, other=texts)
-def test_texts_come_back_to_the_letter(
+def test_texts_are_returned_to_the_letter(
     customer: str, value: str, other: str, usage_store: AsyncSqlClient, fresh_code: Callable[[], str]
 ) -> None:
-    """Customers and group values of any script, with quotes, backslashes and line ends, kept apart and filtered."""
+    """Customers and group values of any script, with quotes, backslashes and line ends, are separated and filtered."""
     code = fresh_code()
     row = Row(
         customer_id=customer,
@@ -117,9 +117,9 @@ def test_texts_come_back_to_the_letter(
         groups={"model": (value,), "region": (None,)},
     )
 
-    async def ask() -> list[UsageRow]:
+    async def read_pages() -> list[UsageRow]:
         await usage_store.insert("usage", as_table([row], code), code)
         return await all_pages(SqlUsageReader(usage_store, 1), query)
 
-    (found,) = asyncio.run(ask())
+    (found,) = asyncio.run(read_pages())
     assert (found.customer_id, found.group) == (customer, {"tier": other, "model": value})

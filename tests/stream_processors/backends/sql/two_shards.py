@@ -1,4 +1,4 @@
-"""Two shards, read as a cluster's are."""
+"""Two shards, read like those of a cluster."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -22,7 +22,7 @@ def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -
 
 
 class Spread(AsyncSqlClient):
-    """For rows that no flush brought: every other one to the other shard."""
+    """Inserts rows that no flush wrote, alternating between the shards."""
 
     def __init__(self, opened: Opened) -> None:
         self._reading, self._shards = opened

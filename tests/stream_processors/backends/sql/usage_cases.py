@@ -1,4 +1,4 @@
-"""Random usage rows and random questions about them."""
+"""Random usage rows, and random queries of them."""
 
 from decimal import Decimal
 from typing import Any
@@ -31,7 +31,7 @@ def latest_of(value: Decimal, order: tuple[int, int, int, int, int]) -> dict[str
 
 @st.composite
 def usage_rows(draw: st.DrawFn) -> list[Row]:
-    """Delta rows with every aggregate filled in, so that any aggregation can be asked of them."""
+    """Delta rows with every aggregate filled in, so that any aggregation can be queried."""
     return [
         {
             "customer_id": draw(st.sampled_from(CUSTOMERS)),
@@ -63,7 +63,7 @@ def meter_of(code: str, aggregation: Aggregation) -> Meter:
 
 @st.composite
 def usage_queries(draw: st.DrawFn, code: str) -> UsageQuery:
-    """Any question that can be asked of the rows."""
+    """Any valid query of the rows."""
     start = draw(minutes)
     return UsageQuery(
         account=ACCOUNT,

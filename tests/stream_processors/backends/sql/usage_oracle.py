@@ -1,4 +1,4 @@
-"""The answer to a usage question by counting on one's fingers: no SQL, no windows module, no merging tricks."""
+"""The result of a usage query by the simplest calculation: no SQL, no windows module, no merging of parts."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from schemas.usage import UsageQuery, Window
 
 
 class Row(TypedDict):
-    """A usage row without what all rows of a test share."""
+    """A usage row without the columns that all rows of a test share."""
 
     customer_id: str
     minute: int
@@ -26,11 +26,11 @@ class Row(TypedDict):
 
 
 Answer = tuple[str, object, tuple[str | None, ...], Decimal]
-"""Customer, what the local clock says of the window, group values, value."""
+"""Customer, local label of the window, group values, value."""
 
 
 def label(window: Window, zone: str, minute: int) -> object:
-    """What the local clock says that tells one window from the next."""
+    """What the local clock shows that distinguishes one window from the next."""
     local = datetime.fromtimestamp(minute, ZoneInfo(zone))
     return {
         Window.NONE: None,
@@ -42,7 +42,7 @@ def label(window: Window, zone: str, minute: int) -> object:
 
 
 def value_of(rows: list[Row], aggregation: Aggregation) -> Decimal:
-    """All rows of one cell together."""
+    """The value of all rows of one cell."""
     with localcontext(Context(prec=90, rounding=ROUND_HALF_EVEN)):
         total, count = sum((row["sum"] for row in rows), Decimal(0)), sum(row["count"] for row in rows)
         match aggregation:
@@ -64,7 +64,7 @@ def value_of(rows: list[Row], aggregation: Aggregation) -> Decimal:
 
 
 def answer(rows: Iterable[Row], query: UsageQuery, groups_of: dict[str, list[str | None]]) -> list[Answer]:
-    """Every cell asked for, in the order of rows; `groups_of` tells each `grp` text's values."""
+    """Every cell of the query, in the order of rows; `groups_of` maps each `grp` text to its values."""
     keys = list(query.meter.group_by)
     cells: dict[tuple[str, object, tuple[str | None, ...]], list[Row]] = defaultdict(list)
     for row in rows:
@@ -85,7 +85,7 @@ def answer(rows: Iterable[Row], query: UsageQuery, groups_of: dict[str, list[str
         best = set(
             sorted(totals, key=lambda whole: (totals[whole].copy_negate(), whole[0], as_text(whole[1])))[: query.top]
         )
-    # Windows in order, without asking when they begin: any minutes of theirs will do, if they are the same for all.
+    # Windows in order, without their start: any minute of a window serves, if it is the same one for all rows.
     seen: dict[object, int] = {}
     for (_, window, _), found in cells.items():
         seen[window] = min(seen.get(window, found[0]["minute"]), *(row["minute"] for row in found))

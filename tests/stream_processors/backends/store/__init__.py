@@ -1,1 +1,1 @@
-"""The usage store: policies, engines, layout."""
+"""The usage store: policies and engines."""

@@ -1,6 +1,6 @@
 """A worker of another process: `python -m tests.stream_processors.backends.store.rival PORT DATABASE FLUSHES`.
 
-Applies the flushes one after the other, as fast as it can, and says how each step ended.
+Applies the flushes one after the other, as fast as possible, and prints the outcome of each step.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ NAMES = [f"key {index}" for index in range(50)]
 
 
 async def flush(store: GuardedStore, number: int) -> list[ApplyResult]:
-    """One flush, claimed, applied and finished."""
+    """Claim, apply and finish one flush."""
     await store.claim(claim_of(number, first=number, last=number))
     outcomes = [await store.apply(table, 0, number, rows_of(table, NAMES, number=number)) for table in Table]
     await store.finish(0, number)

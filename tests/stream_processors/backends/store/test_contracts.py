@@ -1,4 +1,4 @@
-"""Every store keeps the contracts of claims, tables and seen keys."""
+"""Every store fulfils the contracts of claims, tables and seen keys."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +26,7 @@ from tests.contracts.tables import TablesContract
 
 
 class StoreContract(ClaimsContract, TablesContract, SeenKeysContract):
-    """All of them together."""
+    """All contracts together."""
 
 
 def in_memory(policy: Callable[[MemoryEngine], AnyStore]) -> Subject:
@@ -75,7 +75,7 @@ class TestEmbeddedInChdb(StoreContract):
 
 
 class TestShardedInMemory(StoreContract):
-    """Three stores as one; the rival's are the same three."""
+    """Three stores as one; the rival uses the same three."""
 
     @pytest.fixture
     def subject(self) -> Subject:
@@ -102,7 +102,7 @@ def over_http(database: ClickHouseDatabase, threads: ThreadPoolExecutor) -> Subj
     sql = AsyncSqlClient(database, threads)
 
     def worker() -> GuardedStore:
-        """Two of them share nothing but the store."""
+        """A worker that shares nothing but the store with another."""
         return GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads)))
 
     async def rows(table: Table) -> pa.Table:
@@ -112,7 +112,7 @@ def over_http(database: ClickHouseDatabase, threads: ThreadPoolExecutor) -> Subj
 
 
 def sharded(shards: Sequence[Subject]) -> Subject:
-    """Several subjects as one."""
+    """Combine several subjects into one."""
 
     async def rows(table: Table) -> pa.Table:
         return pa.concat_tables([await shard.rows(table) for shard in shards])
@@ -132,7 +132,7 @@ def sharded(shards: Sequence[Subject]) -> Subject:
 
 def lose(sql: AsyncSqlClient) -> Callable[[Table], Awaitable[None]]:
     async def lose_rows(table: Table) -> None:
-        """A mutation takes the rows and leaves the tokens; dropping the partition would take both."""
+        """A mutation deletes the rows and keeps the tokens; dropping the partition would delete both."""
         await sql.command(f"ALTER TABLE {table.value} DELETE WHERE 1 SETTINGS mutations_sync = 2")
 
     return lose_rows
@@ -151,5 +151,5 @@ def forget(sql: AsyncSqlClient) -> Callable[[Table], Awaitable[None]]:
 @pytest.mark.parametrize("policy", [EmbeddedStore, GuardedStore])
 @given(steps=STEPS)
 def test_a_number_never_has_two_claims(policy: Callable[[MemoryEngine], AnyStore], steps: list[Step]) -> None:
-    """Whatever two workers claim and finish, in whatever order."""
+    """This holds whatever two workers claim and finish, in any order."""
     asyncio.run(first_claims_stand(in_memory(policy), steps))

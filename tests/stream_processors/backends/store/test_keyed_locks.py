@@ -1,4 +1,4 @@
-"""Exclusive sections across threads, event loops and cancelled callers."""
+"""Mutual exclusion across threads, event loops and cancelled callers."""
 
 import asyncio
 import threading
@@ -10,8 +10,8 @@ from stream_processors.backends.store.keyed_locks import KeyedLocks
 pytestmark = pytest.mark.anyio
 
 
-class Witness:
-    """Counts who is inside."""
+class Visitors:
+    """Counts the visits, and how many are inside at a time."""
 
     def __init__(self) -> None:
         self.inside = 0
@@ -27,58 +27,58 @@ class Witness:
             self.inside -= 1
 
 
-async def test_one_at_a_time_whatever_the_loop() -> None:
-    """Callers of several threads, each with its own event loop, take turns."""
-    sections, witness = KeyedLocks(), Witness()
+async def test_one_caller_at_a_time_whatever_the_loop() -> None:
+    """Callers on several threads, each with its own event loop, take turns."""
+    sections, visitors = KeyedLocks(), Visitors()
 
     async def many() -> None:
-        await asyncio.gather(*(witness.visit(sections, 0) for _ in range(20)))
+        await asyncio.gather(*(visitors.visit(sections, 0) for _ in range(20)))
 
     rivals = [threading.Thread(target=asyncio.run, args=(many(),)) for _ in range(4)]
     for rival in rivals:
         rival.start()
     for rival in rivals:
         await asyncio.to_thread(rival.join)
-    assert (witness.visits, witness.most) == (80, 1)
+    assert (visitors.visits, visitors.most) == (80, 1)
 
 
 async def test_sections_do_not_wait_for_each_other() -> None:
-    """Who holds one partition may enter another."""
+    """The holder of one section may enter another."""
     sections = KeyedLocks()
-    witness = Witness()
+    visitors = Visitors()
     async with asyncio.timeout(10), sections.hold(0), sections.hold("backfill/a/b/0/0"):
-        await witness.visit(sections, 1)
-    assert witness.visits == 1
+        await visitors.visit(sections, 1)
+    assert visitors.visits == 1
 
 
 async def test_a_cancelled_waiter_leaves_the_queue() -> None:
-    """Those behind it get their turn."""
-    sections, witness = KeyedLocks(), Witness()
+    """The waiters behind it get their turn."""
+    sections, visitors = KeyedLocks(), Visitors()
     async with sections.hold(0):
-        waiters = [asyncio.create_task(witness.visit(sections, 0)) for _ in range(3)]
+        waiters = [asyncio.create_task(visitors.visit(sections, 0)) for _ in range(3)]
         await asyncio.sleep(0)
         waiters[1].cancel()
         await asyncio.sleep(0)
     outcomes = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [type(None), asyncio.CancelledError, type(None)]
-    assert witness.visits == 2
+    assert visitors.visits == 2
 
 
 async def test_a_waiter_cancelled_as_its_turn_comes_passes_it_on() -> None:
-    """The section must not stay locked for ever."""
-    sections, witness = KeyedLocks(), Witness()
+    """The section does not stay locked."""
+    sections, visitors = KeyedLocks(), Visitors()
     async with sections.hold(0):
-        waiter = asyncio.create_task(witness.visit(sections, 0))
+        waiter = asyncio.create_task(visitors.visit(sections, 0))
         await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    await asyncio.wait_for(witness.visit(sections, 0), 10)
-    assert witness.visits == 1
+    await asyncio.wait_for(visitors.visit(sections, 0), 10)
+    assert visitors.visits == 1
 
 
-async def test_a_failure_inside_leaves_the_section() -> None:
-    """An exception is no reason to hold everyone up."""
+async def test_an_exception_inside_releases_the_section() -> None:
+    """The next caller may enter."""
     sections = KeyedLocks()
     with pytest.raises(ZeroDivisionError):
         async with sections.hold(0):

@@ -1,4 +1,4 @@
-"""The reader of the store in memory answers like the one of the SQL store."""
+"""The reader of the store in memory gives the same results as that of the SQL store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS
 
 MONTH = 202611
 METER = make_meter("tokens", "avg", group_by={"model": "$.model"})
-QUESTION = UsageQuery(
+QUERY = UsageQuery(
     account=ACCOUNT,
     meter=METER,
     start=(NOW - DAY) // MINUTE * MINUTE,
@@ -43,24 +43,24 @@ async def step(engine: MemoryEngine, number: int, tables: Sequence[Table], *, do
 
 @settings(max_examples=20)
 @given(whole=st.integers(0, 4), steps=st.integers(0, 4))
-def test_the_watermark_names_the_flushes_that_are_in_the_rows(whole: int, steps: int) -> None:
-    """Wherever the last flush stands, count and watermark agree."""
+def test_the_watermark_names_the_flushes_in_the_rows(whole: int, steps: int) -> None:
+    """However far the last flush has come, count and watermark agree."""
 
     async def run() -> UsageResult:
         engine = MemoryEngine()
         for number in range(whole):
             await step(engine, number, list(Table), done=True)
         await step(engine, whole, list(Table)[:steps], done=False)
-        return await MemoryUsageReader(engine, PARTITIONS).usage(QUESTION)
+        return await MemoryUsageReader(engine, PARTITIONS).usage(QUERY)
 
-    answer = asyncio.run(run())
+    result = asyncio.run(run())
     counted = whole + (steps > list(Table).index(Table.USAGE))
-    assert answer.watermark.flushes == ({0: counted - 1} if counted else {})
-    assert {row.group["model"] for row in answer.rows} == ({"a", "b"} if counted else set())
+    assert result.watermark.flushes == ({0: counted - 1} if counted else {})
+    assert {row.group["model"] for row in result.rows} == ({"a", "b"} if counted else set())
 
 
-def test_memory_and_sql_give_the_same_answer(flushes: StepByStepFlushes) -> None:
-    """The same flushes in both stores, the same rows and watermark out of both."""
+def test_memory_and_sql_give_the_same_result(flushes: StepByStepFlushes) -> None:
+    """The same flushes in both stores give the same rows and watermark."""
 
     async def run() -> tuple[UsageResult, UsageResult]:
         engine = MemoryEngine()
@@ -72,14 +72,14 @@ def test_memory_and_sql_give_the_same_answer(flushes: StepByStepFlushes) -> None
         for number in range(3):
             await flushes.claim(0, number)
             await flushes.done(0, number)
-        return await MemoryUsageReader(engine, PARTITIONS).usage(QUESTION), await flushes.usage.usage(QUESTION)
+        return await MemoryUsageReader(engine, PARTITIONS).usage(QUERY), await flushes.usage.usage(QUERY)
 
     in_memory, in_sql = asyncio.run(run())
     assert in_memory == in_sql
 
 
-def test_a_younger_meter_says_how_far_its_past_is_counted() -> None:
-    """As the SQL reader does."""
+def test_a_new_meter_reports_how_far_its_backfill_has_come() -> None:
+    """The reader in memory reports what the SQL reader does."""
     young = make_meter("young", version=2)
 
     async def run() -> list[BackfillStatus]:

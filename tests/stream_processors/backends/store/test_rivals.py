@@ -1,4 +1,4 @@
-"""Many write, and all may fail in the middle: each flush is in each table once, or not yet."""
+"""Many processes write, and each may fail half-way: each flush is in each table once, or not yet."""
 
 import asyncio
 import subprocess
@@ -47,7 +47,7 @@ def engine_of(database: ClickHouseDatabase, threads: ThreadPoolExecutor) -> SqlG
 
 
 def rows_in(database: ClickHouseDatabase) -> dict[str, int]:
-    """By table, over all flushes. Rows of usage merge in the background, but what they count does not change."""
+    """The rows of each table, over all flushes. Rows of usage are merged in the background, but their counts stay."""
     counts = {table: "sum(count)" if table is Table.USAGE else "count()" for table in Table}
     return {
         table.value: int(database.query_rows(f"SELECT {count} FROM {table.value}")[0][0])
@@ -60,7 +60,7 @@ def rows_after(flushes: int) -> dict[str, int]:
 
 
 def test_processes_that_race_for_every_step_write_each_flush_once(process: StoreProcess) -> None:
-    """Several workers believe that the partition is theirs, and none waits for another."""
+    """Several workers act as the owner of the partition, and none waits for another."""
     with ClickHousePool(process.address, 1, EngineLimits()) as server:
         database = new_database(server)
         command = [sys.executable, "-m", "tests.stream_processors.backends.store.rival"]
@@ -72,7 +72,7 @@ def test_processes_that_race_for_every_step_write_each_flush_once(process: Store
         for rival in rivals:
             assert rival.stdout is not None
             assert rival.stdout.readline() == "ready\n"
-        printed = _told_by_all(rivals)
+        printed = _printed_by_all(rivals)
         assert [rival.returncode for rival in rivals] == [0] * RIVALS
         assert [len(lines) for lines in printed] == [RACES] * RIVALS
         assert rows_in(database) == rows_after(RACES)
@@ -82,8 +82,8 @@ def test_processes_that_race_for_every_step_write_each_flush_once(process: Store
         ]
 
 
-def _told_by_all(rivals: list["subprocess.Popen[str]"]) -> list[list[str]]:
-    """Let them go at the same moment."""
+def _printed_by_all(rivals: list["subprocess.Popen[str]"]) -> list[list[str]]:
+    """Start all of them at the same moment, and return the lines each printed."""
     printed: list[list[str]] = [[] for _ in rivals]
 
     def listen(place: int) -> None:
@@ -98,7 +98,7 @@ def _told_by_all(rivals: list["subprocess.Popen[str]"]) -> list[list[str]]:
 
 
 def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> None:
-    """Not even under a token the store has never heard: the guard alone keeps it out."""
+    """Not even under a token unknown to the store: the guard alone keeps it out."""
     database = http_databases()
     engine = engine_of(database, threads)
 
@@ -109,7 +109,7 @@ def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads
         await engine.insert_claim_guarded(claim_of(0, last=5), "fresh 2")
         await engine.insert_done_guarded(0, 0, "fresh 3")
         await engine.insert_backfill_guarded(Table.USAGE, RECEIPT, backfill_rows_of(Table.USAGE, RECEIPT), "fresh 4")
-        # Of a flush that is not done: its receipt speaks.
+        # Of a flush that is not done: its receipt decides.
         rows = rows_of(Table.SEEN, ["a"], number=1)
         for token in ("fresh 5", "fresh 6"):
             await engine.insert_guarded(Table.SEEN, 0, 1, rows, token)
@@ -120,8 +120,10 @@ def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads
     assert database.query_rows("SELECT count() FROM flushes") == [(2,)]
 
 
-def test_what_was_sent_before_arrives_when_all_is_done(process: StoreProcess, threads: ThreadPoolExecutor) -> None:
-    """It lay on the wire while the heir did the flush: nothing comes of it, whichever table it is for."""
+def test_a_statement_that_arrives_after_the_flush_is_done_inserts_nothing(
+    process: StoreProcess, threads: ThreadPoolExecutor
+) -> None:
+    """It was delayed on the wire while another worker did the flush, and has no effect in any table."""
     with Relay(process.address) as relay, ClickHousePool(process.address, 1, EngineLimits()) as server:
         database = new_database(server)
         with (
@@ -143,8 +145,8 @@ def test_what_was_sent_before_arrives_when_all_is_done(process: StoreProcess, th
         assert rows_in(database) == rows_after(1)
 
 
-def test_a_lost_reply_is_made_up_for_by_asking_again(process: StoreProcess) -> None:
-    """The statement took effect, the client cannot know: it repeats the step and finds it done."""
+def test_a_step_whose_reply_was_lost_can_be_retried(process: StoreProcess) -> None:
+    """The statement took effect, but the client cannot know: it retries the step and finds it done."""
     with Relay(process.address) as relay, ClickHousePool(relay.address, 1, EngineLimits()) as client:
         database = new_database(client)
         with ThreadPoolExecutor(1) as threads:
@@ -160,8 +162,8 @@ def test_a_lost_reply_is_made_up_for_by_asking_again(process: StoreProcess) -> N
         assert rows_in(database) == rows_after(1)
 
 
-def test_an_insert_without_an_answer_is_not_sent_again(process: StoreProcess) -> None:
-    """Not by the client itself, which does so with questions: whether the step is to be repeated is ours to decide."""
+def test_an_insert_without_an_answer_is_not_retried_by_the_client(process: StoreProcess) -> None:
+    """The client retries queries by itself; whether an insert is retried is for the store's policy to decide."""
     with Relay(process.address) as relay, ClickHousePool(relay.address, 1, EngineLimits()) as client:
         database = new_database(client)
         sent_over = relay.connections
@@ -174,8 +176,8 @@ def test_an_insert_without_an_answer_is_not_sent_again(process: StoreProcess) ->
         assert relay.connections > sent_over + 1
 
 
-def test_a_store_killed_in_the_middle_has_each_flush_once(process: StoreProcess) -> None:
-    """Killed at any moment and started again: whoever repeats the step gets every flush in, and none twice."""
+def test_a_store_killed_half_way_has_each_flush_once(process: StoreProcess) -> None:
+    """After kills at any moment and restarts, retried steps write every flush once."""
     stop = threading.Event()
     flushed = 0
 

@@ -1,4 +1,4 @@
-"""Every store keeps the contract of the months of seen keys."""
+"""Every store fulfils the contract of the months of seen keys."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +18,7 @@ from tests.contracts.seen_months import MonthsSubject, SeenMonthsContract
 
 
 class TestInMemory(SeenMonthsContract):
-    """The store in plain Python."""
+    """The store in memory."""
 
     @pytest.fixture
     def subject(self) -> MonthsSubject:
