@@ -77,14 +77,14 @@ class BufferedLog:
 
     async def first_offset(self, partition: int) -> int:
         """The lowest offset the log still holds; in an empty partition, the next offset."""
-        held = self._of(partition)
+        held = self._buffer_of(partition)
         offset = await self._log.first_offset(partition)
         _check_assigned(held, partition)
         return offset
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
         """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`. Earlier frames count as counted."""
-        held = self._of(partition)
+        held = self._buffer_of(partition)
         self._acknowledge_buffered(partition, held, start - 1)
         if last is not None:
             return held.complete_range(start, last) or await self._read_log(held, partition, start, max_bytes, last)
@@ -110,7 +110,7 @@ class BufferedLog:
 
         Returns at once when the buffer is full, because the stream is paused.
         """
-        held = self._of(partition)
+        held = self._buffer_of(partition)
         await held.wait(start, timeout)
         _check_assigned(held, partition)
 
@@ -152,7 +152,7 @@ class BufferedLog:
             self._paused.discard(partition)
             self._streams[partition].resume(partition)
 
-    def _of(self, partition: int) -> FrameBuffer:
+    def _buffer_of(self, partition: int) -> FrameBuffer:
         held = self._held.get(partition)
         if held is None:
             raise Revoked(f"partition {partition} is not assigned to this worker")

@@ -28,7 +28,7 @@ FLUSHES = pa.schema(
 CHUNK_ROWS = 200_000
 """The approximate number of rows that one statement reads back."""
 
-LOOK_UP_KEYS = 2_000
+KEYS_PER_LOOKUP = 2_000
 """How many keys one statement looks up: their text must stay below the limit of the store's parser."""
 
 
@@ -94,8 +94,8 @@ class SqlEngine:
     async def _find(self, table: Table, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         found = SeenRows([], [], [])
         distinct = list(dict.fromkeys(key_hashes))
-        for at in range(0, len(distinct), LOOK_UP_KEYS):
-            statement = sql.find_statement(table, distinct[at : at + LOOK_UP_KEYS])
+        for at in range(0, len(distinct), KEYS_PER_LOOKUP):
+            statement = sql.find_statement(table, distinct[at : at + KEYS_PER_LOOKUP])
             rows = await self._store.query(statement, {"p": partition, "n": below})
             found = SeenRows(
                 [*found.key_hashes, *rows.column("key_hash").to_pylist()],

@@ -25,9 +25,9 @@ EventRow = Mapping[str, Any]
 LOOK_BACK = (60 * MINUTE, 7 * DAY)
 """The ranges before the cursor to search first, one after the other. A busy account's page is in the first one."""
 
-REJECTS_AT_ONCE = 1000
+REJECTS_PER_READ = 1000
 
-RECEIPTS_THERE = """\
+EXISTING_RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
 WHERE account = '' AND meter = '' AND customer_id IN {receipts:Array(String)}"""
 
@@ -63,7 +63,7 @@ class SqlEventReader:
         """One page of rejects. It may take several reads: which rejects were replayed is known only after reading."""
         after = reject_cursor(query)
         kept: list[EventRow] = []
-        at_once = REJECTS_AT_ONCE if query.open_only or query.ids else query.limit + 1
+        at_once = REJECTS_PER_READ if query.open_only or query.ids else query.limit + 1
         while True:
             statement = rejects_statement(query, after, at_once)
             rows = (await self._store.query(statement.sql, statement.params)).to_pylist()
@@ -90,8 +90,8 @@ class SqlEventReader:
             return ()
         in_force = [meter for meter in meters if meter.counts_in(version)]
         younger = {_receipt(meter, event.place): meter for meter in meters if meter.version > version}
-        there = await self._store.rows(RECEIPTS_THERE, {"receipts": list(younger)}) if younger else ()
-        covered = {str(receipt) for (receipt,) in there}
+        existing = await self._store.rows(EXISTING_RECEIPTS, {"receipts": list(younger)}) if younger else ()
+        covered = {str(receipt) for (receipt,) in existing}
         pending = [meter.code for receipt, meter in younger.items() if receipt not in covered]
         backfilled = [meter for receipt, meter in younger.items() if receipt in covered]
         return (

@@ -37,7 +37,7 @@ class StoreIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardNumber(NamedTuple):
-    """The number of a shard, and how many there are."""
+    """The number of a shard, and the number of shards."""
 
     shard: int
     shards: int
@@ -70,8 +70,8 @@ def check_identity(
 def require_identity(shards: Sequence[SqlClient], database: str, identity: StoreIdentity) -> None:
     """Check the identity without storing it, for a process that shares the migrated store. Raises Conflict."""
     table = f"{database}.identity"
-    ((there,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
-    stored = _stored(shards[0], table) if there else []
+    ((exists,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
+    stored = _stored(shards[0], table) if exists else []
     found = [_shard(client, database) for client in shards]
     _check_shard_numbers(database, found, all_numbered=bool(stored) and any(found))
     if not stored or None in found:
@@ -92,8 +92,8 @@ def _number_shards(shards: Sequence[SqlClient], database: str, *, is_new: bool) 
 
 
 def _shard(client: SqlClient, database: str) -> ShardNumber | None:
-    ((there,),) = client.query_rows(f"EXISTS TABLE {database}.shard")
-    rows = client.query_rows(f"SELECT shard, shards FROM {database}.shard") if there else []
+    ((exists,),) = client.query_rows(f"EXISTS TABLE {database}.shard")
+    rows = client.query_rows(f"SELECT shard, shards FROM {database}.shard") if exists else []
     return ShardNumber(*rows[0]) if rows else None
 
 

@@ -44,8 +44,8 @@ def require_migrated(shards: Sequence[SqlClient], database: str) -> None:
     """Raises Conflict if a migration is missing. For a process that shares the store and does not migrate it."""
     for client in shards:
         applied: set[int] = set()
-        ((there,),) = client.query_rows(f"EXISTS TABLE {database}.migrations")
-        if there:
+        ((exists,),) = client.query_rows(f"EXISTS TABLE {database}.migrations")
+        if exists:
             applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}
         if missing := [migration.name for migration in migrations() if migration.number not in applied]:
             raise Conflict(f"the usage store {database!r} lacks {', '.join(missing)}: run `tallyhouse migrate` first")

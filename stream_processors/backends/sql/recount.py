@@ -85,7 +85,7 @@ def _up_to(last: Mapping[int, int], params: dict[str, Any]) -> str:
     return f"({' OR '.join(terms)})" if terms else "false"
 
 
-EVENTS_AT_ONCE = 200_000
+EVENTS_PER_READ = 200_000
 """How many events are in memory at a time."""
 
 
@@ -110,10 +110,10 @@ class SqlRecount:
         last = await self._last_counted(query, watermark)
         after: Key | None = None
         while True:
-            statement = recounted_events(query, last, after, EVENTS_AT_ONCE)
+            statement = recounted_events(query, last, after, EVENTS_PER_READ)
             events = (await self._store.query(statement.sql, statement.params)).cast(EVENTS)
             yield events
-            if events.num_rows < EVENTS_AT_ONCE:
+            if events.num_rows < EVENTS_PER_READ:
                 break
             after = tuple(events[column][-1].as_py() for column in ("p", "n", "offset", "place"))
         yield await self._replayed_rejects(query, watermark)

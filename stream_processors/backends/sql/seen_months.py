@@ -29,9 +29,9 @@ _REPLAYS = """\
 FROM seen WHERE month = {month:UInt32} AND p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
 AND key_hash NOT IN (SELECT key_hash FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64})"""
 
-PUT_ASIDE = f"INSERT INTO seen SELECT p, key_hash, body_hash, arrival, n, 0 {_REPLAYS}"
+PRESERVE_REPLAYS = f"INSERT INTO seen SELECT p, key_hash, body_hash, arrival, n, 0 {_REPLAYS}"
 
-NOT_ASIDE = f"""\
+COUNT_UNPRESERVED = f"""\
 SELECT count() {_REPLAYS} AND key_hash NOT IN (SELECT key_hash FROM seen WHERE month = 0 AND p = {{p:UInt16}})"""
 
 
@@ -52,8 +52,8 @@ class SqlSeenMonths:
         for partition, number in await self._store.rows(RUNS_WITH_REPLAYS, {"month": month, "run": RUN}):
             first = number * RUN
             run = {"month": month, "p": partition, "first": first, "last": first + RUN - 1}
-            await self._store.command(PUT_ASIDE, run)
-            ((missing,),) = await self._store.rows(NOT_ASIDE, run)
+            await self._store.command(PRESERVE_REPLAYS, run)
+            ((missing,),) = await self._store.rows(COUNT_UNPRESERVED, run)
             if missing:
                 raise StoreFailed(f"{missing} keys of rejects replayed in {month} were not preserved; the month stays")
 

@@ -9,7 +9,7 @@ from schemas.flush import Table
 from schemas.tables import SEEN
 from stream_processors.backends.store.memory import MemoryEngine, month_of
 
-ASIDE = 0
+PRESERVED = 0
 """The month of the keys that outlive their month."""
 
 
@@ -20,11 +20,11 @@ class MemorySeenMonths:
         self._engine = engine
 
     async def seen_months(self) -> Sequence[int]:
-        return sorted({month_of(rows) for rows in self._engine.blocks[Table.SEEN]} - {ASIDE})
+        return sorted({month_of(rows) for rows in self._engine.blocks[Table.SEEN]} - {PRESERVED})
 
     async def last_arrival(self, partition: int) -> int | None:
         own = [rows for rows in self._engine.blocks[Table.SEEN] if rows.column("p")[0].as_py() == partition]
-        months = [rows for rows in own if month_of(rows) != ASIDE]
+        months = [rows for rows in own if month_of(rows) != PRESERVED]
         return max((arrival for rows in months for arrival in rows.column("arrival").to_pylist()), default=None)
 
     async def preserve_replay_keys(self, month: int) -> None:
@@ -35,10 +35,10 @@ class MemorySeenMonths:
             replays = rows.filter(pc.invert(pc.is_in(rows.column("key_hash"), keys)))
             if replays.num_rows:
                 column = replays.schema.get_field_index("month")
-                aside = replays.set_column(
-                    column, SEEN.field("month"), pa.repeat(pa.scalar(ASIDE, pa.uint32()), len(replays))
+                preserved = replays.set_column(
+                    column, SEEN.field("month"), pa.repeat(pa.scalar(PRESERVED, pa.uint32()), len(replays))
                 )
-                self._engine.blocks[Table.SEEN].append(aside)
+                self._engine.blocks[Table.SEEN].append(preserved)
 
     async def drop_seen_month(self, month: int) -> None:
         """Drop the rows, and with them their tokens, as a real engine does."""

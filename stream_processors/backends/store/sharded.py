@@ -34,48 +34,48 @@ class ShardedStore:
     def __init__(self, shards: Sequence[ShardStore]) -> None:
         self._shards = shards
 
-    def _of(self, partition: int) -> ShardStore:
+    def _shard(self, partition: int) -> ShardStore:
         return shard_of(partition, self._shards)
 
     async def progress(self, partition: int) -> FlushProgress | None:
-        return await self._of(partition).progress(partition)
+        return await self._shard(partition).progress(partition)
 
     async def claim(self, claim: Claim) -> None:
-        await self._of(claim.partition).claim(claim)
+        await self._shard(claim.partition).claim(claim)
 
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
-        return await self._of(partition).read_back(partition, number)
+        return await self._shard(partition).read_back(partition, number)
 
     async def finish(self, partition: int, number: int) -> None:
-        await self._of(partition).finish(partition, number)
+        await self._shard(partition).finish(partition, number)
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        return await self._of(partition).apply(table, partition, number, rows)
+        return await self._shard(partition).apply(table, partition, number, rows)
 
     async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
-        return await self._of(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows)
+        return await self._shard(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows)
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         found = await asyncio.gather(*(shard.receipts(prefix) for shard in self._shards))
         return frozenset(receipt for receipts in found for receipt in receipts)
 
     async def count(self, partition: int, below: int) -> int:
-        return await self._of(partition).count(partition, below)
+        return await self._shard(partition).count(partition, below)
 
     def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
-        return self._of(partition).all_hashes(partition, below)
+        return self._shard(partition).all_hashes(partition, below)
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        return await self._of(partition).find(partition, below, key_hashes)
+        return await self._shard(partition).find(partition, below, key_hashes)
 
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        return await self._of(partition).find_events(partition, below, key_hashes)
+        return await self._shard(partition).find_events(partition, below, key_hashes)
 
     async def activation(self, partition: int, version: int) -> int | None:
-        return await self._of(partition).activation(partition, version)
+        return await self._shard(partition).activation(partition, version)
 
     def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
-        return self._of(partition).read_events(partition, first_number, last_number)
+        return self._shard(partition).read_events(partition, first_number, last_number)
 
 
 class ShardedSeenMonths:
