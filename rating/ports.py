@@ -1,4 +1,7 @@
-"""What billing needs from whoever counts. Adapters fit structurally."""
+"""What billing needs from outside: usage, the recount of raw events, meters, and the ledger.
+
+Adapters implement these protocols structurally.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,25 +20,25 @@ from schemas.usage import BackfillStatus, UsageQuery, UsageResult
 
 
 class BillingUsageReader(Protocol):
-    """Usage, exactly at a watermark."""
+    """Usage, exactly at the watermark that the answer carries."""
 
     async def usage(self, query: UsageQuery) -> UsageResult: ...
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
-        """How far the meter's count of past events is."""
+        """The progress of counting events from before the meter existed."""
         ...
 
 
 class Recount(Protocol):
-    """The same answers from the raw events, by a path of its own."""
+    """Usage counted from the raw events, independently of the stored usage."""
 
     async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
-        """Of these flushes and earlier ones, and no others."""
+        """Counts the events of exactly the flushes up to the watermark."""
         ...
 
 
 class MeterReader(Protocol):
-    """What is counted."""
+    """The meters of an account."""
 
     async def get(self, account: AccountId, code: str) -> Meter:
         """Raises NotFound."""
@@ -43,53 +46,57 @@ class MeterReader(Protocol):
 
 
 class BillingLedger(Protocol):
-    """Where subscriptions and invoices are kept."""
+    """The subscriptions that are due, and the recording of their bills."""
 
-    async def count_due(self, account: AccountId | None, as_of: int) -> int: ...
+    async def count_due(self, account: AccountId | None, as_of: int) -> int:
+        """The number of subscriptions with a step due at `as_of`; None is all accounts."""
+        ...
 
     async def due(self, account: AccountId | None, as_of: int, after: str | None, limit: int) -> Sequence[CycleStep]:
-        """The next turns of subscriptions that are due, by subscription, `after` the last one seen."""
+        """The next steps of due subscriptions, ordered by subscription id, `after` the last id seen."""
         ...
 
     async def record(
         self, run_id: str, bills: Sequence[PlannedBill], late_usage_window: LateUsageWindow
     ) -> RecordedBills:
-        """Take these turns of one account, and keep what they are billed: all of it or nothing."""
+        """Applies these bills of one account and stores their invoices, all in one transaction."""
         ...
 
     async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
-        """Due or not. Raises NotFound, or Conflict where nothing more will be billed."""
+        """The subscription's next step, due or not. Raises NotFound, or Conflict where nothing more will be billed."""
         ...
 
     async def preview(self, account: AccountId, new: NewInvoice) -> Invoice:
-        """With its figures; it is kept nowhere."""
+        """The invoice with its figures, without storing it."""
         ...
 
 
 class InvoiceRunStore(Protocol):
-    """How far runs are."""
+    """The progress of invoice runs."""
 
     async def find_replay(self, command: Command) -> InvoiceRunRecord | None:
-        """What the same request began before; None if it is the first one. Raises Conflict for another one."""
+        """The run that the same request began before, if any. Raises Conflict for another request under its key."""
         ...
 
     async def begin(self, command: Command, record: InvoiceRunRecord) -> Applied[InvoiceRunRecord]:
-        """A new one. Of requests at once under one key, the first is the one that counts."""
+        """Stores a new run. Of concurrent requests under one key, the first one counts."""
         ...
 
     async def put(self, record: InvoiceRunRecord) -> None:
-        """As it is now."""
+        """Stores the run's progress."""
         ...
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
         """Raises NotFound."""
         ...
 
-    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
+    async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
+        """Newest first."""
+        ...
 
 
 class InvoiceReader(Protocol):
-    """Invoices as kept."""
+    """Stored invoices."""
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
         """Raises NotFound."""

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from rating.ledger.meter_rows import find_meter
 from rating.ledger.plan_rows import get_plan, get_version, version_values
+from rating.ledger.rows import set_fields
 from rating.ledger.tables import plan_versions, plans
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
@@ -36,10 +37,7 @@ def create_plan(work: UnitOfWork, new: NewPlan) -> Plan:
 
 def update_plan(work: UnitOfWork, code: str, changes: PlanChanges) -> Plan:
     before = get_plan(work.connection, work.account, code, lock=True)
-    given = {name: getattr(changes, name) for name in changes.__struct_fields__}
-    return _changed(
-        work, "plan.update", before, {name: value for name, value in given.items() if value is not msgspec.UNSET}
-    )
+    return _changed(work, "plan.update", before, set_fields(changes))
 
 
 def archive_plan(work: UnitOfWork, code: str) -> Plan:

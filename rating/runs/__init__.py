@@ -1,1 +1,1 @@
-"""Jobs over many subscriptions: what is due, what it comes to, and whether that is right."""
+"""Jobs over many subscriptions: billing what is due, previewing the next invoice, and auditing invoices."""

@@ -1,4 +1,4 @@
-"""Holds an invoice against the raw events: each usage line counted anew, up to the watermark that it was billed at."""
+"""Audits an invoice against the raw events: each usage line is recounted up to the watermark it was billed at."""
 
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ _ZERO = Decimal(0)
 
 
 async def audit(invoice: Invoice, recount: Recount, meters: MeterReader) -> InvoiceAudit:
-    """Nothing of what was billed is believed but the line's own terms, period and watermark."""
+    """Recounts every usage line, relying only on the line's terms, period and watermark. Raises NotFound."""
     lines = [await _line(invoice, line, recount, meters) for line in invoice.lines if line.usage is not None]
     return InvoiceAudit(
         invoice_id=invoice.id,
@@ -47,7 +47,7 @@ async def _line(invoice: Invoice, line: InvoiceLine, recount: Recount, meters: M
 
 
 def _amount(billed: BilledUsage, quantity: Decimal | None, currency: str) -> int:
-    """Of a group that was not there nothing is owed, not even what is owed for no usage."""
+    """A group without any event owes nothing, not even what is owed without usage."""
     return 0 if quantity is None else rate(billed.terms, quantity, currency, billed.portion).amount
 
 

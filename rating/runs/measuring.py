@@ -1,4 +1,4 @@
-"""Reads the usage of many periods in few questions, each answer exact at the watermark it carries."""
+"""Reads the usage of many periods with few queries, each answer exact at the watermark it carries."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -14,13 +14,13 @@ from schemas.usage import UsageRow
 
 
 class BackfillIncomplete(Busy):
-    """The meter still counts events that are older than itself; what it says of a past period is too little."""
+    """The meter is still counting events from before it existed, so its usage of past periods is incomplete."""
 
 
 async def measure(
     needs: Sequence[UsageNeed], usage: BillingUsageReader, meters: MeterReader
 ) -> Mapping[UsageKey, MeasuredUsage]:
-    """Everything that lasts a minute. What has no usage is measured too: as nothing. Raises PastIncomplete."""
+    """The usage of all needs but those within a minute; an unused need is empty. Raises BackfillIncomplete."""
     measured: dict[UsageKey, MeasuredUsage] = {}
     ready: dict[tuple[AccountId, str], Meter] = {}
     for batch in usage_batches(needs):
@@ -39,7 +39,7 @@ async def _require_backfilled(meter: Meter, usage: BillingUsageReader) -> Meter:
 
 
 async def _read_usage(batch: UsageBatch, meter: Meter, usage: BillingUsageReader) -> dict[UsageKey, MeasuredUsage]:
-    """From one answer, which has one watermark; a question whose answer is too long is asked in halves."""
+    """The usage of one batch at one watermark; a batch whose answer is too long is read in halves."""
     answer = await usage.usage(batch.query(meter))
     if answer.next_cursor is None:
         return _usage_by_need(batch, answer.rows, answer.watermark)

@@ -1,9 +1,8 @@
-"""The invoice run: whatever is due is billed, each turn of each subscription once, however often this runs.
+"""The invoice run: bills every cycle step that is due, each once, however often runs are repeated.
 
-Three things make it once. A turn is taken only if its subscription is exactly as it was when the turn was reckoned,
-under a lock. What the subscription becomes, what it is billed and what of its usage that was are one transaction. And
-of each boundary there can be one row. So runs may overlap, be killed anywhere, and be started again: what is done is
-done, what is not is due.
+Three things make a step unique. It is applied, under a lock, only if its subscription is exactly as it was when the
+step was calculated. One transaction writes the subscription, its invoice and its rated usage. And each boundary can
+have only one row. So runs may overlap, be killed anywhere, and be started again: what is not recorded is still due.
 """
 
 import asyncio
@@ -23,23 +22,23 @@ from schemas.invoice_run import RunSummary
 from schemas.logger import Logger, NullLogger
 
 STEPS_PER_BATCH = 500
-"""Read, measured and kept together: as much as a killed run has to do again."""
+"""Steps that are read, measured and recorded together: the most that a killed run has to repeat."""
 
 
 class RunParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What to bill."""
+    """Which subscriptions a run bills, and how."""
 
     as_of: int
-    """Everything that is due by then."""
+    """The run bills everything due by this moment."""
     run_id: str
     account: AccountId | None = None
-    """Only this one's; None is everybody."""
+    """None bills all accounts."""
     is_dry: bool = False
-    """Reckon, and keep nothing: only the first turn of each subscription is seen then."""
+    """Calculates without recording, so only the first due step of each subscription is seen."""
 
 
 class InvoiceRun:
-    """Bills over the ports it is given."""
+    """Bills due subscriptions through the ports of billing."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class InvoiceRun:
         late_window: int,
         logger: Logger | None = None,
     ) -> None:
-        """`late_window`: for how long after it ended a period may still get usage."""
+        """`late_window`: for how long after its end, in microseconds, a period may still receive usage."""
         self._ledger = ledger
         self._usage = usage
         self._meters = meters
@@ -60,41 +59,41 @@ class InvoiceRun:
     async def run(
         self, parameters: RunParameters, on_progress: Callable[[RunSummary, int], None] = lambda _summary, _due: None
     ) -> RunSummary:
-        """Bills until nothing is due. `on_progress` is called after each step, with the number due at the start."""
+        """Bills until nothing is due. Calls `on_progress` after each batch, with the number due at the start."""
         due = await self._ledger.count_due(parameters.account, parameters.as_of)
         counter = RunCounter(parameters.run_id, parameters.as_of, is_dry=parameters.is_dry)
         on_progress(counter.summary(), due)
         while (
             await self._pass(parameters, counter, lambda: on_progress(counter.summary(), due)) and not parameters.is_dry
         ):
-            pass  # Those that are far behind are due again.
+            pass  # Subscriptions that are several periods behind are due again.
         return counter.summary()
 
     async def _pass(self, parameters: RunParameters, counter: RunCounter, on_progress: Callable[[], None]) -> bool:
-        """Once over all that is due; whether anything was billed."""
+        """Bills one step of every due subscription. True if any was billed."""
         after: str | None = None
         before = counter.turns
-        while turns := await self._ledger.due(parameters.account, parameters.as_of, after, STEPS_PER_BATCH):
-            after = turns[-1].before.id
-            for some in _by_account(turns):
+        while steps := await self._ledger.due(parameters.account, parameters.as_of, after, STEPS_PER_BATCH):
+            after = steps[-1].before.id
+            for some in _by_account(steps):
                 await self._bill(parameters, some, counter)
                 on_progress()
         return counter.turns > before
 
-    async def _bill(self, parameters: RunParameters, turns: Sequence[CycleStep], counter: RunCounter) -> None:
-        """All of them at once. Where one cannot be billed, all others are, and it is told who waits and why."""
+    async def _bill(self, parameters: RunParameters, steps: Sequence[CycleStep], counter: RunCounter) -> None:
+        """Bills the steps as one batch. Of steps that cannot be billed it notes the reason; the others are billed."""
         try:
-            bills = await self._plan(turns)
+            bills = await self._plan(steps)
             recorded = None if parameters.is_dry else await self._record(parameters, bills)
         except (Refused, Busy) as error:
-            if len(turns) == 1:
+            if len(steps) == 1:
                 self._logger.warning(
-                    "a subscription waits to be billed", subscription=turns[0].before.id, why=str(error)
+                    "a subscription waits to be billed", subscription=steps[0].before.id, why=str(error)
                 )
-                counter.add_waiting(turns[0], str(error))
+                counter.add_waiting(steps[0], str(error))
                 return
-            middle = len(turns) // 2
-            for some in (turns[:middle], turns[middle:]):
+            middle = len(steps) // 2
+            for some in (steps[:middle], steps[middle:]):
                 await self._bill(parameters, some, counter)
         else:
             if recorded is None:
@@ -102,11 +101,11 @@ class InvoiceRun:
             else:
                 counter.recorded(bills, recorded)
 
-    async def _plan(self, turns: Sequence[CycleStep]) -> list[PlannedBill]:
-        measured = await measure([one for step in turns for one in usage_needs(step)], self._usage, self._meters)
+    async def _plan(self, steps: Sequence[CycleStep]) -> list[PlannedBill]:
+        measured = await measure([one for step in steps for one in usage_needs(step)], self._usage, self._meters)
         bills = []
-        for step in turns:
-            await asyncio.sleep(0)  # Others of this process's requests are answered between two subscriptions.
+        for step in steps:
+            await asyncio.sleep(0)  # Lets the process answer requests between two subscriptions.
             bills.append(billed(step, measured))
         return bills
 
@@ -115,8 +114,8 @@ class InvoiceRun:
         return await self._ledger.record(parameters.run_id, bills, late_usage_window)
 
 
-def _by_account(turns: Sequence[CycleStep]) -> list[list[CycleStep]]:
+def _by_account(steps: Sequence[CycleStep]) -> list[list[CycleStep]]:
     found: dict[AccountId, list[CycleStep]] = {}
-    for step in turns:
+    for step in steps:
         found.setdefault(step.before.account, []).append(step)
     return list(found.values())

@@ -1,4 +1,4 @@
-"""Where runs are asked for, and where invoices are looked at ahead and in hindsight."""
+"""The invoice run service: starts and follows runs, previews the next invoice, and audits invoices."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _PROGRESS_SECONDS = 0.5
 
 
 class InvoiceRunService:
-    """Runs go on here until they are done or it closes; what they did until then is done."""
+    """Runs continue in this process until they are done or the service closes; what they recorded by then stays."""
 
     def __init__(
         self,
@@ -54,31 +54,31 @@ class InvoiceRunService:
         self._running_accounts: set[AccountId] = set()
         self._begin_lock = asyncio.Lock()
 
-    async def begin(self, command: Command, order: RunRequest) -> Applied[InvoiceRunRecord]:
-        """It goes on by itself. Raises Conflict where one of the account's is going on here already."""
+    async def begin(self, command: Command, request: RunRequest) -> Applied[InvoiceRunRecord]:
+        """Starts a run in the background. Raises Conflict where a run of the account is in progress here."""
         async with self._begin_lock:
             before = await self._runs.find_replay(command)
-            return await self._begin(command, order) if before is None else Applied(answer=before, is_replay=True)
+            return await self._begin(command, request) if before is None else Applied(answer=before, is_replay=True)
 
-    async def _begin(self, command: Command, order: RunRequest) -> Applied[InvoiceRunRecord]:
-        if order.account in self._running_accounts:
+    async def _begin(self, command: Command, request: RunRequest) -> Applied[InvoiceRunRecord]:
+        if request.account in self._running_accounts:
             raise Conflict(
                 "a run of this account is going on; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
             )
         now, run_id = self._clock(), self._new_id()
         record = InvoiceRunRecord(
             id=run_id,
-            account=order.account,
+            account=request.account,
             state=RunState.RUNNING,
-            due=await self._ledger.count_due(order.account, order.as_of),
-            summary=RunCounter(run_id, order.as_of, is_dry=order.is_dry).summary(),
+            due=await self._ledger.count_due(request.account, request.as_of),
+            summary=RunCounter(run_id, request.as_of, is_dry=request.is_dry).summary(),
             created_at=now,
             updated_at=now,
         )
         done = await self._runs.begin(command, record)
         if not done.is_replay:
-            self._running_accounts.add(order.account)
-            task = asyncio.create_task(self._execute(record, order))
+            self._running_accounts.add(request.account)
+            task = asyncio.create_task(self._execute(record, request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return done
@@ -100,12 +100,11 @@ class InvoiceRunService:
         return await audit(await self._invoices.get(account, invoice_id), self._recount, self._meters)
 
     async def run_all(self, as_of: int) -> RunSummary:
-        """Everybody's, by the clock's schedule and not on request."""
-        order = RunParameters(as_of=as_of, run_id=self._new_id())
-        return await self._run().run(order)
+        """Bills all accounts, as the schedule does."""
+        return await self._run().run(RunParameters(as_of=as_of, run_id=self._new_id()))
 
     async def close(self) -> None:
-        """Runs are broken off between two steps, or in the middle of one that is then undone."""
+        """Cancels all runs; a batch that is being recorded is rolled back."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -114,7 +113,7 @@ class InvoiceRunService:
     def _run(self) -> InvoiceRun:
         return InvoiceRun(self._ledger, self._usage, self._meters, late_window=self._late_window, logger=self._logger)
 
-    async def _execute(self, record: InvoiceRunRecord, order: RunRequest) -> None:
+    async def _execute(self, record: InvoiceRunRecord, request: RunRequest) -> None:
         latest = record.summary
 
         def on_progress(summary: RunSummary, _due: int) -> None:
@@ -124,7 +123,9 @@ class InvoiceRunService:
         ended = asyncio.Event()
         reporting = asyncio.create_task(self._report_progress(record, lambda: latest, ended))
         run = self._run()
-        parameters = RunParameters(as_of=order.as_of, run_id=record.id, account=order.account, is_dry=order.is_dry)
+        parameters = RunParameters(
+            as_of=request.as_of, run_id=record.id, account=request.account, is_dry=request.is_dry
+        )
         state, error = RunState.FAILED, None
         try:
             latest = await run.run(parameters, on_progress)
@@ -134,16 +135,16 @@ class InvoiceRunService:
             self._logger.exception("an invoice run failed; what it did is done", run=record.id)
         finally:
             ended.set()
-            await asyncio.wait([reporting])  # What it is writing must not come after the last word.
-            self._running_accounts.discard(
-                order.account
-            )  # Before that: who reads that it is done may ask for the next one.
+            # A progress report must not overwrite the final state, and a client that reads the final state may at once
+            # begin the account's next run.
+            await asyncio.wait([reporting])
+            self._running_accounts.discard(request.account)
             await self._runs.put(replace(record, state=state, summary=latest, error=error))
 
     async def _report_progress(
         self, record: InvoiceRunRecord, latest: Callable[[], RunSummary], ended: asyncio.Event
     ) -> None:
-        """Now and then, for whoever waits. A ledger that is too busy to be told is told the next time."""
+        """Stores the progress twice a second; a report that a busy ledger refuses is skipped."""
         while not ended.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _PROGRESS_SECONDS)

@@ -1,4 +1,4 @@
-"""What a subscription's next invoice will be, as things are: the same turn, measured and priced as a run would."""
+"""A subscription's next invoice at this moment: its next cycle step, measured and priced as a run would."""
 
 from rating.core.planned_bill import billed, usage_needs
 from rating.ports import BillingLedger, BillingUsageReader, MeterReader
@@ -11,9 +11,9 @@ from schemas.invoice_run import UpcomingInvoice
 async def upcoming(
     account: AccountId, subscription_id: str, ledger: BillingLedger, usage: BillingUsageReader, meters: MeterReader
 ) -> UpcomingInvoice:
-    """Nothing of it is kept. Of a period that has not ended, its usage is what has been counted of it so far.
+    """The preview, which is not stored. A period that has not ended has the usage counted so far.
 
-    What came late is in it where the account bills that with the next invoice.
+    Late usage is included if the account bills it with the next invoice. Raises NotFound or Conflict.
     """
     step = await ledger.next_step(account, subscription_id)
     bill = billed(step, await measure(list(usage_needs(step)), usage, meters))

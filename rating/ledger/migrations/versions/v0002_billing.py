@@ -1,4 +1,4 @@
-"""Customers, plans, subscriptions, invoices, and the books kept about their changes."""
+"""Customers, plans, subscriptions, invoices, and the audit log of their changes."""
 
 import sqlalchemy as sa
 from alembic import op

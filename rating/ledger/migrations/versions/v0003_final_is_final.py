@@ -1,4 +1,4 @@
-"""What is final stays as it is, whoever writes: finalized invoices, published plans, payments, the audit log."""
+"""Triggers that make finalized invoices, published plans, payments and the audit log immutable."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""What was billed of each period's usage, so that what is counted later can be told from it."""
+"""Rated periods: what was billed of each period's usage, from which late usage is calculated."""
 
 import sqlalchemy as sa
 from alembic import op
