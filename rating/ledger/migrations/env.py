@@ -1,4 +1,4 @@
-"""What Alembic runs around the steps: nothing but the connection it is given."""
+"""The environment in which Alembic runs the migrations: on the connection it is given."""
 
 from alembic import context
 

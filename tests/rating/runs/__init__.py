@@ -1,1 +1,1 @@
-"""Jobs over many subscriptions."""
+"""Tests of the jobs over many subscriptions."""

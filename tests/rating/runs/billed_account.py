@@ -1,4 +1,4 @@
-"""One account with customers, plans and subscriptions, and the run over them."""
+"""One account with customers, plans and subscriptions, and the invoice run over them."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -55,7 +55,7 @@ def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> int:
 
 
 class BilledAccount:
-    """Everything a run needs."""
+    """An account in a real ledger, with what a run needs."""
 
     def __init__(self, ledger: Ledger, clock: ManualClock) -> None:
         self.ledger = ledger
@@ -65,7 +65,7 @@ class BilledAccount:
         self._account: AccountId | None = None
 
     async def account(self) -> AccountId:
-        """Ours, which is made when it is first asked for."""
+        """The account, created at the first call."""
         if self._account is None:
             made = await self.ledger.accounts.bootstrap(None)
             assert made is not None
@@ -80,34 +80,30 @@ class BilledAccount:
         await self.ledger.plans.create(await self.command(), plan)
 
     async def subscribe(self, *, start: int | None = None, code: str = "pro", **customer: Any) -> Subscription:
-        """A new customer, active from `start` (now, if not given)."""
+        """A subscription of a new customer, active from `start` (by default now)."""
         command = await self.command()
-        bought_by = (await self.ledger.customers.create(command, NewCustomer(**{"name": "Acme"} | customer))).answer
-        new = NewSubscription(
-            customer_id=bought_by.id, plan_code=code, start_date=_moment(start), initial_status="active"
-        )
+        buyer = (await self.ledger.customers.create(command, NewCustomer(**{"name": "Acme"} | customer))).answer
+        new = NewSubscription(customer_id=buyer.id, plan_code=code, start_date=_moment(start), initial_status="active")
         return (await self.ledger.subscriptions.create(command, new)).answer
 
     def record_usage(self, subscription: Subscription, when: int, value: int | str, model: str | None = None) -> None:
-        """One event."""
         used = UsageEvent(customer=subscription.customer_id, at=when, value=Decimal(value), group={"model": model})
         self.usage.events.append(used)
 
     async def set_billing_settings(self, **settings: Any) -> None:
-        """What the account wants."""
         await self.ledger.billing_settings.update(await self.command(), SettingsChanges(**settings))
 
     async def run(self, as_of: int, *, is_dry: bool = False) -> RunSummary:
-        """With the clock at `as_of`."""
+        """Runs with the clock at `as_of`."""
         self.clock.now = max(self.clock.now, as_of)
-        order = RunParameters(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
+        parameters = RunParameters(as_of=as_of, run_id=f"run_{next(self._runs)}", is_dry=is_dry)
         run = InvoiceRun(self.ledger.billing, self.usage, self.ledger.meters, late_window=WINDOW)
-        return await run.run(order)
+        return await run.run(parameters)
 
     async def invoices(self, subscription: Subscription | None = None) -> list[Invoice]:
-        """Oldest period first, and of each its opening before its end, which bills more."""
-        wanted = None if subscription is None else subscription.id
-        query = InvoiceQuery(account=await self.account(), subscription_id=wanted, limit=1000)
+        """Oldest period first; of a period, the opening before the end, which has more lines."""
+        of_subscription = None if subscription is None else subscription.id
+        query = InvoiceQuery(account=await self.account(), subscription_id=of_subscription, limit=1000)
         found: list[Invoice] = list((await self.ledger.invoices.list(query)).items)
         return sorted(found, key=lambda invoice: (invoice.period_start or 0, len(invoice.lines)))
 

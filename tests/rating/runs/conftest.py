@@ -1,4 +1,4 @@
-"""Books to bill from: a real ledger, with usage counted by a plain loop."""
+"""A real ledger to bill from, with usage counted by a plain loop."""
 
 from collections.abc import Iterator
 

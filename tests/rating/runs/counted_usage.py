@@ -13,7 +13,7 @@ from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event."""
+    """An event, as far as it is counted."""
 
     customer: str
     at: int
@@ -23,13 +23,13 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CountedUsage:
-    """`UsageReader`, `Recount` and `Meters` in one: sums only."""
+    """The ports `BillingUsageReader`, `Recount` and `MeterReader` over a list of events; sums only."""
 
     def __init__(self, *codes: str, group_by: tuple[str, ...] = (), rows_at_once: int = 10**9) -> None:
         self.events: list[UsageEvent] = []
         self.queries: list[UsageQuery] = []
-        self.pasts_asked: list[str] = []
-        self.past_is_done = True
+        self.backfills_read: list[str] = []
+        self.is_backfilled = True
         self._rows_at_once = rows_at_once
         self._meters = {code: _meter(code, group_by) for code in codes or ("tokens",)}
 
@@ -39,8 +39,8 @@ class CountedUsage:
         return msgspec.structs.replace(self._meters[code], account=account)
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
-        self.pasts_asked.append(meter.code)
-        return BackfillStatus(done=self.past_is_done, chunks_done=0, chunks_total=1)
+        self.backfills_read.append(meter.code)
+        return BackfillStatus(done=self.is_backfilled, chunks_done=0, chunks_total=1)
 
     async def usage(self, query: UsageQuery) -> UsageResult:
         self.queries.append(query)

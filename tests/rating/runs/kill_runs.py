@@ -1,4 +1,4 @@
-"""Begins runs in processes of their own, two at a time, and kills them with -9 at random moments."""
+"""Starts runs in separate processes, two at a time, and kills them with -9 at random moments."""
 
 import subprocess
 import sys
@@ -17,13 +17,13 @@ def command(url: str, as_of: int, *paths: str) -> list[str]:
     return [sys.executable, "-m", "tests.rating.runs.killed_run", url, str(as_of), *paths]
 
 
-def kill_two_runs(wanted: list[str], longest: float) -> int:
-    """How many were still running when they were killed."""
-    pair = [subprocess.Popen(wanted, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+def kill_two_runs(command_line: list[str], longest: float) -> int:
+    """The number of runs that were still running when they were killed."""
+    pair = [subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for one in pair:
         assert one.stdout is not None
         assert one.stdout.readline() == "running\n"
-    time.sleep(_CHANCE.uniform(0.1, longest))  # Not for luck: this is when they die.
+    time.sleep(_CHANCE.uniform(0.1, longest))  # The random moment of the kill.
     kills = 0
     for one in pair:
         kills += one.poll() is None

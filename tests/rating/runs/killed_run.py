@@ -1,4 +1,4 @@
-"""A run in a process of its own, to be killed: `python -m tests.rating.runs.killed_run URL AS_OF [EVENTS.json]`."""
+"""A run in a separate process, to be killed: `python -m tests.rating.runs.killed_run URL AS_OF [EVENTS.json]`."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ def _now() -> int:
 
 
 async def bill(url: str, as_of: int, events: Sequence[UsageEvent]) -> int:
-    """How many turns it took. Usage may come late for ever."""
+    """The number of steps that the run applied. Late usage is never too late."""
     usage = CountedUsage("tokens", group_by=("model",))
     usage.events += events
     with open_ledger(url, _now, prepare=skip_migration) as ledger:

@@ -1,4 +1,4 @@
-"""An audit counts every usage line anew from the events, at the line's own watermark, and tells any difference."""
+"""An audit recounts every usage line from the events, at the line's own watermark, and reports any difference."""
 
 from decimal import Decimal
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 START, FIRST = at(2027, 1, 15, 10, 30), at(2027, 2, 1)
 
 
-async def test_a_right_invoice_differs_by_nothing(billed_account: BilledAccount) -> None:
-    """Whatever has arrived since it was made: that is beyond its watermark."""
+async def test_a_correct_invoice_has_no_difference(billed_account: BilledAccount) -> None:
+    """Events that have arrived since are beyond the lines' watermark."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START)
     billed_account.record_usage(one, START, "1000.5", "small")
@@ -32,13 +32,13 @@ async def test_a_right_invoice_differs_by_nothing(billed_account: BilledAccount)
 
 
 async def test_a_lost_event_is_found(billed_account: BilledAccount) -> None:
-    """With what the line should have been."""
+    """The report has what the line should have been."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START)
     billed_account.record_usage(one, START, 1000, "small")
     billed_account.record_usage(one, START + 1, 500, "small")
     await billed_account.run(FIRST)
-    billed_account.usage.events[1] = UsageEvent(customer="somebody else", at=START, value=Decimal(0))
+    billed_account.usage.events[1] = UsageEvent(customer="another customer", at=START, value=Decimal(0))
     report = await audit((await billed_account.invoices(one))[-1], billed_account.usage, billed_account.usage)
     assert not report.is_right
     assert [(line.difference, line.billed_amount, line.counted_amount) for line in report.lines] == [
@@ -47,8 +47,8 @@ async def test_a_lost_event_is_found(billed_account: BilledAccount) -> None:
     ]
 
 
-async def test_what_a_meter_took_away_was_nothing_to_bill(billed_account: BilledAccount) -> None:
-    """Below zero nothing is billed, and the audit agrees."""
+async def test_a_quantity_below_zero_is_not_billed(billed_account: BilledAccount) -> None:
+    """The audit agrees that nothing is owed."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START)
     billed_account.record_usage(one, START, 5, "small")

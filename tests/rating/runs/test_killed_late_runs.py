@@ -1,4 +1,4 @@
-"""Runs that are killed with -9 while usage of all periods keeps coming: in the end each event is billed, once."""
+"""Runs killed with -9 while usage of all periods arrives: in the end each event is billed once."""
 
 import asyncio
 import subprocess
@@ -25,17 +25,17 @@ pytestmark = pytest.mark.anyio
 
 START, UNTIL, LAST = at(2027, 1, 15, 10, 30), at(2027, 5, 1), at(2027, 6, 1)
 PERIODS = 5
-"""Openings included, up to `UNTIL`."""
+"""The boundaries of one subscription up to `UNTIL`, its opening included."""
 
 Costs = dict[tuple[str, int, str], int]
 """Customer, start of the period, price code → minor units."""
 
 
 @pytest.mark.parametrize("subscriptions", [60, pytest.param(200, marks=pytest.mark.long)])
-async def test_what_comes_late_is_billed_once_whenever_runs_are_killed(
+async def test_late_usage_is_billed_once_whenever_runs_are_killed(
     billed_account: BilledAccount, migrated_url: str, tmp_path: Path, subscriptions: int
 ) -> None:
-    """Two at a time, killed at random moments, each pair with more usage; the last, alone, sees all of it."""
+    """Two runs at a time, killed at random moments, each pair with more usage; a last run sees all of it."""
     await billed_account.publish_plan()
     many = [await billed_account.subscribe(start=START) for _ in range(subscriptions)]
     events = _events(many)
@@ -50,7 +50,7 @@ async def test_what_comes_late_is_billed_once_whenever_runs_are_killed(
 
 
 def _events(many: list[Subscription]) -> list[UsageEvent]:
-    """Of all periods, in no order."""
+    """Events of all periods, in random order."""
     chance = Random(7)
     return [
         UsageEvent(
@@ -64,16 +64,16 @@ def _events(many: list[Subscription]) -> list[UsageEvent]:
 
 
 def _kill_and_start_again(url: str, events: list[UsageEvent], path: Path, boundaries: int) -> None:
-    kills = come = 0
+    kills = arrived = 0
     while kills < 24 and count_billed(url) < boundaries:
-        come = min(len(events), come + 100)
-        path.write_bytes(msgspec.json.encode(events[:come]))
+        arrived = min(len(events), arrived + 100)
+        path.write_bytes(msgspec.json.encode(events[:arrived]))
         kills += kill_two_runs(command(url, UNTIL, str(path)), longest=0.6 if kills else 0.2)
     assert kills > 0
 
 
 def _billed(connection: sa.Connection) -> Costs:
-    """By all lines for usage, late or not."""
+    """The costs by all usage lines, late or not."""
     lines = sa.select(invoice_lines, invoices.c.customer_id).join(invoices, invoices.c.id == invoice_lines.c.invoice_id)
     costs, late = Counter[tuple[str, int, str]](), 0
     for row in connection.execute(lines):
@@ -87,7 +87,7 @@ def _billed(connection: sa.Connection) -> Costs:
 
 
 def _owed(connection: sa.Connection, many: list[Subscription], events: list[UsageEvent]) -> Costs:
-    """By a plain loop over all events, each period rated once."""
+    """The costs by a plain loop over all events, each period rated once."""
     periods = get_open_periods(connection, [one.id for one in many])
     costs: Costs = {}
     for one in many:

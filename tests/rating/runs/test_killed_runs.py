@@ -1,4 +1,4 @@
-"""Runs that are killed with -9, anywhere: what is started again in the end has billed every period, each once."""
+"""Runs killed with -9 anywhere: started again, they have billed every period once in the end."""
 
 import asyncio
 import subprocess
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.anyio
 
 START, UNTIL = at(2027, 1, 15, 10, 30), at(2027, 6, 1)
 PERIODS = 6
-"""Openings included."""
+"""The boundaries of one subscription, its opening included."""
 
 
 @pytest.mark.parametrize("subscriptions", [100, pytest.param(300, marks=pytest.mark.long)])
 async def test_every_period_is_billed_once_whenever_runs_are_killed(
     billed_account: BilledAccount, migrated_url: str, subscriptions: int
 ) -> None:
-    """Two at a time, killed at random moments, until one finds nothing left; the numbers have no gap."""
+    """Two runs at a time, killed at random moments, until nothing is due; the numbers have no gap."""
     await billed_account.publish_plan()
     await billed_account.set_billing_settings(auto_finalize=True)
     for _ in range(subscriptions):

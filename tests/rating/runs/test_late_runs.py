@@ -1,4 +1,4 @@
-"""What comes late over a real ledger: billed, held or dropped as the account wants it, once, and after the end too."""
+"""Late usage in a real ledger: billed, held or dropped as the account has chosen, once, and after the end too."""
 
 import asyncio
 from decimal import Decimal
@@ -25,7 +25,7 @@ START = at(2027, 1, 15, 10, 30)
 FIRST, SECOND, THIRD = at(2027, 2, 1), at(2027, 3, 1), at(2027, 4, 1)
 LATE = "@2027-01-15T10:30:00Z"
 PLAIN = replace(PRO, fixed_fees=(), usage_prices=PRO.usage_prices[:1])
-"""Tokens at 0.0015, and nothing else."""
+"""A plan of tokens at 0.0015 only."""
 
 
 def late_of(invoice: Invoice) -> dict[str | None, int]:
@@ -33,7 +33,7 @@ def late_of(invoice: Invoice) -> dict[str | None, int]:
 
 
 async def billed_once(billed_account: BilledAccount, **settings: object) -> Subscription:
-    """Subscribed to `PRO`, and billed to the end of January; then a thousand more tokens are counted of it."""
+    """A subscription to `PRO`, billed to the end of January, of which a thousand more tokens are counted then."""
     await billed_account.publish_plan()
     await billed_account.set_billing_settings(**settings)
     one = await billed_account.subscribe(start=START)
@@ -60,8 +60,8 @@ async def cancel(billed_account: BilledAccount, one: Subscription) -> None:
     )
 
 
-async def test_what_came_late_is_on_the_next_invoice(billed_account: BilledAccount) -> None:
-    """Beside its own lines, for the period that it is of; once; and the invoice ahead shows it."""
+async def test_late_usage_is_on_the_next_invoice(billed_account: BilledAccount) -> None:
+    """Once, in lines for its own period; the upcoming invoice shows them too."""
     one = await billed_once(billed_account, auto_finalize=True)
     shown = await ahead(billed_account, one)
     assert (await billed_account.run(SECOND, is_dry=True)).totals == {"USD": shown.invoice.total}
@@ -74,8 +74,8 @@ async def test_what_came_late_is_on_the_next_invoice(billed_account: BilledAccou
     await check_audits(billed_account)
 
 
-async def test_it_comes_more_than_once(billed_account: BilledAccount) -> None:
-    """Each time only what is new is billed, whatever has become of the invoices: they may be voided."""
+async def test_late_usage_may_arrive_more_than_once(billed_account: BilledAccount) -> None:
+    """Each time only the new usage is billed, even where the invoices before were voided."""
     one = await billed_once(billed_account)
     await billed_account.run(SECOND)
     for invoice in await billed_account.invoices(one):
@@ -89,20 +89,20 @@ async def test_it_comes_more_than_once(billed_account: BilledAccount) -> None:
     await check_audits(billed_account)
 
 
-async def test_it_costs_what_the_period_cost(billed_account: BilledAccount) -> None:
-    """Not what the price is now."""
+async def test_late_usage_is_priced_at_its_period_s_terms(billed_account: BilledAccount) -> None:
+    """Not at the price that holds now."""
     one = await billed_once(billed_account)
-    dear = Overrides(prices={"tokens": PerUnit(unit_price=Decimal(9))})
+    expensive = Overrides(prices={"tokens": PerUnit(unit_price=Decimal(9))})
     await billed_account.ledger.subscriptions.update(
-        await billed_account.command(), one.id, SubscriptionChanges(overrides=dear)
+        await billed_account.command(), one.id, SubscriptionChanges(overrides=expensive)
     )
     await billed_account.run(SECOND)
     assert late_of((await billed_account.invoices(one))[-1])[f"usage:tokens{LATE}"] == 150
     await check_audits(billed_account)
 
 
-async def test_what_is_less_now_is_a_credit(billed_account: BilledAccount) -> None:
-    """An invoice that comes to less than nothing by it is final like any other, and the next one is paid from it."""
+async def test_usage_that_falls_is_a_credit(billed_account: BilledAccount) -> None:
+    """The invoice below zero is finalized like any other, and the next one is paid from its balance."""
     await billed_account.publish_plan(PLAIN)
     await billed_account.set_billing_settings(auto_finalize=True)
     one = await billed_account.subscribe(start=START)
@@ -122,8 +122,8 @@ async def test_what_is_less_now_is_a_credit(billed_account: BilledAccount) -> No
     await check_audits(billed_account)
 
 
-async def test_what_is_held_waits_for_somebody(billed_account: BilledAccount) -> None:
-    """A draft of its own, found by its subscription and status, which says why it is there; finalized, it is owed."""
+async def test_held_late_usage_is_a_draft_of_its_own(billed_account: BilledAccount) -> None:
+    """A query by subscription and status finds it, its metadata gives the reason, and finalizing makes it owed."""
     one = await billed_once(billed_account, late_usage=LateUsage.HOLD, auto_finalize=True)
     assert [line.reference for line in (await ahead(billed_account, one)).invoice.lines] == [
         "fixed:seat",
@@ -144,8 +144,8 @@ async def test_what_is_held_waits_for_somebody(billed_account: BilledAccount) ->
     assert (await billed_account.run(THIRD)).held == 0
 
 
-async def test_what_is_dropped_is_told(billed_account: BilledAccount) -> None:
-    """By the run, and in the audit log: how much of what it was, and what it would have come to. It stays dropped."""
+async def test_dropped_late_usage_is_reported(billed_account: BilledAccount) -> None:
+    """The run has the amount and the audit log the quantities. It is not billed after a change of the setting."""
     one = await billed_once(billed_account, late_usage=LateUsage.DROP)
     dry = await billed_account.run(SECOND, is_dry=True)
     summary = await billed_account.run(SECOND)
@@ -166,8 +166,8 @@ async def test_what_is_dropped_is_told(billed_account: BilledAccount) -> None:
     await check_audits(billed_account)
 
 
-async def test_runs_at_once_bill_it_once(billed_account: BilledAccount) -> None:
-    """Whoever comes second finds the turn taken, and what was billed moved forward."""
+async def test_concurrent_runs_bill_late_usage_once(billed_account: BilledAccount) -> None:
+    """The later run finds the step applied, and the rated period moved forward."""
     await billed_account.publish_plan(PLAIN)
     many = [await billed_account.subscribe(start=START) for _ in range(20)]
     await billed_account.run(FIRST)
@@ -178,8 +178,8 @@ async def test_runs_at_once_bill_it_once(billed_account: BilledAccount) -> None:
         assert sum(invoice.subtotal for invoice in await billed_account.invoices(one)) == 150
 
 
-async def test_what_has_ended_is_billed_once_more(billed_account: BilledAccount) -> None:
-    """When nothing of it can come any more. Until then that invoice can be looked at; after it there is none."""
+async def test_an_ended_subscription_is_billed_once_more(billed_account: BilledAccount) -> None:
+    """When its last period closes. Until then it has an upcoming invoice, and none after that."""
     await billed_account.publish_plan(PLAIN)
     one = await billed_account.subscribe(start=START)
     await billed_account.run(START)
@@ -203,8 +203,8 @@ async def test_what_has_ended_is_billed_once_more(billed_account: BilledAccount)
     await check_audits(billed_account)
 
 
-async def test_nothing_late_is_no_invoice(billed_account: BilledAccount) -> None:
-    """The turn is taken all the same, and only where there was usage to be billed."""
+async def test_no_late_usage_makes_no_invoice(billed_account: BilledAccount) -> None:
+    """The last step is applied without one, and only for a plan with usage prices."""
     await billed_account.publish_plan()
     await billed_account.publish_plan(replace(PRO, code="flat", usage_prices=()))
     metered, flat = (
@@ -220,8 +220,8 @@ async def test_nothing_late_is_no_invoice(billed_account: BilledAccount) -> None
     assert (summary.turns, summary.invoices) == (1, 0)
 
 
-async def test_a_meter_stays_while_usage_may_come_late(billed_account: BilledAccount) -> None:
-    """Though nobody is subscribed any more."""
+async def test_a_meter_cannot_be_archived_while_usage_may_be_late(billed_account: BilledAccount) -> None:
+    """Even without a live subscription."""
     await billed_account.publish_plan(PLAIN)
     one = await billed_account.subscribe(start=START)
     await billed_account.run(START)
@@ -234,14 +234,14 @@ async def test_a_meter_stays_while_usage_may_come_late(billed_account: BilledAcc
     await billed_account.ledger.meters.archive(await billed_account.command(), "tokens")
 
 
-async def test_a_change_of_plan_leaves_what_comes_late_to_the_old_one(billed_account: BilledAccount) -> None:
-    """Each bills its own days, at its own price; and who takes over is begun once."""
+async def test_late_usage_after_a_change_of_plan_belongs_to_the_old_plan(billed_account: BilledAccount) -> None:
+    """Each plan bills its own days at its own price, and the successor starts once."""
     await billed_account.publish_plan(PLAIN)
-    dearer = replace(PLAIN.usage_prices[0], price=PerUnit(unit_price=Decimal(1)))
-    await billed_account.publish_plan(replace(PLAIN, code="dear", usage_prices=(dearer,)))
+    higher = replace(PLAIN.usage_prices[0], price=PerUnit(unit_price=Decimal(1)))
+    await billed_account.publish_plan(replace(PLAIN, code="high", usage_prices=(higher,)))
     old = await billed_account.subscribe(start=START)
     await billed_account.run(START)
-    change = PlanChange(target_plan_code="dear", change_mode=ChangeTiming.END_OF_PERIOD)
+    change = PlanChange(target_plan_code="high", change_mode=ChangeTiming.END_OF_PERIOD)
     new = (
         await billed_account.ledger.subscriptions.change_plan(await billed_account.command(), old.id, change)
     ).answer.new
@@ -253,17 +253,17 @@ async def test_a_change_of_plan_leaves_what_comes_late_to_the_old_one(billed_acc
         ({f"usage:tokens{LATE}": 150}, 150)
     ]
     assert [(late_of(one), one.total) for one in await billed_account.invoices(new)] == [({}, 100)]
-    begun = await billed_account.ledger.subscriptions.get(new.account, new.id)
-    assert (begun.status, begun.period_start) == (Status.ACTIVE, SECOND)
+    successor = await billed_account.ledger.subscriptions.get(new.account, new.id)
+    assert (successor.status, successor.period_start) == (Status.ACTIVE, SECOND)
     await check_audits(billed_account)
 
 
-async def test_a_quiet_month_asks_few_questions(billed_account: BilledAccount) -> None:
-    """One for each period that is open, however many subscriptions there are; and nothing is written of it again."""
+async def test_a_quiet_month_needs_few_queries(billed_account: BilledAccount) -> None:
+    """One per open period, however many subscriptions there are."""
     await billed_account.publish_plan(PLAIN)
     for _ in range(30):
         await billed_account.subscribe(start=START)
-    for as_of, questions in ((START, 0), (FIRST, 1), (SECOND, 2), (THIRD, 3), (at(2027, 5, 1), 3)):
+    for as_of, queries in ((START, 0), (FIRST, 1), (SECOND, 2), (THIRD, 3), (at(2027, 5, 1), 3)):
         billed_account.usage.queries.clear()
         await billed_account.run(as_of)
-        assert len(billed_account.usage.queries) == questions
+        assert len(billed_account.usage.queries) == queries

@@ -1,4 +1,4 @@
-"""Usage in any order, billed by runs at any time: in the end a period has cost what all of its usage costs at once."""
+"""Usage in any order, billed by runs at any time: in the end a period has cost what all its usage costs at once."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 NEW_YEAR = 1_798_761_600_000_000  # 2027-01-01T00:00:00Z
 START = NEW_YEAR + 10 * DAY + 90 * MINUTE
 WINDOW = 9 * DAY
-"""Many days, and more than a week: several periods are open at a time."""
+"""More than a week, so that several periods are open at a time."""
 
 
 def _plan(price: Price, group_by: tuple[str, ...], interval: Interval = Interval.DAY) -> PlanVersion:
@@ -44,12 +44,12 @@ WEEKLY = _plan(PerUnit(unit_price=Decimal(1)), (), Interval.WEEK)
 
 
 def _subscription(plan: PlanVersion, end: int) -> Subscription:
-    """From `START` to `end`."""
+    """A subscription from `START` to `end`."""
     return canceled(started(pending_from(START), plan, START, START), end)
 
 
 class Billing:
-    """One subscription with its books in memory: what the ledger keeps of it, kept by the same rules."""
+    """One subscription, with what a ledger stores of it in memory, by the same rules."""
 
     def __init__(self, plan: PlanVersion, end: int, late_usage: LateUsage, window: int = WINDOW) -> None:
         self.plan = plan
@@ -59,10 +59,10 @@ class Billing:
         self._late_usage = late_usage
         self._window = window
         self._rated: dict[int, tuple[RatedPeriod, int]] = {}
-        """By their start; each with the moment until which it is open."""
+        """Start of the period → the period, and the moment at which it closes."""
 
     async def run(self, as_of: int) -> None:
-        """Every turn that is due."""
+        """Applies every step that is due."""
         while self.subscription.due_at is not None and self.subscription.due_at <= as_of:
             await self._bill(LateUsageWindow(window=self._window, as_of=as_of))
 
@@ -81,8 +81,8 @@ class Billing:
             self._rated[period.service.start] = period, self._rated[period.service.start][1]
         self.bills.append(made)
 
-    def asked(self, *names: str) -> list[NewInvoice]:
-        """What bills asked for under these names."""
+    def invoices(self, *names: str) -> list[NewInvoice]:
+        """The invoices of all bills in the fields of these names."""
         found = [getattr(bill, name) for bill in self.bills for name in names]
         return [one for one in found if one is not None]
 
@@ -91,7 +91,7 @@ class Billing:
         return {period.service.start: self._cost(period, self.usage.events) for period in self.rated()}
 
     def first(self) -> dict[int, int]:
-        """The same of what had been counted when it was rated first."""
+        """Start of each period → what the usage costs that was counted when it was first rated."""
         return {
             period.service.start: self._cost(period, self.usage.events[: period.watermark.flushes[0] + 1])
             for period in self.rated()
@@ -130,7 +130,7 @@ delays = st.one_of(st.just(0), st.integers(0, WINDOW // DAY - 1).map(lambda days
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, UsageEvent | None]]]:
-    """When the subscription ends; and events and runs (None), by when they come."""
+    """The end of the subscription; and events and runs (None) by the time at which they happen."""
     end = START + draw(st.integers(1, 5 * 24 * 60)) * MINUTE
     happens: list[tuple[int, UsageEvent | None]] = []
     for _ in range(draw(st.integers(0, 14))):
@@ -142,8 +142,8 @@ def histories(draw: st.DrawFn) -> tuple[int, list[tuple[int, UsageEvent | None]]
     return end, sorted(happens, key=lambda one: one[0])
 
 
-async def _lived(billing: Billing, end: int, happens: Sequence[tuple[int, UsageEvent | None]]) -> None:
-    """All of it, and a run after nothing more can come."""
+async def _live(billing: Billing, end: int, happens: Sequence[tuple[int, UsageEvent | None]]) -> None:
+    """The whole history, and a run after all periods have closed."""
     for when, used in happens:
         if used is None:
             await billing.run(when)
@@ -159,66 +159,66 @@ groupings = st.sampled_from(((), ("model",)))
 @settings(max_examples=3 * settings().max_examples)
 @given(prices(), groupings, histories())
 async def test_what_is_billed_adds_up_to_the_whole(price: Price, group_by: tuple[str, ...], history: Any) -> None:
-    """Whatever came when, of every model, with minimum and maximum: to the cent; and every audit finds nothing."""
+    """For every model, with minimum and maximum, to the cent; and every audit agrees."""
     billing = Billing(_plan(price, group_by), history[0], LateUsage.BILL_NEXT)
-    await _lived(billing, *history)
-    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.whole())
-    assert billing.asked("held", "dropped") == []
-    for invoice in billing.asked("invoice"):
+    await _live(billing, *history)
+    assert _without_nothing(_costs(billing.invoices("invoice"))) == _without_nothing(billing.whole())
+    assert billing.invoices("held", "dropped") == []
+    for invoice in billing.invoices("invoice"):
         assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
 
 
 @settings(max_examples=2 * settings().max_examples)
 @given(prices(), groupings, histories())
-async def test_what_is_held_is_the_rest(price: Price, group_by: tuple[str, ...], history: Any) -> None:
-    """Invoices bill what was counted when a period ended; those that are held, all that came since."""
+async def test_held_late_usage_is_the_rest(price: Price, group_by: tuple[str, ...], history: Any) -> None:
+    """Invoices bill what was counted when a period ended; held invoices have everything since."""
     billing = Billing(_plan(price, group_by), history[0], LateUsage.HOLD)
-    await _lived(billing, *history)
-    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.first())
-    assert _without_nothing(_costs(billing.asked("invoice", "held"))) == _without_nothing(billing.whole())
-    for invoice in billing.asked("held"):
+    await _live(billing, *history)
+    assert _without_nothing(_costs(billing.invoices("invoice"))) == _without_nothing(billing.first())
+    assert _without_nothing(_costs(billing.invoices("invoice", "held"))) == _without_nothing(billing.whole())
+    for invoice in billing.invoices("held"):
         assert (await audit(_made(invoice), billing.usage, billing.usage)).is_right
 
 
 @settings(max_examples=2 * settings().max_examples)
 @given(prices(), groupings, histories())
-async def test_what_is_dropped_is_told(price: Price, group_by: tuple[str, ...], history: Any) -> None:
-    """Nothing of it is billed, and what was told is exactly what would have been."""
+async def test_dropped_late_usage_is_reported(price: Price, group_by: tuple[str, ...], history: Any) -> None:
+    """None of it is billed, and the report is exactly what would have been billed."""
     billing = Billing(_plan(price, group_by), history[0], LateUsage.DROP)
-    await _lived(billing, *history)
-    assert billing.asked("held") == []
-    assert _without_nothing(_costs(billing.asked("invoice"))) == _without_nothing(billing.first())
-    assert _without_nothing(_costs(billing.asked("invoice", "dropped"))) == _without_nothing(billing.whole())
+    await _live(billing, *history)
+    assert billing.invoices("held") == []
+    assert _without_nothing(_costs(billing.invoices("invoice"))) == _without_nothing(billing.first())
+    assert _without_nothing(_costs(billing.invoices("invoice", "dropped"))) == _without_nothing(billing.whole())
 
 
-async def test_a_run_that_is_far_behind_looks_at_each_period_once() -> None:
-    """Nothing can come any more for what ended longer ago than the window."""
+async def test_a_run_that_is_far_behind_measures_each_period_once() -> None:
+    """A period that ended longer ago than the window is closed."""
     billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
     await billing.run(START + 100 * DAY + WINDOW)
     assert len(billing.usage.queries) == len(billing.rated()) == 15
     assert CycleStepKind.LATE not in {bill.step.kind for bill in billing.bills}
 
 
-async def test_a_period_is_asked_for_until_nothing_more_can_come() -> None:
-    """On time: with each of the turns until then, and with one more after the end."""
+async def test_a_period_is_measured_until_it_closes() -> None:
+    """With each punctual step until then, and with one more after the end."""
     billing = Billing(WEEKLY, START + 30 * DAY, LateUsage.BILL_NEXT)
     for day in range(60):
         await billing.run(START + day * DAY)
-    asked = [(query.start, query.end) for query in billing.usage.queries]
-    # Nine days after a week's end, two more turns have come; the end on a Wednesday is one more.
-    assert [asked.count(one) for one in sorted(set(asked))] == [3, 3, 4, 3, 2]
+    measured = [(query.start, query.end) for query in billing.usage.queries]
+    # Two more steps happen within nine days after a week's end; the end on a Wednesday is another.
+    assert [measured.count(one) for one in sorted(set(measured))] == [3, 3, 4, 3, 2]
     assert [bill.step.kind for bill in billing.bills] == ["opening", *["period"] * 5, "late"]
     assert billing.bills[-1].invoice is None
 
 
-async def test_a_late_line_says_what_it_is() -> None:
-    """Of which period, what of it was billed, and what is counted now; the first tier's fee is billed once."""
+async def test_a_late_line_has_its_period_and_both_quantities() -> None:
+    """What was billed before and what is counted now; the first tier's fee is billed once."""
     tiers = (Tier(up_to=Decimal(40), unit_price=Decimal("0.9"), flat_fee=Decimal(3)), Tier(unit_price=Decimal("0.7")))
     billing = Billing(_plan(Graduated(tiers=tiers), (), Interval.WEEK), START + 100 * DAY, LateUsage.BILL_NEXT)
     await billing.run(START + 7 * DAY)
     billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(5)))
     await billing.run(START + 14 * DAY)
-    first, second = billing.asked("invoice")
+    first, second = billing.invoices("invoice")
     assert [(line.reference, line.unit_amount) for line in first.lines] == [("usage:tokens", 300)]
     _, late = second.lines
     assert (late.reference, late.unit_amount) == ("usage:tokens@2027-01-11T01:30:00Z", 450)
@@ -230,8 +230,8 @@ async def test_a_late_line_says_what_it_is() -> None:
     assert (audited.is_right, audited.counted_amount) == (True, 450)
 
 
-async def test_what_a_maximum_took_off_before_is_known_to_the_audit() -> None:
-    """A group that was cut away is cut less when another falls."""
+async def test_the_audit_knows_what_a_maximum_took_off_before() -> None:
+    """A group is cut less when the usage of another falls."""
     billing = Billing(
         _plan(PerUnit(unit_price=Decimal(1), maximum=Decimal(10)), ("model",), Interval.WEEK),
         START + 100 * DAY,
@@ -242,42 +242,42 @@ async def test_what_a_maximum_took_off_before_is_known_to_the_audit() -> None:
     await billing.run(START + 7 * DAY)
     billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(-3), group={"model": "a"}))
     await billing.run(START + 14 * DAY)
-    first, second = billing.asked("invoice")
+    first, second = billing.invoices("invoice")
     assert [line.quantity * line.unit_amount for line in first.lines] == [800, 200]
     assert [line.quantity * line.unit_amount for line in second.lines] == [-300, 300]
     assert (await audit(_made(second), billing.usage, billing.usage)).is_right
 
 
-async def test_a_group_that_is_there_no_more_is_credited_whole() -> None:
-    """Its first tier's fee included; and the audit agrees that nothing is owed."""
+async def test_a_group_that_no_longer_exists_is_credited_in_full() -> None:
+    """Including the first tier's fee; the audit agrees that nothing is owed."""
     tiers = (Tier(unit_price=Decimal(1), flat_fee=Decimal(3)),)
     plan = _plan(Graduated(tiers=tiers), ("model",), Interval.WEEK)
     billing = Billing(plan, START + 100 * DAY, LateUsage.BILL_NEXT)
     billing.usage.events.append(UsageEvent(customer="c", at=START, value=Decimal(2), group={"model": "a"}))
     await billing.run(START + 7 * DAY)
-    billing.usage.events[0] = UsageEvent(customer="nobody", at=START, value=Decimal(2))
+    billing.usage.events[0] = UsageEvent(customer="another", at=START, value=Decimal(2))
     await billing.run(START + 14 * DAY)
-    second = billing.asked("invoice")[1]
+    second = billing.invoices("invoice")[1]
     assert [line.unit_amount for line in second.lines] == [-500]
     assert (await audit(_made(second), billing.usage, billing.usage)).is_right
 
 
-async def test_a_store_that_has_forgotten_is_waited_for() -> None:
-    """What it counts is less than what was billed, and no credit is due for that."""
+async def test_a_usage_store_that_is_behind_is_waited_for() -> None:
+    """It counts less than was billed, which is not a credit."""
     billing = Billing(WEEKLY, START + 100 * DAY, LateUsage.BILL_NEXT)
     billing.usage.events += [UsageEvent(customer="c", at=START, value=Decimal(5))] * 2
     await billing.run(START + 7 * DAY)
-    kept = list(billing.usage.events)
+    events = list(billing.usage.events)
     del billing.usage.events[1:]
     with pytest.raises(UsageBehind, match="meter tokens: less is counted than was billed"):
         await billing.run(START + 14 * DAY)
-    billing.usage.events[:] = kept
+    billing.usage.events[:] = events
     await billing.run(START + 14 * DAY)
-    assert _costs(billing.asked("invoice")) == {START: 1000}
+    assert _costs(billing.invoices("invoice")) == {START: 1000}
 
 
 def _made(new: NewInvoice) -> Invoice:
-    """As the ledger would keep it, without tax."""
+    """The invoice as the ledger would store it, without tax."""
     lines = tuple(
         InvoiceLine(
             id=str(position),

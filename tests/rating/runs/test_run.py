@@ -1,4 +1,4 @@
-"""The invoice run bills whatever is due, once, however often, however late and however many at once."""
+"""The invoice run bills what is due once, however often, however late and however many runs are concurrent."""
 
 import asyncio
 from decimal import Decimal
@@ -20,7 +20,7 @@ from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 pytestmark = pytest.mark.anyio
 
 START = at(2027, 1, 15, 10, 30)
-"""The clock of the tests stands a little before."""
+"""Shortly after the time at which the tests' clock starts."""
 FIRST, SECOND, THIRD = at(2027, 2, 1), at(2027, 3, 1), at(2027, 4, 1)
 
 
@@ -29,7 +29,7 @@ def lines_of(invoice: Invoice) -> dict[str | None, int]:
 
 
 async def test_a_subscription_s_first_months(billed_account: BilledAccount) -> None:
-    """Fees in advance at the start, then fees and usage at each boundary; stubs by days, every group by itself."""
+    """Fees in advance at the start, then fees and usage at each boundary; stubs by days, every group on its own."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START, tax_rates=(TaxRate(name="VAT", percent=Decimal(10)),))
     billed_account.record_usage(one, START, 1000, "small")
@@ -55,8 +55,8 @@ async def test_a_subscription_s_first_months(billed_account: BilledAccount) -> N
     assert detail.watermark == {0: 3}
 
 
-async def test_a_second_run_finds_nothing_to_do(billed_account: BilledAccount) -> None:
-    """Nor does a third, nor one as of an earlier moment."""
+async def test_a_second_run_bills_nothing(billed_account: BilledAccount) -> None:
+    """Nor does one as of an earlier or a slightly later moment."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START)
     await billed_account.run(FIRST)
@@ -67,8 +67,8 @@ async def test_a_second_run_finds_nothing_to_do(billed_account: BilledAccount) -
     assert await billed_account.invoices(one) == before
 
 
-async def test_a_late_run_bills_what_runs_on_time_would_have(billed_account: BilledAccount) -> None:
-    """Each period by itself, with its own usage."""
+async def test_a_late_run_bills_what_punctual_runs_bill(billed_account: BilledAccount) -> None:
+    """Each period on its own, with its own usage."""
     await billed_account.publish_plan()
     on_time, late = await billed_account.subscribe(start=START), None
     usage = [(FIRST - 1, 10), (FIRST, 20), (SECOND - 1, 30), (SECOND, 40)]
@@ -86,7 +86,7 @@ async def test_a_late_run_bills_what_runs_on_time_would_have(billed_account: Bil
 
 
 async def test_runs_at_once_bill_each_period_once(billed_account: BilledAccount) -> None:
-    """Whoever comes second finds the turn taken."""
+    """The later run finds the step applied."""
     await billed_account.publish_plan()
     many = [await billed_account.subscribe(start=START) for _ in range(20)]
     summaries = await asyncio.gather(*(billed_account.run(SECOND) for _ in range(4)))
@@ -95,8 +95,8 @@ async def test_runs_at_once_bill_each_period_once(billed_account: BilledAccount)
         assert len(await billed_account.invoices(one)) == 3
 
 
-async def test_a_dry_run_keeps_nothing(billed_account: BilledAccount) -> None:
-    """It says what the first turn of each would come to."""
+async def test_a_dry_run_records_nothing(billed_account: BilledAccount) -> None:
+    """It reports what the first step of each subscription would bill."""
     await billed_account.publish_plan()
     one = await billed_account.subscribe(start=START)
     summary = await billed_account.run(SECOND, is_dry=True)
@@ -105,8 +105,8 @@ async def test_a_dry_run_keeps_nothing(billed_account: BilledAccount) -> None:
     assert (await billed_account.ledger.subscriptions.get(one.account, one.id)).prepaid_until is None
 
 
-async def test_an_account_may_have_them_finalized(billed_account: BilledAccount) -> None:
-    """Numbered without gap, and counted: those that come to less than nothing leave their rest to the customer."""
+async def test_an_account_with_auto_finalize_gets_final_invoices(billed_account: BilledAccount) -> None:
+    """They are numbered without a gap; one below zero adds to the customer's balance, and is counted."""
     await billed_account.publish_plan()
     await billed_account.publish_plan(replace(PRO, code="light", usage_prices=(), fixed_fees=PRO.fixed_fees[:1]))
     await billed_account.set_billing_settings(auto_finalize=True)
@@ -130,8 +130,8 @@ async def test_an_account_may_have_them_finalized(billed_account: BilledAccount)
     assert all(invoice.status is InvoiceStatus.OPEN for invoice in await billed_account.invoices(staying))
 
 
-async def test_what_a_meter_is_not_ready_for_waits_and_nothing_else(billed_account: BilledAccount) -> None:
-    """A meter that still counts its past would say too little."""
+async def test_only_subscriptions_of_a_meter_that_is_still_counting_wait(billed_account: BilledAccount) -> None:
+    """The others are billed; those that wait are billed once the meter is ready."""
     await billed_account.publish_plan()
     await billed_account.publish_plan(replace(PRO, code="flat", usage_prices=()))
     metered, flat = (
@@ -139,20 +139,20 @@ async def test_what_a_meter_is_not_ready_for_waits_and_nothing_else(billed_accou
         await billed_account.subscribe(start=START, code="flat"),
     )
     await billed_account.run(START)
-    billed_account.usage.past_is_done = False
+    billed_account.usage.is_backfilled = False
     summary = await billed_account.run(FIRST)
     assert (summary.turns, len(summary.waiting)) == (1, 1)
     assert metered.id in summary.waiting[0]
     assert len(await billed_account.invoices(flat)) == 2
-    billed_account.usage.past_is_done = True
+    billed_account.usage.is_backfilled = True
     assert (await billed_account.run(FIRST)).turns == 1
     assert len(await billed_account.invoices(metered)) == 2
 
 
-async def test_one_that_cannot_be_billed_keeps_nobody_else_from_it(billed_account: BilledAccount) -> None:
-    """An amount that no ledger holds: it is told whose it is, and everybody else is billed."""
-    dear = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal(900_000_000)))
-    await billed_account.publish_plan(replace(PRO, usage_prices=(dear,)))
+async def test_a_subscription_that_cannot_be_billed_does_not_stop_the_others(billed_account: BilledAccount) -> None:
+    """The summary names the one whose amount exceeds what the ledger holds."""
+    expensive = UsagePrice(code="tokens", name="Tokens", meter="tokens", price=PerUnit(unit_price=Decimal(900_000_000)))
+    await billed_account.publish_plan(replace(PRO, usage_prices=(expensive,)))
     many = [await billed_account.subscribe(start=START) for _ in range(7)]
     await billed_account.run(START)
     billed_account.record_usage(many[3], START, 10**14)
@@ -163,18 +163,18 @@ async def test_one_that_cannot_be_billed_keeps_nobody_else_from_it(billed_accoun
     assert [len(await billed_account.invoices(one)) for one in many] == [2, 2, 2, 1, 2, 2, 2]
 
 
-async def test_a_run_tells_how_far_it_is(billed_account: BilledAccount) -> None:
-    """As it goes, against what was due at the start."""
+async def test_a_run_reports_its_progress(billed_account: BilledAccount) -> None:
+    """After each batch, with the number due at the start."""
     await billed_account.publish_plan()
     for _ in range(3):
         await billed_account.subscribe(start=START)
     reported: list[tuple[int, int]] = []
 
-    def tell(summary: RunSummary, due: int) -> None:
+    def on_progress(summary: RunSummary, due: int) -> None:
         reported.append((summary.turns, due))
 
     run = InvoiceRun(
         billed_account.ledger.billing, billed_account.usage, billed_account.ledger.meters, late_window=WINDOW
     )
-    await run.run(RunParameters(as_of=START, run_id="run_1"), tell)
+    await run.run(RunParameters(as_of=START, run_id="run_1"), on_progress)
     assert reported == [(0, 3), (3, 3)]

@@ -1,1 +1,1 @@
-"""One file per step, numbered, never changed once released."""
+"""One numbered file per migration; a released migration never changes."""

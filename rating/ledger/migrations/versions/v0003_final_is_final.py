@@ -5,7 +5,7 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-# Everything of an invoice but its status, what was paid, and when.
+# All columns of an invoice except its status, its paid and credited amounts, and their times.
 _INVOICE = (
     "account_id",
     "customer_id",
@@ -53,7 +53,7 @@ def _forbid(table: str, verb: str, condition: str, what: str) -> None:
             f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         )
         return
-    # Conditions may look into another table, which PostgreSQL's WHEN may not: the function does.
+    # Conditions may read another table, which PostgreSQL's WHEN cannot: the function checks them.
     result = "OLD" if verb == "DELETE" else "NEW"
     op.execute(
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "

@@ -1,4 +1,4 @@
-"""What invoices below zero leave for their customers, and what later ones use of it: written once, never changed."""
+"""Balance entries: what invoices below zero add for their customers, and what later invoices use; immutable."""
 
 import sqlalchemy as sa
 from alembic import op
