@@ -1,7 +1,7 @@
-"""What the flush needs from outside: a log to read, a store to write, meters to count with.
+"""The ports of the flush: log, claims, tables, seen keys, event history and meter sets.
 
-Each port is small and asynchronous, and every call of one is a point where a crash, a rival or a lost reply may
-come in between: the simulator interleaves workers exactly there.
+Ports are small and asynchronous. A crash, a rival or a lost reply may intervene at every call of one: the simulator
+interleaves workers exactly there.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,46 +16,46 @@ from schemas.meter import MeterSet
 
 
 class FrameLog(Protocol):
-    """The durable, partitioned, append-only sequence of frames, as its reader sees it. Offsets may have gaps."""
+    """The durable, partitioned, append-only sequence of frames, for reading. Offsets may have gaps."""
 
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset still held; where nothing is held, the next one to be given."""
+        """The lowest offset still held; the next offset to be assigned if no frame is held."""
         ...
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from offset `start` on, up to and including `last`, in order.
+        """The frames from offset `start` on, in order, up to and including `last`.
 
-        Without `last`: at least one frame if there is one, and no more than `max_bytes` beyond the first.
-        With `last`: all of them, whatever their size, for a claimed range is redone whole.
+        Without `last`: at least one frame if there is one, and at most `max_bytes` beyond the first.
+        With `last`: all of them, whatever their size, because a claimed range is redone whole.
         """
         ...
 
     async def acknowledge(self, partition: int, last: int) -> None:
-        """Everything up to `last` is counted. May lag behind the truth, never lead it."""
+        """Records that every frame up to `last` is counted, which must be true. Frames may be acknowledged late."""
         ...
 
 
 class LogTail(Protocol):
-    """The growing end of the log, as whoever decides when to flush watches it."""
+    """The growing end of the log, by which a driver decides when to flush."""
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (seconds, as a reader expects)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+        """Returns when a frame at or after `start` exists, at the latest after `timeout` seconds.
 
-        Raises StoreFailed where the log cannot be asked: an outage must not look like a log that ends here.
+        Raises StoreFailed if the log does not answer: an outage must not look like the end of the log.
         """
         ...
 
     def end_offset(self, partition: int) -> int:
-        """The next offset to be given."""
+        """The next offset to be assigned."""
         ...
 
     async def oldest_arrival(self, partition: int, start: int) -> int | None:
-        """When the first frame at or after `start` arrived; None if there is none."""
+        """The arrival of the first frame at or after `start`; None if there is none."""
         ...
 
 
 class TailedLog(FrameLog, LogTail, Protocol):
-    """The log with its growing end: all that those who count ask of it."""
+    """The log and its growing end."""
 
 
 class Claims(Protocol):
@@ -66,15 +66,15 @@ class Claims(Protocol):
         ...
 
     async def claim(self, claim: Claim) -> None:
-        """Store the claim, unless one with this number or a higher one exists. Who won is told by `read_back`."""
+        """Stores the claim, unless one with this number or a higher one exists. `read_back` returns the winner."""
         ...
 
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
-        """All claims numbered `number` or higher, one entry per different row stored."""
+        """All claims numbered `number` or higher, one entry per different stored row."""
         ...
 
     async def finish(self, partition: int, number: int) -> None:
-        """State that all rows of the flush are there."""
+        """Records the flush as done: all of its rows must be stored."""
         ...
 
 
@@ -82,62 +82,62 @@ class Tables(Protocol):
     """The tables a flush writes."""
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        """Insert the rows as one block, at most once per (table, flush), however often it is called.
+        """Inserts the rows as one block, at most once per (table, flush), however often it is called.
 
-        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
+        `rows` is never empty. Raises StoreFailed if the outcome is unknown; then repeat the call.
         """
         ...
 
 
 class SeenKeys(Protocol):
-    """What is known of a partition's keys. Only rows of flushes with a lower number are ever looked at."""
+    """The stored keys of a partition. Every method reads rows of flushes numbered below `below` only."""
 
     async def count(self, partition: int, below: int) -> int:
-        """About how many keys `all_hashes` would give: to size the filter. Nothing may depend on it being exact."""
+        """The approximate number of keys in `all_hashes`, for the size of the filter."""
         ...
 
     def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
-        """Every key hash of the flushes numbered below `below`, in chunks: to fill the filter."""
+        """Every key hash in `seen`, in chunks, for filling the filter."""
         ...
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Those of the keys that are in `seen`."""
+        """The rows of those keys that are in `seen`."""
         ...
 
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Those of the keys that are in `events`, however old: for events under the backfill scope."""
+        """The rows of those keys that are in `events`, whatever their age, for events under the backfill scope."""
         ...
 
 
 class SeenMonths(Protocol):
-    """The months (such as 202611) that seen keys are kept by, for whoever decides which of them may go."""
+    """The months (such as 202611) by which the store partitions seen keys, for expiry."""
 
     async def seen_months(self) -> Sequence[int]:
-        """Those there are, the oldest first; what was put aside is no month's any more."""
+        """The months that hold keys, oldest first; preserved replay keys belong to none."""
         ...
 
     async def last_arrival(self, partition: int) -> int | None:
-        """When the newest key of the partition's months arrived; None if there is none."""
+        """The arrival of the newest key in the partition's months; None if there is none."""
         ...
 
     async def preserve_replay_keys(self, month: int) -> None:
-        """Have the keys of rejects tried again outlive their month, for audits ask for them however old they are."""
+        """Moves replay keys out of the month, so that listings and audits find them after it is dropped. Idempotent."""
         ...
 
     async def drop_seen_month(self, month: int) -> None:
-        """Forget its keys; twice changes nothing. Receipts go with them: all flushes of the month must be done."""
+        """Deletes the month's keys with their receipts, so all flushes of the month must be done. Idempotent."""
         ...
 
 
 class EventHistory(Protocol):
-    """What a new meter has missed."""
+    """The events of past flushes, for the backfill of new meters."""
 
     async def activation(self, partition: int, version: int) -> int | None:
-        """The lowest flush whose claim has this meter set version or a higher one; None while there is none."""
+        """The lowest flush claimed with this meter set version or a higher one; None if there is none yet."""
         ...
 
     def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
-        """The events (layout EVENTS) of the flushes from the first number to the last, in pieces of any size."""
+        """The events (layout EVENTS) of the flushes from the first number to the last, in chunks of any size."""
         ...
 
 
@@ -145,22 +145,22 @@ class BackfillTables(Protocol):
     """The tables a backfill writes: `usage` and `rejects`."""
 
     async def receipts(self, prefix: str) -> frozenset[str]:
-        """The receipts of backfills in `usage` that begin like this."""
+        """The receipts in `usage` that start with `prefix`."""
         ...
 
     async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
-        """Insert the rows as one block, at most once per (table, receipt), however often it is called.
+        """Inserts the rows as one block, at most once per (table, receipt), however often it is called.
 
-        `rows` is never empty. Raises StoreFailed where the outcome is not known; then call it again.
+        `rows` is never empty. Raises StoreFailed if the outcome is unknown; then repeat the call.
         """
         ...
 
 
 class MeterSets(Protocol):
-    """The meters, by version."""
+    """The meter sets by version."""
 
     async def newest_version(self) -> int: ...
 
     async def at_version(self, version: int) -> MeterSet:
-        """Immutable: the same version always gives the same meters."""
+        """The meter set of a version, which never changes."""
         ...

@@ -1,9 +1,9 @@
-"""A new meter's past: every event of the flushes before the meter took part, counted once.
+"""Backfill of new meters: every event of the flushes before a meter's first one is counted once.
 
-The border is a flush number, never a time: flush N is the first one claimed with the meter, so all before it are
-done and never change, and all from it on count the meter themselves. The past is cut into chunks of flush numbers,
-always the same ones, and each is put into the store at most once by its receipt. So it does not matter who does
-a chunk, how often, or where the one before died.
+The boundary is a flush number, never a time: flush N is the first one claimed with the meter, so all flushes before it
+are done and never change, and all from it on count the meter themselves. The range before N is cut into chunks of flush
+numbers, always the same ones, and the store applies each at most once by its receipt. A chunk may therefore be repeated
+by any worker, at any time, from any step.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from stream_processors.core.usage_rows import with_receipt
 from stream_processors.ports import BackfillTables, EventHistory, MeterSets
 
 _UNMERGED_ROWS = 500_000
-"""Usage rows held before they are merged into fewer: bounds the memory of a chunk."""
+"""Above this many usage rows a chunk merges those it holds, which bounds its memory."""
 
 _NO_EVENTS_MONTH = month_of(0)
-"""Where the receipt of a chunk without events lies."""
+"""The month of the receipt of a chunk without events."""
 
 
 class BackfillPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a backfill reaches of the outside."""
+    """The ports of a backfill."""
 
     meters: MeterSets
     history: EventHistory
@@ -36,14 +36,14 @@ class BackfillPorts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackfillRange(msgspec.Struct, frozen=True, kw_only=True):
-    """The flushes of one partition before a meter's first one."""
+    """The flushes of one partition before the first one that counts a meter."""
 
     meter: Meter
     partition: int
     activation: int
 
     def chunks(self) -> Sequence["BackfillChunk"]:
-        return [BackfillChunk(past=self, number=number) for number in range(backfill_chunks(self.activation))]
+        return [BackfillChunk(flushes=self, number=number) for number in range(backfill_chunks(self.activation))]
 
     @property
     def receipts_prefix(self) -> str:
@@ -54,14 +54,14 @@ class BackfillRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackfillChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One block's worth of a past."""
+    """Consecutive flushes of a range, which are applied as one block."""
 
-    past: BackfillRange
+    flushes: BackfillRange
     number: int
 
     @property
     def receipt(self) -> str:
-        return self.past.receipt(self.number)
+        return self.flushes.receipt(self.number)
 
     @property
     def first(self) -> int:
@@ -69,13 +69,13 @@ class BackfillChunk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def last(self) -> int:
-        return min(self.first + BACKFILL_CHUNK, self.past.activation) - 1
+        return min(self.first + BACKFILL_CHUNK, self.flushes.activation) - 1
 
 
 class Backfill:
-    """Counts the past of every meter, archived ones too, one chunk at a time.
+    """Backfills every meter, archived ones too, one chunk at a time.
 
-    What it remembers only saves look-ups: begun anew, it finds the chunks that are there and does the others.
+    Its state only saves look-ups: a new instance finds the chunks that the store has and counts the others.
     """
 
     def __init__(self, ports: BackfillPorts, partitions: int) -> None:
@@ -84,10 +84,10 @@ class Backfill:
         self._last_version = 0
         self._not_active: list[tuple[Meter, int]] = []
         self._missing: list[BackfillChunk] = []
-        """Of one past, the first one last."""
+        """The missing chunks of one range, the first chunk last."""
 
     async def step(self) -> bool:
-        """Do what comes next; False where nothing can be done before a flush or a new meter."""
+        """Does one unit of work; False if nothing is left until a flush or a new meter."""
         if self._missing:
             await self._count(self._missing[-1])
             self._missing.pop()
@@ -95,7 +95,7 @@ class Backfill:
         return await self._next_meter_set() or await self._find_missing_chunks()
 
     async def _next_meter_set(self) -> bool:
-        """Look at one more meter set; False where all are known."""
+        """Reads one more meter set; False if all are known."""
         version = self._last_version + 1
         if version > await self._ports.meters.newest_version():
             return False
@@ -107,34 +107,34 @@ class Backfill:
         return True
 
     async def _find_missing_chunks(self) -> bool:
-        """Find what is to be done for a meter that takes part by now; False where there is none."""
+        """Lists the missing chunks of a meter that has become active; False if there is none."""
         for meter, partition in self._not_active:
             activation = await self._ports.history.activation(partition, meter.version)
             if activation is not None:
-                past = BackfillRange(meter=meter, partition=partition, activation=activation)
-                there = await self._ports.tables.receipts(past.receipts_prefix)
-                self._missing = [chunk for chunk in reversed(past.chunks()) if chunk.receipt not in there]
+                flushes = BackfillRange(meter=meter, partition=partition, activation=activation)
+                receipts = await self._ports.tables.receipts(flushes.receipts_prefix)
+                self._missing = [chunk for chunk in reversed(flushes.chunks()) if chunk.receipt not in receipts]
                 self._not_active.remove((meter, partition))
                 return True
         return False
 
     async def _count(self, chunk: BackfillChunk) -> None:
-        """Rejects first: the receipt in `usage` says that the chunk is whole."""
+        """Applies rejects first: the receipt in `usage` marks the whole chunk as done."""
         usage, rejects = await self._measured(chunk)
         if rejects.num_rows:
             await self._ports.tables.apply_backfill(Table.REJECTS, chunk.receipt, rejects)
         await self._ports.tables.apply_backfill(Table.USAGE, chunk.receipt, usage)
 
     async def _measured(self, chunk: BackfillChunk) -> tuple[pa.Table, pa.Table]:
-        """The chunk's rows: the same whoever makes them, and in whatever pieces the events are read."""
+        """The rows of the chunk, which depend neither on the worker nor on the pieces in which the events are read."""
         month: int | None = None
         usage: list[pa.Table] = []
         rejects: list[pa.Table] = []
-        async for events in self._ports.history.read_events(chunk.past.partition, chunk.first, chunk.last):
+        async for events in self._ports.history.read_events(chunk.flushes.partition, chunk.first, chunk.last):
             if not events.num_rows:
                 continue
             month = month or events["month"][0].as_py()
-            measured = measure(events, [chunk.past.meter], month=month, origin=chunk.receipt)
+            measured = measure(events, [chunk.flushes.meter], month=month, origin=chunk.receipt)
             usage.append(measured.usage)
             rejects.append(measured.rejects)
             if sum(table.num_rows for table in usage) > _UNMERGED_ROWS:

@@ -1,7 +1,7 @@
-"""A partition's filter, replaced by a larger one before it is full.
+"""A partition's Bloom filter, which is replaced by a larger one before it is full.
 
-The larger one is filled piece by piece, a piece after each flush. All at once, with millions of keys known, it would
-hold the partition up for seconds.
+The larger filter is filled one chunk of keys after each flush. With millions of keys, filling it at once would block
+the partition for seconds.
 """
 
 from collections.abc import AsyncIterator
@@ -13,13 +13,14 @@ from stream_processors.ports import SeenKeys
 
 
 async def sized_filter(seen: SeenKeys, partition: int, below: int, room: int) -> BloomFilter:
-    """An empty filter for the keys of the flushes before `below`, and as many again (or `room`, if that is more)."""
+    """An empty filter with room for the keys of the flushes before `below` and as many more, or `room` more if that is
+    larger."""
     known = await seen.count(partition, below)
     return BloomFilter.sized_for(known + max(known, room))
 
 
 async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -> BloomFilter:
-    """A filter of all keys of the flushes before `below`: it may hold too much, never too little."""
+    """A filter that holds at least all keys of the flushes before `below`."""
     keys = await sized_filter(seen, partition, below, room)
     async for piece in seen.all_hashes(partition, below):
         keys.add(piece)
@@ -27,7 +28,7 @@ async def filled_filter(seen: SeenKeys, partition: int, below: int, room: int) -
 
 
 class GrowingFilter:
-    """`keys` holds the keys of every flush done so far, whatever the larger one is still missing."""
+    """`keys` always holds the keys of every flush done so far, also while a larger filter is being filled."""
 
     def __init__(self, keys: BloomFilter, seen: SeenKeys, partition: int, room: int) -> None:
         self.keys = keys
@@ -38,14 +39,14 @@ class GrowingFilter:
         self._missing: AsyncIterator[KeyHashes] | None = None
 
     async def add(self, hashes: KeyHashes, below: int) -> None:
-        """The keys of the flush before `below`, which is done: what is in the store by now, and what came after."""
+        """Adds the keys of the flush before `below`, which must be done, and one chunk to the larger filter."""
         self.keys.add(hashes)
         if self._larger is not None:
             self._larger.add(hashes)
         try:
             await self._grow(below)
         except StoreFailed:
-            # It costs nothing but time: a fuller filter asks the store more often, and the next flush tries again.
+            # A fuller filter only costs more look-ups, and the next flush retries.
             self._larger = self._missing = None
 
     async def _grow(self, below: int) -> None:

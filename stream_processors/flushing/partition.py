@@ -1,8 +1,8 @@
-"""One partition's flushes, one at a time: claim, look up, insert, done, acknowledge.
+"""One partition's flushes, one at a time: claim, look up, insert, finish, acknowledge.
 
-Every `await` on a port is a place where this worker may die, pause, or meet a rival. The order of the steps and
-every check between them closes a hole that lost or doubled events in a simpler protocol; the simulator in
-tests/simulator breaks them one by one to prove that it would notice.
+At every `await` on a port this worker may crash, pause, or meet a rival. The order of the steps and every check between
+them closes a hole through which a simpler protocol lost or doubled events; tests/simulator removes them one by one and
+must find the event that is then lost or doubled.
 """
 
 import time
@@ -28,7 +28,7 @@ NO_SEEN_ROWS = SeenRows([], [], [])
 
 
 class FlushPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a partition reaches of the outside."""
+    """The ports of a partition, and its pause and clock for retries."""
 
     log: FrameLog
     claims: Claims
@@ -41,7 +41,7 @@ class FlushPorts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the partition stands between two flushes."""
+    """The next flush: its number, its first offset, and the lowest meter set version it may use."""
 
     number: int
     offset: int
@@ -52,7 +52,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Partition:
-    """Owns what is remembered of one partition: a position and a filter, both thrown away at any doubt."""
+    """Flushes one partition. Its state, a position and a filter, is discarded at any doubt and read again by `boot`."""
 
     def __init__(self, number: int, ports: FlushPorts, policy: FlushPolicy) -> None:
         self.number = number
@@ -65,21 +65,24 @@ class Partition:
 
     @property
     def position(self) -> Position | None:
-        """None before the boot, and after anything that cast doubt."""
+        """None before the boot, and after any doubt about it."""
         return self._position
 
     def reset(self) -> None:
-        """Throw away everything remembered: the next step boots."""
+        """Discards position and filter: the next step boots."""
         self._position = None
         self._filter = None
 
     async def boot(self) -> None:
-        """Read the truth from the store, and redo the last flush if it is not known to be done."""
+        """Reads position and filter from the store, and redoes the last flush unless it is recorded as done.
+
+        Raises LogGap if the log no longer holds a frame that was never counted.
+        """
         self.reset()
-        # Before the claims are read: what a rival counts after that, and lets go of, is no gap.
+        # Read before the claims: frames that a rival counts and deletes after this are no gap.
         held_from = await self._ports.log.first_offset(self.number)
         progress = await self._ports.claims.progress(self.number)
-        # Only now the filter: filled before the claims are read, it could miss a rival's flush in between.
+        # Filled after the claims are read: filled before, the filter could miss a flush of a rival in between.
         if progress is None:
             position = Position(number=0, offset=0, version=0)
         elif progress.done:
@@ -97,9 +100,9 @@ class Partition:
             await self._guarded(self._redo(progress.claim.number))
 
     async def step(self) -> int:
-        """Flush what is waiting, up to the policy's size; how many frames that were.
+        """Flushes the waiting frames, up to the policy's size, and returns how many it took.
 
-        0 says that nothing is waiting (or that a rival was met and the next step will boot).
+        Returns 0 if no frames are waiting, and if a rival was met, after which the next step boots.
         """
         if self._position is None:
             await self.boot()
@@ -108,7 +111,7 @@ class Partition:
             return 0
         waiting = await self._ports.log.read(self.number, position.offset, max_bytes=self._policy.max_bytes)
         if waiting and waiting[0].offset > position.offset and await self._was_truncated(position.offset):
-            # A rival has counted them, or retention has deleted them: the boot finds out which.
+            # Either a rival has counted them, or retention has deleted them: the boot decides which.
             self.reset()
             return 0
         frames = frames_for_one_flush(waiting, self._policy.max_raw_bytes)
@@ -129,12 +132,12 @@ class Partition:
             number=position.number,
             first=position.offset,
             last=last,
-            # The version never falls: what counted with a newer set once must not be counted with an older one.
+            # The version never decreases: an older meter set after a newer one would break the activation of meters.
             version=max(newest, position.version),
         )
 
     async def _guarded(self, work: Awaitable[None]) -> None:
-        """Do the work; whatever interrupts it casts doubt on all that is remembered."""
+        """Awaits `work`; any exception from it casts doubt on the state, which is then discarded."""
         try:
             await work
         except Superseded:
@@ -144,7 +147,7 @@ class Partition:
             raise
 
     async def _redo(self, number: int) -> None:
-        """Finish a flush that was claimed, by whomever, with exactly the claim's frames and version."""
+        """Finishes a claimed flush of any worker, with exactly the frames and the version of its claim."""
         claim = await self._retry.until_answered("claim", lambda: self._adopt(number))
         self.attempts.begin(claim)
         await self._complete(claim, await self._frames_of(claim))
@@ -158,7 +161,7 @@ class Partition:
         await self._complete(adopted, frames)
 
     async def _claim(self, proposal: Claim) -> Claim:
-        """Propose, and read back who won."""
+        """Proposes a claim, and returns the one that won."""
 
         async def propose_and_read_back() -> Claim:
             await self._ports.claims.claim(proposal)
@@ -167,7 +170,7 @@ class Partition:
         return await self._retry.until_answered("claim", propose_and_read_back)
 
     async def _adopt(self, number: int) -> Claim:
-        """The one claim of this number, whole: its range and its version, whoever made it."""
+        """The one claim of this number, with its range and its version, from any worker."""
         found = await self._ports.claims.read_back(self.number, number)
         if any(progress.done or progress.claim.number > number for progress in found):
             raise Superseded(f"partition {self.number}: flush {number} was done by another worker")
@@ -184,7 +187,7 @@ class Partition:
         return claims.pop()
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
-        """Everything after the claim; a redo of a claimed flush enters here."""
+        """Every step after the claim; a redo starts here."""
         rows = await self._plan(claim, frames)
         for table, block in rows.in_order():
             await self._apply_once(claim, table, block)
@@ -206,18 +209,18 @@ class Partition:
         return plan_flush(claim, events, known, meters, self._policy.window)
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> KeyLookupResult:
-        """What is known of the flush's keys from flushes before it; never from itself, or a redo would drop its own."""
-        question = keys_to_look_up(events, self._current()[1].keys.may_contain)
-        seen, stored = NO_SEEN_ROWS, NO_SEEN_ROWS
-        if question.seen:
+        """The stored rows of the flush's keys, from earlier flushes only: a redo must not find its own rows."""
+        query = keys_to_look_up(events, self._current()[1].keys.may_contain)
+        seen, events_seen = NO_SEEN_ROWS, NO_SEEN_ROWS
+        if query.seen:
             seen = await self._retry.until_answered(
-                "look_up", lambda: self._ports.seen.find(self.number, claim.number, question.seen)
+                "look_up", lambda: self._ports.seen.find(self.number, claim.number, query.seen)
             )
-        if question.events:
-            stored = await self._retry.until_answered(
-                "look_up", lambda: self._ports.seen.find_events(self.number, claim.number, question.events)
+        if query.events:
+            events_seen = await self._retry.until_answered(
+                "look_up", lambda: self._ports.seen.find_events(self.number, claim.number, query.events)
             )
-        return KeyLookupResult(seen=seen, events=stored)
+        return KeyLookupResult(seen=seen, events=events_seen)
 
     async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
         if not block.num_rows:
@@ -248,7 +251,7 @@ class Partition:
 
     def _current(self) -> tuple[Position, GrowingFilter]:
         if self._position is None or self._filter is None:
-            raise Superseded(f"partition {self.number} was given up in the middle of a flush")
+            raise Superseded(f"partition {self.number} was reset in the middle of a flush")
         return self._position, self._filter
 
     async def _frames_of(self, claim: Claim) -> Sequence[Frame]:
@@ -256,7 +259,7 @@ class Partition:
             return ()
         frames = await self._ports.log.read(self.number, claim.first, max_bytes=0, last=claim.last)
         if not frames or frames[-1].offset != claim.last:
-            # A rival that has done this flush has let its frames go: then this raises Superseded.
+            # If a rival has done this flush, its frames may be deleted: then this raises Superseded.
             await self._adopt(claim.number)
             raise LogGap(
                 f"partition {self.number}: frames {claim.first} to {claim.last} were claimed by flush {claim.number}, "

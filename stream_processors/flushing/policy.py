@@ -1,4 +1,4 @@
-"""What may be tuned about a partition's flushes, apart from the state of any of them."""
+"""Tunable limits of a partition's flushes."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,17 +7,17 @@ import msgspec
 from schemas.window import DEDUPE_WINDOW
 
 Pause = Callable[[int], Awaitable[None]]
-"""Waits before the given repetition (1, 2, …) of a failed step."""
+"""Sleeps before the given retry (1, 2, …) of a failed step."""
 
 
 class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Frozen: what state there is lives in `Partition`."""
+    """The same for all partitions; their state is in `Partition`."""
 
     window: int = DEDUPE_WINDOW
     max_bytes: int = 24_000_000
-    """How many bytes of frame payloads one flush may take: this bounds what is read at once."""
+    """How many bytes of frame payloads one flush may take."""
     max_raw_bytes: int = 20_000_000
-    """The same, decompressed: events that are all alike become a hundred times smaller, and must fit into memory.
-    The store needs several times as much for the insert: above its limit for one statement the flush fails for ever."""
+    """The same after decompression, which must fit into memory: similar events compress a hundredfold. The store needs
+    several times as much for the insert, and above its limit for one statement every attempt would fail."""
     filter_keys: int = 2_000_000
-    """How many keys a fresh filter has room for beyond those already known."""
+    """How many keys a new filter has room for beyond those already stored."""

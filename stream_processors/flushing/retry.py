@@ -16,15 +16,15 @@ _ERROR_LENGTH = 500
 
 
 class FlushFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """The failures since the last success, and the newest of them."""
+    """The consecutive failures since the last success."""
 
     claim: Claim | None
-    """The flush; None where it failed before there was one."""
+    """The flush that fails; None if it has no claim yet."""
     step: str
     error: str
     attempts: int
     seconds: float
-    """Since the first failure."""
+    """Seconds since the first failure."""
 
     def __str__(self) -> str:
         return (
@@ -36,7 +36,7 @@ class FlushFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempts:
-    """Counts failures until a success. Written by the one thread that flushes, read by any."""
+    """Counts consecutive failures. The flushing thread alone may write it; any thread may read it."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -46,16 +46,16 @@ class Attempts:
 
     @property
     def failure(self) -> FlushFailure | None:
-        """None where the last attempt succeeded."""
+        """None if the last attempt succeeded."""
         newest, since = self._newest, self._since
         return newest and msgspec.structs.replace(newest, seconds=self._monotonic() - since)
 
     def begin(self, claim: Claim) -> None:
-        """This is the flush that is worked on; one that failed and is redone is the same one."""
+        """Sets the current flush. A redo of a failed flush is the same flush."""
         self._claim = claim
 
     def fail(self, step: str, error: BaseException) -> int:
-        """How many times in a row it has failed now."""
+        """Records a failure, and returns how many there have been in a row."""
         if self._newest is None:
             self._since = self._monotonic()
         attempts = self._newest.attempts + 1 if self._newest else 1
@@ -65,7 +65,7 @@ class Attempts:
         return attempts
 
     def succeed(self) -> None:
-        """The flush is done, or there was nothing to do: what failed before is over."""
+        """Clears the failures: the flush is done, or there was nothing to do."""
         self._claim = None
         self._newest = None
 
@@ -100,7 +100,8 @@ class Retry:
 
 
 def _error_text(error: BaseException) -> str:
-    """Ours say what is wrong with the machine; a stranger's text may quote an event, and every account may ask."""
+    """The text of our own errors; of foreign errors only the type, because every account can read the status, and their
+    text may quote an event."""
     if isinstance(error, TallyhouseError):
         return f"{type(error).__name__}: {' '.join(str(error).split())[:_ERROR_LENGTH]}"
     return f"{type(error).__name__} (the logs have its text)"

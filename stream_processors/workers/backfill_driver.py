@@ -1,4 +1,4 @@
-"""Drives the backfills of new meters in the background, resting so that traffic goes first."""
+"""Runs the backfills of new meters in the background, with rests that give flushes priority."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
 class BackfillSteps(Protocol):
-    """The backfills, as their driver sees them."""
+    """The backfills, as the driver calls them."""
 
     async def step(self) -> bool:
-        """Do what comes next; False where there is nothing to do yet."""
+        """Does one unit of work; False if there is none yet."""
         ...
 
 
 class BackfillDriver:
-    """Runs until cancelled: what is given up is done again by its receipt."""
+    """Runs until cancelled; a chunk without a receipt is counted again at the next start."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class BackfillDriver:
 
     @property
     def state(self) -> str:
-        """As a partition's: `booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""
+        """`booting`, `counting`, `retrying`, or `stopped: ` and the alarm's message."""
         return self._state
 
     async def run(self) -> None:
-        """Count the past of every meter there is and will be."""
+        """Backfills every meter, present and future. Returns only after an alarm."""
         failures = 0
         while True:
             try:
@@ -56,12 +56,12 @@ class BackfillDriver:
                 self._state = COUNTING
             except Alarm as alarm:
                 self._state = f"{STOPPED}{alarm}"
-                self._logger.exception("backfills stopped: meters lack a part of their past", alarm=str(alarm))
+                self._logger.exception("backfills stopped: some meters lack a part of their backfill", alarm=str(alarm))
                 return
             except Exception:
                 failures += 1
                 self._state = RETRYING
-                self._logger.exception("backfill failed, it is tried again", attempt=failures)
+                self._logger.exception("backfill failed, retrying", attempt=failures)
                 await self._pause(failures)
 
     async def _step_once(self) -> None:

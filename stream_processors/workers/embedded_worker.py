@@ -1,4 +1,4 @@
-"""The processors of the embedded mode: one thread, one event loop, one task per partition."""
+"""The worker of embedded mode: one thread, one event loop, one task per partition."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ from stream_processors.workers.wiring import (
 
 
 class EmbeddedWorker:
-    """Counts in the background from `start` to `stop`; asked for its status from any event loop."""
+    """Processes all partitions in the background from `start` to `stop`. Its status may be read from any event loop."""
 
     def __init__(
         self,
@@ -41,27 +41,27 @@ class EmbeddedWorker:
         self._stop = asyncio.Event()
 
     def start(self) -> None:
-        """Returns when the loop runs; booting goes on behind it."""
+        """Returns when the event loop runs; partitions boot in the background."""
         self._thread.start()
         self._running.wait()
 
     def stop(self) -> None:
-        """Let the running flushes end, within reason. The next start goes on where this one ended."""
+        """Waits for running flushes, for `stop_seconds` at most. The next start continues from the stored claims."""
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
 
     @property
     def is_healthy(self) -> bool:
-        """Running, and no partition stopped by an alarm or stuck."""
+        """True if it runs, and no partition is stopped by an alarm or stuck."""
         return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
 
     async def partitions(self) -> Sequence[PartitionStatus]:
-        """How far each partition is counted."""
+        """The status of each partition."""
         return [await driver.status() for driver in self._drivers]
 
     async def backfills(self) -> str:
-        """How the counting of the past for new meters is doing."""
+        """The state of the backfills."""
         return self._backfill.state
 
     def _run(self) -> None:
@@ -82,7 +82,9 @@ class EmbeddedWorker:
             task.cancel()
         _, late = await asyncio.wait(counting, timeout=self._policy.stop_seconds)
         if late:
-            self._logger.warning("flushes were given up to stop in time; the next start redoes them", flushes=len(late))
+            self._logger.warning(
+                "flushes were cancelled to stop in time; the next start redoes them", flushes=len(late)
+            )
         for task in late:
             task.cancel()
         await asyncio.gather(*counting, *background, return_exceptions=True)

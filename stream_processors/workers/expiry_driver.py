@@ -1,4 +1,4 @@
-"""Drives expiry in the background: at the start, and then now and again."""
+"""Runs expiry in the background: at the start, and then at an interval."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,15 +9,15 @@ from stream_processors.workers.policy import WorkerPolicy
 
 
 class ExpirySteps(Protocol):
-    """Expiry, as its driver sees it."""
+    """Expiry, as the driver calls it."""
 
     async def step(self) -> Sequence[int]:
-        """Drop what has expired; which months that was."""
+        """Drops the expired months and returns them."""
         ...
 
 
 class ExpiryDriver:
-    """Runs until cancelled. What fails is only late: keys kept too long cost room, never exactness."""
+    """Runs until cancelled. A failure only delays expiry: keys kept too long cost space, never exactness."""
 
     def __init__(
         self,
@@ -33,11 +33,10 @@ class ExpiryDriver:
         self._rest = rest
 
     async def run(self) -> None:
-        """Look for expired months for ever."""
         while True:
             try:
                 for month in await self._expiry.step():
-                    self._logger.info("seen keys expired: nothing can meet them any more", month=month)
+                    self._logger.info("seen keys expired: no later frame can meet them", month=month)
             except Exception:
-                self._logger.exception("seen keys could not be expired, it is tried again later")
+                self._logger.exception("seen keys could not be expired, retrying later")
             await self._rest(self._policy.expiry_seconds)

@@ -1,4 +1,4 @@
-"""The Faust app: a consumer group's share of the topic, handed over frame by frame. It keeps and decides nothing."""
+"""The Faust app: hands over the frames of the partitions that the consumer group assigns. It has no state."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -20,49 +20,49 @@ from stream_processors.backends.log.kafka.records import frame_of
 from stream_processors.workers.faust_settings import StreamSettings
 
 _MAX_POLL_SECONDS = 7 * 24 * 3600.0
-"""Partitions may stand full for as long as the store is down. A worker that gave up its membership over that would
-not come back: it rejoins only when it fetches."""
+"""Buffers may stay full for as long as the store is down. A worker that left the group over that would not return:
+it rejoins only when it fetches."""
 
 _METADATA_MAX_AGE_MILLISECONDS = 5_000
-"""How often it asks which partitions there are. A broker that has just come back may not know them yet when it is asked
-to hand them out, and hands out none: the next look finds them. The client's own measure is five minutes."""
+"""How often the client refreshes the list of partitions. A broker that has just restarted may not know them yet, and
+assigns none: the next refresh finds them. The client's default is five minutes."""
 
 _QUEUE_FRAMES = 4096
-"""Frames between Faust's fetcher and us. We take each one at once, so it is all but empty."""
+"""The queue between Faust's fetcher and the agent, which takes each frame at once: the queue is nearly empty."""
 
 
 _EXECUTE_TASK = Service._execute_task.__name__  # noqa: SLF001
-"""What a task of Faust's is called that does what another thread asked for."""
+"""The name of Faust's tasks that execute a call from another thread."""
 
 
 class PartitionAssignments(Protocol):
-    """Whoever counts."""
+    """The consumer of the app's frames."""
 
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None: ...
 
     async def revoked(self, partitions: Iterable[int]) -> None:
-        """Returns when nothing of them is being counted, after a bounded time."""
+        """Returns after a bounded time, when none of the partitions is being processed."""
         ...
 
     def push(self, delivered: DeliveredFrame) -> None: ...
 
 
 class DisklessApp(faust.App):
-    """Without tables there is nothing to keep in folders."""
+    """An app without tables, which needs no folders."""
 
     def _create_directories(self) -> None:
-        """None are needed."""
+        pass
 
 
 def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger: Logger) -> faust.App:
-    """A new app that has not started; one that has crashed is not started again, but built anew."""
+    """A new app, not started. A crashed app cannot be restarted; build another."""
     app = DisklessApp(settings.group, **_configuration(settings))
     app.boot_strategy.enable_kafka_producer = False  # Nothing is sent to Kafka from here.
     topic = app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
     stream = FaustFlowControl(app, settings.topic)
 
     async def hand_over(frames: StreamT[bytes]) -> None:
-        # `take` would acknowledge in a `finally`, and a flush that failed would be lost.
+        # `take` would acknowledge in a `finally`, and lose the frames of a failed flush.
         async for event in cast("faust.Stream[bytes]", frames).noack().events():
             _push(event, partitions, logger)
 
@@ -79,10 +79,10 @@ def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger
 
 
 def abort_consumer(app: faust.App) -> None:
-    """Break off whatever the app's own thread is at.
+    """Aborts the current work of the app's consumer thread.
 
-    Its last commit waits for the brokers as long as they are away. Left alone, the thread would hold up the end of the
-    process, or be a member of the group, with partitions that nobody counts.
+    Its last commit waits for unreachable brokers without a timeout. Otherwise the thread would block the exit of the
+    process, or stay in the group and own partitions that no worker processes.
     """
     thread = app.consumer._thread  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way to it
     if not thread.thread_loop.is_closed():
@@ -90,17 +90,17 @@ def abort_consumer(app: faust.App) -> None:
 
 
 def _abort(thread: ServiceThread) -> None:
-    """What it was asked to do; its main task then ends in the orderly way."""
-    thread._stopped.set()  # noqa: SLF001 - as its own `stop` does, which comes only after the last commit
+    """Cancels the calls from other threads; the main task of the thread then ends as usual."""
+    thread._stopped.set()  # noqa: SLF001 - as its own `stop` does, but only after the last commit
     for task in asyncio.all_tasks():
         if getattr(task.get_coro(), "__name__", "") == _EXECUTE_TASK:
             task.cancel()
 
 
 class FaustFlowControl:
-    """Stops and goes on fetching a partition, as Faust's own full queues do.
+    """Pauses and resumes the fetching of a partition, as Faust does for a full queue.
 
-    Its `pause_partitions` would drop what is fetched but not handed over yet.
+    Faust's `pause_partitions` would drop frames that are fetched and not yet handed over.
     """
 
     def __init__(self, app: faust.App, topic: str) -> None:
@@ -119,7 +119,7 @@ def _push(event: EventT[bytes], partitions: PartitionAssignments, logger: Logger
     try:
         frame = frame_of(message.partition, message.offset, _pairs(message.headers), message.value)
     except Alarm:
-        # Left out: the flush misses it, reads the log itself, and raises the alarm where it stops the counting.
+        # Skipped here: the flush misses it, reads the log itself, and raises the alarm that stops the partition.
         logger.exception("a record in the log is no frame", partition=message.partition, offset=message.offset)
         return
     partitions.push(DeliveredFrame(frame=frame, acknowledge=event.ack))
@@ -148,9 +148,9 @@ def _configuration(settings: StreamSettings) -> dict[str, Any]:
         "consumer_auto_offset_reset": "earliest",
         "consumer_metadata_max_age_ms": _METADATA_MAX_AGE_MILLISECONDS,
         "stream_buffer_maxsize": _QUEUE_FRAMES,
-        # Waiting for acknowledgements before a revocation is ours to do, and bounded.
+        # OwnedPartitions waits for flushes before a revocation, with a timeout.
         "stream_wait_empty": False,
-        # There are no tables, and without standby copies of them Faust assigns partitions as any consumer group does.
+        # Without tables and standby replicas Faust assigns partitions as any consumer group does.
         "store": "memory://",
         "table_standby_replicas": 0,
         "web_enabled": False,

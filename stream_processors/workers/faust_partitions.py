@@ -1,4 +1,4 @@
-"""What one worker counts: the partitions its group gave it, from the moment of that until they are taken away."""
+"""The partitions of one cluster worker, from their assignment to their revocation."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -12,20 +12,19 @@ from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.workers.partition_driver import PartitionDriver
 
 BACKGROUND_TASKS_PARTITION = 0
-"""Who owns this partition also does what is done once for all of them."""
+"""The owner of this partition also runs backfills and expiry, for all partitions."""
 
 _OWNER_GAUGES = (Gauge.OWNED, Gauge.LAG_FRAMES, Gauge.LAG_SECONDS, Gauge.STUCK, Gauge.STOPPED, Gauge.FILTER_KEYS)
 
 BackgroundTasks = Callable[[], Iterable[Coroutine[Any, Any, None]]]
-"""Begins backfills and expiry, to run until cancelled. Two workers may be at them for as long as one has not noticed
-that it lost its partitions: a chunk is put into the store at most once by its receipt, and a month can be dropped any
-number of times."""
+"""Makes the coroutines of backfills and expiry, which run until cancelled. Two workers may run them while one has not
+noticed its revocation: the store applies a chunk at most once by its receipt, and dropping a month is idempotent."""
 
 
 class OwnedPartitions:
-    """Each has a driver of its own with a partition that remembers nothing. Belongs to the event loop that calls it.
+    """A new driver for each assigned partition. All methods but `statuses` belong to one event loop.
 
-    Whatever goes wrong in here, two owners at once included, costs time only: the store's guards decide.
+    An error here, even two owners of one partition, costs only time: the guards in the store keep counting exact.
     """
 
     def __init__(
@@ -48,19 +47,19 @@ class OwnedPartitions:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._running_background_tasks: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
-        """A stop, a revocation and an assignment may come at the same moment, and each of them waits for flushes."""
+        """Serializes stops, revocations and assignments: they may overlap, and each waits for flushes."""
 
     @property
     def is_healthy(self) -> bool:
-        """No partition that is owned has stopped by an alarm, or is stuck."""
+        """True if no owned partition is stopped by an alarm or stuck."""
         return not any(driver.has_stopped or driver.is_stuck for driver in list(self._drivers.values()))
 
     def push(self, delivered: DeliveredFrame) -> None:
-        """What the stream brings."""
+        """Adds a frame to the buffer of its partition."""
         self._frames.push(delivered)
 
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None:
-        """These, and no others, are ours: boot each and count it."""
+        """Takes over exactly these partitions, with a new driver for each."""
         given = set(partitions)
         async with self._changing:
             await self._release({*self._drivers, *given})
@@ -74,23 +73,23 @@ class OwnedPartitions:
         self._logger.info("partitions assigned", partitions=sorted(given))
 
     async def revoked(self, partitions: Iterable[int]) -> None:
-        """Let go of everything of theirs. A running flush may end, within reason; the next owner redoes the others."""
+        """Stops the drivers. Running flushes get `revoke_seconds` to finish; the next owner redoes the others."""
         async with self._changing:
             await self._release(partitions)
 
     async def finish(self, seconds: float) -> None:
-        """Let the running flushes end and be acknowledged, so that whoever is next has nothing to redo."""
+        """Waits at most `seconds` for the running flushes, so that the next owner has nothing to redo."""
         async with self._changing:
             for driver in self._drivers.values():
                 driver.stop()
             await self._end(list(self._drivers), seconds)
 
     async def statuses(self) -> Sequence[PartitionStatus]:
-        """How far each partition is counted; may be asked from any event loop."""
+        """The status of each owned partition. May be called from any event loop."""
         return [await driver.status() for _, driver in sorted(self._drivers.items())]
 
     async def report(self) -> None:
-        """Tell of trouble, and measure the lag."""
+        """Logs stuck partitions, and sets the gauges of lag and state."""
         for driver in list(self._drivers.values()):
             await driver.report()
 
@@ -112,7 +111,9 @@ class OwnedPartitions:
         for task in late:
             task.cancel()
         if late:
-            self._logger.warning("flushes were given up; whoever owns their partitions redoes them", flushes=len(late))
+            self._logger.warning(
+                "flushes were cancelled; the next owner of their partitions redoes them", flushes=len(late)
+            )
         await _unfinished(late | background_tasks, seconds)
         for number in numbers:
             del self._drivers[number], self._tasks[number]
@@ -122,5 +123,5 @@ class OwnedPartitions:
 
 
 async def _unfinished(tasks: set[asyncio.Task[None]], seconds: float) -> set[asyncio.Task[None]]:
-    """Those that have not ended after so many seconds."""
+    """The tasks that have not ended after `seconds`."""
     return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()

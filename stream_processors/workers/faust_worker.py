@@ -1,4 +1,4 @@
-"""One worker of a cluster: its Faust app, begun anew whenever it breaks, and the partitions it counts."""
+"""The worker of cluster mode: a Faust app, rebuilt whenever it crashes, and the partitions it owns."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +28,7 @@ _ABORT_ATTEMPTS, _ABORT_WAIT_SECONDS = 20, 0.25
 
 
 class FaustWorker:
-    """Counts while `run` runs. Brokers may come and go meanwhile."""
+    """Processes the partitions its group assigns while `run` runs, across outages of the brokers."""
 
     def __init__(
         self,
@@ -43,26 +43,26 @@ class FaustWorker:
         self._settings = settings
         self._owned = owned
         self._policy = policy
-        self._ask_ends = refresh_ends
+        self._refresh_ends = refresh_ends
         self._logger = logger or NullLogger()
         self._pause = pause
         self._stopping = asyncio.Event()
 
     @property
     def is_healthy(self) -> bool:
-        """Running, and no partition stopped by an alarm or stuck."""
+        """True if it runs, and no owned partition is stopped by an alarm or stuck."""
         return not self._stopping.is_set() and self._owned.is_healthy
 
     async def partitions(self) -> Sequence[PartitionStatus]:
-        """How far each partition that this worker owns is counted."""
+        """The status of each owned partition."""
         return await self._owned.statuses()
 
     def stop(self) -> None:
-        """Let the running flushes end, leave the group, and have `run` return."""
+        """Makes `run` finish the running flushes, leave the group and return."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Count until told to stop. An app that breaks is thrown away; the store knows where the next one goes on."""
+        """Processes until `stop`. A crashed app is discarded; the next one continues from the stored claims."""
         reporting = asyncio.create_task(self._report())
         try:
             attempt = 0
@@ -77,7 +77,7 @@ class FaustWorker:
             await asyncio.wait([reporting])
 
     async def _run_once(self) -> bool:
-        """One app, from its start to its end; whether it came as far as running."""
+        """Runs one app from start to end; True if it started."""
         if not await self._brokers_answer():
             return False
         app = build_app(self._settings, self._owned, self._logger)
@@ -87,23 +87,23 @@ class FaustWorker:
             has_started = True
             await app.wait(self._stopping.wait())
             if app.crashed:
-                self._logger.error("the stream broke, it is begun anew", error=repr(app.crash_reason))
+                self._logger.error("the stream crashed, it is rebuilt", error=repr(app.crash_reason))
         except Exception:
-            self._logger.exception("the stream did not start, it is tried again")
+            self._logger.exception("the stream did not start, retrying")
         finally:
             try:
                 await self._owned.finish(self._policy.stop_seconds)
             finally:
                 await self._end(app)
-                await self._owned.finish(self._settings.revoke_seconds)  # What it was given while it was leaving.
+                await self._owned.finish(self._settings.revoke_seconds)  # Partitions assigned while it was leaving.
         return has_started
 
     async def _brokers_answer(self) -> bool:
-        """Asked first, for an app that finds none leaves a mess behind."""
+        """True if the brokers answer. An app that starts without brokers does not clean up after itself."""
         try:
-            await self._ask_ends()
+            await self._refresh_ends()
         except StoreFailed as error:
-            self._logger.warning("nothing is counted here until the brokers answer", error=str(error))
+            self._logger.warning("the brokers do not answer; nothing is counted until they do", error=str(error))
             return False
         return True
 
@@ -116,7 +116,7 @@ class FaustWorker:
             abort_consumer(app)
             await asyncio.wait({stopping}, timeout=_ABORT_WAIT_SECONDS)
         if not stopping.done() or stopping.cancelled() or stopping.exception():
-            self._logger.error("the stream did not end in an orderly way: are the brokers away?")
+            self._logger.error("the stream did not stop cleanly: are the brokers unreachable?")
 
     async def _rest(self, attempt: int) -> None:
         resting = asyncio.ensure_future(self._pause(attempt))
@@ -128,7 +128,7 @@ class FaustWorker:
     async def _report(self) -> None:
         while True:
             try:
-                await self._ask_ends()
+                await self._refresh_ends()
                 await self._owned.report()
             except Exception:
                 self._logger.exception("lag could not be measured")

@@ -1,4 +1,4 @@
-"""How far the counting of a partition is behind its log."""
+"""The lag of a partition behind the end of its log."""
 
 from typing import NamedTuple
 
@@ -7,16 +7,16 @@ from stream_processors.ports import LogTail
 
 
 class Lag(NamedTuple):
-    """What is in the log and not yet counted."""
+    """The frames in the log that are not yet counted."""
 
     end_offset: int
     frames: int
     seconds: float
-    """Age of the oldest of them."""
+    """The age of the oldest of them."""
 
 
 async def lag_of(tail: LogTail, partition: int, next_offset: int, now: int) -> Lag:
-    """Of a partition that is counted up to `next_offset`."""
+    """The lag of a partition whose frames are counted up to but excluding `next_offset`. Raises StoreFailed."""
     end = tail.end_offset(partition)
     oldest = await tail.oldest_arrival(partition, next_offset)
     seconds = 0.0 if oldest is None else max(now - oldest, 0) / SECOND

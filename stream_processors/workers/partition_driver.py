@@ -1,4 +1,4 @@
-"""Drives one partition: gather until a flush is worth it, flush, again. Where the frames come from is all the same."""
+"""Runs one partition in a loop: wait until a flush is worth it, then flush."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _START = Position(number=0, offset=0, version=0)
 
 
 class PartitionSteps(Protocol):
-    """A partition, as its driver sees it."""
+    """A partition, as the driver calls it."""
 
     @property
     def number(self) -> int: ...
@@ -38,12 +38,12 @@ class PartitionSteps(Protocol):
     def attempts(self) -> Attempts: ...
 
     async def step(self) -> int:
-        """Flush what is waiting; how many frames that were."""
+        """Flushes the waiting frames and returns how many it took."""
         ...
 
 
 class PartitionDriver:
-    """Runs one partition until told to stop, or until an alarm; other partitions never notice."""
+    """Runs one partition until `stop`, a revocation or an alarm, without effect on other partitions."""
 
     def __init__(
         self,
@@ -70,28 +70,28 @@ class PartitionDriver:
 
     @property
     def has_stopped(self) -> bool:
-        """An alarm ended it: a person must look."""
+        """True after an alarm: an operator must act."""
         return self._state.startswith(STOPPED)
 
     @property
     def is_stuck(self) -> bool:
-        """Its flush fails again and again: a person must look, and it goes on when the cause is mended."""
+        """True while its flush keeps failing: an operator must act, and it continues when the cause is fixed."""
         return not self.has_stopped and self._is_stuck(self._partition.attempts.failure)
 
     @property
     def state(self) -> str:
-        """As in `PartitionStatus`."""
+        """The state, as in `PartitionStatus`."""
         failure = self._partition.attempts.failure
         if self.has_stopped or failure is None:
             return self._state
         return f"{STUCK}{failure}" if self._is_stuck(failure) else RETRYING
 
     def stop(self) -> None:
-        """Begin no other flush."""
+        """Lets the running flush finish, and starts no other."""
         self._stopping = True
 
     async def run(self) -> None:
-        """Flush until stopped, or until the partition is someone else's."""
+        """Flushes until `stop`, or until a revocation or an alarm."""
         attempts = self._partition.attempts
         while not self._stopping:
             try:
@@ -106,13 +106,13 @@ class PartitionDriver:
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                     raise
-                # Whatever it was: a flush can always be begun again, and giving up would stop the counting.
+                # Any other error: a flush can always be redone, and stopping would halt the partition.
                 attempt = attempts.fail("flush", error)
-                self._logger.exception("flush failed, it is tried again", attempt=attempt)
+                self._logger.exception("flush failed, retrying", attempt=attempt)
                 await self._pause(attempt)
 
     async def status(self) -> PartitionStatus:
-        """Where the partition stands; may be asked from any event loop."""
+        """The partition's status. May be called from any event loop."""
         self._last_position = self._partition.position or self._last_position
         position, number = self._last_position, self._partition.number
         lag = await lag_of(self._tail, number, position.offset, self._clock())
@@ -127,18 +127,18 @@ class PartitionDriver:
         )
 
     async def report(self) -> None:
-        """Tell of trouble, and measure the lag."""
-        self._report_trouble()
+        """Logs when the partition becomes stuck or recovers, and sets the gauges of lag and state."""
+        self._report_stuck()
         status = await self.status()
         self._metrics.set(Gauge.LAG_FRAMES, status.lag_frames, str(status.partition))
         self._metrics.set(Gauge.LAG_SECONDS, status.lag_seconds, str(status.partition))
 
-    def _report_trouble(self) -> None:
+    def _report_stuck(self) -> None:
         stuck, partition = self.is_stuck, str(self._partition.number)
         self._metrics.set(Gauge.STUCK, stuck, partition)
         self._metrics.set(Gauge.STOPPED, self.has_stopped, partition)
         if stuck and not self._reported_stuck:
-            self._logger.error("partition stuck: a person must look", failure=str(self._partition.attempts.failure))
+            self._logger.error("partition stuck: an operator must act", failure=str(self._partition.attempts.failure))
         elif self._reported_stuck and not stuck:
             self._logger.info("partition is no longer stuck")
         self._reported_stuck = stuck
@@ -169,10 +169,10 @@ class PartitionDriver:
             )
 
     async def _gather(self, position: Position) -> int | None:
-        """Wait until a flush is worth it; when its oldest frame arrived.
+        """Waits until a flush is worth it, and returns the arrival of its oldest frame.
 
-        What came during a slow flush is older than the linger and goes at once. With nothing there it returns
-        after a while all the same: a new meter set is flushed without frames.
+        Frames that arrived during a slow flush are older than the linger and are flushed at once. Without frames it
+        returns None after `poll_seconds`, because a new meter set needs a flush without frames.
         """
         number, policy = self._partition.number, self._policy
         self._check_log_reaches(position)
@@ -186,6 +186,6 @@ class PartitionDriver:
 
 
 def _is_being_cancelled() -> bool:
-    """A task of some client, cancelled while a flush waited for it, raises the same as our own end, and is not it."""
+    """True if the current task itself is being cancelled. An awaited task that is cancelled raises the same error."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

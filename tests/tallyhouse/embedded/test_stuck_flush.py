@@ -154,7 +154,7 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logg
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 0.0')
         await status_of(worker, lambda _: len(lines.logged) > 1)
     assert [event for event, _ in lines.logged] == [
-        "partition stuck: a person must look",
+        "partition stuck: an operator must act",
         "partition is no longer stuck",
     ]
     assert logged in lines.logged[0][1]
