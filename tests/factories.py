@@ -1,4 +1,4 @@
-"""Small whole records for tests: every field has a plain default, and a test names only what it is about."""
+"""Small records for tests: every field has a default, and a test names only the fields that matter to it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +25,7 @@ NOTHING_KNOWN = KeyLookupResult(SeenRows([], [], []), SeenRows([], [], []))
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it stands in a frame; `properties` is the JSON text as posted."""
+    """An event as in a frame; `properties` is the JSON text as posted."""
 
     account: str = ACCOUNT
     event_name: str = "api.request"
@@ -44,7 +44,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body_hash(self) -> int:
-        """Any two different contents differ in it, whatever the gateway's own canonical form."""
+        """Different for any two contents, independent of the gateway's canonical form."""
         return body_digest(msgspec.json.encode([self.event_name, self.customer_id, self.timestamp, self.properties]))
 
 
@@ -55,7 +55,7 @@ def make_event(key: str, properties: Any = None, **changes: Any) -> Event:
 
 
 def make_replay(event: Event, reject: str, meter: str) -> Event:
-    """The event of a reject, tried again for one meter."""
+    """The replay of a reject for one meter."""
     return msgspec.structs.replace(
         event,
         idempotency_key=replay_key(reject),
@@ -66,7 +66,7 @@ def make_replay(event: Event, reject: str, meter: str) -> Event:
 
 
 def make_meter(code: str = "requests", aggregation: str = "count", **changes: Any) -> Meter:
-    """A meter of `api.request` events; without more it counts them."""
+    """A meter of `api.request` events, which by default counts them."""
     given = {
         "account": ACCOUNT,
         "name": code.title(),

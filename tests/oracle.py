@@ -1,4 +1,4 @@
-"""The truth in plain Python: what becomes of posted events, and the usage they make. Slow, short, obvious."""
+"""The oracle in plain Python: the verdicts on posted events, and their usage. Slow, short, obvious."""
 
 import json
 from collections import defaultdict
@@ -18,14 +18,14 @@ Key = tuple[str, str, str, int, str]
 
 Usage = dict[Key, Decimal]
 Refusals = list[tuple[int, str, RejectCode]]
-"""Place of the event in the list, meter, reason."""
+"""Index of the event in the list, meter, reason."""
 
 _WIDE = Context(prec=400, rounding=ROUND_HALF_EVEN)
 _PLACES = Decimal("1e-12")
 
 
 def verdicts(events: Sequence[Event], arrivals: Sequence[int], window: int = WINDOW) -> list[Verdict]:
-    """What each event is, in order of arrival: the first of a key wins, for the window (for ever under backfill)."""
+    """The verdict on each event, in order of arrival: the first of a key wins, within the window or under backfill."""
     owners: dict[bytes, tuple[int, int]] = {}
     given = []
     for event, arrival in zip(events, arrivals, strict=True):
@@ -39,7 +39,7 @@ def verdicts(events: Sequence[Event], arrivals: Sequence[int], window: int = WIN
 
 
 def usage(accepted: Sequence[Event], meters: Iterable[Meter]) -> tuple[Usage, Refusals]:
-    """Every meter's quantity per customer, minute and group, and what could not be counted."""
+    """Every meter's quantity by customer, minute and group, and the values that could not be counted."""
     quantities: Usage = {}
     refusals: Refusals = []
     for meter in meters:
@@ -59,7 +59,7 @@ def usage(accepted: Sequence[Event], meters: Iterable[Meter]) -> tuple[Usage, Re
 
 
 def counts(meter: Meter, event: Event, properties: Any) -> bool:
-    """Is this event one of the meter's?"""
+    """True if the meter counts this event."""
     return (
         (meter.account, meter.event_name) == (event.account, event.event_name)
         and event.replay_meter in ("", meter.code)
@@ -72,7 +72,7 @@ def minute(event: Event) -> int:
 
 
 def at(properties: Any, path: str | None) -> Any:
-    """The property at the path; None where there is none, or null."""
+    """The property at the path; None if it is missing or null."""
     for name in parse_path(path or "", "path"):
         properties = properties.get(name) if isinstance(properties, dict) else None
     return properties
@@ -83,7 +83,7 @@ def is_number(value: Any) -> bool:
 
 
 def identity(value: Any) -> Any:
-    """Equal exactly where two JSON values are: 1 and 1.0 are, 1 and true and "1" are not."""
+    """Equal exactly if two JSON values are: 1 and 1.0 are, 1 and true and "1" are not."""
     if isinstance(value, dict):
         return ("object", frozenset((name, identity(item)) for name, item in value.items()))
     if isinstance(value, list):
@@ -172,7 +172,7 @@ def text(value: Any) -> str | None:
 
 
 def spelled(value: Any) -> str:
-    """JSON with sorted keys, no spaces, and numbers without idle zeros."""
+    """JSON with sorted keys, no spaces, and numbers without trailing zeros."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{spelled(name)}:{spelled(value[name])}" for name in sorted(value)) + "}"
     if isinstance(value, list):
@@ -185,7 +185,7 @@ def spelled(value: Any) -> str:
 
 
 def usage_of_rows(rows: Iterable[dict[str, Any]], meters: Iterable[Meter]) -> Usage:
-    """What usage rows (as dicts, receipts left out) say, merged as the store merges them."""
+    """The quantities of usage rows (as dicts, without receipts), merged as the store merges them."""
     by_id = {(str(meter.account), meter.code): meter for meter in meters}
     merged: dict[Key, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:

@@ -1,4 +1,4 @@
-"""What Hypothesis draws from: few keys, customers and names, so that things meet; odd values, so that they hurt."""
+"""Hypothesis strategies: few keys, customers and names, so that they repeat, and unusual values."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -54,7 +54,7 @@ WORDS = (
 
 @cache
 def number_texts() -> st.SearchStrategy[str]:
-    """JSON numbers, exactly as someone might spell them."""
+    """JSON numbers in any spelling."""
     return st.one_of(
         st.sampled_from(NUMBER_TEXTS),
         st.integers(-(10**16), 10**16).map(str),
@@ -76,7 +76,7 @@ def value_texts() -> st.SearchStrategy[str]:
 
 @cache
 def property_texts() -> st.SearchStrategy[str]:
-    """The text of an event's properties: an object, mostly with values that meters can count."""
+    """The JSON text of an event's properties: an object, mostly with values that meters can count."""
     usual = {
         "tokens": st.one_of(st.integers(0, 9).map(str), number_texts(), number_texts().map(_quoted)),
         "model": st.one_of(st.sampled_from(WORDS).map(_quoted), _objects(st.integers(0, 9).map(str))),
@@ -105,7 +105,7 @@ def _objects(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @cache
 def events(*, odd: bool = True) -> st.SearchStrategy[Event]:
-    """Events of few keys, so that some meet; with odd properties, or with two plain ones to choose from."""
+    """Events of few keys, so that some repeat, with unusual properties or a choice of two plain ones."""
     return st.builds(
         Event,
         account=st.sampled_from(ACCOUNTS),
@@ -174,7 +174,7 @@ def meters(draw: st.DrawFn, code: str = "meter") -> Meter:
 
 
 def meter_lists(largest: int = 4) -> st.SearchStrategy[tuple[Meter, ...]]:
-    """Some meters with different codes."""
+    """Meters with different codes."""
     return st.integers(0, largest).flatmap(
         lambda size: st.tuples(*(meters(code=f"meter_{number}") for number in range(size)))
     )
@@ -189,9 +189,9 @@ def batches(
     odd: bool = True,
     of: st.SearchStrategy[Event] | None = None,
 ) -> list[tuple[int, list[Event]]]:
-    """Frames to be: (arrival, events), in order of arrival; at times a long while passes in between.
+    """Contents of frames, (arrival, events), in order of arrival, sometimes with long gaps between arrivals.
 
-    One event in three or so is a retry of an earlier one.
+    About one event in three is a retry of an earlier one.
     """
     arrival = NOW
     made: list[tuple[int, list[Event]]] = []
@@ -209,5 +209,5 @@ _PAUSES = (0, 0, 1, SECOND, SECOND, DAY, 20 * DAY, 35 * DAY, 35 * DAY + 5 * MINU
 
 
 def cuts(size: int) -> st.SearchStrategy[Sequence[int]]:
-    """Where to cut a sequence of this size into runs: increasing ends, the last one being `size`."""
+    """Ends of the runs into which a sequence of `size` is cut: increasing, the last one `size`."""
     return st.sets(st.integers(1, max(1, size - 1))).map(lambda ends: sorted({*(e for e in ends if e < size), size}))

@@ -1,4 +1,4 @@
-"""What every ledger does with API keys."""
+"""The contract of every ledger for API keys."""
 
 import re
 
@@ -13,7 +13,7 @@ from tests.contracts.commands import command_of, key_for
 
 
 class ManualClock:
-    """Time that stands still unless a test moves it."""
+    """A clock that only a test moves."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000_000_000
@@ -27,7 +27,7 @@ class ApiKeysContract:
     """Subclasses give `api_keys`, the siblings `live` and `test`, and the `clock` the ledger reads."""
 
     async def test_a_new_key_is_found_by_its_secret(self, api_keys: ApiKeys, live: AccountId) -> None:
-        """What was made is what is found; the secret has the promised form and is long enough."""
+        """The key found is the key created; the secret has the documented form and is long enough."""
         key, token = await api_keys.create(command_of(live), key_for(live, "meter reader", Scope.READ, Scope.INGEST))
         assert re.fullmatch(r"ak_live_[A-Za-z0-9_-]{32,}", token)
         assert token.startswith(key.prefix)
@@ -36,12 +36,12 @@ class ApiKeysContract:
         assert (found.id, found.account, found.name, found.scopes) == (key.id, live, "meter reader", key.scopes)
 
     async def test_the_mode_is_the_account_s(self, api_keys: ApiKeys, test: AccountId) -> None:
-        """A key of the test account says so in its secret."""
+        """The secret of a test account's key contains the mode."""
         key, token = await api_keys.create(command_of(test), key_for(test, "t"))
         assert token.startswith("ak_test_")
         assert key.mode == "test"
 
-    async def test_nothing_else_is_found(self, api_keys: ApiKeys, live: AccountId) -> None:
+    async def test_no_other_secret_finds_a_key(self, api_keys: ApiKeys, live: AccountId) -> None:
         """A secret that is one character off, longer, empty, or hostile text finds no key."""
         _, token = await api_keys.create(command_of(live), key_for(live))
         for wrong in (token[:-1], token + "x", token.swapcase(), "", "' OR 1=1 --", "\udcff", "ak_live_%"):
@@ -55,7 +55,7 @@ class ApiKeysContract:
     async def test_a_revoked_key_is_found_as_revoked(
         self, api_keys: ApiKeys, live: AccountId, clock: ManualClock
     ) -> None:
-        """Whoever shows a revoked key can be told that it was revoked; the first revocation stands."""
+        """A revoked key can be reported as revoked; the first revocation counts."""
         key, token = await api_keys.create(command_of(live), key_for(live))
         first = (await api_keys.revoke(command_of(live), key.id)).answer
         clock.now += MINUTE
@@ -75,7 +75,7 @@ class ApiKeysContract:
         assert found.revoked_at is None
 
     async def test_listing_is_oldest_first(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
-        """All keys of the account are listed in the order of making, revoked ones too."""
+        """All keys of the account, revoked ones too, in the order of creation."""
         before = [key.id for key in await api_keys.list(live)]
         made = []
         for number in range(3):
@@ -85,12 +85,12 @@ class ApiKeysContract:
         assert [key.id for key in await api_keys.list(live)] == [*before, *made]
 
     async def test_unknown_accounts_get_no_key(self, api_keys: ApiKeys) -> None:
-        """A key is only made for an account that exists."""
+        """A key is only created for an existing account."""
         with pytest.raises(NotFound):
             await api_keys.create(command_of(AccountId("nobody")), key_for(AccountId("nobody")))
 
-    async def test_last_use_is_noted(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
-        """A key that is used says when, to the minute or so; one that is not says nothing."""
+    async def test_last_use_is_recorded(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
+        """A used key has the time of its last use, accurate to about a minute; an unused one has none."""
         key, token = await api_keys.create(command_of(live), key_for(live))
         assert await self._last_use(api_keys, live, key.id) is None
         await api_keys.find(token)
@@ -100,8 +100,8 @@ class ApiKeysContract:
         await api_keys.find(token)
         assert await self._last_use(api_keys, live, key.id) == first + MINUTE
 
-    async def test_an_expiry_is_kept(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
-        """A key is found and listed with the moment it ends, before and after; once it has, it is used no more."""
+    async def test_an_expiry_is_stored(self, api_keys: ApiKeys, live: AccountId, clock: ManualClock) -> None:
+        """A key is found and listed with its expiry, before and after; after it the key is invalid."""
         ends = clock.now + DAY
         key, token = await api_keys.create(command_of(live), key_for(live, expires_at=ends))
         assert key.expires_at == ends
@@ -112,8 +112,8 @@ class ApiKeysContract:
         assert await self._last_use(api_keys, live, key.id) == ends - 1
         assert ends in [other.expires_at for other in await api_keys.list(live)]
 
-    async def test_a_repeated_request_makes_no_second_key(self, api_keys: ApiKeys, live: AccountId) -> None:
-        """The secret is gone, so the answer cannot be given again; the first key is named, and good."""
+    async def test_a_repeated_request_creates_no_second_key(self, api_keys: ApiKeys, live: AccountId) -> None:
+        """The secret is not stored and cannot be returned again; the error names the first key, which stays valid."""
         key, token = await api_keys.create(command_of(live, "k1"), key_for(live))
         before = await api_keys.list(live)
         with pytest.raises(Conflict, match=key.id) as refusal:
@@ -128,7 +128,7 @@ class ApiKeysContract:
     async def test_a_repeated_revocation_is_answered_as_before(
         self, api_keys: ApiKeys, live: AccountId, clock: ManualClock
     ) -> None:
-        """And says that it is a repetition."""
+        """The result says that it is a repetition."""
         key, _ = await api_keys.create(command_of(live), key_for(live))
         first = await api_keys.revoke(command_of(live, "k1"), key.id)
         clock.now += MINUTE

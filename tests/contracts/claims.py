@@ -1,4 +1,4 @@
-"""What every table of flushes does."""
+"""The contract of every table of flushes."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ class ClaimsContract:
         assert await subject.store.read_back(0, 0) == []
 
     async def test_a_claim_is_read_back_whole(self, subject: Subject) -> None:
-        """Its range, its version, and that it is not done."""
+        """With its range and its version, and not as done."""
         claim = claim_of(partition=3, first=5, last=8, version=7)
         await subject.store.claim(claim)
         assert await subject.store.read_back(3, 0) == [FlushProgress(claim=claim, done=False)]
@@ -33,13 +33,13 @@ class ClaimsContract:
         assert await subject.rival.read_back(0, 0) == [FlushProgress(claim=claim_of(last=9, version=1), done=False)]
 
     async def test_nothing_is_claimed_below_a_higher_claim(self, subject: Subject) -> None:
-        """Whoever claims an old number is late: it is not stored, and the reader sees the higher one."""
+        """A late claim of an old number is not stored, and reading back returns the higher one."""
         await subject.store.claim(claim_of(number=4, first=40, last=49))
         await subject.rival.claim(claim_of(number=3, first=30, last=39))
         assert [progress.claim.number for progress in await subject.rival.read_back(0, 3)] == [4]
 
     async def test_progress_is_the_highest_claim_and_whether_it_is_done(self, subject: Subject) -> None:
-        """Done flushes below it do not matter."""
+        """Done flushes below it make no difference."""
         first, second = claim_of(number=0), claim_of(number=1, first=10, last=19)
         await subject.store.claim(first)
         await subject.store.finish(0, 0)
@@ -61,13 +61,13 @@ class ClaimsContract:
         assert progress.claim.is_barrier
 
     async def test_finishing_twice_is_finishing_once(self, subject: Subject) -> None:
-        """A lost reply is answered by asking again."""
+        """After a lost reply the call is repeated."""
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
         await subject.rival.finish(0, 0)
         assert await subject.store.read_back(0, 0) == [FlushProgress(claim=claim_of(), done=True)]
 
-    async def test_partitions_do_not_touch(self, subject: Subject) -> None:
+    async def test_partitions_are_independent(self, subject: Subject) -> None:
         """The same number in two partitions is two flushes."""
         await subject.store.claim(claim_of(partition=1, last=1))
         await subject.store.claim(claim_of(partition=2, last=2))
@@ -76,7 +76,7 @@ class ClaimsContract:
         assert await subject.store.progress(2) == FlushProgress(claim=claim_of(partition=2, last=2), done=True)
 
     async def test_of_racing_claims_one_wins(self, subject: Subject) -> None:
-        """Many workers, each in its own thread and event loop, claim one number: all read back the same claim."""
+        """Many workers in separate threads and event loops claim one number: all read back the same claim."""
         claims = [claim_of(last=last) for last in range(1, 7)]
         read: list[Claim] = []
 
@@ -113,7 +113,7 @@ STEPS = st.lists(
 
 
 async def first_claims_stand(subject: Subject, steps: list[Step]) -> None:
-    """Follow the steps; a claim stands where no claim of its number or a higher one was made before."""
+    """The claims that are stored: those without an earlier claim of the same number or a higher one."""
     expected: dict[int, Claim] = {}
     for step, number, last, version, is_rival in steps:
         store = subject.rival if is_rival else subject.store

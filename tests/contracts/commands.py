@@ -1,4 +1,4 @@
-"""Acts as tests ask for them."""
+"""Commands for tests."""
 
 from schemas.account import NewApiKey, Scope
 from schemas.command import Command, IdempotencyKey
@@ -6,7 +6,7 @@ from schemas.ids import AccountId
 
 
 def command_of(account: AccountId, idempotency_key: str | None = None, *, body: str = "") -> Command:
-    """A change of this account; `idempotency_key` is its Idempotency-Key."""
+    """A command of this account; `idempotency_key` is its Idempotency-Key."""
     repeatable = None if idempotency_key is None else IdempotencyKey(key=idempotency_key, fingerprint=body)
     return Command(account=account, actor="tester", request_id="req_1", idempotency_key=repeatable)
 

@@ -1,4 +1,4 @@
-"""What every log does, whether its frames survive the process or not, and what those do that delete counted frames."""
+"""The contract of every log, durable or not, and of logs that delete counted frames."""
 
 import asyncio
 import threading
@@ -22,13 +22,13 @@ EVERYTHING = 2**30
 
 
 class AnyLog(TailedLog, Protocol):
-    """What serves its writer and its readers."""
+    """A log for its writer and its readers."""
 
     async def append(self, frames: Sequence[NewFrame]) -> None: ...
 
 
 class AnyHeldLog(AnyLog, Protocol):
-    """A log that bounds itself and lets counted frames go."""
+    """A log that bounds its size and deletes counted frames."""
 
     @property
     def held_bytes(self) -> int: ...
@@ -55,7 +55,7 @@ async def everything(log: FrameLog, partition: int = 0) -> Sequence[Frame]:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Deleting may lag: wait for it, but not for ever."""
+    """Waits for frames to be deleted, until a deadline."""
     deadline = time.monotonic() + DEADLINE
     while not await condition():
         assert time.monotonic() < deadline, "it never came about"
@@ -83,14 +83,14 @@ class AnyLogContract(Generic[L]):
     """Subclasses give `open_log`."""
 
     async def first_held(self, log: L, partition: int, counted: int) -> int:
-        """Where a partition begins in the end, when so many of its frames are counted."""
+        """The first offset of a partition in the end, when that many of its frames are counted."""
         return 0
 
     async def check_held(self, log: L, held: int) -> None:
-        """Of those left, so many bytes."""
+        """Checks the bytes of the frames left."""
 
-    async def test_frames_come_back_in_order(self, open_log: Open[L]) -> None:
-        """Each partition counts its own offsets from 0, and payloads and arrivals come back as they were."""
+    async def test_frames_are_read_in_order(self, open_log: Open[L]) -> None:
+        """Each partition counts its offsets from 0, and payloads and arrivals are read back unchanged."""
         async with open_log(LogPolicy()) as log:
             await log.append([new_frame(0, b"a", 1), new_frame(2, b"b", 2), new_frame(0, b"", 3)])
             await log.append([new_frame(0, b"c", 4)])
@@ -104,7 +104,7 @@ class AnyLogContract(Generic[L]):
             assert [log.end_offset(partition) for partition in range(PARTITIONS)] == [3, 0, 1]
 
     async def test_a_reading_is_bounded_beyond_its_first_frame(self, open_log: Open[L]) -> None:
-        """One frame comes whatever its size; those after it stay within the limit; a claimed range comes whole."""
+        """The first frame is always read; later ones stay within the limit; a claimed range is read whole."""
         async with open_log(LogPolicy()) as log:
             await log.append([new_frame(0, bytes(size)) for size in (100, 10, 10, 10)])
 
@@ -118,8 +118,8 @@ class AnyLogContract(Generic[L]):
             assert await offsets(2, 0, last=2) == [2]
             assert await offsets(4, 100) == []
 
-    async def test_nothing_is_counted_before_it_is_there(self, open_log: Open[L]) -> None:
-        """An acknowledgement past the end raises the alarm; one of nothing (-1) says nothing."""
+    async def test_an_acknowledgement_past_the_end_is_an_alarm(self, open_log: Open[L]) -> None:
+        """An acknowledgement of no frames (-1) has no effect."""
         async with open_log(LogPolicy()) as log:
             await log.append(numbered(2))
             await log.acknowledge(0, -1)
@@ -128,7 +128,7 @@ class AnyLogContract(Generic[L]):
             assert len(await everything(log)) == 2
 
     async def test_waiting_ends_with_a_frame_or_the_timeout(self, open_log: Open[L]) -> None:
-        """A waiter returns at once for what is there, wakes for what comes, and gives up in time."""
+        """A waiter returns at once if a frame exists, wakes for a new one, and returns at its timeout."""
         async with open_log(LogPolicy()) as log:
             began = time.monotonic()
             await log.wait(0, 0, 0.05)
@@ -178,8 +178,8 @@ class AnyLogContract(Generic[L]):
                     own = [f.payload for f in frames if f.payload.startswith(b"%d/" % writer)]
                     assert own == [b"%d/%d" % (writer, number) for number in range(20)]
 
-    async def test_the_age_of_what_waits_is_known(self, open_log: Open[L]) -> None:
-        """The arrival of the first frame at or after an offset; none where none is."""
+    async def test_the_oldest_waiting_arrival_is_known(self, open_log: Open[L]) -> None:
+        """The arrival of the first frame at or after an offset; None if there is none."""
         async with open_log(LogPolicy()) as log:
             assert await log.oldest_arrival(0, 0) is None
             await log.append([new_frame(0, arrival=11), new_frame(0, arrival=12), new_frame(1, arrival=13)])
@@ -187,17 +187,17 @@ class AnyLogContract(Generic[L]):
             assert await log.oldest_arrival(0, 1) == 12
             assert await log.oldest_arrival(0, 2) is None
 
-    # Each example opens a new log, and every adapter must pass every adapter's examples: both warnings are meant here.
+    # Each example opens a new log, and every adapter runs the same examples: both health checks do not apply.
     @settings(
         max_examples=25,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     )
     @given(operations=OPERATIONS)
-    def test_it_is_a_list_per_partition(
+    def test_it_behaves_like_a_list_per_partition(
         self, open_log: Open[L], operations: list[list[tuple[int, bytes]] | tuple[str, int, int]]
     ) -> None:
-        """Whatever is appended and acknowledged, what is read is what a plain list would hold."""
+        """For any appends and acknowledgements, reading returns what a plain list would."""
 
         async def check() -> None:
             model: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
@@ -223,22 +223,22 @@ class AnyLogContract(Generic[L]):
 
 
 class FrameLogContract(AnyLogContract[AnyHeldLog]):
-    """Every log's contract, and that of those that bound themselves and delete what is counted."""
+    """The contract of every log, and that of logs that bound their size and delete counted frames."""
 
     async def first_held(self, log: AnyHeldLog, partition: int, counted: int) -> int:
         await trimmed_to(log, counted, partition)
         return counted
 
     async def check_held(self, log: AnyHeldLog, held: int) -> None:
-        """Bytes are given back a moment after their frames are gone."""
+        """The size decreases a moment after frames are deleted."""
 
         async def there() -> bool:
             return log.held_bytes == held
 
         await eventually(there)
 
-    async def test_counted_frames_go_and_offsets_stay(self, open_log: OpenLog) -> None:
-        """Acknowledged frames are deleted in the end, and no offset is given twice, even when all are gone."""
+    async def test_counted_frames_are_deleted_and_offsets_never_reused(self, open_log: OpenLog) -> None:
+        """Acknowledged frames are deleted in the end, and no offset is assigned twice, even if none is left."""
         async with open_log(LogPolicy(trim_frames=2)) as log:
             await log.append(numbered(7))
             assert await log.first_offset(0) == 0
@@ -252,7 +252,7 @@ class FrameLogContract(AnyLogContract[AnyHeldLog]):
             await log.append([new_frame()])
             assert [f.offset for f in await everything(log)] == [7]
 
-    async def test_a_tail_may_be_kept(self, open_log: OpenLog) -> None:
+    async def test_a_tail_can_be_retained(self, open_log: OpenLog) -> None:
         """With `retained_frames` the newest counted frames stay readable."""
         async with open_log(LogPolicy(retained_frames=3)) as log:
             await log.append(numbered(7))
@@ -260,8 +260,8 @@ class FrameLogContract(AnyLogContract[AnyHeldLog]):
             await trimmed_to(log, 4)
             assert [f.offset for f in await everything(log)] == [4, 5, 6]
 
-    async def test_a_full_log_takes_no_more_until_it_is_read(self, open_log: OpenLog) -> None:
-        """At the limit appends are refused with a time to come again, and nothing of them is stored."""
+    async def test_a_full_log_refuses_appends_until_frames_are_counted(self, open_log: OpenLog) -> None:
+        """At the limit appends are refused with a time to retry after, and none of their frames is stored."""
         async with open_log(LogPolicy(held_bytes=100)) as log:
             await log.append([new_frame(0, bytes(60))])
             await log.append([new_frame(0, bytes(60))])

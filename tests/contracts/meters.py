@@ -1,4 +1,4 @@
-"""What every ledger does with meters and meter sets."""
+"""The contract of every ledger for meters and meter sets."""
 
 import asyncio
 from decimal import Decimal
@@ -15,7 +15,7 @@ from tests.contracts.commands import command_of
 
 
 class MeterLedger(MeterCatalog, MeterSets, Protocol):
-    """One adapter serves both ports: what is created is what is counted."""
+    """One adapter of both ports, so that created meters are counted."""
 
 
 def new_meter(code: str = "tokens") -> MeterDefinition:
@@ -39,7 +39,7 @@ def new_meter(code: str = "tokens") -> MeterDefinition:
 class MetersContract:
     """Subclasses give `meters`, on a ledger with the siblings `live` and `test` and no meters."""
 
-    async def test_a_meter_comes_back_as_it_was_made(self, meters: MeterLedger, live: AccountId) -> None:
+    async def test_a_meter_is_read_back_as_created(self, meters: MeterLedger, live: AccountId) -> None:
         """Every field keeps its value: the order of the groups, each digit of a number, each JSON type."""
         made = (await meters.create(command_of(live), new_meter())).answer
         assert made.aggregation is Aggregation.SUM
@@ -50,7 +50,7 @@ class MetersContract:
         assert [type(value) for value in region.value] == [str, int, bool, type(None)]
 
     async def test_each_new_meter_makes_a_set(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
-        """Versions count up by one over all accounts, and a set holds all accounts' meters."""
+        """Versions increase by one over all accounts, and a set holds the meters of all accounts."""
         assert await meters.newest_version() == 0
         first = (await meters.create(command_of(live), new_meter())).answer
         second = (await meters.create(command_of(test), new_meter())).answer
@@ -60,7 +60,7 @@ class MetersContract:
         assert (await meters.at_version(0)).meters == ()
 
     async def test_codes_are_never_used_twice(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
-        """A taken code is refused, after archiving too, makes no set, and is free in another account."""
+        """A used code is refused, after archiving too, and creates no set; another account may use it."""
         await meters.create(command_of(live), new_meter())
         with pytest.raises(Conflict):
             await meters.create(command_of(live), new_meter())
@@ -70,8 +70,8 @@ class MetersContract:
         assert await meters.newest_version() == 2
         assert (await meters.create(command_of(test), new_meter())).answer.version == 3
 
-    async def test_archiving_leaves_old_sets_alone(self, meters: MeterLedger, live: AccountId) -> None:
-        """An archived meter is in the sets before, exactly as it was, and in none after; twice is once."""
+    async def test_archiving_does_not_change_old_sets(self, meters: MeterLedger, live: AccountId) -> None:
+        """An archived meter is in the earlier sets, unchanged, and in none after; archiving is idempotent."""
         made = (await meters.create(command_of(live), new_meter())).answer
         archived = (await meters.archive(command_of(live), "tokens")).answer
         assert archived.archived_version == 2
@@ -82,7 +82,7 @@ class MetersContract:
         assert (await meters.at_version(2)).meters == ()
 
     async def test_renaming_makes_no_set(self, meters: MeterLedger, live: AccountId) -> None:
-        """Name and unit change on their own, a unit can be taken away, and counting goes on as before."""
+        """Name and unit change independently, a unit can be removed, and counting continues as before."""
         await meters.create(command_of(live), new_meter())
         assert (await meters.rename(command_of(live), "tokens", {"name": "T"})).answer.unit == "token"
         renamed = (await meters.rename(command_of(live), "tokens", {"unit": None})).answer
@@ -93,7 +93,7 @@ class MetersContract:
         assert await meters.newest_version() == 1
 
     async def test_a_repeated_request_is_answered_as_before(self, meters: MeterLedger, live: AccountId) -> None:
-        """Each digit of it, whatever happened to the meter meanwhile, and no second set is made."""
+        """To the digit, whatever happened to the meter in between, and no second set is created."""
         first = await meters.create(command_of(live, "k1"), new_meter())
         await meters.rename(command_of(live), "tokens", {"name": "T"})
         again = await meters.create(command_of(live, "k1"), new_meter())
@@ -105,7 +105,7 @@ class MetersContract:
         assert await meters.newest_version() == 2
 
     async def test_meters_belong_to_one_account(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
-        """Another account's meter is not there: not to get, rename, archive or list."""
+        """Another account's meter cannot be read, renamed, archived or listed."""
         await meters.create(command_of(live), new_meter())
         stranger = command_of(test)
         tries = (meters.get(test, "tokens"), meters.rename(stranger, "tokens", {}), meters.archive(stranger, "tokens"))
@@ -115,19 +115,19 @@ class MetersContract:
         assert await meters.list(test) == []
 
     async def test_listing_is_oldest_first(self, meters: MeterLedger, live: AccountId) -> None:
-        """All meters are listed in the order of making, archived ones too."""
+        """All meters, archived ones too, in the order of creation."""
         for code in ("b", "a", "c"):
             await meters.create(command_of(live), new_meter(code))
         await meters.archive(command_of(live), "a")
         assert [meter.code for meter in await meters.list(live)] == ["b", "a", "c"]
 
     async def test_a_set_of_the_future_is_an_alarm(self, meters: MeterLedger) -> None:
-        """A version that was never made means that the ledger is older than what was counted with it."""
+        """A version that was never created means that the ledger is older than the flushes counted with it."""
         with pytest.raises(Alarm, match="backup"):
             await meters.at_version(1)
 
-    async def test_simultaneous_makers_share_no_version(self, meters: MeterLedger, live: AccountId) -> None:
-        """However many meters are made and archived at once, versions have neither gaps nor twins."""
+    async def test_simultaneous_changes_share_no_version(self, meters: MeterLedger, live: AccountId) -> None:
+        """For any number of simultaneous changes, versions have neither gaps nor repeats."""
         await meters.create(command_of(live), new_meter("old"))
         making = [meters.create(command_of(live), new_meter(f"m{number}")) for number in range(12)]
         archiving = [meters.archive(command_of(live), "old") for _ in range(4)]
@@ -138,7 +138,7 @@ class MetersContract:
         assert sorted(version or 0 for version in versions) == list(range(1, 15))
 
     async def test_a_code_raced_for_is_won_once(self, meters: MeterLedger, live: AccountId) -> None:
-        """Of several who want one code at once, one gets it and the others are told."""
+        """Of several simultaneous requests for one code, one succeeds and the others are refused."""
         racing = (meters.create(command_of(live), new_meter()) for _ in range(6))
         answers = await asyncio.gather(*racing, return_exceptions=True)
         assert sum(isinstance(answer, Conflict) for answer in answers) == 5

@@ -1,4 +1,4 @@
-"""What every ledger does with requests to try rejects again."""
+"""The contract of every ledger for requests to replay rejects."""
 
 import asyncio
 
@@ -19,8 +19,10 @@ def result_of(*ids: str) -> ReplayResult:
 class RejectReplaysContract:
     """Subclasses give `replays`, on a ledger with the siblings `live` and `test`."""
 
-    async def test_the_first_answer_stands(self, replays: ReplayResults, live: AccountId, test: AccountId) -> None:
-        """Under one key, in one account; another request under it is refused."""
+    async def test_the_first_result_is_returned_again(
+        self, replays: ReplayResults, live: AccountId, test: AccountId
+    ) -> None:
+        """For one key in one account; another request under the key is refused."""
         assert await replays.find(command_of(live, "k1")) is None
         assert not (await replays.record(command_of(live, "k1"), result_of("rej_1"))).is_replay
         late = await replays.record(command_of(live, "k1"), result_of("rej_9"))
@@ -30,7 +32,7 @@ class RejectReplaysContract:
         with pytest.raises(Conflict):
             await replays.find(command_of(live, "k1", body="another"))
 
-    async def test_without_a_key_nothing_is_remembered(self, replays: ReplayResults, live: AccountId) -> None:
+    async def test_without_a_key_no_result_is_stored(self, replays: ReplayResults, live: AccountId) -> None:
         """Each request is a new one."""
         for number in range(2):
             assert await replays.find(command_of(live)) is None
@@ -38,8 +40,8 @@ class RejectReplaysContract:
                 f"rej_{number}",
             )
 
-    async def test_of_several_at_once_one_answer_counts(self, replays: ReplayResults, live: AccountId) -> None:
-        """All of them are given the same one."""
+    async def test_simultaneous_requests_get_one_result(self, replays: ReplayResults, live: AccountId) -> None:
+        """All of them get the same one."""
         racing = (replays.record(command_of(live, "k1"), result_of(f"rej_{number}")) for number in range(6))
         done = await asyncio.gather(*racing)
         assert len({each.answer.replayed for each in done}) == 1

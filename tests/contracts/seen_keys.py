@@ -1,4 +1,4 @@
-"""What every store knows of keys: those of earlier flushes, all of them, and no others."""
+"""The contract of every store for keys: all keys of earlier flushes, and no others."""
 
 from collections.abc import Sequence
 
@@ -26,20 +26,20 @@ class SeenKeysContract:
 
     @LOOKED_UP
     async def test_a_known_key_is_found_with_its_body_and_arrival(self, subject: Subject, table: Table) -> None:
-        """And an unknown one is not."""
+        """An unknown key is not found."""
         await subject.store.apply(table, 0, 0, rows_of(table, ["a", "bbb"]))
         assert await look_up(subject, table, 1, ["bbb", "c"]) == {key("bbb"): (3, NOW)}
 
     @LOOKED_UP
-    async def test_asking_for_nothing_finds_nothing(self, subject: Subject, table: Table) -> None:
-        """In an empty store and in a full one."""
+    async def test_looking_up_no_keys_finds_none(self, subject: Subject, table: Table) -> None:
+        """In an empty store and in a filled one."""
         assert await look_up(subject, table, 9, []) == {}
         assert await look_up(subject, table, 9, ["a"]) == {}
         await subject.store.apply(table, 0, 0, rows_of(table, ["a"]))
         assert await look_up(subject, table, 9, []) == {}
 
     @LOOKED_UP
-    async def test_only_flushes_below_are_looked_at(self, subject: Subject, table: Table) -> None:
+    async def test_only_flushes_below_are_read(self, subject: Subject, table: Table) -> None:
         """A redo must not take its own rows for duplicates, nor a late worker those of flushes after it."""
         for number, name in enumerate(["a", "b", "c"]):
             await subject.store.apply(table, 0, number, rows_of(table, [name], number=number))
@@ -48,8 +48,8 @@ class SeenKeysContract:
         assert set(await look_up(subject, table, 2, ["a", "b", "c"])) == {key("a"), key("b")}
 
     @LOOKED_UP
-    async def test_of_several_rows_the_latest_arrival_is_told(self, subject: Subject, table: Table) -> None:
-        """A key counted again after its window is known from then."""
+    async def test_of_several_rows_the_latest_arrival_is_returned(self, subject: Subject, table: Table) -> None:
+        """A key counted again after its window is known from that arrival on."""
         for number, arrival in enumerate([NOW, NOW + 900, NOW + 5]):
             rows = rows_of(table, ["a"], number=number, arrival=arrival, body_hash=arrival)
             await subject.store.apply(table, 0, number, rows)
@@ -57,19 +57,19 @@ class SeenKeysContract:
 
     @LOOKED_UP
     async def test_keys_of_another_partition_are_not_found(self, subject: Subject, table: Table) -> None:
-        """A key belongs to one partition; elsewhere nobody asks for it."""
+        """A key belongs to one partition."""
         await subject.store.apply(table, 1, 0, rows_of(table, ["a"], partition=1))
         assert await look_up(subject, table, 9, ["a"]) == {}
 
     async def test_many_keys_at_once(self, subject: Subject) -> None:
-        """More than one statement of the store may take, some of them asked for twice."""
+        """More keys than one statement of the store may have, some of them twice."""
         names = [f"key {index}" for index in range(5_000)]
         await subject.store.apply(Table.SEEN, 0, 0, rows_of(Table.SEEN, names))
         found = await look_up(subject, Table.SEEN, 1, [*names, "unknown", *names[:10]])
         assert set(found) == {key(name) for name in names}
 
     async def test_a_refill_holds_every_key_of_the_flushes_below(self, subject: Subject) -> None:
-        """All of them, once each; those of later flushes and other partitions stay out."""
+        """All of them, once each, and none of later flushes and other partitions."""
         flushes = {(0, 0): ["a", "b"], (0, 1): ["c"], (0, 2): ["late"], (1, 0): ["elsewhere"]}
         for (partition, number), names in flushes.items():
             rows = rows_of(Table.SEEN, names, number=number, partition=partition)
@@ -80,7 +80,7 @@ class SeenKeysContract:
         assert await subject.store.count(0, 2) >= 3
 
     async def test_a_refill_of_nothing_is_empty(self, subject: Subject) -> None:
-        """A new partition, or its very first flush redone."""
+        """For a new partition, or a redo of its first flush."""
         await subject.store.apply(Table.SEEN, 0, 0, rows_of(Table.SEEN, ["a"]))
         assert [len(chunk) async for chunk in subject.store.all_hashes(5, 9)] == []
         assert [len(chunk) async for chunk in subject.store.all_hashes(0, 0)] == []

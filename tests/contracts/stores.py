@@ -1,4 +1,4 @@
-"""What the contracts of the usage store are run on, and rows to put into it."""
+"""The subjects of the usage store's contracts, and rows to write."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -16,20 +16,20 @@ MONTH = 202611
 
 
 class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
-    """All that a flush and a backfill ask of the usage store."""
+    """The usage store for a flush and a backfill."""
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A store under test, and what a failing disk could do to it."""
+    """A store under test, and the effects of a failing disk."""
 
     store: AnyStore
     rival: AnyStore
-    """Another worker's, on the same data."""
+    """The store of another worker, on the same data."""
     rows: Callable[[Table], Awaitable[pa.Table]]
     lose_rows: Callable[[Table], Awaitable[None]]
-    """The rows are gone, the tokens are remembered."""
+    """Deletes the rows and keeps the tokens."""
     forget_tokens: Callable[[Table], Awaitable[None]]
-    """The tokens are gone, the rows are there."""
+    """Deletes the tokens and keeps the rows."""
 
 
 def claim_of(number: int = 0, partition: int = 0, first: int = 0, last: int = 9, version: int = 1) -> Claim:
@@ -43,7 +43,7 @@ def key(name: str) -> bytes:
 def rows_of(
     table: Table, names: Sequence[str], number: int = 0, partition: int = 0, arrival: int = NOW, **changes: Any
 ) -> pa.Table:
-    """One row for each name, as a flush would hand them over."""
+    """One row for each name, as a flush would write them."""
     make = {Table.EVENTS: _event, Table.USAGE: _usage, Table.REJECTS: _reject, Table.SEEN: _seen}[table]
     place = {"p": partition, "n": number, "month": MONTH}
     rows = [

@@ -1,4 +1,4 @@
-"""What every store does with the rows of flushes and backfills: in once, whole, or not at all."""
+"""The contract of every store for the rows of flushes and backfills: applied once, whole, or not at all."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ class TablesContract:
     """Subclasses give the fixture `subject`."""
 
     @EVERY_TABLE
-    async def test_rows_come_back_as_they_were_handed_over(self, subject: Subject, table: Table) -> None:
+    async def test_rows_are_read_back_as_written(self, subject: Subject, table: Table) -> None:
         """Every column of every row."""
         rows = rows_of(table, ["a", "b", "c"])
         assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.WRITTEN
@@ -31,7 +31,7 @@ class TablesContract:
 
     @EVERY_TABLE
     async def test_applying_again_changes_nothing(self, subject: Subject, table: Table) -> None:
-        """By the same worker, or by another that made the same rows."""
+        """By the same worker, or by another with the same rows."""
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         before = await count(subject, table)
@@ -40,15 +40,15 @@ class TablesContract:
         assert await count(subject, table) == before
 
     @EVERY_TABLE
-    async def test_a_done_flush_takes_nothing_more(self, subject: Subject, table: Table) -> None:
-        """Neither rows that are there nor rows that are not: who brings them is late."""
+    async def test_a_done_flush_is_closed(self, subject: Subject, table: Table) -> None:
+        """For rows that it has and for rows that it lacks: their worker is late."""
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
         assert await subject.rival.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.CLOSED
         assert await count(subject, table) == 0
 
-    async def test_what_is_there_of_a_done_flush_is_closed_too(self, subject: Subject) -> None:
-        """A worker that finds its own flush finished by a rival must boot anew."""
+    async def test_stored_rows_of_a_done_flush_are_closed_too(self, subject: Subject) -> None:
+        """A worker whose flush was finished by a rival must boot."""
         rows = rows_of(Table.EVENTS, ["a"])
         await subject.store.apply(Table.EVENTS, 0, 0, rows)
         await subject.store.claim(claim_of())
@@ -56,7 +56,7 @@ class TablesContract:
         assert await subject.rival.apply(Table.EVENTS, 0, 0, rows) is ApplyResult.CLOSED
 
     @EVERY_TABLE
-    async def test_each_flush_of_each_partition_is_its_own(self, subject: Subject, table: Table) -> None:
+    async def test_flushes_and_partitions_are_independent(self, subject: Subject, table: Table) -> None:
         """Equal rows of another flush are other rows."""
         for partition, number in [(0, 0), (0, 1), (1, 0), (1, 10)]:
             rows = rows_of(table, ["a"], number=number, partition=partition)
@@ -65,7 +65,9 @@ class TablesContract:
         assert await count(subject, table) == 4 * one
 
     @EVERY_TABLE
-    async def test_rows_lost_after_their_token_was_kept_are_written_again(self, subject: Subject, table: Table) -> None:
+    async def test_rows_lost_after_their_token_was_written_are_written_again(
+        self, subject: Subject, table: Table
+    ) -> None:
         """A kill can leave the token of an insert without its rows: only the receipt in the table counts."""
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
@@ -77,7 +79,7 @@ class TablesContract:
 
     @EVERY_TABLE
     async def test_rows_outlive_their_token(self, subject: Subject, table: Table) -> None:
-        """A token leaves its window in the end: the receipt still says that the rows are there."""
+        """A token leaves its window in the end; the receipt still shows that the rows are stored."""
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         await subject.forget_tokens(table)
@@ -86,7 +88,7 @@ class TablesContract:
 
     @EVERY_TABLE
     async def test_two_workers_at_once_write_once(self, subject: Subject, table: Table) -> None:
-        """A worker given up for dead and its heir apply the same flush at the same moment."""
+        """A zombie and its successor apply the same flush at the same moment."""
         rows = rows_of(table, ["a", "b"])
         outcomes = await asyncio.gather(
             *(store.apply(table, 0, 0, rows) for store in (subject.store, subject.rival) for _ in range(3))
@@ -96,14 +98,14 @@ class TablesContract:
         assert await count(subject, table) == rows.num_rows
 
     async def test_a_receipt_of_one_table_says_nothing_of_another(self, subject: Subject) -> None:
-        """A redo goes on with the first table that lacks the flush's rows."""
+        """A redo continues with the first table that lacks the flush's rows."""
         await subject.store.apply(Table.EVENTS, 0, 0, rows_of(Table.EVENTS, ["a"]))
         for table in (Table.USAGE, Table.REJECTS, Table.SEEN):
             assert await subject.store.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.WRITTEN
 
     @BACKFILLED
     async def test_a_chunk_of_a_backfill_is_written_once(self, subject: Subject, table: Table) -> None:
-        """By its receipt, whoever repeats it."""
+        """By its receipt, for any worker that repeats it."""
         rows = backfill_rows_of(table, RECEIPT)
         assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.WRITTEN
         assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.ALREADY_THERE
@@ -113,7 +115,7 @@ class TablesContract:
 
     @BACKFILLED
     async def test_a_chunk_whose_rows_were_lost_is_written_again(self, subject: Subject, table: Table) -> None:
-        """Its token may be remembered without them."""
+        """Its token may be stored without them."""
         rows = backfill_rows_of(table, RECEIPT)
         await subject.store.apply_backfill(table, RECEIPT, rows)
         await subject.lose_rows(table)
@@ -121,13 +123,13 @@ class TablesContract:
         assert await count(subject, table) == rows.num_rows
 
     async def test_rejects_of_a_backfill_are_no_receipt_of_a_flush(self, subject: Subject) -> None:
-        """They carry the place of an event in an old flush, which may be redone after them."""
+        """They have the place of an event in an old flush, which may be redone after them."""
         await subject.store.apply_backfill(Table.REJECTS, RECEIPT, backfill_rows_of(Table.REJECTS, RECEIPT))
         rows = rows_of(Table.REJECTS, ["b"])
         assert await subject.store.apply(Table.REJECTS, 0, 0, rows) is ApplyResult.WRITTEN
 
     async def test_receipts_of_backfills_are_found_by_prefix(self, subject: Subject) -> None:
-        """Chunk by chunk; other meters' and flushes' receipts stay out."""
+        """One per chunk, without the receipts of other meters and of flushes."""
         receipts = [
             backfill_receipt("acme_live", meter, 0, chunk) for meter in ("tokens", "tokens2") for chunk in (0, 1)
         ]

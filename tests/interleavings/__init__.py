@@ -1,1 +1,1 @@
-"""Any interleaving of everything that can happen to a counter, held against the oracle."""
+"""Random interleavings of everything that can happen to a pipeline, compared with the oracle."""

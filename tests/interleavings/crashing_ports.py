@@ -1,15 +1,15 @@
-"""Ports whose caller dies at one of their calls: before it took effect, or after it without hearing the answer."""
+"""Ports whose caller crashes at one of their calls, before it takes effect or after it without the reply."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class Crashed(Exception):
-    """The process ended here."""
+    """The simulated end of the process."""
 
 
 class CrashPoint:
-    """At which call, counted over all ports of one life, the end comes."""
+    """The call, counted over all ports of one process, at which the process crashes."""
 
     def __init__(self, calls: int, *, after: bool) -> None:
         self._calls = calls
@@ -25,7 +25,7 @@ class CrashPoint:
 
 
 class CrashingPort:
-    """Any port, call for call, under a fate. What streams (and only reads) is passed on as it is."""
+    """A port whose calls pass through a crash point. Streams, which only read, are passed on unchanged."""
 
     def __init__(self, port: Any, crash_point: CrashPoint) -> None:
         self._port = port

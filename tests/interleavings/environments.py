@@ -1,4 +1,4 @@
-"""Where a story happens: all in memory, or on the real log and store."""
+"""The environments of an interleaving: all in memory, or on the real log and store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,17 +29,17 @@ async def in_memory() -> AsyncIterator[InMemoryPipeline]:
 
 
 class DurablePipeline(InMemoryPipeline):
-    """The same story on SQLite and chDB."""
+    """A pipeline on SQLite and chDB."""
 
     def __init__(self, log: SqliteFrameLog, database: ChdbDatabase, threads: ThreadPoolExecutor) -> None:
         super().__init__()
         self.log = log  # type: ignore[assignment] # the same port
         self.store = EmbeddedStore(SqlEngine(AsyncSqlClient(database, threads)))
-        self.engine = StoredRows(database)  # type: ignore[assignment] # as far as a story looks at it
+        self.engine = StoredRows(database)  # type: ignore[assignment] # the part of it that an interleaving reads
 
 
 class StoredRows:
-    """What is in the store, in the layouts it was handed over in."""
+    """The stored rows, in the layouts in which they were written."""
 
     def __init__(self, database: ChdbDatabase) -> None:
         self._database = database
@@ -68,7 +68,7 @@ def durable(folder: Path, databases: Callable[[], ChdbDatabase], threads: Thread
 def run_interleaving(
     environment: Environment, posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]
 ) -> InMemoryPipeline:
-    """The whole story, to its exact end."""
+    """Runs the operations, and then checks that everything is exact."""
 
     async def run() -> InMemoryPipeline:
         async with environment() as counting:

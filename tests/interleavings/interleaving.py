@@ -1,4 +1,4 @@
-"""A random interleaving of operations on a counter: posts, meters, flushes, crashes, backfills, replays."""
+"""A random interleaving of operations: posts, meters, flushes, crashes, backfills, replays."""
 
 import asyncio
 import json
@@ -24,11 +24,11 @@ SIZES = (0, 700, 10**9)
 
 
 Posts = Sequence[tuple[int, list[Event]]]
-"""When they arrive, and the events."""
+"""The arrival, and the events."""
 
 
 class Interleaving:
-    """Two workers that both believe to own every partition, and what happens to them."""
+    """Two workers that both act as the owner of every partition, and operations on them."""
 
     def __init__(self, counting: InMemoryPipeline, posts: Posts, meters: Sequence[Meter]) -> None:
         self.counting = counting
@@ -50,16 +50,16 @@ class Interleaving:
             self.counting.meters.add(self._meters.pop(0))
 
     async def archive_meter(self) -> None:
-        """The oldest one that still counts."""
+        """Archives the oldest active meter."""
         counting = [meter.code for meter in self.counting.meters.made if meter.archived_version is None]
         if counting:
             self.counting.meters.archive(counting[0])
 
     async def replay(self, which: int, pause: int, *, readable: bool) -> None:
-        """Some reject is replayed after a while, whatever became of it before.
+        """Replays some reject after a while, whatever happened to it before.
 
-        Meters and events never change, so a try can succeed only with a program that reads more than the one
-        before. To whom it is `readable`, the value is a number.
+        Meters and events never change, so a replay can succeed only with a version that reads more than the one
+        before. For such a version, with `readable`, the value is a number.
         """
         rejects = self.counting.rejects
         if rejects:
@@ -69,7 +69,7 @@ class Interleaving:
             await self.counting.replay(self._read(chosen, which) if readable else chosen, self._now)
 
     def _read(self, reject: Reject, number: int) -> Reject:
-        """As the newer program would."""
+        """Reads the reject as the newer version would."""
         meter = next((meter for meter in self.counting.meters.made if meter.code == reject.meter), None)
         return reject if meter is None else replace(reject, properties=with_number(reject.properties, meter, number))
 
@@ -77,14 +77,14 @@ class Interleaving:
         await self._workers[worker][partition].step()
 
     async def flush_both(self, partition: int) -> None:
-        """Two processors at once on one partition."""
+        """Two workers flush one partition at once."""
         await asyncio.gather(*(worker[partition].step() for worker in self._workers))
 
     async def restart(self, worker: int, size: int) -> None:
         self._workers[worker] = self._booting(SIZES[size])
 
     async def crash(self, worker: int, partition: int, calls: int, after: bool) -> None:
-        """The worker is killed at its so-manieth call of any port, and starts again."""
+        """Kills the worker at its n-th call of any port, and starts it again."""
         mortal = self._partition(partition, SIZES[1], CrashPoint(calls, after=after))
         try:
             while await mortal.step():
@@ -106,7 +106,7 @@ class Interleaving:
             self._backfill = counting.backfill()
 
     async def end(self) -> None:
-        """All is posted, made and counted, and then it is exact."""
+        """Completes all flushes and backfills, and checks that everything is exact."""
         while self._posts:
             await self.post()
         for partition in self._workers[0]:
@@ -116,7 +116,7 @@ class Interleaving:
         self.counting.assert_exact()
 
     async def _drain(self, partition: Partition) -> None:
-        """A step that met a rival does nothing but forget, so nothing waits only after two such."""
+        """Steps until two steps in a row flush nothing: one that meets a rival flushes nothing either."""
         idle = 0
         while idle < 2:
             idle = 0 if await partition.step() else idle + 1
@@ -133,7 +133,7 @@ class Interleaving:
 
 
 def with_number(properties: str, meter: Meter, number: int) -> str:
-    """The properties with a number where the meter looks for its value."""
+    """The properties with a number at the meter's value property."""
     *outer, last = parse_path(meter.value_property or "", "value_property")
     whole = within = json.loads(properties)
     for name in outer:
@@ -153,11 +153,11 @@ SIZE = st.integers(0, 2)
 CALLS = st.integers(0, 25)
 REJECT = st.integers(0, 3)
 PAUSE = st.sampled_from((0, 0, 0, 1, 20 * DAY, 35 * DAY))
-"""Few rejects, and mostly at once: so that the same one is tried again and again."""
+"""Few rejects, mostly at once, so that the same one is replayed several times."""
 
 
 def operations() -> st.SearchStrategy[Operation]:
-    """Everything that can happen, named, so that a failing story reads as one."""
+    """Every operation, with a name, so that a failing interleaving is readable."""
     return st.one_of(
         st.just(Interleaving.post),
         st.just(Interleaving.post),

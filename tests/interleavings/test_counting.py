@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: usage, rejects and events are exactly what a plain count of the posts says."""
+"""For any operations in any order, usage, rejects and events are exactly those of the oracle."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from tests.strategies import batches, meter_lists
 def test_any_interleaving_in_memory(
     posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]
 ) -> None:
-    """On the in-memory log and store, any story ends exactly."""
+    """On the in-memory log and store, every interleaving ends exact."""
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
@@ -32,5 +32,5 @@ def test_any_interleaving_on_disk(
     meters: Sequence[Meter],
     operations_drawn: Sequence[Operation],
 ) -> None:
-    """On SQLite and chDB, any story ends exactly."""
+    """On SQLite and chDB, every interleaving ends exact."""
     run_interleaving(durable(tmp_path, databases, threads), posts, meters, operations_drawn)

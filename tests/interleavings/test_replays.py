@@ -1,4 +1,4 @@
-"""Rejects tried again, wherever and however often: each counts at most once, and once where it can be read by then."""
+"""Replayed rejects count at most once, however often they are replayed, and once if they have become readable."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.interleavings.interleaving import Interleaving, Operation, Posts, flu
 from tests.strategies import batches, events, meter_lists, token_meters, uncountable
 
 COUNTED = [Interleaving.make_meter, Interleaving.post, Interleaving.post, flush(0, 0), flush(1, 1)]
-"""Flushes rejected something."""
+"""Rejects of flushes."""
 
 BACKFILLED = [
     Interleaving.post,
@@ -27,21 +27,21 @@ BACKFILLED = [
     flush(0, 0),
     *[Interleaving.backfill] * 3,
 ]
-"""A backfill did, of one partition, while the other does not even know of the meter."""
+"""Rejects of a backfill of one partition, while the other has not activated the meter."""
 
 
 def uncounted() -> st.SearchStrategy[Posts]:
-    """Posts that mostly end as rejects."""
+    """Posts of mostly uncountable events."""
     return batches(smallest=2, of=st.one_of(uncountable(), uncountable(), events()))
 
 
 def meters() -> st.SearchStrategy[Sequence[Meter]]:
-    """One that has rejects, and any others."""
+    """A meter that has rejects, and any others."""
     return st.builds(lambda sure, more: (sure, *more), token_meters(), meter_lists(2))
 
 
 def replay_interleavings(most: int) -> st.SearchStrategy[list[Operation]]:
-    """Rejects first, then as many tries as anything else."""
+    """Rejects first, then replays as often as all other operations."""
     begun = st.sampled_from((COUNTED, BACKFILLED))
     return st.builds(
         lambda one, more: [*one, *more], begun, st.lists(replays() | operations(), min_size=5, max_size=most)
@@ -66,8 +66,8 @@ USAGE_KEY = (TOKENS.account, "tokens", "cust_1", NOW // MINUTE * MINUTE // SECON
 
 
 @pytest.mark.parametrize("begun", [IN_A_FLUSH, IN_A_BACKFILL], ids=["flush", "backfill"])
-def test_what_fails_again_can_be_tried_again(environment: Environment, begun: list[Operation]) -> None:
-    """The first try of a reject decides; failed, it is a reject that names the one before; read at last, it counts."""
+def test_a_replay_that_fails_can_be_replayed(environment: Environment, begun: list[Operation]) -> None:
+    """The first replay of a reject decides: if it fails, it is a new reject that names the old one; else it counts."""
     operations_drawn = [
         *(
             *begun,
@@ -92,8 +92,8 @@ def test_what_fails_again_can_be_tried_again(environment: Environment, begun: li
 
 
 @pytest.mark.parametrize("begun", [IN_A_FLUSH, IN_A_BACKFILL], ids=["flush", "backfill"])
-def test_what_finds_its_meter_archived_is_no_try(environment: Environment, begun: list[Operation]) -> None:
-    """It neither counts nor fails."""
+def test_a_replay_for_an_archived_meter_has_no_effect(environment: Environment, begun: list[Operation]) -> None:
+    """It neither counts nor fails, and the reject stays open."""
     counting = run_interleaving(
         environment, BAD, [TOKENS], [*begun, replaying(0, readable=True), Interleaving.archive_meter, *FLUSH]
     )
@@ -102,14 +102,14 @@ def test_what_finds_its_meter_archived_is_no_try(environment: Environment, begun
 
 
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(20))
-def test_any_tries_in_memory(posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]) -> None:
-    """On the in-memory log and store, any story of rejects tried again ends exactly."""
+def test_any_replays_in_memory(posts: Posts, meters: Sequence[Meter], operations_drawn: Sequence[Operation]) -> None:
+    """On the in-memory log and store, every interleaving with replays ends exact."""
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
 @settings(max_examples=10)
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(12))
-def test_any_tries_on_disk(
+def test_any_replays_on_disk(
     tmp_path: Path,
     databases: Databases,
     threads: ThreadPoolExecutor,
@@ -117,5 +117,5 @@ def test_any_tries_on_disk(
     meters: Sequence[Meter],
     operations_drawn: Sequence[Operation],
 ) -> None:
-    """On SQLite and chDB, any story of rejects tried again ends exactly."""
+    """On SQLite and chDB, every interleaving with replays ends exact."""
     run_interleaving(durable(tmp_path, databases, threads), posts, meters, operations_drawn)

@@ -1,4 +1,4 @@
-"""Settings are read once, typed, and every mistake is told at once."""
+"""Settings are read once, typed, and all errors are reported together."""
 
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from schemas.errors import Misconfigured
 
 
 class Kitchen(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of something small."""
+    """Settings that all have a default."""
 
     ovens: Annotated[int, Setting(whole_number(1, 4), "How many ovens.")] = 2
     recipe: Annotated[str | None, Setting(text("a recipe"), "The secret recipe.", secret=True)] = None
 
 
 class Bakery(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of something that cannot guess all of them."""
+    """Settings of which some have no default."""
 
     street: Annotated[str, Setting(text("a street"), "Where it is.")]
     recipe: Annotated[str | None, Setting(text("a recipe"), "The secret recipe.", secret=True)] = None
@@ -45,19 +45,19 @@ def errors(**environ: str) -> tuple[str, ...]:
 
 
 def test_absent_and_empty_variables_give_the_default() -> None:
-    """An empty variable is how a container file says "not set"."""
+    """An empty variable means "not set" in a container file."""
     assert kitchen({"KITCHEN_OVENS": " ", "OTHER": "x"}) == Kitchen(ovens=2, recipe=None)
 
 
 def test_values_are_typed() -> None:
-    """Nobody parses strings later."""
+    """No caller parses strings."""
     assert read(
         Kitchen, "KITCHEN_", read_file=no_file, environ={"KITCHEN_OVENS": "3", "KITCHEN_RECIPE": "salt"}
     ) == Kitchen(ovens=3, recipe="salt")
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    """One start, one list: not one mistake per start."""
+def test_all_errors_are_reported_together() -> None:
+    """One failed start lists every error."""
     assert errors(KITCHEN_OVENS="nine", KITCHEN_OVEN="2", KITCHEN_URL="elsewhere", KITCHEN_ZZZZZZ="1") == (
         "KITCHEN_OVEN: no such setting; did you mean KITCHEN_OVENS?",
         "KITCHEN_ZZZZZZ: no such setting; `tallyhouse settings` lists those there are",
@@ -66,12 +66,12 @@ def test_every_mistake_is_told_at_once() -> None:
 
 
 def test_bounds_are_kept() -> None:
-    """A number out of range is as wrong as a word."""
+    """A number out of range is an error, like a value that is no number."""
     assert errors(KITCHEN_OVENS="5") == ("KITCHEN_OVENS: expected a whole number from 1 to 4, got '5'",)
 
 
 def test_a_wrong_secret_is_not_repeated() -> None:
-    """Mistakes go to logs."""
+    """Error messages end up in logs."""
 
     class Safe(msgspec.Struct, frozen=True, kw_only=True):
         code: Annotated[int, Setting(whole_number(0, 9), "Opens it.", secret=True)] = 0
@@ -82,14 +82,14 @@ def test_a_wrong_secret_is_not_repeated() -> None:
 
 
 def test_the_catalogue_shows_values_but_no_secrets() -> None:
-    """What is printed can be pasted into a ticket."""
+    """The printed settings can be pasted into a ticket."""
     ovens, recipe = catalogue(Kitchen, "KITCHEN_")
     assert (ovens.variable, ovens.default, ovens.show(3)) == ("KITCHEN_OVENS", 2, "3")
     assert (recipe.show("salt"), recipe.show(None)) == (HIDDEN, UNSET)
 
 
-def test_what_has_no_default_must_be_set() -> None:
-    """Told with all the rest, and shown as such."""
+def test_a_setting_without_a_default_must_be_set() -> None:
+    """Its absence is reported with the other errors, and the catalogue shows that it is required."""
     with pytest.raises(Misconfigured) as caught:
         bakery(BAKERY_STREAT="Main")
     assert caught.value.errors == (
@@ -101,13 +101,13 @@ def test_what_has_no_default_must_be_set() -> None:
 
 
 @pytest.mark.parametrize("text", ["salt", "salt\n", "salt\r\n"])
-def test_a_secret_may_lie_in_a_file(text: str) -> None:
-    """As it is written by `echo`, an editor, or a secret store: the newline at its end is not part of it."""
+def test_a_secret_may_be_in_a_file(text: str) -> None:
+    """Written by `echo`, an editor, or a secret store: the line break at the end is not part of the secret."""
     assert bakery({"/s": text}, BAKERY_STREET="Main", BAKERY_RECIPE_FILE="/s").recipe == "salt"
 
 
-def test_only_a_secret_may_lie_in_a_file() -> None:
-    """Everything else is better seen."""
+def test_only_a_secret_may_be_in_a_file() -> None:
+    """Other settings stay visible in the environment."""
     assert variables(Bakery, "BAKERY_") == {"BAKERY_STREET", "BAKERY_RECIPE", "BAKERY_RECIPE_FILE"}
 
 
@@ -122,15 +122,15 @@ def test_only_a_secret_may_lie_in_a_file() -> None:
         ({"BAKERY_RECIPE_FILE": "/empty"}, "BAKERY_RECIPE_FILE: /empty is empty"),
     ],
 )
-def test_a_secret_file_that_is_of_no_use_is_a_mistake(environ: dict[str, str], mistake: str) -> None:
-    """Rather than a service without its password."""
+def test_an_unusable_secret_file_is_an_error(environ: dict[str, str], mistake: str) -> None:
+    """The service must not start without its password."""
     with pytest.raises(Misconfigured) as caught:
         bakery({"/s": "salt", "/empty": "\n"}, BAKERY_STREET="Main", **environ)
     assert caught.value.errors == (mistake,)
 
 
 def test_a_password_inside_an_address_is_not_repeated() -> None:
-    """Even where no secret was expected."""
+    """Also in a setting that is not a secret."""
     assert errors(KITCHEN_OVENS="http://me:hunter2@oven") == (
         "KITCHEN_OVENS: expected a whole number from 1 to 4, got 'http://(hidden)@oven'",
     )

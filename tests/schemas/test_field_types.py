@@ -1,4 +1,4 @@
-"""Bounded texts: what we take is what the API's description allows, to the last line break."""
+"""Request field types accept exactly what the API description allows, line breaks included."""
 
 from typing import Any, get_args
 
@@ -38,22 +38,22 @@ def is_taken(kind: Any, text: str) -> bool:
 
 
 def test_every_single_line_is_tried() -> None:
-    """Whatever has a pattern, but texts of several lines."""
+    """The parameters include every type with a pattern, except texts of several lines."""
     bounded = {kind for kind in vars(field_types).values() if _pattern(kind) is not None}
     assert bounded - {field_types.LongText} == {kind for kind in GOOD if kind not in (InvoicePrefix, CurrencyCode)}
 
 
 @pytest.mark.parametrize("kind", GOOD, ids=GOOD.values())
-def test_a_line_break_at_the_end_is_one_too_much(kind: Any) -> None:
-    """A bare `$` would let it through."""
+def test_a_line_break_at_the_end_is_refused(kind: Any) -> None:
+    """A bare `$` would accept it."""
     assert is_taken(kind, GOOD[kind])
     assert not is_taken(kind, f"{GOOD[kind]}\n")
 
 
 @pytest.mark.parametrize("kind", GOOD, ids=GOOD.values())
 @given(start=st.lists(PARTS, max_size=2), end=st.lists(PARTS, max_size=2))
-def test_we_and_other_validators_agree(kind: Any, start: list[str], end: list[str]) -> None:
-    """Python's patterns are not those of JSON Schema everywhere; ours mean the same in both."""
+def test_other_validators_agree(kind: Any, start: list[str], end: list[str]) -> None:
+    """Python and JSON Schema patterns differ in places; these patterns mean the same in both."""
     text = "".join([*start, GOOD[kind], *end])
     schema = msgspec.json.schema(kind)
     assert jsonschema_rs.validator_for(schema).is_valid(text) == is_taken(kind, text)

@@ -27,7 +27,7 @@ def test_keys_that_share_half_their_hash_are_different_keys() -> None:
 
 
 def test_a_large_batch_with_few_repeats() -> None:
-    """Nearly all rows are left out of the comparison; the repeats among them are found all the same."""
+    """Nearly all rows are left out of the comparison, but no repeat is."""
     keys = np.random.default_rng(7).integers(0, 2**64, (20_000, 2), dtype=np.uint64)
     keys[[500, 19_999]] = keys[[3, 3]]
     keys[700] = keys[699]

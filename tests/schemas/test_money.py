@@ -1,4 +1,4 @@
-"""Amounts become minor units once, ties away from zero."""
+"""Amounts are rounded to minor units once, ties away from zero."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -27,32 +27,32 @@ amounts = st.decimals(-(10**15), 10**15, places=12, allow_nan=False)
     ],
 )
 def test_ties_move_away_from_zero(amount: str, currency: str, minor: int) -> None:
-    """Below zero as above, at each currency's own decimals."""
+    """Also for negative amounts, at the decimal places of each currency."""
     assert to_minor(Decimal(amount), currency) == minor
 
 
 def test_each_currency_has_its_own_decimals() -> None:
-    """Never a hundred by habit."""
+    """The factor is not always a hundred."""
     assert [exponent(code) for code in ("USD", "JPY", "KWD", "CLF", "ISK", "UGX", "MGA")] == [2, 0, 3, 4, 0, 0, 2]
     assert all(len(code) == 3 and code.isupper() for code in CURRENCIES)
 
 
 @pytest.mark.parametrize("currency", ["usd", "", "XXX", "DEM", "CREDITS"])
-def test_what_is_no_currency_is_refused(currency: str) -> None:
-    """The message says what to give."""
+def test_an_unknown_currency_is_refused(currency: str) -> None:
+    """The message says what to give instead."""
     with pytest.raises(Invalid, match="three capital letters"):
         exponent(currency)
 
 
 @given(st.integers(-(2**63) + 1, 2**63 - 1), st.sampled_from(sorted(CURRENCIES)))
-def test_minor_units_survive_the_way_to_major_ones(minor: int, currency: str) -> None:
-    """Both hold the same amount, to the last digit."""
+def test_minor_units_convert_to_major_units_and_back(minor: int, currency: str) -> None:
+    """Both are the same amount, to the last digit."""
     assert to_minor(to_major(minor, currency), currency) == minor
 
 
 @given(amounts, st.sampled_from(("JPY", "USD", "KWD")))
 def test_rounding_moves_an_amount_by_half_a_unit_at_most(amount: Decimal, currency: str) -> None:
-    """And by exactly half only away from zero."""
+    """By exactly half only away from zero."""
     exact = Fraction(amount) * 10 ** exponent(currency)
     moved = to_minor(amount, currency) - exact
     assert abs(moved) < Fraction(1, 2) or moved == (Fraction(1, 2) if amount > 0 else Fraction(-1, 2))
@@ -71,6 +71,6 @@ def test_a_percentage_is_rounded_once() -> None:
 
 
 def test_an_amount_that_no_ledger_holds_is_refused() -> None:
-    """Better no invoice than a wrong one."""
+    """No invoice is better than a wrong one."""
     with pytest.raises(Invalid, match="more than a ledger holds"):
         to_minor(Decimal(10) ** 17, "USD")

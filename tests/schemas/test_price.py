@@ -1,4 +1,4 @@
-"""Prices are read back as they were written, and checked whole."""
+"""Prices are read back as written, and validated as a whole."""
 
 from decimal import Decimal
 
@@ -21,15 +21,15 @@ PRICES = (
 
 
 @pytest.mark.parametrize("price", PRICES, ids=lambda price: type(price).__name__)
-def test_a_price_survives_being_kept(price: Price) -> None:
-    """Decimals travel as strings, the model by its name."""
+def test_a_stored_price_is_read_back_unchanged(price: Price) -> None:
+    """Decimals are strings in JSON, and the model is a tag."""
     kept = msgspec.json.encode(price)
     assert msgspec.json.decode(kept, type=Price) == price
     assert check_price(price) == []
 
 
 def test_decimals_are_written_as_strings() -> None:
-    """A JSON number would pass through somebody's float."""
+    """Many JSON readers turn a JSON number into a float."""
     kept = msgspec.to_builtins(PerUnit(unit_price=Decimal("0.30")))
     assert kept["unit_price"] == "0.30"
     assert kept["model"] == "per_unit"
@@ -62,13 +62,13 @@ def tiers(*bounds: str | None) -> Graduated:
         ),
     ],
 )
-def test_every_mistake_names_its_field(price: Price, fields: list[str]) -> None:
-    """All of them at once."""
+def test_every_error_names_its_field(price: Price, fields: list[str]) -> None:
+    """All errors are reported together."""
     assert [field for field, _ in check_price(price)] == fields
 
 
-def test_a_subscription_may_pay_something_else() -> None:
-    """Only what is overridden changes; the plan itself never does."""
+def test_a_subscription_may_override_its_plan() -> None:
+    """Only overridden amounts change; the plan itself never does."""
     plan = PlanVersion(
         code="pro",
         version=1,

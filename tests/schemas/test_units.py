@@ -1,4 +1,4 @@
-"""Durations and sizes survive being written and read."""
+"""Durations and sizes are read back as written."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def test_the_largest_fitting_unit_is_shown() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5 weeks", "1.5h", "5M", "٣m", "5mm"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """A number without a unit would be guessed wrong sooner or later."""
+def test_a_malformed_duration_is_refused(text: str) -> None:
+    """A number without a unit is ambiguous."""
     with pytest.raises(ValueError, match=r".*"):
         parse_duration(text)

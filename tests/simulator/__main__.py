@@ -1,4 +1,4 @@
-"""`python -m tests.simulator`: long searches, and single runs once more."""
+"""`python -m tests.simulator`: long searches, and replays of single runs."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ MOST_RUNS = 10_000_000
 
 
 def main(arguments: list[str]) -> int:
-    """0 where every promise held."""
+    """Exit code 0 if every promise held."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     parser.add_argument("--setup", action="append", choices=SETUPS, help="only this one (may be repeated)")
     parser.add_argument("--seeds", type=int, default=200, help="how many random runs of each")

@@ -1,4 +1,4 @@
-"""Those who act in a run: workers that hold a real `Partition` each, a real backfill, and a reader of usage."""
+"""The actors of a run: workers with a real `Partition` each, a real backfill, and a reader of usage."""
 
 from collections.abc import Callable, Coroutine, Hashable
 
@@ -11,7 +11,7 @@ from tests.simulator.scheduler import PortCall, SimulatedTask
 
 
 class Actor:
-    """One coroutine of some process, which may be paused for as long as it pleases the scheduler."""
+    """One coroutine of a process, which the scheduler may pause for any time."""
 
     def __init__(self, name: str, process: int) -> None:
         self.name = name
@@ -26,11 +26,11 @@ class Actor:
 
     @property
     def busy(self) -> bool:
-        """Could it go on, or will it as soon as the store has answered?"""
+        """True if it can continue, now or when the store has answered."""
         return self.ready or (not self.paused and self.task.waiting is not None and self.task.waiting.at_store)
 
     def state(self) -> Hashable:
-        """Equal states have equal futures. The call tells what the memory does not: how far it came since a reply."""
+        """Equal states have equal futures. The pending call adds what the memory, made of replies, does not show."""
         waiting = self.task.waiting
         return (self.name, self.task.memory, waiting and waiting.name, self.task.runnable, self.paused)
 
@@ -38,15 +38,15 @@ class Actor:
         self.paused = not self.paused
 
     def remembers(self) -> Hashable:
-        """Between two steps this is all that tells one such actor from another."""
+        """The whole state of such an actor between two steps."""
         raise NotImplementedError
 
     async def step(self) -> None:
-        """Do the next piece of work."""
+        """Does one unit of work."""
         raise NotImplementedError
 
     def has_more(self) -> bool:
-        """Is there anything to do?"""
+        """True if there is work to do."""
         raise NotImplementedError
 
     def _work(self) -> Coroutine[PortCall, CallOutcome, None]:
@@ -72,7 +72,7 @@ def _contents(keys: BloomFilter | None) -> Hashable:
 
 
 class SimulatedWorker(Actor):
-    """Steps one real `Partition` for ever."""
+    """Steps one real `Partition` in an endless loop."""
 
     def __init__(self, name: str, process: int, partition: Partition, has_more: Callable[[Partition], bool]) -> None:
         self.partition = partition
@@ -91,7 +91,7 @@ class SimulatedWorker(Actor):
 
 
 class Backfiller(Actor):
-    """Steps the real `Backfill` for ever."""
+    """Steps the real `Backfill` in an endless loop."""
 
     def __init__(self, name: str, process: int, backfill: Backfill, news: Callable[[], Hashable]) -> None:
         self.backfill = backfill
@@ -109,5 +109,5 @@ class Backfiller(Actor):
         self._done_at = None if await self.backfill.step() else news
 
     def has_more(self) -> bool:
-        """Only a flush or a new meter gives it more to do."""
+        """Only a flush or a new meter adds work."""
         return self._done_at != self._version_seen()

@@ -1,4 +1,4 @@
-"""The promises, held up against the store after every step and once more at the end."""
+"""The promises, checked against the store after every step and at the end."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -14,11 +14,11 @@ from tests.simulator.sources import SimulatedLog
 
 
 class PromiseBroken(AssertionError):
-    """A promise does not hold: the number of the invariant, and what was found."""
+    """A promise does not hold; the message has the number of the invariant and the difference."""
 
 
 class Checks:
-    """Reads the store's journal as it grows, and knows from the posts alone what may be in it."""
+    """Reads the store's journal as it grows, and derives from the posts alone what it may contain."""
 
     def __init__(self, scenario: Scenario, expected: Expected, durable: Durable, log: SimulatedLog) -> None:
         self._scenario = scenario
@@ -32,7 +32,7 @@ class Checks:
 
     @property
     def counted_up_to(self) -> int:
-        """The last offset that is counted for good."""
+        """The last offset of a flush that is done."""
         return max((self.claims[number].last for number in self.done), default=-1)
 
     def state(self) -> Hashable:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Choices(Protocol):
-    """Every decision of a run is one number, so that the list of them is the run."""
+    """Every decision of a run is one number, so a list of numbers is a run."""
 
     taken: list[int]
 
@@ -16,7 +16,7 @@ class Choices(Protocol):
 
 
 class Recorded:
-    """A run once more. Past the end of the list, the first option each time."""
+    """Replays a run. Past the end of the list it picks the first option each time."""
 
     def __init__(self, decisions: Sequence[int]) -> None:
         self.taken: list[int] = []
@@ -25,14 +25,14 @@ class Recorded:
     def pick(self, weights: Sequence[float]) -> int:
         place = len(self.taken)
         decision = self._decisions[place] if place < len(self._decisions) else 0
-        # A shortened or stale list stays a valid run, so that a failure can be made smaller by leaving things out.
+        # A shortened or outdated list is still a valid run, so that a failure can be shrunk by deleting decisions.
         decision = min(decision, len(weights) - 1)
         self.taken.append(decision)
         return decision
 
 
 class Drawn:
-    """A run at random, the same one for the same seed."""
+    """A random run, the same one for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self.taken: list[int] = []

@@ -1,4 +1,4 @@
-"""What a run is made of: the real code over the faulty engine. A mutant is the same with one part replaced."""
+"""The components of a run: the real code over the faulty engine. A mutant replaces one of them."""
 
 from collections.abc import Callable
 
@@ -18,10 +18,10 @@ Store = EmbeddedStore | GuardedStore
 
 
 class Components(msgspec.Struct, frozen=True, kw_only=True):
-    """One of each."""
+    """The parts of the real code and of the simulation that a run uses."""
 
     processes: int
-    """Over how many the workers are spread."""
+    """The number of processes that the workers are spread over."""
     store: Callable[[FaultyEngine], Store]
     engine: type[FaultyEngine] = FaultyEngine
     partition: type[Partition] = RememberingPartition
@@ -30,7 +30,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     reader: type[Reader] = Reader
     window: int = DEDUPE_WINDOW
     expiry_judged_by: Callable[[int, int], int] = min
-    """Of the arrival of the oldest frame not yet counted, and of the newest frame there is."""
+    """Selects the arrival that expiry uses: that of the oldest frame not yet counted, or of the newest frame."""
 
     @property
     def store_dies_with_process(self) -> bool:

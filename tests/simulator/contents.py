@@ -1,4 +1,4 @@
-"""Blocks of rows as plain values that can be compared with what the posts mean."""
+"""Blocks of rows as plain values that can be compared with those expected from the posts."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -10,13 +10,13 @@ from schemas.flush import Table
 from tests.simulator.expected import ExpectedRows, nothing
 
 Origin = int | str
-"""The number of the flush that wrote a block, or the receipt of a backfill; '' where neither is shown."""
+"""The number of the flush that wrote a block, or the receipt of a backfill; '' if the rows show neither."""
 
 _Answer = TypeVar("_Answer")
 
 
 class Block(msgspec.Struct, frozen=True):
-    """What one insert put into one table: it appears whole."""
+    """The rows of one insert into one table, which appear whole."""
 
     table: Table
     origin: Origin
@@ -24,7 +24,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class ByTable:
-    """Remembers what was found out about a table of rows, for the very same object comes by in many runs."""
+    """Caches a result by table object, because the same object occurs in many runs."""
 
     def __init__(self, find_out: Callable[[Table, list[dict[str, Any]]], _Answer]) -> None:
         self._find_out = find_out
@@ -33,7 +33,7 @@ class ByTable:
     def __call__(self, table: Table, rows: pa.Table) -> Any:
         known = self._known.get((table, id(rows)))
         if known is None:
-            # The rows are kept with the answer: an id is only good as long as its object lives.
+            # The rows are cached with the result: an id is valid only while its object lives.
             known = self._known[table, id(rows)] = (rows, self._find_out(table, rows.to_pylist()))
         return known[1]
 
@@ -65,14 +65,14 @@ def _summary(table: Table, rows: list[dict[str, Any]]) -> ExpectedRows:
 
 
 origin_of: Callable[[Table, pa.Table], Origin] = ByTable(_origin)
-"""What shows in the rows themselves where they come from."""
+"""The origin of a block, as its rows show it."""
 
 summary_of: Callable[[Table, pa.Table], ExpectedRows] = ByTable(_summary)
-"""What the rows say."""
+"""The contents of a block as plain values."""
 
 
 def total(blocks: Iterable[Block]) -> ExpectedRows:
-    """All blocks together."""
+    """The sum of all blocks."""
     whole = nothing()
     for block in blocks:
         part = summary_of(block.table, block.rows)

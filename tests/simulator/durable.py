@@ -1,4 +1,4 @@
-"""What the store holds on disk, changed by one statement at a time, and the journal of those changes for the checks."""
+"""The store's data on disk, changed by one statement at a time, and the journal of the changes for the checks."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
@@ -31,13 +31,13 @@ class BlockAdded(msgspec.Struct, frozen=True):
 
 
 class BlocksLost(msgspec.Struct, frozen=True):
-    """A power cut took what was not on disk."""
+    """A power cut deleted blocks that were not on disk."""
 
     blocks: tuple[Block, ...]
 
 
 class SeenDropped(msgspec.Struct, frozen=True):
-    """Seen keys expired: when their frames had arrived."""
+    """Seen keys expired, with the arrivals of their frames."""
 
     arrivals: tuple[int, ...]
 
@@ -80,7 +80,7 @@ months_of: Callable[[Table, pa.Table], tuple[int, ...]] = ByTable(_months)
 
 
 class Durable:
-    """Tables as blocks, tokens per table and month, and what a power cut would take."""
+    """Tables as blocks, tokens by table and month, and the blocks that a power cut would delete."""
 
     def __init__(self, unsynced_tables: frozenset[Table] = frozenset()) -> None:
         self._unsynced_tables = unsynced_tables
@@ -115,13 +115,13 @@ class Durable:
         self.journal.append(DoneAdded(number))
 
     def insert(self, table: Table, rows: pa.Table, token: str) -> None:
-        """One part per month and record batch, each unless its token is remembered."""
+        """One part per month and record batch, each unless its token is stored."""
         for index, (month, part) in enumerate(parts_of(table, rows)):
             if not self.remembers(table, month, f"{token}#{index}"):
                 self._add(Block(table, origin_of(table, part), part))
 
     def remembers(self, table: str, month: int, token: str) -> bool:
-        """Was there an insert with this token? From now on there was."""
+        """True if the token is stored already; stores it."""
         if self._has_token:
             return False
         known = (table, month, token) in self.tokens
@@ -135,7 +135,7 @@ class Durable:
         self._losing_rows = False
 
     def keep_token_of(self, effect: Callable[[], None]) -> bool:
-        """The engine writes the token; the rows are for later. False where the token was remembered already."""
+        """The engine writes the token, and the rows later. False if the token was stored already."""
         before = len(self.tokens)
         self.lose_rows_of(effect)
         return len(self.tokens) > before
@@ -156,7 +156,7 @@ class Durable:
         return (block for block in self.blocks if block.table is table)
 
     def has(self, table: Table, origin: int | str) -> bool:
-        """The receipt: it shows in the table itself."""
+        """True if the table has the receipt."""
         return any(block.origin == origin for block in self.of(table))
 
     def seen(self, below: int) -> list[SeenRow]:
@@ -179,7 +179,7 @@ class Durable:
         self.journal.append(SeenDropped(tuple(arrivals)))
 
     def power_cut(self) -> None:
-        """Only what is on disk is still there."""
+        """Deletes everything that is not on disk."""
         lost = tuple(self.unsynced)
         self.unsynced = []
         self.blocks = [block for block in self.blocks if not any(block is gone for gone in lost)]

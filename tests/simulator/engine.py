@@ -1,4 +1,4 @@
-"""The engine port over `Durable`, where every call may fail, lose its reply, be half done, or come late."""
+"""The engine port over `Durable`, where every call may fail, lose its reply, be half done, or be late."""
 
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ _Answer = TypeVar("_Answer", bound=Hashable)
 
 
 class FaultyEngine:
-    """What all processes see of the store. A fault is decided by the scheduler, call by call."""
+    """The store as all processes see it. The scheduler decides on a fault for each call."""
 
     def __init__(self, learn: Learner, running_process: Callable[[], int]) -> None:
         self.durable = self.new_durable()
@@ -31,34 +31,34 @@ class FaultyEngine:
         """Exclusive sections by process and partition: they live in memory and die with it."""
 
     def new_durable(self) -> Durable:
-        """Everything is on disk when an insert is answered: fsync_after_insert and fsync_part_directory."""
+        """Everything is on disk when an insert returns: fsync_after_insert and fsync_part_directory."""
         return Durable()
 
     def state(self) -> Hashable:
         return (self.durable.state(), self.statements.state(), tuple(self._holders))
 
-    # What may befall it.
+    # Faults.
 
     @property
     def can_forget(self) -> bool:
-        """A token lives at least as long as a statement runs; one that the store has not yet received may miss it."""
+        """True if no statement that the store is running needs the tokens; one still on the way may miss them."""
         return bool(self.durable.tokens) and not self.statements.running
 
     def forget_tokens(self) -> None:
         self.durable.tokens.clear()
 
     def die_committing(self, statement: RunningStatement) -> None:
-        """The store is killed in the middle of it; everything else it was working on fails."""
+        """Kills the store in the middle of the statement; all other running statements fail."""
         self.durable.keep_token_of(statement.effect)
         self.statements.all_fail()
 
     def power_cut(self) -> None:
-        """What ran fails, and what was not on disk is gone."""
+        """Running statements fail, and everything not on disk is deleted."""
         self.statements.all_fail()
         self.durable.power_cut()
 
     def process_died(self, process: int) -> None:
-        """Its locks vanish; the statements it sent do not."""
+        """Its locks are released; its statements continue."""
         self._holders = {key: holder for key, holder in self._holders.items() if key[0] != process}
 
     # Reads.
@@ -100,7 +100,7 @@ class FaultyEngine:
         return _latest(rows, key_hashes)
 
     async def count(self, partition: int, below: int) -> int:
-        """No turning point: it sizes a filter, and nothing else may depend on it."""
+        """Not a call that the scheduler interleaves: it only sizes a filter."""
         del partition
         return len(tuple(self.durable.seen(below)))
 
@@ -188,11 +188,11 @@ class FaultyEngine:
         )
 
     async def quiesce(self) -> None:
-        """Waits for what the store works on now, not for what others send in the meantime."""
+        """Waits for the statements running now, not for later ones."""
         now = list(self.statements.running)
         await PortCall("quiesce", ready=lambda: all(statement.stage in ENDED for statement in now))
 
-    # How a call goes.
+    # Calls.
 
     async def _read(self, name: str, answer: Callable[[], _Answer]) -> _Answer:
         if await PortCall(name, READ) is CallOutcome.FAILS:
@@ -212,7 +212,7 @@ class FaultyEngine:
         self._learn("written")
 
     async def _send(self, statement: RunningStatement) -> None:
-        """The store works on a statement by itself, whatever becomes of the client meanwhile."""
+        """The store runs a statement on its own, whatever happens to the client."""
         outcome = await PortCall(f"send {statement.label}", (CallOutcome.OK, CallOutcome.FAILS, CallOutcome.LATE))
         if outcome is not CallOutcome.FAILS:
             self.statements.take(statement, at_once=outcome is CallOutcome.OK)
@@ -232,7 +232,7 @@ class FaultyEngine:
         self._learn("failed")
         raise StoreFailed(f"{name}: no answer from the store")
 
-    # What the answers are made of.
+    # Results.
 
     def _numbers(self) -> list[int]:
         return [claim.number for claim in self.durable.claims]
@@ -253,7 +253,7 @@ class FaultyEngine:
 
 
 class ReplicatedEngine(FaultyEngine):
-    """Token and rows commit together, on a majority of the replicas: none stands without the other."""
+    """Token and rows commit together, on a majority of the replicas: neither exists without the other."""
 
     async def quiesce(self) -> None:
         self._fail("quiesce")

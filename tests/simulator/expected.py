@@ -1,4 +1,4 @@
-"""The oracle of the simulator: what every flush, and all of them together, must leave in the tables."""
+"""The oracle of the simulator: the expected rows of every flush, and of all of them together."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,12 @@ Reject = tuple[int, int, str, str]
 
 
 class ExpectedRows(msgspec.Struct, frozen=True):
-    """The contents of the tables, or of one flush's part of them, as plain values."""
+    """The contents of all tables, or one flush's part of them, as plain values."""
 
     events: Counter[tuple[int, int]]
     """Places: (offset, place in the frame)."""
     usage: Counter[UsageKey]
-    """How many events: (meter, customer, minute)."""
+    """The number of events by (meter, customer, minute)."""
     sums: Counter[UsageKey]
     """Their sum, in whole units."""
     rejects: Counter[Reject]
@@ -37,7 +37,7 @@ def nothing() -> ExpectedRows:
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """One posted event with its place and what it is."""
+    """One posted event with its place and its verdict."""
 
     post: PostedEvent
     offset: int
@@ -70,14 +70,14 @@ def judged(scenario: Scenario) -> Iterator[Arrived]:
 
 
 class Expected:
-    """What must be there, from the posts alone: no flush, no store, no filter."""
+    """The expected rows, derived from the posts alone, without flush, store and filter."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._arrived = tuple(judged(scenario))
         self._of_flush: dict[Claim, ExpectedRows] = {}
 
     def of_flush(self, claim: Claim) -> ExpectedRows:
-        """What the tables must hold of one flush: a function of its claim."""
+        """The expected rows of one flush, a function of its claim."""
         if claim not in self._of_flush:
             self._of_flush[claim] = self._find(claim)
         return self._of_flush[claim]
@@ -91,13 +91,13 @@ class Expected:
         return self._counted([event for event in self._arrived if event.offset <= last], (meter,)).usage
 
     def usage_of(self, places: Iterable[tuple[int, int]], meter: Meter) -> Counter[UsageKey]:
-        """A recount: what the meter makes of these events."""
+        """A recount: the usage of these events by the meter."""
         wanted = set(places)
         events = [event for event in self._arrived if (event.offset, event.place) in wanted]
         return self._counted(events, (meter,)).usage
 
     def in_the_end(self, meters: tuple[Meter, ...], claims: Iterable[Claim]) -> ExpectedRows:
-        """What all tables must hold when everything is counted."""
+        """The expected rows when everything is counted."""
         versions = {offset: claim.version for claim in claims for offset in range(claim.first, claim.last + 1)}
         tried = [event for event in self._arrived if _has_meter(event, meter_set(versions[event.offset]).meters)]
         return self._counted(tried, meters)
@@ -118,7 +118,7 @@ class Expected:
 
 
 def _has_meter(event: Arrived, meters: tuple[Meter, ...]) -> bool:
-    """All have, but tries of rejects of a meter that is not among these."""
+    """False for replays of a meter that is not among these."""
     wanted = event.post.replay_meter
     return not wanted or any(meter.code == wanted for meter in meters)
 

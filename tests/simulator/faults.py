@@ -10,13 +10,13 @@ class CallOutcome(StrEnum):
 
     OK = "ok"
     FAILS = "fails"
-    """No effect, and the caller is told so."""
+    """No effect, and the caller gets an error."""
     REPLY_LOST = "reply lost"
-    """It took effect, but the caller is told that it failed."""
+    """It took effect, but the caller gets an error."""
     TOKEN_ONLY = "token only"
     """The engine is killed between writing the token and renaming the part: the token stays, the rows do not."""
     STALE = "stale"
-    """An answer that was true some time ago."""
+    """A reply that was true some time ago."""
     LATE = "late"
     """The caller's connection breaks; the store has the statement and will run it at some time."""
 
@@ -27,31 +27,31 @@ SURE = (CallOutcome.OK,)
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The faults of a search. Without any, all that varies is who is when at work."""
+    """The faults of a search. Without any, only the interleaving of the actors varies."""
 
     faults: int = 0
-    """How many in all: every failed call, crash, power cut and forgetting counts."""
+    """The most faults of a run: every failed call, crash, power cut and loss of tokens counts."""
     outcomes: frozenset[CallOutcome] = frozenset()
-    """Beside OK, which ends of a call."""
+    """The possible outcomes of a call in addition to OK."""
     crash: bool = False
-    """A process dies: everything its workers remember is lost, its locks vanish, and it starts anew."""
+    """A process crashes: the state of its workers is lost, its locks are released, and it starts again."""
     power_cut: bool = False
-    """The whole machine dies: what is not fsynced is lost as well."""
+    """The whole machine crashes: data that is not fsynced is lost as well."""
     store_dies: bool = False
-    """The store is killed and starts again: what it was working on fails, what it has answered stays."""
+    """The store is killed and restarts: running statements fail, and finished ones stay."""
     stalls: bool = False
     """The store writes the token of an insert long before its rows."""
     forget_tokens: bool = False
     """Deduplication tokens leave their window."""
     expiry: bool = False
-    """Seen keys that nobody can ask about any more are dropped."""
+    """Seen keys that no later frame can meet are dropped."""
     trickle: bool = False
-    """Frames arrive while the run goes on; else all are there from the start."""
+    """Frames arrive during the run; otherwise all exist at the start."""
     pauses: bool = False
     """Workers stop for long and resume as zombies."""
     switches: int | None = None
-    """How often a worker that could go on is made to wait for another; None: as often as possible."""
+    """How often a worker that could continue has to wait for another; None for no limit."""
     backfill: bool = False
-    """Meters made later count the past, while traffic flows."""
+    """New meters are backfilled during traffic."""
     reader: bool = False
-    """Somebody reads usage at a watermark all the while."""
+    """A reader reads usage at a watermark during the run."""

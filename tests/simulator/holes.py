@@ -1,4 +1,4 @@
-"""Each hole of the flush protocol with the mutant that reopens it, and runs in which that must show."""
+"""Each hole of the flush protocol with the mutant that reopens it, and runs that must fail for it."""
 
 import msgspec
 
@@ -27,14 +27,14 @@ from tests.simulator.simulation import Setup
 
 
 class Hole(msgspec.Struct, frozen=True, kw_only=True):
-    """A protection switched off, and where to look for the damage."""
+    """A disabled protection, and the scenario that shows the damage."""
 
     line: str
-    """Of the protocol's list of holes, or the invariant."""
+    """The number of the hole in the protocol's list, or of the invariant."""
     name: str
     setup: Setup
     seed: int
-    """A run that fails, so that the proof is quick. When calls change, a search from here on finds another."""
+    """The seed of a failing run, so that the proof is quick. If calls change, a search from it finds another."""
 
 
 def _hole(
@@ -67,7 +67,7 @@ _STALLS = {
     "reader": False,
     "trickle": False,
 }
-"""Two statements must meet: nothing else may be in the way."""
+"""Two statements must overlap, with no other fault."""
 
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 7),

@@ -1,4 +1,4 @@
-"""The real partition, with the pure part of its work remembered from one run to the next."""
+"""The real partition, with the results of its pure part cached across runs."""
 
 from collections.abc import Hashable
 
@@ -11,13 +11,13 @@ from stream_processors.core.flush_plan import FlushRows
 from stream_processors.flushing.partition import Partition
 
 _SIGNIFICANT_COLUMNS = ("offset", "arrival", "key_hash", "body_hash", "flags")
-"""What tells the events of one scenario from those of another; the rest follows from it."""
+"""The columns that distinguish the events of one scenario from those of another; the others follow from them."""
 
 _planned: dict[Hashable, FlushRows] = {}
 
 
 class RememberingPartition(Partition):
-    """Plans with the real core, once for every different input: thousands of runs plan the same few flushes."""
+    """Plans with the real core, once per input: thousands of runs plan the same few flushes."""
 
     def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         key = (

@@ -1,6 +1,6 @@
-"""The real code with one protection switched off at a time: each must make the simulator fail.
+"""The real code with one protection disabled at a time: each mutant must make the simulator fail.
 
-The names are the holes of the flush protocol that the missing line closes.
+Each docstring starts with the hole of the flush protocol that the protection closes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -37,7 +37,7 @@ FIRST_VERSION = 1
 
 
 class TrustsTokens(EmbeddedStore):
-    """H1: an answered insert is taken for rows that are there."""
+    """H1: a confirmed insert is taken for stored rows."""
 
     async def _insert_until(
         self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
@@ -47,7 +47,7 @@ class TrustsTokens(EmbeddedStore):
 
 
 class TokensAlone(EmbeddedStore):
-    """H2: no receipt is asked for; a token is all that keeps a second insert out."""
+    """H2: no receipt is checked; only a token prevents a second insert."""
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         await self._engine.insert(table, rows, rows_token(table, partition, number, 0))
@@ -55,7 +55,7 @@ class TokensAlone(EmbeddedStore):
 
 
 class NoSection(FaultyEngine):
-    """H3: nothing keeps a zombie of the same process out between a check and its insert."""
+    """H3: no lock keeps a zombie of the same process out between a check and its insert."""
 
     @asynccontextmanager
     async def exclusive(self, section: int | str) -> AsyncIterator[None]:
@@ -64,7 +64,7 @@ class NoSection(FaultyEngine):
 
 
 class ClientChecks(GuardedStore):
-    """H3: the client asks for receipt and done, and then inserts without a condition."""
+    """H3: the client checks receipt and done, and then inserts without a condition."""
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         flush_state = await self._engine.flush_state(table, partition, number)
@@ -76,7 +76,7 @@ class ClientChecks(GuardedStore):
 
 
 class UnguardedStatements(FaultyEngine):
-    """H3: a statement that comes late inserts, whatever was done in the meantime."""
+    """H3: a late statement inserts, whatever happened in the meantime."""
 
     async def _send(self, statement: RunningStatement) -> None:
         statement.guard = lambda: True
@@ -84,14 +84,14 @@ class UnguardedStatements(FaultyEngine):
 
 
 class HastyRepeats(FaultyEngine):
-    """H1: rows that are not seen are sent under a fresh token while an earlier statement may still commit them."""
+    """H1: missing rows are inserted under a new token while an earlier statement may still commit them."""
 
     async def quiesce(self) -> None:
-        """At once."""
+        """Returns at once."""
 
 
 class ForgetfulEvents(EmbeddedStore):
-    """H9: the look-up in `events` sees the rows of the very flush that asks."""
+    """H9: the look-up in `events` finds the rows of the same flush."""
 
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         del below
@@ -99,7 +99,7 @@ class ForgetfulEvents(EmbeddedStore):
 
 
 class ActiveAtWatermark(EmbeddedStore):
-    """H7: a new meter's past ends at the watermark, not where its first flush was claimed."""
+    """H7: a backfill ends at the watermark instead of the first flush claimed with the meter."""
 
     async def activation(self, partition: int, version: int) -> int | None:
         progress = await self.progress(partition)
@@ -109,7 +109,7 @@ class ActiveAtWatermark(EmbeddedStore):
 
 
 class LooseRejects(EmbeddedStore):
-    """H17: rejects are written without a receipt, under the flush's token or none that lasts."""
+    """H17: rejects are written without a receipt, under a token alone."""
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
         if table is not Table.REJECTS:
@@ -130,7 +130,7 @@ class UnsyncedUsage(FaultyEngine):
 
 
 class FlushesByTime(FaultyEngine):
-    """H15: `flushes` is partitioned by time, so two claims do not share the token's table partition."""
+    """H15: `flushes` is partitioned by time, so two claims do not share the table partition of the token."""
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
         await super().insert_claim_guarded(claim, f"{token} in month {self._running_process()}")
@@ -155,7 +155,7 @@ class FilterBeforeClaims(RememberingPartition):
 
 
 class SkipsWithoutBoot(RememberingPartition):
-    """H4: whoever was overtaken goes on behind the rival's flush, with the filter it has."""
+    """H4: a worker that was overtaken continues after the rival's flush with its old filter."""
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         keys = self._filter
@@ -171,7 +171,7 @@ class SkipsWithoutBoot(RememberingPartition):
 
 
 class KeepsOldFilter(RememberingPartition):
-    """H4: after a take-over and back, the filter of the earlier ownership is used again."""
+    """H4: after losing and regaining a partition, the filter of the earlier ownership is used again."""
 
     _old: BloomFilter | None = None
 
@@ -184,7 +184,7 @@ class KeepsOldFilter(RememberingPartition):
 
 
 class EmptyFlushLeavesNothing(RememberingPartition):
-    """H4: a flush that counts nothing writes no receipt, so nothing in the table stands against a second one."""
+    """H4: a flush that counts nothing writes no receipt, so nothing in the table prevents a second one."""
 
     def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
@@ -192,7 +192,7 @@ class EmptyFlushLeavesNothing(RememberingPartition):
 
 
 class AdoptsRangeOnly(RememberingPartition):
-    """H5: of the claim that won, the frames are adopted, but counted with the newest meters known here."""
+    """H5: the frames of the winning claim are adopted, but counted with the newest meters known here."""
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         version = await self._ports.meters.newest_version()
@@ -200,7 +200,7 @@ class AdoptsRangeOnly(RememberingPartition):
 
 
 class VersionFalls(RememberingPartition):
-    """H6: a worker that has not heard of the newest meters claims with the older ones."""
+    """H6: a worker that does not know the newest meters claims with older ones."""
 
     def _propose(self, position: Position, frames: Sequence[Frame], newest: int) -> Claim:
         return msgspec.structs.replace(super()._propose(position, frames, newest), version=newest)
@@ -229,7 +229,7 @@ class SeveralBatches(RememberingPartition):
 
 
 class MonthOfTheEvent(RememberingPartition):
-    """H18: rows lie in the month of their events, so a flush may touch any number of table partitions."""
+    """H18: rows have the month of their events, so a flush may write to any number of table partitions."""
 
     def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
@@ -253,7 +253,7 @@ class UsageBeforeEvents(RememberingPartition):
 
 
 class SeenFirst(RememberingPartition):
-    """I5: the keys are visible before what they stand for."""
+    """I5: keys are visible before their events and usage."""
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         rows = await self._plan(claim, frames)
@@ -262,7 +262,7 @@ class SeenFirst(RememberingPartition):
 
 
 class DoneTooSoon(RememberingPartition):
-    """I5: a flush is marked as done before its keys are there."""
+    """I5: a flush is recorded as done before its keys are stored."""
 
     async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
         if table is Table.SEEN:
@@ -271,7 +271,7 @@ class DoneTooSoon(RememberingPartition):
 
 
 class AcknowledgesFirst(RememberingPartition):
-    """The log is told to let go of frames before they are counted."""
+    """Frames are acknowledged, and may be deleted from the log, before they are counted."""
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         await self._ports.log.acknowledge(self.number, claim.last)
@@ -279,7 +279,7 @@ class AcknowledgesFirst(RememberingPartition):
 
 
 class RejectsOnce(RememberingPartition):
-    """H17: rejects are no step of their own: a redo leaves them out."""
+    """H17: rejects are not a step of their own: a redo omits them."""
 
     async def _redo(self, number: int) -> None:
         self._redoing = True
@@ -294,7 +294,7 @@ class RejectsOnce(RememberingPartition):
 
 
 class TriesLeaveNoKey(RememberingPartition):
-    """Replay: what shows that a reject was tried again is not put among the seen keys."""
+    """Replay: replay keys are not stored in `seen`."""
 
     def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         rows = super()._decide(claim, events, known, meters)
@@ -303,7 +303,7 @@ class TriesLeaveNoKey(RememberingPartition):
 
 
 class TriesAreAlwaysNew(RememberingPartition):
-    """Replay: tries are measured without a look whether an earlier flush knows their key."""
+    """Replay: replays are measured without looking up their key."""
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> KeyLookupResult:
         known = await super()._look_up(claim, events)
@@ -318,7 +318,7 @@ class TriesAreAlwaysNew(RememberingPartition):
 
 
 class TriesWithoutMeterCount(RememberingPartition):
-    """Replay: a try whose meter is not in the flush's set is taken for one, so no later one can succeed."""
+    """Replay: the key of a replay is stored even if its meter is not in the set, so no later replay can succeed."""
 
     def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
         deaf = tuple(
@@ -333,7 +333,7 @@ def _keys_of_tries(events: pa.Table) -> pa.Array:
 
 
 class TrustsTheLog(RememberingPartition):
-    """H22: nobody looks whether the log still holds what was never counted."""
+    """H22: no check that the log still holds frames that were never counted."""
 
     def _check_log_holds(self, offset: int, held_from: int) -> None:
         del offset, held_from
@@ -347,7 +347,7 @@ class TrustsTheLog(RememberingPartition):
 
 
 class LooksNoFurther(Reader):
-    """H16: usage is believed to be that of the watermark, without a look for events beyond it."""
+    """H16: usage is taken as that of the watermark, without a check for events beyond it."""
 
     def has_events_beyond(self, watermark: int) -> bool:
         del watermark
@@ -355,6 +355,6 @@ class LooksNoFurther(Reader):
 
 
 class CutLog(SimulatedLog):
-    """For H22: retention has deleted the first frame before anyone has read it."""
+    """For H22: retention has deleted the first frame before it was read."""
 
     first_held = 1

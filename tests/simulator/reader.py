@@ -1,4 +1,4 @@
-"""Somebody who reads usage exactly at a watermark, step by step, while flushes go on."""
+"""A reader of usage at a watermark, step by step, while flushes continue."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -14,7 +14,7 @@ from tests.simulator.scheduler import PortCall
 
 
 class Reader(Actor):
-    """The reading rule: done first, then usage, then whether there are events beyond; if so, a recount."""
+    """The reading rule: read done, then usage, then check for events beyond; if there are any, recount."""
 
     def __init__(self, durable: Durable, checks: Checks, expected: Expected, news: Callable[[], Hashable]) -> None:
         self.durable = durable
@@ -50,7 +50,7 @@ class Reader(Actor):
         return max(self.durable.done, default=-1)
 
     def usage(self) -> Counter[UsageKey]:
-        """Of the meter that all flushes count."""
+        """The usage of the meter that all flushes count."""
         counted = total(self.durable.of(Table.USAGE)).usage
         return Counter({key: count for key, count in counted.items() if key[0] == CALLS.code})
 
@@ -58,6 +58,6 @@ class Reader(Actor):
         return any(int(block.origin) > watermark for block in self.durable.of(Table.EVENTS))
 
     def recount(self, watermark: int) -> Counter[UsageKey]:
-        """From the events of the flushes up to the watermark."""
+        """The usage of the events of the flushes up to the watermark."""
         blocks = [block for block in self.durable.of(Table.EVENTS) if int(block.origin) <= watermark]
         return self._expected.usage_of(total(blocks).events, CALLS)

@@ -1,4 +1,4 @@
-"""What is posted and measured in a run: a few tiny frames and meters, written plainly."""
+"""The posts and meters of a run: a few small frames and meters."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,25 +17,25 @@ from schemas.timestamps import DAY, MINUTE, SECOND
 ACCOUNT = AccountId("acc")
 PARTITION = 0
 START = 20_000 * DAY
-"""2024-10-04: any day will do, as long as it is always the same one."""
+"""2024-10-04, a fixed day of no significance."""
 
 
 class PostedEvent(msgspec.Struct, frozen=True):
-    """One event, as small as can be. The same key with another value or customer is another body."""
+    """A minimal event. The same key with another value or customer is another body."""
 
     key: str
     value: str = "1"
     customer: str = "ann"
     backfill: bool = False
     replay_meter: str = ""
-    """A reject tried again, for this meter alone; `key` then is the reject's id.
+    """The meter of a replay; `key` is then the id of the reject.
 
-    No flush looks at the reject itself, so it need not be one of the run, where its id would depend on the flushes.
+    No flush reads the reject itself, so it need not be one of the run, whose ids would depend on the flushes.
     """
 
     @property
     def body_hash(self) -> int:
-        """Any two tries of a reject are the same, whatever a program can read by then."""
+        """The same for all replays of a reject, whatever the version can read."""
         if self.replay_meter:
             return body_digest(self.key.encode())
         return body_digest(f"{self.customer}\0{self.value}".encode())
@@ -67,7 +67,7 @@ class PostedEvent(msgspec.Struct, frozen=True):
 
 
 def replayed(reject: str, value: str = "4", meter: str = "units") -> PostedEvent:
-    """A row of the gateway's for a reject; with a number, of a program that can read what one before could not."""
+    """The gateway's row for a replay; with a number if a newer version can read the value."""
     return PostedEvent(reject, value, replay_meter=meter)
 
 
@@ -128,20 +128,20 @@ def meter_set(version: int) -> MeterSet:
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """What will be posted, by how many workers it is processed, and how many meter sets there will be."""
+    """The posts, the workers and the meter sets of a run."""
 
     name: str
     batches: tuple[PostedFrame, ...]
     versions: int = 1
     flush_bytes: tuple[int, ...] = (0, 1_000_000)
-    """One worker per entry: how much it takes at once. 0 is one frame."""
+    """One entry per worker: `max_bytes` of its flushes. 0 takes one frame."""
 
     def frames(self) -> Sequence[Frame]:
         return frames_of(self.batches)
 
     @property
     def meters(self) -> tuple[Meter, ...]:
-        """All that exist in the end."""
+        """All meters that exist in the end."""
         return meter_set(self.versions).meters
 
 

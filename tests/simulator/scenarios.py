@@ -20,7 +20,7 @@ TWO_FRAMES = Scenario(
 )
 """A duplicate and a conflict across frames, and a value that cannot be counted.
 
-A reject is tried again in both frames, another one in vain.
+A reject is replayed in both frames, another one without success.
 """
 
 REPEATS = Scenario(
@@ -36,7 +36,7 @@ REPEATS = Scenario(
 )
 """Within a flush, across flushes, twice over; the fourth frame brings nothing new.
 
-A reject is tried again, and again."""
+A reject is replayed twice."""
 
 LATE_METERS = Scenario(
     "late meters",
@@ -49,7 +49,7 @@ LATE_METERS = Scenario(
     ),
     versions=3,
 )
-"""The last try is no try where its flush does not know the meter, as where the meter was archived."""
+"""The last replay has no effect if its flush does not know the meter, as for an archived meter."""
 
 REPLAYED = Scenario(
     "rejects tried again",
@@ -61,7 +61,7 @@ REPLAYED = Scenario(
         PostedFrame((replayed("rej_a"), replayed("rej_b"), replayed("rej_b_again")), day=35),
     ),
 )
-"""One counts at once, and one whose first try fails, with the try of that; nothing later changes either."""
+"""One replay counts at once; another fails, and its reject is replayed. Later replays change neither."""
 
 OLD_KEYS = Scenario(
     "old keys",
@@ -129,7 +129,7 @@ EXHAUSTIVE = {
     for parts_name, parts, bounded in _BOUNDED
     for rules_name, rules in bounded.items()
 }
-"""Bounded by how often a worker that could go on is made to wait: `--switches` goes further."""
+"""Bounded by how often a worker that could continue has to wait; `--switches` raises the bound."""
 
 SCENARIOS = (TWO_FRAMES, REPEATS, LATE_METERS, REPLAYED, OLD_KEYS, LAGGING)
 
@@ -145,5 +145,5 @@ RANDOM = {
 
 
 def with_parts(setup: Setup, parts: Components) -> Setup:
-    """The same runs, with something else in them."""
+    """The same runs with other components."""
     return Setup(setup.scenario, setup.rules, parts)

@@ -9,7 +9,7 @@ from tests.simulator.faults import CallOutcome
 
 
 class PortCall:
-    """A port call that is about to happen: awaiting it hands control to the scheduler, which decides how it goes."""
+    """A pending port call: awaiting it passes control to the scheduler, which decides on its outcome."""
 
     __slots__ = ("at_store", "name", "outcomes", "ready")
 
@@ -31,30 +31,30 @@ class PortCall:
 
 
 class SimulatedTask:
-    """One coroutine and the call it is waiting before."""
+    """One coroutine and its pending call."""
 
     def __init__(self, name: str, work: Coroutine[PortCall, CallOutcome, None]) -> None:
         self.name = name
         self.waiting: PortCall | None = None
         self.memory: Hashable = name
-        """Stands for the coroutine's local state, which is a function of all replies it has had."""
+        """Represents the coroutine's local state, which is a function of all its replies."""
         self._work = work
 
     def start(self) -> None:
-        """Run up to the first call."""
+        """Runs up to the first call."""
         self._advance(lambda: self._work.send(None))  # type: ignore[arg-type]  # what a fresh coroutine must be sent
 
     def resume(self, outcome: CallOutcome) -> None:
-        """Make the call go as decided, and run up to the next one."""
+        """Executes the call with the decided outcome, and runs up to the next one."""
         self._advance(lambda: self._work.send(outcome))
 
     def kill(self) -> None:
-        """Drop the coroutine where it stands."""
+        """Discards the coroutine at its pending call."""
         self.waiting = None
         self._work.close()
 
     def learn(self, reply: Hashable) -> None:
-        """Remember a reply: two tasks with the same memory behave the same."""
+        """Adds a reply to the memory: two tasks with the same memory behave the same."""
         self.memory = hash((self.memory, reply))
 
     @property
@@ -69,7 +69,7 @@ class SimulatedTask:
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One thing that could happen next."""
+    """A possible next action of the run."""
 
     label: str
     weight: float

@@ -1,4 +1,4 @@
-"""Finding a run that breaks a promise: exhaustively by depth-first replay, or at random by seeds."""
+"""Search for a run that breaks a promise: exhaustive by depth-first replay, or random by seeds."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -25,7 +25,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class SearchReport(msgspec.Struct, kw_only=True):
-    """How much was searched, and what was found."""
+    """The extent of a search, and the failure it found."""
 
     runs: int = 0
     states: int = 0
@@ -34,12 +34,12 @@ class SearchReport(msgspec.Struct, kw_only=True):
 
 
 def replay(make: MakeSimulation, decisions: Sequence[int]) -> Failure | None:
-    """One run, from its decisions."""
+    """Replays one run from its decisions."""
     return _run(make(Recorded(decisions)))
 
 
 def random_search(make: MakeSimulation, seeds: Iterable[int]) -> SearchReport:
-    """One run per seed, until one fails."""
+    """Runs one seed after another until a run fails."""
     report = SearchReport()
     for seed in seeds:
         simulation = make(Drawn(seed))
@@ -53,10 +53,10 @@ def random_search(make: MakeSimulation, seeds: Iterable[int]) -> SearchReport:
 
 
 def exhaustive_search(make: MakeSimulation, *, most_runs: int) -> SearchReport:
-    """Every run there is, except those that come back to a state already seen.
+    """Every possible run, except those that return to a state already visited.
 
-    A state is the store, the log, and what each worker has learnt since it last knew nothing; from equal states
-    equal futures follow. Running out of `most_runs` is an error: then it was not exhaustive.
+    A state is the store, the log, and the replies of each worker since it last had no state; equal states have equal
+    futures. Reaching `most_runs` is an error, because the search is then not exhaustive.
     """
     report = SearchReport()
     visited: set[Hashable] = set()
@@ -78,11 +78,11 @@ def exhaustive_search(make: MakeSimulation, *, most_runs: int) -> SearchReport:
 
 
 class _Visited(Exception):
-    """The rest of this run is known."""
+    """The state has been visited, so the rest of the run is known."""
 
 
 class _Branch:
-    """Follows a prefix, then always the first option, leaving the others behind as branches still to run."""
+    """Follows a prefix, then always the first option, and records the other options as branches to run."""
 
     def __init__(self, prefix: tuple[int, ...], visited: set[Hashable], waiting: list[tuple[int, ...]]) -> None:
         self.taken: list[int] = []

@@ -1,4 +1,4 @@
-"""One run: processes of workers, a store, a log, and everything that may befall them."""
+"""One run: processes of workers, a store, a log, and their faults."""
 
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
@@ -22,17 +22,17 @@ from tests.simulator.sources import SimulatedMeters
 from tests.simulator.statements import RunningStatement, StatementState
 
 MOST_STEPS = 3_000
-"""A run that is longer goes in circles."""
+"""The most actions of a run; a longer one does not terminate."""
 
 FILTER_KEYS = 32
-"""Room for as many keys in a fresh filter: so few that it is cheap to make anew."""
+"""The capacity of a new filter: small, so that it is cheap to create."""
 
 GO_ON, SWITCH, FAULT, RARE = 6.0, 1.0, 0.05, 0.3
-"""How likely a random run is to do what."""
+"""The relative probabilities of the actions in a random run."""
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """All that decides a run, but the choices."""
+    """Everything that determines a run except its choices."""
 
     scenario: Scenario
     rules: Rules
@@ -40,7 +40,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Simulation:
-    """Asks its choices what happens next, lets it happen, and has everything checked."""
+    """Executes the actions that its choices pick, and checks the promises after each."""
 
     def __init__(self, setup: Setup, choices: Choices) -> None:
         self.scenario, self.rules, self.parts = setup.scenario, setup.rules, setup.parts
@@ -58,7 +58,7 @@ class Simulation:
         self.draining = False
 
     def run(self) -> None:
-        """Let things happen until nobody has anything to do; then, without faults, one fresh worker finishes."""
+        """Executes actions until no actor has work; then, without faults, one new worker finishes."""
         self.log.end = 0 if self.rules.trickle else len(self.log.frames)
         for process in range(self.parts.processes):
             self._start(process)
@@ -73,7 +73,7 @@ class Simulation:
             actor.task.kill()
 
     def learn(self, reply: Hashable) -> None:
-        """Whoever is running has had this reply."""
+        """Adds the reply to the memory of the running actor."""
         if self.current is not None:
             self.current.task.learn(reply)
 
@@ -95,7 +95,7 @@ class Simulation:
             self.checks.state(),
         )
 
-    # Who there is.
+    # Actors.
 
     def _start(self, process: int) -> None:
         store = self.parts.store(self.engine)
@@ -112,7 +112,7 @@ class Simulation:
         return Backfiller(f"b{process}", process, self.parts.backfill(ports, PARTITION + 1), self._version_seen)
 
     def _version_seen(self) -> Hashable:
-        """What may give a bystander something to do."""
+        """The state that can give an idle actor new work."""
         return (len(self.engine.durable.journal), self.meters.newest)
 
     def _enter(self, actor: Actor) -> None:
@@ -137,7 +137,7 @@ class Simulation:
         assert position is not None
         return self.log.holds(position.offset) or position.version < self.meters.newest
 
-    # What happens.
+    # Actions.
 
     def _until_rest(self) -> None:
         for _ in range(MOST_STEPS):
@@ -166,7 +166,7 @@ class Simulation:
         yield from at_work
         if not self.draining:
             yield from self._developments()
-            # Where all are at rest, the drain is what a crash would bring about.
+            # If all actors are idle, a crash would have the same effect as the drain.
             if at_work and self.faults_left:
                 yield from self._process_failures()
 
@@ -305,5 +305,5 @@ def _no_clock() -> float:
 
 
 def simulation_of(setup: Setup) -> Callable[[Choices], Simulation]:
-    """Worlds that differ in nothing but their choices."""
+    """A function that makes runs which differ only in their choices."""
     return partial(Simulation, setup)

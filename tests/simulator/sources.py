@@ -1,4 +1,4 @@
-"""The log and the meters as a worker of the simulation meets them: every call is a point where the run may turn."""
+"""The log and the meters of the simulation: the scheduler interleaves the run at every call."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol
@@ -12,16 +12,16 @@ from tests.simulator.scheduler import PortCall
 
 
 class Learner(Protocol):
-    """Whoever makes a call remembers the reply."""
+    """Adds a reply to the memory of the caller."""
 
     def __call__(self, reply: Hashable) -> None: ...
 
 
 class SimulatedLog:
-    """A log of one partition whose reader may be anyone; what is acknowledged is gone."""
+    """A log of one partition for any number of readers; acknowledged frames are deleted."""
 
     first_held = 0
-    """What was before that is gone as well."""
+    """Frames before this offset are deleted as well."""
     keeps_counted = False
 
     def __init__(self, frames: Sequence[Frame], learn: Learner) -> None:
@@ -31,7 +31,7 @@ class SimulatedLog:
         self._learn = learn
 
     def holds(self, start: int) -> bool:
-        """Is there a frame at or after `start`?"""
+        """True if there is a frame at or after `start`."""
         return self._from(start) < self.end
 
     async def first_offset(self, partition: int) -> int:
@@ -69,13 +69,13 @@ class SimulatedLog:
 
 
 class KeepingLog(SimulatedLog):
-    """Acknowledging only moves a mark: what is counted stays, and whoever is late can read it again."""
+    """A log that keeps acknowledged frames, so that a late worker can read them again."""
 
     keeps_counted = True
 
 
 class SimulatedMeters:
-    """Meter sets that grow; a worker may be told of an older one, but never of one older than it was told before."""
+    """Growing meter sets; a worker may read an older version, but never an older one than it read before."""
 
     def __init__(self, versions: int, learn: Learner) -> None:
         self.newest = 1

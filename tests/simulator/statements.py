@@ -1,6 +1,6 @@
-"""Statements that the store works on by itself: the guard is evaluated at one moment, the rows commit at another.
+"""Statements in the store: the guard is evaluated at one moment, and the rows commit at another.
 
-On a plain server even the commit has two moments: the token is written, then the part is renamed.
+On a plain server the commit itself has two moments: the token is written, then the part is renamed.
 """
 
 from collections.abc import Callable, Hashable
@@ -10,14 +10,14 @@ from tests.simulator.durable import Durable
 
 
 class StatementState(StrEnum):
-    """Where a statement is."""
+    """The progress of a statement."""
 
     SENT = "sent"
-    """Somewhere between a client that no longer waits and the store."""
+    """On its way to the store; its client does not wait any more."""
     PASSED = "passed"
-    """Its guard let it through; its rows are not there yet."""
+    """Its guard is passed; its rows are not stored yet."""
     TOKENED = "tokened"
-    """Its token is written; its rows are not there yet."""
+    """Its token is written; its rows are not stored yet."""
     FINISHED = "finished"
     FAILED = "failed"
 
@@ -48,12 +48,12 @@ class RunningStatement:
         self.stage = StatementState.FINISHED
 
     def stall(self) -> None:
-        """Half of the commit; the other half is for later."""
+        """Does the first half of the commit."""
         self.stage = StatementState.TOKENED if self._durable.keep_token_of(self.effect) else StatementState.FINISHED
 
 
 class Statements:
-    """Those that are not finished, in the order in which they were sent."""
+    """The unfinished statements, in the order of sending."""
 
     def __init__(self) -> None:
         self.unfinished: list[RunningStatement] = []
@@ -63,7 +63,7 @@ class Statements:
 
     @property
     def running(self) -> list[RunningStatement]:
-        """What the store works on; of one that it has not even received nobody knows, so nobody can wait for it."""
+        """The statements that the store is running; those still on their way cannot be known or waited for."""
         return [statement for statement in self.unfinished if statement.stage in RUNNING]
 
     def take(self, statement: RunningStatement, *, at_once: bool) -> None:
@@ -84,7 +84,7 @@ class Statements:
             self.unfinished.remove(statement)
 
     def all_fail(self) -> None:
-        """The store is killed."""
+        """Fails all statements: the store is killed."""
         for statement in self.running:
             statement.stage = StatementState.FAILED
         self.unfinished = [statement for statement in self.unfinished if statement.stage not in ENDED]

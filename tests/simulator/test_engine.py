@@ -1,4 +1,4 @@
-"""The faulty engine, as long as no fault is asked of it, is the store in memory."""
+"""Without faults the faulty engine behaves as the store in memory."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
@@ -46,7 +46,7 @@ def listed(chunk: Any) -> list[Any]:
 
 
 def drawn_step(draw: random.Random) -> Step:
-    """One call, the same one for whichever engine."""
+    """One call, for any engine."""
     number, table, version = draw.choice(NUMBERS), draw.choice(list(Table)), draw.choice((1, 2))
     token = f"token {draw.randrange(6)}"
     rows = getattr(PLANNED[number], table.value) if table is not Table.REJECTS else PLANNED[0].rejects
@@ -73,7 +73,7 @@ def drawn_step(draw: random.Random) -> Step:
 
 
 def answer(engine: FaultyEngine | MemoryEngine, step: Step) -> object:
-    """Run one call to its end, everything going well."""
+    """Runs one call to its end without a fault."""
     call = step(engine)
     outcome: CallOutcome | None = None
     try:
@@ -95,12 +95,12 @@ def comparable(value: object) -> object:
 
 
 def learn_nothing(reply: Hashable) -> None:
-    """Nobody searches here."""
+    """No search needs the replies."""
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_without_faults_it_is_the_store_in_memory(seed: int) -> None:
-    """Whatever is asked in whatever order, both give the same answers."""
+    """For any calls in any order, both return the same results."""
     draw = random.Random(seed)
     faulty, memory = FaultyEngine(learn_nothing, lambda: 0), MemoryEngine()
     for _ in range(60):

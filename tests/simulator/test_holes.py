@@ -1,4 +1,4 @@
-"""The test of the simulator: with any one protection switched off, it must fail."""
+"""The test of the simulator: with any one protection disabled, it must fail."""
 
 import msgspec
 import pytest
@@ -15,14 +15,14 @@ MOST_SEEDS = 400
 
 
 @pytest.mark.parametrize("hole", HOLES, ids=lambda hole: f"{hole.line}-{hole.name}")
-def test_a_hole_shows(hole: Hole) -> None:
-    """Whoever simplifies this line away hears of it."""
+def test_the_simulator_finds_each_hole(hole: Hole) -> None:
+    """A change that removes a protection fails here."""
     report = random_search(simulation_of(hole.setup), range(hole.seed, hole.seed + MOST_SEEDS))
     assert report.failure is not None, f"{hole.line}: {report.runs} runs and nobody noticed that {hole.name}"
 
 
-def test_a_failure_replays() -> None:
-    """The decisions that a failure prints lead to the same failure again."""
+def test_a_failure_can_be_replayed() -> None:
+    """The decisions that a failure prints lead to the same failure."""
     setup = next(hole.setup for hole in HOLES if hole.name == mutants.TokensAlone.__name__)
     failure = random_search(simulation_of(setup), range(MOST_SEEDS)).failure
     assert failure is not None
@@ -31,7 +31,7 @@ def test_a_failure_replays() -> None:
 
 
 def test_a_seed_is_one_run() -> None:
-    """Nothing but the seed decides: no clock, no hash order, no run before it."""
+    """Only the seed decides: no clock, no hash order, no earlier run."""
     setup = Setup(TWO_FRAMES, EVERYTHING, EMBEDDED)
     simulations = [Simulation(setup, Drawn(7)), Simulation(setup, Drawn(7))]
     for simulation in simulations:
@@ -42,7 +42,7 @@ def test_a_seed_is_one_run() -> None:
 
 
 def test_a_cut_log_is_an_alarm() -> None:
-    """H22: a frame that is gone before it was counted stops the partition; unnoticed, it would be lost."""
+    """H22: a frame deleted before it was counted stops the partition; without the alarm it would be lost."""
     quiet = msgspec.structs.replace(EVERYTHING, faults=0)
     cut = msgspec.structs.replace(EMBEDDED, log=mutants.CutLog)
     report = random_search(simulation_of(Setup(TWO_FRAMES, quiet, cut)), range(3))

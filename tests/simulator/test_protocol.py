@@ -1,4 +1,4 @@
-"""The real flush code keeps every promise, in every interleaving and under every fault that the simulator knows."""
+"""The real flush code keeps every promise, in every interleaving and under every fault of the simulator."""
 
 import os
 
@@ -17,16 +17,16 @@ MOST_RUNS = [5_000, pytest.param(20_000, marks=pytest.mark.long)]
 @pytest.mark.parametrize("most_runs", MOST_RUNS)
 @pytest.mark.parametrize("name", EXHAUSTIVE)
 def test_every_run_of_a_small_log_counts_exactly_once(name: str, most_runs: int) -> None:
-    """Two workers over two frames: no interleaving within the bounds, with no fault or any one, breaks a promise."""
+    """Two workers over two frames: no interleaving within the bounds, with at most one fault, breaks a promise."""
     report = exhaustive_search(simulation_of(EXHAUSTIVE[name]), most_runs=most_runs)
     assert report.failure is None, f"{report.failure} --setup '{name}'"
-    # A search that ends at once has searched nothing.
+    # A search that ends at once would prove nothing.
     assert report.states > 100
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_runs_count_exactly_once(name: str, seeds: int) -> None:
-    """Crashes, zombies, lost replies, late inserts, new meters and expiry, all together, break no promise."""
+    """Crashes, zombies, lost replies, late inserts, new meters and expiry together break no promise."""
     report = random_search(simulation_of(RANDOM[name]), range(seeds))
     assert report.failure is None, f"seed {report.failure.seed}: {report.failure} --setup '{name}'"

@@ -1,4 +1,4 @@
-"""Everything that counts, in memory: posts go in, usage comes out, and meters may be made at any time."""
+"""The whole pipeline in memory: events in, usage out, and new meters at any time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ PARTITIONS = 2
 
 
 class ChangingMeters:
-    """Meter sets: each meter made or archived makes a new one."""
+    """Meter sets: each created or archived meter makes a new one."""
 
     def __init__(self) -> None:
         self.made: list[Meter] = []
@@ -59,12 +59,12 @@ class ChangingMeters:
 
 
 async def no_pause(attempt: int) -> None:
-    """Nothing here fails for want of time."""
+    """Retries at once; more than a few retries are a bug."""
     assert attempt < 20
 
 
 class InMemoryPipeline:
-    """A log, a store and meters, and what was posted."""
+    """A log, a store and meters, and the posted events."""
 
     def __init__(self) -> None:
         self.log = MemoryFrameLog(PARTITIONS)
@@ -86,7 +86,7 @@ class InMemoryPipeline:
             self._posted += [LoggedEvent(arrival, number, offset, place, event) for place, event in enumerate(chosen)]
 
     async def replay(self, reject: Reject, arrival: int) -> None:
-        """What the gateway does for someone who has seen the reject, and not whether it was tried before."""
+        """Replays the reject as the gateway would for a caller whose listing may be out of date."""
         meters = {meter.code: meter for meter in self.meters.made if meter.account == reject.account}
         await self._tries.put(reject, meters, arrival, self.log, self.log.end_offset)
 
@@ -97,11 +97,10 @@ class InMemoryPipeline:
         return Partition(number, ports, FlushPolicy(filter_keys=1000))
 
     def backfill(self) -> Backfill:
-        """Backfills that remember nothing yet."""
+        """Backfills without state."""
         return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
 
     def expiry(self) -> Expiry:
-        """What forgets old keys."""
         ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))
         return Expiry(ports, PARTITIONS)
 
@@ -113,7 +112,7 @@ class InMemoryPipeline:
         return [post for post, verdict in zip(posted, given, strict=True) if verdict is Verdict.ACCEPTED]
 
     def accepted_for(self, meter: Meter, version_at: VersionAt) -> Sequence[Event]:
-        """Those before the meter's first flush, those of the flushes it took part in, and its rejects tried again."""
+        """The events before the meter's first flush, those of the flushes that count it, and its replays."""
         counted = [
             posted
             for posted in self.accepted
@@ -123,7 +122,7 @@ class InMemoryPipeline:
         return [posted.event for posted in in_order]
 
     def versions(self) -> VersionAt:
-        """By the claims there are by now."""
+        """The meter set version of a posted event, by the claims made so far."""
         claims = [flush for flush in self.engine.flushes if isinstance(flush, Claim)]
 
         def version_at(posted: LoggedEvent) -> int:
@@ -138,18 +137,18 @@ class InMemoryPipeline:
 
     @property
     def rejects(self) -> Sequence[Reject]:
-        """All that there are, the oldest first."""
+        """All rejects, oldest first."""
         return rejects_in(self.engine.rows(Table.REJECTS).to_pylist())
 
     @property
     def value_rejects(self) -> Sequence[tuple[str, str, str, str]]:
-        """Key, meter and reason of the values that were not counted, and which reject was tried again."""
+        """Key, meter, reason and replayed reject of the values that were not counted."""
         return sorted((r.idempotency_key, r.meter, r.code, r.replay_of or "") for r in self.rejects if r.meter)
 
     def assert_exact(self) -> None:
         """Every accepted event is counted once for every meter, or rejected once with the reason.
 
-        So is every reject tried again, for its own meter, however often that was.
+        So is every replayed reject, for its own meter, however often it was replayed.
         """
         version_at = self.versions()
         usage: oracle.Usage = {}
@@ -164,7 +163,7 @@ class InMemoryPipeline:
         self._holds_each_key_once(self._tries.keys(self.meters.made, version_at))
 
     def _holds_each_key_once(self, of_tries: Iterable[bytes]) -> None:
-        """`events` has the accepted ones and no tries; `seen` has the keys of both."""
+        """`events` has the accepted events and no replays; `seen` has the keys of both."""
         accepted = sorted(posted.event.key_hash for posted in self.accepted)
         assert sorted(self.engine.rows(Table.EVENTS)["key_hash"].to_pylist()) == accepted
         assert sorted(self.engine.rows(Table.SEEN)["key_hash"].to_pylist()) == sorted([*accepted, *of_tries])

@@ -1,4 +1,4 @@
-"""Rejects tried again: put into the log as the gateway does, and what must become of them."""
+"""Replays: appended to the log as the gateway does, and their expected outcome."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ REQUEST = "req_again"
 
 
 class LoggedEvent(NamedTuple):
-    """An event and where it is in the log."""
+    """An event and its place in the log."""
 
     arrival: int
     partition: int
@@ -28,7 +28,7 @@ class LoggedEvent(NamedTuple):
 
     @property
     def order(self) -> tuple[int, int, int, int]:
-        """In which events count as arrived: ties of arrival are broken by place, that of the reject for a try."""
+        """The order of arrival. The place breaks ties; a replay has the place of its reject."""
         if not self.event.replay_of:
             return self.arrival, self.partition, self.offset, self.place
         partition, _, offset, place = map(int, self.event.replay_of.split("_")[1:5])
@@ -36,11 +36,11 @@ class LoggedEvent(NamedTuple):
 
 
 VersionAt = Callable[[LoggedEvent], int]
-"""The meter set with which the flush that has it was counted."""
+"""The meter set version of the flush that contains an event."""
 
 
 class ReplayOracle:
-    """Every try there was, in the order of the log."""
+    """All replays, in the order of the log."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -49,7 +49,7 @@ class ReplayOracle:
     async def put(
         self, reject: Reject, meters: Mapping[str, Meter], arrival: int, sink: FrameSink, end_of: Callable[[int], int]
     ) -> None:
-        """What a request to try it again does, if the gateway sees any sense in it."""
+        """Appends the replay, unless the gateway would skip it."""
         gateway = RejectReplayer(sink, lambda: arrival, self._partitions)
         sensible, _ = gateway.select([reject], meters)
         partition = int(partition_of(as_halves(_key(reject.account, reject.id)), self._partitions)[0])
@@ -57,7 +57,7 @@ class ReplayOracle:
         await gateway.append(sensible, REQUEST)
 
     def of_meter(self, meter: Meter, version_at: VersionAt) -> Sequence[LoggedEvent]:
-        """Those that the meter measures: of each reject the first one that finds the meter alive, and no other."""
+        """The replays that the meter measures: of each reject the first one flushed with the meter in the set."""
         first: dict[str, LoggedEvent] = {}
         for posted in self._put:
             event = posted.event
@@ -67,13 +67,13 @@ class ReplayOracle:
         return list(first.values())
 
     def keys(self, meters: Sequence[Meter], version_at: VersionAt) -> set[bytes]:
-        """What must be among the seen keys beside those of events."""
+        """The replay keys that `seen` must hold."""
         measured = [posted.event for meter in meters for posted in self.of_meter(meter, version_at)]
         return {_key(event.account, event.replay_of) for event in measured}
 
 
 def rejects_in(rows: Sequence[dict[str, Any]]) -> Sequence[Reject]:
-    """Rows of the table, the oldest first, as they are shown to whoever asks before anything was tried again."""
+    """Rows of the table as rejects, oldest first, none marked as replayed."""
     return sorted(map(_reject, rows), key=lambda reject: (reject.arrival, reject.id))
 
 

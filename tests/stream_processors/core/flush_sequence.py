@@ -1,4 +1,4 @@
-"""A partition's flushes one after the other over dictionaries: what the store would know of keys, and all rows."""
+"""A partition's flushes in sequence, with stored keys and rows in dictionaries."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def as_frames(posted: Sequence[tuple[int, list[Event]]]) -> list[Frame]:
 
 
 class FlushSequence:
-    """Plans flushes and keeps what they make."""
+    """Plans flushes and stores their rows."""
 
     def __init__(self, meters: Sequence[Meter]) -> None:
         self._meters = make_meter_set(*meters)

@@ -1,4 +1,4 @@
-"""The key filter: never a false no."""
+"""The Bloom filter: no false negatives."""
 
 import threading
 
@@ -19,8 +19,8 @@ def hashes(size: int, seed: int = 1) -> KeyHashes:
     expected=st.integers(0, 200),
     batches=st.lists(st.lists(st.tuples(*[st.integers(0, 2**64 - 1)] * 2), max_size=20), max_size=10),
 )
-def test_an_added_key_is_never_denied(expected: int, batches: list[list[tuple[int, int]]]) -> None:
-    """Whatever the hashes, in whatever batches, far beyond the capacity too."""
+def test_an_added_key_is_always_found(expected: int, batches: list[list[tuple[int, int]]]) -> None:
+    """For any hashes in batches of any size, also far beyond the capacity."""
     keys = BloomFilter.sized_for(expected)
     for batch in batches:
         keys.add(np.array(batch, dtype=np.uint64).reshape(-1, 2))
@@ -30,23 +30,23 @@ def test_an_added_key_is_never_denied(expected: int, batches: list[list[tuple[in
 
 
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 50_000])
-def test_batches_of_any_size_are_whole(size: int) -> None:
-    """Cutting into slices loses nothing at the edges, nor do keys that meet in one block."""
+def test_no_key_of_a_batch_is_lost(size: int) -> None:
+    """Neither at the edges of slices, nor where keys share a block."""
     keys = BloomFilter.sized_for(size // 10)
     keys.add(hashes(size))
     assert keys.may_contain(hashes(size)).tolist() == [True] * size
 
 
-def test_an_empty_filter_denies_everything() -> None:
-    """And an empty question has an empty answer."""
+def test_an_empty_filter_contains_nothing() -> None:
+    """An empty query has an empty result."""
     keys = BloomFilter.sized_for(1000)
     assert not keys.may_contain(hashes(1000)).any()
     assert len(keys.may_contain(hashes(0))) == 0
 
 
 @pytest.mark.parametrize(("load", "most"), [(1.0, 0.0012), (0.5, 0.00004)])
-def test_false_alarms_stay_rare(load: float, most: float) -> None:
-    """About 9 in 10,000 when full, 1 in 100,000 when half full; also where a partition's keys share their low bits."""
+def test_false_positives_stay_rare(load: float, most: float) -> None:
+    """About 9 in 10,000 when full, 1 in 100,000 when half full; also if all keys share their low bits."""
     keys = BloomFilter.sized_for(200_000)
     alike = np.array([2**64 - 1, 2**64 - 2**16], dtype=np.uint64)
     known, strange = hashes(int(200_000 * load), seed=1) & alike, hashes(400_000, seed=2) & alike
@@ -54,8 +54,8 @@ def test_false_alarms_stay_rare(load: float, most: float) -> None:
     assert keys.may_contain(strange).mean() < most
 
 
-def test_it_knows_when_it_is_nearly_full() -> None:
-    """At least the expected number of keys fits, and a larger filter is due in good time."""
+def test_it_is_nearly_full_at_three_quarters() -> None:
+    """At least the expected number of keys fits before that."""
     keys = BloomFilter.sized_for(100)
     assert keys.capacity >= 100
     keys.add(hashes(keys.capacity * 3 // 4))
@@ -64,8 +64,8 @@ def test_it_knows_when_it_is_nearly_full() -> None:
     assert keys.is_nearly_full
 
 
-def test_asking_while_another_thread_adds_is_harmless() -> None:
-    """What was added before is known throughout."""
+def test_queries_while_another_thread_adds_are_correct() -> None:
+    """Keys added before are found throughout."""
     keys = BloomFilter.sized_for(200_000)
     before = hashes(2000, seed=5)
     keys.add(before)

@@ -43,7 +43,7 @@ def test_within_a_flush_the_oracle_agrees(posted: Posted) -> None:
 
 @st.composite
 def knowledge(draw: st.DrawFn, posted: Posted) -> KeyLookupResult:
-    """Something known of some of the keys: of some age, with the same body or another."""
+    """Stored rows of some of the keys, of any age, with the same body or another."""
     events = {event.key_hash: event.body_hash for _, batch in posted for event in batch}
     found = []
     for _ in range(2):
@@ -55,8 +55,8 @@ def knowledge(draw: st.DrawFn, posted: Posted) -> KeyLookupResult:
 
 
 @given(batches(odd=False), st.data())
-def test_whole_flushes_are_judged_as_event_by_event(posted: Posted, data: st.DataObject) -> None:
-    """The fast way and the definition agree, whatever is known from before."""
+def test_whole_flushes_are_classified_as_event_by_event(posted: Posted, data: st.DataObject) -> None:
+    """The vectorised code and the definition agree for any stored keys."""
     known = data.draw(knowledge(posted))
     events = assemble(as_frames(posted))
     assert verdicts(classify(events, known, WINDOW)) == verdicts(
@@ -64,8 +64,8 @@ def test_whole_flushes_are_judged_as_event_by_event(posted: Posted, data: st.Dat
     )
 
 
-def test_only_suspects_are_looked_up_each_once() -> None:
-    """Of seen keys those the filter may know; of events those under the backfill scope."""
+def test_only_possibly_stored_keys_are_looked_up_each_once() -> None:
+    """In `seen` the keys that the filter may contain; in `events` those under the backfill scope."""
     old, new, late = make_event("old"), make_event("new"), make_event("late", flags=EventFlag.BACKFILL)
     events = assemble([make_frame([old, new, late, old, late])])
     keys = BloomFilter.sized_for(100)
@@ -74,8 +74,8 @@ def test_only_suspects_are_looked_up_each_once() -> None:
     assert (question.seen, question.events) == ([old.key_hash], [late.key_hash])
 
 
-def test_a_flush_without_events_asks_nothing() -> None:
-    """As a barrier flush is."""
+def test_a_flush_without_events_looks_up_nothing() -> None:
+    """A barrier flush has none."""
     nothing = assemble(())
     question = keys_to_look_up(nothing, BloomFilter.sized_for(1).may_contain)
     assert (question.seen, question.events) == ([], [])

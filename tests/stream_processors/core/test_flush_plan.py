@@ -1,4 +1,4 @@
-"""A flush as planned equals the oracle, however the frames are cut into flushes."""
+"""The planned rows equal the oracle's, however the frames are cut into flushes."""
 
 import random
 from decimal import Decimal
@@ -32,7 +32,7 @@ from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
 
 @given(batches(odd=False))
 def test_every_event_keeps_its_place(posted: list[tuple[int, list[Event]]]) -> None:
-    """Offset, place in the frame and arrival beside what was posted; one chunk per column."""
+    """Offset, place in the frame and arrival are added to the posted columns; one chunk per column."""
     frames = [make_frame(events, offset=2 * number, arrival=arrival) for number, (arrival, events) in enumerate(posted)]
     table = assemble(frames)
     expected = [
@@ -47,7 +47,7 @@ def test_every_event_keeps_its_place(posted: list[tuple[int, list[Event]]]) -> N
 
 
 def test_a_frame_without_events_adds_none() -> None:
-    """Places still count from the start of each frame."""
+    """Places count from the start of each frame in any case."""
     table = assemble([make_frame([], offset=4), make_frame([make_event("k")], offset=5, arrival=NOW + 1)])
     assert table.select(["offset", "place", "arrival"]).to_pylist() == [{"offset": 5, "place": 0, "arrival": NOW + 1}]
 
@@ -64,10 +64,10 @@ def flushed(posted: Posted, meters: tuple[Meter, ...], ends: list[int]) -> Flush
 
 
 @given(batches().filter(bool), meter_lists(), st.data())
-def test_any_cut_into_flushes_gives_what_the_oracle_gives(
+def test_any_cut_into_flushes_gives_the_rows_of_the_oracle(
     posted: Posted, meters: tuple[Meter, ...], data: st.DataObject
 ) -> None:
-    """Usage, events, conflicts and refused values depend on what was posted alone."""
+    """Usage, events, conflicts and refused values depend only on the posted events."""
     flushes = flushed(posted, meters, list(data.draw(cuts(len(posted)))))
     events = [event for _, batch in posted for event in batch]
     arrivals = [arrival for arrival, batch in posted for _ in batch]
@@ -84,7 +84,7 @@ def test_any_cut_into_flushes_gives_what_the_oracle_gives(
 
 @given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
 def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
-    """The same rows in the same order, one chunk per column, whatever order the meters come in."""
+    """The same rows in the same order, one chunk per column, for any order of the meters."""
     events = assemble(as_frames(posted))
     claim = make_claim(7, 0, 3 * len(posted))
     shuffled = shuffler.sample(meters, len(meters))
@@ -98,7 +98,7 @@ def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, 
 
 
 def test_every_flush_but_a_barrier_has_a_receipt() -> None:
-    """Even one that counts nothing; a barrier flush writes nothing at all."""
+    """Also a flush that counts nothing; a barrier flush writes nothing."""
     events = assemble([make_frame([make_event("k")], arrival=NOW)])
     rows = plan_flush(make_claim(4, partition=9), events, NOTHING_KNOWN, make_meter_set(), WINDOW)
     assert rows.usage.select(["account", "meter", "customer_id", "count", "month"]).to_pylist() == [
@@ -109,8 +109,8 @@ def test_every_flush_but_a_barrier_has_a_receipt() -> None:
     assert len(barrier.new_hashes) == 0
 
 
-def test_a_conflict_is_kept_whole() -> None:
-    """The refused event is a reject with its own content, and not an event."""
+def test_a_conflict_is_stored_whole() -> None:
+    """The conflicting event is a reject with its own content, and no event."""
     frame = make_frame([make_event("k", {"a": 1}), make_event("k", {"a": 2}, customer_id="other")], offset=5)
     rows = plan_flush(make_claim(2, 5, 5), assemble([frame]), NOTHING_KNOWN, make_meter_set(), WINDOW)
     reject = rows.rejects.to_pylist()[0]
@@ -123,7 +123,7 @@ def test_a_conflict_is_kept_whole() -> None:
 
 
 def test_all_rows_carry_the_month_of_the_first_frame() -> None:
-    """So that a flush's rows in a table are one part, also at midnight of a month's end."""
+    """A flush's rows in a table are one part, also at midnight at the end of a month."""
     last_of_october = 1_793_491_199 * 1_000_000
     frames = [
         make_frame([make_event("a", {"tokens": "x"})], offset=0, arrival=last_of_october),
@@ -135,8 +135,8 @@ def test_all_rows_carry_the_month_of_the_first_frame() -> None:
     assert months == {202610}
 
 
-def test_a_reject_tried_again_counts_for_its_meter_only_and_once() -> None:
-    """It is not an event of its own, but its key is remembered as any other."""
+def test_a_replay_counts_for_its_meter_only_and_once() -> None:
+    """It is not stored as an event, but its key is stored like any other."""
     first = make_event("k", {"tokens": "7"}, timestamp=NOW - DAY)
     replay = make_replay(first, reject_id(0, 0, 0, 0, "tokens"), "tokens")
     flushes = FlushSequence([make_meter("tokens", "sum"), make_meter("requests")])
@@ -148,16 +148,16 @@ def test_a_reject_tried_again_counts_for_its_meter_only_and_once() -> None:
     assert (again.usage.num_rows, again.counts.duplicates) == (1, 1)
 
 
-def test_a_reject_that_fails_again_is_a_reject_of_its_own() -> None:
-    """And it names the one it was."""
+def test_a_replay_that_fails_is_a_new_reject() -> None:
+    """The new reject names the old one."""
     replay = make_replay(make_event("k", {"tokens": "many"}), "rej_0_0_0_0_tokens", "tokens")
     rows = FlushSequence([make_meter("tokens", "sum")]).flush([make_frame([replay])])
     reject = rows.rejects.to_pylist()[0]
     assert (reject["replay_of"], reject["meter"], reject["flags"]) == ("rej_0_0_0_0_tokens", "tokens", EventFlag.REPLAY)
 
 
-def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
-    """A meter archived in between counts it no more: no key is kept, so the reject stays open, for audits too."""
+def test_a_replay_for_an_archived_meter_leaves_its_reject_open() -> None:
+    """The meter does not count it any more, and no key is stored, so the reject stays open, for audits too."""
     replay = make_replay(make_event("k", {"tokens": "7"}), reject_id(0, 0, 0, 0, "tokens"), "tokens")
     rows = FlushSequence([make_meter(), make_meter("tokens", "sum", account="acme_test")]).flush([make_frame([replay])])
     assert (rows.usage.num_rows, rows.rejects.num_rows, rows.seen.num_rows, len(rows.new_hashes)) == (1, 0, 0, 0)
@@ -166,7 +166,7 @@ def test_a_reject_tried_again_after_its_meter_is_no_try() -> None:
 
 @pytest.mark.parametrize(("gap", "verdict"), [(WINDOW, "duplicates"), (WINDOW + 1, "accepted")])
 def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
-    """Judged by the arrivals of the frames; past it the key is free, and is remembered anew."""
+    """By the arrivals of the frames. After the window the key is free, and a new event takes it."""
     flushes = FlushSequence([])
     flushes.flush([make_frame([make_event("k")], offset=0, arrival=NOW)])
     rows = flushes.flush([make_frame([make_event("k")], offset=1, arrival=NOW + gap)])
@@ -174,8 +174,8 @@ def test_a_key_is_known_for_the_window(gap: int, verdict: str) -> None:
     assert rows.seen["arrival"].to_pylist() == ([NOW + gap] if verdict == "accepted" else [])
 
 
-def test_under_backfill_a_key_is_known_for_ever() -> None:
-    """Such an event may be of any age, so that no window covers its retries."""
+def test_under_backfill_a_key_never_expires() -> None:
+    """Such an event may be of any age, so no window covers its retries."""
     flushes = FlushSequence([])
     event = make_event("k", flags=EventFlag.BACKFILL)
     flushes.flush([make_frame([event], offset=0, arrival=NOW)])
@@ -184,7 +184,7 @@ def test_under_backfill_a_key_is_known_for_ever() -> None:
 
 
 def test_a_tenth_a_million_times_is_a_hundred_thousand() -> None:
-    """No float came near it."""
+    """No value passes through a float."""
     million = 1_000_000
     events = assemble([make_frame([make_event("k", '{"tokens":0.1}')])])
     many = events.take(pa.array([0] * million))

@@ -1,4 +1,4 @@
-"""What a meter counts, and what it says of what it cannot count."""
+"""The usage that a meter measures, and the rejects of values that it cannot count."""
 
 from decimal import Decimal
 from typing import Any
@@ -30,8 +30,8 @@ def rows_of(measured: MeasuredRows) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_row_holds_what_its_meter_needs_and_is_neutral_else() -> None:
-    """So that any two rows of a key can be merged."""
+def test_other_columns_of_a_usage_row_are_neutral() -> None:
+    """Any two rows of a key can therefore be merged."""
     (row,) = rows_of(measured(make_meter("tokens", "sum"), {"tokens": 2}, {"tokens": 3}))
     assert row == {
         "account": "acme_live",
@@ -51,29 +51,29 @@ def test_a_row_holds_what_its_meter_needs_and_is_neutral_else() -> None:
 
 @pytest.mark.parametrize(("aggregation", "column", "value"), [("min", "min", -1), ("max", "max", 5), ("avg", "sum", 6)])
 def test_each_aggregation_fills_its_column(aggregation: str, column: str, value: int) -> None:
-    """Beside the count, which all have."""
+    """All of them fill the count as well."""
     (row,) = rows_of(measured(make_meter("m", aggregation), {"tokens": 2}, {"tokens": 5}, {"tokens": -1}))
     assert (row["count"], row[column]) == (3, value)
 
 
 def test_latest_is_the_newest_event_and_on_a_tie_the_last_arrival() -> None:
-    """By the events' own time first."""
+    """Timestamps decide first."""
     times = (NOW + 5, NOW + 9, NOW + 9, NOW + 1)
     events = [make_event(f"k{n}", {"tokens": n}, timestamp=time) for n, time in enumerate(times)]
     (row,) = rows_of(measure(stored(*events), [make_meter("level", "latest")], month=202611))
     assert row["latest"] == {"timestamp": NOW + 9, "arrival": NOW, "p": 0, "offset": 0, "place": 2, "value": 2}
 
 
-def test_unique_keeps_each_different_value_once() -> None:
-    """JSON types count: 1 and "1" differ; 1 and 1.0 do not."""
+def test_unique_stores_each_different_value_once() -> None:
+    """1 and "1" differ; 1 and 1.0 do not."""
     meter = make_meter("users", "unique", value_property="$.user")
     (row,) = rows_of(measured(meter, '{"user":1}', '{"user":1.0}', '{"user":"1"}', '{"user":true}', '{"user":"1"}'))
     assert sorted(row["uniques"]) == sorted(map(value_digest, (b"j1", b"s1", b"jtrue")))
     assert row["count"] == 5
 
 
-def test_groups_are_kept_apart() -> None:
-    """In the order of the meter's keys; a missing value is null."""
+def test_usage_is_separate_for_each_group() -> None:
+    """Group values are in the order of the meter's keys; a missing value is null."""
     meter = make_meter("m", group_by={"model": "$.model", "fast": "$.fast"})
     properties = [{"model": 'a"b', "fast": True}, {"fast": None}, {"model": 3}, {"model": 'a"b', "fast": True}]
     counts = {row["grp"]: row["count"] for row in rows_of(measured(meter, *properties))}
@@ -98,7 +98,7 @@ def test_groups_are_kept_apart() -> None:
     ],
 )
 def test_filters_decide_by_value_and_type(condition: Any, passing: list[str]) -> None:
-    """What a filter leaves out is no reject."""
+    """An event that a filter excludes is no reject."""
     spelled = ["1", "1.0", '"1"', "true", "null", "2.5", "[1]", "absent"]
     properties = ["{}" if text == "absent" else f'{{"v":{text}}}' for text in spelled]
     meter = make_meter("m", group_by={"text": "$.name"}, filters=(condition,))
@@ -121,7 +121,7 @@ def test_filters_decide_by_value_and_type(condition: Any, passing: list[str]) ->
     ],
 )
 def test_a_value_that_cannot_be_counted_is_a_reject(properties: str, code: RejectCode, message: str) -> None:
-    """With its reason: the property, what was found, and the meter; and the event as it was."""
+    """The reason names the property, the value found and the meter; the reject holds the whole event."""
     found = measured(make_meter("m", "sum"), '{"tokens":4}', properties, origin="backfill/acme_live/m/0/1")
     (reject,) = found.rejects.to_pylist()
     assert (reject["code"], reject["meter"], reject["properties"]) == (code, "m", properties)
@@ -131,16 +131,15 @@ def test_a_value_that_cannot_be_counted_is_a_reject(properties: str, code: Rejec
     assert [row["sum"] for row in rows_of(found)] == [4]
 
 
-def test_a_time_that_usage_cannot_hold_is_a_reject() -> None:
-    """Minutes reach from 1970 to 2106."""
+def test_a_timestamp_outside_the_range_of_usage_is_a_reject() -> None:
+    """Minutes range from 1970 to 2106."""
     events = stored(make_event("old", timestamp=-1), make_event("first", timestamp=0))
     found = measure(events, [make_meter()], month=202611)
     assert [row["minute"] for row in rows_of(found)] == [0]
     assert [row["code"] for row in found.rejects.to_pylist()] == [RejectCode.TIMESTAMP_OLD]
 
 
-def test_accounts_and_event_names_do_not_mix() -> None:
-    """Each meter counts its account's events of its name only."""
+def test_meters_count_only_their_account_and_event_name() -> None:
     events = [
         make_event("1"),
         make_event("2", event_name="job.done"),
@@ -154,12 +153,12 @@ def test_accounts_and_event_names_do_not_mix() -> None:
 
 
 def test_events_without_a_replay_meter_are_for_every_meter() -> None:
-    """As are those read back from the store, whatever their flags."""
+    """Events read back from the store have none, whatever their flags."""
     events = stored(make_event("k", flags=EventFlag.REPLAY)).select(EVENTS.names)
     assert [row["count"] for row in rows_of(measure(events, [make_meter()], month=202611))] == [1]
 
 
 def test_no_meters_no_usage() -> None:
-    """And no events, no usage either."""
+    """No events, no usage either."""
     assert measure(stored(make_event("k")), [], month=202611).usage.num_rows == 0
     assert measure(stored(), [make_meter()], month=202611).rejects.num_rows == 0

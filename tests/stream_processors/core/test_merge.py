@@ -19,7 +19,7 @@ Posted = list[tuple[int, list[Event]]]
 
 @given(batches().filter(bool), meter_lists(), st.randoms(use_true_random=False))
 def test_merging_changes_no_usage(posted: Posted, meters: tuple[Meter, ...], shuffler: random.Random) -> None:
-    """One row per key, sorted; merging in two steps and another order gives the same rows."""
+    """One sorted row per key; merging in two steps and in another order gives the same rows."""
     flushes = FlushSequence(meters)
     for frame in as_frames(posted):
         flushes.flush([frame])
@@ -39,7 +39,7 @@ def in_any_order(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def test_nothing_merges_to_nothing() -> None:
-    """And still has the layout, with the receipt as its only row."""
+    """The result has the layout, and the receipt as its only row."""
     merged = merge_usage([], month=202611)
     assert (merged.num_rows, merged.schema) == (0, USAGE)
     receipted = with_receipt(merged, "backfill/a/m/0/3", month=202611)

@@ -1,4 +1,4 @@
-"""Properties are read exactly, and the fast ways agree with the plain ones."""
+"""Properties are read exactly, and the vectorised conversions agree with their definitions."""
 
 import json
 from decimal import Decimal
@@ -45,8 +45,8 @@ def read(texts: list[str], reading: PropertyColumn) -> list[Any]:
 
 
 @given(st.lists(property_texts(), max_size=8), st.sampled_from(PATHS))
-def test_decoding_what_is_needed_agrees_with_decoding_everything(properties: list[str], path: str) -> None:
-    """The same values, of the same types, digit for digit."""
+def test_decoding_the_needed_properties_agrees_with_decoding_all(properties: list[str], path: str) -> None:
+    """The values have the same types and the same digits."""
     steps = parse_path(path, "path")
     decoder = decoder_for(frozenset({steps[0], "deep"}))
     found = decoder.values(decoder.decode(pa.array(properties, pa.string())), steps)
@@ -56,7 +56,7 @@ def test_decoding_what_is_needed_agrees_with_decoding_everything(properties: lis
 
 @given(st.lists(value_texts(), max_size=6))
 def test_whole_chunks_convert_as_value_by_value(spelled: list[str]) -> None:
-    """Numbers, group texts and identities, of odd values too."""
+    """Numbers, group texts and identities, also of unusual values."""
     values = [plain(text) for text in spelled]
     assert numbers(values).to_pylist() == [number_of(value) for value in values]
     assert texts(values).to_pylist() == [text_of(value) for value in values]
@@ -65,7 +65,7 @@ def test_whole_chunks_convert_as_value_by_value(spelled: list[str]) -> None:
 
 @given(st.lists(number_texts(), max_size=6))
 def test_chunks_of_numbers_convert_as_value_by_value(spelled: list[str]) -> None:
-    """Also where all are numbers and Arrow reads them at once."""
+    """Also if all are numbers and Arrow converts them at once."""
     values = [plain(text) for text in spelled]
     assert numbers(values).to_pylist() == [number_of(value) for value in values]
 
@@ -79,7 +79,7 @@ def test_identities_are_equal_exactly_where_values_are(one: str, other: str) -> 
 
 @given(value_texts())
 def test_group_texts_are_one_for_all_spellings(spelled: str) -> None:
-    """A string is itself, the rest is JSON without idle zeros and spaces, keys sorted."""
+    """A string is itself, any other value is JSON without trailing zeros and spaces, with sorted keys."""
     assert text_of(plain(spelled)) == oracle.text(plain(spelled))
 
 
@@ -106,8 +106,8 @@ def test_group_texts_are_one_for_all_spellings(spelled: str) -> None:
         ([1], None),
     ],
 )
-def test_what_counts_as_a_number(value: Any, quantity: str | None) -> None:
-    """Numbers and numeric strings, to twelve places, ties to even; nothing else, and nothing too large."""
+def test_numbers_and_numeric_strings_are_numbers(value: Any, quantity: str | None) -> None:
+    """To twelve places, ties to even. Other values, and numbers that are too large, are none."""
     expected = None if quantity is None else Decimal(quantity)
     assert number_of(value) == expected
     assert numbers([value]).to_pylist() == [expected]
@@ -115,15 +115,15 @@ def test_what_counts_as_a_number(value: Any, quantity: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
-def test_an_unreadable_text_does_not_harm_its_neighbours(text: str) -> None:
-    """It reads as if it had no property; the partition goes on."""
+def test_an_unreadable_text_does_not_affect_other_events(text: str) -> None:
+    """It reads as an object without properties, and the partition continues."""
     around = ['{"tokens":1}', text, '{"tokens":2}']
     assert read(around, PropertyColumn(("tokens",), numbers)) == [1, None, 2]
     assert not is_readable(text)
 
 
 def test_texts_of_many_chunks_keep_their_order() -> None:
-    """Also where one chunk holds what has to be read one by one."""
+    """Also if one chunk has to be read one by one."""
     properties = [f'{{"tokens":{number}}}' for number in range(2 * CHUNK + 3)]
     properties[CHUNK + 1] = '{"tokens":"x"}'
     expected: list[int | None] = list(range(len(properties)))

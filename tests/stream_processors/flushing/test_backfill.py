@@ -1,4 +1,4 @@
-"""A meter made later counts the past too, each event once, whatever happens in between."""
+"""A new meter counts all past events too, each once, whatever happens in between."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.anyio
 
 
 class ProcessCrashed(Exception):
-    """The process ended here."""
+    """The simulated end of the process."""
 
 
 class MortalTables:
-    """A store whose caller dies at an insert: before it, or after it without hearing the answer."""
+    """A store whose caller crashes at an insert, before it or after it without the reply."""
 
     def __init__(self, store: EmbeddedStore, *, inserts: int, after: bool) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class MortalTables:
 
 
 class CrashRun:
-    """Posts, meters, flushes, backfills and deaths, in any order."""
+    """Posts, meters, flushes, backfills and crashes, in any order."""
 
     def __init__(self, posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter]) -> None:
         self.counting = InMemoryPipeline()
@@ -94,7 +94,7 @@ class CrashRun:
         await self._die(inserts=1, after=True)
 
     async def end(self) -> None:
-        """Everything is posted, made and counted."""
+        """Completes all flushes and backfills."""
         while self._posts:
             await self.post()
         for partition in self._partitions:
@@ -154,7 +154,7 @@ POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]
 def test_each_event_is_counted_once_for_each_meter(
     posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter], chapters: Sequence[object]
 ) -> None:
-    """Flushes and backfills together count each event once, whatever the order of meters, crashes and traffic."""
+    """Flushes and backfills together count each event once, for any order of meters, crashes and posts."""
 
     async def tell() -> None:
         story = CrashRun(posts, meters)
@@ -166,7 +166,7 @@ def test_each_event_is_counted_once_for_each_meter(
 
 
 async def flushed(counting: InMemoryPipeline, flushes: int) -> None:
-    """That many flushes of partition 0, of one event each at least."""
+    """A pipeline with that many flushes of partition 0, each of at least one event."""
     partition = counting.partition(0)
     number = 0
     while flushes:
@@ -176,7 +176,7 @@ async def flushed(counting: InMemoryPipeline, flushes: int) -> None:
 
 
 async def test_every_chunk_leaves_its_receipt() -> None:
-    """A past of any length is cut into the same chunks, each with a receipt, chunks without events too."""
+    """A range of any length is cut into the same chunks, each with a receipt, also chunks without events."""
     counting = InMemoryPipeline()
     await flushed(counting, 2 * BACKFILL_CHUNK + 1)
     counting.meters.add(make_meter("tokens", "sum"))
@@ -192,8 +192,8 @@ async def test_every_chunk_leaves_its_receipt() -> None:
     assert backfill_chunks(2 * BACKFILL_CHUNK + 1) == 3
 
 
-async def test_a_past_is_not_touched_before_its_border_is_known() -> None:
-    """Until the partition has claimed a flush with the meter there is nothing to do."""
+async def test_no_backfill_starts_before_its_boundary_is_known() -> None:
+    """The boundary is the first flush that the partition claims with the meter."""
     counting = InMemoryPipeline()
     await flushed(counting, 3)
     counting.meters.add(make_meter("tokens", "sum"))
@@ -204,7 +204,7 @@ async def test_a_past_is_not_touched_before_its_border_is_known() -> None:
 
 
 async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
-    """Read whole or event by event, a chunk makes the same block."""
+    """Read at once or event by event, a chunk makes the same block."""
     counting = InMemoryPipeline()
     await flushed(counting, 5)
     counting.meters.add(make_meter("tokens", "sum"))
@@ -221,7 +221,7 @@ async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
 
 
 class RecordingTables:
-    """Gives events in pieces of so many rows, and keeps the blocks instead of storing them."""
+    """Reads events in chunks of a given size, and records the blocks instead of storing them."""
 
     def __init__(self, store: EmbeddedStore, rows: int) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Old seen keys go, and none that a frame could still meet."""
+"""Old seen keys expire, and none that a later frame could meet."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipel
 pytestmark = pytest.mark.anyio
 
 LONG = 100 * DAY
-"""More than a window and a month."""
+"""Longer than the window and a month."""
 
 
 class Keeper:
-    """Counts the partitions it is told to, and forgets what it may."""
+    """Flushes given partitions, and expires keys."""
 
     def __init__(self) -> None:
         self.counting = InMemoryPipeline()
@@ -30,7 +30,7 @@ class Keeper:
         self._names = iter(range(10**6))
 
     async def post(self, partition: int, arrival: int) -> Event:
-        """An event under a key that belongs to the partition."""
+        """Posts an event under a key of the partition."""
         tries = (make_event(f"key {name}", {"tokens": 1}, timestamp=arrival) for name in self._names)
         event = next(event for event in tries if partition_of_event(event) == partition)
         await self.counting.post([event], arrival)
@@ -48,18 +48,18 @@ class Keeper:
         return await self.counting.expiry().step()
 
     def kept(self, partition: int) -> list[int]:
-        """When the keys still known arrived."""
+        """The arrivals of the stored keys."""
         rows = self.counting.engine.rows(Table.SEEN).to_pylist()
         return sorted(row["arrival"] for row in rows if row["p"] == partition)
 
     def counted(self, partition: int) -> list[int]:
-        """When the events that count arrived: these are kept for ever."""
+        """The arrivals of the stored events, which never expire."""
         rows = self.counting.engine.rows(Table.EVENTS).to_pylist()
         return sorted(int(to_micros(row["arrival"])) for row in rows if row["p"] == partition)
 
 
-async def test_keys_beyond_the_window_go() -> None:
-    """The month of the first frames, once every partition is far beyond it; and only once."""
+async def test_keys_older_than_the_window_expire() -> None:
+    """The month of the first frames is dropped once, when every partition is far beyond it."""
     keeper = Keeper()
     for arrival in (NOW, NOW + LONG):
         for partition in range(PARTITIONS):
@@ -70,8 +70,8 @@ async def test_keys_beyond_the_window_go() -> None:
     assert await keeper.expire() == []
 
 
-async def test_a_partition_that_lags_holds_expiry_up() -> None:
-    """Its waiting frame may hold a repeat of what was young when it arrived, whatever the clock says by now."""
+async def test_a_partition_that_lags_delays_expiry() -> None:
+    """Its waiting frame may repeat a key that was young when the frame arrived, whatever the clock says now."""
     keeper = Keeper()
     await keeper.post_and_count(0, NOW)
     await keeper.post_and_count(1, NOW)
@@ -83,24 +83,24 @@ async def test_a_partition_that_lags_holds_expiry_up() -> None:
     assert await keeper.expire() == [202611, 202612]
 
 
-async def test_a_partition_without_frames_holds_nothing_up() -> None:
-    """Its frames, when they come, can meet the keys of their own partition alone."""
+async def test_a_partition_without_frames_delays_nothing() -> None:
+    """Its later frames can only meet keys of the same partition."""
     keeper = Keeper()
     await keeper.post_and_count(0, NOW)
     await keeper.post_and_count(0, NOW + LONG)
     assert await keeper.expire() == [202611]
 
 
-async def test_where_nothing_was_counted_nothing_expires() -> None:
-    """Before the first frame, and before the first flush."""
+async def test_nothing_expires_before_the_first_flush() -> None:
+    """Neither before the first frame."""
     keeper = Keeper()
     assert await keeper.expire() == []
     await keeper.post(0, NOW)
     assert await keeper.expire() == []
 
 
-async def test_keys_of_rejects_tried_again_stay() -> None:
-    """Such a key is all that tells an audit of the try, however long ago."""
+async def test_replay_keys_are_preserved() -> None:
+    """An audit knows of a replay only by this key, however old it is."""
     keeper = Keeper()
     event = await keeper.post(0, NOW)
     replay = make_replay(event, "rej_0_0_0_0_tokens", "tokens")
@@ -116,7 +116,7 @@ async def test_keys_of_rejects_tried_again_stay() -> None:
 
 
 async def test_a_gap_in_the_log_stops_expiry() -> None:
-    """Frames that may be restored are older than those that are there."""
+    """Frames that may be restored are older than those in the log."""
     keeper = Keeper()
     await keeper.post_and_count(0, NOW)
     await keeper.post(1, NOW)
@@ -143,8 +143,8 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-def test_no_key_goes_that_a_frame_could_still_meet(steps: list[tuple[object, int, int]]) -> None:
-    """Not one that is waiting, nor one that is still to come; whatever was posted, counted and left waiting."""
+def test_no_key_expires_that_a_frame_could_still_meet(steps: list[tuple[object, int, int]]) -> None:
+    """Neither a waiting frame nor a future one, for any sequence of posts and flushes."""
     asyncio.run(_meets_all(steps))
 
 

@@ -22,7 +22,7 @@ PAYLOADS = [encode(make_batch([make_event("key", "x" * size)])) for size in (0, 
     cap=st.sampled_from([0, 15_000, 120_000, 10**9]),
 )
 def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: int) -> None:
-    """The longest leading run whose raw sizes fit; the first frame always goes, or the partition would stand still."""
+    """The longest leading run whose raw sizes fit. The first frame is always taken, or the partition would be stuck."""
     waiting = [
         Frame(partition=0, offset=offset, arrival=NOW + sum(gaps[:offset]), payload=payload)
         for offset, payload in enumerate(sizes)
@@ -41,7 +41,7 @@ def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: 
 
 @pytest.mark.anyio
 async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
-    """Small in the log, large in memory: several flushes, each below the cap, and everything is counted."""
+    """Small in the log, large in memory: several flushes, each below the limit, count everything."""
     counting = InMemoryPipeline()
     counting.meters.add(make_meter("tokens", "sum"))
     properties = '{"tokens":1,"text":"' + "x" * 10_000 + '"}'

@@ -1,4 +1,4 @@
-"""The filter grows beside the flushes: it never misses a key, and no flush waits for more than a piece of it."""
+"""The filter grows beside the flushes: it never misses a key, and no flush adds more than one chunk to it."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -19,7 +19,7 @@ PIECE = 64
 
 
 class PagedSeenKeys:
-    """The keys of flush after flush; fails when told to, and counts the pieces it gave."""
+    """The keys of consecutive flushes. It fails on demand, and counts the chunks it returned."""
 
     def __init__(self) -> None:
         self.flushes: list[KeyHashes] = []
@@ -56,7 +56,7 @@ def keys_of(number: int, many: int) -> KeyHashes:
 
 @given(flushes=st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60), before=st.integers(0, 5))
 async def test_no_key_is_ever_missed(flushes: list[tuple[int, bool]], before: int) -> None:
-    """Whatever is posted, whenever the store fails, and wherever the growth has got to."""
+    """For any keys, at any failure of the store, at any stage of the growth."""
     seen = PagedSeenKeys()
     seen.flushes = [keys_of(number, 20) for number in range(before)]
     growing = GrowingFilter(await filled_filter(seen, 0, before, 1), seen, 0, 1)
@@ -69,7 +69,7 @@ async def test_no_key_is_ever_missed(flushes: list[tuple[int, bool]], before: in
 
 
 async def test_it_grows_before_it_is_full() -> None:
-    """A steady stream of keys never fills it up, and nothing is filled without need."""
+    """A steady stream of keys never fills it up, and no filter is filled without need."""
     seen = PagedSeenKeys()
     growing = GrowingFilter(BloomFilter.sized_for(1000), seen, 0, 1)
     for number in range(1000):

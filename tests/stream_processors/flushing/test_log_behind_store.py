@@ -1,4 +1,4 @@
-"""A log that is older than the store it feeds: restored alone, it would lose events in silence."""
+"""A log that is older than its store: restored alone, it would silently lose events."""
 
 import pytest
 
@@ -21,8 +21,8 @@ async def test_a_claim_beyond_the_end_of_the_log_is_an_alarm() -> None:
         await counting.partition(0).step()
 
 
-async def test_an_empty_log_is_an_alarm_where_a_flush_is_to_be_redone() -> None:
-    """The frames of a claim cannot be made up."""
+async def test_an_empty_log_is_an_alarm_if_a_flush_must_be_redone() -> None:
+    """The frames of a claim cannot be reconstructed."""
     counting = InMemoryPipeline()
     await counting.store.claim(make_claim(number=0, first=0, last=0, partition=0, version=0))
     store = counting.store

@@ -1,11 +1,11 @@
-"""Failures of a flush are counted until it is done, and told in words that help."""
+"""Consecutive failures of a flush are counted, and described for an operator."""
 
 from schemas.errors import StoreFailed
 from stream_processors.flushing.retry import Attempts
 from tests.factories import make_claim
 
 
-def test_trouble_tells_flush_frames_step_error_and_for_how_long() -> None:
+def test_a_failure_names_flush_frames_step_error_and_duration() -> None:
     """Everything that an operator needs is in one sentence."""
     moments = iter([100.0, 160.0])
     attempts = Attempts(lambda: next(moments))
@@ -18,8 +18,8 @@ def test_trouble_tells_flush_frames_step_error_and_for_how_long() -> None:
     )
 
 
-def test_a_success_ends_it() -> None:
-    """What fails next begins at one, and is another flush."""
+def test_a_success_clears_the_failures() -> None:
+    """The next failure is the first of another flush."""
     attempts = Attempts(lambda: 0.0)
     attempts.begin(make_claim(17, 40, 52))
     attempts.fail("claim", StoreFailed("no answer"))
@@ -29,8 +29,8 @@ def test_a_success_ends_it() -> None:
     assert str(attempts.failure).startswith("the next flush has been failing")
 
 
-def test_a_flush_without_frames_says_so() -> None:
-    """A barrier has no range to name."""
+def test_a_failed_barrier_flush_is_described_as_one() -> None:
+    """A barrier has no frames to name."""
     attempts = Attempts(lambda: 0.0)
     attempts.begin(make_claim(3, 8, 7))
     attempts.fail("finish", StoreFailed("no answer"))

@@ -1,1 +1,1 @@
-"""Tests of the drivers."""
+"""Tests of drivers and workers."""

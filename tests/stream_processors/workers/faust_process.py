@@ -1,4 +1,4 @@
-"""A Faust worker as a process of its own, to be killed and stopped: `python -m …faust_process` and a line of JSON."""
+"""A Faust worker as a separate process that tests can kill: `python -m …faust_process` and a line of JSON."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ STATEMENTS = 4
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a worker finds its log and its store."""
+    """The addresses of a worker's log and store."""
 
     servers: str
     topic: str

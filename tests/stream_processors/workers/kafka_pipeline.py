@@ -1,4 +1,4 @@
-"""Counting on a real Kafka, with the store in memory, shared by all workers of a test."""
+"""A pipeline on Kafka whose store is in memory, shared by all workers of a test."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.05, report_seconds=0.1, bac
 
 
 class AppendedLog(KafkaFrameLog):
-    """Written to by one writer alone, whose offsets are known at once."""
+    """A log with a single writer, which refreshes the end offsets."""
 
     def __init__(self, cluster: KafkaCluster, topic: str, sink: KafkaSink) -> None:
         super().__init__(cluster, topic, PARTITIONS)
@@ -52,7 +52,7 @@ class KafkaPipeline(InMemoryPipeline):
 
     @asynccontextmanager
     async def working(self, **changes: int) -> AsyncIterator[FaustWorker]:
-        """One more worker, until the end."""
+        """Runs one more worker."""
         worker = build_faust_worker(replace(self.stream, **changes), self._dependencies(), POLICIES)
         running = asyncio.create_task(worker.run())
         try:
@@ -62,7 +62,7 @@ class KafkaPipeline(InMemoryPipeline):
             await asyncio.wait_for(running, DEADLINE)
 
     async def counted(self, *workers: FaustWorker) -> None:
-        """Wait until the workers own all partitions between them, and no frame waits."""
+        """Waits until the workers together own all partitions, and no frame waits."""
 
         async def done() -> bool:
             statuses = [status for worker in workers for status in await worker.partitions()]
@@ -92,7 +92,7 @@ async def short_pause(attempt: int) -> None:
 
 @asynccontextmanager
 async def kafka_pipeline(servers: str, topic: str, engine: MemoryEngine | None = None) -> AsyncIterator[KafkaPipeline]:
-    """A topic and a group of its own."""
+    """A pipeline with its own topic and group."""
     cluster = KafkaCluster(servers=servers)
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     stream = StreamSettings(cluster=cluster, topic=topic, group=topic, heartbeat_seconds=0.3, commit_seconds=0.3)
@@ -101,7 +101,7 @@ async def kafka_pipeline(servers: str, topic: str, engine: MemoryEngine | None =
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for it, but not for ever."""
+    """Waits for the condition, until the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not await condition():
         assert time.monotonic() < deadline, "it never came about"

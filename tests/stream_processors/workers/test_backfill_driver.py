@@ -1,4 +1,4 @@
-"""The driver of backfills tries again whatever fails, and says how it is."""
+"""The driver of backfills retries after any failure, and reports its state."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Failing:
-    """Goes through what it was given: a failure is raised, anything else is what the step says."""
+    """Steps with scripted results; an exception among them is raised."""
 
     def __init__(self, *outcomes: Exception | bool) -> None:
         self._outcomes = list(outcomes)
@@ -24,8 +24,8 @@ class Failing:
         return outcome
 
 
-async def test_its_state_follows_what_befalls_it() -> None:
-    """Counting, tried again after a failure, counting again, and stopped for good by an alarm that it names."""
+async def test_its_state_follows_failures_and_alarms() -> None:
+    """Counting, retrying after a failure, counting again, and stopped by an alarm that it names."""
     states, pauses = [], []
 
     async def rest(_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The embedded worker on the real log and the real store: what it counted outlives it."""
+"""The embedded worker on the real log and the real store, over restarts."""
 
 import asyncio
 import time
@@ -55,7 +55,7 @@ async def post(log: SqliteFrameLog, events: list[Event], arrival: int) -> None:
 
 
 async def test_restarts_and_late_meters_on_disk(tmp_path: Path, sql: AsyncSqlClient) -> None:
-    """Over stops at any moment, posts, retries and a late meter, each event is counted once for each meter."""
+    """Over stops at any moment, posts, retries and a late meter, every meter counts each event once."""
     meters = ChangingMeters()
     meters.add(make_meter("requests"))
     events = [make_event(f"key_{number}", {"tokens": "0.1"}) for number in range(200)]
@@ -64,7 +64,7 @@ async def test_restarts_and_late_meters_on_disk(tmp_path: Path, sql: AsyncSqlCli
             worker = worker_on(log, sql, meters)
             worker.start()
             for place in range(start * 50, start * 50 + 50, 5):
-                # Every post carries the one before it again: a retry.
+                # Every post repeats the events of the one before: a retry.
                 await post(log, events[max(place - 5, 0) : place + 5], NOW + place)
             if start == 2:
                 meters.add(make_meter("tokens", "sum"))

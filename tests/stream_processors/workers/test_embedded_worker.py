@@ -1,4 +1,4 @@
-"""The embedded worker counts everything once while meters, stops and alarms come and go."""
+"""The embedded worker counts everything once, over new meters, stops and alarms."""
 
 import asyncio
 import threading
@@ -50,7 +50,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def counted(worker: EmbeddedWorker) -> None:
-    """Wait until no frame waits any more."""
+    """Waits until no partition has lag."""
 
     async def no_lag() -> bool:
         return all(_is_idle(status) for status in await worker.partitions())
@@ -69,7 +69,7 @@ async def post(counting: InMemoryPipeline, first: int, count: int) -> None:
 
 
 async def test_everything_is_counted_once_over_restarts() -> None:
-    """Stops between and during posts change nothing; a stop is prompt; counted frames leave the log."""
+    """Stops between and during posts change nothing; a stop is prompt; counted frames are deleted from the log."""
     counting = InMemoryPipeline()
     counting.meters.add(make_meter("tokens", "sum"))
     for start in range(4):
@@ -85,8 +85,8 @@ async def test_everything_is_counted_once_over_restarts() -> None:
     assert counting.log.held_bytes == 0
 
 
-async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
-    """A meter made between posts counts those before it too, even where its partition is idle."""
+async def test_a_late_meter_counts_past_events_during_traffic() -> None:
+    """A meter created between posts counts earlier ones too, also in an idle partition."""
     counting = InMemoryPipeline()
     counting.meters.add(make_meter("requests"))
     with working(counting) as worker:
@@ -106,7 +106,7 @@ async def test_a_late_meter_counts_the_past_while_traffic_flows() -> None:
 
 
 async def test_an_alarm_stops_one_partition_only() -> None:
-    """Where frames are missing that partition stops and says so; the others go on."""
+    """A partition without its next frames stops and reports it; the others continue."""
     counting = InMemoryPipeline()
     counting.meters.add(make_meter("requests"))
     await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
@@ -128,8 +128,8 @@ async def test_an_alarm_stops_one_partition_only() -> None:
         assert (await worker.partitions())[1].flush is not None
 
 
-async def test_a_stop_before_the_start_is_nothing() -> None:
-    """Taking down what never ran is no trouble."""
+async def test_a_stop_before_the_start_has_no_effect() -> None:
+    """A worker that never ran can be stopped."""
     counting = InMemoryPipeline()
     worker = EmbeddedWorker(
         [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
@@ -139,14 +139,14 @@ async def test_a_stop_before_the_start_is_nothing() -> None:
 
 
 class StuckSteps:
-    """A partition whose flush never ends, as when the store hangs."""
+    """A partition whose flush never ends, as if the store hangs."""
 
     number = 0
     position = None
 
     def __init__(self) -> None:
         self.attempts = Attempts(time.monotonic)
-        self.given_up = False
+        self.was_cancelled = False
         self.started = threading.Event()
 
     async def step(self) -> int:
@@ -154,13 +154,13 @@ class StuckSteps:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self.given_up = True
+            self.was_cancelled = True
             raise
         return 0
 
 
-async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
-    """After the time allowed the flush is abandoned: a redo by the next start is always safe."""
+async def test_a_stop_cancels_a_flush_that_hangs() -> None:
+    """After the timeout the flush is cancelled; a redo at the next start is always safe."""
     counting, steps = InMemoryPipeline(), StuckSteps()
     policy = WorkerPolicy(stop_seconds=0.05)
     driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
@@ -171,5 +171,5 @@ async def test_a_stop_gives_up_a_flush_that_hangs() -> None:
     assert steps.started.wait(DEADLINE)
     began = time.monotonic()
     worker.stop()
-    assert steps.given_up
+    assert steps.was_cancelled
     assert time.monotonic() - began < DEADLINE / 2

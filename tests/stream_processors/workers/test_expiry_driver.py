@@ -1,4 +1,4 @@
-"""The driver of expiry looks at the start and then now and again, and survives whatever fails."""
+"""The driver of expiry runs at the start and then at an interval, and survives any failure."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FailingAtFirst:
-    """Fails once, and then finds something to drop."""
+    """Fails once, then finds a month to drop."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -25,8 +25,8 @@ class FailingAtFirst:
         return [202608]
 
 
-async def test_it_looks_at_the_start_and_again_after_a_failure() -> None:
-    """A failure is only a month kept for longer."""
+async def test_it_runs_at_the_start_and_again_after_a_failure() -> None:
+    """A failure only delays the expiry of a month."""
     steps, rests = FailingAtFirst(), []
 
     async def rest(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Workers as processes of their own, killed and stopped at any moment: what they had begun is redone, never doubled."""
+"""Worker processes, killed and stopped at any moment: their unfinished flushes are redone, and nothing is doubled."""
 
 import asyncio
 import signal
@@ -25,7 +25,7 @@ DEADLINE = 90.0
 
 
 class Traffic:
-    """Events with retries, posted while the workers come and go, and what the store has of them."""
+    """Events with retries, posted while workers start and stop, and the store's rows of them."""
 
     def __init__(self, sink: KafkaSink, database: ClickHouseDatabase, worker_settings: WorkerSettings) -> None:
         self.worker_settings = worker_settings
@@ -34,7 +34,7 @@ class Traffic:
         self._posted = 0
 
     async def post(self, count: int) -> None:
-        """New events, and with them those of the post before again."""
+        """Posts new events, and those of the post before again."""
         events = [
             make_event(f"key_{n}", {"tokens": n}) for n in range(max(self._posted - count, 0), self._posted + count)
         ]
@@ -49,14 +49,14 @@ class Traffic:
         self._posted += count
 
     async def flow(self, seconds: float) -> None:
-        """Posts for so long."""
+        """Posts for that many seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             await self.post(20)
             await asyncio.sleep(0.05)
 
     async def assert_exact(self) -> None:
-        """Every event is counted in the end, and no event twice: in the sums, the raw events and the seen keys."""
+        """Every event is counted in the end, and none twice: in the sums, the raw events and the seen keys."""
         total = sum(range(self._posted))
         wanted = (Decimal(total), self._posted, self._posted, self._posted, self._posted)
         deadline = time.monotonic() + DEADLINE
@@ -65,7 +65,7 @@ class Traffic:
             await asyncio.sleep(0.2)
 
     async def goes_on(self) -> None:
-        """Posts until flushes are claimed that were not before."""
+        """Posts until new flushes are claimed."""
         before, deadline = await asyncio.to_thread(self._claims), time.monotonic() + DEADLINE
         while await asyncio.to_thread(self._claims) < before + PARTITIONS:
             assert time.monotonic() < deadline, "nothing is counted any more"
@@ -96,7 +96,7 @@ async def traffic(
 async def test_a_killed_worker_s_frames_are_redone(
     real_broker: str, topic_name: Callable[[], str], server: ClickHousePool, http_databases: HttpDatabases
 ) -> None:
-    """Two workers, killed in turn while traffic flows: whoever is left takes over, and nothing is lost or doubled."""
+    """Two workers, killed in turn during traffic: the other takes over, and nothing is lost or doubled."""
     async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
         with (
             FaustWorkerProcess(flowing.worker_settings) as first,
@@ -114,13 +114,13 @@ async def test_a_killed_worker_s_frames_are_redone(
 async def test_a_zombie_does_no_harm(
     real_broker: str, topic_name: Callable[[], str], server: ClickHousePool, http_databases: HttpDatabases
 ) -> None:
-    """Stopped in the middle of traffic until another has taken its partitions over, then woken: guards stop it."""
+    """Suspended during traffic until another worker has taken over, then resumed: the guards stop it."""
     async with traffic(real_broker, topic_name(), server, http_databases) as flowing:
         with FaustWorkerProcess(flowing.worker_settings) as zombie:
             await flowing.goes_on()
             zombie.signal(signal.SIGSTOP)
             with FaustWorkerProcess(flowing.worker_settings):
-                # The zombie had all partitions, so this is another who has taken them over.
+                # The zombie had all partitions, so these flushes are of a worker that took over.
                 await flowing.goes_on()
                 zombie.signal(signal.SIGCONT)
                 await flowing.flow(3.0)

@@ -1,4 +1,4 @@
-"""What a worker owns is let go of once, whoever asks for it and however many ask at the same moment."""
+"""A worker releases each partition once, for any number of simultaneous stops and revocations."""
 
 import asyncio
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 
 PARTITIONS = (0, 1, 2)
 SOON, DEADLINE = 0.05, 30.0
-"""Seconds after which running flushes are given up."""
+"""Seconds after which running flushes are cancelled."""
 
 
 class Flush:
-    """A partition in the middle of a flush that ends when it may."""
+    """A partition in the middle of a flush that ends on demand."""
 
     position: Position | None = None
 
@@ -38,7 +38,7 @@ class Flush:
 
 
 class FakeGroup:
-    """Hands partitions out and takes them away; it has nothing to bring."""
+    """Assigns and revokes partitions; it delivers no frames."""
 
     def __init__(self, revoke_seconds: float = DEADLINE) -> None:
         frames = BufferedLog(MemoryFrameLog(len(PARTITIONS)))
@@ -52,7 +52,7 @@ class FakeGroup:
         return PartitionDriver(flush, self._frames, WorkerPolicy(), clock=lambda: 0)
 
     async def assign(self, partitions: Iterable[int] = PARTITIONS) -> None:
-        """And wait until all of them are flushing."""
+        """Assigns the partitions, and waits until all of them are flushing."""
         await self.owned.assigned(partitions, self)
         for flush in self.flushes:
             await flush.started.wait()
@@ -65,20 +65,20 @@ class FakeGroup:
             flush.may_end.set()
 
     def pause(self, partition: int) -> None:
-        """Nothing comes anyway."""
+        pass
 
     resume = pause
 
 
 async def under_way(work: "asyncio.Task[None]") -> None:
-    """It has begun, and waits."""
+    """The task has started, and waits."""
     for _ in range(10):
         await asyncio.sleep(0)
     assert not work.done()
 
 
-async def test_a_stop_while_partitions_are_taken_away() -> None:
-    """Both wait for the same flushes, and both end well."""
+async def test_a_stop_during_a_revocation() -> None:
+    """Both wait for the same flushes, and both return."""
     group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
@@ -91,8 +91,8 @@ async def test_a_stop_while_partitions_are_taken_away() -> None:
     assert await group.numbers() == []
 
 
-async def test_partitions_given_back_while_they_are_taken_away() -> None:
-    """Those of the newest assignment are counted, and nobody lets go of them."""
+async def test_an_assignment_during_a_revocation() -> None:
+    """The partitions of the newest assignment are processed, and not released."""
     group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
@@ -109,8 +109,8 @@ async def test_partitions_given_back_while_they_are_taken_away() -> None:
     assert await group.numbers() == []
 
 
-async def test_a_revocation_that_is_broken_off() -> None:
-    """What it had not let go of is let go of by the next one."""
+async def test_a_cancelled_revocation() -> None:
+    """The next call releases the remaining partitions."""
     group = FakeGroup()
     await group.assign()
     revoking = asyncio.create_task(group.owned.revoked(PARTITIONS))
@@ -123,8 +123,8 @@ async def test_a_revocation_that_is_broken_off() -> None:
     assert await group.numbers() == []
 
 
-async def test_a_flush_that_does_not_end_is_given_up() -> None:
-    """The others of its worker do not wait for it for ever."""
+async def test_a_flush_that_does_not_end_is_cancelled() -> None:
+    """A revocation waits for it a bounded time."""
     group = FakeGroup(revoke_seconds=SOON)
     await group.assign()
     async with asyncio.timeout(DEADLINE):

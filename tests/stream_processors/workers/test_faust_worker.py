@@ -1,4 +1,4 @@
-"""Faust workers on a real Kafka count everything once while they come, go, stall and break."""
+"""Faust workers on Kafka count everything once, over starts, stops, stalls and crashes."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ TopicNames = Callable[[], str]
 
 
 async def post(counting: KafkaPipeline, first: int, count: int) -> None:
-    """New events, each post with half of the one before it again: retries."""
+    """Posts new events, and half of those of the post before again: retries."""
     for start in range(first, first + count, 10):
         keys = range(max(start - 5, 0), start + 10)
         await counting.post([make_event(f"key_{number}", {"tokens": number}) for number in keys], NOW + start)
@@ -40,7 +40,7 @@ async def owning(worker: FaustWorker, partitions: int) -> None:
 
 
 async def test_two_workers_share_partitions_and_take_over(real_broker: str, topic_name: TopicNames) -> None:
-    """One comes, one goes, traffic and retries flow: each event is counted once, and offsets end up committed."""
+    """One starts, one stops, during traffic with retries: each event is counted once, and offsets are committed."""
     async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("tokens", "sum"))
         async with counting.working() as second:
@@ -65,8 +65,10 @@ async def test_two_workers_share_partitions_and_take_over(real_broker: str, topi
             assert third._owned._frames.held_bytes == 0
 
 
-async def test_a_late_meter_counts_the_past_whoever_has_the_duties(real_broker: str, topic_name: TopicNames) -> None:
-    """Backfills are done once for all partitions, and go on where their worker left them."""
+async def test_a_late_meter_counts_past_events_over_a_change_of_workers(
+    real_broker: str, topic_name: TopicNames
+) -> None:
+    """Backfills run once for all partitions, and another worker continues them."""
     async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
 
@@ -84,7 +86,7 @@ async def test_a_late_meter_counts_the_past_whoever_has_the_duties(real_broker: 
 
 
 class GatedEngine(MemoryEngine):
-    """Inserts wait at a gate."""
+    """An engine whose inserts wait for an event."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +102,7 @@ class GatedEngine(MemoryEngine):
 
 
 async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: TopicNames) -> None:
-    """While the store hangs the worker holds a bounded share of what waits; afterwards all of it is counted."""
+    """While the store hangs the worker buffers a bounded number of frames; afterwards all are counted."""
     engine, room, fetched, chance = GatedEngine(), 100_000, 50_000, random.Random(7)
     async with kafka_pipeline(real_broker, topic_name(), engine) as counting:
         counting.meters.add(make_meter("requests"))
@@ -121,8 +123,8 @@ async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: Topi
         counting.assert_exact()
 
 
-async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: str, topic_name: TopicNames) -> None:
-    """A rebalance waits for it a bounded time; the new owner redoes it, and a late insert is nothing."""
+async def test_a_flush_that_hangs_is_cancelled_at_a_rebalance(real_broker: str, topic_name: TopicNames) -> None:
+    """The rebalance waits for it a bounded time; the new owner redoes it, and a late insert has no effect."""
     engine = GatedEngine()
     async with kafka_pipeline(real_broker, topic_name(), engine) as counting:
         counting.meters.add(make_meter("requests"))
@@ -143,8 +145,8 @@ async def test_a_flush_that_hangs_is_given_up_with_its_partition(real_broker: st
         counting.assert_exact()
 
 
-async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, topic_name: TopicNames) -> None:
-    """A record that is no frame is an alarm there, never skipped; the other partition is counted on."""
+async def test_a_foreign_record_in_the_topic_stops_one_partition(real_broker: str, topic_name: TopicNames) -> None:
+    """A record that is no frame raises an alarm and is never skipped; the other partition continues."""
     async with kafka_pipeline(real_broker, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
         async with counting.working() as worker:
@@ -165,8 +167,8 @@ async def test_a_stranger_in_the_topic_stops_one_partition(real_broker: str, top
             await until(other_is_counted)
 
 
-async def test_partitions_that_nobody_told_of_at_first_are_taken_soon(real_broker: str, topic_name: TopicNames) -> None:
-    """Brokers that have just come back may not know a topic yet: a worker that was given nothing looks again."""
+async def test_partitions_missing_at_first_are_assigned_soon(real_broker: str, topic_name: TopicNames) -> None:
+    """Brokers that have just restarted may not know a topic yet: a worker without partitions refreshes its metadata."""
     async with kafka_pipeline(real_broker, topic_name()) as counting:
         later = topic_name()
         counting.stream = replace(counting.stream, topic=later)
@@ -179,7 +181,7 @@ async def test_partitions_that_nobody_told_of_at_first_are_taken_soon(real_broke
 
 
 async def _has_members(counting: KafkaPipeline) -> bool:
-    """Whether somebody has joined the group, and was given what there was."""
+    """True if the group has a member, and its assignment is complete."""
     admin = AIOKafkaAdminClient(bootstrap_servers=counting.stream.cluster.servers)
     await admin.start()
     try:
@@ -191,10 +193,8 @@ async def _has_members(counting: KafkaPipeline) -> bool:
     return bool(answer.groups[0][2] == "Stable")
 
 
-async def test_counting_goes_on_when_the_broker_comes_back(
-    killable_broker: KafkaBroker, topic_name: TopicNames
-) -> None:
-    """Killed and restarted under a running worker, with and without frames uncounted: nobody starts it again."""
+async def test_counting_continues_when_the_broker_returns(killable_broker: KafkaBroker, topic_name: TopicNames) -> None:
+    """Killed and restarted under a running worker, with and without waiting frames; the worker is not restarted."""
     async with kafka_pipeline(killable_broker.bootstrap, topic_name()) as counting:
         counting.meters.add(make_meter("requests"))
         async with counting.working() as worker:
@@ -211,12 +211,10 @@ async def test_counting_goes_on_when_the_broker_comes_back(
         counting.assert_exact()
 
 
-# Where a fetch of its own waits for brokers that are away, the client ends its thread with an exception.
+# If a fetch waits for unreachable brokers, the client ends its thread with an exception.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_may_start_and_stop_while_the_broker_is_away(
-    killable_broker: KafkaBroker, topic_name: TopicNames
-) -> None:
-    """It counts as soon as there is one; without one it stops all the same, in a bounded time."""
+def test_a_worker_can_start_and_stop_without_a_broker(killable_broker: KafkaBroker, topic_name: TopicNames) -> None:
+    """It counts as soon as there is a broker; without one it stops in a bounded time."""
 
     async def story() -> None:
         async with kafka_pipeline(killable_broker.bootstrap, topic_name()) as counting:
@@ -235,12 +233,12 @@ def test_a_worker_may_start_and_stop_while_the_broker_is_away(
                 await asyncio.sleep(0.5)
             await asyncio.to_thread(killable_broker.restart)
 
-    # Not in the event loop of the other tests: it would hold against this one what Faust leaves behind.
+    # In a separate event loop: the one of the other tests fails a test for the tasks that Faust leaves behind.
     asyncio.run(story())
 
 
 async def _answering(counting: KafkaPipeline) -> None:
-    """A broker that has just started elects its leaders first."""
+    """Waits until a broker that has just started has elected its leaders."""
 
     async def answers() -> bool:
         try:

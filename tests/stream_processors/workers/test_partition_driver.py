@@ -1,4 +1,4 @@
-"""A driver flushes when it is worth it, and one partition's trouble stays its own."""
+"""A driver flushes when it is worth it, and a failure affects only its own partition."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ NOW = 1_000 * SECOND
 
 
 class FlushingSteps:
-    """A partition that flushes whatever is there, after the failures it was given."""
+    """A partition that flushes all waiting frames, after scripted failures."""
 
     def __init__(self, log: MemoryFrameLog, failures: list[BaseException] | None = None) -> None:
         self.number = 0
@@ -56,7 +56,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Running:
-    """A driver at work on a memory log whose clock stands still."""
+    """A running driver on a log in memory, with a stopped clock."""
 
     def __init__(self, policy: WorkerPolicy, failures: list[BaseException] | None = None) -> None:
         self.log = MemoryFrameLog(1)
@@ -81,7 +81,7 @@ class Running:
 FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, poll_seconds=0.01)
 
 
-async def test_frames_wait_for_company() -> None:
+async def test_frames_wait_for_more() -> None:
     """A few young frames are not flushed; enough of them are, together."""
     async with Running(FOR_EVER) as running:
         await until(lambda: len(running.steps.steps) >= 3)
@@ -95,7 +95,7 @@ async def test_frames_wait_for_company() -> None:
 
 
 async def test_the_linger_is_the_longest_wait() -> None:
-    """A lone frame goes when its linger is over."""
+    """A single frame is flushed when its linger is over."""
     async with Running(WorkerPolicy(flush_linger=SECOND // 20, poll_seconds=0.01)) as running:
         await until(lambda: running.steps.position is not None)
         began = time.monotonic()
@@ -104,8 +104,8 @@ async def test_the_linger_is_the_longest_wait() -> None:
         assert time.monotonic() - began >= 0.04
 
 
-async def test_what_is_old_already_goes_at_once() -> None:
-    """Frames that came during a slow flush do not linger again."""
+async def test_old_frames_are_flushed_at_once() -> None:
+    """Frames that arrived during a slow flush do not linger."""
     async with Running(WorkerPolicy(flush_linger=3600 * SECOND, poll_seconds=3600)) as running:
         await until(lambda: running.steps.position is not None)
         await append(running.log, arrival=NOW - 3600 * SECOND)
@@ -117,8 +117,8 @@ async def test_what_is_old_already_goes_at_once() -> None:
         await append(running.log, arrival=NOW - 3600 * SECOND)
 
 
-async def test_failures_are_tried_again() -> None:
-    """Whatever fails is repeated after a growing pause, and success forgets the failures."""
+async def test_failures_are_retried() -> None:
+    """Any failure is retried after a growing pause, and a success clears the failures."""
     failures: list[BaseException] = [StoreFailed("no answer"), ValueError("a bug"), StoreFailed("no answer")]
     async with Running(WorkerPolicy(poll_seconds=0.01), failures) as running:
         await until(lambda: len(running.steps.steps) >= 2)
@@ -126,8 +126,8 @@ async def test_failures_are_tried_again() -> None:
         assert (await running.driver.status()).state == "counting"
 
 
-async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
-    """What a client's own task leaves behind must not end the counting in silence; being told to end does."""
+async def test_a_cancellation_from_elsewhere_is_a_failure() -> None:
+    """A cancelled task of a client must not silently end the driver; cancelling the driver itself does end it."""
     async with Running(WorkerPolicy(poll_seconds=0.01), [asyncio.CancelledError()]) as running:
         await append(running.log, 1, arrival=NOW - SECOND)
         await until(lambda: sum(running.steps.steps) == 1)
@@ -137,8 +137,8 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure() -> None:
         assert running.task.cancelled()
 
 
-async def test_an_alarm_stops_the_partition_and_shows() -> None:
-    """After an alarm nothing more is flushed, and the status says why and how far it had come."""
+async def test_an_alarm_stops_the_partition_and_is_reported() -> None:
+    """After an alarm nothing more is flushed, and the status has the reason and the position."""
     async with Running(WorkerPolicy(poll_seconds=0.01), [Alarm("the log has a gap")]) as running:
         await append(running.log, 2, arrival=NOW - 5 * SECOND)
         await until(lambda: running.driver.has_stopped)
@@ -158,8 +158,8 @@ async def test_the_status_follows_the_flushes() -> None:
         assert (status.flush, status.next_offset, status.lag_frames, status.lag_seconds) == (0, 4, 0, 0.0)
 
 
-async def test_a_log_that_ends_before_what_is_counted_is_an_alarm() -> None:
-    """What is appended to it would get offsets that were read already, and never be counted."""
+async def test_a_log_that_ends_before_the_counted_frames_is_an_alarm() -> None:
+    """New frames would get offsets that were already read, and would never be counted."""
     policy = WorkerPolicy(poll_seconds=0.01)
     log = MemoryFrameLog(1)
     steps = FlushingSteps(log)

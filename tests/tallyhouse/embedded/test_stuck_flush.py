@@ -57,7 +57,7 @@ class LogLines(NullLogger):
         self.logged: list[tuple[str, str]] = []
 
     def error(self, event: str, **fields: object) -> None:
-        self.logged.append((event, str(fields.get("trouble"))))
+        self.logged.append((event, str(fields.get("failure"))))
 
     def info(self, event: str, **fields: object) -> None:
         self.logged.append((event, ""))
