@@ -1,1 +1,1 @@
-"""A whole cluster whose processes are killed at random while events come, and the proof that each is counted once."""
+"""Kills a cluster's processes at random under load, and proves that every event is counted once."""

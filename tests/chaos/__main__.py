@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --report chaos-report.md`: the long form, with its progress on the terminal."""
+"""`python -m tests.chaos --report chaos-report.md`: the long run, with its progress on the terminal."""
 
 import argparse
 import os
@@ -35,12 +35,12 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(dir=given.data, prefix="tallyhouse-chaos-"))
     facts = machine.facts(folder)
     try:
-        outcome = _watched(options, folder, console)
+        outcome = _run_with_progress(options, folder, console)
     except ToolMissing as missing:
         console.print(str(missing))
         return 1
     except BaseException:
-        console.print(f"the run broke off; its logs and data are in {folder}")
+        console.print(f"the run failed; its logs and data are in {folder}")
         raise
     given.report.write_text(markdown(outcome, facts))
     if outcome.differences:
@@ -53,16 +53,16 @@ def main() -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    arguments.add_argument("--events", type=int, default=10_000_000, help="to send at least")
-    arguments.add_argument("--kills", type=int, default=50, help="with -9, of all kinds in turn")
+    arguments.add_argument("--events", type=int, default=10_000_000, help="events to send at least")
+    arguments.add_argument("--kills", type=int, default=50, help="kills with -9, of all kinds in turn")
     arguments.add_argument("--rate", type=float, default=12_500, help="events per second at most")
-    arguments.add_argument("--seed", type=int, help="the same seed makes the same plan; drawn at random without")
-    arguments.add_argument("--report", type=Path, required=True, help="the file to write, in Markdown")
-    arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
+    arguments.add_argument("--seed", type=int, help="repeats a plan; random by default")
+    arguments.add_argument("--report", type=Path, required=True, help="Markdown file to write")
+    arguments.add_argument("--data", type=Path, help="directory for the data; a temporary one by default")
     return arguments
 
 
-def _watched(options: ChaosOptions, folder: Path, console: Console) -> ChaosOutcome:
+def _run_with_progress(options: ChaosOptions, folder: Path, console: Console) -> ChaosOutcome:
     runtime = find_kafka(os.environ, console.print)
     with Live(console=console, transient=True, refresh_per_second=4) as live:
         live.update("starting a broker, a store, two gateways and two workers")

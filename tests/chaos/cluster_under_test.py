@@ -1,4 +1,4 @@
-"""The cluster that is struck: a broker, a store, two gateways and two workers of its own, each a process."""
+"""The cluster under test: a broker, a store, two gateways and two workers, each a process of its own."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,20 +17,20 @@ from tests.tallyhouse.cluster.installation import ClusterProcess, Installation
 
 TWO = 2
 
-# A line of its own each; searched for as text, for the last line may be half written.
+# Each message is one line. The log is searched as text, because the last line may be incomplete.
 _PARTITION_LOG_LINE = re.compile(
     r'"partitions": \[(?P<numbers>[\d, ]*)\], "event": "partitions (?P<what>assigned|revoked)"|"event": "ready"'
 )
 
 SETTINGS = {
-    # Whoever is started while the broker or the store is down waits for it, as an operator's supervisor would have it.
+    # A process that starts while the broker or the store is down waits, as it would under a supervisor.
     "CONNECT_TIMEOUT": "60s",
     "PARTITIONS": "4",
 }
 
 
 class ClusterUnderTest(NamedTuple):
-    """All of it runs when it is given out."""
+    """Its processes run when the cluster is handed out."""
 
     gateways: Sequence[ClusterProcess]
     workers: Sequence[ClusterProcess]
@@ -40,14 +40,14 @@ class ClusterUnderTest(NamedTuple):
 
     @contextmanager
     def opened_store(self) -> Iterator[SqlClient]:
-        """The usage store, asked over ClickHouse's HTTP interface."""
+        """Connects to the usage store over ClickHouse's HTTP interface."""
         with ClickHousePool(self.store.address, 1, EngineLimits()) as server:
             yield server.database(self.database)
 
 
 @contextmanager
 def running_cluster(folder: Path, runtime: KafkaInstallation) -> Iterator[ClusterUnderTest]:
-    """Started as an operator would; nothing of it is left running."""
+    """Starts the processes as an operator does, and ends all of them on leaving."""
     with ExitStack() as stack:
         broker = stack.enter_context(KafkaBroker(folder / "kafka", runtime, SystemRandom()))
         store = stack.enter_context(StoreProcess(folder / "store"))
@@ -62,7 +62,7 @@ def running_cluster(folder: Path, runtime: KafkaInstallation) -> Iterator[Cluste
 
 
 def partitions_of(worker: ClusterProcess) -> frozenset[int]:
-    """What it counts, by its own word; one that was started since it last spoke counts nothing."""
+    """Returns what the worker's log last reports; a worker that has just restarted owns nothing."""
     owned: frozenset[int] = frozenset()
     for match in _PARTITION_LOG_LINE.finditer(worker.output()):
         numbers = frozenset(map(int, re.findall(r"\d+", match["numbers"] or "")))

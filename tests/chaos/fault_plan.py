@@ -1,4 +1,4 @@
-"""Which process is struck when: drawn at random from a seed, so that a run can be repeated."""
+"""Draws from a seed which process fails when, so that a run can be repeated."""
 
 import itertools
 import random
@@ -7,48 +7,46 @@ from enum import StrEnum
 
 import msgspec
 
-LONGEST_DOWN = 3.0
-ZOMBIE_DOWN = (8.0, 12.0)
-"""Seconds, all of them longer than a worker's session."""
+MAX_DOWN_SECONDS = 3.0
+ZOMBIE_DOWN_SECONDS = (8.0, 12.0)
+"""Both longer than a worker's session with Kafka."""
 
 
 class FaultKind(StrEnum):
-    """What is struck, and how."""
+    """The process that fails, and how."""
 
     GATEWAY = "gateway"
     WORKER = "worker"
     BROKER = "broker"
     STORE = "store"
     ZOMBIE = "zombie"
-    """A worker that is not killed but stopped, until others have its partitions; then it goes on."""
+    """A worker is paused until the others own its partitions, and then resumed."""
 
 
 KILLED = (FaultKind.GATEWAY, FaultKind.WORKER, FaultKind.BROKER, FaultKind.STORE)
 PAIRS = (FaultKind.GATEWAY, FaultKind.WORKER, FaultKind.ZOMBIE)
-"""Of these there are two to choose from."""
+"""The cluster has two processes of each of these."""
 
 
 class PlannedFault(msgspec.Struct, frozen=True, kw_only=True):
-    """One blow."""
-
     kind: FaultKind
     which: int
-    """Of several of the kind."""
+    """The index among the processes of this kind."""
     at: int
-    """How many events are acked when it falls."""
+    """The number of acknowledged events at which the fault is due."""
     down: float
-    """Seconds until the process is started again, or goes on."""
+    """Seconds until the process is restarted or resumed."""
 
 
 def draw_plan(seed: int, *, events: int, kills: int, zombies: int) -> Sequence[PlannedFault]:
-    """Each kind of kill as often as every other, or once more; one fault in each of as many equal parts of the run."""
-    chance = random.Random(seed)
+    """Draws one fault for each of as many equal parts of the run; kinds of kill differ in number by at most one."""
+    rng = random.Random(seed)
     kinds = [*itertools.islice(itertools.cycle(KILLED), kills), *[FaultKind.ZOMBIE] * zombies]
-    chance.shuffle(kinds)
+    rng.shuffle(kinds)
     part = events / max(len(kinds), 1)
-    return [_fault(chance, kind, int((number + chance.random()) * part)) for number, kind in enumerate(kinds)]
+    return [_fault(rng, kind, int((number + rng.random()) * part)) for number, kind in enumerate(kinds)]
 
 
-def _fault(chance: random.Random, kind: FaultKind, at: int) -> PlannedFault:
-    down = chance.uniform(*ZOMBIE_DOWN) if kind is FaultKind.ZOMBIE else chance.uniform(0, LONGEST_DOWN)
-    return PlannedFault(kind=kind, which=chance.randrange(2) if kind in PAIRS else 0, at=at, down=down)
+def _fault(rng: random.Random, kind: FaultKind, at: int) -> PlannedFault:
+    down = rng.uniform(*ZOMBIE_DOWN_SECONDS) if kind is FaultKind.ZOMBIE else rng.uniform(0, MAX_DOWN_SECONDS)
+    return PlannedFault(kind=kind, which=rng.randrange(2) if kind in PAIRS else 0, at=at, down=down)

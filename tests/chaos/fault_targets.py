@@ -1,4 +1,4 @@
-"""What can be struck, each by one at a time, and how: killed and started again, or stopped and woken too late."""
+"""The processes that can fail, one fault at a time each: killed and restarted, or paused and resumed too late."""
 
 import threading
 import time
@@ -15,17 +15,17 @@ from tests.chaos.fault_plan import FaultKind, PlannedFault
 from tests.server_process import wait_until
 from tests.tallyhouse.cluster.installation import ClusterProcess, is_ready
 
-ALL = frozenset(range(int(SETTINGS["PARTITIONS"])))
-PATIENCE = 180.0
+ALL_PARTITIONS = frozenset(range(int(SETTINGS["PARTITIONS"])))
+TIMEOUT = 180.0
 
 
 class InjectedFault(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that was done, and when, by one clock."""
+    """A fault that has ended, with its monotonic times in seconds."""
 
     fault: PlannedFault
     began: float
     released: float
-    """When the process was started again, or went on."""
+    """When the process was restarted or resumed."""
     ready: float
 
     @property
@@ -37,18 +37,18 @@ class InjectedFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultTarget(NamedTuple):
-    """One process, and whose turn it is with it."""
+    """One process, with a lock that admits one fault at a time."""
 
     name: str
     start: Callable[[], object]
-    """Returns when it is ready."""
+    """Returns when the process is ready."""
     kill_process: Callable[[], object]
-    """As a power cut would."""
+    """Kills with -9."""
     is_running: Callable[[], bool]
     lock: threading.RLock
 
     def kill(self, fault: PlannedFault) -> InjectedFault:
-        """It is back after its time."""
+        """Returns when the process is ready again."""
         with self.lock:
             self.assert_running()
             began = time.monotonic()
@@ -59,16 +59,14 @@ class FaultTarget(NamedTuple):
             return InjectedFault(fault=fault, began=began, released=released, ready=time.monotonic())
 
     def assert_running(self) -> None:
-        """It was not struck by us and ended all the same: then no count is worth anything."""
+        """Raises AssertionError if the process ended without a fault: then no count proves anything."""
         assert self.is_running(), f"the {self.name} ended by itself"
 
 
 class FaultTargets:
-    """All processes of a cluster."""
-
     def __init__(self, cluster: ClusterUnderTest) -> None:
         self._workers = cluster.workers
-        self._of = {
+        self._targets = {
             FaultKind.GATEWAY: [_of_program(f"gateway {at}", program) for at, program in enumerate(cluster.gateways)],
             FaultKind.WORKER: [_of_program(f"worker {at}", program) for at, program in enumerate(cluster.workers)],
             FaultKind.BROKER: [_of_broker(cluster.broker)],
@@ -76,29 +74,29 @@ class FaultTargets:
         }
 
     def inject(self, fault: PlannedFault) -> InjectedFault:
-        """Whoever is in the hands of another fault has his turn when that is over."""
+        """Waits while another fault has the process; returns when the process is ready again."""
         if fault.kind is FaultKind.ZOMBIE:
             return self._make_zombie(fault)
-        return self._of[fault.kind][fault.which].kill(fault)
+        return self._targets[fault.kind][fault.which].kill(fault)
 
     def assert_running(self) -> None:
-        """None of them ended by itself."""
-        for targets in self._of.values():
+        """Raises AssertionError if a process ended without a fault."""
+        for targets in self._targets.values():
             for target in targets:
                 target.assert_running()
 
     def _make_zombie(self, fault: PlannedFault) -> InjectedFault:
-        """Stop a worker that counts, until the other one has its partitions too; then let it go on."""
+        """Pauses a worker until the other one owns all partitions, then resumes it."""
         zombie, other = self._workers[fault.which], self._workers[1 - fault.which]
         with ExitStack() as locks:
-            for target in self._of[FaultKind.WORKER]:
+            for target in self._targets[FaultKind.WORKER]:
                 locks.enter_context(target.lock)
                 target.assert_running()
-            _wait(f"{zombie.url} to have a share", lambda: _share([zombie, other]))
+            _wait(f"{zombie.url} to own some partitions", lambda: _share([zombie, other]))
             began = time.monotonic()
             zombie.pause()
             time.sleep(fault.down)
-            _wait(f"{other.url} to take all over", lambda: partitions_of(other) == ALL)
+            _wait(f"{other.url} to take over all partitions", lambda: partitions_of(other) == ALL_PARTITIONS)
             released = time.monotonic()
             zombie.resume()
             _wait(f"{zombie.url} to be ready", lambda: is_ready(zombie.url))
@@ -107,7 +105,7 @@ class FaultTargets:
 
 def _of_program(name: str, program: ClusterProcess) -> FaultTarget:
     return FaultTarget(
-        name, lambda: program.start(PATIENCE), program.kill, lambda: program.is_running, threading.RLock()
+        name, lambda: program.start(TIMEOUT), program.kill, lambda: program.is_running, threading.RLock()
     )
 
 
@@ -120,10 +118,10 @@ def _of_store(store: StoreProcess) -> FaultTarget:
 
 
 def _share(workers: Sequence[ClusterProcess]) -> bool:
-    """Each of the two counts some partitions, and together they count all."""
+    """True when each worker owns some partitions, and the two own all of them."""
     one, two = map(partitions_of, workers)
-    return bool(one and two) and not one & two and one | two == ALL
+    return bool(one and two) and not one & two and one | two == ALL_PARTITIONS
 
 
 def _wait(what: str, condition: Callable[[], bool]) -> None:
-    wait_until(what, condition, PATIENCE)
+    wait_until(what, condition, TIMEOUT)

@@ -1,4 +1,4 @@
-"""Events for two gateways at once, held open until it is told to stop; all it has sent can be made again."""
+"""Sends events to two gateways until `stop`; every event that was sent can be generated again."""
 
 import asyncio
 import time
@@ -16,36 +16,36 @@ from tests.server_process import KEY
 RUN = "chaosrun"
 BATCH = 1000
 CONNECTIONS = 16
-PATIENCE = 300.0
+TIMEOUT = 300.0
 
 
 class Load:
-    """Runs once, in one thread; may be watched and stopped from another."""
+    """Runs once, in one thread; another thread may read `stats` and call `stop`."""
 
     def __init__(self, urls: Sequence[str], *, seed: int, rate: float) -> None:
         self._shape = WorkloadShape(seed=seed)
         self._times: list[int] = []
         self.expected_usage = ExpectedUsage(self._shape)
         self._supply = PostGenerator(Workload(self._shape, RUN), self.expected_usage, batch=BATCH, now=self._now)
-        plan = DeliveryOptions(connections=CONNECTIONS, rate=rate, timeout=PATIENCE)
+        plan = DeliveryOptions(connections=CONNECTIONS, rate=rate, timeout=TIMEOUT)
         self._client = LoadClient([parse_target(url, KEY) for url in urls], self._supply, plan, time.monotonic)
         self.stats = self._client.stats
 
     def run(self) -> None:
-        """Until it is told to stop and all is acked."""
+        """Returns after `stop`, when every event is acknowledged."""
         asyncio.run(self._client.run())
 
     def stop(self) -> None:
-        """Make no more posts."""
+        """Ends the supply of new posts."""
         self._supply.stop()
 
     @property
     def window(self) -> tuple[int, int]:
-        """The first and the last timestamp of its events."""
+        """The first and the last timestamp of the events, in microseconds."""
         return self._times[0], self._times[-1]
 
     def fresh_rows(self) -> Iterator[Bytes]:
-        """All different events again, as they were posted, in the order of their keys, some thousand at a time."""
+        """Yields all distinct events as they were posted, in key order, a thousand or fewer at a time."""
         again = Workload(self._shape, RUN)
         for now in self._times:
             batch = again.batch(BATCH, now)
@@ -56,8 +56,8 @@ class Load:
         return self._times[-1]
 
 
-def gathered(rows: Iterator[Bytes], at_least: int) -> Iterator[Bytes]:
-    """The same rows in larger pieces."""
+def in_larger_pieces(rows: Iterator[Bytes], at_least: int) -> Iterator[Bytes]:
+    """Yields the same rows in pieces of at least this many."""
     piece: list[Bytes] = []
     for some in rows:
         piece.append(some)

@@ -1,4 +1,4 @@
-"""Proves that the raw events in the store are those that were sent: each of them once, byte for byte, and no other."""
+"""Proves that the store holds exactly the events that were sent: each once, byte for byte, and no other."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,12 +7,12 @@ import msgspec
 
 from stream_processors.backends.sql.client import SqlClient
 from tallyhouse.load.workload import Bytes
-from tests.chaos.load import gathered
+from tests.chaos.load import in_larger_pieces
 
 AT_A_TIME = 100_000
 SHOWN = 10
 
-# An event as it was posted. Its properties are kept word for word; all else stands in columns of its own.
+# Rebuilds an event as it was posted. `properties` holds the posted text; the other fields are columns.
 _EVENTS = """
 SELECT concat(
     '{"event_name":"', event_name, '","idempotency_key":"', idempotency_key, '","customer_id":"', customer_id,
@@ -26,21 +26,20 @@ _REJECTS = "SELECT count() FROM rejects"
 
 
 class RawProof(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events were compared, and what is not as it should be."""
+    """The number of events compared, and the first differences."""
 
     compared: int
     differences: Sequence[str]
 
 
 def prove_raw_events(store: SqlClient, sent: Iterator[Bytes], *, at_a_time: int = AT_A_TIME) -> RawProof:
-    """`sent`: every different event, in the order of keys.
+    """Compares every distinct event, given in key order, with the table.
 
     The events between the first and the last key of each piece are read back and must be the same list: none is
-    missing, none is there twice, none differs in a byte. As many as these are all there are in the table: so nothing
-    lies beside them.
+    missing, doubled, or different in a byte. The table must hold as many events as were compared, so it holds no other.
     """
     compared, differences = 0, list[str]()
-    for rows in gathered(sent, at_a_time):
+    for rows in in_larger_pieces(sent, at_a_time):
         expected = [row.tobytes().decode() for row in rows]
         differences += _compared(expected, _found(store, expected))
         compared += len(expected)

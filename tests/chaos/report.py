@@ -1,4 +1,4 @@
-"""What a run did and proved, for people."""
+"""The report of a run, in Markdown."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,28 +12,28 @@ _MACHINE = ("processors", "processor", "memory", "system", "python", "engine")
 
 _INTRODUCTION = """\
 A broker, a usage store, two gateways and two workers, each a process of its own on one machine, are killed with -9
-while events come, one in a hundred of them twice; each is started again after up to three seconds. A zombie is a worker
-that is stopped until the other one has its partitions, and then goes on. Whoever posts goes to the other gateway when a
-connection is lost, and posts again until it is told that all is accepted. Made by `make chaos`."""
+while events arrive, one in a hundred of them twice; each process is restarted after up to three seconds. A zombie is a
+worker that is paused until the other worker owns its partitions, and then resumed. The load generator switches to the
+other gateway when it loses a connection, and posts again until every event is accepted.
+`make chaos` writes this page."""
 
 _RAW = """\
-Raw events: **{compared:,} compared, {verdict}**. Read back over ClickHouse's HTTP interface, each was made into the
-text that was posted and compared with it byte for byte. Equal means: none is missing, none is there twice, none
-differs, there is no other, and no event is among the rejects."""
+Raw events: **{compared:,} compared, {verdict}**. Each event is read back over ClickHouse's HTTP interface, formatted as
+it was posted, and compared byte for byte. Equal means: no event is missing, doubled or different, the table holds no
+other event, and there are no rejects."""
 
 
 def markdown(outcome: ChaosOutcome, machine: Mapping[str, Any]) -> str:
-    """The whole report."""
     parts = [
         "# Chaos: does every event count once, whatever is killed?",
         _INTRODUCTION,
         f"**{'Yes' if not outcome.differences else 'NO'}.** " + _verdict(outcome),
         "## The run",
         "\n".join(_table(["", ""], _facts(outcome, machine))),
-        "## What was struck",
-        "\n".join(_table(["kind", "times", "median s to be ready again", "longest s"], _fault_rows(outcome.injected))),
+        "## Faults",
+        "\n".join(_table(["kind", "faults", "median s until ready again", "longest s"], _fault_rows(outcome.injected))),
         _overlaps(outcome.injected),
-        "## What was proven",
+        "## Proof",
         "\n".join(_table(["meter", "values compared", "sent", "counted", "differences"], _meters(outcome))),
         _raw(outcome),
         *(f"- {line}" for line in outcome.differences),
@@ -51,13 +51,13 @@ def _facts(outcome: ChaosOutcome, machine: Mapping[str, Any]) -> Iterator[Sequen
     options = outcome.options
     yield from ([name, str(machine[name])] for name in _MACHINE)
     yield ["seed", str(options.seed)]
-    yield ["events acked", f"{outcome.acked:,}"]
-    yield ["different ones among them", f"{outcome.different:,}"]
+    yield ["events acknowledged", f"{outcome.acked:,}"]
+    yield ["distinct events among them", f"{outcome.different:,}"]
     yield ["sent twice", f"{outcome.acked - outcome.different:,}"]
-    yield ["posts of 1,000 sent again, after a 503 or a lost connection", f"{outcome.posts_again:,}"]
-    yield ["load", f"{outcome.seconds:,.0f} s"]
-    yield ["acked", f"{outcome.acked / outcome.seconds:,.0f} events/s, held to {options.rate:,.0f}"]
-    yield ["from the last ack until all is counted", f"{outcome.recovery:,.1f} s"]
+    yield ["posts of 1,000 events repeated after a 503 or a lost connection", f"{outcome.posts_again:,}"]
+    yield ["duration of the load", f"{outcome.seconds:,.0f} s"]
+    yield ["acknowledged per second", f"{outcome.acked / outcome.seconds:,.0f} events, limited to {options.rate:,.0f}"]
+    yield ["from the last acknowledgement until all events are counted", f"{outcome.recovery:,.1f} s"]
 
 
 def _fault_rows(injected: Sequence[InjectedFault]) -> Iterator[Sequence[str]]:
@@ -69,7 +69,7 @@ def _fault_rows(injected: Sequence[InjectedFault]) -> Iterator[Sequence[str]]:
 
 def _overlaps(injected: Sequence[InjectedFault]) -> str:
     overlapping = sum(any(injection.overlaps(other) for other in injected) for injection in injected)
-    return f"{overlapping} of them fell, or were still felt, while another process was down."
+    return f"{overlapping} of the faults overlapped another one."
 
 
 def _meters(outcome: ChaosOutcome) -> Iterator[Sequence[str]]:

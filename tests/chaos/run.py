@@ -1,4 +1,4 @@
-"""A run from its start to its proof."""
+"""Runs the cluster under load and faults, then proves the counts and the raw events."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,25 +19,23 @@ from tests.chaos.load import RUN, Load
 from tests.chaos.raw_events import RawProof, prove_raw_events
 from tests.server_process import KEY
 
-LOOK_SECONDS = 0.05
-COUNT_PATIENCE = 600.0
+POLL_SECONDS = 0.05
+COUNT_TIMEOUT = 600.0
 
 
 class ChaosOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: the same orders make the same plan and the same events."""
+    """The same options produce the same plan and the same events."""
 
     events: int
-    """At least so many: load goes on until the last fault is over."""
+    """The minimum: the load continues until the last fault has ended."""
     kills: int
     zombies: int
     seed: int
     rate: float
-    """Events per second; bounds how close the faults are to each other."""
+    """Events per second; limits how close together the faults are."""
 
 
 class ChaosProgress(NamedTuple):
-    """How far it is."""
-
     acked: int
     posts_again: int
     injected: Sequence[InjectedFault]
@@ -45,43 +43,43 @@ class ChaosProgress(NamedTuple):
 
 
 class ChaosOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened, and what was proven."""
+    """What was injected, sent and proven. Durations are in seconds."""
 
     options: ChaosOptions
     injected: Sequence[InjectedFault]
     acked: int
-    """Events, those posted twice included."""
+    """Events, including those posted twice."""
     different: int
     posts_again: int
     """After a 503 or a lost connection."""
     seconds: float
-    """Of load."""
+    """Duration of the load."""
     recovery: float
-    """Seconds from the last ack until all is counted."""
+    """Seconds from the last acknowledgement until every event is counted."""
     meters: Sequence[MeterProof]
     raw: RawProof
 
     @property
     def differences(self) -> Sequence[str]:
-        """None, where each event is counted once."""
+        """Empty if each event is counted once."""
         of_meters = [f"{proof.meter}: {line}" for proof in self.meters for line in proof.differences]
         return [*of_meters, *self.raw.differences]
 
 
-Watch = Callable[[ChaosProgress], object]
+OnProgress = Callable[[ChaosProgress], object]
 
 
-def run(options: ChaosOptions, folder: Path, runtime: KafkaInstallation, watch: Watch) -> ChaosOutcome:
-    """Raises where a process ends by itself, or something takes too long."""
+def run(options: ChaosOptions, folder: Path, runtime: KafkaInstallation, on_progress: OnProgress) -> ChaosOutcome:
+    """Raises AssertionError if a process ends without a fault, or a wait exceeds its timeout."""
     with running_cluster(folder, runtime) as cluster:
         urls = [gateway.url for gateway in cluster.gateways]
         load = Load(urls, seed=options.seed, rate=options.rate)
         with ApiClient(urls[0], KEY) as api:
             prepare_meters(api)
             began = time.monotonic()
-            injected = _inject_faults_under_load(options, cluster, load, watch)
+            injected = _inject_faults_under_load(options, cluster, load, on_progress)
             loaded = time.monotonic()
-            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=COUNT_PATIENCE)
+            wait_until_counted(api, clock=time.monotonic, pause=time.sleep, timeout=COUNT_TIMEOUT)
             counted = time.monotonic()
             start, end = load.window
             meters = prove(api, load.expected_usage, RUN, start=start, end=end)
@@ -101,9 +99,9 @@ def run(options: ChaosOptions, folder: Path, runtime: KafkaInstallation, watch: 
 
 
 def _inject_faults_under_load(
-    options: ChaosOptions, cluster: ClusterUnderTest, load: Load, watch: Watch
+    options: ChaosOptions, cluster: ClusterUnderTest, load: Load, on_progress: OnProgress
 ) -> Sequence[InjectedFault]:
-    """The load ends when enough is acked and no fault is under way any more; so all faults fell while it ran."""
+    """Ends the load when enough events are acknowledged and no fault is left, so that every fault falls under load."""
     plan = draw_plan(options.seed, events=options.events, kills=options.kills, zombies=options.zombies)
     targets = FaultTargets(cluster)
     began = time.monotonic()
@@ -113,10 +111,10 @@ def _inject_faults_under_load(
             while not loading.done():
                 acked = load.stats.acked
                 injector.inject_due(acked)
-                watch(ChaosProgress(acked, load.stats.retries, injector.injected, time.monotonic() - began))
+                on_progress(ChaosProgress(acked, load.stats.retries, injector.injected, time.monotonic() - began))
                 if injector.is_over and acked >= options.events:
                     load.stop()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         finally:
             load.stop()
         loading.result()

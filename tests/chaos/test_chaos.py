@@ -1,4 +1,4 @@
-"""A whole cluster is loaded while each of its parts is killed again and again: every event counts once."""
+"""A cluster is loaded while each of its processes is killed repeatedly: every event counts once."""
 
 import os
 from collections import Counter
@@ -23,13 +23,13 @@ LONG = ChaosOptions(events=1_000_000, kills=20, zombies=1, seed=SEED, rate=8000)
 def test_every_event_counts_once_whatever_is_killed(
     tmp_path: Path, runtime: KafkaInstallation, print_uncaptured: Print, options: ChaosOptions
 ) -> None:
-    """As many kills of each kind, and a zombie: totals, customers' sums and raw events equal what was sent."""
-    print_uncaptured(f"chaos: CHAOS_SEED={SEED} repeats it")
+    """Equally many kills of each kind, and a zombie: totals, customers' sums and raw events equal what was sent."""
+    print_uncaptured(f"chaos: CHAOS_SEED={SEED} repeats the plan")
     outcome = run(options, tmp_path, runtime, lambda _progress: None)
     assert outcome.differences == []
     injected_kinds = Counter(injection.fault.kind for injection in outcome.injected)
     assert injected_kinds == dict.fromkeys(KILLED, options.kills // len(KILLED)) | {FaultKind.ZOMBIE: 1}
     assert outcome.acked >= options.events
     assert outcome.raw.compared == outcome.different < outcome.acked
-    # Else nothing was put to the test.
+    # Otherwise no fault hit a post in flight, and nothing was tested.
     assert outcome.posts_again >= len(outcome.injected)

@@ -1,4 +1,4 @@
-"""Faults fall in time, and what goes wrong with one is not overlooked."""
+"""Faults start when they are due, and a failed one fails the run."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.server_process import wait_until
 
 
 class Idler(KillableProcess):
-    """Does nothing, for as long as it lives."""
+    """Waits for signals."""
 
     def launch(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
@@ -33,7 +33,7 @@ def target_of(idler: Idler) -> FaultTarget:
 
 def await_faults(injector: FaultInjector) -> None:
     injector.inject_due(0)
-    wait_until("all to be over", lambda: injector.is_over)
+    wait_until("all faults to end", lambda: injector.is_over)
     injector.inject_due(0)
 
 
@@ -41,23 +41,23 @@ def fault(at: int) -> PlannedFault:
     return PlannedFault(kind=FaultKind.STORE, which=0, at=at, down=0.0)
 
 
-def test_a_fault_falls_when_so_many_events_are_acked(idler: Idler) -> None:
-    """Not before; and each is told once it is over."""
+def test_a_fault_starts_when_enough_events_are_acknowledged(idler: Idler) -> None:
+    """Not earlier; `injected` lists each fault once it has ended."""
     target = target_of(idler)
     with FaultInjector([fault(10), fault(20)], target.kill) as injector:
         injector.inject_due(9)
         assert injector.injected == []
         injector.inject_due(15)
-        wait_until("the first to be over", lambda: len(injector.injected) == 1)
+        wait_until("the first fault to end", lambda: len(injector.injected) == 1)
         assert not injector.is_over
         injector.inject_due(20)
-        wait_until("all to be over", lambda: injector.is_over)
+        wait_until("all faults to end", lambda: injector.is_over)
         assert [injection.fault.at for injection in injector.injected] == [10, 20]
     assert idler.is_running
 
 
-def test_a_process_that_ends_by_itself_ends_the_run(idler: Idler) -> None:
-    """A kill that finds it dead already would hide it."""
+def test_a_process_that_ends_without_a_fault_fails_the_run(idler: Idler) -> None:
+    """A kill of a dead process would hide the failure."""
     idler.kill()
     with (
         FaultInjector([fault(0)], target_of(idler).kill) as injector,
@@ -67,8 +67,7 @@ def test_a_process_that_ends_by_itself_ends_the_run(idler: Idler) -> None:
     idler.start()
 
 
-def test_a_process_in_the_hands_of_one_fault_waits_for_the_other(idler: Idler) -> None:
-    """Two kills of it are two."""
+def test_two_faults_of_one_process_do_not_overlap(idler: Idler) -> None:
     with FaultInjector([fault(0), fault(0)], target_of(idler).kill) as injector:
         await_faults(injector)
         one, two = injector.injected

@@ -1,4 +1,4 @@
-"""The proof of the raw events finds whatever is missing, doubled, altered or foreign."""
+"""The proof of the raw events finds missing, doubled, altered and foreign events."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -20,7 +20,7 @@ COLUMNS = ("account", "event_name", "customer_id", "timestamp", "idempotency_key
 
 
 class Stored(msgspec.Struct):
-    """An event as it should lie in the table."""
+    """An event as the table should store it."""
 
     event_name: str
     idempotency_key: str
@@ -30,20 +30,20 @@ class Stored(msgspec.Struct):
     account: str = "acme_live"
 
 
-Spoil = Callable[[list[Stored]], object]
+Corruption = Callable[[list[Stored]], object]
 
 
 def sent() -> Iterator[Bytes]:
-    """Three pieces of a hundred."""
+    """Yields three pieces of a hundred events."""
     workload = Workload(WorkloadShape(duplicates=0, customers=10), "chaosrun")
     return (workload.batch(100, NOW + number).rows for number in range(3))
 
 
-def proven(databases: Databases, spoil: Spoil = lambda _stored: None) -> RawProof:
-    """In a table in which all that was sent was put, and then spoiled."""
+def proven(databases: Databases, corrupt: Corruption = lambda _stored: None) -> RawProof:
+    """Stores what was sent, corrupted, and compares."""
     rows = (row.tobytes()[:-1] for rows in sent() for row in rows)
     stored = [msgspec.json.decode(row, type=Stored) for row in rows]
-    spoil(stored)
+    corrupt(stored)
     store: SqlClient = databases()
     store.insert_arrow("events", as_table(stored), "events")
     return prove_raw_events(store, sent(), at_a_time=100)
@@ -52,7 +52,7 @@ def proven(databases: Databases, spoil: Spoil = lambda _stored: None) -> RawProo
 def as_table(stored: list[Stored]) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [getattr(event, name) for event in stored] for name in COLUMNS}
     columns["properties"] = [bytes(properties).decode() for properties in columns["properties"]]
-    columns["timestamp"] = [datetime.fromisoformat(moment) for moment in columns["timestamp"]]
+    columns["timestamp"] = [datetime.fromisoformat(timestamp) for timestamp in columns["timestamp"]]
     return pa.table(columns, schema=pa.schema([EVENTS.field(name) for name in COLUMNS]))
 
 
@@ -65,21 +65,20 @@ def remove(stored: list[Stored]) -> None:
 
 
 def swap(stored: list[Stored]) -> None:
-    """As many as were sent, but one of them twice and another not at all."""
+    """Stores as many events as were sent, but one twice and another not at all."""
     stored[AT] = stored[AT + 1]
 
 
-def alter(**fields: Any) -> Spoil:
+def alter(**fields: Any) -> Corruption:
     return lambda stored: stored.__setitem__(AT, msgspec.structs.replace(stored[AT], **fields))
 
 
-def test_what_was_sent_is_found_event_by_event(databases: Databases) -> None:
-    """All pieces of it."""
+def test_events_stored_as_sent_have_no_differences(databases: Databases) -> None:
     assert proven(databases) == RawProof(compared=300, differences=[])
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("corrupt", "words"),
     [
         (remove, ["sent, but not in the table", "299 are in the table"]),
         (double, ["in the table, but not sent", "301 are in the table"]),
@@ -87,20 +86,19 @@ def test_what_was_sent_is_found_event_by_event(databases: Databases) -> None:
         (alter(customer_id="chaosrun_0011"), ["sent, but not", "not sent"]),
         (alter(timestamp="2026-11-21T12:00:00.000000Z"), ["sent, but not", "not sent"]),
         (alter(properties=msgspec.Raw(b'{"tokens":1}')), ["sent, but not", "not sent"]),
-        (alter(idempotency_key="somebody-else"), ["sent, but not"]),
+        (alter(idempotency_key="not-sent"), ["sent, but not"]),
         (alter(account="acme_test"), ["of 2 accounts"]),
     ],
 )
-def test_one_event_makes_the_difference(databases: Databases, spoil: Spoil, words: list[str]) -> None:
-    """Each difference is told."""
-    differences = proven(databases, spoil).differences
+def test_every_corruption_of_one_event_is_reported(databases: Databases, corrupt: Corruption, words: list[str]) -> None:
+    differences = proven(databases, corrupt).differences
     assert len(differences) == len(words)
     for difference, word in zip(differences, words, strict=True):
         assert word in difference
 
 
-def test_an_event_of_somebody_else_is_found(databases: Databases) -> None:
-    """Though nobody asks for its key."""
+def test_an_event_that_was_never_sent_is_reported(databases: Databases) -> None:
+    """Its key is outside every range that is read back."""
 
     def add(stored: list[Stored]) -> None:
         stored.append(msgspec.structs.replace(stored[AT], idempotency_key="zz"))
@@ -108,8 +106,8 @@ def test_an_event_of_somebody_else_is_found(databases: Databases) -> None:
     assert proven(databases, add).differences == ["300 different events were sent, 301 are in the table"]
 
 
-def test_a_reject_is_found(databases: Databases) -> None:
-    """A conflict, say: then two events had one key."""
+def test_a_reject_is_reported(databases: Databases) -> None:
+    """A conflict, for instance, means that two events had one key."""
     store: SqlClient = databases()
     row = {name: [None] for name in REJECTS.names}
     fields = [field.with_nullable(True) for field in REJECTS]

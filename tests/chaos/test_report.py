@@ -1,4 +1,4 @@
-"""The report says plainly whether every event counts once, and nothing of where it was made."""
+"""The report states whether every event counts once, and no path of the machine."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -32,18 +32,17 @@ OUTCOME = ChaosOutcome(
 )
 
 
-def test_a_good_run_says_yes(tmp_path: Path) -> None:
-    """With its figures."""
+def test_a_run_without_differences_says_yes(tmp_path: Path) -> None:
     report = markdown(OUTCOME, machine.facts(tmp_path))
     assert "**Yes.** 1,000 events, 1 kills, 1 zombies, 0 differences." in report
     assert "| broker | 1 | 2.0 | 2.0 |" in report
     assert "| `load_requests` | 7 | 990 | 990 | none |" in report
-    assert "2 of them fell" in report
+    assert "2 of the faults overlapped" in report
     assert str(tmp_path) not in report
 
 
-def test_one_difference_says_no(tmp_path: Path) -> None:
-    """And which it is, of whatever kind."""
+def test_a_run_with_a_difference_says_no(tmp_path: Path) -> None:
+    """And lists the differences of meters and of raw events."""
     meter = msgspec.structs.replace(METER, differences=("acme: sent 2, counted 3",))
     raw = RawProof(compared=990, differences=["an event is missing"])
     for outcome, word in (
