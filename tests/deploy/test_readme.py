@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.test_quickstart import ServeTerminal, pasted, started
+from tests.serve_terminal import ServeTerminal, pasted, serve_terminal
 from tests.server_process import ROOT, GatewayClient, wait_until
 from tests.skips import skip_without
 
@@ -87,7 +87,8 @@ def test_the_readme_leads_from_the_first_start_to_an_invoice_with_usage(clone: P
     welcome, answers = blocks("Sixty seconds", "text")
     usage, invoice = blocks("From usage to an invoice", "sh")
     (invoiced,) = blocks("From usage to an invoice", "text")
-    with started(clone / "data", clone / "screen") as terminal, shell(clone, terminal) as reader:
+    with serve_terminal(clone / "data", clone / "screen") as terminal, shell(clone, terminal) as reader:
+        wait_until("the commands to be shown", lambda: len(terminal.commands) == 3)
         assert_shows(welcome.replace("http://127.0.0.1:8787", terminal.url), terminal.text)
         assert terminal.first_key is not None
         with GatewayClient(terminal.url, terminal.first_key) as gateway:

@@ -1,97 +1,21 @@
 """The first minutes with Tallyhouse: what it prints can be pasted, and the published quickstart works as it stands."""
 
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.published_requests import QUICKSTART, QUICKSTART_CUSTOMER, QUICKSTART_ID, QUICKSTART_INVOICE
-from tests.server_process import PATIENCE, free_port, wait_until
-from tests.skips import skip_without
-
-COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
-STARTED = re.compile(r"Tallyhouse is counting at (\S+), data in .*\n(?:.*\n)*?.*/docs.*\n")
-FIRST_KEY = re.compile(r"^  (ak_live_\S+)$", re.MULTILINE)
-
-
-class ServeTerminal:
-    """`tallyhouse serve` in a terminal, with only the data directory and the port set."""
-
-    def __init__(self, process: subprocess.Popen[bytes], shown: Path) -> None:
-        self._process = process
-        self._shown = shown
-
-    @property
-    def text(self) -> str:
-        return self._shown.read_text()
-
-    @property
-    def commands(self) -> list[str]:
-        """Creates a meter, posts an event, queries the usage."""
-        return COMMAND.findall(self.text)
-
-    @property
-    def first_key(self) -> str | None:
-        found = FIRST_KEY.search(self.text)
-        return found[1] if found else None
-
-    @property
-    def url(self) -> str:
-        started = STARTED.search(self.text)
-        assert started is not None, self.text
-        return started[1]
-
-    def is_up(self) -> bool:
-        assert self._process.poll() is None, f"it ended: {self.text}"
-        return STARTED.search(self.text) is not None
-
-    def interrupt(self) -> int:
-        """Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
-        return self._process.wait(PATIENCE)
-
-    def end(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(PATIENCE)
-
-
-@contextmanager
-def started(data: Path, shown: Path) -> Iterator[ServeTerminal]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
-    environment |= {"TALLYHOUSE_DATA_DIR": str(data), "TALLYHOUSE_PORT": str(free_port())}
-    with shown.open("wb") as screen:
-        program = [str(Path(sys.executable).parent / "tallyhouse"), "serve"]
-        terminal = ServeTerminal(subprocess.Popen(program, env=environment, stdout=screen, stderr=screen), shown)
-    try:
-        wait_until("the welcome", terminal.is_up)
-        yield terminal
-    finally:
-        terminal.end()
-
-
-def pasted(command: str) -> dict[str, Any]:
-    if shutil.which("curl") is None:
-        skip_without("curl", "install the package `curl`")
-    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(run.stdout)
-    assert answer["success"], answer
-    return answer
+from tests.serve_terminal import pasted, serve_terminal
+from tests.server_process import wait_until
 
 
 def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_things_are(tmp_path: Path) -> None:
     """The commands work as they are printed. The next start prints two lines and answers the same usage."""
     data = tmp_path / "data"
-    with started(data, tmp_path / "first") as terminal:
+    with serve_terminal(data, tmp_path / "first") as terminal:
         assert terminal.first_key is not None
         assert f"{terminal.url}/docs" in terminal.text
         wait_until("the commands to be shown", lambda: len(terminal.commands) == 3)
@@ -103,7 +27,7 @@ def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_thin
         assert [row["value"] for row in usage] == ["12.5"]
         assert terminal.interrupt() == 0
         assert "Traceback" not in terminal.text
-    with started(data, tmp_path / "second") as again:
+    with serve_terminal(data, tmp_path / "second") as again:
         assert (again.first_key, again.commands) == (None, [])
         assert terminal.first_key not in again.text
         headline, places = [line for line in again.text.splitlines() if "counting at" in line or "/docs" in line]
@@ -119,7 +43,7 @@ def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_thin
 
 def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
     """Its event is years old: the first key may post it, and it is counted; its retry is a duplicate."""
-    with started(tmp_path / "data", tmp_path / "screen") as terminal:
+    with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:
         headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
         with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
             meter = {"code": "tokens", "name": "Tokens", "event_name": "api.request", "aggregation": "sum"}
@@ -137,7 +61,7 @@ def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
 
 def test_the_published_way_to_an_invoice_works_to_the_letter(tmp_path: Path) -> None:
     """All four steps in their order, each with its own id put in, as the page says."""
-    with started(tmp_path / "data", tmp_path / "screen") as terminal:
+    with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:
         headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
         with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
 

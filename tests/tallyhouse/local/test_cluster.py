@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tallyhouse.local.kafka_broker import probe_cluster_id
 from tallyhouse.local.kafka_jars import KafkaInstallation
 from tests.backing_services.postgresql import passable_folder
-from tests.e2e.test_quickstart import pasted
+from tests.serve_terminal import pasted
 from tests.server_process import wait_until
 from tests.tallyhouse.cluster.installation import is_ready, metric_sum
 from tests.tallyhouse.cluster.test_end_to_end import is_there
