@@ -1,4 +1,4 @@
-"""The list of commands."""
+"""The command tree of `tallyhouse`."""
 
 import sys
 from typing import Annotated
@@ -27,7 +27,6 @@ from tallyhouse.runtime.exit_codes import run_with_exit_code
 
 
 def build() -> typer.Typer:
-    """The command tree."""
     app = typer.Typer(
         name="tallyhouse",
         no_args_is_help=True,
@@ -58,18 +57,18 @@ def build() -> typer.Typer:
 
 
 def serve(
-    check: Annotated[bool, typer.Option("--check", help="Only see whether the settings are good.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only validate the settings.")] = False,
     clickhouse_port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="The same as TALLYHOUSE_CLICKHOUSE_PORT.")
+        str | None, typer.Option(metavar="PORT", help="Overrides TALLYHOUSE_CLICKHOUSE_PORT.")
     ] = None,
 ) -> None:
-    """Run everything on this machine; settings come from the environment."""
+    """Run everything on this machine: HTTP API, event processing, storage. Settings come from the environment."""
     environ = dict(process_environment()) | ({"TALLYHOUSE_CLICKHOUSE_PORT": clickhouse_port} if clickhouse_port else {})
     if check:
         read_settings(environ)
-        typer.echo("the settings are good")
+        typer.echo("the settings are valid")
         return
-    # Only here: it loads the store's engine, which no other command needs.
+    # Imported here: no other command needs the HTTP server and its libraries.
     from tallyhouse.embedded.serve import serve as run  # noqa: PLC0415
 
     raise typer.Exit(run(environ))

@@ -1,4 +1,4 @@
-"""`tallyhouse changes`: who changed what."""
+"""`tallyhouse changes`: the audit log."""
 
 from itertools import islice
 from typing import Annotated
@@ -12,13 +12,13 @@ _COLUMNS = ("at", "action", "subject", "actor", "request_id")
 
 
 def changes(
-    subject: Annotated[str | None, typer.Option("--of", help="Only of this one: the id of anything.")] = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="How many.")] = 50,
+    subject: Annotated[str | None, typer.Option("--of", help="Only changes of the object with this id.")] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Number of entries to show.")] = 50,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """The audit log, newest first; as JSON with what was there before and after."""
+    """Show the audit log, newest first. JSON includes the values before and after each change."""
     only = {} if subject is None else {"subject": subject}
     with open_api(url, key) as api:
         rows = list(islice(every_row(api, "/v1/audit", "entries", **only), most))

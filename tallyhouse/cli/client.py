@@ -1,4 +1,4 @@
-"""The client of the running process over HTTP: address and key, errors as our own, listings page by page."""
+"""The HTTP client of the commands: finds address and key, raises refusals as our errors, reads all pages of a list."""
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -14,14 +14,17 @@ from tallyhouse.runtime.environment import process_environment, read_client_sett
 _TIMEOUT_SECONDS = 30.0
 _REFUSALS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
 _HINTS = {
-    401: "give a good key with --key or TALLYHOUSE_API_KEY",
+    401: "give a valid key with --key or TALLYHOUSE_API_KEY",
     403: "`tallyhouse keys list` shows what each key may do",
 }
 _MAX_ATTEMPTS = 3
 
 
 class ApiClient:
-    """One address, one key. Waits out a rate limit before it gives up."""
+    """A client of one address with one key. Waits out a rate limit, at most twice for one request.
+
+    Every request raises Refused or Busy as the server answers, and Overloaded where no server answers.
+    """
 
     def __init__(
         self,
@@ -44,15 +47,12 @@ class ApiClient:
         self._client.close()
 
     def get(self, path: str, **params: str | int | list[str]) -> dict[str, Any]:
-        """The answer's envelope."""
         return self._request("GET", path, params=params)
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
-        """The answer's envelope."""
         return self._request("POST", path, json=body)
 
     def delete(self, path: str) -> dict[str, Any]:
-        """The answer's envelope."""
         return self._request("DELETE", path)
 
     def _request(self, method: str, path: str, **request: Any) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _refusal(answer: httpx.Response, envelope: dict[str, Any]) -> Refused | Busy
 
 
 def every_row(api: ApiClient, path: str, resource: str, **params: str | int | list[str]) -> Iterator[dict[str, Any]]:
-    """All rows of a listing, however many pages it has."""
+    """Yields all rows of a list, page by page."""
     cursor: str | None = ""
     while cursor is not None:
         page = api.get(path, **params, **({"cursor": cursor} if cursor else {}))
@@ -110,23 +110,28 @@ def every_row(api: ApiClient, path: str, resource: str, **params: str | int | li
 
 
 Url = Annotated[
-    str | None, typer.Option("--url", help="Address of the running process; else TALLYHOUSE_URL, else host and port.")
+    str | None,
+    typer.Option("--url", help="Address of the running process. Default: TALLYHOUSE_URL, else host and port."),
 ]
 Key = Annotated[
-    str | None, typer.Option("--key", help="API key; else TALLYHOUSE_API_KEY, else the one in the data directory.")
+    str | None,
+    typer.Option("--key", help="API key. Default: TALLYHOUSE_API_KEY, or the key file in the data directory."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def find_url(url: str | None) -> str:
-    """The nearest address that was named."""
+    """Returns the address of the option, the variable or the settings, in this order."""
     return url or read_client_settings(process_environment()).url or read_settings(process_environment()).url
 
 
 def find_key(key: str | None) -> str:
-    """The nearest key that was given."""
-    if found := key or read_client_settings(process_environment()).api_key:
-        return found
+    """Returns the key of the option, the variable, the settings or the key file, in this order.
+
+    Raises Unauthenticated where there is none.
+    """
+    if given := key or read_client_settings(process_environment()).api_key:
+        return given
     settings = read_settings(process_environment())
     if settings.bootstrap_api_key:
         return settings.bootstrap_api_key
@@ -134,10 +139,11 @@ def find_key(key: str | None) -> str:
         return settings.key_file.read_text().strip()
     except OSError:
         raise Unauthenticated(
-            f"no API key: give one with --key or TALLYHOUSE_API_KEY ({settings.key_file} is not there or not readable)"
+            "no API key: give one with --key or TALLYHOUSE_API_KEY "
+            f"({settings.key_file} does not exist or is not readable)"
         ) from None
 
 
 def open_api(url: str | None, key: str | None) -> ApiClient:
-    """Close it, or use it as a context manager."""
+    """Returns a client to use as a context manager, by the options `--url` and `--key`."""
     return ApiClient(find_url(url), find_key(key))

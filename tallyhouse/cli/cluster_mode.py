@@ -1,4 +1,4 @@
-"""The commands of a cluster: its processes, and what is done once before they start."""
+"""The commands of cluster mode: its processes, and the preparation before their first start."""
 
 from typing import Annotated
 
@@ -7,15 +7,15 @@ import typer
 from tallyhouse.cli.printing import print_error
 from tallyhouse.runtime.exit_codes import FAILED
 
-# Each body imports what it runs: no other command needs Kafka's client or the store's.
+# Each function imports what it runs: no other command needs the clients of Kafka and ClickHouse.
 
 Check = Annotated[
-    bool, typer.Option("--check", help="Only see whether the settings are good and all they name answers.")
+    bool, typer.Option("--check", help="Only validate the settings and connect to the servers they name.")
 ]
 
 
 def gateway(check: Check = False) -> None:
-    """Take events in and answer questions: TALLYHOUSE_GATEWAY_WORKERS processes behind one port."""
+    """Run a gateway: serve the HTTP API with TALLYHOUSE_GATEWAY_WORKERS processes behind one port."""
     if check:
         _check("MIGRATED")
         return
@@ -25,7 +25,7 @@ def gateway(check: Check = False) -> None:
 
 
 def worker(check: Check = False) -> None:
-    """Count: share the log's partitions with all other workers."""
+    """Run a worker: process a share of the log's partitions."""
     if check:
         _check("MIGRATED")
         return
@@ -35,7 +35,7 @@ def worker(check: Check = False) -> None:
 
 
 def migrate(check: Check = False) -> None:
-    """Bring ledger and usage store to this release, as often as you like; install the first admin key, if it is set."""
+    """Migrate ledger and usage store to this release, and install the first admin key if one is set. Idempotent."""
     if check:
         _check("ANSWERING")
         return
@@ -46,18 +46,18 @@ def migrate(check: Check = False) -> None:
 
 
 def create_topic(check: Check = False) -> None:
-    """Make the log's topic. One that is there is left as it is, and checked."""
+    """Create the log's topic. An existing topic is only checked."""
     if check:
         _check("BROKERS")
         return
     from tallyhouse.cluster.provisioning import run_create_topic  # noqa: PLC0415
 
-    typer.echo("the topic is made" if run_create_topic() else "the topic is there already")
+    typer.echo("the topic is created" if run_create_topic() else "the topic exists already")
     check_topic()
 
 
 def check_topic() -> None:
-    """Tell what about the log's topic is not as the settings say, and how to mend it; exit code 1 where anything is."""
+    """Compare the log's topic with the settings. Prints each difference and its remedy; exit code 1 if there is one."""
     from tallyhouse.cluster.provisioning import run_check  # noqa: PLC0415
 
     differences = run_check()
@@ -69,8 +69,7 @@ def check_topic() -> None:
 
 
 def topics() -> typer.Typer:
-    """The group."""
-    group = typer.Typer(no_args_is_help=True, help="Make and check the log's topic.")
+    group = typer.Typer(no_args_is_help=True, help="Create and check the log's topic.")
     group.command("create")(create_topic)
     group.command("check")(check_topic)
     return group

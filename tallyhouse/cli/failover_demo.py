@@ -1,4 +1,4 @@
-"""The failover demo, step by step: load on all gateways, a worker killed and restarted, every total proved."""
+"""The failover demo: loads all gateways, kills and restarts a worker, and proves every total."""
 
 import asyncio
 import os
@@ -29,32 +29,32 @@ from tallyhouse.runtime.exit_codes import FAILED
 _OWNED = re.compile(r'^tallyhouse_partition_owned\{partition="(\d+)"\} 1\.0$', re.MULTILINE)
 
 PartitionOwners = Mapping[str, AbstractSet[int]]
-"""Worker → its partitions; none for one that does not answer."""
+"""Worker → its partitions; empty for a worker that does not answer."""
 
 
 async def partition_owners(workers: Mapping[str, str]) -> PartitionOwners:
-    """By the workers' names; their addresses are asked all at once."""
-    told = await asyncio.gather(*(asyncio.to_thread(http_get, f"{url}/metrics") for url in workers.values()))
+    """Queries the metrics pages of `workers` (name → address), all at the same time."""
+    pages = await asyncio.gather(*(asyncio.to_thread(http_get, f"{url}/metrics") for url in workers.values()))
     return {
-        name: {int(found) for found in _OWNED.findall(text or "")} for name, text in zip(workers, told, strict=True)
+        name: {int(found) for found in _OWNED.findall(text or "")} for name, text in zip(workers, pages, strict=True)
     }
 
 
 def is_shared(owners: PartitionOwners, partitions: int, among: Sequence[str]) -> bool:
-    """Each partition has one worker, each of these workers has some, and nobody else has any."""
-    had = sorted(number for numbers in owners.values() for number in numbers)
-    return had == list(range(partitions)) and all(bool(owners[name]) == (name in among) for name in owners)
+    """True when each partition has one worker, and the workers with partitions are exactly those in `among`."""
+    owned = sorted(number for numbers in owners.values() for number in numbers)
+    return owned == list(range(partitions)) and all(bool(owners[name]) == (name in among) for name in owners)
 
 
 TIMEOUT_SECONDS = 180.0
 
 _BATCH = 500
 _CONNECTIONS = 4
-"""To each gateway."""
+"""Connections to each gateway."""
 
 
 class DemoLoad:
-    """Each event goes to whichever gateway is free; those that are sent twice, often to the other one."""
+    """The load of the demo. Any free gateway takes a post; a repeated event often goes to the other gateway."""
 
     def __init__(self, gateways: Sequence[str], key: str, events: int, seconds: float) -> None:
         shape = WorkloadShape()
@@ -78,20 +78,19 @@ class DemoLoad:
 
     @property
     def retries(self) -> int:
-        """Posts that had to be sent again."""
+        """Posts that were retried."""
         return self._client.stats.retries
 
     async def prepare(self) -> None:
-        """Make the meters."""
         with self._api() as api:
             await asyncio.to_thread(prepare_meters, api)
 
     async def send(self) -> None:
-        """All of it; returns when all is acknowledged."""
+        """Sends all events; returns when all of them are acknowledged."""
         await self._client.run()
 
     async def prove(self) -> tuple[MeterProof, ...]:
-        """Once all is counted: every customer's value of every meter."""
+        """Waits until all events are counted; compares every customer's value of every meter with what was sent."""
         return await asyncio.to_thread(self._prove)
 
     def _prove(self) -> tuple[MeterProof, ...]:
@@ -111,13 +110,13 @@ _SETTINGS = {"PORT": "0", "METRICS_PORT": "0", "PARTITIONS": "6", "API_RATE_LIMI
 async def run_failover_demo(
     console: Console, folder: Path, environ: Mapping[str, str], events: int, seconds: float
 ) -> int:
-    """The exit code: 0 where all totals are exact."""
+    """Runs the demo on a cluster of its own; returns 0 if all totals are exact, else FAILED."""
 
     def notify(line: str) -> None:
         console.print(f"  {line}", style="dim", markup=False)
 
     console.print(
-        "[bold]A cluster starts on this machine:[/] Kafka, a usage store, a ledger, two workers, two gateways"
+        "[bold]Starting a cluster on this machine:[/] Kafka, a usage store, a ledger, two workers, two gateways"
     )
     environment = {**environ, **{f"TALLYHOUSE_{name}": value for name, value in _SETTINGS.items()}}
     async with open_local_cluster(LocalClusterOptions(folder=folder), environment, notify) as cluster:
@@ -126,14 +125,14 @@ async def run_failover_demo(
         proofs = await load.prove()
         print_proofs(console, proofs)
     if any(proof.differences for proof in proofs):
-        console.print("[bold red]Some totals are not what was sent.[/]")
+        console.print("[bold red]Some totals differ from what was sent.[/]")
         return FAILED
     console.print("[bold green]Every total is exactly what was sent: nothing lost, nothing counted twice.[/]")
     return 0
 
 
 class FailoverDemo:
-    """Runs once, on a cluster that is up."""
+    """The steps of the demo on a running cluster."""
 
     def __init__(self, console: Console, cluster: LocalCluster, load: DemoLoad, events: int) -> None:
         self._console = console
@@ -145,7 +144,7 @@ class FailoverDemo:
         self._began = monotonic()
 
     async def run(self) -> None:
-        """Until all is sent and all workers are back."""
+        """Returns when all events are sent and all workers have partitions again."""
         await self._load.prepare()
         await self._until_shared_by(list(self._workers))
         self._say(f"{self._events:,} events go to {len(self._cluster.gateway_urls)} gateways, one in a hundred twice")
@@ -159,7 +158,7 @@ class FailoverDemo:
 
     async def _send(self) -> None:
         await self._load.send()
-        self._say(f"all {self._events:,} events are acknowledged; {self._load.retries} posts had to be sent again")
+        self._say(f"all {self._events:,} events are acknowledged; {self._load.retries} posts were retried")
 
     async def _kill_and_restore_worker(self) -> None:
         await self._until("a third of the events", self._is_under_way)
@@ -170,7 +169,7 @@ class FailoverDemo:
             os.kill(pid, signal.SIGKILL)
         self._say(f"[bold red]{_KILLED_WORKER} (process {pid}) is killed with -9[/], {self._load.acked:,} events in")
         await self._until_shared_by(self._others)
-        self._say(f"its partitions are taken over; {_KILLED_WORKER} is let back in")
+        self._say(f"its partitions are taken over; {_KILLED_WORKER} may restart")
         victim.resume_restarts()
         await self._until_shared_by(list(self._workers))
 
@@ -183,14 +182,14 @@ class FailoverDemo:
 
         await self._until(f"the partitions to be shared by {' and '.join(names)}", shared)
         for name, numbers in (await partition_owners(self._workers)).items():
-            has = f"has partitions {', '.join(map(str, sorted(numbers)))}" if numbers else "has none"
-            self._say(f"[cyan]{name}[/] {has}")
+            owned = f"has partitions {', '.join(map(str, sorted(numbers)))}" if numbers else "has no partitions"
+            self._say(f"[cyan]{name}[/] {owned}")
 
     async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
         deadline = monotonic() + TIMEOUT_SECONDS
         while not await condition():
             if monotonic() > deadline:
-                raise Overloaded(f"waited {TIMEOUT_SECONDS:.0f} s in vain for {what}")
+                raise Overloaded(f"waited {TIMEOUT_SECONDS:.0f} s for {what}, without success")
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _show(self, live: Live) -> None:
@@ -198,8 +197,8 @@ class FailoverDemo:
             live.update(f"{self._elapsed}  {self._load.acked:>9,} of {self._events:,} acknowledged", refresh=True)
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _say(self, words: str) -> None:
-        self._console.print(f"{self._elapsed}  {words}")
+    def _say(self, line: str) -> None:
+        self._console.print(f"{self._elapsed}  {line}")
 
     @property
     def _elapsed(self) -> str:

@@ -1,4 +1,4 @@
-"""`tallyhouse invoices` and `tallyhouse audit`: list and change invoices, bill what is due, verify what was billed."""
+"""`tallyhouse invoices` and `tallyhouse audit`: bill what is due, list and change invoices, verify their usage."""
 
 from typing import Annotated, Any
 
@@ -15,17 +15,22 @@ ALL = "/v1/invoices"
 _COLUMNS = ("id", "invoice_number", "customer_id", "status", "currency", "total_cents", "due_date", "created_at")
 _LINES = ("description", "quantity", "unit_amount_cents", "total_amount_cents", "period_start", "period_end")
 
-Id = Annotated[str, typer.Argument(help="The id that `tallyhouse invoices list` shows.")]
+Id = Annotated[str, typer.Argument(help="The invoice's id, as `tallyhouse invoices list` shows it.")]
 
 
 def list_(
-    customer_id: Annotated[str | None, typer.Option("--customer", help="Only this one's.")] = None,
-    status: Annotated[str | None, typer.Option("--status", help="draft, open, paid, void or uncollectible.")] = None,
+    customer_id: Annotated[
+        str | None, typer.Option("--customer", help="Only invoices of the customer with this id.")
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="Only invoices in this status: draft, open, paid, void or uncollectible."),
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """All invoices, newest first."""
+    """List all invoices, newest first."""
     given = {"customer_id": customer_id, "status": status}
     only: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with open_api(url, key) as api:
@@ -34,7 +39,7 @@ def list_(
 
 
 def show(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """One invoice with its lines."""
+    """Show one invoice with its lines, and the address of its hosted page once it is final."""
     with open_api(url, key) as api:
         invoice = api.get(f"{ALL}/{invoice_id}")["invoice"]
     if as_json:
@@ -44,34 +49,36 @@ def show(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = Fal
 
 
 def finalize(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Number a draft, and fix it for ever."""
-    _step(invoice_id, "finalize", url, key, as_json=as_json)
+    """Finalize a draft: it gets its number, its hosted page, and never changes again."""
+    _change(invoice_id, "finalize", url, key, as_json=as_json)
 
 
 def void(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Take a final invoice back; its number stays."""
-    _step(invoice_id, "void", url, key, as_json=as_json)
+    """Void a final invoice. It keeps its number."""
+    _change(invoice_id, "void", url, key, as_json=as_json)
 
 
 def pay(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Record that all that is due was paid."""
-    _step(invoice_id, "pay", url, key, as_json=as_json)
+    """Record that the amount due was paid."""
+    _change(invoice_id, "pay", url, key, as_json=as_json)
 
 
 def uncollectible(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Give it up: nobody will pay it, as far as one knows."""
-    _step(invoice_id, "mark-uncollectible", url, key, as_json=as_json)
+    """Mark an invoice as uncollectible: no payment is expected."""
+    _change(invoice_id, "mark-uncollectible", url, key, as_json=as_json)
 
 
 def credit(
     invoice_id: Id,
-    amount: Annotated[int | None, typer.Option("--cents", help="Before tax, in minor units; else all of it.")] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="Stands on the credit note.")] = None,
+    amount: Annotated[
+        int | None, typer.Option("--cents", help="Amount before tax, in minor units. Default: the whole amount.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Reason, printed on the credit note.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a final invoice back, or a part of it, by a credit note."""
+    """Credit a final invoice, or a part of it, with a credit note."""
     given = {"amount_cents": amount, "reason": reason}
     body = {field: value for field, value in given.items() if value is not None}
     with open_api(url, key) as api:
@@ -79,15 +86,24 @@ def credit(
 
 
 def print_invoice(invoice: dict[str, Any]) -> None:
-    """For people."""
+    """Prints a table of the invoice and one of its lines; for a final invoice also the address of its hosted page."""
     print_rows([invoice], _COLUMNS, as_json=False)
     Console().print()
     print_rows(invoice["line_items"], _LINES, as_json=False, if_empty="no lines")
+    _print_hosted_page(invoice)
 
 
-def _step(invoice_id: str, step: str, url: str | None, key: str | None, *, as_json: bool) -> None:
+def _change(invoice_id: str, change: str, url: str | None, key: str | None, *, as_json: bool) -> None:
     with open_api(url, key) as api:
-        print_rows([api.post(f"{ALL}/{invoice_id}/{step}", {})["invoice"]], _COLUMNS, as_json=as_json)
+        invoice = api.post(f"{ALL}/{invoice_id}/{change}", {})["invoice"]
+    print_rows([invoice], _COLUMNS, as_json=as_json)
+    if not as_json:
+        _print_hosted_page(invoice)
+
+
+def _print_hosted_page(invoice: dict[str, Any]) -> None:
+    if address := invoice.get("public_invoice_url"):
+        typer.echo(f"\nhosted page: {address}")
 
 
 RUNS = "/v1/invoice-runs"
@@ -109,13 +125,15 @@ _AUDIT = ("reference", "meter", "billed_quantity", "counted_quantity", "differen
 
 
 def run(
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Bill what was due then; ISO 8601; else now.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only reckon.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Bill what was due at this time, in ISO 8601. Default: now.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only calculate; create nothing.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bill every period that is due, each once, however often this runs. It may be stopped and begun again."""
+    """Bill every period that is due, each exactly once. May be interrupted and run again at any time."""
     body: dict[str, Any] = {"dry_run": dry_run} | ({"as_of": as_of} if as_of else {})
     with open_api(url, key) as api:
         found = _follow_run(api, api.post(RUNS, body)["invoice_run"], quiet=as_json)
@@ -123,8 +141,12 @@ def run(
         print_json(found)
     else:
         print_rows([found], _SUMMARY, as_json=False)
-        for one in found["waiting"]:
-            Console(stderr=True, soft_wrap=True).print(f"waiting: {one}", markup=False)
+        if found["invoices"] and not dry_run:
+            typer.echo(
+                "\n`tallyhouse invoices list` shows the invoices, `tallyhouse invoices finalize ID` makes one final"
+            )
+        for reason in found["waiting"]:
+            Console(stderr=True, soft_wrap=True).print(f"waiting: {reason}", markup=False)
         if found["error"]:
             Console(stderr=True, soft_wrap=True).print(f"failed: {found['error']}", markup=False)
     if found["state"] == "failed":
@@ -137,7 +159,7 @@ def audit(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count an invoice's usage anew from the raw events, and show every difference; there should be none."""
+    """Recount an invoice's usage from the raw events and show every difference. Exit code 1 if there is one."""
     with open_api(url, key) as api:
         found = api.get(f"/v1/invoices/{invoice_id}/audit")["audit"]
     if as_json:
@@ -163,7 +185,7 @@ def _follow_run(api: ApiClient, started: dict[str, Any], *, quiet: bool) -> dict
 
 def commands() -> typer.Typer:
     """The group of `tallyhouse invoices`, runs included."""
-    group = typer.Typer(no_args_is_help=True, help="List and show invoices, bill what is due.")
+    group = typer.Typer(no_args_is_help=True, help="Bill what is due; list, show and change invoices.")
     group.command("list")(list_)
     group.command("show")(show)
     group.command("finalize")(finalize)

@@ -1,4 +1,4 @@
-"""`tallyhouse keys`: who may do what."""
+"""`tallyhouse keys`: create, list and revoke API keys."""
 
 from typing import Annotated
 
@@ -16,17 +16,20 @@ _COLUMNS = ("id", "name", "mode", "prefix", "scopes", "created_at", "expires_at"
 
 
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    scope: Annotated[list[Scope], typer.Option("--scope", help="What it may do; give it several times.")],
-    mode: Annotated[Mode | None, typer.Option("--mode", help="Live or test; else as the key you use.")] = None,
+    name: Annotated[str, typer.Argument(help="A name that states the key's purpose.")],
+    scope: Annotated[list[Scope], typer.Option("--scope", help="What the key permits. May be repeated.")],
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="Live or test. Default: the mode of the key in use.")
+    ] = None,
     expires_in: Annotated[
-        str | None, typer.Option("--expires-in", help="How long it is good, such as 90d; else for ever.")
+        str | None,
+        typer.Option("--expires-in", help="How long the key is valid, such as 90d. Default: without an end."),
     ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. Its secret is shown this once."""
+    """Create a key. Prints its secret, which is never shown again."""
     body = {
         "name": name,
         "scopes": [each.value for each in scope],
@@ -49,33 +52,32 @@ def _from_now(duration: str) -> str:
 
 
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """All keys of the account, revoked ones too."""
+    """List all keys of the account, including revoked ones."""
     with open_api(url, key) as api:
         print_rows(list(every_row(api, "/v1/keys", "api_keys")), _COLUMNS, as_json=as_json)
 
 
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="The id that `tallyhouse keys list` shows.")],
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `tallyhouse keys list` shows it.")],
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a key, at once and for ever."""
+    """Revoke a key at once. Cannot be undone."""
     with open_api(url, key) as api:
         print_rows([api.post(f"/v1/keys/{key_id}/revoke", {})["api_key"]], _COLUMNS, as_json=as_json)
 
 
 def bootstrap() -> None:
-    """Make the first admin key of a cluster, in its ledger. Its secret is shown this once."""
-    # Only here: it loads what no other of these commands needs.
+    """Create the first admin key in a cluster's ledger. Prints its secret, which is never shown again."""
+    # Imported here: no other command of this group needs it.
     from tallyhouse.cluster.provisioning import run_bootstrap  # noqa: PLC0415
 
     typer.echo(run_bootstrap())
 
 
 def commands() -> typer.Typer:
-    """The group."""
-    group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+    group = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
     group.command("create")(create)
     group.command("list")(list_)
     group.command("revoke")(revoke)

@@ -1,4 +1,4 @@
-"""`tallyhouse load`: sends a bounded load, shows how it goes, and proves that all of it was counted."""
+"""`tallyhouse load`: the command line of the load generator."""
 
 from typing import Annotated
 
@@ -9,25 +9,38 @@ from tallyhouse.runtime.exit_codes import FAILED
 
 
 def load(
-    events: Annotated[int, typer.Option("--events", min=1, max=90_000_000, help="Events to send at most.")] = 100_000,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after this long.")] = None,
+    events: Annotated[int, typer.Option("--events", min=1, max=90_000_000, help="Maximum number of events.")] = 100_000,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after this time.")] = None,
     batch: Annotated[
-        int, typer.Option("--batch", min=1, max=10_000, help="Events per post; 1 posts them bare.")
+        int,
+        typer.Option(
+            "--batch", min=1, max=10_000, help="Events per post; 1 posts each event without a batch around it."
+        ),
     ] = 1000,
-    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Posts at a time.")] = 16,
-    rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second; else all it takes.")] = None,
-    customers: Annotated[int, typer.Option("--customers", min=1, max=10_000, help="The top one gets 35 %.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed makes the same events.")] = 1,
-    timeout: Annotated[float, typer.Option("--patience", help="Seconds to wait for one ack, and for the count.")] = 120,
+    connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Concurrent posts.")] = 16,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1, help="Events per second. Default: as fast as possible.")
+    ] = None,
+    customers: Annotated[
+        int,
+        typer.Option(
+            "--customers", min=1, max=10_000, help="Number of customers; the largest one gets 35 % of the events."
+        ),
+    ] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed generates the same events.")] = 1,
+    timeout: Annotated[
+        float,
+        typer.Option("--patience", help="Seconds to wait for one acknowledgement, and for all events to be counted."),
+    ] = 120,
     only_send: Annotated[
-        bool, typer.Option("--only-send", help="Do not wait for the count, and prove nothing.")
+        bool, typer.Option("--only-send", help="Send, without waiting for the count and without a proof.")
     ] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send load and prove that the usage equals what was sent; exit code 1 when it does not."""
-    # Only here: it loads what no other command needs.
+    """Send events and prove that the usage equals what was sent. Exit code 1 if it does not."""
+    # Imported here: no other command needs it.
     from tallyhouse.cli.load_run import LoadOptions, send_and_prove  # noqa: PLC0415
 
     options = LoadOptions(

@@ -22,7 +22,7 @@ from tallyhouse.runtime.clock import monotonic, now, sleep
 
 
 def print_proofs(console: Console, proofs: Sequence[MeterProof]) -> None:
-    """A row for each meter, and below, what differs."""
+    """Prints a row for each meter, followed by every difference."""
     table = Table("meter", "values compared", "sent", "counted", "", box=None)
     for proof in proofs:
         verdict = "[red]differs[/]" if proof.differences else "[green]equal[/]"
@@ -37,7 +37,7 @@ _REDRAW = 0.25
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for."""
+    """The options of the command. `seconds` and `timeout` are in seconds, `rate` in events per second."""
 
     url: str
     key: str
@@ -54,7 +54,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def send_and_prove(options: LoadOptions) -> bool:
-    """Whether the usage equals what was sent."""
+    """Sends the load and prints summary and proof; returns whether the usage equals what was sent."""
     target = parse_target(options.url, options.key)
     shape = WorkloadShape(seed=options.seed, customers=options.customers)
     run = new_run()

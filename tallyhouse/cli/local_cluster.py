@@ -10,15 +10,28 @@ from tallyhouse.runtime.environment import process_environment
 
 
 def cluster(
-    data: Annotated[Path, typer.Option("--data", help="Folder of everything kept, logs too.")] = Path("cluster-data"),
-    gateways: Annotated[int, typer.Option("--gateways", min=1, max=16, help="From TALLYHOUSE_PORT on.")] = 2,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=16, help="From TALLYHOUSE_METRICS_PORT on.")] = 2,
+    data: Annotated[Path, typer.Option("--data", help="Folder of all data and logs.")] = Path("cluster-data"),
+    gateways: Annotated[
+        int, typer.Option("--gateways", min=1, max=16, help="Number of gateways, on the ports from TALLYHOUSE_PORT on.")
+    ] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=16,
+            help="Number of workers, with metrics on the ports from TALLYHOUSE_METRICS_PORT on.",
+        ),
+    ] = 2,
     ledger: Annotated[
-        LedgerChoice, typer.Option("--ledger", help="Its database; the best is PostgreSQL where it is installed.")
+        LedgerChoice,
+        typer.Option(
+            "--ledger", help="Database of the ledger; `best` is PostgreSQL where it is installed, else SQLite."
+        ),
     ] = LedgerChoice.BEST,
 ) -> None:
-    """Run Kafka, a usage store, PostgreSQL, gateways and workers on this machine, without containers, until Ctrl-C."""
-    # Only here: it loads what no other command needs.
+    """Run a cluster on this machine, without containers: Kafka, usage store, PostgreSQL, gateways and workers."""
+    # Imported here: no other command needs these modules.
     from tallyhouse.local.cluster import LocalClusterOptions  # noqa: PLC0415
     from tallyhouse.local.runner import run_cluster  # noqa: PLC0415
 
@@ -27,4 +40,4 @@ def cluster(
 
 
 def _notify(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - this is for the person who started it
+    print(line, flush=True)  # noqa: T201 - for the person who started the command

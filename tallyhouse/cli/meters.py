@@ -1,4 +1,4 @@
-"""`tallyhouse meters`: what to count."""
+"""`tallyhouse meters`: create and list meters."""
 
 import json
 from typing import Annotated, Any
@@ -14,21 +14,26 @@ _COLUMNS = ("code", "name", "event_name", "aggregation", "value_property", "grou
 
 
 def create(
-    code: Annotated[str, typer.Argument(help="Lower case letters, digits and underscores; for ever.")],
-    event_name: Annotated[str, typer.Option("--event-name", help="Which events to count.")],
-    aggregation: Annotated[Aggregation, typer.Option("--aggregation", help="How.")],
-    value_property: Annotated[str | None, typer.Option("--value", help="Of which property, such as $.tokens.")] = None,
-    group_by: Annotated[list[str] | None, typer.Option("--group", help="Kept apart by, such as model=$.model.")] = None,
-    filters: Annotated[
-        list[str] | None, typer.Option("--filter", help="Only where, such as '$.region eq \"eu\"'.")
+    code: Annotated[str, typer.Argument(help="Lower-case letters, digits and underscores. Cannot be changed later.")],
+    event_name: Annotated[str, typer.Option("--event-name", help="Name of the events to count.")],
+    aggregation: Annotated[Aggregation, typer.Option("--aggregation", help="How the events become a quantity.")],
+    value_property: Annotated[
+        str | None, typer.Option("--value", help="Property to aggregate, such as $.tokens.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="For people; else the code.")] = None,
-    unit: Annotated[str | None, typer.Option("--unit", help="Of the quantity, such as token.")] = None,
+    group_by: Annotated[
+        list[str] | None, typer.Option("--group", help="Property to group by, such as model=$.model. May be repeated.")
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Condition on events, such as '$.region eq \"eu\"'. May be repeated."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Display name. Default: the code.")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Unit of the quantity, such as token.")] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a meter. It counts past events too, each once."""
+    """Create a meter. It also counts past events, each exactly once."""
     body: dict[str, Any] = {
         "code": code,
         "name": name or code,
@@ -45,7 +50,7 @@ def create(
 
 
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """All meters of the account, archived ones too."""
+    """List all meters of the account, including archived ones."""
     with open_api(url, key) as api:
         print_rows(list(every_row(api, "/v1/meters", "meters")), _COLUMNS, as_json=as_json, if_empty="no meters yet")
 
@@ -58,7 +63,7 @@ def _group(text: str) -> tuple[str, str]:
 
 
 def _filter(text: str) -> dict[str, Any]:
-    """Property, operation, and a JSON value; a value that is no JSON is meant as text."""
+    # A value that is not JSON is a text.
     path, _, rest = text.partition(" ")
     operation, _, value = rest.partition(" ")
     if not operation:
@@ -70,8 +75,7 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def commands() -> typer.Typer:
-    """The group."""
-    group = typer.Typer(no_args_is_help=True, help="Make and list meters.")
+    group = typer.Typer(no_args_is_help=True, help="Create and list meters.")
     group.command("create")(create)
     group.command("list")(list_)
     return group

@@ -1,4 +1,4 @@
-"""`tallyhouse plans`: what is sold."""
+"""`tallyhouse plans`: create, list, show, publish and archive plans."""
 
 import json
 from typing import Annotated, Any
@@ -21,37 +21,37 @@ def create(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a plan from its definition: what POST /v1/plans takes, as GET /docs describes it."""
+    """Create a plan from its definition: the body of POST /v1/plans, which GET /docs describes."""
     with open_api(url, key) as api:
         print_fields(api.post(ALL, _read(definition))["plan"], as_json=as_json)
 
 
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """All plans, newest first."""
+    """List all plans, newest first."""
     with open_api(url, key) as api:
         print_rows(list(every_row(api, ALL, "plans")), _COLUMNS, as_json=as_json, if_empty="no plans yet")
 
 
 def show(code: PlanCode, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """One plan with its newest version."""
+    """Show one plan with its newest version."""
     with open_api(url, key) as api:
         print_fields(api.get(f"{ALL}/{code}")["plan"], as_json=as_json)
 
 
 def publish(
     code: PlanCode,
-    version: Annotated[int, typer.Argument(help="The number of its draft.")],
+    version: Annotated[int, typer.Argument(help="Number of the draft version.")],
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sell a version that was a draft; it never changes again."""
+    """Publish a draft version: customers can subscribe to it, and it never changes again."""
     with open_api(url, key) as api:
         print_fields(api.post(f"{ALL}/{code}/versions/{version}/publish", {})["plan_version"], as_json=as_json)
 
 
 def archive(code: PlanCode, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Sell a plan no more. Who has it keeps it."""
+    """Archive a plan: it accepts no new subscriptions, and existing ones continue."""
     with open_api(url, key) as api:
         print_fields(api.delete(f"{ALL}/{code}")["plan"], as_json=as_json)
 
@@ -64,8 +64,7 @@ def _read(definition: typer.FileText) -> Any:
 
 
 def commands() -> typer.Typer:
-    """The group."""
-    group = typer.Typer(no_args_is_help=True, help="Make, list, show and end plans.")
+    group = typer.Typer(no_args_is_help=True, help="Create, list, show, publish and archive plans.")
     group.command("create")(create)
     group.command("list")(list_)
     group.command("show")(show)

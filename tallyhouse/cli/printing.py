@@ -1,4 +1,4 @@
-"""How the commands print: tables for people, JSON for programs."""
+"""Output of the commands: tables, JSON, and errors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,11 @@ Row = Mapping[str, Any]
 _WIDEST = 1_000_000
 
 
-def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, if_empty: str = "nothing there") -> None:
-    """The given columns of all rows; as JSON, the rows whole. One row that is wider than the screen stands upright."""
+def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, if_empty: str = "no rows") -> None:
+    """Prints the columns of all rows as a table, or the whole rows as JSON.
+
+    A single row that is wider than the screen is printed with one field per line.
+    """
     if as_json:
         print_json(rows)
         return
@@ -31,7 +34,7 @@ def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, if
 
 
 def print_fields(document: Row, *, as_json: bool) -> None:
-    """One thing, a field a line; as JSON, as it came."""
+    """Prints the document with one field per line, or as JSON."""
     if as_json:
         print_json(document)
     else:
@@ -42,9 +45,9 @@ def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, column in enumerate(columns):
         cells = [cell(row.get(column)) for row in rows]
-        # The first one names the row, and is what other commands are given: it is never cut, however narrow the screen.
-        least = max(map(len, cells)) if place == 0 else None
-        table.add_column(column.replace("_", " "), min_width=least, overflow="fold")
+        # The first column identifies the row for other commands, so it is never cut, however narrow the screen is.
+        min_width = max(map(len, cells)) if place == 0 else None
+        table.add_column(column.replace("_", " "), min_width=min_width, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
     return table
@@ -60,12 +63,11 @@ def _vertical_table(document: Row) -> Table:
 
 
 def print_json(document: Any) -> None:
-    """As it came, indented."""
     Console(soft_wrap=True).print_json(json.dumps(document))
 
 
 def cell(value: Any) -> str:
-    """A value as a person reads it."""
+    """Returns the value as a text for people."""
     match value:
         case None:
             return "-"
@@ -80,7 +82,7 @@ def cell(value: Any) -> str:
 
 
 def _part(value: Any) -> str:
-    """Within another value: brackets show where it ends."""
+    # Brackets show where a nested value ends.
     match value:
         case list() if value:
             return f"[{cell(value)}]"
@@ -91,10 +93,10 @@ def _part(value: Any) -> str:
 
 
 def print_error(message: str) -> None:
-    """To standard error, so that a pipe gets nothing but answers."""
+    """Prints the message to standard error, so that a pipe receives only results."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_plain(message)}")
 
 
 def _plain(text: str) -> str:
-    """Square brackets in a message are no markup."""
+    # Square brackets would be markup.
     return text.replace("[", "\\[")

@@ -1,4 +1,4 @@
-"""`tallyhouse settings`: every setting, its meaning, its present value."""
+"""`tallyhouse settings`: every setting with its value, default and meaning."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -22,11 +22,12 @@ from tallyhouse.runtime.environment import (
 def settings(
     as_json: AsJson = False,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Those of a cluster's processes instead of `tallyhouse serve`'s.")
+        bool,
+        typer.Option("--cluster", help="Show the settings of cluster mode instead of those of `tallyhouse serve`."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of deploy/settings.md.")] = False,
 ) -> None:
-    """All settings, from the environment; secrets are not shown."""
+    """Show all settings with their values from the environment. Secrets are hidden."""
     if markdown:
         typer.echo(markdown_table(cluster=cluster), nl=False)
         return
@@ -46,7 +47,7 @@ def settings(
 
 
 def markdown_table(*, cluster: bool = False) -> str:
-    """Every setting with its default. Of a cluster's only those that the other table does not have."""
+    """Returns every setting with its default; with `cluster`, only the settings that the other table does not have."""
     entries: Sequence[SettingEntry] = every_entry()
     if cluster:
         entries = [entry for entry in every_entry(ClusterSettings) if entry not in entries]

@@ -1,4 +1,4 @@
-"""`tallyhouse status`: how the processors are doing."""
+"""`tallyhouse status`: progress and lag of event processing."""
 
 import typer
 
@@ -9,7 +9,7 @@ _COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_fra
 
 
 def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Lag, rates, rejects and watermark."""
+    """Show lag, rates, rejects and watermark."""
     with open_api(url, key) as api:
         document = api.get("/v1/status")["status"]
     if as_json:
@@ -25,5 +25,5 @@ def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
 
 
 def _shortened(partition: Row) -> Row:
-    """What has stopped it, or what it is stuck at, is too long for a table."""
+    # The reason of a stopped or stuck partition is too long for a table.
     return {**partition, "state": partition["state"].split(":")[0]}

@@ -1,4 +1,4 @@
-"""`tallyhouse subscriptions`: who has bought what."""
+"""`tallyhouse subscriptions`: create, list, change and end subscriptions, and show the next invoice."""
 
 from typing import Annotated, Any
 
@@ -12,21 +12,25 @@ from tallyhouse.cli.printing import print_fields, print_json, print_rows
 ALL = "/v1/subscriptions"
 _COLUMNS = ("id", "customer_id", "plan_code", "plan_version", "status", "current_period_start", "current_period_end")
 
-Id = Annotated[str, typer.Argument(help="The id that `tallyhouse subscriptions list` shows.")]
-CustomerId = Annotated[str, typer.Argument(help="The id that `tallyhouse customers list` shows.")]
+Id = Annotated[str, typer.Argument(help="The subscription's id, as `tallyhouse subscriptions list` shows it.")]
+CustomerId = Annotated[str, typer.Argument(help="The customer's id, as `tallyhouse customers list` shows it.")]
 
 
 def create(
     customer_id: CustomerId,
     plan: PlanCode,
-    pending: Annotated[bool, typer.Option("--pending", help="Not to begin yet.")] = False,
-    start: Annotated[str | None, typer.Option("--start", help="ISO 8601 with offset; else now.")] = None,
-    anchor_day: Annotated[int | None, typer.Option("--anchor-day", help="Of the month, 1 to 31; else 1.")] = None,
+    pending: Annotated[bool, typer.Option("--pending", help="Create it without starting it.")] = False,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Start of the subscription, in ISO 8601 with offset. Default: now.")
+    ] = None,
+    anchor_day: Annotated[
+        int | None, typer.Option("--anchor-day", help="Day of the month on which periods begin, 1 to 31. Default: 1.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Subscribe a customer to a plan, from now on unless said otherwise."""
+    """Subscribe a customer to a plan, from now on or from another start."""
     body: dict[str, Any] = {
         "customer_id": customer_id,
         "plan_code": plan,
@@ -40,12 +44,14 @@ def create(
 
 
 def list_(
-    customer_id: Annotated[str | None, typer.Option("--customer", help="Only this one's.")] = None,
+    customer_id: Annotated[
+        str | None, typer.Option("--customer", help="Only subscriptions of the customer with this id.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """All subscriptions, newest first."""
+    """List all subscriptions, newest first."""
     only = {} if customer_id is None else {"customer_id": customer_id}
     with open_api(url, key) as api:
         rows = list(every_row(api, ALL, "subscriptions", **only))
@@ -54,13 +60,15 @@ def list_(
 
 def cancel(
     subscription_id: Id,
-    now: Annotated[bool, typer.Option("--now", help="At once, and not at the end of its period.")] = False,
-    refund: Annotated[bool, typer.Option("--refund", help="With --now: give unused days of fees back.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="At once instead of at the end of the period.")] = False,
+    refund: Annotated[
+        bool, typer.Option("--refund", help="With --now: refund the unused days of prepaid fees.")
+    ] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a subscription."""
+    """Cancel a subscription."""
     body = {"cancel_mode": "now" if now else "end_of_period"}
     if refund:
         body["cancel_now_prepaid_refund_policy"] = "prorate"
@@ -69,7 +77,7 @@ def cancel(
 
 
 def show(subscription_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """All that is known of one subscription."""
+    """Show one subscription with all fields."""
     with open_api(url, key) as api:
         print_fields(api.get(f"{ALL}/{subscription_id}")["subscription"], as_json=as_json)
 
@@ -77,12 +85,12 @@ def show(subscription_id: Id, url: Url = None, key: Key = None, as_json: AsJson 
 def change_plan(
     subscription_id: Id,
     plan: PlanCode,
-    now: Annotated[bool, typer.Option("--now", help="At once, and not at the end of its period.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="At once instead of at the end of the period.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change to another plan: the subscription ends, and another one follows it."""
+    """Change to another plan: the subscription ends and a new one follows it."""
     body = {"target_plan_code": plan, "change_mode": "now" if now else "end_of_period"}
     with open_api(url, key) as api:
         answer = api.post(f"{ALL}/{subscription_id}/change-plan", body)
@@ -91,16 +99,18 @@ def change_plan(
 
 def grant(
     subscription_id: Id,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
-    amount: Annotated[str, typer.Argument(help="How much; a decimal number.")],
+    name: Annotated[str, typer.Argument(help="Purpose of the credit.")],
+    amount: Annotated[str, typer.Argument(help="Amount, as a decimal number.")],
     currency: Annotated[str | None, typer.Option("--currency", help="ISO 4217, such as usd.")] = None,
-    unit: Annotated[str | None, typer.Option("--unit", help="Or the code of a pricing unit.")] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="ISO 8601 with offset; else never.")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Code of a pricing unit, instead of a currency.")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="End of the credit, in ISO 8601 with offset. Default: none.")
+    ] = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Grant credit to its customer."""
+    """Grant credit to the subscription's customer."""
     given = {"currency_code": currency, "pricing_unit_code": unit, "expires_at": expires}
     body = {"name": name, "amount": amount} | {field: value for field, value in given.items() if value is not None}
     with open_api(url, key) as api:
@@ -109,7 +119,7 @@ def grant(
 
 
 def link(customer_id: CustomerId, plan: PlanCode, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Make a link by which a customer subscribes to a plan within a day. Its address is shown this once."""
+    """Create a link with which a customer subscribes to a plan, valid for a day. Its address is never shown again."""
     with open_api(url, key) as api:
         made = api.post("/v1/subscription-signup-links", {"customer_id": customer_id, "plan_code": plan})
     if as_json:
@@ -119,7 +129,7 @@ def link(customer_id: CustomerId, plan: PlanCode, url: Url = None, key: Key = No
 
 
 def upcoming(subscription_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """What it will be billed next, with what has been counted so far."""
+    """Show the subscription's next invoice, with the usage counted so far."""
     with open_api(url, key) as api:
         invoice = api.get(f"{ALL}/{subscription_id}/upcoming-invoice")["upcoming_invoice"]
     if as_json:
@@ -129,8 +139,9 @@ def upcoming(subscription_id: Id, url: Url = None, key: Key = None, as_json: AsJ
 
 
 def commands() -> typer.Typer:
-    """The group."""
-    group = typer.Typer(no_args_is_help=True, help="Make, list, change and end subscriptions, and look ahead.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Create, list, change and end subscriptions, and show the next invoice."
+    )
     group.command("create")(create)
     group.command("link")(link)
     group.command("list")(list_)

@@ -1,4 +1,4 @@
-"""`tallyhouse usage`: how much of a meter was used."""
+"""`tallyhouse usage`: the usage of a meter."""
 
 from typing import Annotated
 
@@ -13,19 +13,27 @@ from tallyhouse.runtime.clock import now
 
 def usage(
     meter: Annotated[str, typer.Argument(help="The meter's code.")],
-    customer: Annotated[list[str] | None, typer.Option("--customer", help="Only these; else all.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="ISO 8601 at a whole minute; else a day ago.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="ISO 8601 at a whole minute; else the next minute.")] = None,
-    window: Annotated[Window, typer.Option("--window", help="One row per …")] = Window.NONE,
-    timezone: Annotated[str, typer.Option("--timezone", help="Of days and months.")] = "UTC",
-    group_by: Annotated[list[str] | None, typer.Option("--group", help="Group keys to keep apart.")] = None,
-    top: Annotated[int | None, typer.Option("--top", help="Only the n largest.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Rows at most.")] = 100,
+    customer: Annotated[
+        list[str] | None, typer.Option("--customer", help="Only this customer. May be repeated. Default: all.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start, in ISO 8601 at a whole minute. Default: a day ago.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="End, in ISO 8601 at a whole minute. Default: the next minute.")
+    ] = None,
+    window: Annotated[Window, typer.Option("--window", help="Length of the time windows, one row each.")] = Window.NONE,
+    timezone: Annotated[str, typer.Option("--timezone", help="Time zone of days and months.")] = "UTC",
+    group_by: Annotated[
+        list[str] | None, typer.Option("--group", help="Group key of the meter; one row per value. May be repeated.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", help="Only the rows with the largest values, this many.")] = None,
+    limit: Annotated[int, typer.Option("--limit", help="Maximum number of rows.")] = 100,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Exact usage, as far as it is counted; the watermark says how far that is."""
+    """Show the exact usage counted so far. `tallyhouse status` shows the watermark, which states how far that is."""
     minute = now() // MINUTE * MINUTE
     params: dict[str, str | int | list[str]] = {
         "meter": meter,
@@ -48,4 +56,4 @@ def usage(
     columns = ("customer_id", "window_start", "window_end", "group", "value")
     print_rows(answer["usage"], columns, as_json=False, if_empty="no usage in that range")
     if answer["pagination"]["has_more"]:
-        typer.echo(f"only the first {limit} rows; ask for more with --limit", err=True)
+        typer.echo(f"only the first {limit} rows are shown; raise --limit for more", err=True)
