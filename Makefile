@@ -16,10 +16,15 @@ install: $(STAMP)  ## create .venv with everything in it
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tallyhouse needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	@echo "Installing Tallyhouse into $(VENV): this takes a minute or two, and happens once."
+	@echo "1 of 3: creating the virtual environment"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: updating pip"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@echo "3 of 3: downloading and installing the libraries"
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --group dev --editable .
 	@touch $(STAMP)
+	@echo "Installed."
 
 up: install  ## migrate and serve on http://localhost:8787
 	$(BIN)/tallyhouse serve

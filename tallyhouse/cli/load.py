@@ -13,28 +13,20 @@ def load(
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after this time.")] = None,
     batch: Annotated[
         int,
-        typer.Option(
-            "--batch", min=1, max=10_000, help="Events per post; 1 posts each event without a batch around it."
-        ),
+        typer.Option("--batch", min=1, max=10_000, help="Events per post; 1 posts single events."),
     ] = 1000,
     connections: Annotated[int, typer.Option("--connections", min=1, max=1000, help="Concurrent posts.")] = 16,
-    rate: Annotated[
-        float | None, typer.Option("--rate", min=1, help="Events per second. Default: as fast as possible.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second. Default: no limit.")] = None,
     customers: Annotated[
         int,
-        typer.Option(
-            "--customers", min=1, max=10_000, help="Number of customers; the largest one gets 35 % of the events."
-        ),
+        typer.Option("--customers", min=1, max=10_000, help="The largest gets 35 %."),
     ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed generates the same events.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="A seed always generates the same events.")] = 1,
     timeout: Annotated[
         float,
-        typer.Option("--patience", help="Seconds to wait for one acknowledgement, and for all events to be counted."),
+        typer.Option("--patience", help="Seconds to wait for an acknowledgement or the count."),
     ] = 120,
-    only_send: Annotated[
-        bool, typer.Option("--only-send", help="Send, without waiting for the count and without a proof.")
-    ] = False,
+    only_send: Annotated[bool, typer.Option("--only-send", help="Neither wait for the count nor prove it.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,

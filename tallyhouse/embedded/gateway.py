@@ -3,9 +3,8 @@
 The parts are opened in the order in which they depend on each other, and closed in reverse.
 """
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -18,17 +17,14 @@ from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
 from rating.ledger.ledger import Ledger, open_ledger
 from rating.ledger.migrate import migrate
-from schemas.errors import StoreFailed
-from schemas.logger import Logger
 from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.lookups import Lookups
-from stream_processors.ports import SeenKeys
 from tallyhouse.billing_schedule import open_run_service
-from tallyhouse.embedded.key_filters import KeyFilters
+from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 from tallyhouse.embedded.store_client import connect_store
 from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
 from tallyhouse.embedded.worker_supervisor import SupervisedWorker
@@ -36,8 +32,6 @@ from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
-
-_FILL_RETRY_SECONDS = 1.0
 
 
 class EmbeddedGateway(NamedTuple):
@@ -111,38 +105,3 @@ async def open_gateway_on_log(
         yield EmbeddedGateway(
             app.create_app(ports, app_policy(settings), build_app_context(arrivals.stamp, runtime)), ledger
         )
-
-
-@asynccontextmanager
-async def fill_in_background(
-    filters: KeyFilters,
-    seen: SeenKeys,
-    partitions: int,
-    newest: int,
-    wait_caught_up: Callable[[], Awaitable[None]],
-    logger: Logger,
-) -> AsyncIterator[None]:
-    """Loads the counted keys into the filters while it is open, so that the start does not wait for them."""
-
-    async def fill() -> None:
-        # Keys of frames that were not counted at the start are among the recent keys until they are counted. The second
-        # pass reads them too.
-        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
-        await wait_caught_up()
-        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
-
-    filling = asyncio.create_task(fill())
-    try:
-        yield
-    finally:
-        filling.cancel()
-        await asyncio.wait([filling])
-
-
-async def _retry_fill(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
-    while True:
-        try:
-            return await fill()
-        except StoreFailed as error:
-            logger.warning("counted keys could not be read, retrying", reason=str(error))
-            await asyncio.sleep(_FILL_RETRY_SECONDS)

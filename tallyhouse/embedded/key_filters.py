@@ -1,18 +1,23 @@
-"""The gateway's own filters of keys: the gateway queries the worker only about keys that may have been counted."""
+"""The gateway's own filters of keys, and the task that loads them: most lookups then need no query of the worker."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import msgspec
 import numpy as np
 
 from schemas.arrays import Mask
+from schemas.errors import StoreFailed
 from schemas.flush import FLUSH_NUMBER_BOUND
 from schemas.hashing import KeyHashes
+from schemas.logger import Logger
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.ports import SeenKeys
 
 MIN_CAPACITY = 1_000_000
 """Keys in each filter, at least: 2 MB."""
+_FILL_RETRY_SECONDS = 1.0
 
 
 class _AgedFilter(msgspec.Struct):
@@ -74,3 +79,38 @@ class KeyFilters:
         self._since_start = [each for each in self._since_start if arrival - each.newest <= self._window]
         known = sum(each.keys.count for each in self._since_start)
         self._since_start.append(_AgedFilter(BloomFilter.sized_for(max(known, self._min_capacity))))
+
+
+@asynccontextmanager
+async def fill_in_background(
+    filters: KeyFilters,
+    seen: SeenKeys,
+    partitions: int,
+    newest: int,
+    wait_caught_up: Callable[[], Awaitable[None]],
+    logger: Logger,
+) -> AsyncIterator[None]:
+    """Loads the counted keys into the filters while it is open, so that the start does not wait for them."""
+
+    async def fill() -> None:
+        # Keys of frames that were not counted at the start are among the recent keys until they are counted. The second
+        # pass reads them too.
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
+        await wait_caught_up()
+        await _retry_fill(lambda: filters.fill(seen, partitions, newest), logger)
+
+    filling = asyncio.create_task(fill())
+    try:
+        yield
+    finally:
+        filling.cancel()
+        await asyncio.wait([filling])
+
+
+async def _retry_fill(fill: Callable[[], Awaitable[None]], logger: Logger) -> None:
+    while True:
+        try:
+            return await fill()
+        except StoreFailed as error:
+            logger.warning("counted keys could not be read, retrying", reason=str(error))
+            await asyncio.sleep(_FILL_RETRY_SECONDS)

@@ -12,8 +12,7 @@ from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes, as_halves, key_hash
 from schemas.logger import NullLogger
-from tallyhouse.embedded.gateway import fill_in_background
-from tallyhouse.embedded.key_filters import KeyFilters
+from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 
 WINDOW = 100
 ROOM = 64
