@@ -1,4 +1,4 @@
-"""The table of the billing API."""
+"""All routes of the billing API."""
 
 from ingest_gateway.http.route import PublicRoute, Route
 from rating.api.invoice_documents import InvoiceDocuments
@@ -19,12 +19,11 @@ from rating.api.signup_page import SignupPage
 
 
 def billing_pages(ports: BillingPorts) -> list[PublicRoute]:
-    """What customers see without a key."""
+    """The public pages, which need no API key."""
     return [*SignupPage(ports.signup_links).routes(), *PublicInvoicePage(ports.public_invoices).routes()]
 
 
 def billing_endpoints(ports: BillingPorts) -> list[Route]:
-    """One line an area."""
     documents = InvoiceDocuments(ports.public_url)
     return [
         *customer_routes(ports.customers),

@@ -12,7 +12,7 @@ from schemas.timestamps import iso_or_none, to_iso
 
 
 class LineDocument(msgspec.Struct, kw_only=True):
-    """A line. Its total is its amount with its share of the tax; its share of the discount is told beside."""
+    """A line. Its total is its amount plus its share of the tax; its share of the discount is a separate field."""
 
     id: str
     description: str | None
@@ -32,7 +32,7 @@ class LineDocument(msgspec.Struct, kw_only=True):
 
 
 class InvoiceTaxDocument(msgspec.Struct, kw_only=True):
-    """One rate over the lines that bear it."""
+    """One tax rate, summed over its lines."""
 
     name: str
     percent: Decimal
@@ -41,7 +41,7 @@ class InvoiceTaxDocument(msgspec.Struct, kw_only=True):
 
 
 class InvoiceDocument(msgspec.Struct, kw_only=True):
-    """An invoice. Every field is always there; what is not known yet is null."""
+    """An invoice. Every field is present; a value that is not known yet is null."""
 
     id: str
     customer_id: str
@@ -88,7 +88,7 @@ class InvoicePage(Listed, kw_only=True):
 
 
 class InvoiceDocuments:
-    """Shows invoices, with the address at which their customers find them."""
+    """Makes the documents of invoices, with the address of their public page."""
 
     def __init__(self, public_url: str) -> None:
         self._public_url = public_url.rstrip("/")

@@ -1,4 +1,4 @@
-"""`/inv/{token}`: an invoice as its customer sees it, in one page that needs nothing else."""
+"""`/inv/{token}`: the public page of an invoice, self-contained."""
 
 from collections.abc import Iterable
 from html import escape
@@ -24,14 +24,14 @@ _STYLE = (
 
 
 class PublicInvoicePage:
-    """No key, no script, nothing from elsewhere."""
+    """A page without key, script or outside resources."""
 
     def __init__(self, invoices: PublicInvoices) -> None:
         self._invoices = invoices
 
     def routes(self) -> list[PublicRoute]:
         description = Description(
-            "Look at an invoice, as its customer", operation_id="get_public_invoice", other_responses=HTML_RESPONSE
+            "View an invoice as its customer", operation_id="get_public_invoice", other_responses=HTML_RESPONSE
         )
         return [public_page("/inv/{token}", self.show, description)]
 
@@ -67,7 +67,6 @@ def _body(found: PublicInvoice) -> str:
 
 
 def _balance_notice(invoice: Invoice) -> str | None:
-    """Whoever gets an invoice below zero asks what to do."""
     if invoice.total >= 0:
         return None
     owed = _money(-invoice.total, invoice.currency)

@@ -1,6 +1,7 @@
-"""What the billing API needs from inside: one port per resource. Changes carry their command and may be replays.
+"""The ports of the billing API, one per resource.
 
-A change of another account's record raises NotFound, as for one that does not exist.
+A change takes its command and returns what was applied, or the stored answer of a repeated command. Records of other
+accounts raise NotFound, like records that do not exist.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ from schemas.subscription import (
 
 
 class Customers(Protocol):
-    """Who is billed. Changes answer with a Customer."""
+    """Customers of an account. Changes return the customer after them; a deletion returns the deleted one."""
 
     async def create(self, command: Command, new: NewCustomer) -> Applied[Customer]:
         """Raises Conflict where the external id is taken."""
@@ -54,7 +55,7 @@ class Customers(Protocol):
         ...
 
     async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
-        """For good. Raises Conflict where anything was billed or subscribed to."""
+        """Raises Conflict where the customer has invoices or subscriptions."""
         ...
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
@@ -63,17 +64,17 @@ class Customers(Protocol):
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
 
-    async def search(self, account: AccountId, wanted: CustomerSearch) -> Sequence[Customer]: ...
+    async def search(self, account: AccountId, search: CustomerSearch) -> Sequence[Customer]: ...
 
 
 class AuditLog(Protocol):
-    """Who changed what."""
+    """The account's changes, newest first."""
 
     async def list(self, query: AuditQuery) -> Page: ...
 
 
 class Plans(Protocol):
-    """What is sold, version by version. Changes raise NotFound where there is no such plan."""
+    """Plans and their versions. Changes raise NotFound for an unknown plan."""
 
     async def create(self, command: Command, new: NewPlan) -> Applied[Plan]:
         """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
@@ -82,11 +83,11 @@ class Plans(Protocol):
     async def update(self, command: Command, code: str, changes: PlanChanges) -> Applied[Plan]: ...
 
     async def archive(self, command: Command, code: str) -> Applied[Plan]:
-        """No new subscriptions; those there are go on. Twice changes nothing."""
+        """Refuses new subscriptions from now on; existing ones continue. Idempotent."""
         ...
 
     async def add_version(self, command: Command, code: str, new: NewVersion) -> Applied[StoredPlanVersion]:
-        """Raises Conflict where there is a draft or the plan is archived, or Invalid as `create` does."""
+        """Raises Conflict where a draft exists or the plan is archived, or Invalid as `create` does."""
         ...
 
     async def replace(
@@ -109,16 +110,16 @@ class Plans(Protocol):
 
 
 class Subscriptions(Protocol):
-    """Who pays which plan. Changes raise NotFound where there is no such subscription."""
+    """Subscriptions of customers to plans. Changes raise NotFound for an unknown subscription."""
 
     async def create(self, command: Command, new: NewSubscription) -> Applied[Subscription]:
-        """Raises Conflict where the plan is not for this customer, or is subscribed to already."""
+        """Raises Conflict where the plan is not available to this customer, or the customer has it already."""
         ...
 
     async def update(
         self, command: Command, subscription_id: str, changes: SubscriptionChanges
     ) -> Applied[Subscription]:
-        """Raises Conflict where its state forbids it."""
+        """Raises Conflict where the subscription's status forbids the change."""
         ...
 
     async def cancel(self, command: Command, subscription_id: str, request: Cancellation) -> Applied[Subscription]:
@@ -137,10 +138,10 @@ class Subscriptions(Protocol):
 
 
 class Credits(Protocol):
-    """What customers may use up before they pay."""
+    """Credit granted to customers, and what is left of it."""
 
     async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
-        """Raises NotFound, or Invalid where it would have expired."""
+        """Raises NotFound, or Invalid where the grant would have expired already."""
         ...
 
     async def balances(self, account: AccountId, customer_id: str) -> Sequence[Balance]:
@@ -149,32 +150,32 @@ class Credits(Protocol):
 
 
 class SignupLinks(Protocol):
-    """Plans offered to customers, each under a token of its own."""
+    """Plans offered to customers, each under its own token."""
 
     async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
-        """Raises NotFound, or Conflict where the plan cannot be subscribed to, or where it is repeated."""
+        """Raises NotFound, or Conflict where the plan cannot be subscribed to or the command is repeated."""
         ...
 
     async def offer(self, token: str) -> SignupOffer:
-        """Raises NotFound, or Conflict where it is used or has expired."""
+        """Raises NotFound, or Conflict where the link is used or has expired."""
         ...
 
     async def accept(self, token: str, request_id: str) -> SignupLink:
-        """Raises as `offer` does, or Conflict where the state of things forbids it by now."""
+        """Subscribes. Raises as `offer` does, or Conflict where the subscription is no longer possible."""
         ...
 
 
 class Invoices(Protocol):
-    """What customers owe. Changes answer with the invoice after them; Conflict tells that its status forbids it."""
+    """Invoices of an account. Changes return the invoice after them; Conflict means that its status forbids them."""
 
     async def create(self, command: Command, new: NewInvoice) -> Applied[Invoice]:
-        """Raises NotFound for the customer, Invalid for what is given."""
+        """Raises NotFound for the customer, Invalid for the request."""
         ...
 
     async def update(self, command: Command, invoice_id: str, changes: InvoiceChanges) -> Applied[Invoice]: ...
 
     async def delete(self, command: Command, invoice_id: str) -> Applied[Invoice]:
-        """A draft, for good."""
+        """Deletes a draft and returns it."""
         ...
 
     async def add_line(self, command: Command, invoice_id: str, new: NewLine) -> Applied[Invoice]: ...
@@ -186,21 +187,19 @@ class Invoices(Protocol):
     async def delete_line(self, command: Command, invoice_id: str, line_id: str) -> Applied[Invoice]: ...
 
     async def finalize(self, command: Command, invoice_id: str) -> Applied[Invoice]:
-        """The draft gets its number and is final."""
+        """Numbers the draft; from then on the invoice never changes."""
         ...
 
     async def void(self, command: Command, invoice_id: str) -> Applied[Invoice]: ...
 
-    async def mark_uncollectible(self, command: Command, invoice_id: str) -> Applied[Invoice]:
-        """It is uncollectible."""
-        ...
+    async def mark_uncollectible(self, command: Command, invoice_id: str) -> Applied[Invoice]: ...
 
     async def pay(self, command: Command, invoice_id: str, new: NewPayment) -> Applied[PaymentResult]:
-        """Raises Conflict for more than is due, too."""
+        """Raises Conflict also for more than is due."""
         ...
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
-        """In their order. Raises NotFound for the invoice."""
+        """Oldest first. Raises NotFound for the invoice."""
         ...
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:
@@ -211,22 +210,22 @@ class Invoices(Protocol):
 
 
 class CreditNotes(Protocol):
-    """What is taken back of final invoices."""
+    """Credit notes of final invoices."""
 
     async def create(self, command: Command, invoice_id: str, new: NewCreditNote) -> Applied[CreditNoteResult]:
-        """Raises NotFound, Invalid, or Conflict where less is left than is asked for, or the status forbids it."""
+        """Raises NotFound, Invalid, or Conflict where the invoice's status or the amount left forbids it."""
         ...
 
     async def of_invoice(self, account: AccountId, invoice_id: str) -> Sequence[CreditNote]:
-        """In their order. Raises NotFound for the invoice."""
+        """Oldest first. Raises NotFound for the invoice."""
         ...
 
 
 class InvoiceRuns(Protocol):
-    """Runs are begun here and go on by themselves."""
+    """Invoice runs in the background, upcoming invoices and invoice audits."""
 
     async def begin(self, command: Command, order: RunRequest) -> Applied[InvoiceRunRecord]:
-        """Raises Conflict where one of the account's is going on."""
+        """Starts a run. Raises Conflict while another run of the account is in progress."""
         ...
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
@@ -236,7 +235,7 @@ class InvoiceRuns(Protocol):
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
 
     async def upcoming(self, account: AccountId, subscription_id: str) -> UpcomingInvoice:
-        """Raises NotFound, or Conflict where nothing more will be billed."""
+        """Raises NotFound, or Conflict where the subscription will not be billed again."""
         ...
 
     async def audit(self, account: AccountId, invoice_id: str) -> InvoiceAudit:
@@ -245,17 +244,17 @@ class InvoiceRuns(Protocol):
 
 
 class AccountBillingSettings(Protocol):
-    """What the account has decided, and defaults where it has not."""
+    """The account's billing settings, with defaults for those it never set."""
 
     async def get(self, account: AccountId) -> BillingSettings: ...
 
     async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
-        """Raises Invalid where there is no such currency or time zone."""
+        """Raises Invalid for an unknown currency or time zone."""
         ...
 
 
 class PublicInvoices(Protocol):
-    """Final invoices, for whoever knows their token."""
+    """Final invoices by their public token."""
 
     async def by_token(self, token: str) -> PublicInvoice:
         """Raises NotFound."""
@@ -263,7 +262,7 @@ class PublicInvoices(Protocol):
 
 
 class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the billing API asks."""
+    """The ports of the billing API, its clock and its public address."""
 
     customers: Customers
     plans: Plans
@@ -278,4 +277,4 @@ class BillingPorts(msgspec.Struct, frozen=True, kw_only=True):
     runs: InvoiceRuns
     clock: Callable[[], int]
     public_url: str
-    """Where customers reach the pages that are meant for them."""
+    """The base of the addresses of public pages: invoices and signup links."""

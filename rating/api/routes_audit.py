@@ -1,4 +1,4 @@
-"""`/v1/audit`: who changed what, from which state to which."""
+"""`/v1/audit`: the audit log, each change with the states before and after it."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from schemas.timestamps import to_iso
 
 
 class AuditParameters(Paging, frozen=True, kw_only=True):
-    """Which entries of the audit log."""
+    """Filters of the audit log."""
 
     subject: Annotated[Id, Meta(description="The id of what was changed.")] | None = None
 

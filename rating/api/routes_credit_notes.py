@@ -19,14 +19,14 @@ from schemas.timestamps import to_iso
 
 
 class CreditedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line to be credited; without an amount, all that is left of it."""
+    """A line to credit; without an amount, the whole rest of it."""
 
     line_id: Id
     amount_cents: PositiveCents | None = None
 
 
 class CreditNoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of an amount, or of lines, before tax; of all that is left where neither is given."""
+    """Credits an amount or lines, before tax; the whole rest of the invoice where neither is given."""
 
     reason: LongText | None = None
     amount_cents: PositiveCents | None = None
@@ -35,7 +35,7 @@ class CreditNoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class CreditNoteLineDocument(msgspec.Struct, kw_only=True):
-    """A line's part."""
+    """The part of one line."""
 
     line_id: str
     amount_cents: int
@@ -74,7 +74,8 @@ def new_credit_note(request: CreditNoteRequest) -> NewCreditNote:
     """Raises Invalid for both an amount and lines."""
     if request.lines and request.amount_cents is not None:
         raise Invalid(
-            "amount_cents: give either it or lines, not both; lines may have amounts of their own", field="amount_cents"
+            "amount_cents: give either amount_cents or lines, not both; lines may have amounts of their own",
+            field="amount_cents",
         )
     lines = tuple(CreditedLine(line_id=line.line_id, amount=line.amount_cents) for line in request.lines)
     return NewCreditNote(reason=request.reason, amount=request.amount_cents, lines=lines, metadata=request.metadata)

@@ -1,4 +1,4 @@
-"""Credit: `/v1/subscriptions/{id}/credit-grants`, and the balances of a customer."""
+"""`/v1/subscriptions/{id}/credit-grants`, and the balances of a customer."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -61,7 +61,7 @@ def credit_routes(credits_port: Credits) -> list[Route]:
         ),
         Resource.named("balances", Balances, _balances).get(
             "/v1/customers/{id}/balances",
-            "List what is left of a customer's credit, with what is owed to the customer",
+            "List a customer's balances: credit left, and money owed to the customer",
             lambda account, path: credits_port.balances(account, path["id"]),
         ),
     ]

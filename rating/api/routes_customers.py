@@ -22,7 +22,7 @@ from schemas.timezones import check_time_zone
 
 
 class CustomerParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What to search for: exact values, at least one."""
+    """Search criteria: exact values, at least one."""
 
     name: Name | None = None
     first_name: Name | None = None
@@ -32,7 +32,7 @@ class CustomerParameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CustomerDocument(msgspec.Struct, kw_only=True):
-    """A customer. Every field is always there; what is not known is null."""
+    """A customer. Every field is present; an unknown value is null."""
 
     id: str
     name: str | None
@@ -101,7 +101,7 @@ def customer_routes(customers: Customers) -> list[Route]:
             Paging,
             lambda account, _, paging: customers.list(account, paging.limit, paging.cursor),
         ),
-        # Before the pattern that it would fit too.
+        # Routed before `/v1/customers/{id}`, which matches this path too.
         Resource.named("customers", SomeCustomers, _all).query(
             f"{ALL}/search",
             "Search customers by exact values",
@@ -112,7 +112,7 @@ def customer_routes(customers: Customers) -> list[Route]:
         customer.change(
             "PATCH",
             ONE,
-            "Change what is given of a customer",
+            "Change given fields of a customer",
             RequestBody(CustomerChanges, _checked),
             lambda command, path, changes: customers.update(command, path["id"], changes),
         ),
@@ -142,7 +142,7 @@ def _search(parameters: CustomerParameters) -> CustomerSearch:
 
 
 def _checked(given: Given) -> Given:
-    """What no type can express. Raises Invalid."""
+    """Checks currency, time zone and tax rates. Raises Invalid."""
     if isinstance(given.currency, str):
         exponent(given.currency)
     if isinstance(given.timezone, str):

@@ -1,4 +1,4 @@
-"""`/v1/invoices/{id}/…`: finalize, void, mark as uncollectible, pay; and the payments of an invoice."""
+"""`/v1/invoices/{id}/…`: finalize, void, mark as uncollectible and pay; and the payments of an invoice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from schemas.timestamps import to_iso
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A payment that came in; without an amount, of all that is due. What the customer is owed is used by itself."""
+    """A payment received; without an amount, of everything due. A customer's balance is used automatically."""
 
     amount_cents: PositiveCents | None = None
     method: GivenMethod = GivenMethod.OTHER
@@ -88,7 +88,7 @@ def invoice_action_routes(invoices: Invoices, documents: InvoiceDocuments) -> li
         invoice.act(
             "POST",
             f"{ONE}/void",
-            "Void an invoice that nobody has to pay",
+            "Void an invoice: it no longer has to be paid",
             lambda command, path: invoices.void(command, path["id"]),
         ),
         invoice.act(
@@ -100,7 +100,7 @@ def invoice_action_routes(invoices: Invoices, documents: InvoiceDocuments) -> li
         Resource(PaidInvoice, paid_invoice).change(
             "POST",
             f"{ONE}/pay",
-            "Record a payment, of all that is due or of a part",
+            "Record a payment, in full or in part",
             RequestBody(PaymentRequest, new_payment, optional=True),
             lambda command, path, new: invoices.pay(command, path["id"], new),
         ),

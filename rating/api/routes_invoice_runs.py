@@ -26,7 +26,7 @@ from schemas.timestamps import to_iso
 
 
 class RunDocument(msgspec.Struct, kw_only=True):
-    """An invoice run: what it did so far. What it did is done, however it ends."""
+    """An invoice run and its results so far, which remain however the run ends."""
 
     id: str
     state: RunState
@@ -60,16 +60,16 @@ class RunPage(Listed, kw_only=True):
 
 
 class UpcomingLineDocument(LineDocument, kw_only=True):
-    """A line that is not there yet."""
+    """A line of an upcoming invoice, without an id."""
 
-    id: str | None  # type: ignore[assignment] # it has none
+    id: str | None  # type: ignore[assignment] # an upcoming one has no id
 
 
 class UpcomingDocument(InvoiceDocument, kw_only=True):
-    """An invoice that is not there yet: its id is null, and its usage is what has been counted so far."""
+    """An upcoming invoice: its id is null, and its usage is what has been counted so far."""
 
-    id: str | None  # type: ignore[assignment] # it has none
-    line_items: list[UpcomingLineDocument]  # type: ignore[assignment] # nor have they
+    id: str | None  # type: ignore[assignment] # an upcoming one has no id
+    line_items: list[UpcomingLineDocument]  # type: ignore[assignment] # nor do its lines
     bills_at: str
 
 
@@ -97,7 +97,7 @@ class LineAuditDocument(msgspec.Struct, kw_only=True):
 
 
 class AuditDocumentOfInvoice(msgspec.Struct, kw_only=True):
-    """An invoice held against the raw events, up to the watermarks that it was billed at."""
+    """An invoice compared with the raw events, up to the watermarks that it was billed at."""
 
     invoice_id: str
     invoice_number: str | None
@@ -178,29 +178,32 @@ def _line(line: LineAudit) -> LineAuditDocument:
 
 RUNS = "/v1/invoice-runs"
 
-AsOf = Annotated[str, Meta(description="ISO 8601: what was due by then. Now, if not given; never later.")]
-
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to bill: everything that is due."""
+    """A run that bills everything due."""
 
     as_of: (
-        Annotated[str, Meta(description="ISO 8601; by then it was due. Not later than now, which it is if not given.")]
+        Annotated[
+            str, Meta(description="ISO 8601; bills what was due at this time. Defaults to now, and must not be later.")
+        ]
         | None
     ) = None
     dry_run: bool = False
-    """Reckon, and keep nothing."""
+    """Calculate, and store nothing."""
 
 
 def invoice_run_routes(runs: InvoiceRuns, documents: InvoiceDocuments, clock: Callable[[], int]) -> list[Route]:
-    """A run bills each due period once, even if runs are repeated; the idempotency key names the run that was begun."""
+    """Runs may be repeated: each due period is billed once. A repeated command returns the run that it started."""
     run = Resource.named("invoice_run", OneRun, run_document)
 
     def show_upcoming(upcoming: UpcomingInvoice) -> dict[str, Any]:
         return upcoming_document(upcoming, documents)
 
     begins = Description(
-        "Bill whatever is due; the run goes on by itself", body_type=NewRun, response_type=OneRun, status=202
+        "Bill everything that is due; the run continues in the background",
+        body_type=NewRun,
+        response_type=OneRun,
+        status=202,
     )
     return [
         Route("POST", RUNS, Scope.ADMIN, _begin(runs, clock), begins),
@@ -210,15 +213,15 @@ def invoice_run_routes(runs: InvoiceRuns, documents: InvoiceDocuments, clock: Ca
             Paging,
             lambda account, _, paging: runs.list(account, paging.limit, paging.cursor),
         ),
-        run.get(f"{RUNS}/{{id}}", "How far a run is", lambda account, path: runs.get(account, path["id"])),
+        run.get(f"{RUNS}/{{id}}", "Retrieve an invoice run", lambda account, path: runs.get(account, path["id"])),
         Resource.named("upcoming_invoice", OneUpcoming, show_upcoming).get(
             "/v1/subscriptions/{id}/upcoming-invoice",
-            "What a subscription will be billed next, as things are",
+            "Retrieve what a subscription will be billed next",
             lambda account, path: runs.upcoming(account, path["id"]),
         ),
         Resource.named("audit", OneInvoiceAudit, audit_document).get(
             "/v1/invoices/{id}/audit",
-            "Count an invoice's usage anew from the raw events",
+            "Recount an invoice's usage from the raw events",
             lambda account, path: runs.audit(account, path["id"]),
         ),
     ]
@@ -232,7 +235,9 @@ def _begin(runs: InvoiceRuns, clock: Callable[[], int]) -> Handler:
         now = clock()
         as_of = now if new.as_of is None else to_timestamp(new.as_of, "as_of")
         if as_of > now:
-            raise Invalid("as_of: what is not due yet cannot be billed; give a moment that has come", field="as_of")
+            raise Invalid(
+                "as_of: what is not due yet cannot be billed; give a time that is not in the future", field="as_of"
+            )
         order = RunRequest(account=request.account, as_of=as_of, is_dry=new.dry_run)
         applied = await runs.begin(command_of(request, document), order)
         location = f"{RUNS}/{applied.answer.id}"

@@ -1,4 +1,4 @@
-"""`/v1/invoices`: invoices, their lines, and the requests that make and change drafts."""
+"""`/v1/invoices`: invoices, their lines, and the requests that create and change drafts."""
 
 from typing import Annotated, Any
 
@@ -31,14 +31,14 @@ from schemas.invoice import (
 from schemas.tax import TaxRate
 
 Quantity = Annotated[int, Meta(ge=0, le=10**12)]
-Rates = Annotated[tuple[TaxRate, ...], Meta(max_length=10, description="Instead of the customer's.")]
+Rates = Annotated[tuple[TaxRate, ...], Meta(max_length=10, description="Replaces the customer's.")]
 
-_MOMENTS = {"due_date": "due_at", "period_start": "period_start", "period_end": "period_end"}
-_RENAMED = {"unit_amount_cents": "unit_amount", "line_items": "lines", **_MOMENTS}
+_TIMESTAMPS = {"due_date": "due_at", "period_start": "period_start", "period_end": "period_end"}
+_RENAMED = {"unit_amount_cents": "unit_amount", "line_items": "lines", **_TIMESTAMPS}
 
 
 class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line to be added: `quantity × unit_amount_cents`, below zero for what is given back."""
+    """A new line of `quantity × unit_amount_cents`; an amount below zero gives money back."""
 
     description: LongText | None = None
     quantity: Quantity = 1
@@ -49,7 +49,7 @@ class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; the rest stays."""
+    """Changes the given fields; the others stay."""
 
     description: LongText | UnsetType | None = UNSET
     quantity: Quantity | UnsetType = UNSET
@@ -60,7 +60,7 @@ class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 
 class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A draft to be made. Of `days_until_due` and `due_date` at most one."""
+    """A new draft. Takes at most one of `days_until_due` and `due_date`."""
 
     customer_id: Id
     currency: Currency | None = None
@@ -78,7 +78,7 @@ class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class InvoiceChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; the rest stays."""
+    """Changes the given fields; the others stay."""
 
     collection_method: CollectionMethod | UnsetType = UNSET
     days_until_due: NetTerms | UnsetType | None = UNSET
@@ -93,7 +93,7 @@ class InvoiceChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
 
 class InvoiceParameters(Paging, frozen=True, kw_only=True):
-    """Which invoices; all that is given must match."""
+    """Filters of invoices; all of them must match."""
 
     customer_id: Id | None = None
     status: InvoiceStatus | None = None
@@ -104,14 +104,14 @@ class InvoiceParameters(Paging, frozen=True, kw_only=True):
 
 
 def new_invoice(request: InvoiceRequest) -> NewInvoice:
-    """Raises Invalid for what no type can say."""
+    """Raises Invalid, with the field."""
     fields = _fields(request)
     lines = tuple(new_line(line, f"line_items[{place}].") for place, line in enumerate(request.line_items))
     return NewInvoice(**fields | {"lines": lines})
 
 
 def new_line(request: LineRequest, at: str = "") -> NewLine:
-    """`at` is where the line is in the request."""
+    """`at` is the prefix of the line's fields in error messages."""
     return NewLine(**_fields(request, at))
 
 
@@ -124,9 +124,9 @@ def line_changes(request: LineChangesRequest) -> LineChanges:
 
 
 def _fields(request: msgspec.Struct, at: str = "") -> dict[str, Any]:
-    """By the record's names, moments read, percentages checked; a period must not end before it begins."""
+    """The fields under the names of the port's record, times as microseconds. Raises Invalid."""
     given = {name: getattr(request, name) for name in request.__struct_fields__}
-    for name in _MOMENTS.keys() & given.keys():
+    for name in _TIMESTAMPS.keys() & given.keys():
         if isinstance(given[name], str):
             given[name] = to_timestamp(given[name], at + name)
     rates = given.get("tax_rates")
@@ -165,7 +165,7 @@ def invoice_routes(invoices: Invoices, documents: InvoiceDocuments) -> list[Rout
         invoice.change(
             "PATCH",
             ONE,
-            "Change what is given of a draft",
+            "Change given fields of a draft",
             RequestBody(InvoiceChangesRequest, invoice_changes),
             lambda command, path, changes: invoices.update(command, path["id"], changes),
         ),
@@ -187,14 +187,14 @@ def _line_routes(invoices: Invoices, invoice: Resource[Invoice]) -> list[Route]:
         invoice.change(
             "PATCH",
             LINE,
-            "Change what is given of a draft's line",
+            "Change given fields of a draft's line",
             RequestBody(LineChangesRequest, line_changes),
             lambda command, path, changes: invoices.update_line(command, path["id"], path["line_id"], changes),
         ),
         invoice.act(
             "DELETE",
             LINE,
-            "Take a line off a draft",
+            "Remove a line from a draft",
             lambda command, path: invoices.delete_line(command, path["id"], path["line_id"]),
         ),
     ]
@@ -211,12 +211,12 @@ def _query(account: AccountId, parameters: InvoiceParameters) -> InvoiceQuery:
         subscription_id=parameters.subscription_id,
         status=parameters.status,
         number=parameters.number,
-        period_start=_moment(parameters.period_start, "period_start"),
-        period_end=_moment(parameters.period_end, "period_end"),
+        period_start=_timestamp(parameters.period_start, "period_start"),
+        period_end=_timestamp(parameters.period_end, "period_end"),
         limit=parameters.limit,
         cursor=parameters.cursor,
     )
 
 
-def _moment(text: str | None, field: str) -> int | None:
+def _timestamp(text: str | None, field: str) -> int | None:
     return None if text is None else to_timestamp(text, field)

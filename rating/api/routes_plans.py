@@ -34,7 +34,7 @@ class VersionDocument(msgspec.Struct, kw_only=True):
 
 
 class PlanDocument(msgspec.Struct, kw_only=True):
-    """A plan. `newest_version` is what is subscribed to now, `draft_version` what may follow it."""
+    """A plan. New subscriptions take `newest_version`; `draft_version` may follow it."""
 
     id: str
     code: str
@@ -125,7 +125,7 @@ def plan_routes(plans: Plans) -> list[Route]:
         plan.act(
             "DELETE",
             ONE,
-            "Archive a plan: nobody can subscribe to it any more",
+            "Archive a plan: it takes no new subscriptions",
             lambda command, path: plans.archive(command, path["code"]),
         ),
         *_version_routes(plans),

@@ -1,4 +1,4 @@
-"""`/v1/settings`: what an account decides for its billing."""
+"""`/v1/settings`: the billing settings of an account."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PATH = "/v1/settings"
 
 
 class TheSettings(Success, kw_only=True):
-    """All settings, as they hold."""
+    """All billing settings in force."""
 
     settings: BillingSettings
 
@@ -27,7 +27,7 @@ def settings_routes(settings_port: AccountBillingSettings) -> list[Route]:
         settings.change(
             "PATCH",
             PATH,
-            "Change what is given of them",
+            "Change given billing settings",
             RequestBody(SettingsChanges),
             lambda command, _, changes: settings_port.update(command, changes),
         ),

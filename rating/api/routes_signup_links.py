@@ -1,4 +1,4 @@
-"""`/v1/subscription-signup-links`: makes the links; `signup_page` is where they lead."""
+"""`/v1/subscription-signup-links`: creates signup links, which lead to `signup_page`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from schemas.timestamps import to_iso
 
 
 class SignupLinkDocument(msgspec.Struct, kw_only=True):
-    """A link. Its token and its address are shown this once."""
+    """A signup link. Its token and URL are shown only in this response."""
 
     id: str
     token: str
@@ -38,7 +38,7 @@ class OneSignupLink(Success, kw_only=True):
 
 
 def signup_link_routes(links: SignupLinks, public_url: str) -> list[Route]:
-    """Administrators create signup links; `signup_page` serves their holders."""
+    """Administrators create signup links; the customers that hold them need no key."""
     base = public_url.rstrip("/")
 
     async def create(command: Command, _: PathParams, new: NewSignupLink) -> Applied[CreatedSignupLink]:

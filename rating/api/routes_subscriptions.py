@@ -33,14 +33,14 @@ from schemas.timestamps import iso_or_none, to_iso
 
 
 class SubscriptionParameters(Paging, frozen=True, kw_only=True):
-    """Which subscriptions."""
+    """Filters of subscriptions."""
 
     customer_id: Id | None = None
     status: Status | None = None
 
 
 class SubscriptionDocument(msgspec.Struct, kw_only=True):
-    """A subscription. Its period is null until it begins, its renewal where there will be none."""
+    """A subscription. Its period is null until it begins; its renewal date is null if it will not renew."""
 
     id: str
     customer_id: str
@@ -77,7 +77,7 @@ class SubscriptionPage(Listed, kw_only=True):
 
 
 class ChangeStatus(StrEnum):
-    """How far a change of plan is."""
+    """Whether a change of plan has happened or is scheduled."""
 
     CHANGED = "changed"
     SCHEDULED = "scheduled"
@@ -142,7 +142,7 @@ def subscription_routes(subscriptions: Subscriptions) -> list[Route]:
         subscription.change(
             "PATCH",
             ONE,
-            "Change what is given of a subscription",
+            "Change given fields of a subscription",
             RequestBody(SubscriptionChanges, _checked_changes),
             lambda command, path, changes: subscriptions.update(command, path["id"], changes),
         ),

@@ -1,4 +1,4 @@
-"""`/subscribe/{token}`: the plan, its price in words, and the button that subscribes. No script."""
+"""`/subscribe/{token}`: the page of a signup link, with the plan's prices in words and the button that subscribes."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,7 +20,7 @@ from schemas.subscription import ChangeTiming
 
 
 def price_lines(plan: PlanDefinition) -> Iterator[tuple[str, str]]:
-    """A name, and what it costs; a price of several tiers has a line for each."""
+    """Pairs of a name and its price in words; each tier of a price has a line, and only the first bears the name."""
     for fee in plan.fixed_fees:
         yield fee.name, _fee(fee, plan)
     for usage in plan.usage_prices:
@@ -28,7 +28,7 @@ def price_lines(plan: PlanDefinition) -> Iterator[tuple[str, str]]:
 
 
 def interval_text(plan: PlanDefinition) -> str:
-    """`interval_text month`, `interval_text 3 months`."""
+    """`every month`, `every 3 months`."""
     unit, count = plan.interval.value, plan.interval_count
     return f"every {unit}" if count == 1 else f"every {count} {unit}s"
 
@@ -95,11 +95,14 @@ _STYLE = (
     "table{width:100%;border-collapse:collapse}td{padding:.4rem 0;border-bottom:1px solid #ddd;vertical-align:top}"
     "button{font:inherit;padding:.6rem 1.6rem;margin:1.5rem 0}"
 )
-_GONE = {"LINK_USED": "This link was used already.", "LINK_EXPIRED": "This link has expired: it was good for 24 hours."}
+_GONE = {
+    "LINK_USED": "This link was used already.",
+    "LINK_EXPIRED": "This link has expired: it was valid for 24 hours.",
+}
 
 
 class SignupPage:
-    """Looking changes nothing; the button subscribes, once."""
+    """GET changes nothing; the button subscribes once."""
 
     def __init__(self, links: SignupLinks) -> None:
         self._links = links
@@ -107,15 +110,15 @@ class SignupPage:
     def routes(self) -> list[PublicRoute]:
         gone = (409, 410)
         shows = Description(
-            "Look at what a signup link offers",
+            "View the offer of a signup link",
             operation_id="get_offer",
             other_responses=HTML_RESPONSE,
             error_statuses=gone,
         )
         presses = Description(
-            "Subscribe by a signup link",
+            "Accept the offer of a signup link",
             operation_id="accept_offer",
-            details="What the button on the page sends. No key is needed.",
+            details="The button on the page sends this. No API key is needed.",
             other_bodies=FORM_BODY,
             other_responses=HTML_RESPONSE,
             may_redirect=True,
@@ -141,14 +144,14 @@ class SignupPage:
 
 
 def _refused(refusal: NotFound | Conflict) -> Response:
-    """What the customer can do about it; the rest is between whoever sent the link and the API."""
+    """Says what the customer can do; the reason of a conflict concerns only the sender of the link."""
     if isinstance(refusal, NotFound):
         return html(_page("No such link", "<p>There is no offer at this address. Is the link complete?</p>"), 404)
     if refusal.code in _GONE:
-        ask = "If you still want to subscribe, ask whoever sent it for another."
-        return html(_page("This link is no longer good", f"<p>{_GONE[refusal.code]} {ask}</p>"), 410)
-    message = "You may be subscribed already, or the plan is not offered any more. Nothing was changed."
-    return html(_page("This is not possible now", f"<p>{message} Ask whoever sent you the link.</p>"), 409)
+        advice = "If you still want to subscribe, please ask the sender for a new one."
+        return html(_page("This link is no longer valid", f"<p>{_GONE[refusal.code]} {advice}</p>"), 410)
+    message = "You may be subscribed already, or the plan may no longer be offered. Nothing was changed."
+    return html(_page("This is not possible now", f"<p>{message} Please ask the sender of the link.</p>"), 409)
 
 
 def _page(title: str, body: str) -> str:

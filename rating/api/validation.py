@@ -1,4 +1,4 @@
-"""Refuses what no type can say is wrong."""
+"""Checks of request fields that a type cannot express."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2199
 
 
 def raise_if_any(found: Iterable[FieldError]) -> None:
-    """Raises Invalid with every mistake, if there is one."""
+    """Raises Invalid with all errors, unless there are none."""
     errors = ValidationErrors()
     for field, wrong in found:
         errors.add(field, wrong)
@@ -22,7 +22,7 @@ def raise_if_any(found: Iterable[FieldError]) -> None:
 
 
 def check_instant(moment: datetime | None, field: str) -> None:
-    """Raises Invalid for years that are a mistake: no calendar is reckoned for them."""
+    """Raises Invalid for a year that can only be a mistake; no calendar is calculated for it."""
     if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise Invalid(
             f"{field}: expected a time from {FIRST_YEAR} to {LAST_YEAR}; got {moment.isoformat()}", field=field
@@ -30,12 +30,11 @@ def check_instant(moment: datetime | None, field: str) -> None:
 
 
 def check_percent(percent: Decimal, field: str) -> None:
-    """Raises Invalid."""
     if not is_percent(percent):
         raise Invalid(f"{field}: expected 0 to 100 with up to 6 decimal places; got {percent}", field=field)
 
 
 def check_tax_rates(rates: Iterable[TaxRate], at: str = "") -> None:
-    """Raises Invalid; `at` is the prefix of the rates' field in the request."""
+    """Raises Invalid; `at` is the prefix of the field in the request."""
     for place, rate in enumerate(rates):
         check_percent(rate.percent, f"{at}tax_rates[{place}].percent")

@@ -16,8 +16,8 @@ from tallyhouse.billing_schedule import _bill_on_schedule
 from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tests.rating.api.conftest import BillingApi, run_service_of
-from tests.rating.api.test_invoice_runs import subscribed
+from tests.rating.api.billing_api import BillingApi, run_service_of
+from tests.rating.api.daily_billing import subscribe_daily
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ async def _count(billing_api: BillingApi) -> int:
 
 async def test_periods_are_billed_once_when_the_grace_is_over(billing_api: BillingApi) -> None:
     """Not a microsecond before; and a run that failed is tried again."""
-    await subscribed(billing_api)
+    await subscribe_daily(billing_api)
     begins = billing_api.clock.now
     midnight = begins - begins % DAY + DAY
     async with billing_by_the_clock(billing_api) as watched:

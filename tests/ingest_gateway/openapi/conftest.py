@@ -9,7 +9,7 @@ import pytest
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
 from tests.contracts.api_keys import ManualClock
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 Document = dict[str, Any]
 

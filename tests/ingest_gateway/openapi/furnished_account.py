@@ -9,7 +9,7 @@ import pytest
 
 from ingest_gateway.openapi.curl import variable
 from ingest_gateway.openapi.names import resource, variables
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 SECRET_TEXT = "hush"
 """Stands in every text of the victim that a stranger could recognize."""

@@ -19,7 +19,7 @@ from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
 from tests.contracts.api_keys import ManualClock
 from tests.ingest_gateway.openapi.furnished_account import Things, furnish
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 REQUESTS = 12 * hypothesis.settings().max_examples
 """Of each mode and engine, shared by all operations, however many operations there are."""

@@ -12,7 +12,7 @@ from ingest_gateway.http.auth import AuthorizedRoute
 from ingest_gateway.http.middleware import RequestMiddleware
 from ingest_gateway.http.route import MethodRouter, Route
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from tests.ingest_gateway.fakes import make_reject
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 pytestmark = pytest.mark.anyio
 

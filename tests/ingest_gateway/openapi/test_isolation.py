@@ -14,7 +14,7 @@ from tests.contracts.commands import command_of, key_for
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import SECRET_TEXT, Things, example_body, fail_of_unknown, furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 pytestmark = pytest.mark.anyio
 

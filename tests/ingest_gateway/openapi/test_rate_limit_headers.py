@@ -5,7 +5,7 @@ import pytest
 from tests.ingest_gateway.openapi.conftest import Document
 from tests.ingest_gateway.openapi.furnished_account import furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
 
 pytestmark = pytest.mark.anyio
 

@@ -4,11 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 
+@on_every_ledger
 async def test_every_change_is_kept_with_both_sides(billing_api: BillingApi) -> None:
     """Newest first; a refused or repeated request leaves nothing."""
     made = (await billing_api.post("/v1/customers", {"name": "Acme", "external_id": "a"}, idempotency_key="k1"))[
@@ -34,6 +36,7 @@ async def test_a_stranger_s_log_is_its_own(billing_api: BillingApi, other_accoun
     assert (await other_account.get("/v1/audit", subject=made["id"]))["entries"] == []
 
 
+@on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log"])
 async def test_the_log_cannot_be_rewritten(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Not even by whoever has the database."""

@@ -9,13 +9,11 @@ import sqlalchemy as sa
 from rating.ledger.engine import create_engine
 from schemas.payment import GivenMethod, PaymentMethod
 from schemas.timestamps import DAY, to_iso
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.daily_billing import run_to_end
+from tests.rating.api.invoice_steps import VAT, create_draft, create_final, credit, take_step
 from tests.rating.api.published_schemas import assert_fits
-from tests.rating.api.test_credit_notes import credited
-from tests.rating.api.test_finalize import finalized
-from tests.rating.api.test_invoice_actions import step
-from tests.rating.api.test_invoice_runs import finished
-from tests.rating.api.test_invoices import VAT, drafted
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +24,7 @@ def _line(cents: int) -> dict[str, Any]:
 
 async def owed(billing_api: BillingApi, cents: int, **fields: Any) -> dict[str, Any]:
     """A final invoice that leaves so much to its customer, of a new one where none is given."""
-    return await finalized(billing_api, _line(-cents), **fields)
+    return await create_final(billing_api, _line(-cents), **fields)
 
 
 async def balances(billing_api: BillingApi, customer_id: str) -> dict[str, str]:
@@ -58,10 +56,11 @@ def entries(url: str) -> list[int]:
     return [int(amount) for amount in found]
 
 
+@on_every_ledger
 async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(billing_api: BillingApi) -> None:
     """With a number like any other; taxes are owed too, and the audit log tells how the balance came to be."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
-    invoice = await finalized(billing_api, _line(5000), _line(-6000), customer_id=customer)
+    invoice = await create_final(billing_api, _line(5000), _line(-6000), customer_id=customer)
     assert (invoice["status"], invoice["invoice_number"], invoice["total_cents"]) == ("paid", "INV-0001", -1190)
     assert (invoice["amount_paid_cents"], invoice["amount_due_cents"]) == (0, 0)
     assert invoice["paid_at"] == invoice["finalized_at"] == to_iso(billing_api.clock.now)
@@ -75,20 +74,20 @@ async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(billing_api: Bi
 async def test_the_next_invoices_use_it_in_part_and_then_wholly(billing_api: BillingApi) -> None:
     """As payments of their own method, until nothing is left; the rest is due as ever."""
     customer = (await owed(billing_api, 1500))["customer_id"]
-    first = await finalized(billing_api, _line(1000), customer_id=customer)
+    first = await create_final(billing_api, _line(1000), customer_id=customer)
     assert (first["status"], first["amount_paid_cents"], first["amount_due_cents"]) == ("paid", 1000, 0)
     assert (first["paid_at"], first["total_cents"]) == (first["finalized_at"], 1000)
     assert await balances(billing_api, customer) == {"usd": "5"}
-    second = await finalized(billing_api, _line(2000), customer_id=customer)
+    second = await create_final(billing_api, _line(2000), customer_id=customer)
     assert_fits(await billing_api.get(f"/v1/invoices/{second['id']}"), "InvoiceResponse")
     assert (second["status"], second["amount_paid_cents"], second["amount_due_cents"]) == ("open", 500, 1500)
     assert second["paid_at"] is None
     assert await balances(billing_api, customer) == {}
-    third = await finalized(billing_api, _line(100), customer_id=customer)
+    third = await create_final(billing_api, _line(100), customer_id=customer)
     assert (third["amount_paid_cents"], await payments(billing_api, third)) == (0, [])
     assert await payments(billing_api, first) == [("customer_balance", 1000)]
     billing_api.clock.now += 1_000_000
-    paid = await step(billing_api, second, "pay")
+    paid = await take_step(billing_api, second, "pay")
     assert (paid["status"], paid["amount_paid_cents"]) == ("paid", 2000)
     assert await payments(billing_api, second) == [("customer_balance", 500), ("other", 1500)]
     assert sorted(entry["amount"] for entry in await moves(billing_api, customer)) == [-1000, -500, 1500]
@@ -101,16 +100,16 @@ async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(bil
     await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
     made = await billing_api.subscription()
     billing_api.clock.now += 20 * DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     for invoice in (await billing_api.get("/v1/invoices"))["invoices"]:
-        await step(billing_api, invoice, "pay")
+        await take_step(billing_api, invoice, "pay")
     asked = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
     await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", asked, status=200)
-    logged = await finished(billing_api)
+    logged = await run_to_end(billing_api)
     assert (logged["finalized"], logged["below_zero"], logged["totals"]) == (1, 1, {"USD": -1714})
     assert await balances(billing_api, made["customer_id"]) == {"usd": "17.14"}
     again = await billing_api.subscription(customer_id=made["customer_id"], plan_code="team")
-    await finished(billing_api)
+    await run_to_end(billing_api)
     [invoice] = (await billing_api.get("/v1/invoices", subscription_id=again["id"]))["invoices"]
     assert (invoice["status"], invoice["amount_paid_cents"]) == ("open", 1714)
     assert invoice["amount_due_cents"] == invoice["total_cents"] - 1714
@@ -125,8 +124,8 @@ async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(
     customer = (await billing_api.customer())["id"]
     for currency in ("JPY", "KWD", "USD"):
         await owed(billing_api, 1234, customer_id=customer, currency=currency)
-    euros = await finalized(billing_api, _line(500), customer_id=customer, currency="EUR")
-    other = await finalized(billing_api, _line(500))
+    euros = await create_final(billing_api, _line(500), customer_id=customer, currency="EUR")
+    other = await create_final(billing_api, _line(500))
     assert [invoice["amount_paid_cents"] for invoice in (euros, other)] == [0, 0]
     assert await balances(billing_api, customer) == {"jpy": "1234", "kwd": "1.234", "usd": "12.34"}
     await billing_api.plan()
@@ -134,16 +133,17 @@ async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(
     grant = {"name": "Welcome", "amount": "0.005", "currency_code": "usd"}
     await billing_api.post(f"/v1/subscriptions/{subscription['id']}/credit-grants", grant)
     assert (await balances(billing_api, customer))["usd"] == "12.345"
-    yen = await finalized(billing_api, _line(1000), customer_id=customer, currency="JPY")
+    yen = await create_final(billing_api, _line(1000), customer_id=customer, currency="JPY")
     assert yen["status"] == "paid"
     assert await balances(billing_api, customer) == {"jpy": "234", "kwd": "1.234", "usd": "12.345"}
     await other_account.get(f"/v1/customers/{customer}/balances", status=404)
 
 
+@on_every_ledger
 async def test_fifty_at_once_use_a_balance_once(billing_api: BillingApi, migrated_url: str) -> None:
     """It covers half of them, and a half of one more: every cent of it is used, and none twice."""
     customer = (await owed(billing_api, 2550))["customer_id"]
-    drafts = [await drafted(billing_api, _line(100), customer_id=customer) for _ in range(50)]
+    drafts = [await create_draft(billing_api, _line(100), customer_id=customer) for _ in range(50)]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
     replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     final = [reply.json()["invoice"] for reply in replies]
@@ -153,10 +153,11 @@ async def test_fifty_at_once_use_a_balance_once(billing_api: BillingApi, migrate
     assert await balances(billing_api, customer) == {}
 
 
+@on_every_ledger
 async def test_credits_and_uses_at_once_are_all_kept(billing_api: BillingApi, migrated_url: str) -> None:
     """In whatever order they come, no sum of them was ever below zero."""
     customer = (await billing_api.customer())["id"]
-    drafts = [await drafted(billing_api, _line(cents), customer_id=customer) for cents in [-70, 100] * 12]
+    drafts = [await create_draft(billing_api, _line(cents), customer_id=customer) for cents in [-70, 100] * 12]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
     replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     final = [reply.json()["invoice"] for reply in replies]
@@ -177,7 +178,7 @@ async def test_a_finalization_repeated_under_its_key_moves_nothing_again(
     """Neither what it left nor what it used."""
     customer = (await billing_api.customer())["id"]
     for cents in (-300, 200):
-        draft = await drafted(billing_api, _line(cents), customer_id=customer)
+        draft = await create_draft(billing_api, _line(cents), customer_id=customer)
         path = f"/v1/invoices/{draft['id']}/finalize"
         answers = [await billing_api.post(path, status=200, idempotency_key=f"k{cents}") for _ in range(3)]
         assert [one["invoice"] for one in answers] == [answers[0]["invoice"]] * 3
@@ -187,23 +188,23 @@ async def test_a_finalization_repeated_under_its_key_moves_nothing_again(
 async def test_nobody_pays_by_hand_from_a_balance(billing_api: BillingApi) -> None:
     """It is no method that may be given: every other one is."""
     customer = (await owed(billing_api, 100))["customer_id"]
-    invoice = await finalized(billing_api, _line(1000), customer_id=customer)
-    error = await step(billing_api, invoice, "pay", {"amount_cents": 1, "method": "customer_balance"}, 400)
+    invoice = await create_final(billing_api, _line(1000), customer_id=customer)
+    error = await take_step(billing_api, invoice, "pay", {"amount_cents": 1, "method": "customer_balance"}, 400)
     assert error["details"][0]["field"] == "method"
     assert await payments(billing_api, invoice) == [("customer_balance", 100)]
     assert {*PaymentMethod} - {"customer_balance"} == {*GivenMethod}
     for method in GivenMethod:
-        await step(billing_api, invoice, "pay", {"amount_cents": 1, "method": method.value})
+        await take_step(billing_api, invoice, "pay", {"amount_cents": 1, "method": method.value})
     assert len(await payments(billing_api, invoice)) == 1 + len(GivenMethod)
 
 
 async def test_what_a_balance_paid_is_paid_like_any_other(billing_api: BillingApi) -> None:
     """It is not voided and not paid twice; what is left of it is credited or paid."""
     customer = (await owed(billing_api, 100))["customer_id"]
-    invoice = await finalized(billing_api, _line(1000), customer_id=customer)
-    assert (await step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
-    assert (await step(billing_api, invoice, "pay", {"amount_cents": 901}, 409))["code"] == "OVERPAYMENT"
-    reply = await credited(billing_api, invoice, amount_cents=900)
+    invoice = await create_final(billing_api, _line(1000), customer_id=customer)
+    assert (await take_step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
+    assert (await take_step(billing_api, invoice, "pay", {"amount_cents": 901}, 409))["code"] == "OVERPAYMENT"
+    reply = await credit(billing_api, invoice, amount_cents=900)
     assert (reply["invoice"]["status"], reply["invoice"]["amount_due_cents"]) == ("paid", 0)
 
 
@@ -211,13 +212,14 @@ async def test_below_zero_there_is_nothing_to_take_back(billing_api: BillingApi)
     """Nor to pay or to void; nor is a customer deleted to whom something is owed."""
     invoice = await owed(billing_api, 100)
     for body in ({}, {"amount_cents": 10}, {"lines": [{"line_id": invoice["line_items"][0]["id"]}]}):
-        assert (await credited(billing_api, invoice, 409, **body))["error"]["code"] == "NOTHING_TO_CREDIT"
+        assert (await credit(billing_api, invoice, 409, **body))["error"]["code"] == "NOTHING_TO_CREDIT"
     for name in ("pay", "void", "mark-uncollectible"):
-        assert (await step(billing_api, invoice, name, status=409))["code"] == "INVOICE_IS_PAID"
+        assert (await take_step(billing_api, invoice, name, status=409))["code"] == "INVOICE_IS_PAID"
     refused = await billing_api.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
     assert refused["error"]["code"] == "CUSTOMER_IN_USE"
 
 
+@on_every_ledger
 @pytest.mark.parametrize(
     "statement",
     [
@@ -236,6 +238,7 @@ async def test_the_database_keeps_entries(billing_api: BillingApi, migrated_url:
     assert await balances(billing_api, invoice["customer_id"]) == {"usd": "1"}
 
 
+@on_every_ledger
 async def test_the_database_has_one_entry_of_an_invoice(billing_api: BillingApi, migrated_url: str) -> None:
     """A second one is refused, whoever writes it."""
     invoice = await owed(billing_api, 100)

@@ -7,28 +7,23 @@ import pytest
 import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import VAT, create_draft, create_final, credit, take_step
 from tests.rating.api.published_schemas import assert_fits
-from tests.rating.api.test_finalize import finalized
-from tests.rating.api.test_invoice_actions import step
-from tests.rating.api.test_invoices import VAT, drafted
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 HALF = [{"name": "half", "percent": "7"}]
 
 
-async def credited(billing_api: BillingApi, invoice: dict[str, Any], status: int = 201, **body: Any) -> dict[str, Any]:
-    """The answer: the note and the invoice after it, or the error."""
-    return await billing_api.post(f"/v1/invoices/{invoice['id']}/credit-notes", body, status=status)
-
-
+@on_every_ledger
 async def test_an_amount_is_spread_and_taxed_as_the_invoice_was(billing_api: BillingApi) -> None:
     """With a number of its own; what is due becomes less; all of it can be read again."""
     lines = ({"unit_amount_cents": 6000, "tax_rates": VAT}, {"unit_amount_cents": 4000, "tax_rates": HALF})
-    invoice = await finalized(billing_api, *lines)
+    invoice = await create_final(billing_api, *lines)
     assert invoice["total_cents"] == 11420
-    reply = await credited(billing_api, invoice, amount_cents=1000, reason="Outage", metadata={"case": "7"})
+    reply = await credit(billing_api, invoice, amount_cents=1000, reason="Outage", metadata={"case": "7"})
     assert_fits(reply, "InvoiceResponse")
     note, after = reply["credit_note"], reply["invoice"]
     assert (note["number"], note["reason"], note["metadata"]) == ("CN-0001", "Outage", {"case": "7"})
@@ -43,51 +38,52 @@ async def test_an_amount_is_spread_and_taxed_as_the_invoice_was(billing_api: Bil
 async def test_lines_are_credited_each_for_itself(billing_api: BillingApi) -> None:
     """With an amount, or all that is left; the discount they had is not given back as money."""
     lines = ({"unit_amount_cents": 6000, "tax_rates": VAT}, {"unit_amount_cents": 4000})
-    invoice = await finalized(billing_api, *lines, discount={"type": "percent", "percent": "10"})
+    invoice = await create_final(billing_api, *lines, discount={"type": "percent", "percent": "10"})
     first, second = (line["id"] for line in invoice["line_items"])
     asked = [{"line_id": first, "amount_cents": 400}, {"line_id": second}]
-    note = (await credited(billing_api, invoice, lines=asked))["credit_note"]
+    note = (await credit(billing_api, invoice, lines=asked))["credit_note"]
     assert [(line["line_id"], line["amount_cents"], line["tax_cents"]) for line in note["lines"]] == [
         (first, 400, 76),
         (second, 3600, 0),
     ]
-    error = (await credited(billing_api, invoice, 409, lines=[{"line_id": second, "amount_cents": 1}]))["error"]
+    error = (await credit(billing_api, invoice, 409, lines=[{"line_id": second, "amount_cents": 1}]))["error"]
     assert (error["code"], error["details"]) == ("CREDIT_TOO_LARGE", {"field": "lines[0]"})
 
 
 async def test_all_that_is_left_settles_an_open_invoice(billing_api: BillingApi) -> None:
     """To the cent, after a part was paid and a part credited; then nothing is left."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
-    invoice = await finalized(billing_api, {"unit_amount_cents": 9999}, customer_id=customer)
-    await credited(billing_api, invoice, amount_cents=3333)
-    await step(billing_api, invoice, "pay", {"amount_cents": 100})
-    reply = await credited(billing_api, invoice)
+    invoice = await create_final(billing_api, {"unit_amount_cents": 9999}, customer_id=customer)
+    await credit(billing_api, invoice, amount_cents=3333)
+    await take_step(billing_api, invoice, "pay", {"amount_cents": 100})
+    reply = await credit(billing_api, invoice)
     assert (reply["invoice"]["status"], reply["invoice"]["amount_due_cents"]) == ("paid", 0)
     assert reply["invoice"]["amount_credited_cents"] == invoice["total_cents"]
-    assert (await credited(billing_api, invoice, 409))["error"]["code"] == "CREDIT_TOO_LARGE"
+    assert (await credit(billing_api, invoice, 409))["error"]["code"] == "CREDIT_TOO_LARGE"
 
 
 async def test_a_paid_invoice_can_be_credited(billing_api: BillingApi) -> None:
     """It stays paid."""
-    invoice = await finalized(billing_api)
-    await step(billing_api, invoice, "pay")
-    assert (await credited(billing_api, invoice, amount_cents=5000))["invoice"]["status"] == "paid"
-    assert (await credited(billing_api, invoice, 409, amount_cents=1))["error"]["code"] == "CREDIT_TOO_LARGE"
+    invoice = await create_final(billing_api)
+    await take_step(billing_api, invoice, "pay")
+    assert (await credit(billing_api, invoice, amount_cents=5000))["invoice"]["status"] == "paid"
+    assert (await credit(billing_api, invoice, 409, amount_cents=1))["error"]["code"] == "CREDIT_TOO_LARGE"
 
 
 async def test_drafts_and_void_invoices_cannot_be(billing_api: BillingApi) -> None:
     """The one is changed, the other is nothing; and what was credited is not voided."""
-    assert (await credited(billing_api, await drafted(billing_api), 409))["error"]["code"] == "INVOICE_IS_DRAFT"
-    void = await step(billing_api, await finalized(billing_api), "void")
-    assert (await credited(billing_api, void, 409))["error"]["code"] == "INVOICE_IS_VOID"
-    invoice = await finalized(billing_api)
-    assert (await credited(billing_api, invoice, amount_cents=1))["credit_note"]["number"] == "CN-0001"
-    await step(billing_api, invoice, "void", status=409)
+    assert (await credit(billing_api, await create_draft(billing_api), 409))["error"]["code"] == "INVOICE_IS_DRAFT"
+    void = await take_step(billing_api, await create_final(billing_api), "void")
+    assert (await credit(billing_api, void, 409))["error"]["code"] == "INVOICE_IS_VOID"
+    invoice = await create_final(billing_api)
+    assert (await credit(billing_api, invoice, amount_cents=1))["credit_note"]["number"] == "CN-0001"
+    await take_step(billing_api, invoice, "void", status=409)
 
 
+@on_every_ledger
 async def test_notes_at_once_are_numbered_without_gap_and_never_too_much(billing_api: BillingApi) -> None:
     """Of twelve that each take a fifth, five are made."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     path = f"/v1/invoices/{invoice['id']}/credit-notes"
     replies = await asyncio.gather(*(billing_api.client.post(path, json={"amount_cents": 1000}) for _ in range(12)))
     made = [reply.json()["credit_note"]["number"] for reply in replies if reply.status_code == 201]
@@ -107,24 +103,25 @@ async def test_notes_at_once_are_numbered_without_gap_and_never_too_much(billing
 )
 async def test_a_wrong_request_is_told(billing_api: BillingApi, body: dict[str, Any], status: int, says: str) -> None:
     """And nothing is credited."""
-    invoice = await finalized(billing_api)
-    assert says in (await credited(billing_api, invoice, status, **body))["error"]["message"]
+    invoice = await create_final(billing_api)
+    assert says in (await credit(billing_api, invoice, status, **body))["error"]["message"]
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}"))["invoice"] == invoice
 
 
 async def test_a_stranger_credits_nothing(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Another account's invoice is not there."""
-    invoice = await finalized(billing_api)
-    await credited(other_account, invoice, 404)
+    invoice = await create_final(billing_api)
+    await credit(other_account, invoice, 404)
     await other_account.get(f"/v1/invoices/{invoice['id']}/credit-notes", status=404)
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}"))["invoice"] == invoice
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}/credit-notes"))["credit_notes"] == []
 
 
+@on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE credit_notes SET total = 1", "DELETE FROM credit_notes"])
 async def test_the_database_keeps_credit_notes(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
-    await credited(billing_api, await finalized(billing_api))
+    await credit(billing_api, await create_final(billing_api))
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="credit note cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.timestamps import DAY
-from tests.rating.api.conftest import BillingApi
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -18,6 +18,7 @@ async def _subscribed(billing_api: BillingApi) -> tuple[str, str]:
     return f"/v1/subscriptions/{made['id']}/credit-grants", f"/v1/customers/{made['customer_id']}/balances"
 
 
+@on_every_ledger
 async def test_grants_are_summed_by_denomination(billing_api: BillingApi) -> None:
     """To the last digit, whether given as numbers or as strings; currencies come first."""
     grants, balances = await _subscribed(billing_api)
@@ -47,7 +48,7 @@ async def test_what_has_expired_is_no_balance(billing_api: BillingApi) -> None:
     await billing_api.post(grants, body, status=400)
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +37,7 @@ WHOLE: dict[str, Any] = {
 }
 
 
+@on_every_ledger
 async def test_what_is_given_comes_back(billing_api: BillingApi) -> None:
     """Every field, from the creation on, by get, list and search."""
     made = (await billing_api.post("/v1/customers", WHOLE))["customer"]
@@ -66,7 +67,7 @@ async def test_only_what_is_given_changes(billing_api: BillingApi) -> None:
     assert changed == made | {"name": "Acme Ltd", "email": None, "updated_at": changed["updated_at"]}
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [
@@ -103,6 +104,7 @@ async def test_all_mistakes_are_told_at_once(billing_api: BillingApi) -> None:
     assert [mistake["field"] for mistake in error["details"]] == ["typo", "name", "phone"]
 
 
+@on_every_ledger
 async def test_an_external_id_is_one_customer_s(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Within an account; by creation, by change, and by two at once."""
     first = await billing_api.customer(external_id="one")
@@ -137,6 +139,7 @@ async def test_pages_stay_whole_while_customers_are_added(billing_api: BillingAp
     assert seen == ids[::-1]
 
 
+@on_every_ledger
 async def test_search_is_exact_and_asks_for_something(billing_api: BillingApi) -> None:
     """All that is given must match; nothing given is refused."""
     made = await billing_api.customer(name="Ann", email="ann@x.io")

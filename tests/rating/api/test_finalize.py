@@ -2,30 +2,24 @@
 
 import asyncio
 import re
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
 from schemas.timestamps import DAY, to_iso
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import CALLS, VAT, create_draft, create_final
 from tests.rating.api.published_schemas import assert_fits
-from tests.rating.api.test_invoices import CALLS, VAT, drafted
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 
-async def finalized(billing_api: BillingApi, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """An invoice that is final."""
-    draft = await drafted(billing_api, *lines, **fields)
-    final: dict[str, Any] = (await billing_api.post(f"/v1/invoices/{draft['id']}/finalize", status=200))["invoice"]
-    return final
-
-
+@on_every_ledger
 async def test_the_published_example_works(billing_api: BillingApi) -> None:
     """From draft to open, with a number and an address."""
-    draft = await drafted(billing_api, days_until_due=30)
+    draft = await create_draft(billing_api, days_until_due=30)
     reply = await billing_api.post(f"/v1/invoices/{draft['id']}/finalize", status=200)
     assert_fits(reply, "InvoiceResponse")
     invoice = reply["invoice"]
@@ -40,12 +34,13 @@ async def test_the_published_example_works(billing_api: BillingApi) -> None:
     assert (await billing_api.get("/v1/invoices", number="INV-0001"))["invoices"] == [invoice]
 
 
+@on_every_ledger
 async def test_fifty_at_once_are_numbered_without_gap(billing_api: BillingApi) -> None:
     """Whoever comes first; drafts that were thrown away or refused took no number."""
     customer = (await billing_api.customer())["id"]
-    drafts = [await drafted(billing_api, customer_id=customer) for _ in range(50)]
-    await billing_api.delete(f"/v1/invoices/{(await drafted(billing_api, customer_id=customer))['id']}")
-    empty = await drafted(billing_api, customer_id=customer)
+    drafts = [await create_draft(billing_api, customer_id=customer) for _ in range(50)]
+    await billing_api.delete(f"/v1/invoices/{(await create_draft(billing_api, customer_id=customer))['id']}")
+    empty = await create_draft(billing_api, customer_id=customer)
     await billing_api.delete(f"/v1/invoices/{empty['id']}/line-items/{empty['line_items'][0]['id']}")
     asked = [*drafts, empty, *drafts[:10]]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in asked]
@@ -53,40 +48,42 @@ async def test_fifty_at_once_are_numbered_without_gap(billing_api: BillingApi) -
     numbers = [reply.json()["invoice"]["invoice_number"] for reply in replies if reply.status_code == 200]
     assert sorted(numbers) == [f"INV-{number:04}" for number in range(1, 51)]
     assert sorted(reply.status_code for reply in replies if reply.status_code != 200) == [409] * 11
-    assert (await finalized(billing_api, customer_id=customer))["invoice_number"] == "INV-0051"
+    assert (await create_final(billing_api, customer_id=customer))["invoice_number"] == "INV-0051"
 
 
 async def test_each_account_counts_for_itself(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Test data takes no number of the live account."""
-    assert (await finalized(billing_api))["invoice_number"] == "INV-0001"
-    assert (await finalized(other_account))["invoice_number"] == "INV-0001"
-    draft = await drafted(billing_api)
+    assert (await create_final(billing_api))["invoice_number"] == "INV-0001"
+    assert (await create_final(other_account))["invoice_number"] == "INV-0001"
+    draft = await create_draft(billing_api)
     await other_account.post(f"/v1/invoices/{draft['id']}/finalize", status=404)
-    assert (await finalized(billing_api))["invoice_number"] == "INV-0002"
+    assert (await create_final(billing_api))["invoice_number"] == "INV-0002"
 
 
 async def test_terms_are_the_invoice_s_else_the_customer_s_else_the_account_s(billing_api: BillingApi) -> None:
     """A due date that was given stands as it is."""
     patient = (await billing_api.customer(net_terms=60))["id"]
-    assert (await finalized(billing_api))["days_until_due"] == 30
-    assert (await finalized(billing_api, customer_id=patient))["due_date"] == to_iso(billing_api.clock.now + 60 * DAY)
-    assert (await finalized(billing_api, customer_id=patient, days_until_due=0))["due_date"] == to_iso(
+    assert (await create_final(billing_api))["days_until_due"] == 30
+    assert (await create_final(billing_api, customer_id=patient))["due_date"] == to_iso(
+        billing_api.clock.now + 60 * DAY
+    )
+    assert (await create_final(billing_api, customer_id=patient, days_until_due=0))["due_date"] == to_iso(
         billing_api.clock.now
     )
-    given = await finalized(billing_api, customer_id=patient, due_date="2027-03-01T00:00:00Z")
+    given = await create_final(billing_api, customer_id=patient, due_date="2027-03-01T00:00:00Z")
     assert (given["due_date"], given["days_until_due"]) == ("2027-03-01T00:00:00Z", None)
 
 
 async def test_days_are_those_of_the_customer_s_calendar(billing_api: BillingApi) -> None:
     """Over the change to summer time a due date keeps its hour on the wall."""
     berlin = (await billing_api.customer(timezone="Europe/Berlin", net_terms=90))["id"]
-    due = (await finalized(billing_api, customer_id=berlin))["due_date"]
+    due = (await create_final(billing_api, customer_id=berlin))["due_date"]
     assert (to_iso(billing_api.clock.now), due) == ("2027-01-15T08:00:00Z", "2027-04-15T07:00:00Z")
 
 
 async def test_what_cannot_be_asked_for_is_refused(billing_api: BillingApi) -> None:
     """Without a line there is nothing to ask for; the draft stays a draft, and what is wrong can be mended."""
-    draft = await drafted(billing_api)
+    draft = await create_draft(billing_api)
     path = f"/v1/invoices/{draft['id']}"
     empty = (await billing_api.delete(f"{path}/line-items/{draft['line_items'][0]['id']}"))["invoice"]
     assert (await billing_api.post(f"{path}/finalize", status=409))["error"]["code"] == "INVOICE_HAS_NO_LINES"
@@ -97,14 +94,14 @@ async def test_what_cannot_be_asked_for_is_refused(billing_api: BillingApi) -> N
 
 async def test_an_invoice_of_nothing_is_paid_at_once(billing_api: BillingApi) -> None:
     """It has a number like any other."""
-    invoice = await finalized(billing_api, {"unit_amount_cents": 100}, {"unit_amount_cents": -100})
+    invoice = await create_final(billing_api, {"unit_amount_cents": 100}, {"unit_amount_cents": -100})
     assert (invoice["status"], invoice["invoice_number"]) == ("paid", "INV-0001")
     assert invoice["paid_at"] == invoice["finalized_at"]
 
 
 async def test_nothing_of_a_final_invoice_changes(billing_api: BillingApi) -> None:
     """Every way in names the status."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     path, line = f"/v1/invoices/{invoice['id']}", invoice["line_items"][0]["id"]
     refused = [
         await billing_api.post(f"{path}/finalize", status=409),
@@ -122,14 +119,15 @@ async def test_nothing_of_a_final_invoice_changes(billing_api: BillingApi) -> No
 async def test_what_the_customer_s_taxes_become_later_changes_no_final_invoice(billing_api: BillingApi) -> None:
     """A draft follows them with its next change."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
-    final = await finalized(billing_api, customer_id=customer)
-    draft = await drafted(billing_api, customer_id=customer)
+    final = await create_final(billing_api, customer_id=customer)
+    draft = await create_draft(billing_api, customer_id=customer)
     await billing_api.patch(f"/v1/customers/{customer}", {"tax_rates": []})
     assert (await billing_api.get(f"/v1/invoices/{final['id']}"))["invoice"] == final
     changed = (await billing_api.patch(f"/v1/invoices/{draft['id']}", {"footer": "x"}))["invoice"]
     assert (draft["tax_cents"], changed["tax_cents"], changed["line_items"][0]["tax_amount_cents"]) == (950, 0, 0)
 
 
+@on_every_ledger
 @pytest.mark.parametrize(
     "statement",
     [
@@ -147,7 +145,7 @@ async def test_what_the_customer_s_taxes_become_later_changes_no_final_invoice(b
 )
 async def test_the_database_itself_refuses(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="finalized invoice cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from rating.ledger.idempotency_keys import KEY_LIFETIME
-from tests.rating.api.conftest import BillingApi
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
 
+@on_every_ledger
 async def test_a_repeated_request_is_answered_as_before(billing_api: BillingApi) -> None:
     """Whatever happened to the thing meanwhile."""
     first = await billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1")
@@ -39,6 +40,7 @@ async def test_the_order_of_fields_makes_no_other_request(billing_api: BillingAp
     assert again["customer"] == first["customer"]
 
 
+@on_every_ledger
 async def test_many_at_once_do_it_once(billing_api: BillingApi) -> None:
     """Those that come while the first is at work wait for it."""
     racing = [billing_api.post("/v1/customers", {"name": "Acme"}, idempotency_key="k1") for _ in range(10)]
@@ -66,7 +68,7 @@ async def test_a_key_is_kept_for_a_day(billing_api: BillingApi) -> None:
     assert len((await billing_api.get("/v1/customers"))["customers"]) == 2
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize("key", ["", "k" * 256, "naïve"])
 async def test_a_key_that_is_none_is_refused(billing_api: BillingApi, key: str) -> None:
     """It says what one looks like."""

@@ -8,27 +8,19 @@ import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
 from schemas.timestamps import to_iso
-from tests.rating.api.conftest import BillingApi
-from tests.rating.api.published_schemas import assert_fits
-from tests.rating.api.test_finalize import finalized
-from tests.rating.api.test_invoices import CALLS, drafted
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import CALLS, create_draft, create_final, take_step
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 
-async def step(billing_api: BillingApi, invoice: dict[str, Any], name: str, body: Any = None, status: int = 200) -> Any:
-    """The invoice after the step, or the error."""
-    reply = await billing_api.post(f"/v1/invoices/{invoice['id']}/{name}", body, status=status)
-    if status == 200:
-        assert_fits(reply, "InvoiceResponse")
-    return reply["invoice"] if status == 200 else reply["error"]
-
-
+@on_every_ledger
 async def test_a_payment_of_all_that_is_due_pays(billing_api: BillingApi) -> None:
     """Without a word on it, it is all, and now."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     billing_api.clock.now += 1_000_000
-    paid = await step(billing_api, invoice, "pay")
+    paid = await take_step(billing_api, invoice, "pay")
     assert (paid["status"], paid["amount_paid_cents"], paid["amount_due_cents"]) == ("paid", 5000, 0)
     assert paid["paid_at"] == to_iso(billing_api.clock.now)
     assert paid == invoice | {name: paid[name] for name in ("status", "paid_at", "updated_at")} | {
@@ -39,14 +31,14 @@ async def test_a_payment_of_all_that_is_due_pays(billing_api: BillingApi) -> Non
 
 async def test_parts_leave_it_open_until_they_are_all(billing_api: BillingApi) -> None:
     """Every one is kept, with method and reference; the last one's time is when it was paid."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     first = {"amount_cents": 2000, "method": "bank_transfer", "reference": "TX-1", "paid_at": "2027-01-02T00:00:00Z"}
-    partly = await step(billing_api, invoice, "pay", first)
+    partly = await take_step(billing_api, invoice, "pay", first)
     assert (partly["status"], partly["amount_due_cents"], partly["paid_at"]) == ("open", 3000, None)
-    assert (await step(billing_api, invoice, "pay", {"amount_cents": 3001}, 409))["code"] == "OVERPAYMENT"
-    assert (await step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
+    assert (await take_step(billing_api, invoice, "pay", {"amount_cents": 3001}, 409))["code"] == "OVERPAYMENT"
+    assert (await take_step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
     billing_api.clock.now += 1_000_000
-    paid = await step(billing_api, invoice, "pay", {"paid_at": "2027-01-03T00:00:00Z"})
+    paid = await take_step(billing_api, invoice, "pay", {"paid_at": "2027-01-03T00:00:00Z"})
     assert (paid["status"], paid["paid_at"]) == ("paid", "2027-01-03T00:00:00Z")
     found = (await billing_api.get(f"/v1/invoices/{invoice['id']}/payments"))["payments"]
     assert [(payment["amount_cents"], payment["reference"]) for payment in found] == [(2000, "TX-1"), (3000, None)]
@@ -65,8 +57,8 @@ async def test_parts_leave_it_open_until_they_are_all(billing_api: BillingApi) -
 )
 async def test_a_wrong_payment_is_told(billing_api: BillingApi, body: dict[str, Any], field: str) -> None:
     """And not recorded."""
-    invoice = await finalized(billing_api)
-    error = await step(billing_api, invoice, "pay", body, 400)
+    invoice = await create_final(billing_api)
+    error = await take_step(billing_api, invoice, "pay", body, 400)
     details = error["details"]
     assert (details[0] if isinstance(details, list) else details)["field"] == field
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}/payments"))["payments"] == []
@@ -74,30 +66,30 @@ async def test_a_wrong_payment_is_told(billing_api: BillingApi, body: dict[str, 
 
 async def test_what_is_given_up_may_still_be_paid_or_voided(billing_api: BillingApi) -> None:
     """A part does not bring it back; all of it does."""
-    invoice = await finalized(billing_api)
-    given_up = await step(billing_api, invoice, "mark-uncollectible")
+    invoice = await create_final(billing_api)
+    given_up = await take_step(billing_api, invoice, "mark-uncollectible")
     assert (given_up["status"], given_up["amount_due_cents"]) == ("uncollectible", 5000)
-    assert (await step(billing_api, invoice, "pay", {"amount_cents": 1}))["status"] == "uncollectible"
-    assert (await step(billing_api, invoice, "pay"))["status"] == "paid"
-    other = await finalized(billing_api)
-    await step(billing_api, other, "mark-uncollectible")
-    assert (await step(billing_api, other, "void"))["status"] == "void"
+    assert (await take_step(billing_api, invoice, "pay", {"amount_cents": 1}))["status"] == "uncollectible"
+    assert (await take_step(billing_api, invoice, "pay"))["status"] == "paid"
+    other = await create_final(billing_api)
+    await take_step(billing_api, other, "mark-uncollectible")
+    assert (await take_step(billing_api, other, "void"))["status"] == "void"
 
 
 async def test_a_void_invoice_keeps_its_number_and_asks_for_nothing(billing_api: BillingApi) -> None:
     """And the next one has the next number."""
-    voided = await step(billing_api, await finalized(billing_api), "void")
+    voided = await take_step(billing_api, await create_final(billing_api), "void")
     assert (voided["status"], voided["invoice_number"], voided["amount_due_cents"]) == ("void", "INV-0001", 0)
     assert voided["total_cents"] == 5000
-    assert (await finalized(billing_api))["invoice_number"] == "INV-0002"
+    assert (await create_final(billing_api))["invoice_number"] == "INV-0002"
 
 
 async def test_a_refused_step_names_the_status(billing_api: BillingApi) -> None:
     """Every step that the table does not have, from every status."""
-    draft = await drafted(billing_api)
-    paid = await step(billing_api, await finalized(billing_api), "pay")
-    void = await step(billing_api, await finalized(billing_api), "void")
-    given_up = await step(billing_api, await finalized(billing_api), "mark-uncollectible")
+    draft = await create_draft(billing_api)
+    paid = await take_step(billing_api, await create_final(billing_api), "pay")
+    void = await take_step(billing_api, await create_final(billing_api), "void")
+    given_up = await take_step(billing_api, await create_final(billing_api), "mark-uncollectible")
     refused = {
         "draft": (draft, ["pay", "void", "mark-uncollectible"]),
         "paid": (paid, ["finalize", "pay", "void", "mark-uncollectible"]),
@@ -106,15 +98,16 @@ async def test_a_refused_step_names_the_status(billing_api: BillingApi) -> None:
     }
     for status, (invoice, steps) in refused.items():
         for name in steps:
-            error = await step(billing_api, invoice, name, status=409)
+            error = await take_step(billing_api, invoice, name, status=409)
             assert error["code"] == f"INVOICE_IS_{status.upper()}"
             assert f"is {status} and cannot be" in error["message"]
 
 
+@on_every_ledger
 @pytest.mark.parametrize("name", ["finalize", "void", "pay", "mark-uncollectible"])
 async def test_of_many_at_once_one_wins(billing_api: BillingApi, name: str) -> None:
     """The others are told the status that it left; nothing is done twice."""
-    invoice = await (drafted(billing_api) if name == "finalize" else finalized(billing_api))
+    invoice = await (create_draft(billing_api) if name == "finalize" else create_final(billing_api))
     path = f"/v1/invoices/{invoice['id']}/{name}"
     replies = await asyncio.gather(*(billing_api.client.post(path) for _ in range(8)))
     assert sorted(reply.status_code for reply in replies) == [200] + [409] * 7
@@ -128,18 +121,20 @@ async def test_of_many_at_once_one_wins(billing_api: BillingApi, name: str) -> N
     assert len(payments) == (1 if name == "pay" else 0)
 
 
+@on_every_ledger
 async def test_parts_at_once_never_pay_more_than_is_due(billing_api: BillingApi) -> None:
     """Of eight parts of a third, three are taken."""
-    invoice = await finalized(billing_api, {"unit_amount_cents": 3000})
+    invoice = await create_final(billing_api, {"unit_amount_cents": 3000})
     path = f"/v1/invoices/{invoice['id']}/pay"
     replies = await asyncio.gather(*(billing_api.client.post(path, json={"amount_cents": 1000}) for _ in range(8)))
     assert sorted(reply.status_code for reply in replies) == [200] * 3 + [409] * 5
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}"))["invoice"]["status"] == "paid"
 
 
+@on_every_ledger
 async def test_a_change_and_a_finalization_at_once_never_mix(billing_api: BillingApi) -> None:
     """Either the line is on the final invoice, or it was refused."""
-    invoice = await drafted(billing_api)
+    invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     asked = [billing_api.client.post(f"{path}/line-items", json=CALLS) for _ in range(6)]
     replies = await asyncio.gather(*asked[:3], billing_api.client.post(f"{path}/finalize"), *asked[3:])
@@ -148,10 +143,11 @@ async def test_a_change_and_a_finalization_at_once_never_mix(billing_api: Billin
     assert (len(final["line_items"]), final["total_cents"]) == (1 + added, 5000 * (1 + added))
 
 
+@on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE payments SET amount = 1", "DELETE FROM payments"])
 async def test_the_database_keeps_payments(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
     """Whoever has it, even by hand."""
-    await step(billing_api, await finalized(billing_api), "pay")
+    await take_step(billing_api, await create_final(billing_api), "pay")
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="payment cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
@@ -160,8 +156,8 @@ async def test_the_database_keeps_payments(billing_api: BillingApi, migrated_url
 
 async def test_a_stranger_ends_nothing(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Another account's invoice is not there."""
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     for name in ("pay", "void", "mark-uncollectible"):
-        await step(other_account, invoice, name, status=404)
+        await take_step(other_account, invoice, name, status=404)
     await other_account.get(f"/v1/invoices/{invoice['id']}/payments", status=404)
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}"))["invoice"] == invoice

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
-from tests.rating.api.test_finalize import finalized
-from tests.rating.api.test_invoice_actions import step
-from tests.rating.api.test_invoices import VAT, drafted
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import VAT, create_draft, create_final, take_step
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -14,12 +13,13 @@ def _path(url: str) -> str:
     return url.removeprefix("https://bill.example")
 
 
+@on_every_ledger
 async def test_it_shows_what_is_to_be_paid_without_a_key(billing_api: BillingApi) -> None:
     """Number, customer, lines, taxes and what is due, in the currency's own decimals."""
     customer = (await billing_api.customer(name="Acme Corp", tax_rates=VAT))["id"]
     line = {"description": "API calls", "quantity": 3, "unit_amount_cents": 123456}
-    invoice = await finalized(billing_api, line, customer_id=customer)
-    await step(billing_api, invoice, "pay", {"amount_cents": 100000})
+    invoice = await create_final(billing_api, line, customer_id=customer)
+    await take_step(billing_api, invoice, "pay", {"amount_cents": 100000})
     reply = await billing_api.client.get(_path(invoice["public_invoice_url"]), headers={"authorization": ""})
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
@@ -41,7 +41,7 @@ async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: Bil
     customer = (await billing_api.customer(name=attack, tax_rates=[{"name": attack, "percent": "1"}]))["id"]
     line = {"description": attack, "unit_amount_cents": 1}
     texts = {"description": attack, "customer_memo": attack, "footer": attack}
-    invoice = await finalized(billing_api, line, customer_id=customer, **texts)
+    invoice = await create_final(billing_api, line, customer_id=customer, **texts)
     reply = await billing_api.client.get(_path(invoice["public_invoice_url"]))
     assert reply.text.count("&lt;script&gt;") == 6
     assert "<script" not in reply.text
@@ -54,13 +54,13 @@ async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: Bil
 async def test_yen_have_no_decimals(billing_api: BillingApi) -> None:
     """And dinars of Kuwait three."""
     for currency, shown in (("JPY", "1,234 JPY"), ("KWD", "1.234 KWD")):
-        invoice = await finalized(billing_api, {"unit_amount_cents": 1234}, currency=currency)
+        invoice = await create_final(billing_api, {"unit_amount_cents": 1234}, currency=currency)
         assert shown in (await billing_api.client.get(_path(invoice["public_invoice_url"]))).text
 
 
 async def test_other_addresses_show_nothing(billing_api: BillingApi) -> None:
     """Neither a guess nor the id of an invoice; and the page cannot be posted to."""
-    invoice, draft = await finalized(billing_api), await drafted(billing_api)
+    invoice, draft = await create_final(billing_api), await create_draft(billing_api)
     path = _path(invoice["public_invoice_url"])
     ids = f"/inv/{invoice['id']}", f"/inv/{draft['id']}"
     for guess in (*ids, "/inv/x", "/inv/é", "/inv/a%00b", path[:-1], f"{path}0"):
@@ -72,7 +72,7 @@ async def test_other_addresses_show_nothing(billing_api: BillingApi) -> None:
 
 async def test_below_zero_nothing_is_to_be_paid(billing_api: BillingApi) -> None:
     """It says where the amount is; no date by which to pay, and none of a payment."""
-    invoice = await finalized(billing_api, {"unit_amount_cents": -1600})
+    invoice = await create_final(billing_api, {"unit_amount_cents": -1600})
     page = (await billing_api.client.get(_path(invoice["public_invoice_url"]))).text
     assert "Nothing is to be paid. 16.00 USD was put on the balance" in page
     assert 'Total</td><td class="n">-16.00 USD' in page
@@ -82,9 +82,9 @@ async def test_below_zero_nothing_is_to_be_paid(billing_api: BillingApi) -> None
 
 async def test_what_the_balance_paid_is_told_beside_other_payments(billing_api: BillingApi) -> None:
     """Each with its own sum, and what is left."""
-    customer = (await finalized(billing_api, {"unit_amount_cents": -1600}))["customer_id"]
-    invoice = await finalized(billing_api, {"unit_amount_cents": 2000}, customer_id=customer)
-    await step(billing_api, invoice, "pay", {"amount_cents": 100})
+    customer = (await create_final(billing_api, {"unit_amount_cents": -1600}))["customer_id"]
+    invoice = await create_final(billing_api, {"unit_amount_cents": 2000}, customer_id=customer)
+    await take_step(billing_api, invoice, "pay", {"amount_cents": 100})
     page = (await billing_api.client.get(_path(invoice["public_invoice_url"]))).text
     assert 'Paid from the balance</td><td class="n">-16.00 USD' in page
     assert 'Paid</td><td class="n">-1.00 USD' in page

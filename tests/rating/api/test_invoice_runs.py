@@ -2,7 +2,6 @@
 
 import asyncio
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,69 +9,28 @@ from msgspec.structs import replace
 from rating.ledger.invoice_runs import SILENT_AFTER
 from schemas.invoice_run import RunState
 from schemas.timestamps import DAY, MINUTE, to_iso
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.daily_billing import run_to_end, subscribe_daily
 from tests.rating.api.published_schemas import assert_fits
+from tests.rating.ledger.fixtures import on_every_ledger
 from tests.rating.runs.counted_usage import UsageEvent
 
 pytestmark = pytest.mark.anyio
 
-METER = {
-    "code": "tokens",
-    "name": "Tokens",
-    "event_name": "tokens",
-    "aggregation": "sum",
-    "value_property": "$.value",
-}
-PLAN = {
-    "code": "daily",
-    "name": "Daily",
-    "currency": "USD",
-    "interval": "day",
-    "fixed_fees": [{"code": "base", "name": "Base", "amount_cents": 100, "timing": "advance"}],
-    "usage_prices": [
-        {"code": "tokens", "name": "Tokens", "meter": "tokens", "price": {"model": "per_unit", "unit_price": "0.5"}}
-    ],
-}
 
-
-async def subscribed(billing_api: BillingApi) -> dict[str, Any]:
-    """From the start of today's minute on."""
-    await billing_api.post("/v1/meters", METER)
-    await billing_api.post("/v1/plans", PLAN)
-    customer = await billing_api.customer()
-    new = {
-        "customer_id": customer["id"],
-        "plan_code": "daily",
-        "start_date": to_iso(billing_api.clock.now),
-        "initial_status": "active",
-    }
-    made: dict[str, Any] = (await billing_api.post("/v1/subscriptions", new))["subscription"]
-    return made
-
-
-async def finished(billing_api: BillingApi, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A run from its beginning to its end."""
-    begun = (await billing_api.post("/v1/invoice-runs", body or {}, status=202))["invoice_run"]
-    async with asyncio.timeout(30):
-        while True:
-            response: dict[str, Any] = (await billing_api.get(f"/v1/invoice-runs/{begun['id']}"))["invoice_run"]
-            if response["state"] != "running":
-                return response
-            await asyncio.sleep(0.01)
-
-
+@on_every_ledger
 async def test_a_run_is_followed_to_its_end(billing_api: BillingApi) -> None:
     """It tells what it did; the next one has nothing to do."""
-    subscription = await subscribed(billing_api)
+    subscription = await subscribe_daily(billing_api)
     billing_api.clock.now += DAY
-    response = await finished(billing_api)
+    response = await run_to_end(billing_api)
     assert (response["state"], response["turns"], response["invoices"], response["totals"]) == (
         "done",
         2,
         2,
         {"USD": 200},
     )
-    assert (await finished(billing_api))["turns"] == 0
+    assert (await run_to_end(billing_api))["turns"] == 0
     invoices = (await billing_api.get("/v1/invoices", subscription_id=subscription["id"]))["invoices"]
     assert len(invoices) == 2
     runs = (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
@@ -81,15 +39,15 @@ async def test_a_run_is_followed_to_its_end(billing_api: BillingApi) -> None:
 
 async def test_the_upcoming_invoice_is_what_the_run_will_make(billing_api: BillingApi) -> None:
     """Figure by figure, as long as nothing else is counted; and looking keeps nothing."""
-    subscription = await subscribed(billing_api)
-    await finished(billing_api)
+    subscription = await subscribe_daily(billing_api)
+    await run_to_end(billing_api)
     used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal("2.5"))
     billing_api.usage.events.append(used)
     ahead = (await billing_api.get(f"/v1/subscriptions/{subscription['id']}/upcoming-invoice"))["upcoming_invoice"]
     assert (ahead["id"], ahead["total_cents"]) == (None, 100 + 125)
     assert len((await billing_api.get("/v1/invoices"))["invoices"]) == 1
     billing_api.clock.now += 2 * DAY
-    await finished(billing_api, {"as_of": ahead["bills_at"]})
+    await run_to_end(billing_api, {"as_of": ahead["bills_at"]})
     made = (await billing_api.get("/v1/invoices"))["invoices"][0]
     changing = {"id", "created_at", "updated_at", "bills_at"}
     lines = [{name: line[name] for name in line.keys() - changing} for line in made.pop("line_items")]
@@ -104,13 +62,13 @@ async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(billing_api: Bil
     await billing_api.patch("/v1/settings", {"auto_finalize": True})
     made = await billing_api.subscription()
     billing_api.clock.now += 20 * DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     asked = {"target_plan_code": "team", "change_mode": "now"}
     changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
     new = changed["new_subscription"]["id"]
     ahead = (await billing_api.get(f"/v1/subscriptions/{new}/upcoming-invoice"))["upcoming_invoice"]
     before = {invoice["id"] for invoice in (await billing_api.get("/v1/invoices"))["invoices"]}
-    await finished(billing_api)
+    await run_to_end(billing_api)
     found = (await billing_api.get("/v1/invoices"))["invoices"]
     [invoice] = [each for each in found if each["id"] not in before]
     assert (invoice["subscription_id"], invoice["status"], invoice["total_cents"]) == (new, "open", 4464 - 1786)
@@ -128,24 +86,24 @@ async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_chan
     await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
     made = await billing_api.subscription()
     billing_api.clock.now += 20 * DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     shorter = {"next_renewal_date": to_iso(billing_api.clock.now + 5 * DAY)}
     await billing_api.patch(f"/v1/subscriptions/{made['id']}", shorter)
     asked = {"target_plan_code": "team", "change_mode": "now"}
     await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
     billing_api.clock.now += 10 * DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     lines = [line for invoice in (await billing_api.get("/v1/invoices"))["invoices"] for line in invoice["line_items"]]
     assert [line["amount_cents"] for line in lines if line["reference"] == "refund:platform"] == [-1786]
 
 
 async def test_an_audit_is_asked_for_over_the_api(billing_api: BillingApi) -> None:
     """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
-    subscription = await subscribed(billing_api)
+    subscription = await subscribe_daily(billing_api)
     used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal(4))
     billing_api.usage.events.append(used)
     billing_api.clock.now += DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     listed = await billing_api.get("/v1/invoices", subscription_id=subscription["id"])
     assert_fits(listed, "InvoiceListResponse")
     invoices = listed["invoices"]
@@ -177,7 +135,7 @@ async def test_what_is_not_due_yet_cannot_be_billed(billing_api: BillingApi) -> 
 
 async def test_a_run_whose_process_ended_does_not_seem_to_go_on(billing_api: BillingApi) -> None:
     """Nobody would wait for it in vain."""
-    response = await finished(billing_api)
+    response = await run_to_end(billing_api)
     record = await billing_api.ledger.invoice_runs.get(billing_api.key.account, response["id"])
     await billing_api.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
     assert (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"]["state"] == "running"
@@ -189,9 +147,10 @@ async def test_a_run_whose_process_ended_does_not_seem_to_go_on(billing_api: Bil
         assert (shown["state"], "has ended" in shown["error"]) == ("failed", True)
 
 
+@on_every_ledger
 async def test_one_run_of_an_account_at_a_time(billing_api: BillingApi) -> None:
     """Whoever asks for another meanwhile is told; none of them does anything twice."""
-    await subscribed(billing_api)
+    await subscribe_daily(billing_api)
     replies = await asyncio.gather(*(billing_api.client.post("/v1/invoice-runs") for _ in range(5)))
     codes = sorted(reply.status_code for reply in replies)
     assert codes[0] == 202
@@ -210,11 +169,11 @@ async def finished_all(billing_api: BillingApi) -> None:
 
 async def test_nothing_lies_ahead_of_what_is_over(billing_api: BillingApi) -> None:
     """It says so, and a subscription that is not there is not found."""
-    subscription = await subscribed(billing_api)
+    subscription = await subscribe_daily(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
     await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
     billing_api.clock.now += DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     error = (await billing_api.get(f"{path}/upcoming-invoice", status=409))["error"]
     assert error["code"] == "NOTHING_TO_BILL"
     await billing_api.get("/v1/subscriptions/nobody/upcoming-invoice", status=404)
@@ -229,13 +188,13 @@ async def test_a_run_tells_what_became_of_late_usage(
 ) -> None:
     """As the account wants it: billed, on a draft that is found by its status, or told and in the audit log."""
     await billing_api.patch("/v1/settings", {"late_usage": late_usage, "auto_finalize": True})
-    subscription = await subscribed(billing_api)
+    subscription = await subscribe_daily(billing_api)
     first, billing_api.clock.now = billing_api.clock.now, billing_api.clock.now + DAY
-    await finished(billing_api)
+    await run_to_end(billing_api)
     used = UsageEvent(customer=subscription["customer_id"], at=first + MINUTE, value=Decimal("2.5"))
     billing_api.usage.events.append(used)
     billing_api.clock.now += DAY
-    response = await finished(billing_api)
+    response = await run_to_end(billing_api)
     assert (response["invoices"], response["held"], response["dropped"]) == (invoices, held, dropped)
     wanted = f"/v1/invoices?status=draft&subscription_id={subscription['id']}"
     drafts = (await billing_api.get(wanted))["invoices"]
@@ -249,23 +208,23 @@ async def test_a_run_tells_what_became_of_late_usage(
 
 async def test_what_is_over_is_looked_at_until_nothing_more_can_come(billing_api: BillingApi) -> None:
     """Its last invoice is that of what comes late, if anything does."""
-    subscription = await subscribed(billing_api)
+    subscription = await subscribe_daily(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
     billing_api.clock.now += DAY // 2
-    await finished(billing_api)
+    await run_to_end(billing_api)
     await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
-    await finished(billing_api)
+    await run_to_end(billing_api)
     ahead = (await billing_api.get(f"{path}/upcoming-invoice"))["upcoming_invoice"]
     assert (ahead["bills_at"], ahead["line_items"]) == (to_iso(billing_api.clock.now + 35 * DAY), [])
     billing_api.clock.now += 35 * DAY
-    assert (await finished(billing_api))["turns"] == 1
+    assert (await run_to_end(billing_api))["turns"] == 1
     assert (await billing_api.get(f"{path}/upcoming-invoice", status=409))["error"]["code"] == "NOTHING_TO_BILL"
 
 
 async def test_a_stranger_sees_none_of_it(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Neither runs, nor what lies ahead, nor audits."""
-    subscription = await subscribed(billing_api)
-    run = await finished(billing_api)
+    subscription = await subscribe_daily(billing_api)
+    run = await run_to_end(billing_api)
     invoice = (await billing_api.get("/v1/invoices"))["invoices"][0]
     for path in (
         f"/v1/invoice-runs/{run['id']}",
@@ -274,4 +233,4 @@ async def test_a_stranger_sees_none_of_it(billing_api: BillingApi, other_account
     ):
         await other_account.get(path, status=404)
     assert (await other_account.get("/v1/invoice-runs"))["invoice_runs"] == []
-    assert (await finished(other_account))["turns"] == 0
+    assert (await run_to_end(other_account))["turns"] == 0

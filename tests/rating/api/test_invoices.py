@@ -4,23 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import CALLS, VAT, create_draft
 from tests.rating.api.published_schemas import assert_fits
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
-VAT = [{"name": "VAT", "percent": "19"}]
-CALLS = {"description": "API calls", "quantity": 1, "unit_amount_cents": 5000}
 
-
-async def drafted(billing_api: BillingApi, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A draft of a customer's, of a new one where none is given."""
-    body = {"customer_id": fields.get("customer_id") or (await billing_api.customer())["id"]} | fields
-    made: dict[str, Any] = (await billing_api.post("/v1/invoices", {**body, "line_items": lines or [CALLS]}))["invoice"]
-    return made
-
-
+@on_every_ledger
 async def test_the_published_example_works(billing_api: BillingApi) -> None:
     """A draft of one line, as in the quick start of the API that ours is compatible with."""
     customer = await billing_api.customer(external_id="cust_123")
@@ -57,7 +49,7 @@ async def test_discount_and_tax_add_up(billing_api: BillingApi) -> None:
         {"unit_amount_cents": 6120, "tax_rates": [{"name": "low", "percent": "8"}]},
         {"unit_amount_cents": 1880, "tax_rates": [{"name": "high", "percent": "21"}]},
     ]
-    invoice = await drafted(billing_api, *lines, discount={"type": "percent", "percent": "15"})
+    invoice = await create_draft(billing_api, *lines, discount={"type": "percent", "percent": "15"})
     assert (invoice["subtotal_cents"], invoice["discount_cents"]) == (8000, 1200)
     assert (invoice["tax_cents"], invoice["total_cents"]) == (752, 7552)
     assert [line["discount_amount_cents"] for line in invoice["line_items"]] == [918, 282]
@@ -73,7 +65,7 @@ async def test_the_customer_s_own_are_the_defaults(billing_api: BillingApi) -> N
     """Currency and tax rates; a line may say otherwise."""
     customer = await billing_api.customer(currency="JPY", tax_rates=VAT)
     lines = ({"unit_amount_cents": 1000}, {"unit_amount_cents": 1000, "tax_rates": []})
-    invoice = await drafted(billing_api, *lines, customer_id=customer["id"])
+    invoice = await create_draft(billing_api, *lines, customer_id=customer["id"])
     assert invoice["currency"] == "JPY"
     assert [line["tax_amount_cents"] for line in invoice["line_items"]] == [190, 0]
     assert [line["tax_rates"] for line in invoice["line_items"]] == [VAT, []]
@@ -82,7 +74,7 @@ async def test_the_customer_s_own_are_the_defaults(billing_api: BillingApi) -> N
 async def test_every_change_of_a_line_reckons_anew(billing_api: BillingApi) -> None:
     """Added, changed, taken off; the order stays, and ids too."""
     customer = await billing_api.customer(tax_rates=VAT)
-    invoice = await drafted(billing_api, customer_id=customer["id"])
+    invoice = await create_draft(billing_api, customer_id=customer["id"])
     path = f"/v1/invoices/{invoice['id']}"
     billing_api.clock.now += 1_000_000
     more = {"description": "Seats", "quantity": 3, "unit_amount_cents": 700, "period_start": "2026-11-01T00:00:00Z"}
@@ -104,7 +96,7 @@ async def test_every_change_of_a_line_reckons_anew(billing_api: BillingApi) -> N
 
 async def test_only_what_is_given_of_a_draft_changes(billing_api: BillingApi) -> None:
     """Null clears; a due date takes the place of days until due."""
-    invoice = await drafted(
+    invoice = await create_draft(
         billing_api, days_until_due=14, customer_memo="Thanks", discount={"type": "fixed", "amount_cents": 9}
     )
     path = f"/v1/invoices/{invoice['id']}"
@@ -118,7 +110,7 @@ async def test_only_what_is_given_of_a_draft_changes(billing_api: BillingApi) ->
 
 async def test_a_period_does_not_end_before_it_begins(billing_api: BillingApi) -> None:
     """Whichever of the two is changed, of the invoice and of its lines."""
-    invoice = await drafted(billing_api)
+    invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     for thing in (path, f"{path}/line-items/{invoice['line_items'][0]['id']}"):
         await billing_api.patch(thing, {"period_end": "2026-11-01T00:00:00Z"})
@@ -127,7 +119,7 @@ async def test_a_period_does_not_end_before_it_begins(billing_api: BillingApi) -
         await billing_api.patch(thing, {"period_start": "2026-11-02T00:00:00Z", "period_end": None})
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [
@@ -162,6 +154,7 @@ async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, A
     assert says in error["message"]
 
 
+@on_every_ledger
 async def test_amounts_beyond_a_ledger_s_columns_are_refused(billing_api: BillingApi) -> None:
     """And nothing of such an invoice is kept."""
     customer = await billing_api.customer()
@@ -170,13 +163,14 @@ async def test_amounts_beyond_a_ledger_s_columns_are_refused(billing_api: Billin
     assert (await billing_api.get("/v1/invoices"))["invoices"] == []
 
 
+@on_every_ledger
 async def test_listing_filters(billing_api: BillingApi) -> None:
     """All that is given must match; pages are whole, with lines."""
     october = {"period_start": "2026-10-01T00:00:00Z", "period_end": "2026-11-01T00:00:00Z"}
     november = {"period_start": "2026-11-01T00:00:00Z", "period_end": "2026-12-01T00:00:00Z"}
-    first = await drafted(billing_api, **october)
+    first = await create_draft(billing_api, **october)
     billing_api.clock.now += 1_000
-    second = await drafted(billing_api, CALLS, CALLS, **november)
+    second = await create_draft(billing_api, CALLS, CALLS, **november)
     for asked, found in (
         ({"customer_id": first["customer_id"]}, [first]),
         ({"status": "draft"}, [second, first]),
@@ -197,7 +191,7 @@ async def test_listing_filters(billing_api: BillingApi) -> None:
 
 async def test_a_draft_can_go(billing_api: BillingApi) -> None:
     """For good; its customer may go then too."""
-    invoice = await drafted(billing_api)
+    invoice = await create_draft(billing_api)
     await billing_api.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
     assert (await billing_api.delete(f"/v1/invoices/{invoice['id']}"))["deleted"] is True
     await billing_api.get(f"/v1/invoices/{invoice['id']}", status=404)
@@ -206,7 +200,7 @@ async def test_a_draft_can_go(billing_api: BillingApi) -> None:
 
 async def test_another_account_s_invoice_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Not to be seen, changed, finalized or deleted; nor its customer to be billed."""
-    invoice = await drafted(billing_api)
+    invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     line = f"{path}/line-items/{invoice['line_items'][0]['id']}"
     await other_account.get(path, status=404)

@@ -7,7 +7,8 @@ import pytest
 from schemas.account import Mode
 from schemas.timestamps import DAY, to_iso
 from tests.ingest_gateway.conftest import TOKENS
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -16,6 +17,7 @@ BORDER = b'{"code":"n","name":"N","event_name":"e","aggregation":"count","filter
 )
 
 
+@on_every_ledger
 async def test_a_repeated_meter_is_answered_as_before(billing_api: BillingApi) -> None:
     """Digit by digit, and it stays one meter."""
     headers = {"idempotency-key": "k1"}
@@ -51,6 +53,7 @@ async def test_a_key_tells_when_it_was_used_last(billing_api: BillingApi) -> Non
     assert await last_used() == {billing_api.key.id: used, made["id"]: to_iso(billing_api.clock.now)}
 
 
+@on_every_ledger
 async def test_changes_of_meters_are_in_the_log(billing_api: BillingApi) -> None:
     """With both sides; what changed nothing left nothing."""
     await billing_api.client.post("/v1/meters", content=BORDER)
@@ -105,6 +108,7 @@ async def test_a_test_key_made_by_a_live_one_is_in_the_test_account_s_log(
     assert [entry["actor"] for entry in await _entries(other_account, made["id"])] == [billing_api.key.id]
 
 
+@on_every_ledger
 async def test_a_long_request_id_fits_the_log(billing_api: BillingApi) -> None:
     """As long as a caller's own may be."""
     headers = {"x-request-id": "r" * 128}

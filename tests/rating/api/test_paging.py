@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from schemas.timestamps import MILLISECOND
-from tests.rating.api.conftest import BillingApi
-from tests.rating.api.test_invoices import drafted
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import create_draft
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -17,11 +18,12 @@ LISTINGS: dict[str, tuple[str, Make]] = {
     "/v1/customers": ("customers", lambda billing_api, _: billing_api.customer()),
     "/v1/plans": ("plans", lambda billing_api, number: billing_api.plan(f"plan_{number}")),
     "/v1/subscriptions": ("subscriptions", lambda billing_api, _: billing_api.subscription()),
-    "/v1/invoices": ("invoices", lambda billing_api, _: drafted(billing_api)),
+    "/v1/invoices": ("invoices", lambda billing_api, _: create_draft(billing_api)),
     "/v1/audit": ("entries", lambda billing_api, _: billing_api.customer()),
 }
 
 
+@on_every_ledger
 @pytest.mark.parametrize("path", LISTINGS)
 async def test_pages_are_stable_while_things_are_made(billing_api: BillingApi, path: str) -> None:
     """Newest first, without a gap and without a repeat; the last page says that it is the last."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +19,7 @@ PER_CALL = {
 MONTHLY = {"currency": "USD", "interval": "month"}
 
 
+@on_every_ledger
 async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
     """Defaults are filled in, decimals keep every digit, and it is published at once."""
     await billing_api.meter()
@@ -38,7 +39,7 @@ async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
     assert (await billing_api.get("/v1/plans"))["plans"] == [made]
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [
@@ -82,6 +83,7 @@ async def test_a_wrong_plan_is_refused_by_field(
     assert (await billing_api.get("/v1/plans"))["plans"] == []
 
 
+@on_every_ledger
 async def test_a_code_is_one_plan_s(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Archived or not, and with two at once; another account has codes of its own."""
     await billing_api.plan()
@@ -128,6 +130,7 @@ async def test_a_draft_can_be_replaced_until_it_is_published(billing_api: Billin
     assert (shown["newest_version"], shown["draft_version"]["version"]) == (published, 2)
 
 
+@on_every_ledger
 async def test_versions_made_at_once_have_a_number_each(billing_api: BillingApi) -> None:
     """None is lost, none is skipped."""
     await billing_api.plan()

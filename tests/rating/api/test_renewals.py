@@ -1,49 +1,18 @@
 """Turns of subscriptions made over the API: taken once, however many runs come, and only as they were seen."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import sqlalchemy as sa
 
-from rating.core.cycle_step import CycleStep
-from rating.ledger.billing import apply_steps, due_subscriptions, next_steps
-from rating.ledger.engine import create_engine, transaction
-from rating.ledger.unit_of_work import UnitOfWork
-from schemas.command import Command
-from schemas.ids import AccountId, new_cuid
-from schemas.timestamps import DAY, MILLISECOND
-from tests.rating.api.conftest import BillingApi
+from schemas.timestamps import DAY
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.ledger_runs import LedgerRuns
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 
-class LedgerRuns:
-    """What a billing run does, without its invoices."""
-
-    def __init__(self, engine: sa.Engine, billing_api: BillingApi) -> None:
-        self.engine = engine
-        self.billing_api = billing_api
-
-    def look(self, account: AccountId | None = None, after: str | None = None, limit: int = 100) -> list[CycleStep]:
-        with transaction(self.engine) as connection:
-            due = due_subscriptions(connection, account, self.billing_api.clock.now, after, limit)
-            return next_steps(connection, due)
-
-    def take(self, steps: list[CycleStep]) -> list[CycleStep]:
-        command = Command(account=self.billing_api.key.account, actor="run", request_id="r")
-        now = self.billing_api.clock.now
-        with transaction(self.engine, write=True) as connection:
-            return apply_steps(UnitOfWork(connection, command, now, lambda: new_cuid(now // MILLISECOND)), steps)
-
-
-@pytest.fixture
-def runs(billing_api: BillingApi, migrated_url: str) -> Iterator[LedgerRuns]:
-    engine = create_engine(migrated_url)
-    yield LedgerRuns(engine, billing_api)
-    engine.dispose()
-
-
+@on_every_ledger
 async def test_a_turn_is_taken_once(billing_api: BillingApi, runs: LedgerRuns) -> None:
     """By one of many runs at once; the fees in advance first, the renewal at the boundary."""
     await billing_api.plan()

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
-from tests.rating.api.test_finalize import finalized
-from tests.rating.api.test_invoices import drafted
-from tests.rating.ledger.fixtures import judged_before
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.invoice_steps import create_draft, create_final
+from tests.rating.ledger.fixtures import on_every_ledger, on_sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+@on_every_ledger
 async def test_only_what_is_given_changes(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Of one's own account; every change is in the audit log."""
     assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS
@@ -36,7 +36,7 @@ async def test_only_what_is_given_changes(billing_api: BillingApi, other_account
     assert len(entries) == 2
 
 
-@judged_before
+@on_sqlite
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -61,15 +61,16 @@ async def test_a_wrong_setting_is_named(billing_api: BillingApi, body: dict[str,
 
 async def test_they_decide_currency_terms_and_numbers(billing_api: BillingApi) -> None:
     """A new prefix goes on with the same count: a number is never given twice."""
-    assert (await finalized(billing_api))["invoice_number"] == "INV-0001"
+    assert (await create_final(billing_api))["invoice_number"] == "INV-0001"
     await billing_api.patch("/v1/settings", {"currency": "EUR", "net_terms": 0, "invoice_prefix": "2027/"})
-    invoice = await finalized(billing_api)
+    invoice = await create_final(billing_api)
     assert (invoice["invoice_number"], invoice["currency"], invoice["days_until_due"]) == ("2027/0002", "EUR", 0)
     await billing_api.patch("/v1/settings", {"invoice_prefix": ""})
-    assert (await finalized(billing_api))["invoice_number"] == "0003"
-    assert (await drafted(billing_api, currency="JPY"))["currency"] == "JPY"
+    assert (await create_final(billing_api))["invoice_number"] == "0003"
+    assert (await create_draft(billing_api, currency="JPY"))["currency"] == "JPY"
 
 
+@on_every_ledger
 async def test_changes_at_once_are_all_kept(billing_api: BillingApi) -> None:
     """Each changes only what it gives, even where nothing was decided before."""
     bodies: list[dict[str, Any]] = [

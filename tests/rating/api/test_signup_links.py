@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from rating.ledger.engine import create_engine
 from schemas.signup import LINK_LIFETIME
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +30,7 @@ async def _press(billing_api: BillingApi, link: dict[str, Any]) -> httpx.Respons
     return await billing_api.client.post(f"/subscribe/{link['token']}", data=PRESSED, headers={"authorization": ""})
 
 
+@on_every_ledger
 async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(billing_api: BillingApi, migrated_url: str) -> None:
     """The ledger knows its hash, and no answer that is kept holds it."""
     await billing_api.plan()
@@ -70,6 +72,7 @@ async def test_looking_changes_nothing_and_pressing_subscribes(billing_api: Bill
     assert len((await billing_api.get("/v1/subscriptions"))["subscriptions"]) == 1
 
 
+@on_every_ledger
 async def test_many_presses_at_once_subscribe_once(billing_api: BillingApi) -> None:
     """The others find the link used."""
     await billing_api.plan()

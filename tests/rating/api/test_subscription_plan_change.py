@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from schemas.timestamps import DAY
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -13,6 +14,7 @@ NOW_TO_TEAM = {"target_plan_code": "team", "change_mode": "now"}
 LATER_TO_TEAM = {"target_plan_code": "team", "change_mode": "end_of_period"}
 
 
+@on_every_ledger
 async def test_a_change_now_ends_the_one_and_begins_the_other(billing_api: BillingApi) -> None:
     """On the same boundaries, at the same moment."""
     await billing_api.plan()
@@ -126,6 +128,7 @@ async def test_a_pending_one_is_replaced_by_a_pending_one(billing_api: BillingAp
     assert begun["status"] == "trialing"
 
 
+@on_every_ledger
 @pytest.mark.parametrize("asked", [NOW_TO_TEAM, LATER_TO_TEAM])
 async def test_changing_at_once_is_done_once(billing_api: BillingApi, asked: dict[str, str]) -> None:
     """One follows the other, never two."""

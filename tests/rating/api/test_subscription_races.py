@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.rating.api.conftest import BillingApi
-from tests.rating.api.test_renewals import LedgerRuns, runs
-
-__all__ = ["runs"]
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.ledger_runs import LedgerRuns
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -22,6 +21,7 @@ VERBS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@on_every_ledger
 async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(
     billing_api: BillingApi, runs: LedgerRuns
 ) -> None:

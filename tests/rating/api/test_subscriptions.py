@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from schemas.timestamps import DAY
-from tests.rating.api.conftest import BillingApi
+from tests.rating.api.billing_api import BillingApi
+from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
 NOW = "2027-01-15T08:00:00Z"
 
 
+@on_every_ledger
 async def test_a_subscription_begins_now_and_renews_on_the_first(billing_api: BillingApi) -> None:
     """Unless it is told otherwise; what it is made with is what is shown."""
     await billing_api.plan()
@@ -112,6 +114,7 @@ async def test_what_cannot_be_subscribed_to_is_refused(
     assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
 
 
+@on_every_ledger
 async def test_a_customer_subscribes_to_a_plan_once_at_a_time(billing_api: BillingApi) -> None:
     """However many ask at once; after the end it may begin anew."""
     await billing_api.plan()
@@ -126,6 +129,7 @@ async def test_a_customer_subscribes_to_a_plan_once_at_a_time(billing_api: Billi
     await billing_api.post("/v1/subscriptions", body)
 
 
+@on_every_ledger
 async def test_listing_filters_by_customer_and_status(billing_api: BillingApi) -> None:
     """Newest first, in pages."""
     await billing_api.plan()
@@ -249,6 +253,7 @@ async def test_another_account_s_subscription_is_not_there(billing_api: BillingA
     assert (await other_account.get("/v1/subscriptions"))["subscriptions"] == []
 
 
+@on_every_ledger
 async def test_cancelling_at_once_is_done_once(billing_api: BillingApi) -> None:
     """The rest are told that it is over."""
     await billing_api.plan()

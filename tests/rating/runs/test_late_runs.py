@@ -17,6 +17,7 @@ from schemas.invoice_run import UpcomingInvoice
 from schemas.plan import Overrides
 from schemas.price import PerUnit
 from schemas.subscription import Cancellation, ChangeTiming, PlanChange, Status, Subscription, SubscriptionChanges
+from tests.rating.ledger.fixtures import on_every_ledger
 from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,7 @@ async def cancel(billed_account: BilledAccount, one: Subscription) -> None:
     )
 
 
+@on_every_ledger
 async def test_late_usage_is_on_the_next_invoice(billed_account: BilledAccount) -> None:
     """Once, in lines for its own period; the upcoming invoice shows them too."""
     one = await billed_once(billed_account, auto_finalize=True)
@@ -166,6 +168,7 @@ async def test_dropped_late_usage_is_reported(billed_account: BilledAccount) -> 
     await check_audits(billed_account)
 
 
+@on_every_ledger
 async def test_concurrent_runs_bill_late_usage_once(billed_account: BilledAccount) -> None:
     """The later run finds the step applied, and the rated period moved forward."""
     await billed_account.publish_plan(PLAIN)

@@ -15,6 +15,7 @@ from schemas.plan import UsagePrice
 from schemas.price import PerUnit
 from schemas.subscription import Cancellation, ChangeTiming, Refund
 from schemas.tax import TaxRate
+from tests.rating.ledger.fixtures import on_every_ledger
 from tests.rating.runs.billed_account import PRO, WINDOW, BilledAccount, at
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +29,7 @@ def lines_of(invoice: Invoice) -> dict[str | None, int]:
     return {line.reference: line.amount for line in invoice.lines}
 
 
+@on_every_ledger
 async def test_a_subscription_s_first_months(billed_account: BilledAccount) -> None:
     """Fees in advance at the start, then fees and usage at each boundary; stubs by days, every group on its own."""
     await billed_account.publish_plan()
@@ -85,6 +87,7 @@ async def test_a_late_run_bills_what_punctual_runs_bill(billed_account: BilledAc
     assert [line.get("usage:tokens") for line in reported[0]] == [None, 2, 8]  # 0.015 → 2, 0.075 → 8
 
 
+@on_every_ledger
 async def test_runs_at_once_bill_each_period_once(billed_account: BilledAccount) -> None:
     """The later run finds the step applied."""
     await billed_account.publish_plan()
