@@ -1,4 +1,4 @@
-"""The billing API over real ledgers: a company, its administrator, and a client that speaks for it."""
+"""The billing API over a real ledger, and a client that speaks for its administrator."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.rating.runs.counted_usage import CountedUsage
 
 
 class BillingApi:
-    """The app over one ledger, and our administrator's key."""
+    """The app over one ledger, called with an administrator's key."""
 
     def __init__(self, ledger: Ledger, clock: ManualClock, key: ApiKey, token: str) -> None:
         self.ledger = ledger
@@ -29,7 +29,7 @@ class BillingApi:
         self.key = key
         self.reader = FakeReader()
         self.usage = CountedUsage()
-        """What runs and audits count."""
+        """The usage that runs and audits read."""
         self.app = _app(ledger, clock, self.reader, self.usage)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
@@ -40,7 +40,7 @@ class BillingApi:
     async def post(
         self, path: str, body: Any = None, *, status: int = 201, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """The answer's envelope; `idempotency_key` is the Idempotency-Key."""
+        """The response envelope; `idempotency_key` goes into the header Idempotency-Key."""
         headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
         return _checked(await self.client.post(path, json=body, headers=headers), status)
 
@@ -57,21 +57,21 @@ class BillingApi:
         return _checked(await self.client.put(path, json=body), status)
 
     async def plan(self, code: str = "pro", **fields: Any) -> dict[str, Any]:
-        """A new one: 20.00 a month in advance."""
+        """Creates a plan: 20.00 a month in advance."""
         fee = {"code": "platform", "name": "Platform", "amount_cents": 2000}
         body = {"code": code, "name": "Pro", "currency": "USD", "interval": "month", "fixed_fees": [fee]}
         made: dict[str, Any] = (await self.post("/v1/plans", body | fields))["plan"]
         return made
 
     async def meter(self, code: str = "calls", **fields: Any) -> dict[str, Any]:
-        """A new one: counts events by region."""
+        """Creates a meter that counts events by region."""
         body = {"code": code, "name": "Calls", "event_name": "call", "aggregation": "count"}
         made = await self.post("/v1/meters", body | {"group_by": {"region": "$.region"}} | fields)
         meter: dict[str, Any] = made["meter"]
         return meter
 
     async def subscription(self, **fields: Any) -> dict[str, Any]:
-        """A new one, active, to plan `pro`, of a customer of its own unless one is named."""
+        """Creates an active subscription to plan `pro`, of a new customer unless one is named."""
         if "customer_id" not in fields:
             fields["customer_id"] = (await self.customer())["id"]
         body = {"plan_code": "pro", "initial_status": "active"} | fields
@@ -79,7 +79,6 @@ class BillingApi:
         return made
 
     async def customer(self, **fields: Any) -> dict[str, Any]:
-        """A new one."""
         made: dict[str, Any] = (await self.post("/v1/customers", {"name": "Acme Corp"} | fields))["customer"]
         return made
 
@@ -92,7 +91,6 @@ def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def run_service_of(ledger: Ledger, clock: ManualClock, usage: CountedUsage) -> InvoiceRunService:
-    """Where runs go on."""
     return InvoiceRunService(
         ledger.billing,
         ledger.invoice_runs,

@@ -26,7 +26,7 @@ async def billing_api(migrated_url: str, anyio_backend: str) -> AsyncIterator[Bi
 
 @pytest.fixture
 async def other_account(billing_api: BillingApi) -> AsyncIterator[BillingApi]:
-    """Our own test key: it has its own data, and must see nothing of the live account's."""
+    """The same company's test account: it has data of its own, and sees none of the live account's."""
     account = await billing_api.ledger.accounts.account_for(billing_api.key.account, Mode.TEST)
     key, token = await billing_api.ledger.api_keys.create(command_of(account), key_for(account, "stranger", *Scope))
     other = BillingApi(billing_api.ledger, billing_api.clock, key, token)

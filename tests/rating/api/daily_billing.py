@@ -26,7 +26,7 @@ PLAN = {
 
 
 async def subscribe_daily(billing_api: BillingApi) -> dict[str, Any]:
-    """From the start of today's minute on."""
+    """Creates a subscription to a daily plan that starts now."""
     await billing_api.post("/v1/meters", METER)
     await billing_api.post("/v1/plans", PLAN)
     customer = await billing_api.customer()
@@ -41,7 +41,7 @@ async def subscribe_daily(billing_api: BillingApi) -> dict[str, Any]:
 
 
 async def run_to_end(billing_api: BillingApi, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A run from its beginning to its end."""
+    """Starts an invoice run and waits for its end."""
     begun = (await billing_api.post("/v1/invoice-runs", body or {}, status=202))["invoice_run"]
     async with asyncio.timeout(30):
         while True:

@@ -10,14 +10,14 @@ CALLS = {"description": "API calls", "quantity": 1, "unit_amount_cents": 5000}
 
 
 async def create_draft(billing_api: BillingApi, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A draft of a customer's, of a new one where none is given."""
+    """Creates a draft, for a new customer unless one is named."""
     body = {"customer_id": fields.get("customer_id") or (await billing_api.customer())["id"]} | fields
     made: dict[str, Any] = (await billing_api.post("/v1/invoices", {**body, "line_items": lines or [CALLS]}))["invoice"]
     return made
 
 
 async def create_final(billing_api: BillingApi, *lines: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """An invoice that is final."""
+    """Creates a draft and finalizes it."""
     draft = await create_draft(billing_api, *lines, **fields)
     final: dict[str, Any] = (await billing_api.post(f"/v1/invoices/{draft['id']}/finalize", status=200))["invoice"]
     return final
@@ -34,5 +34,5 @@ async def take_step(
 
 
 async def credit(billing_api: BillingApi, invoice: dict[str, Any], status: int = 201, **body: Any) -> dict[str, Any]:
-    """The answer: the note and the invoice after it, or the error."""
+    """The response: credit note and invoice, or the error."""
     return await billing_api.post(f"/v1/invoices/{invoice['id']}/credit-notes", body, status=status)

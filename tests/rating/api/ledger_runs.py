@@ -13,7 +13,7 @@ from tests.rating.api.billing_api import BillingApi
 
 
 class LedgerRuns:
-    """What a billing run does, without its invoices."""
+    """Reads and takes due steps of subscriptions, as a run does."""
 
     def __init__(self, engine: sa.Engine, billing_api: BillingApi) -> None:
         self.engine = engine

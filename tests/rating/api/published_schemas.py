@@ -1,4 +1,4 @@
-"""Answers held against the published schemas of the API that ours is compatible with."""
+"""Responses checked against the published schemas of the API that this one is compatible with."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _PUBLISHED = json.loads((Path(__file__).parent / "facts" / "invoice_schemas.json
 
 
 def assert_fits(answer: Any, name: str) -> None:
-    """All that is wrong, told by path."""
+    """Fails with every violation, by path."""
     schema = {**_PUBLISHED, "$ref": f"#/components/schemas/{name}"}
     wrong = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(answer)]
     assert wrong == []

@@ -1,4 +1,4 @@
-"""Every change is in the audit log, with who made it and what it changed; nobody can rewrite it."""
+"""Every change is in the audit log, with actor, state before and state after; the log cannot be rewritten."""
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.anyio
 
 
 @on_every_ledger
-async def test_every_change_is_kept_with_both_sides(billing_api: BillingApi) -> None:
-    """Newest first; a refused or repeated request leaves nothing."""
+async def test_every_change_is_logged_with_both_states(billing_api: BillingApi) -> None:
+    """Newest first; a refused or repeated request leaves no entry."""
     made = (await billing_api.post("/v1/customers", {"name": "Acme", "external_id": "a"}, idempotency_key="k1"))[
         "customer"
     ]
@@ -21,17 +21,17 @@ async def test_every_change_is_kept_with_both_sides(billing_api: BillingApi) -> 
     billing_api.clock.now += 1_000
     await billing_api.patch(f"/v1/customers/{made['id']}", {"name": "Other"})
     billing_api.clock.now += 1_000
-    gone = await billing_api.delete(f"/v1/customers/{made['id']}")
+    deletion = await billing_api.delete(f"/v1/customers/{made['id']}")
     entries = (await billing_api.get("/v1/audit", subject=made["id"]))["entries"]
     assert [entry["action"] for entry in entries] == ["customer.delete", "customer.update", "customer.create"]
     assert {entry["actor"] for entry in entries} == {billing_api.key.id}
-    assert entries[0]["request_id"] == gone["request_id"]
+    assert entries[0]["request_id"] == deletion["request_id"]
     assert (entries[0]["after"], entries[2]["before"]) == (None, None)
     assert (entries[1]["before"]["name"], entries[1]["after"]["name"]) == ("Acme", "Other")
 
 
-async def test_a_stranger_s_log_is_its_own(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Even by the id of what was changed."""
+async def test_an_account_sees_only_its_own_log(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """Even by the id of the other account's record."""
     made = await billing_api.customer()
     assert (await other_account.get("/v1/audit", subject=made["id"]))["entries"] == []
 
@@ -39,7 +39,7 @@ async def test_a_stranger_s_log_is_its_own(billing_api: BillingApi, other_accoun
 @on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log"])
 async def test_the_log_cannot_be_rewritten(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
-    """Not even by whoever has the database."""
+    """Not even in SQL."""
     await billing_api.customer()
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="audit log cannot be changed"), engine.begin() as connection:

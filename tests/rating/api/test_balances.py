@@ -1,4 +1,4 @@
-"""What is owed to a customer: kept when an invoice comes to less than nothing, and used by the next ones."""
+"""A customer's balance: filled by an invoice below zero, and used by the next invoices."""
 
 import asyncio
 from typing import Any
@@ -22,8 +22,8 @@ def _line(cents: int) -> dict[str, Any]:
     return {"unit_amount_cents": cents}
 
 
-async def owed(billing_api: BillingApi, cents: int, **fields: Any) -> dict[str, Any]:
-    """A final invoice that leaves so much to its customer, of a new one where none is given."""
+async def create_balance(billing_api: BillingApi, cents: int, **fields: Any) -> dict[str, Any]:
+    """A final invoice that leaves this amount on the balance of its customer, a new one unless named."""
     return await create_final(billing_api, _line(-cents), **fields)
 
 
@@ -39,7 +39,7 @@ async def payments(billing_api: BillingApi, invoice: dict[str, Any]) -> list[tup
 
 
 async def moves(billing_api: BillingApi, customer_id: str) -> list[dict[str, Any]]:
-    """What the audit log tells of the customer's balance."""
+    """The entries of the audit log about the customer's balance."""
     noted = (await billing_api.get("/v1/audit", subject=customer_id))["entries"]
     actions = "balance.credit", "balance.use"
     logged = [entry for entry in noted if entry["action"] in actions]
@@ -48,7 +48,7 @@ async def moves(billing_api: BillingApi, customer_id: str) -> list[dict[str, Any
 
 
 def entries(url: str) -> list[int]:
-    """All that is kept, by amount."""
+    """The amounts of all balance entries, ascending."""
     engine = create_engine(url)
     with engine.connect() as connection:
         found = connection.exec_driver_sql("SELECT amount FROM balance_entries ORDER BY amount").scalars().all()
@@ -57,8 +57,8 @@ def entries(url: str) -> list[int]:
 
 
 @on_every_ledger
-async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(billing_api: BillingApi) -> None:
-    """With a number like any other; taxes are owed too, and the audit log tells how the balance came to be."""
+async def test_an_invoice_below_zero_is_paid_and_fills_the_balance(billing_api: BillingApi) -> None:
+    """It has a number like any other; taxes are owed too, and the audit log shows where the balance comes from."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
     invoice = await create_final(billing_api, _line(5000), _line(-6000), customer_id=customer)
     assert (invoice["status"], invoice["invoice_number"], invoice["total_cents"]) == ("paid", "INV-0001", -1190)
@@ -71,9 +71,9 @@ async def test_an_invoice_below_zero_is_paid_and_leaves_its_rest(billing_api: Bi
     assert noted.items() >= {"invoice_id": invoice["id"], "currency": "USD", "amount": 1190}.items()
 
 
-async def test_the_next_invoices_use_it_in_part_and_then_wholly(billing_api: BillingApi) -> None:
-    """As payments of their own method, until nothing is left; the rest is due as ever."""
-    customer = (await owed(billing_api, 1500))["customer_id"]
+async def test_the_next_invoices_use_the_balance_until_it_is_empty(billing_api: BillingApi) -> None:
+    """As payments of their own method; the rest of an invoice is due as usual."""
+    customer = (await create_balance(billing_api, 1500))["customer_id"]
     first = await create_final(billing_api, _line(1000), customer_id=customer)
     assert (first["status"], first["amount_paid_cents"], first["amount_due_cents"]) == ("paid", 1000, 0)
     assert (first["paid_at"], first["total_cents"]) == (first["finalized_at"], 1000)
@@ -93,8 +93,8 @@ async def test_the_next_invoices_use_it_in_part_and_then_wholly(billing_api: Bil
     assert sorted(entry["amount"] for entry in await moves(billing_api, customer)) == [-1000, -500, 1500]
 
 
-async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(billing_api: BillingApi) -> None:
-    """Runs that finalize by themselves: a month paid ahead, left at once, is a balance, and then a part of a fee."""
+async def test_the_refund_of_a_canceled_period_pays_the_next_subscription(billing_api: BillingApi) -> None:
+    """With automatic finalization: a prepaid month is canceled, becomes a balance and pays part of the next fee."""
     await billing_api.patch("/v1/settings", {"auto_finalize": True})
     await billing_api.plan()
     await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
@@ -103,8 +103,8 @@ async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(bil
     await run_to_end(billing_api)
     for invoice in (await billing_api.get("/v1/invoices"))["invoices"]:
         await take_step(billing_api, invoice, "pay")
-    asked = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
-    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", asked, status=200)
+    body = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", body, status=200)
     logged = await run_to_end(billing_api)
     assert (logged["finalized"], logged["below_zero"], logged["totals"]) == (1, 1, {"USD": -1714})
     assert await balances(billing_api, made["customer_id"]) == {"usd": "17.14"}
@@ -120,10 +120,10 @@ async def test_what_a_cancelled_period_gives_back_pays_the_next_subscription(bil
 async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(
     billing_api: BillingApi, other_account: BillingApi
 ) -> None:
-    """Each is told by its currency's decimals, together with what was granted in it."""
+    """Each has the decimals of its currency, and includes credit granted in that currency."""
     customer = (await billing_api.customer())["id"]
     for currency in ("JPY", "KWD", "USD"):
-        await owed(billing_api, 1234, customer_id=customer, currency=currency)
+        await create_balance(billing_api, 1234, customer_id=customer, currency=currency)
     euros = await create_final(billing_api, _line(500), customer_id=customer, currency="EUR")
     other = await create_final(billing_api, _line(500))
     assert [invoice["amount_paid_cents"] for invoice in (euros, other)] == [0, 0]
@@ -140,9 +140,9 @@ async def test_a_balance_pays_in_its_own_currency_and_for_its_own_customer(
 
 
 @on_every_ledger
-async def test_fifty_at_once_use_a_balance_once(billing_api: BillingApi, migrated_url: str) -> None:
-    """It covers half of them, and a half of one more: every cent of it is used, and none twice."""
-    customer = (await owed(billing_api, 2550))["customer_id"]
+async def test_fifty_finalizations_at_once_use_a_balance_once(billing_api: BillingApi, migrated_url: str) -> None:
+    """It covers half of them and half of one more: every cent is used, and none twice."""
+    customer = (await create_balance(billing_api, 2550))["customer_id"]
     drafts = [await create_draft(billing_api, _line(100), customer_id=customer) for _ in range(50)]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
     replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
@@ -154,17 +154,19 @@ async def test_fifty_at_once_use_a_balance_once(billing_api: BillingApi, migrate
 
 
 @on_every_ledger
-async def test_credits_and_uses_at_once_are_all_kept(billing_api: BillingApi, migrated_url: str) -> None:
-    """In whatever order they come, no sum of them was ever below zero."""
+async def test_concurrent_additions_to_and_uses_of_a_balance_are_all_recorded(
+    billing_api: BillingApi, migrated_url: str
+) -> None:
+    """In whatever order they happen, no running sum is below zero."""
     customer = (await billing_api.customer())["id"]
     drafts = [await create_draft(billing_api, _line(cents), customer_id=customer) for cents in [-70, 100] * 12]
     paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in drafts]
     replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     final = [reply.json()["invoice"] for reply in replies]
     used = sum(invoice["amount_paid_cents"] for invoice in final)
-    kept = entries(migrated_url)
-    assert sum(amount for amount in kept if amount > 0) == 12 * 70
-    assert sum(amount for amount in kept if amount < 0) == -used
+    amounts = entries(migrated_url)
+    assert sum(amount for amount in amounts if amount > 0) == 12 * 70
+    assert sum(amount for amount in amounts if amount < 0) == -used
     by_number = sorted(final, key=lambda invoice: str(invoice["invoice_number"]))
     balance = 0
     for invoice in by_number:
@@ -175,19 +177,19 @@ async def test_credits_and_uses_at_once_are_all_kept(billing_api: BillingApi, mi
 async def test_a_finalization_repeated_under_its_key_moves_nothing_again(
     billing_api: BillingApi, migrated_url: str
 ) -> None:
-    """Neither what it left nor what it used."""
+    """Neither an addition nor a use."""
     customer = (await billing_api.customer())["id"]
     for cents in (-300, 200):
         draft = await create_draft(billing_api, _line(cents), customer_id=customer)
         path = f"/v1/invoices/{draft['id']}/finalize"
         answers = [await billing_api.post(path, status=200, idempotency_key=f"k{cents}") for _ in range(3)]
-        assert [one["invoice"] for one in answers] == [answers[0]["invoice"]] * 3
+        assert [answer["invoice"] for answer in answers] == [answers[0]["invoice"]] * 3
     assert entries(migrated_url) == [-200, 300]
 
 
-async def test_nobody_pays_by_hand_from_a_balance(billing_api: BillingApi) -> None:
-    """It is no method that may be given: every other one is."""
-    customer = (await owed(billing_api, 100))["customer_id"]
+async def test_a_payment_request_cannot_use_the_balance(billing_api: BillingApi) -> None:
+    """Every other payment method can be requested."""
+    customer = (await create_balance(billing_api, 100))["customer_id"]
     invoice = await create_final(billing_api, _line(1000), customer_id=customer)
     error = await take_step(billing_api, invoice, "pay", {"amount_cents": 1, "method": "customer_balance"}, 400)
     assert error["details"][0]["field"] == "method"
@@ -198,9 +200,9 @@ async def test_nobody_pays_by_hand_from_a_balance(billing_api: BillingApi) -> No
     assert len(await payments(billing_api, invoice)) == 1 + len(GivenMethod)
 
 
-async def test_what_a_balance_paid_is_paid_like_any_other(billing_api: BillingApi) -> None:
-    """It is not voided and not paid twice; what is left of it is credited or paid."""
-    customer = (await owed(billing_api, 100))["customer_id"]
+async def test_a_payment_from_the_balance_counts_like_any_other(billing_api: BillingApi) -> None:
+    """It prevents voiding and overpayment; the rest is credited or paid."""
+    customer = (await create_balance(billing_api, 100))["customer_id"]
     invoice = await create_final(billing_api, _line(1000), customer_id=customer)
     assert (await take_step(billing_api, invoice, "void", status=409))["code"] == "INVOICE_HAS_PAYMENTS"
     assert (await take_step(billing_api, invoice, "pay", {"amount_cents": 901}, 409))["code"] == "OVERPAYMENT"
@@ -208,9 +210,9 @@ async def test_what_a_balance_paid_is_paid_like_any_other(billing_api: BillingAp
     assert (reply["invoice"]["status"], reply["invoice"]["amount_due_cents"]) == ("paid", 0)
 
 
-async def test_below_zero_there_is_nothing_to_take_back(billing_api: BillingApi) -> None:
-    """Nor to pay or to void; nor is a customer deleted to whom something is owed."""
-    invoice = await owed(billing_api, 100)
+async def test_an_invoice_below_zero_cannot_be_credited_paid_or_voided(billing_api: BillingApi) -> None:
+    """Nor can a customer with a balance be deleted."""
+    invoice = await create_balance(billing_api, 100)
     for body in ({}, {"amount_cents": 10}, {"lines": [{"line_id": invoice["line_items"][0]["id"]}]}):
         assert (await credit(billing_api, invoice, 409, **body))["error"]["code"] == "NOTHING_TO_CREDIT"
     for name in ("pay", "void", "mark-uncollectible"):
@@ -228,9 +230,11 @@ async def test_below_zero_there_is_nothing_to_take_back(billing_api: BillingApi)
         "DELETE FROM balance_entries",
     ],
 )
-async def test_the_database_keeps_entries(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
-    """Whoever has it, even by hand."""
-    invoice = await owed(billing_api, 100)
+async def test_the_database_refuses_changes_of_balance_entries(
+    billing_api: BillingApi, migrated_url: str, statement: str
+) -> None:
+    """Even in SQL by hand."""
+    invoice = await create_balance(billing_api, 100)
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="balance cannot be"), engine.begin() as connection:
         connection.exec_driver_sql(statement)
@@ -239,9 +243,8 @@ async def test_the_database_keeps_entries(billing_api: BillingApi, migrated_url:
 
 
 @on_every_ledger
-async def test_the_database_has_one_entry_of_an_invoice(billing_api: BillingApi, migrated_url: str) -> None:
-    """A second one is refused, whoever writes it."""
-    invoice = await owed(billing_api, 100)
+async def test_the_database_refuses_a_second_entry_for_an_invoice(billing_api: BillingApi, migrated_url: str) -> None:
+    invoice = await create_balance(billing_api, 100)
     again = "INSERT INTO balance_entries SELECT 'c2', account_id, customer_id, invoice_id, currency, 5, 1"
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:

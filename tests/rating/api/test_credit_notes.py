@@ -1,4 +1,4 @@
-"""Credit notes over the API: numbered by themselves, taxed as their invoice, never more than it."""
+"""Credit notes over the API: numbered in their own sequence, taxed as their invoice, never more than the invoice."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ HALF = [{"name": "half", "percent": "7"}]
 
 @on_every_ledger
 async def test_an_amount_is_spread_and_taxed_as_the_invoice_was(billing_api: BillingApi) -> None:
-    """With a number of its own; what is due becomes less; all of it can be read again."""
+    """It has a number of its own, lowers the amount due, and can be read again."""
     lines = ({"unit_amount_cents": 6000, "tax_rates": VAT}, {"unit_amount_cents": 4000, "tax_rates": HALF})
     invoice = await create_final(billing_api, *lines)
     assert invoice["total_cents"] == 11420
@@ -35,13 +35,13 @@ async def test_an_amount_is_spread_and_taxed_as_the_invoice_was(billing_api: Bil
     assert listed["credit_notes"] == [note]
 
 
-async def test_lines_are_credited_each_for_itself(billing_api: BillingApi) -> None:
-    """With an amount, or all that is left; the discount they had is not given back as money."""
+async def test_lines_are_credited_separately(billing_api: BillingApi) -> None:
+    """With an amount, or with the whole rest; a discount is not paid out."""
     lines = ({"unit_amount_cents": 6000, "tax_rates": VAT}, {"unit_amount_cents": 4000})
     invoice = await create_final(billing_api, *lines, discount={"type": "percent", "percent": "10"})
     first, second = (line["id"] for line in invoice["line_items"])
-    asked = [{"line_id": first, "amount_cents": 400}, {"line_id": second}]
-    note = (await credit(billing_api, invoice, lines=asked))["credit_note"]
+    lines_to_credit = [{"line_id": first, "amount_cents": 400}, {"line_id": second}]
+    note = (await credit(billing_api, invoice, lines=lines_to_credit))["credit_note"]
     assert [(line["line_id"], line["amount_cents"], line["tax_cents"]) for line in note["lines"]] == [
         (first, 400, 76),
         (second, 3600, 0),
@@ -50,8 +50,8 @@ async def test_lines_are_credited_each_for_itself(billing_api: BillingApi) -> No
     assert (error["code"], error["details"]) == ("CREDIT_TOO_LARGE", {"field": "lines[0]"})
 
 
-async def test_all_that_is_left_settles_an_open_invoice(billing_api: BillingApi) -> None:
-    """To the cent, after a part was paid and a part credited; then nothing is left."""
+async def test_crediting_the_whole_rest_settles_an_open_invoice(billing_api: BillingApi) -> None:
+    """To the cent, after a partial payment and a partial credit; then nothing is left to credit."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
     invoice = await create_final(billing_api, {"unit_amount_cents": 9999}, customer_id=customer)
     await credit(billing_api, invoice, amount_cents=3333)
@@ -70,8 +70,8 @@ async def test_a_paid_invoice_can_be_credited(billing_api: BillingApi) -> None:
     assert (await credit(billing_api, invoice, 409, amount_cents=1))["error"]["code"] == "CREDIT_TOO_LARGE"
 
 
-async def test_drafts_and_void_invoices_cannot_be(billing_api: BillingApi) -> None:
-    """The one is changed, the other is nothing; and what was credited is not voided."""
+async def test_drafts_and_void_invoices_cannot_be_credited(billing_api: BillingApi) -> None:
+    """And an invoice with a credit note cannot be voided."""
     assert (await credit(billing_api, await create_draft(billing_api), 409))["error"]["code"] == "INVOICE_IS_DRAFT"
     void = await take_step(billing_api, await create_final(billing_api), "void")
     assert (await credit(billing_api, void, 409))["error"]["code"] == "INVOICE_IS_VOID"
@@ -81,8 +81,10 @@ async def test_drafts_and_void_invoices_cannot_be(billing_api: BillingApi) -> No
 
 
 @on_every_ledger
-async def test_notes_at_once_are_numbered_without_gap_and_never_too_much(billing_api: BillingApi) -> None:
-    """Of twelve that each take a fifth, five are made."""
+async def test_concurrent_credit_notes_are_numbered_without_gap_and_never_exceed_the_invoice(
+    billing_api: BillingApi,
+) -> None:
+    """Of twelve that each credit a fifth, five succeed."""
     invoice = await create_final(billing_api)
     path = f"/v1/invoices/{invoice['id']}/credit-notes"
     replies = await asyncio.gather(*(billing_api.client.post(path, json={"amount_cents": 1000}) for _ in range(12)))
@@ -101,15 +103,17 @@ async def test_notes_at_once_are_numbered_without_gap_and_never_too_much(billing
         ({"amount_cents": 5001}, 409, "too much"),
     ],
 )
-async def test_a_wrong_request_is_told(billing_api: BillingApi, body: dict[str, Any], status: int, says: str) -> None:
+async def test_an_invalid_request_is_explained(
+    billing_api: BillingApi, body: dict[str, Any], status: int, says: str
+) -> None:
     """And nothing is credited."""
     invoice = await create_final(billing_api)
     assert says in (await credit(billing_api, invoice, status, **body))["error"]["message"]
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}"))["invoice"] == invoice
 
 
-async def test_a_stranger_credits_nothing(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Another account's invoice is not there."""
+async def test_another_account_cannot_credit_an_invoice(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """The invoice does not exist for it."""
     invoice = await create_final(billing_api)
     await credit(other_account, invoice, 404)
     await other_account.get(f"/v1/invoices/{invoice['id']}/credit-notes", status=404)
@@ -119,8 +123,10 @@ async def test_a_stranger_credits_nothing(billing_api: BillingApi, other_account
 
 @on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE credit_notes SET total = 1", "DELETE FROM credit_notes"])
-async def test_the_database_keeps_credit_notes(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
-    """Whoever has it, even by hand."""
+async def test_the_database_refuses_changes_of_credit_notes(
+    billing_api: BillingApi, migrated_url: str, statement: str
+) -> None:
+    """Even in SQL by hand."""
     await credit(billing_api, await create_final(billing_api))
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="credit note cannot be"), engine.begin() as connection:

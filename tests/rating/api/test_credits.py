@@ -1,4 +1,4 @@
-"""Credit over HTTP: granted in money or in units, and summed exactly."""
+"""Credit grants over the API, in money or in pricing units, summed exactly."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ async def _subscribed(billing_api: BillingApi) -> tuple[str, str]:
 
 @on_every_ledger
 async def test_grants_are_summed_by_denomination(billing_api: BillingApi) -> None:
-    """To the last digit, whether given as numbers or as strings; currencies come first."""
+    """To the last digit, whether given as numbers or as strings; currencies are listed first."""
     grants, balances = await _subscribed(billing_api)
     assert (await billing_api.get(balances))["balances"] == []
     made = await billing_api.post(grants, {"name": "Welcome", "amount": "0.1", "currency_code": "usd"})
@@ -36,8 +36,8 @@ async def test_grants_are_summed_by_denomination(billing_api: BillingApi) -> Non
     ]
 
 
-async def test_what_has_expired_is_no_balance(billing_api: BillingApi) -> None:
-    """From that very moment."""
+async def test_an_expired_grant_is_not_part_of_the_balance(billing_api: BillingApi) -> None:
+    """From the moment that it expires."""
     grants, balances = await _subscribed(billing_api)
     body = {"name": "Week", "amount": 7, "pricing_unit_code": "token", "expires_at": "2027-01-16T08:00:00Z"}
     assert (await billing_api.post(grants, body))["credit_grant"]["expires_at"] == "2027-01-16T08:00:00Z"
@@ -67,7 +67,9 @@ async def test_what_has_expired_is_no_balance(billing_api: BillingApi) -> None:
         ({"pricing_unit_id": "token"}, "pricing_unit_id"),
     ],
 )
-async def test_a_wrong_grant_is_refused_by_field(billing_api: BillingApi, changed: dict[str, Any], field: str) -> None:
+async def test_an_invalid_grant_is_refused_by_field(
+    billing_api: BillingApi, changed: dict[str, Any], field: str
+) -> None:
     """And nothing is granted."""
     grants, balances = await _subscribed(billing_api)
     body = {"name": "Welcome", "amount": "10", "currency_code": "usd"} | changed
@@ -77,7 +79,7 @@ async def test_a_wrong_grant_is_refused_by_field(billing_api: BillingApi, change
 
 
 async def test_a_repeated_grant_is_one_grant(billing_api: BillingApi) -> None:
-    """Under the same key."""
+    """Under the same idempotency key."""
     grants, balances = await _subscribed(billing_api)
     body = {"name": "Welcome", "amount": "10.50", "currency_code": "usd"}
     first = await billing_api.post(grants, body, idempotency_key="k1")
@@ -85,8 +87,9 @@ async def test_a_repeated_grant_is_one_grant(billing_api: BillingApi) -> None:
     assert (await billing_api.get(balances))["balances"][0]["balance"] == "10.5"
 
 
-async def test_another_account_s_credit_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Not to be given nor seen."""
+async def test_another_account_can_neither_grant_nor_see_credit(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     grants, balances = await _subscribed(billing_api)
     await other_account.post(grants, {"name": "Mine", "amount": 1, "currency_code": "usd"}, status=404)
     await other_account.get(balances, status=404)

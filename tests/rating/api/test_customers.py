@@ -1,4 +1,4 @@
-"""Customers over the API: what is given comes back, what is wrong is told, what is someone else's is not there."""
+"""Customers over the API: stored as given, invalid fields named, invisible to other accounts."""
 
 import asyncio
 from typing import Any
@@ -38,8 +38,8 @@ WHOLE: dict[str, Any] = {
 
 
 @on_every_ledger
-async def test_what_is_given_comes_back(billing_api: BillingApi) -> None:
-    """Every field, from the creation on, by get, list and search."""
+async def test_every_field_is_returned_as_given(billing_api: BillingApi) -> None:
+    """By create, get, list and search."""
     made = (await billing_api.post("/v1/customers", WHOLE))["customer"]
     assert {name: made[name] for name in WHOLE} == WHOLE
     assert made["id"].startswith("c")
@@ -50,16 +50,16 @@ async def test_what_is_given_comes_back(billing_api: BillingApi) -> None:
     assert (await billing_api.get("/v1/customers/search", external_id="cust_123"))["customers"] == [made]
 
 
-async def test_nothing_is_required(billing_api: BillingApi) -> None:
-    """What is not given is null, or empty, and still there."""
+async def test_no_field_is_required(billing_api: BillingApi) -> None:
+    """An absent field is null or empty in the response."""
     made = (await billing_api.post("/v1/customers", {}))["customer"]
     assert made.keys() >= WHOLE.keys()
     assert made["name"] is None
     assert made["metadata"] == {}
 
 
-async def test_only_what_is_given_changes(billing_api: BillingApi) -> None:
-    """Null clears, absence keeps, and the time of the change is told."""
+async def test_only_given_fields_change(billing_api: BillingApi) -> None:
+    """Null clears a field, absence keeps it, and `updated_at` is set."""
     made = (await billing_api.post("/v1/customers", WHOLE))["customer"]
     billing_api.clock.now += 1_000_000
     changed = (await billing_api.patch(f"/v1/customers/{made['id']}", {"name": "Acme Ltd", "email": None}))["customer"]
@@ -88,8 +88,8 @@ async def test_only_what_is_given_changes(billing_api: BillingApi) -> None:
         ({"email": "nobody"}, "email", "matching regex"),
     ],
 )
-async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
-    """With what was expected there."""
+async def test_an_invalid_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
+    """With the expected value."""
     error = (await billing_api.post("/v1/customers", body, status=400))["error"]
     assert error["code"] == "VALIDATION_ERROR"
     details = error["details"]
@@ -98,15 +98,14 @@ async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, A
     assert says in error["message"]
 
 
-async def test_all_mistakes_are_told_at_once(billing_api: BillingApi) -> None:
-    """Nobody should have to find them one by one."""
+async def test_all_errors_are_reported_together(billing_api: BillingApi) -> None:
     error = (await billing_api.post("/v1/customers", {"name": 5, "phone": 6, "typo": 7}, status=400))["error"]
     assert [mistake["field"] for mistake in error["details"]] == ["typo", "name", "phone"]
 
 
 @on_every_ledger
-async def test_an_external_id_is_one_customer_s(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Within an account; by creation, by change, and by two at once."""
+async def test_an_external_id_is_unique_in_an_account(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """On creation, on change, and with concurrent requests."""
     first = await billing_api.customer(external_id="one")
     error = (await billing_api.post("/v1/customers", {"external_id": "one"}, status=409))["error"]
     assert error["code"] == "EXTERNAL_ID_TAKEN"
@@ -119,8 +118,8 @@ async def test_an_external_id_is_one_customer_s(billing_api: BillingApi, other_a
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [201] + [409] * 7
 
 
-async def test_pages_stay_whole_while_customers_are_added(billing_api: BillingApi) -> None:
-    """Every customer that was there is listed once, newest first."""
+async def test_pages_are_stable_while_customers_are_added(billing_api: BillingApi) -> None:
+    """Every customer that existed at the start is listed once, newest first."""
     ids = []
     for number in range(7):
         billing_api.clock.now += 1_000
@@ -140,8 +139,8 @@ async def test_pages_stay_whole_while_customers_are_added(billing_api: BillingAp
 
 
 @on_every_ledger
-async def test_search_is_exact_and_asks_for_something(billing_api: BillingApi) -> None:
-    """All that is given must match; nothing given is refused."""
+async def test_search_is_exact_and_needs_a_criterion(billing_api: BillingApi) -> None:
+    """All given criteria must match."""
     made = await billing_api.customer(name="Ann", email="ann@x.io")
     await billing_api.customer(name="Anna", email="ann@x.io")
     assert (await billing_api.get("/v1/customers/search", name="Ann", email="ann@x.io"))["customers"] == [made]
@@ -151,8 +150,8 @@ async def test_search_is_exact_and_asks_for_something(billing_api: BillingApi) -
     assert "did you mean name?" in error["message"]
 
 
-async def test_a_customer_that_was_never_billed_can_go(billing_api: BillingApi) -> None:
-    """For good: its id is nobody's, and its external id is free again."""
+async def test_a_customer_that_was_never_billed_can_be_deleted(billing_api: BillingApi) -> None:
+    """Its external id is free again."""
     made = await billing_api.customer(external_id="gone")
     assert (await billing_api.delete(f"/v1/customers/{made['id']}"))["deleted"] is True
     await billing_api.get(f"/v1/customers/{made['id']}", status=404)
@@ -160,8 +159,8 @@ async def test_a_customer_that_was_never_billed_can_go(billing_api: BillingApi) 
     await billing_api.customer(external_id="gone")
 
 
-async def test_who_was_billed_or_has_subscribed_stays(billing_api: BillingApi) -> None:
-    """It is told why; what was void or is over is still in the books."""
+async def test_a_customer_with_invoices_or_subscriptions_cannot_be_deleted(billing_api: BillingApi) -> None:
+    """The error says why; canceled subscriptions count."""
     await billing_api.plan()
     billed, subscribed = await billing_api.customer(), await billing_api.customer()
     invoice = (await billing_api.post("/v1/invoices", {"customer_id": billed["id"], "line_items": []}))["invoice"]
@@ -174,8 +173,9 @@ async def test_who_was_billed_or_has_subscribed_stays(billing_api: BillingApi) -
     await billing_api.delete(f"/v1/customers/{billed['id']}")
 
 
-async def test_another_account_s_customer_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Not to be seen, changed or deleted."""
+async def test_another_account_cannot_see_or_change_a_customer(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     made = await billing_api.customer(name="secret")
     path = f"/v1/customers/{made['id']}"
     await other_account.get(path, status=404)

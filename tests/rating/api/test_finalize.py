@@ -1,4 +1,4 @@
-"""Finalizing: numbers without gaps, due dates, and an invoice that nothing changes any more."""
+"""Finalization: numbers without gaps, due dates, and an invoice that never changes again."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @on_every_ledger
 async def test_the_published_example_works(billing_api: BillingApi) -> None:
-    """From draft to open, with a number and an address."""
+    """From draft to open, with a number and a public address."""
     draft = await create_draft(billing_api, days_until_due=30)
     reply = await billing_api.post(f"/v1/invoices/{draft['id']}/finalize", status=200)
     assert_fits(reply, "InvoiceResponse")
@@ -35,15 +35,15 @@ async def test_the_published_example_works(billing_api: BillingApi) -> None:
 
 
 @on_every_ledger
-async def test_fifty_at_once_are_numbered_without_gap(billing_api: BillingApi) -> None:
-    """Whoever comes first; drafts that were thrown away or refused took no number."""
+async def test_fifty_finalizations_at_once_are_numbered_without_gap(billing_api: BillingApi) -> None:
+    """In any order; deleted and refused drafts take no number."""
     customer = (await billing_api.customer())["id"]
     drafts = [await create_draft(billing_api, customer_id=customer) for _ in range(50)]
     await billing_api.delete(f"/v1/invoices/{(await create_draft(billing_api, customer_id=customer))['id']}")
     empty = await create_draft(billing_api, customer_id=customer)
     await billing_api.delete(f"/v1/invoices/{empty['id']}/line-items/{empty['line_items'][0]['id']}")
-    asked = [*drafts, empty, *drafts[:10]]
-    paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in asked]
+    to_finalize = [*drafts, empty, *drafts[:10]]
+    paths = [f"/v1/invoices/{draft['id']}/finalize" for draft in to_finalize]
     replies = await asyncio.gather(*(billing_api.client.post(path) for path in paths))
     numbers = [reply.json()["invoice"]["invoice_number"] for reply in replies if reply.status_code == 200]
     assert sorted(numbers) == [f"INV-{number:04}" for number in range(1, 51)]
@@ -51,7 +51,7 @@ async def test_fifty_at_once_are_numbered_without_gap(billing_api: BillingApi) -
     assert (await create_final(billing_api, customer_id=customer))["invoice_number"] == "INV-0051"
 
 
-async def test_each_account_counts_for_itself(billing_api: BillingApi, other_account: BillingApi) -> None:
+async def test_each_account_has_its_own_numbers(billing_api: BillingApi, other_account: BillingApi) -> None:
     """Test data takes no number of the live account."""
     assert (await create_final(billing_api))["invoice_number"] == "INV-0001"
     assert (await create_final(other_account))["invoice_number"] == "INV-0001"
@@ -60,8 +60,8 @@ async def test_each_account_counts_for_itself(billing_api: BillingApi, other_acc
     assert (await create_final(billing_api))["invoice_number"] == "INV-0002"
 
 
-async def test_terms_are_the_invoice_s_else_the_customer_s_else_the_account_s(billing_api: BillingApi) -> None:
-    """A due date that was given stands as it is."""
+async def test_terms_come_from_the_invoice_then_the_customer_then_the_account(billing_api: BillingApi) -> None:
+    """A given due date is kept."""
     patient = (await billing_api.customer(net_terms=60))["id"]
     assert (await create_final(billing_api))["days_until_due"] == 30
     assert (await create_final(billing_api, customer_id=patient))["due_date"] == to_iso(
@@ -74,15 +74,15 @@ async def test_terms_are_the_invoice_s_else_the_customer_s_else_the_account_s(bi
     assert (given["due_date"], given["days_until_due"]) == ("2027-03-01T00:00:00Z", None)
 
 
-async def test_days_are_those_of_the_customer_s_calendar(billing_api: BillingApi) -> None:
-    """Over the change to summer time a due date keeps its hour on the wall."""
+async def test_days_until_due_are_days_in_the_customer_s_time_zone(billing_api: BillingApi) -> None:
+    """Across the change to summer time a due date keeps its local hour."""
     berlin = (await billing_api.customer(timezone="Europe/Berlin", net_terms=90))["id"]
     due = (await create_final(billing_api, customer_id=berlin))["due_date"]
     assert (to_iso(billing_api.clock.now), due) == ("2027-01-15T08:00:00Z", "2027-04-15T07:00:00Z")
 
 
-async def test_what_cannot_be_asked_for_is_refused(billing_api: BillingApi) -> None:
-    """Without a line there is nothing to ask for; the draft stays a draft, and what is wrong can be mended."""
+async def test_an_invoice_that_cannot_be_final_is_refused(billing_api: BillingApi) -> None:
+    """Such as one without lines; the draft stays a draft and can be corrected."""
     draft = await create_draft(billing_api)
     path = f"/v1/invoices/{draft['id']}"
     empty = (await billing_api.delete(f"{path}/line-items/{draft['line_items'][0]['id']}"))["invoice"]
@@ -92,15 +92,15 @@ async def test_what_cannot_be_asked_for_is_refused(billing_api: BillingApi) -> N
     await billing_api.post(f"{path}/finalize", status=200)
 
 
-async def test_an_invoice_of_nothing_is_paid_at_once(billing_api: BillingApi) -> None:
+async def test_an_invoice_of_zero_is_paid_at_once(billing_api: BillingApi) -> None:
     """It has a number like any other."""
     invoice = await create_final(billing_api, {"unit_amount_cents": 100}, {"unit_amount_cents": -100})
     assert (invoice["status"], invoice["invoice_number"]) == ("paid", "INV-0001")
     assert invoice["paid_at"] == invoice["finalized_at"]
 
 
-async def test_nothing_of_a_final_invoice_changes(billing_api: BillingApi) -> None:
-    """Every way in names the status."""
+async def test_a_final_invoice_refuses_every_change(billing_api: BillingApi) -> None:
+    """Each refusal names the status."""
     invoice = await create_final(billing_api)
     path, line = f"/v1/invoices/{invoice['id']}", invoice["line_items"][0]["id"]
     refused = [
@@ -116,8 +116,8 @@ async def test_nothing_of_a_final_invoice_changes(billing_api: BillingApi) -> No
     assert (await billing_api.get(path))["invoice"] == invoice
 
 
-async def test_what_the_customer_s_taxes_become_later_changes_no_final_invoice(billing_api: BillingApi) -> None:
-    """A draft follows them with its next change."""
+async def test_later_tax_rates_of_the_customer_change_no_final_invoice(billing_api: BillingApi) -> None:
+    """A draft takes them with its next change."""
     customer = (await billing_api.customer(tax_rates=VAT))["id"]
     final = await create_final(billing_api, customer_id=customer)
     draft = await create_draft(billing_api, customer_id=customer)
@@ -143,8 +143,10 @@ async def test_what_the_customer_s_taxes_become_later_changes_no_final_invoice(b
         "INSERT INTO invoice_lines SELECT 'c2', invoice_id, 9, '', '', 1, 1, 1, 0, 0, 1, '{}', 1, 1 FROM invoice_lines",
     ],
 )
-async def test_the_database_itself_refuses(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
-    """Whoever has it, even by hand."""
+async def test_the_database_refuses_changes_of_final_invoices(
+    billing_api: BillingApi, migrated_url: str, statement: str
+) -> None:
+    """Even in SQL by hand."""
     invoice = await create_final(billing_api)
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="finalized invoice cannot be"), engine.begin() as connection:

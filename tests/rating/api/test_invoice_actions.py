@@ -1,4 +1,4 @@
-"""The ends of an invoice: paid in whole or in parts, voided, given up."""
+"""Steps of final invoices: paid in full or in part, voided, marked as uncollectible."""
 
 import asyncio
 from typing import Any
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.anyio
 
 
 @on_every_ledger
-async def test_a_payment_of_all_that_is_due_pays(billing_api: BillingApi) -> None:
-    """Without a word on it, it is all, and now."""
+async def test_a_payment_without_an_amount_pays_everything_due(billing_api: BillingApi) -> None:
+    """Now, unless a time is given."""
     invoice = await create_final(billing_api)
     billing_api.clock.now += 1_000_000
     paid = await take_step(billing_api, invoice, "pay")
@@ -29,8 +29,8 @@ async def test_a_payment_of_all_that_is_due_pays(billing_api: BillingApi) -> Non
     }
 
 
-async def test_parts_leave_it_open_until_they_are_all(billing_api: BillingApi) -> None:
-    """Every one is kept, with method and reference; the last one's time is when it was paid."""
+async def test_partial_payments_leave_an_invoice_open_until_everything_is_paid(billing_api: BillingApi) -> None:
+    """Each is recorded with method and reference; the time of the last one is when the invoice was paid."""
     invoice = await create_final(billing_api)
     first = {"amount_cents": 2000, "method": "bank_transfer", "reference": "TX-1", "paid_at": "2027-01-02T00:00:00Z"}
     partly = await take_step(billing_api, invoice, "pay", first)
@@ -55,7 +55,9 @@ async def test_parts_leave_it_open_until_they_are_all(billing_api: BillingApi) -
         ({"amount": 5}, "amount"),
     ],
 )
-async def test_a_wrong_payment_is_told(billing_api: BillingApi, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_payment_is_refused_by_field(
+    billing_api: BillingApi, body: dict[str, Any], field: str
+) -> None:
     """And not recorded."""
     invoice = await create_final(billing_api)
     error = await take_step(billing_api, invoice, "pay", body, 400)
@@ -64,8 +66,8 @@ async def test_a_wrong_payment_is_told(billing_api: BillingApi, body: dict[str, 
     assert (await billing_api.get(f"/v1/invoices/{invoice['id']}/payments"))["payments"] == []
 
 
-async def test_what_is_given_up_may_still_be_paid_or_voided(billing_api: BillingApi) -> None:
-    """A part does not bring it back; all of it does."""
+async def test_an_uncollectible_invoice_may_still_be_paid_or_voided(billing_api: BillingApi) -> None:
+    """A partial payment leaves it uncollectible; a full one pays it."""
     invoice = await create_final(billing_api)
     given_up = await take_step(billing_api, invoice, "mark-uncollectible")
     assert (given_up["status"], given_up["amount_due_cents"]) == ("uncollectible", 5000)
@@ -76,8 +78,8 @@ async def test_what_is_given_up_may_still_be_paid_or_voided(billing_api: Billing
     assert (await take_step(billing_api, other, "void"))["status"] == "void"
 
 
-async def test_a_void_invoice_keeps_its_number_and_asks_for_nothing(billing_api: BillingApi) -> None:
-    """And the next one has the next number."""
+async def test_a_void_invoice_keeps_its_number_and_has_nothing_due(billing_api: BillingApi) -> None:
+    """The next invoice has the next number."""
     voided = await take_step(billing_api, await create_final(billing_api), "void")
     assert (voided["status"], voided["invoice_number"], voided["amount_due_cents"]) == ("void", "INV-0001", 0)
     assert voided["total_cents"] == 5000
@@ -85,7 +87,7 @@ async def test_a_void_invoice_keeps_its_number_and_asks_for_nothing(billing_api:
 
 
 async def test_a_refused_step_names_the_status(billing_api: BillingApi) -> None:
-    """Every step that the table does not have, from every status."""
+    """Every step that the state machine does not have, from every status."""
     draft = await create_draft(billing_api)
     paid = await take_step(billing_api, await create_final(billing_api), "pay")
     void = await take_step(billing_api, await create_final(billing_api), "void")
@@ -105,8 +107,8 @@ async def test_a_refused_step_names_the_status(billing_api: BillingApi) -> None:
 
 @on_every_ledger
 @pytest.mark.parametrize("name", ["finalize", "void", "pay", "mark-uncollectible"])
-async def test_of_many_at_once_one_wins(billing_api: BillingApi, name: str) -> None:
-    """The others are told the status that it left; nothing is done twice."""
+async def test_of_concurrent_steps_one_wins(billing_api: BillingApi, name: str) -> None:
+    """The others get the status after it; nothing is applied twice."""
     invoice = await (create_draft(billing_api) if name == "finalize" else create_final(billing_api))
     path = f"/v1/invoices/{invoice['id']}/{name}"
     replies = await asyncio.gather(*(billing_api.client.post(path) for _ in range(8)))
@@ -122,8 +124,8 @@ async def test_of_many_at_once_one_wins(billing_api: BillingApi, name: str) -> N
 
 
 @on_every_ledger
-async def test_parts_at_once_never_pay_more_than_is_due(billing_api: BillingApi) -> None:
-    """Of eight parts of a third, three are taken."""
+async def test_concurrent_partial_payments_never_exceed_the_amount_due(billing_api: BillingApi) -> None:
+    """Of eight payments of a third, three are taken."""
     invoice = await create_final(billing_api, {"unit_amount_cents": 3000})
     path = f"/v1/invoices/{invoice['id']}/pay"
     replies = await asyncio.gather(*(billing_api.client.post(path, json={"amount_cents": 1000}) for _ in range(8)))
@@ -132,12 +134,11 @@ async def test_parts_at_once_never_pay_more_than_is_due(billing_api: BillingApi)
 
 
 @on_every_ledger
-async def test_a_change_and_a_finalization_at_once_never_mix(billing_api: BillingApi) -> None:
-    """Either the line is on the final invoice, or it was refused."""
+async def test_a_concurrent_change_is_on_the_final_invoice_or_refused(billing_api: BillingApi) -> None:
     invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
-    asked = [billing_api.client.post(f"{path}/line-items", json=CALLS) for _ in range(6)]
-    replies = await asyncio.gather(*asked[:3], billing_api.client.post(f"{path}/finalize"), *asked[3:])
+    additions = [billing_api.client.post(f"{path}/line-items", json=CALLS) for _ in range(6)]
+    replies = await asyncio.gather(*additions[:3], billing_api.client.post(f"{path}/finalize"), *additions[3:])
     added = sum(reply.status_code == 201 for reply in replies)
     final = (await billing_api.get(path))["invoice"]
     assert (len(final["line_items"]), final["total_cents"]) == (1 + added, 5000 * (1 + added))
@@ -145,8 +146,10 @@ async def test_a_change_and_a_finalization_at_once_never_mix(billing_api: Billin
 
 @on_every_ledger
 @pytest.mark.parametrize("statement", ["UPDATE payments SET amount = 1", "DELETE FROM payments"])
-async def test_the_database_keeps_payments(billing_api: BillingApi, migrated_url: str, statement: str) -> None:
-    """Whoever has it, even by hand."""
+async def test_the_database_refuses_changes_of_payments(
+    billing_api: BillingApi, migrated_url: str, statement: str
+) -> None:
+    """Even in SQL by hand."""
     await take_step(billing_api, await create_final(billing_api), "pay")
     engine = create_engine(migrated_url)
     with pytest.raises(sa.exc.DBAPIError, match="payment cannot be"), engine.begin() as connection:
@@ -154,8 +157,8 @@ async def test_the_database_keeps_payments(billing_api: BillingApi, migrated_url
     engine.dispose()
 
 
-async def test_a_stranger_ends_nothing(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Another account's invoice is not there."""
+async def test_another_account_cannot_take_steps(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """The invoice does not exist for it."""
     invoice = await create_final(billing_api)
     for name in ("pay", "void", "mark-uncollectible"):
         await take_step(other_account, invoice, name, status=404)

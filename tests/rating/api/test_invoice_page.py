@@ -1,4 +1,4 @@
-"""The page of an invoice: for whoever knows its address, safe whatever its texts are."""
+"""The public page of an invoice, safe with any text."""
 
 import pytest
 
@@ -14,8 +14,8 @@ def _path(url: str) -> str:
 
 
 @on_every_ledger
-async def test_it_shows_what_is_to_be_paid_without_a_key(billing_api: BillingApi) -> None:
-    """Number, customer, lines, taxes and what is due, in the currency's own decimals."""
+async def test_the_page_shows_the_invoice_without_a_key(billing_api: BillingApi) -> None:
+    """Number, customer, lines, taxes and amount due, with the currency's decimals."""
     customer = (await billing_api.customer(name="Acme Corp", tax_rates=VAT))["id"]
     line = {"description": "API calls", "quantity": 3, "unit_amount_cents": 123456}
     invoice = await create_final(billing_api, line, customer_id=customer)
@@ -35,8 +35,8 @@ async def test_it_shows_what_is_to_be_paid_without_a_key(billing_api: BillingApi
     assert 'To be paid</td><td class="n">3,407.38 USD' in reply.text
 
 
-async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: BillingApi) -> None:
-    """No script, no image, no frame, whatever a description says; the page is not kept anywhere."""
+async def test_texts_are_escaped_and_nothing_is_loaded_from_other_hosts(billing_api: BillingApi) -> None:
+    """No script, image or frame from any description; caches do not store the page."""
     attack = "<script>alert(1)</script>\"'><img src=//evil.example>"
     customer = (await billing_api.customer(name=attack, tax_rates=[{"name": attack, "percent": "1"}]))["id"]
     line = {"description": attack, "unit_amount_cents": 1}
@@ -52,14 +52,14 @@ async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: Bil
 
 
 async def test_yen_have_no_decimals(billing_api: BillingApi) -> None:
-    """And dinars of Kuwait three."""
+    """And Kuwaiti dinars have three."""
     for currency, shown in (("JPY", "1,234 JPY"), ("KWD", "1.234 KWD")):
         invoice = await create_final(billing_api, {"unit_amount_cents": 1234}, currency=currency)
         assert shown in (await billing_api.client.get(_path(invoice["public_invoice_url"]))).text
 
 
 async def test_other_addresses_show_nothing(billing_api: BillingApi) -> None:
-    """Neither a guess nor the id of an invoice; and the page cannot be posted to."""
+    """Neither a guess nor the id of an invoice; the page refuses POST."""
     invoice, draft = await create_final(billing_api), await create_draft(billing_api)
     path = _path(invoice["public_invoice_url"])
     ids = f"/inv/{invoice['id']}", f"/inv/{draft['id']}"
@@ -70,8 +70,8 @@ async def test_other_addresses_show_nothing(billing_api: BillingApi) -> None:
     assert (await billing_api.client.head(path)).status_code == 200
 
 
-async def test_below_zero_nothing_is_to_be_paid(billing_api: BillingApi) -> None:
-    """It says where the amount is; no date by which to pay, and none of a payment."""
+async def test_an_invoice_below_zero_shows_the_balance_it_filled(billing_api: BillingApi) -> None:
+    """Without a due date, a payment date or an amount due."""
     invoice = await create_final(billing_api, {"unit_amount_cents": -1600})
     page = (await billing_api.client.get(_path(invoice["public_invoice_url"]))).text
     assert "Nothing is to be paid. 16.00 USD was put on the balance" in page
@@ -80,8 +80,8 @@ async def test_below_zero_nothing_is_to_be_paid(billing_api: BillingApi) -> None
     assert not any(word in page for word in ("Due:", "Paid:", "To be paid"))
 
 
-async def test_what_the_balance_paid_is_told_beside_other_payments(billing_api: BillingApi) -> None:
-    """Each with its own sum, and what is left."""
+async def test_payments_from_the_balance_and_others_are_shown_separately(billing_api: BillingApi) -> None:
+    """Each with its sum, and the rest."""
     customer = (await create_final(billing_api, {"unit_amount_cents": -1600}))["customer_id"]
     invoice = await create_final(billing_api, {"unit_amount_cents": 2000}, customer_id=customer)
     await take_step(billing_api, invoice, "pay", {"amount_cents": 100})

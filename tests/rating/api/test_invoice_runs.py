@@ -1,4 +1,4 @@
-"""Runs over the API: begun, followed to their end, and never in each other's way; the invoice ahead; the audit."""
+"""Invoice runs over the API: started, followed to their end, one at a time; upcoming invoices; audits."""
 
 import asyncio
 from decimal import Decimal
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 
 
 @on_every_ledger
-async def test_a_run_is_followed_to_its_end(billing_api: BillingApi) -> None:
-    """It tells what it did; the next one has nothing to do."""
+async def test_a_run_can_be_followed_to_its_end(billing_api: BillingApi) -> None:
+    """It reports its results; the next run finds nothing due."""
     subscription = await subscribe_daily(billing_api)
     billing_api.clock.now += DAY
     response = await run_to_end(billing_api)
@@ -37,8 +37,8 @@ async def test_a_run_is_followed_to_its_end(billing_api: BillingApi) -> None:
     assert {run["id"] for run in runs} >= {response["id"]}
 
 
-async def test_the_upcoming_invoice_is_what_the_run_will_make(billing_api: BillingApi) -> None:
-    """Figure by figure, as long as nothing else is counted; and looking keeps nothing."""
+async def test_the_upcoming_invoice_equals_the_run_s(billing_api: BillingApi) -> None:
+    """Figure by figure, while no more usage is counted; reading it stores nothing."""
     subscription = await subscribe_daily(billing_api)
     await run_to_end(billing_api)
     used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal("2.5"))
@@ -56,15 +56,15 @@ async def test_the_upcoming_invoice_is_what_the_run_will_make(billing_api: Billi
 
 
 async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(billing_api: BillingApi) -> None:
-    """What is left of the old fee and the new one's share, each rounded alone; nobody pays for a day twice."""
+    """The rest of the old fee and the share of the new one, each rounded separately; no day is paid twice."""
     await billing_api.plan()
     await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
     await billing_api.patch("/v1/settings", {"auto_finalize": True})
     made = await billing_api.subscription()
     billing_api.clock.now += 20 * DAY
     await run_to_end(billing_api)
-    asked = {"target_plan_code": "team", "change_mode": "now"}
-    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    body = {"target_plan_code": "team", "change_mode": "now"}
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", body, status=200)
     new = changed["new_subscription"]["id"]
     ahead = (await billing_api.get(f"/v1/subscriptions/{new}/upcoming-invoice"))["upcoming_invoice"]
     before = {invoice["id"] for invoice in (await billing_api.get("/v1/invoices"))["invoices"]}
@@ -80,8 +80,10 @@ async def test_a_change_of_plan_is_one_invoice_that_can_be_paid(billing_api: Bil
     assert invoice["line_items"][1]["period_start"] == changed["old_subscription"]["ended_at"]
 
 
-async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_change(billing_api: BillingApi) -> None:
-    """By the one that takes over, with the rest of the old fee: the old one has nothing left to give back."""
+async def test_prepaid_days_after_a_shortened_period_are_refunded_once_by_a_change_of_plan(
+    billing_api: BillingApi,
+) -> None:
+    """On the new subscription's invoice, with the rest of the old fee; the old one has nothing left to refund."""
     await billing_api.plan()
     await billing_api.plan("team", fixed_fees=[{"code": "seats", "name": "Seats", "amount_cents": 5000}])
     made = await billing_api.subscription()
@@ -89,16 +91,16 @@ async def test_days_paid_beyond_a_shortened_period_are_given_back_once_by_a_chan
     await run_to_end(billing_api)
     shorter = {"next_renewal_date": to_iso(billing_api.clock.now + 5 * DAY)}
     await billing_api.patch(f"/v1/subscriptions/{made['id']}", shorter)
-    asked = {"target_plan_code": "team", "change_mode": "now"}
-    await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    body = {"target_plan_code": "team", "change_mode": "now"}
+    await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", body, status=200)
     billing_api.clock.now += 10 * DAY
     await run_to_end(billing_api)
     lines = [line for invoice in (await billing_api.get("/v1/invoices"))["invoices"] for line in invoice["line_items"]]
     assert [line["amount_cents"] for line in lines if line["reference"] == "refund:platform"] == [-1786]
 
 
-async def test_an_audit_is_asked_for_over_the_api(billing_api: BillingApi) -> None:
-    """Of an invoice as published, it tells both quantities of each line, and whether all is right."""
+async def test_an_invoice_can_be_audited_over_the_api(billing_api: BillingApi) -> None:
+    """The audit has both quantities of each line, and says whether they agree."""
     subscription = await subscribe_daily(billing_api)
     used = UsageEvent(customer=subscription["customer_id"], at=billing_api.clock.now + MINUTE, value=Decimal(4))
     billing_api.usage.events.append(used)
@@ -123,7 +125,7 @@ async def test_an_audit_is_asked_for_over_the_api(billing_api: BillingApi) -> No
 
 
 async def test_what_is_not_due_yet_cannot_be_billed(billing_api: BillingApi) -> None:
-    """A moment that has not come, or none at all."""
+    """A time in the future, or an invalid one."""
     later = to_iso(billing_api.clock.now + 1)
     assert (
         "not due yet" in (await billing_api.post("/v1/invoice-runs", {"as_of": later}, status=400))["error"]["message"]
@@ -133,8 +135,7 @@ async def test_what_is_not_due_yet_cannot_be_billed(billing_api: BillingApi) -> 
     assert "did you mean dry_run?" in error["message"]
 
 
-async def test_a_run_whose_process_ended_does_not_seem_to_go_on(billing_api: BillingApi) -> None:
-    """Nobody would wait for it in vain."""
+async def test_a_run_whose_process_ended_is_not_shown_as_running(billing_api: BillingApi) -> None:
     response = await run_to_end(billing_api)
     record = await billing_api.ledger.invoice_runs.get(billing_api.key.account, response["id"])
     await billing_api.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
@@ -149,7 +150,7 @@ async def test_a_run_whose_process_ended_does_not_seem_to_go_on(billing_api: Bil
 
 @on_every_ledger
 async def test_one_run_of_an_account_at_a_time(billing_api: BillingApi) -> None:
-    """Whoever asks for another meanwhile is told; none of them does anything twice."""
+    """A second request meanwhile is refused; nothing is billed twice."""
     await subscribe_daily(billing_api)
     replies = await asyncio.gather(*(billing_api.client.post("/v1/invoice-runs") for _ in range(5)))
     codes = sorted(reply.status_code for reply in replies)
@@ -167,8 +168,8 @@ async def finished_all(billing_api: BillingApi) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_lies_ahead_of_what_is_over(billing_api: BillingApi) -> None:
-    """It says so, and a subscription that is not there is not found."""
+async def test_a_canceled_subscription_has_no_upcoming_invoice(billing_api: BillingApi) -> None:
+    """The error says so; an unknown subscription is not found."""
     subscription = await subscribe_daily(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
     await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
@@ -183,10 +184,10 @@ async def test_nothing_lies_ahead_of_what_is_over(billing_api: BillingApi) -> No
     ("late_usage", "invoices", "held", "dropped"),
     [("bill_next", 1, 0, {}), ("hold", 2, 1, {}), ("drop", 1, 0, {"USD": 125})],
 )
-async def test_a_run_tells_what_became_of_late_usage(
+async def test_a_run_reports_late_usage_by_policy(
     billing_api: BillingApi, late_usage: str, invoices: int, held: int, dropped: dict[str, int]
 ) -> None:
-    """As the account wants it: billed, on a draft that is found by its status, or told and in the audit log."""
+    """Billed, on a held draft found by its status, or dropped and in the audit log."""
     await billing_api.patch("/v1/settings", {"late_usage": late_usage, "auto_finalize": True})
     subscription = await subscribe_daily(billing_api)
     first, billing_api.clock.now = billing_api.clock.now, billing_api.clock.now + DAY
@@ -196,8 +197,8 @@ async def test_a_run_tells_what_became_of_late_usage(
     billing_api.clock.now += DAY
     response = await run_to_end(billing_api)
     assert (response["invoices"], response["held"], response["dropped"]) == (invoices, held, dropped)
-    wanted = f"/v1/invoices?status=draft&subscription_id={subscription['id']}"
-    drafts = (await billing_api.get(wanted))["invoices"]
+    path = f"/v1/invoices?status=draft&subscription_id={subscription['id']}"
+    drafts = (await billing_api.get(path))["invoices"]
     assert [(draft["total_cents"], draft["metadata"]) for draft in drafts] == [(125, {"late_usage": "hold"})] * held
     noted = (await billing_api.get("/v1/audit", subject=subscription["id"]))["entries"]
     drops = [entry for entry in noted if entry["action"] == "usage.drop"]
@@ -206,8 +207,8 @@ async def test_a_run_tells_what_became_of_late_usage(
     ]
 
 
-async def test_what_is_over_is_looked_at_until_nothing_more_can_come(billing_api: BillingApi) -> None:
-    """Its last invoice is that of what comes late, if anything does."""
+async def test_a_canceled_subscription_is_billed_until_no_usage_can_be_late(billing_api: BillingApi) -> None:
+    """Its last invoice is that of late usage, if any."""
     subscription = await subscribe_daily(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
     billing_api.clock.now += DAY // 2
@@ -221,8 +222,9 @@ async def test_what_is_over_is_looked_at_until_nothing_more_can_come(billing_api
     assert (await billing_api.get(f"{path}/upcoming-invoice", status=409))["error"]["code"] == "NOTHING_TO_BILL"
 
 
-async def test_a_stranger_sees_none_of_it(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Neither runs, nor what lies ahead, nor audits."""
+async def test_another_account_sees_no_runs_upcoming_invoices_or_audits(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     subscription = await subscribe_daily(billing_api)
     run = await run_to_end(billing_api)
     invoice = (await billing_api.get("/v1/invoices"))["invoices"][0]

@@ -1,4 +1,4 @@
-"""Drafts over the API: made, changed, listed, thrown away; what comes back is what the published schemas say."""
+"""Drafts over the API: created, changed, listed, deleted; responses fit the published schemas."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ pytestmark = pytest.mark.anyio
 
 @on_every_ledger
 async def test_the_published_example_works(billing_api: BillingApi) -> None:
-    """A draft of one line, as in the quick start of the API that ours is compatible with."""
+    """A draft of one line, as in the quick start of the compatible API."""
     customer = await billing_api.customer(external_id="cust_123")
-    asked = {
+    body = {
         "customer_id": customer["id"],
         "collection_method": "send_invoice",
         "days_until_due": 30,
         "line_items": [{"description": "API calls — Jan 2024", "quantity": 1, "unit_amount_cents": 5000}],
     }
-    reply = await billing_api.post("/v1/invoices", asked)
+    reply = await billing_api.post("/v1/invoices", body)
     assert_fits(reply, "InvoiceResponse")
     invoice = reply["invoice"]
     assert (invoice["status"], invoice["total_cents"], invoice["currency"]) == ("draft", 5000, "USD")
@@ -37,7 +37,7 @@ async def test_the_published_example_works(billing_api: BillingApi) -> None:
 
 
 async def test_errors_fit_the_published_schema(billing_api: BillingApi) -> None:
-    """Whatever the status."""
+    """With any status."""
     assert_fits(await billing_api.get("/v1/invoices/nobody", status=404), "ErrorResponse")
     assert_fits(await billing_api.post("/v1/invoices", {}, status=400), "ErrorResponse")
     assert_fits(await billing_api.post("/v1/invoices", {"customer_id": "nobody"}, status=404), "ErrorResponse")
@@ -61,8 +61,8 @@ async def test_discount_and_tax_add_up(billing_api: BillingApi) -> None:
     ]
 
 
-async def test_the_customer_s_own_are_the_defaults(billing_api: BillingApi) -> None:
-    """Currency and tax rates; a line may say otherwise."""
+async def test_currency_and_tax_rates_default_to_the_customer_s(billing_api: BillingApi) -> None:
+    """A line may have tax rates of its own."""
     customer = await billing_api.customer(currency="JPY", tax_rates=VAT)
     lines = ({"unit_amount_cents": 1000}, {"unit_amount_cents": 1000, "tax_rates": []})
     invoice = await create_draft(billing_api, *lines, customer_id=customer["id"])
@@ -71,8 +71,8 @@ async def test_the_customer_s_own_are_the_defaults(billing_api: BillingApi) -> N
     assert [line["tax_rates"] for line in invoice["line_items"]] == [VAT, []]
 
 
-async def test_every_change_of_a_line_reckons_anew(billing_api: BillingApi) -> None:
-    """Added, changed, taken off; the order stays, and ids too."""
+async def test_every_change_of_a_line_recalculates_the_invoice(billing_api: BillingApi) -> None:
+    """Lines keep their order and ids."""
     customer = await billing_api.customer(tax_rates=VAT)
     invoice = await create_draft(billing_api, customer_id=customer["id"])
     path = f"/v1/invoices/{invoice['id']}"
@@ -94,22 +94,22 @@ async def test_every_change_of_a_line_reckons_anew(billing_api: BillingApi) -> N
     await billing_api.patch(f"{path}/line-items/{first['id']}", {}, status=404)
 
 
-async def test_only_what_is_given_of_a_draft_changes(billing_api: BillingApi) -> None:
-    """Null clears; a due date takes the place of days until due."""
+async def test_only_given_fields_of_a_draft_change(billing_api: BillingApi) -> None:
+    """Null clears a field; a due date replaces days until due."""
     invoice = await create_draft(
         billing_api, days_until_due=14, customer_memo="Thanks", discount={"type": "fixed", "amount_cents": 9}
     )
     path = f"/v1/invoices/{invoice['id']}"
     assert (invoice["discount_cents"], invoice["days_until_due"]) == (9, 14)
-    asked = {"due_date": "2027-01-01T00:00:00+01:00", "customer_memo": None, "metadata": {"a": "b"}, "discount": None}
-    changed = (await billing_api.patch(path, asked))["invoice"]
+    body = {"due_date": "2027-01-01T00:00:00+01:00", "customer_memo": None, "metadata": {"a": "b"}, "discount": None}
+    changed = (await billing_api.patch(path, body))["invoice"]
     assert (changed["due_date"], changed["days_until_due"]) == ("2026-12-31T23:00:00Z", None)
     assert (changed["customer_memo"], changed["metadata"], changed["discount_cents"]) == (None, {"a": "b"}, 0)
     assert changed["total_cents"] == 5000
 
 
 async def test_a_period_does_not_end_before_it_begins(billing_api: BillingApi) -> None:
-    """Whichever of the two is changed, of the invoice and of its lines."""
+    """Of an invoice and of a line, whichever end is changed."""
     invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     for thing in (path, f"{path}/line-items/{invoice['line_items'][0]['id']}"):
@@ -144,8 +144,8 @@ async def test_a_period_does_not_end_before_it_begins(billing_api: BillingApi) -
         ({"collection_method": "barter"}, "collection_method", "barter"),
     ],
 )
-async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
-    """With what was expected there."""
+async def test_an_invalid_field_is_named(billing_api: BillingApi, body: dict[str, Any], field: str, says: str) -> None:
+    """With the expected value."""
     customer = await billing_api.customer()
     error = (await billing_api.post("/v1/invoices", {"customer_id": customer["id"]} | body, status=400))["error"]
     details = error["details"]
@@ -156,7 +156,7 @@ async def test_a_wrong_field_is_named(billing_api: BillingApi, body: dict[str, A
 
 @on_every_ledger
 async def test_amounts_beyond_a_ledger_s_columns_are_refused(billing_api: BillingApi) -> None:
-    """And nothing of such an invoice is kept."""
+    """And nothing of such an invoice is stored."""
     customer = await billing_api.customer()
     line = {"quantity": 10**12, "unit_amount_cents": 10**15}
     await billing_api.post("/v1/invoices", {"customer_id": customer["id"], "line_items": [line]}, status=400)
@@ -164,14 +164,14 @@ async def test_amounts_beyond_a_ledger_s_columns_are_refused(billing_api: Billin
 
 
 @on_every_ledger
-async def test_listing_filters(billing_api: BillingApi) -> None:
-    """All that is given must match; pages are whole, with lines."""
+async def test_a_listing_can_be_filtered(billing_api: BillingApi) -> None:
+    """All filters must match; listed invoices have their lines."""
     october = {"period_start": "2026-10-01T00:00:00Z", "period_end": "2026-11-01T00:00:00Z"}
     november = {"period_start": "2026-11-01T00:00:00Z", "period_end": "2026-12-01T00:00:00Z"}
     first = await create_draft(billing_api, **october)
     billing_api.clock.now += 1_000
     second = await create_draft(billing_api, CALLS, CALLS, **november)
-    for asked, found in (
+    for params, found in (
         ({"customer_id": first["customer_id"]}, [first]),
         ({"status": "draft"}, [second, first]),
         ({"status": "open"}, []),
@@ -181,7 +181,7 @@ async def test_listing_filters(billing_api: BillingApi) -> None:
         ({"subscription_id": "nobody"}, []),
         ({"limit": "1"}, [second]),
     ):
-        assert (await billing_api.client.get("/v1/invoices", params=asked)).json()["invoices"] == found
+        assert (await billing_api.client.get("/v1/invoices", params=params)).json()["invoices"] == found
     page = await billing_api.get("/v1/invoices", limit=1)
     assert page["pagination"]["has_more"]
     rest = await billing_api.get("/v1/invoices", limit=1, cursor=page["pagination"]["next_cursor"])
@@ -189,8 +189,8 @@ async def test_listing_filters(billing_api: BillingApi) -> None:
     await billing_api.get("/v1/invoices", status=400, staus="draft")
 
 
-async def test_a_draft_can_go(billing_api: BillingApi) -> None:
-    """For good; its customer may go then too."""
+async def test_a_draft_can_be_deleted(billing_api: BillingApi) -> None:
+    """Then its customer can be deleted too."""
     invoice = await create_draft(billing_api)
     await billing_api.delete(f"/v1/customers/{invoice['customer_id']}", status=409)
     assert (await billing_api.delete(f"/v1/invoices/{invoice['id']}"))["deleted"] is True
@@ -198,8 +198,10 @@ async def test_a_draft_can_go(billing_api: BillingApi) -> None:
     await billing_api.delete(f"/v1/customers/{invoice['customer_id']}")
 
 
-async def test_another_account_s_invoice_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Not to be seen, changed, finalized or deleted; nor its customer to be billed."""
+async def test_another_account_cannot_see_or_change_an_invoice(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
+    """Nor bill its customer."""
     invoice = await create_draft(billing_api)
     path = f"/v1/invoices/{invoice['id']}"
     line = f"{path}/line-items/{invoice['line_items'][0]['id']}"
@@ -214,8 +216,8 @@ async def test_another_account_s_invoice_is_not_there(billing_api: BillingApi, o
     assert (await billing_api.get(path))["invoice"] == invoice
 
 
-async def test_a_repeated_creation_makes_one(billing_api: BillingApi) -> None:
-    """Under one Idempotency-Key, and answers the same, decimals and all."""
+async def test_a_repeated_creation_makes_one_invoice(billing_api: BillingApi) -> None:
+    """Under one idempotency key, with the same answer to the digit."""
     customer = await billing_api.customer(tax_rates=VAT)
     body = {"customer_id": customer["id"], "line_items": [CALLS], "discount": {"type": "percent", "percent": "12.5"}}
     made = await billing_api.post("/v1/invoices", body, idempotency_key="k1")

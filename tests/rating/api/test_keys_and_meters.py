@@ -1,4 +1,4 @@
-"""Keys and meters over real ledgers: repeated requests, and what the audit log tells of changes."""
+"""API keys and meters over real ledgers: repeated requests, and their changes in the audit log."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ BORDER = b'{"code":"n","name":"N","event_name":"e","aggregation":"count","filter
 
 
 @on_every_ledger
-async def test_a_repeated_meter_is_answered_as_before(billing_api: BillingApi) -> None:
-    """Digit by digit, and it stays one meter."""
+async def test_a_repeated_meter_gets_the_stored_answer(billing_api: BillingApi) -> None:
+    """Digit by digit, and one meter is created."""
     headers = {"idempotency-key": "k1"}
     first, again = [await billing_api.client.post("/v1/meters", content=BORDER, headers=headers) for _ in range(2)]
     assert b'"value":0.10000000000000000001' in again.content
@@ -29,8 +29,8 @@ async def test_a_repeated_meter_is_answered_as_before(billing_api: BillingApi) -
     await billing_api.post("/v1/meters", TOKENS, idempotency_key="k1", status=409)
 
 
-async def test_a_repeated_revocation_is_answered_as_before(billing_api: BillingApi) -> None:
-    """Another key's is not meant by it."""
+async def test_a_repeated_revocation_gets_the_stored_answer(billing_api: BillingApi) -> None:
+    """The same idempotency key does not revoke another API key."""
     ids = [await _key(billing_api), await _key(billing_api)]
     for _ in range(2):
         await billing_api.post(f"/v1/keys/{ids[0]}/revoke", idempotency_key="k1", status=200)
@@ -39,8 +39,8 @@ async def test_a_repeated_revocation_is_answered_as_before(billing_api: BillingA
     assert revoked == {ids[0]}
 
 
-async def test_a_key_tells_when_it_was_used_last(billing_api: BillingApi) -> None:
-    """One that was never used tells nothing."""
+async def test_a_key_shows_its_last_use(billing_api: BillingApi) -> None:
+    """A key that was never used shows null."""
     made = (await billing_api.post("/v1/keys", {"name": "ci", "scopes": ["read"]}))["api_key"]
 
     async def last_used() -> Any:
@@ -55,7 +55,7 @@ async def test_a_key_tells_when_it_was_used_last(billing_api: BillingApi) -> Non
 
 @on_every_ledger
 async def test_changes_of_meters_are_in_the_log(billing_api: BillingApi) -> None:
-    """With both sides; what changed nothing left nothing."""
+    """With both states; a request that changes nothing leaves no entry."""
     await billing_api.client.post("/v1/meters", content=BORDER)
     for _ in range(2):
         billing_api.clock.now += 1_000
@@ -69,8 +69,8 @@ async def test_changes_of_meters_are_in_the_log(billing_api: BillingApi) -> None
     assert b"0.10000000000000000001" in (await billing_api.client.get("/v1/audit", params={"subject": "n"})).content
 
 
-async def test_a_meter_that_a_plan_prices_stays(billing_api: BillingApi) -> None:
-    """Until no version in force asks for it: neither what is offered, nor what somebody still pays."""
+async def test_a_meter_that_a_plan_prices_cannot_be_archived(billing_api: BillingApi) -> None:
+    """While a version in force prices it: the newest one, or one with a subscription."""
     await billing_api.meter("calls")
     price = {"code": "calls", "name": "Calls", "meter": "calls", "price": {"model": "per_unit", "unit_price": "1"}}
     await billing_api.plan(usage_prices=[price])
@@ -87,7 +87,7 @@ async def test_a_meter_that_a_plan_prices_stays(billing_api: BillingApi) -> None
 
 
 async def test_changes_of_keys_are_in_the_log(billing_api: BillingApi) -> None:
-    """Whose end is part of it; a secret never is."""
+    """With their expiry, and never with the secret."""
     ends = to_iso(billing_api.clock.now + DAY)
     made = (await billing_api.post("/v1/keys", {"name": "k", "scopes": ["read"], "expires_at": ends}))["api_key"]
     for _ in range(2):
@@ -99,10 +99,10 @@ async def test_changes_of_keys_are_in_the_log(billing_api: BillingApi) -> None:
     assert made["token"] not in str(entries)
 
 
-async def test_a_test_key_made_by_a_live_one_is_in_the_test_account_s_log(
+async def test_a_test_key_created_with_a_live_key_is_in_the_test_account_s_log(
     billing_api: BillingApi, other_account: BillingApi
 ) -> None:
-    """The log of an account tells all that was changed in it."""
+    """The log of an account has every change in it."""
     made = (await billing_api.post("/v1/keys", {"name": "t", "scopes": ["read"], "mode": Mode.TEST}))["api_key"]
     assert await _entries(billing_api, made["id"]) == []
     assert [entry["actor"] for entry in await _entries(other_account, made["id"])] == [billing_api.key.id]
@@ -110,15 +110,15 @@ async def test_a_test_key_made_by_a_live_one_is_in_the_test_account_s_log(
 
 @on_every_ledger
 async def test_a_long_request_id_fits_the_log(billing_api: BillingApi) -> None:
-    """As long as a caller's own may be."""
+    """The longest that a client may send."""
     headers = {"x-request-id": "r" * 128}
     assert (await billing_api.client.post("/v1/customers", json={}, headers=headers)).status_code == 201
     assert (await billing_api.get("/v1/audit"))["entries"][0]["request_id"] == "r" * 128
 
 
 @pytest.mark.parametrize("path", ["/v1/customers/%00", "/v1/meters/a%00", "/v1/keys/%00/revoke"])
-async def test_a_path_with_a_nul_is_not_there(billing_api: BillingApi, path: str) -> None:
-    """No database is asked for what it could not even hold."""
+async def test_a_path_with_a_nul_is_not_found(billing_api: BillingApi, path: str) -> None:
+    """The ledger is not queried for a value that it cannot hold."""
     method = "POST" if path.endswith("revoke") else "GET"
     assert (await billing_api.client.request(method, path)).status_code == 404
 

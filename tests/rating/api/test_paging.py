@@ -1,4 +1,4 @@
-"""Pages of every listing: each thing that was there is listed once, whatever is made meanwhile."""
+"""Pages of every listing: each record that existed at the start is listed once."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,8 +25,8 @@ LISTINGS: dict[str, tuple[str, Make]] = {
 
 @on_every_ledger
 @pytest.mark.parametrize("path", LISTINGS)
-async def test_pages_are_stable_while_things_are_made(billing_api: BillingApi, path: str) -> None:
-    """Newest first, without a gap and without a repeat; the last page says that it is the last."""
+async def test_pages_are_stable_while_records_are_added(billing_api: BillingApi, path: str) -> None:
+    """Newest first, without gap or repeat; the last page says that it is the last."""
     resource, make = LISTINGS[path]
     await billing_api.plan()
     for number in range(5):

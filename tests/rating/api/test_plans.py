@@ -1,4 +1,4 @@
-"""Plans over HTTP: made, versioned, published, archived; what is published never changes."""
+"""Plans over the API: created, versioned, published, archived; a published version never changes."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ MONTHLY = {"currency": "USD", "interval": "month"}
 
 
 @on_every_ledger
-async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
+async def test_a_plan_is_stored_as_given(billing_api: BillingApi) -> None:
     """Defaults are filled in, decimals keep every digit, and it is published at once."""
     await billing_api.meter()
     price = PER_CALL | {"group_by": ["region"]}
@@ -31,9 +31,9 @@ async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
     assert version["fixed_fees"] == [
         {"code": "platform", "name": "Platform", "amount_cents": 2000, "timing": "advance"}
     ]
-    kept = version["usage_prices"][0]
-    assert (kept["meter"], kept["group_by"]) == ("calls", ["region"])
-    assert (kept["price"]["model"], kept["price"]["unit_price"]) == ("per_unit", "0.0000001")
+    usage_price = version["usage_prices"][0]
+    assert (usage_price["meter"], usage_price["group_by"]) == ("calls", ["region"])
+    assert (usage_price["price"]["model"], usage_price["price"]["unit_price"]) == ("per_unit", "0.0000001")
     assert version["published_at"] is not None
     assert (await billing_api.get("/v1/plans/pro"))["plan"] == made
     assert (await billing_api.get("/v1/plans"))["plans"] == [made]
@@ -68,10 +68,10 @@ async def test_a_plan_is_kept_as_it_was_given(billing_api: BillingApi) -> None:
         ),
     ],
 )
-async def test_a_wrong_plan_is_refused_by_field(
+async def test_an_invalid_plan_is_refused_by_field(
     billing_api: BillingApi, changed: dict[str, Any], field: str, says: str
 ) -> None:
-    """With what was expected there, and nothing is kept."""
+    """With the expected value, and nothing is stored."""
     await billing_api.meter()
     await billing_api.meter("old")
     await billing_api.delete("/v1/meters/old")
@@ -84,8 +84,8 @@ async def test_a_wrong_plan_is_refused_by_field(
 
 
 @on_every_ledger
-async def test_a_code_is_one_plan_s(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Archived or not, and with two at once; another account has codes of its own."""
+async def test_a_code_is_unique_in_an_account(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """Also against archived plans and concurrent requests."""
     await billing_api.plan()
     await billing_api.delete("/v1/plans/pro")
     body = {"code": "pro", "name": "Other", **MONTHLY}
@@ -95,8 +95,8 @@ async def test_a_code_is_one_plan_s(billing_api: BillingApi, other_account: Bill
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [201] + [409] * 5
 
 
-async def test_a_new_version_leaves_the_old_one_as_it_is(billing_api: BillingApi) -> None:
-    """The plan shows the newest; every version can be asked for."""
+async def test_a_new_version_leaves_the_old_one_unchanged(billing_api: BillingApi) -> None:
+    """The plan shows the newest; every version can be read."""
     first = (await billing_api.plan())["newest_version"]
     made = (await billing_api.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": 7}))["plan_version"]
     assert (made["version"], made["trial_days"], made["fixed_fees"]) == (2, 7, [])
@@ -109,7 +109,7 @@ async def test_a_new_version_leaves_the_old_one_as_it_is(billing_api: BillingApi
 
 
 async def test_a_draft_can_be_replaced_until_it_is_published(billing_api: BillingApi) -> None:
-    """Published once, it refuses both; and while there is a draft there is no other."""
+    """A published version refuses both; a plan has one draft at most."""
     plan = await billing_api.plan(draft=True)
     assert (plan["newest_version"], plan["draft_version"]["published_at"]) == (None, None)
     error = (await billing_api.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
@@ -131,16 +131,15 @@ async def test_a_draft_can_be_replaced_until_it_is_published(billing_api: Billin
 
 
 @on_every_ledger
-async def test_versions_made_at_once_have_a_number_each(billing_api: BillingApi) -> None:
-    """None is lost, none is skipped."""
+async def test_concurrent_versions_have_a_number_each(billing_api: BillingApi) -> None:
+    """Without gap."""
     await billing_api.plan()
     await asyncio.gather(*(billing_api.post("/v1/plans/pro/versions", MONTHLY | {"trial_days": n}) for n in range(5)))
     versions = (await billing_api.get("/v1/plans/pro/versions"))["plan_versions"]
     assert [version["version"] for version in versions] == [6, 5, 4, 3, 2, 1]
 
 
-async def test_a_meter_archived_meanwhile_keeps_a_draft_from_being_published(billing_api: BillingApi) -> None:
-    """Nothing would count what it prices."""
+async def test_a_draft_that_prices_an_archived_meter_cannot_be_published(billing_api: BillingApi) -> None:
     await billing_api.meter()
     await billing_api.plan(draft=True, usage_prices=[PER_CALL])
     await billing_api.delete("/v1/meters/calls")
@@ -149,8 +148,8 @@ async def test_a_meter_archived_meanwhile_keeps_a_draft_from_being_published(bil
     assert (await billing_api.get("/v1/plans/pro/versions/1"))["plan_version"]["published_at"] is None
 
 
-async def test_only_name_and_description_change(billing_api: BillingApi) -> None:
-    """Versions tell the plan's new name; what they define they keep."""
+async def test_only_name_and_description_can_be_changed(billing_api: BillingApi) -> None:
+    """Versions keep their definition."""
     before = await billing_api.plan(description="old")
     billing_api.clock.now += 1_000_000
     after = (await billing_api.patch("/v1/plans/pro", {"name": "Professional", "description": None}))["plan"]
@@ -160,20 +159,19 @@ async def test_only_name_and_description_change(billing_api: BillingApi) -> None
     await billing_api.patch("/v1/plans/pro", {"currency": "EUR"}, status=400)
 
 
-async def test_an_archived_plan_stays_to_be_seen(billing_api: BillingApi) -> None:
-    """It gets no new version; archiving twice changes nothing."""
+async def test_an_archived_plan_stays_visible(billing_api: BillingApi) -> None:
+    """It takes no new version; archiving is idempotent."""
     await billing_api.plan()
-    gone = (await billing_api.delete("/v1/plans/pro"))["plan"]
-    assert gone["archived_at"] is not None
+    archived = (await billing_api.delete("/v1/plans/pro"))["plan"]
+    assert archived["archived_at"] is not None
     billing_api.clock.now += 1_000_000
-    assert (await billing_api.delete("/v1/plans/pro"))["plan"] == gone
+    assert (await billing_api.delete("/v1/plans/pro"))["plan"] == archived
     error = (await billing_api.post("/v1/plans/pro/versions", MONTHLY, status=409))["error"]
     assert error["code"] == "PLAN_ARCHIVED"
-    assert (await billing_api.get("/v1/plans"))["plans"] == [gone]
+    assert (await billing_api.get("/v1/plans"))["plans"] == [archived]
 
 
-async def test_another_account_s_plan_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Not to be seen nor changed."""
+async def test_another_account_cannot_see_or_change_a_plan(billing_api: BillingApi, other_account: BillingApi) -> None:
     before = await billing_api.plan()
     await other_account.get("/v1/plans/pro", status=404)
     await other_account.get("/v1/plans/pro/versions", status=404)
@@ -197,7 +195,7 @@ async def test_pages_of_plans_are_newest_first(billing_api: BillingApi) -> None:
 
 
 async def test_changes_of_plans_are_in_the_audit_log(billing_api: BillingApi) -> None:
-    """Under the plan's id, whichever version it was."""
+    """Under the plan's id, for every version."""
     plan = await billing_api.plan(draft=True)
     await billing_api.put("/v1/plans/pro/versions/1", MONTHLY)
     await billing_api.post("/v1/plans/pro/versions/1/publish", status=200)

@@ -1,4 +1,4 @@
-"""Turns of subscriptions made over the API: taken once, however many runs come, and only as they were seen."""
+"""Steps of subscriptions: each taken by one run, and only if the subscription is unchanged since it was read."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.anyio
 
 
 @on_every_ledger
-async def test_a_turn_is_taken_once(billing_api: BillingApi, runs: LedgerRuns) -> None:
-    """By one of many runs at once; the fees in advance first, the renewal at the boundary."""
+async def test_a_step_is_taken_once(billing_api: BillingApi, runs: LedgerRuns) -> None:
+    """By one of many concurrent runs; fees in advance first, the renewal at the boundary."""
     await billing_api.plan()
     made = await billing_api.subscription()
     steps = runs.look()
-    assert [one.before.id for one in steps] == [made["id"]]
+    assert [step.before.id for step in steps] == [made["id"]]
     with ThreadPoolExecutor(4) as pool:
         taken = [step for done in pool.map(runs.take, [steps] * 4) for step in done]
     assert taken == steps
@@ -31,8 +31,9 @@ async def test_a_turn_is_taken_once(billing_api: BillingApi, runs: LedgerRuns) -
     assert shown["current_period_end"] == "2027-03-01T00:00:00Z"
 
 
-async def test_what_has_changed_meanwhile_is_left_to_the_next_run(billing_api: BillingApi, runs: LedgerRuns) -> None:
-    """It would be billed as it was not."""
+async def test_a_subscription_changed_meanwhile_is_left_to_the_next_run(
+    billing_api: BillingApi, runs: LedgerRuns
+) -> None:
     await billing_api.plan()
     made = await billing_api.subscription()
     steps = runs.look()
@@ -42,14 +43,16 @@ async def test_what_has_changed_meanwhile_is_left_to_the_next_run(billing_api: B
     assert opening.plan.fixed_fees[0].amount_cents == 100
 
 
-async def test_a_scheduled_change_begins_when_the_other_ends(billing_api: BillingApi, runs: LedgerRuns) -> None:
-    """In the same transaction, and is due at that moment."""
+async def test_a_scheduled_change_begins_when_the_old_subscription_ends(
+    billing_api: BillingApi, runs: LedgerRuns
+) -> None:
+    """In the same transaction, and it is due at that moment."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = await billing_api.subscription()
     runs.take(runs.look())
-    asked = {"target_plan_code": "team", "change_mode": "end_of_period"}
-    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", asked, status=200)
+    body = {"target_plan_code": "team", "change_mode": "end_of_period"}
+    changed = await billing_api.post(f"/v1/subscriptions/{made['id']}/change-plan", body, status=200)
     billing_api.clock.now += 20 * DAY
     [end] = runs.take(runs.look())
     assert (end.begins, end.after.status) == (None, "canceled")
@@ -61,10 +64,10 @@ async def test_a_scheduled_change_begins_when_the_other_ends(billing_api: Billin
     assert runs.look() == []
 
 
-async def test_a_run_may_be_of_one_account_and_in_pages(
+async def test_due_subscriptions_are_read_by_account_and_in_pages(
     billing_api: BillingApi, other_account: BillingApi, runs: LedgerRuns
 ) -> None:
-    """By id, so that it can go on where it stopped."""
+    """By id, so that a run can continue where it stopped."""
     for each in (billing_api, other_account):
         await each.plan()
     ids = []
@@ -72,14 +75,15 @@ async def test_a_run_may_be_of_one_account_and_in_pages(
         billing_api.clock.now += 1_000
         ids.append((await billing_api.subscription())["id"])
     theirs = await other_account.subscription()
-    assert [one.before.id for one in runs.look(billing_api.key.account, limit=2)] == ids[:2]
-    assert [one.before.id for one in runs.look(billing_api.key.account, after=ids[1])] == ids[2:]
-    assert {one.before.id for one in runs.look()} == {*ids, theirs["id"]}
-    assert [one.before.id for one in runs.take(runs.look())] == ids
+    assert [step.before.id for step in runs.look(billing_api.key.account, limit=2)] == ids[:2]
+    assert [step.before.id for step in runs.look(billing_api.key.account, after=ids[1])] == ids[2:]
+    assert {step.before.id for step in runs.look()} == {*ids, theirs["id"]}
+    assert [step.before.id for step in runs.take(runs.look())] == ids
 
 
-async def test_the_customer_s_zone_counts_from_the_next_boundary(billing_api: BillingApi, runs: LedgerRuns) -> None:
-    """Not the one that it had when it subscribed."""
+async def test_a_new_time_zone_of_the_customer_applies_from_the_next_boundary(
+    billing_api: BillingApi, runs: LedgerRuns
+) -> None:
     await billing_api.plan()
     customer = await billing_api.customer()
     made = await billing_api.subscription(customer_id=customer["id"])
@@ -95,16 +99,16 @@ async def test_the_customer_s_zone_counts_from_the_next_boundary(billing_api: Bi
     )
 
 
-async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(
+async def test_an_end_with_the_period_means_the_current_period_even_if_a_run_is_late(
     billing_api: BillingApi, runs: LedgerRuns
 ) -> None:
-    """The period is the one that the customer is in, though the one before is not billed yet."""
+    """Although the period before is not billed yet."""
     await billing_api.plan()
     await billing_api.plan("team")
     ending, changing = await billing_api.subscription(), await billing_api.subscription()
     billing_api.clock.now += 20 * DAY
-    asked = {"cancel_mode": "end_of_period"}
-    ended = (await billing_api.post(f"/v1/subscriptions/{ending['id']}/cancel", asked, status=200))["subscription"]
+    body = {"cancel_mode": "end_of_period"}
+    ended = (await billing_api.post(f"/v1/subscriptions/{ending['id']}/cancel", body, status=200))["subscription"]
     change = {"target_plan_code": "team", "change_mode": "end_of_period"}
     changed = await billing_api.post(f"/v1/subscriptions/{changing['id']}/change-plan", change, status=200)
     assert ended["cancel_at"] == changed["new_subscription"]["start_date"] == "2027-03-01T00:00:00Z"
@@ -121,8 +125,8 @@ async def test_a_late_run_does_not_end_in_the_past_what_ends_with_its_period(
     assert (new["status"], new["current_period_start"]) == ("active", "2027-03-01T00:00:00Z")
 
 
-async def test_a_period_does_not_grow_beyond_what_was_billed_for_it(billing_api: BillingApi, runs: LedgerRuns) -> None:
-    """Else nobody would pay its last days."""
+async def test_a_period_cannot_be_extended_beyond_what_was_billed(billing_api: BillingApi, runs: LedgerRuns) -> None:
+    """Otherwise its last days would never be paid."""
     await billing_api.plan()
     made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}"

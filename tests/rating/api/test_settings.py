@@ -1,4 +1,4 @@
-"""The account's billing settings: defaults that hold until something is decided, and what they decide."""
+"""The account's billing settings, their defaults and their effect."""
 
 import asyncio
 from typing import Any
@@ -22,8 +22,8 @@ DEFAULTS: dict[str, Any] = {
 
 
 @on_every_ledger
-async def test_only_what_is_given_changes(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Of one's own account; every change is in the audit log."""
+async def test_only_given_settings_change(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """Of this account only; every change is in the audit log."""
     assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS
     first = {"currency": "EUR", "timezone": "Europe/Berlin", "auto_finalize": True}
     assert (await billing_api.patch("/v1/settings", first))["settings"] == DEFAULTS | first
@@ -51,7 +51,7 @@ async def test_only_what_is_given_changes(billing_api: BillingApi, other_account
         ({"auto_finalise": True}, "auto_finalise"),
     ],
 )
-async def test_a_wrong_setting_is_named(billing_api: BillingApi, body: dict[str, Any], field: str) -> None:
+async def test_an_invalid_setting_is_named(billing_api: BillingApi, body: dict[str, Any], field: str) -> None:
     """And nothing is changed."""
     error = (await billing_api.patch("/v1/settings", body, status=400))["error"]
     details = error["details"]
@@ -59,8 +59,8 @@ async def test_a_wrong_setting_is_named(billing_api: BillingApi, body: dict[str,
     assert (await billing_api.get("/v1/settings"))["settings"] == DEFAULTS
 
 
-async def test_they_decide_currency_terms_and_numbers(billing_api: BillingApi) -> None:
-    """A new prefix goes on with the same count: a number is never given twice."""
+async def test_settings_decide_currency_terms_and_numbers(billing_api: BillingApi) -> None:
+    """A new prefix continues the same count: a number is never given twice."""
     assert (await create_final(billing_api))["invoice_number"] == "INV-0001"
     await billing_api.patch("/v1/settings", {"currency": "EUR", "net_terms": 0, "invoice_prefix": "2027/"})
     invoice = await create_final(billing_api)
@@ -71,8 +71,8 @@ async def test_they_decide_currency_terms_and_numbers(billing_api: BillingApi) -
 
 
 @on_every_ledger
-async def test_changes_at_once_are_all_kept(billing_api: BillingApi) -> None:
-    """Each changes only what it gives, even where nothing was decided before."""
+async def test_concurrent_changes_are_all_stored(billing_api: BillingApi) -> None:
+    """Each changes only its fields, also where no setting was stored before."""
     bodies: list[dict[str, Any]] = [
         {"currency": "EUR"},
         {"net_terms": 9},

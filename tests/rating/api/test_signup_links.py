@@ -1,4 +1,4 @@
-"""Signup links: made by an administrator, used once by whoever they were sent to."""
+"""Signup links: created by an administrator, used once by a customer."""
 
 import asyncio
 from typing import Any
@@ -31,8 +31,8 @@ async def _press(billing_api: BillingApi, link: dict[str, Any]) -> httpx.Respons
 
 
 @on_every_ledger
-async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(billing_api: BillingApi, migrated_url: str) -> None:
-    """The ledger knows its hash, and no answer that is kept holds it."""
+async def test_a_link_shows_its_token_once_and_stores_it_nowhere(billing_api: BillingApi, migrated_url: str) -> None:
+    """The ledger has its hash, and no stored answer holds the token."""
     await billing_api.plan()
     customer = await billing_api.customer()
     body = {"customer_id": customer["id"], "plan_code": "pro"}
@@ -50,8 +50,8 @@ async def test_a_link_shows_its_token_once_and_keeps_it_nowhere(billing_api: Bil
     assert (again["error"]["code"], link["id"] in again["error"]["message"]) == ("SECRET_SHOWN_ONCE", True)
 
 
-async def test_looking_changes_nothing_and_pressing_subscribes(billing_api: BillingApi) -> None:
-    """Whoever looks, and however often; the second press finds the link used."""
+async def test_get_changes_nothing_and_the_button_subscribes(billing_api: BillingApi) -> None:
+    """However often the page is read; a second press finds the link used."""
     await billing_api.plan(trial_days=14)
     link = await _link(billing_api, back_url="https://shop.example/plans")
     for _ in range(3):
@@ -73,7 +73,7 @@ async def test_looking_changes_nothing_and_pressing_subscribes(billing_api: Bill
 
 
 @on_every_ledger
-async def test_many_presses_at_once_subscribe_once(billing_api: BillingApi) -> None:
+async def test_concurrent_presses_subscribe_once(billing_api: BillingApi) -> None:
     """The others find the link used."""
     await billing_api.plan()
     link = await _link(billing_api)
@@ -82,7 +82,7 @@ async def test_many_presses_at_once_subscribe_once(billing_api: BillingApi) -> N
     assert len((await billing_api.get("/v1/subscriptions"))["subscriptions"]) == 1
 
 
-async def test_a_link_is_good_for_a_day(billing_api: BillingApi) -> None:
+async def test_a_link_is_valid_for_a_day(billing_api: BillingApi) -> None:
     """After that it shows nothing and does nothing."""
     await billing_api.plan()
     link = await _link(billing_api)
@@ -92,8 +92,8 @@ async def test_a_link_is_good_for_a_day(billing_api: BillingApi) -> None:
     assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
 
 
-async def test_afterwards_the_customer_is_sent_on(billing_api: BillingApi) -> None:
-    """To the address that was given, whatever letters it holds."""
+async def test_the_customer_is_redirected_after_subscribing(billing_api: BillingApi) -> None:
+    """To the given address, with any characters in it."""
     await billing_api.plan()
     link = await _link(billing_api, success_url="https://shop.example/danke?für=1&x=%20")
     done = await _press(billing_api, link)
@@ -112,7 +112,7 @@ async def test_afterwards_the_customer_is_sent_on(billing_api: BillingApi) -> No
 async def test_only_the_page_s_own_button_subscribes(
     billing_api: BillingApi, content: bytes, headers: dict[str, str]
 ) -> None:
-    """A form of another site, or what is no form, changes nothing."""
+    """A form of another site, or a body that is no form, changes nothing."""
     await billing_api.plan()
     link = await _link(billing_api)
     reply = await billing_api.client.post(f"/subscribe/{link['token']}", content=content, headers=headers)
@@ -123,8 +123,8 @@ async def test_only_the_page_s_own_button_subscribes(
     assert (await billing_api.get("/v1/subscriptions"))["subscriptions"] == []
 
 
-async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: BillingApi) -> None:
-    """No script, whatever a plan or a customer is called."""
+async def test_texts_are_escaped_and_nothing_is_loaded_from_other_hosts(billing_api: BillingApi) -> None:
+    """No script, whatever the name of a plan or customer."""
     attack = "<script>alert(1)</script>\"'"
     await billing_api.plan(name=attack, fixed_fees=[{"code": "a", "name": attack, "amount_cents": 1}])
     customer = await billing_api.customer(name=attack)
@@ -135,8 +135,8 @@ async def test_texts_are_texts_and_nothing_comes_from_elsewhere(billing_api: Bil
     assert (page.headers["referrer-policy"], page.headers["x-robots-tag"]) == ("no-referrer", "noindex")
 
 
-async def test_a_pending_subscription_is_begun(billing_api: BillingApi) -> None:
-    """At the price that it was made with; no second one is made."""
+async def test_a_pending_subscription_is_activated(billing_api: BillingApi) -> None:
+    """At its own price; no second subscription is created."""
     await billing_api.plan()
     made = await billing_api.subscription(initial_status="pending", overrides={"fees": {"platform": 1234}})
     link = await _link(billing_api, customer_id=made["customer_id"])
@@ -165,8 +165,8 @@ async def test_a_link_can_change_the_plan(billing_api: BillingApi, mode: str, st
     assert {(one["plan_code"], one["status"]) for one in new} >= {("team", status)}
 
 
-async def test_what_is_not_possible_any_more_says_so_and_leaves_the_link(billing_api: BillingApi) -> None:
-    """Nothing is changed; the customer is told whom to ask."""
+async def test_an_offer_that_is_no_longer_possible_leaves_the_link_unused(billing_api: BillingApi) -> None:
+    """Nothing is changed; the page tells the customer to contact the sender."""
     await billing_api.plan()
     link = await _link(billing_api)
     made = await billing_api.subscription(customer_id=link["customer_id"])
@@ -176,8 +176,8 @@ async def test_what_is_not_possible_any_more_says_so_and_leaves_the_link(billing
     assert (await _press(billing_api, link)).status_code == 200
 
 
-async def test_the_price_that_was_shown_is_the_price_that_is_paid(billing_api: BillingApi) -> None:
-    """A version that is published meanwhile does not get between."""
+async def test_the_price_shown_is_the_price_paid(billing_api: BillingApi) -> None:
+    """Even if a new version is published in between."""
     await billing_api.plan()
     link = await _link(billing_api)
     await billing_api.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
@@ -199,8 +199,9 @@ async def test_the_price_that_was_shown_is_the_price_that_is_paid(billing_api: B
         ({"cancel_now_prepaid_refund_policy": "none"}, 400),
     ],
 )
-async def test_a_wrong_link_is_not_made(billing_api: BillingApi, fields: dict[str, Any], status: int) -> None:
-    """With why."""
+async def test_an_invalid_link_is_refused_with_a_reason(
+    billing_api: BillingApi, fields: dict[str, Any], status: int
+) -> None:
     await billing_api.plan()
     customer = await billing_api.customer()
     body = {"customer_id": customer["id"], "plan_code": "pro"} | fields
@@ -209,8 +210,8 @@ async def test_a_wrong_link_is_not_made(billing_api: BillingApi, fields: dict[st
     assert any(name in error["message"] for name in named), error
 
 
-async def test_a_link_is_of_one_customer_and_account(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Another's subscription cannot be changed by it; what is no token shows nothing."""
+async def test_a_link_belongs_to_one_customer_and_account(billing_api: BillingApi, other_account: BillingApi) -> None:
+    """It cannot change the subscription of another customer; an invalid token shows nothing."""
     await billing_api.plan()
     await other_account.plan()
     theirs = await billing_api.subscription()
@@ -223,7 +224,7 @@ async def test_a_link_is_of_one_customer_and_account(billing_api: BillingApi, ot
         assert (reply.status_code, "There is no offer" in reply.text) == (404, True)
 
 
-async def test_every_price_is_told_in_words(billing_api: BillingApi) -> None:
+async def test_every_price_model_is_described_in_words(billing_api: BillingApi) -> None:
     """Tier by tier."""
     await billing_api.meter()
     tiers = [{"up_to": "100", "unit_price": "0.5", "flat_fee": "3"}, {"unit_price": "0.25"}]

@@ -1,4 +1,4 @@
-"""A change of plan over HTTP: one subscription ends, another follows where it ended."""
+"""A change of plan over the API: one subscription ends, another follows where it ended."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ LATER_TO_TEAM = {"target_plan_code": "team", "change_mode": "end_of_period"}
 
 
 @on_every_ledger
-async def test_a_change_now_ends_the_one_and_begins_the_other(billing_api: BillingApi) -> None:
+async def test_a_change_now_ends_one_subscription_and_begins_the_other(billing_api: BillingApi) -> None:
     """On the same boundaries, at the same moment."""
     await billing_api.plan()
     await billing_api.plan("team")
@@ -31,7 +31,7 @@ async def test_a_change_now_ends_the_one_and_begins_the_other(billing_api: Billi
     assert new["metadata"] == {"a": "b"}
 
 
-async def test_another_interval_is_reckoned_from_the_day_of_the_change(billing_api: BillingApi) -> None:
+async def test_a_different_interval_is_calculated_from_the_day_of_the_change(billing_api: BillingApi) -> None:
     """A year from today."""
     await billing_api.plan()
     await billing_api.plan("team", interval="year")
@@ -41,8 +41,8 @@ async def test_another_interval_is_reckoned_from_the_day_of_the_change(billing_a
     assert (new["billing_anchor_day"], new["current_period_end"]) == (15, "2028-01-15T00:00:00Z")
 
 
-async def test_a_trial_goes_on_and_no_other_begins(billing_api: BillingApi) -> None:
-    """Changing plans makes nobody's trial longer."""
+async def test_a_trial_continues_and_no_other_begins(billing_api: BillingApi) -> None:
+    """A change of plan does not extend a trial."""
     await billing_api.plan(trial_days=14)
     await billing_api.plan("team", trial_days=30)
     made = await billing_api.subscription()
@@ -52,8 +52,8 @@ async def test_a_trial_goes_on_and_no_other_begins(billing_api: BillingApi) -> N
     assert (new["status"], new["trial_end"]) == ("trialing", made["trial_end"])
 
 
-async def test_a_scheduled_change_waits_and_can_be_called_off(billing_api: BillingApi) -> None:
-    """Until then the one goes on and the other is pending."""
+async def test_a_scheduled_change_waits_and_can_be_revoked(billing_api: BillingApi) -> None:
+    """Until then the old subscription continues and the new one is pending."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = await billing_api.subscription()
@@ -70,13 +70,13 @@ async def test_a_scheduled_change_waits_and_can_be_called_off(billing_api: Billi
         await billing_api.post(f"{waiting}/cancel", {"cancel_mode": "now"}, status=409),
     ):
         assert refused["error"]["code"] == "CHANGE_SCHEDULED"
-    kept = (await billing_api.patch(path, {"status": "active"}))["subscription"]
-    assert (kept["cancel_at"], kept["next_renewal_date"]) == (None, made["next_renewal_date"])
+    resumed = (await billing_api.patch(path, {"status": "active"}))["subscription"]
+    assert (resumed["cancel_at"], resumed["next_renewal_date"]) == (None, made["next_renewal_date"])
     assert (await billing_api.get(waiting))["subscription"]["status"] == "canceled"
 
 
-async def test_who_is_canceled_now_is_followed_by_nobody(billing_api: BillingApi) -> None:
-    """The change that was scheduled is called off."""
+async def test_a_subscription_canceled_now_has_no_successor(billing_api: BillingApi) -> None:
+    """The scheduled change is revoked."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = await billing_api.subscription()
@@ -86,19 +86,19 @@ async def test_who_is_canceled_now_is_followed_by_nobody(billing_api: BillingApi
     assert found["subscription"]["status"] == "canceled"
 
 
-async def test_a_newer_version_is_a_change_and_the_same_is_none(billing_api: BillingApi) -> None:
-    """Who stays on a plan can still move to what it costs now."""
+async def test_a_newer_version_is_a_change_and_the_same_version_is_not(billing_api: BillingApi) -> None:
+    """A subscription can move to its plan's current price."""
     await billing_api.plan()
     made = await billing_api.subscription()
-    path, asked = f"/v1/subscriptions/{made['id']}/change-plan", {"target_plan_code": "pro", "change_mode": "now"}
-    assert (await billing_api.post(path, asked, status=409))["error"]["code"] == "SAME_PLAN"
+    path, change = f"/v1/subscriptions/{made['id']}/change-plan", {"target_plan_code": "pro", "change_mode": "now"}
+    assert (await billing_api.post(path, change, status=409))["error"]["code"] == "SAME_PLAN"
     await billing_api.post("/v1/plans/pro/versions", {"currency": "USD", "interval": "month"})
-    new = (await billing_api.post(path, asked, status=200))["new_subscription"]
+    new = (await billing_api.post(path, change, status=200))["new_subscription"]
     assert (new["plan_code"], new["plan_version"]) == ("pro", 2)
 
 
-async def test_what_cannot_be_changed_to_is_refused(billing_api: BillingApi) -> None:
-    """A plan that is not there, not sold, or not in the customer's currency, or subscribed to already."""
+async def test_an_impossible_target_plan_is_refused(billing_api: BillingApi) -> None:
+    """One that does not exist, is archived, has another currency or is subscribed to already."""
     await billing_api.plan()
     await billing_api.plan("team")
     await billing_api.plan("euro", currency="EUR")
@@ -112,8 +112,7 @@ async def test_what_cannot_be_changed_to_is_refused(billing_api: BillingApi) -> 
     assert (await billing_api.get(f"/v1/subscriptions/{made['id']}"))["subscription"] == made
 
 
-async def test_a_pending_one_is_replaced_by_a_pending_one(billing_api: BillingApi) -> None:
-    """Nothing has begun, so nothing begins."""
+async def test_a_pending_subscription_is_replaced_by_a_pending_one(billing_api: BillingApi) -> None:
     await billing_api.plan()
     await billing_api.plan("team", trial_days=7)
     made = await billing_api.subscription(initial_status="pending", billing_anchor_day=9)
@@ -129,21 +128,21 @@ async def test_a_pending_one_is_replaced_by_a_pending_one(billing_api: BillingAp
 
 
 @on_every_ledger
-@pytest.mark.parametrize("asked", [NOW_TO_TEAM, LATER_TO_TEAM])
-async def test_changing_at_once_is_done_once(billing_api: BillingApi, asked: dict[str, str]) -> None:
-    """One follows the other, never two."""
+@pytest.mark.parametrize("change", [NOW_TO_TEAM, LATER_TO_TEAM])
+async def test_concurrent_changes_are_applied_once(billing_api: BillingApi, change: dict[str, str]) -> None:
+    """One subscription follows the other, never two."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}/change-plan"
-    racing = [billing_api.client.post(path, json=asked) for _ in range(6)]
+    racing = [billing_api.client.post(path, json=change) for _ in range(6)]
     assert sorted(reply.status_code for reply in await asyncio.gather(*racing)) == [200] + [409] * 5
     found = await billing_api.get("/v1/subscriptions", customer_id=made["customer_id"])
     assert len(found["subscriptions"]) == 2
 
 
-async def test_a_repeated_change_is_answered_as_before(billing_api: BillingApi) -> None:
-    """Under the same key, with both subscriptions as they were."""
+async def test_a_repeated_change_gets_the_stored_answer(billing_api: BillingApi) -> None:
+    """Under the same idempotency key, with both subscriptions as they were."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = await billing_api.subscription()

@@ -1,4 +1,4 @@
-"""Everything at once: each request is done whole or refused, nobody waits for ever, and one order of it happened."""
+"""Concurrent requests on subscriptions: each is applied whole or refused, as in some sequential order."""
 
 import asyncio
 from itertools import product
@@ -12,7 +12,7 @@ from tests.rating.ledger.fixtures import on_every_ledger
 
 pytestmark = pytest.mark.anyio
 
-VERBS: list[tuple[str, dict[str, Any]]] = [
+CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("cancel", {"cancel_mode": "now"}),
     ("cancel", {"cancel_mode": "end_of_period"}),
     ("change-plan", {"target_plan_code": "team", "change_mode": "now"}),
@@ -22,10 +22,10 @@ VERBS: list[tuple[str, dict[str, Any]]] = [
 
 
 @on_every_ledger
-async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(
+async def test_concurrent_requests_leave_one_live_subscription_at_most(
     billing_api: BillingApi, runs: LedgerRuns
 ) -> None:
-    """Of each customer to each plan; nothing is answered with a failure."""
+    """Of each customer to each plan; no request fails with a server error."""
     await billing_api.plan()
     await billing_api.plan("team")
     made = [await billing_api.subscription() for _ in range(4)]
@@ -33,18 +33,20 @@ async def test_whatever_comes_at_once_leaves_one_live_subscription_at_most(
     for one in made:
         body = {"customer_id": one["customer_id"], "plan_code": "team"}
         links.append((await billing_api.post("/v1/subscription-signup-links", body))["subscription_signup_link"])
-    asked = [
-        billing_api.client.post(f"/v1/subscriptions/{one['id']}/{verb}", json=body)
-        for (verb, body), one in product(VERBS, made)
+    changes = [
+        billing_api.client.post(f"/v1/subscriptions/{one['id']}/{name}", json=body)
+        for (name, body), one in product(CHANGES, made)
     ]
-    kept = [billing_api.client.patch(f"/v1/subscriptions/{one['id']}", json={"status": "active"}) for one in made]
+    activations = [
+        billing_api.client.patch(f"/v1/subscriptions/{one['id']}", json={"status": "active"}) for one in made
+    ]
     new = [
         billing_api.client.post("/v1/subscriptions", json={"customer_id": one["customer_id"], "plan_code": "pro"})
         for one in made
     ]
     used = [billing_api.client.post(f"/subscribe/{link['token']}", data={"pressed": "yes"}) for link in links]
     taken = asyncio.gather(*(asyncio.to_thread(lambda: runs.take(runs.look())) for _ in range(3)))
-    replies = await asyncio.gather(*asked, *kept, *new, *used)
+    replies = await asyncio.gather(*changes, *activations, *new, *used)
     await taken
     assert {reply.status_code for reply in replies} <= {200, 201, 409, 410}
     for one in made:

@@ -1,4 +1,4 @@
-"""Subscriptions over HTTP: made, listed, changed and ended, as their states allow."""
+"""Subscriptions over the API: created, listed, changed and ended, as their status allows."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ NOW = "2027-01-15T08:00:00Z"
 
 @on_every_ledger
 async def test_a_subscription_begins_now_and_renews_on_the_first(billing_api: BillingApi) -> None:
-    """Unless it is told otherwise; what it is made with is what is shown."""
+    """By default; the response shows the given fields."""
     await billing_api.plan()
     made = await billing_api.subscription(metadata={"seat": "1"})
     assert (made["status"], made["plan_code"], made["plan_version"], made["timezone"]) == ("active", "pro", 1, "UTC")
@@ -29,8 +29,8 @@ async def test_a_subscription_begins_now_and_renews_on_the_first(billing_api: Bi
     assert (await billing_api.get(f"/v1/subscriptions/{made['id']}"))["subscription"] == made
 
 
-async def test_a_pending_one_has_no_period_until_it_is_activated(billing_api: BillingApi) -> None:
-    """It begins at that moment: nothing is billed for the time before."""
+async def test_a_pending_subscription_has_no_period_until_it_is_activated(billing_api: BillingApi) -> None:
+    """Nothing is billed for the time before."""
     await billing_api.plan()
     made = await billing_api.subscription(initial_status="pending", start_date="2027-01-10T00:00:00Z")
     assert (made["status"], made["start_date"]) == ("pending", "2027-01-10T00:00:00Z")
@@ -41,8 +41,8 @@ async def test_a_pending_one_has_no_period_until_it_is_activated(billing_api: Bi
     assert begun["current_period_end"] == "2027-02-01T00:00:00Z"
 
 
-async def test_boundaries_are_midnights_of_the_customer_s_zone(billing_api: BillingApi) -> None:
-    """The 31st is the last day of a shorter month."""
+async def test_boundaries_are_midnights_in_the_customer_s_time_zone(billing_api: BillingApi) -> None:
+    """Day 31 is the last day of a shorter month."""
     await billing_api.plan()
     customer = await billing_api.customer(timezone="America/New_York")
     made = await billing_api.subscription(
@@ -52,7 +52,7 @@ async def test_boundaries_are_midnights_of_the_customer_s_zone(billing_api: Bill
 
 
 async def test_a_trial_is_the_first_period(billing_api: BillingApi) -> None:
-    """The plan's, unless the subscription has one of its own."""
+    """The plan's, unless the subscription has its own."""
     await billing_api.plan(trial_days=14)
     made = await billing_api.subscription()
     assert (made["status"], made["trial_end"]) == ("trialing", "2027-01-29T08:00:00Z")
@@ -62,8 +62,8 @@ async def test_a_trial_is_the_first_period(billing_api: BillingApi) -> None:
     assert (over["status"], over["current_period_start"]) == ("active", "2027-01-15T00:00:00Z")
 
 
-async def test_prices_can_be_a_subscription_s_own(billing_api: BillingApi) -> None:
-    """By the codes that the plan has."""
+async def test_a_subscription_can_override_prices(billing_api: BillingApi) -> None:
+    """By the codes of the plan."""
     await billing_api.meter()
     price = {"code": "calls", "name": "Calls", "meter": "calls", "price": {"model": "per_unit", "unit_price": "1"}}
     await billing_api.plan(usage_prices=[price])
@@ -99,10 +99,10 @@ async def test_prices_can_be_a_subscription_s_own(billing_api: BillingApi) -> No
         ({"overrides": {"fees": {"other": 1}}}, 400, "VALIDATION_ERROR"),
     ],
 )
-async def test_what_cannot_be_subscribed_to_is_refused(
+async def test_an_impossible_subscription_is_refused(
     billing_api: BillingApi, fields: dict[str, Any], status: int, code: str
 ) -> None:
-    """With why; and nothing is kept."""
+    """With the reason, and nothing is stored."""
     await billing_api.plan()
     await billing_api.plan("draft", draft=True)
     await billing_api.plan("euro", currency="EUR")
@@ -116,7 +116,7 @@ async def test_what_cannot_be_subscribed_to_is_refused(
 
 @on_every_ledger
 async def test_a_customer_subscribes_to_a_plan_once_at_a_time(billing_api: BillingApi) -> None:
-    """However many ask at once; after the end it may begin anew."""
+    """Also with concurrent requests; after the end the customer may subscribe again."""
     await billing_api.plan()
     customer = await billing_api.customer()
     body = {"customer_id": customer["id"], "plan_code": "pro"}
@@ -130,7 +130,7 @@ async def test_a_customer_subscribes_to_a_plan_once_at_a_time(billing_api: Billi
 
 
 @on_every_ledger
-async def test_listing_filters_by_customer_and_status(billing_api: BillingApi) -> None:
+async def test_a_listing_can_be_filtered_by_customer_and_status(billing_api: BillingApi) -> None:
     """Newest first, in pages."""
     await billing_api.plan()
     first = await billing_api.subscription()
@@ -145,7 +145,7 @@ async def test_listing_filters_by_customer_and_status(billing_api: BillingApi) -
 
 
 async def test_the_anchor_day_moves_the_next_boundary_but_one(billing_api: BillingApi) -> None:
-    """The current period ends as it was going to."""
+    """The current period ends as before."""
     await billing_api.plan()
     made = await billing_api.subscription()
     changed = (await billing_api.patch(f"/v1/subscriptions/{made['id']}", {"billing_anchor_day": 15}))["subscription"]
@@ -166,13 +166,13 @@ async def test_the_next_renewal_can_be_brought_forward(billing_api: BillingApi) 
     assert back["next_renewal_date"] == "2027-02-01T00:00:00Z"
 
 
-async def test_canceled_now_is_over(billing_api: BillingApi) -> None:
-    """And nothing can be done with it any more."""
+async def test_a_subscription_canceled_now_is_over(billing_api: BillingApi) -> None:
+    """And refuses every further change."""
     await billing_api.plan()
     made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}"
-    asked = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
-    over = (await billing_api.post(f"{path}/cancel", asked, status=200))["subscription"]
+    body = {"cancel_mode": "now", "cancel_now_prepaid_refund_policy": "prorate"}
+    over = (await billing_api.post(f"{path}/cancel", body, status=200))["subscription"]
     assert (over["status"], over["canceled_at"], over["ended_at"], over["next_renewal_date"]) == (
         "canceled",
         NOW,
@@ -181,7 +181,7 @@ async def test_canceled_now_is_over(billing_api: BillingApi) -> None:
     )
     change = {"target_plan_code": "pro", "change_mode": "now"}
     for refused in (
-        await billing_api.post(f"{path}/cancel", asked, status=409),
+        await billing_api.post(f"{path}/cancel", body, status=409),
         await billing_api.post(f"{path}/cancel", {"cancel_mode": "end_of_period"}, status=409),
         await billing_api.patch(path, {"status": "active"}, status=409),
         await billing_api.patch(path, {"status": "canceled"}, status=409),
@@ -194,8 +194,8 @@ async def test_canceled_now_is_over(billing_api: BillingApi) -> None:
     await billing_api.patch(path, {"metadata": {"why": "moved"}})
 
 
-async def test_a_cancellation_at_the_end_of_the_period_can_be_called_off(billing_api: BillingApi) -> None:
-    """Until then it is active, and says when it ends."""
+async def test_a_cancellation_at_the_end_of_the_period_can_be_revoked(billing_api: BillingApi) -> None:
+    """Until then the subscription is active and shows its end."""
     await billing_api.plan()
     made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}"
@@ -209,16 +209,16 @@ async def test_a_cancellation_at_the_end_of_the_period_can_be_called_off(billing
     again = await billing_api.post(f"{path}/cancel", {"cancel_mode": "end_of_period"}, status=409)
     assert again["error"]["code"] == "CANCEL_SCHEDULED"
     await billing_api.patch(path, {"next_renewal_date": None}, status=409)
-    kept = (await billing_api.patch(path, {"status": "active"}))["subscription"]
-    assert (kept["cancel_at"], kept["canceled_at"], kept["next_renewal_date"]) == (
+    resumed = (await billing_api.patch(path, {"status": "active"}))["subscription"]
+    assert (resumed["cancel_at"], resumed["canceled_at"], resumed["next_renewal_date"]) == (
         None,
         None,
         made["next_renewal_date"],
     )
 
 
-async def test_a_refused_transition_says_what_is_possible(billing_api: BillingApi) -> None:
-    """By name, for people and for machines."""
+async def test_a_refused_transition_lists_the_possible_ones(billing_api: BillingApi) -> None:
+    """In the message and in the details."""
     await billing_api.plan()
     made = await billing_api.subscription(initial_status="pending")
     error = (
@@ -229,17 +229,18 @@ async def test_a_refused_transition_says_what_is_possible(billing_api: BillingAp
     assert "is pending, so it cannot be made trialing" in error["message"]
 
 
-async def test_a_refund_policy_belongs_to_an_end_now(billing_api: BillingApi) -> None:
-    """At the end of a period nothing is left to give back."""
+async def test_a_refund_policy_needs_an_immediate_end(billing_api: BillingApi) -> None:
+    """At the end of a period nothing is left to refund."""
     await billing_api.plan()
     made = await billing_api.subscription()
-    asked = {"cancel_mode": "end_of_period", "cancel_now_prepaid_refund_policy": "none"}
-    error = (await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", asked, status=400))["error"]
+    body = {"cancel_mode": "end_of_period", "cancel_now_prepaid_refund_policy": "none"}
+    error = (await billing_api.post(f"/v1/subscriptions/{made['id']}/cancel", body, status=400))["error"]
     assert error["details"] == {"field": "cancel_now_prepaid_refund_policy"}
 
 
-async def test_another_account_s_subscription_is_not_there(billing_api: BillingApi, other_account: BillingApi) -> None:
-    """Not to be seen, changed, ended or moved."""
+async def test_another_account_cannot_see_or_change_a_subscription(
+    billing_api: BillingApi, other_account: BillingApi
+) -> None:
     await billing_api.plan()
     await other_account.plan()
     made = await billing_api.subscription()
@@ -254,8 +255,8 @@ async def test_another_account_s_subscription_is_not_there(billing_api: BillingA
 
 
 @on_every_ledger
-async def test_cancelling_at_once_is_done_once(billing_api: BillingApi) -> None:
-    """The rest are told that it is over."""
+async def test_concurrent_cancellations_are_applied_once(billing_api: BillingApi) -> None:
+    """The others are refused."""
     await billing_api.plan()
     made = await billing_api.subscription()
     path = f"/v1/subscriptions/{made['id']}/cancel"
