@@ -1,4 +1,4 @@
-"""The one moment at which the intake's tests take place."""
+"""The time at which the tests of the intake run."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What tests of several packages share: per test process one ClickHouse engine in it, and one behind HTTP."""
+"""Fixtures for tests of several packages: in each test process a ClickHouse engine, and one behind HTTP."""
 
 import itertools
 import os
@@ -28,7 +28,7 @@ settings.register_profile("short", max_examples=25, deadline=None, suppress_heal
 settings.register_profile("ci", parent=settings.get_profile("short"), max_examples=100)
 settings.load_profile("short")
 
-# A broker that lives for seconds never earns back what its best compiler costs at each start.
+# A broker that lives for seconds does not recover the cost of the optimizing compiler.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 pytest_plugins = ["tests.backing_services.kafka_fixtures", "tests.rating.ledger.fixtures"]
@@ -36,20 +36,20 @@ pytest_plugins = ["tests.backing_services.kafka_fixtures", "tests.rating.ledger.
 HANDLES = 3
 
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # noqa: S108 - a folder of random name in it
-"""Where files are kept in memory, and how many bytes of it must be free: several times what a run needs."""
+"""The file system in memory, and the bytes that must be free in it: several times what a run needs."""
 
 Databases = Callable[[], ChdbDatabase]
-"""Each call gives a new, migrated, empty database."""
+"""Each call returns a new, migrated, empty database."""
 
 HttpDatabases = Callable[[], ClickHouseDatabase]
-"""The same, of an engine in another process."""
+"""Each call returns such a database of an engine in another process."""
 
 
 _Database = TypeVar("_Database", bound=SqlClient)
 
 
 def migrated_databases(named: Callable[[str], _Database]) -> Callable[[], _Database]:
-    """One new database after the other, in the store whose databases `named` gives."""
+    """Returns a function that creates and migrates a new database, which `named` opens."""
     numbers = itertools.count()
 
     def make() -> _Database:
@@ -68,7 +68,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def no_disk() -> Iterator[Path]:
-    """A folder for what no test kills: in memory where there is room, for a disk would only make all of them wait."""
+    """A folder for processes that no test kills: in memory if there is room, because their fsyncs prove nothing."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
     with tempfile.TemporaryDirectory(prefix="tallyhouse-test-", dir=MEMORY if has_room else None) as folder:
         yield Path(folder)
@@ -76,7 +76,7 @@ def no_disk() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def chdb(no_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chdb]:
-    """A process can open only one data directory, ever: this is it."""
+    """The engine of this process, which can open only one data directory in its life."""
     limits = limits_in_a_cluster(tmp_path_factory.mktemp("cluster"))
     with Chdb(no_disk / "chdb", HANDLES, limits) as chdb:
         yield chdb
@@ -89,7 +89,7 @@ def databases(chdb: Chdb) -> Databases:
 
 @pytest.fixture(scope="session")
 def docker() -> bool:
-    """Whether servers can be had as containers."""
+    """True if Docker answers, so that servers can run in containers."""
     return docker_answers()
 
 
@@ -101,9 +101,9 @@ def postgresql(docker: bool) -> Iterator[PostgreSqlServer]:
 
 @pytest.fixture(scope="session")
 def store_address(no_disk: Path, docker: bool) -> Iterator[ServerAddress]:
-    """A store that no test may kill: a ClickHouse server where Docker answers, else the endpoint.
+    """A store that no test may kill: a ClickHouse server if Docker answers, otherwise the product's own.
 
-    Tests of the endpoint itself have their own.
+    Tests of the product's own server start one for themselves.
     """
     with best_store(no_disk / "store", docker=docker) as address:
         yield address
@@ -122,6 +122,6 @@ def http_databases(server: ClickHousePool) -> HttpDatabases:
 
 @pytest.fixture(scope="session")
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Where the engine's blocking calls run."""
+    """Threads for the engine's blocking calls."""
     with ThreadPoolExecutor(HANDLES) as executor:
         yield executor

@@ -1,4 +1,4 @@
-"""A program of ours in a process of its own, ended as a power cut would end it."""
+"""A program in a process of its own that a test can kill with -9 and start again."""
 
 import signal
 import subprocess
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class KillableProcess(ABC):
-    """Runs from entering to leaving; may be killed and started again in between."""
+    """Starts on entering and is killed on leaving; a test may kill and start it in between."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[Any] | None = None
@@ -35,7 +35,7 @@ class KillableProcess(ABC):
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """No time for anything."""
+        """Kills with -9, and waits for the end."""
         self.signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
@@ -48,4 +48,4 @@ class KillableProcess(ABC):
 
     @abstractmethod
     def launch(self) -> subprocess.Popen[Any]:
-        """The process, ready for what the test wants of it."""
+        """Starts the process, and returns it when it is ready."""

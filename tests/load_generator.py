@@ -1,4 +1,4 @@
-"""The load generator, in a process of its own."""
+"""Runs `tallyhouse load` in a process of its own."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from typing import Any
 from tests.bench.figures import TotalsDiffer
 from tests.server_process import KEY
 
-PATIENCE = 600.0
+TIMEOUT_SECONDS = 600.0
 
 
 def load(url: str, **options: float) -> dict[str, Any]:
-    """What `tallyhouse load` says of itself; it must have proven its totals."""
+    """Returns the report of `tallyhouse load`. Raises TotalsDiffer unless it proves its totals."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return finish(start(url, *words))
 
 
 def only_send(url: str, **options: float) -> dict[str, Any]:
-    """The same without waiting for the count; whoever asks checks the totals himself."""
+    """Returns the report without waiting for the count: the caller verifies the totals."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return finish(start(url, "--only-send", *words))
 
@@ -35,8 +35,8 @@ def start(url: str, *words: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, complaints = process.communicate(timeout=PATIENCE)
+    output, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     if process.returncode:
-        raise TotalsDiffer(complaints or output)
+        raise TotalsDiffer(errors or output)
     summary: dict[str, Any] = json.loads(output)
     return summary

@@ -1,4 +1,4 @@
-"""What the contract publishes, to the letter."""
+"""Requests of the published quickstart, word for word."""
 
 QUICKSTART = """{
     "events": [
@@ -14,14 +14,14 @@ QUICKSTART = """{
       }
     ]
   }"""
-"""The body of its quickstart's second step."""
+"""The body of the second step."""
 
 QUICKSTART_CUSTOMER = """{
     "name": "Acme Corp",
     "email": "billing@acme.com",
     "external_id": "cust_123"
   }"""
-"""Of its first step."""
+"""The body of the first step."""
 
 QUICKSTART_INVOICE = """{
     "customer_id": "cm5x9z8nv0000h85r7l9p2k1m",
@@ -35,7 +35,7 @@ QUICKSTART_INVOICE = """{
       }
     ]
   }"""
-"""Of its third step. The fourth, which finalizes what this made, has none."""
+"""The body of the third step. The fourth step, which finalizes this invoice, has no body."""
 
 QUICKSTART_ID = "cm5x9z8nv0000h85r7l9p2k1m"
-"""Whose place the id that the first step answers with is to take: "you'll need it in the next steps"."""
+"""A placeholder for the id that the first step returns: "you'll need it in the next steps"."""

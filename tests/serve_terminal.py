@@ -33,7 +33,7 @@ class ServeTerminal:
 
     @property
     def commands(self) -> list[str]:
-        """Creates a meter, posts an event, queries the usage."""
+        """The commands that create a meter, post an event, and query the usage."""
         return COMMAND.findall(self.text)
 
     @property
@@ -48,11 +48,11 @@ class ServeTerminal:
         return started[1]
 
     def is_up(self) -> bool:
-        assert self._process.poll() is None, f"it ended: {self.text}"
+        assert self._process.poll() is None, f"the server ended: {self.text}"
         return STARTED.search(self.text) is not None
 
     def interrupt(self) -> int:
-        """Ctrl-C."""
+        """Sends Ctrl-C; returns the exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(PATIENCE)
 
@@ -64,6 +64,7 @@ class ServeTerminal:
 
 @contextmanager
 def serve_terminal(data: Path, shown: Path) -> Iterator[ServeTerminal]:
+    """Starts `tallyhouse serve` on a free port, and yields when the welcome is in the file `shown`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
     environment |= {"TALLYHOUSE_DATA_DIR": str(data), "TALLYHOUSE_PORT": str(free_port())}
     with shown.open("wb") as screen:
@@ -77,6 +78,7 @@ def serve_terminal(data: Path, shown: Path) -> Iterator[ServeTerminal]:
 
 
 def pasted(command: str) -> dict[str, Any]:
+    """Runs a shell command; returns the successful JSON response that it prints."""
     if shutil.which("curl") is None:
         skip_without("curl", "install the package `curl`")
     run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)

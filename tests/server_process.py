@@ -1,4 +1,4 @@
-"""A server process of our own: started, asked, killed."""
+"""A `tallyhouse serve` process that a test starts, queries and kills; and waiting for conditions."""
 
 import os
 import random
@@ -25,17 +25,17 @@ LONGEST_PAUSE = 0.2
 
 
 def wait_until(what: str, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait for a condition, not for luck; say what did not come."""
+    """Polls a condition. Raises AssertionError with `what` when the timeout in seconds has passed."""
     deadline, pause = time.monotonic() + patience, 0.02
     while not condition():
         assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
         time.sleep(pause)
-        # Whoever is asked again and again has less time for what is waited for.
+        # Frequent polls would slow down what the test waits for.
         pause = min(1.2 * pause, LONGEST_PAUSE)
 
 
 def free_port() -> int:
-    """Below those that systems give to outgoing connections: none of these can take it before it is used."""
+    """Returns a free port below those of outgoing connections, so that none of these takes it before the test."""
     while True:
         port = random.SystemRandom().randrange(12_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 class GatewayClient:
-    """A gateway as a client asks it; an answer other than the expected one fails the test."""
+    """A client of a gateway's API; a status other than the expected one fails the test."""
 
     def __init__(self, url: str, key: str = KEY) -> None:
         self.url = url
@@ -69,7 +69,7 @@ class GatewayClient:
         return response
 
     def wait_until_counted(self) -> None:
-        """Until every frame in the log is in the usage."""
+        """Waits until no partition has a lag."""
 
         def counted() -> bool:
             partitions = self.get("/v1/status")["status"]["partitions"]
@@ -78,7 +78,7 @@ class GatewayClient:
         wait_until("all frames to be counted", counted)
 
     def usage(self, meter: str, since: timedelta = timedelta(hours=3)) -> dict[str, Decimal]:
-        """Of the last hours and the next, by customer."""
+        """Returns the usage by customer, from `since` before now until an hour after now."""
         now = datetime.now(UTC).replace(second=0, microsecond=0)
         between = {"from": (now - since).isoformat(), "to": (now + timedelta(hours=1)).isoformat()}
         answer = self.get("/v1/usage", meter=meter, window="none", **between)
@@ -88,13 +88,15 @@ class GatewayClient:
         return sum(self.usage(meter).values(), Decimal(0))
 
     def make_meter(self, code: str, value_property: str | None = None) -> None:
-        """A count, or a sum where there is something to add up."""
+        """Creates a count, or a sum if a value property is given."""
         meter = {"code": code, "name": code, "event_name": "api.request"}
-        what = {"aggregation": "sum", "value_property": value_property} if value_property else {"aggregation": "count"}
-        self.post("/v1/meters", meter | what, expect=201)
+        aggregation = (
+            {"aggregation": "sum", "value_property": value_property} if value_property else {"aggregation": "count"}
+        )
+        self.post("/v1/meters", meter | aggregation, expect=201)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Every raw event there is, page by page."""
+        """Yields all raw events, page by page."""
         cursor: dict[str, str] = {}
         while True:
             response = self.get("/v1/events", limit=1000, **cursor)
@@ -105,7 +107,7 @@ class GatewayClient:
 
 
 class ServerProcess(GatewayClient):
-    """`tallyhouse serve` on a data directory that outlives it."""
+    """`tallyhouse serve` on a data directory that outlives the process."""
 
     def __init__(self, data: Path, *, program: Sequence[str] = SERVE, **settings: str) -> None:
         self.data = data
@@ -148,7 +150,7 @@ class ServerProcess(GatewayClient):
 
     @property
     def worker(self) -> int:
-        """The process that counts beside it; raises LookupError while there is none."""
+        """The worker's process id. Raises LookupError while there is no worker."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         if not children:
             raise LookupError("no worker")
@@ -158,21 +160,21 @@ class ServerProcess(GatewayClient):
         return (self.data.parent / f"{self.data.name}.log").read_text()
 
     def kill(self) -> None:
-        """As a power switch would: no chance to say goodbye."""
+        """Kills with -9."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """As an operator would."""
+        """Stops with SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
 
     def interrupt(self) -> int:
-        """As Ctrl-C in a terminal would: it is for all processes."""
+        """Sends SIGINT to both processes, as Ctrl-C in a terminal does; returns the exit code."""
         os.kill(self.worker, signal.SIGINT)
         return self._end(signal.SIGINT)
 
-    def _end(self, how: signal.Signals) -> int:
+    def _end(self, number: signal.Signals) -> int:
         assert self._process is not None
-        self._process.send_signal(how)
+        self._process.send_signal(number)
         return self._process.wait(PATIENCE)
 
     def __enter__(self) -> Self:

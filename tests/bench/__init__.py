@@ -1,1 +1,1 @@
-"""Speed against the targets; every run checks its own totals, and fails when they differ."""
+"""Measures speed against the targets. Every run verifies its own totals, and fails if they differ."""

@@ -15,10 +15,10 @@ from tests.bench.figures import TotalsDiffer, documents
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--short", action="store_true", help="about two minutes")
+    arguments.add_argument("--short", action="store_true", help="run for about two minutes")
     arguments.add_argument("--output", type=Path, required=True)
-    arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
-    arguments.add_argument("--seconds", type=float, help="of sustained load; 60, or 15 where short")
+    arguments.add_argument("--data", type=Path, help="directory for the data; a temporary one by default")
+    arguments.add_argument("--seconds", type=float, help="of sustained load; 60 by default, 15 with --short")
     given = arguments.parse_args()
     seconds = given.seconds or (15 if given.short else 60)
     subscriptions = 2_000 if given.short else 20_000

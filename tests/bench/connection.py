@@ -1,4 +1,4 @@
-"""One HTTP connection at its plainest, so that the client costs little beside what it measures."""
+"""A minimal HTTP connection, so that the client costs little compared with the server."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from tests.server_process import KEY
 
 
 class PlainConnection:
-    """Asks one thing after another."""
+    """Sends one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -22,8 +22,8 @@ class PlainConnection:
     def close(self) -> None:
         self._writer.close()
 
-    async def ask(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> bytes:
-        """The body of the answer."""
+    async def request(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> bytes:
+        """Returns the response's body. Raises TotalsDiffer if its status is another than expected."""
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)

@@ -1,4 +1,4 @@
-"""The embedded process as a user runs it: from a post to the usage that can be asked for."""
+"""`tallyhouse serve` as a user runs it: from a post to the usage that a query returns."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _WARM_SECONDS = 3
 
 
 def measure(data: Path, seconds: float, engine_per_second: float) -> list[Figure]:
-    """One server for all of it, warmed up first."""
+    """Measures rate, latency and memory of one server, after a warm-up."""
     with ServerProcess(data, log_level="warning") as server:
         load_generator.load(server.url, seconds=_WARM_SECONDS, events=90_000_000)
         whole = load_generator.load(server.url, seconds=seconds, events=90_000_000, patience=600)
@@ -51,6 +51,6 @@ def measure(data: Path, seconds: float, engine_per_second: float) -> list[Figure
 
 
 def stages(metrics: str) -> dict[str, float]:
-    """Seconds spent in each stage of all flushes and commits: where the time goes."""
+    """Returns the seconds that all flushes and commits spent in each stage."""
     sums = (line.split(" ") for line in metrics.splitlines() if "_seconds_sum" in line and not line.startswith("#"))
     return {name.removeprefix("tallyhouse_"): float(value) for name, value in sums}

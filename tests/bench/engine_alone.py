@@ -1,4 +1,4 @@
-"""The same events as NDJSON into the engine alone: what the hardware and the engine give without us."""
+"""Inserts the same events as NDJSON into the engine alone: the limit of the hardware and the engine."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.bench.figures import TotalsDiffer
 
 EVENTS_A_SECOND = 70_000
-"""Per second of load elsewhere: enough for the engine alone to get into its stride."""
+"""Events for each second of load in the other runs: enough for the engine to reach its steady speed."""
 
 _TABLE = """
 CREATE TABLE events (event_name LowCardinality(String), idempotency_key String, customer_id String,
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def measure(directory: Path, events: int) -> float:
-    """Events per second, in a process of its own: the engine's data directory is one per process."""
+    """Returns events per second, measured in a process of its own: a process can open only one data directory."""
     path = directory / "events.ndjson"
     _write(path, events)
     run = subprocess.run(
@@ -51,7 +51,9 @@ def _insert(path: Path, events: int) -> float:
     client.command(_TABLE)
     settings = {"input_format_json_read_objects_as_strings": 1, "date_time_input_format": "best_effort"}
     insert = _INSERT.format(path=path, columns=_COLUMNS)
-    client.command(insert, settings=settings)  # Its first insert is several times slower, and would flatter us.
+    client.command(
+        insert, settings=settings
+    )  # The first insert is several times slower: it would understate the engine.
     client.command("TRUNCATE TABLE events")
     began = time.perf_counter()
     client.command(insert, settings=settings)

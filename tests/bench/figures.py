@@ -1,4 +1,4 @@
-"""A measured figure beside its target, where it has one."""
+"""A measured figure with its target, if it has one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the report. `details` are for whoever wants to know how it came about."""
+    """One line of the report. `details` state how the value was measured."""
 
     name: str
     value: float
@@ -19,7 +19,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> bool | None:
-        """None where nothing is aimed at."""
+        """None if the figure has no target."""
         if self.target is None:
             return None
         return self.value <= self.target if self.less_is_better else self.value >= self.target
@@ -35,14 +35,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _readable(value: float) -> str:
-    """Four digits, but no powers of ten."""
+    """Formats at least four digits, without powers of ten."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def documents(figures: Iterable[Figure]) -> list[dict[str, Any]]:
-    """For JSON."""
+    """Returns the figures as JSON documents."""
     return [msgspec.to_builtins(figure) | {"reached": figure.reached} for figure in figures]
 
 
 class TotalsDiffer(Exception):
-    """Speed without exactness is no result."""
+    """A run counted something other than what was sent, so its speed is no result."""

@@ -1,4 +1,4 @@
-"""An invoice run over a real store and ledger: how many finalized invoices of five lines a second."""
+"""Measures an invoice run over a real store and ledger, in finalized invoices of five lines a second."""
 
 import asyncio
 import time
@@ -14,34 +14,34 @@ from tests.bench.figures import Figure, TotalsDiffer
 from tests.server_process import ServerProcess, wait_until
 
 CONNECTIONS = 8
-EVENTS_OF_EACH = 3
+EVENTS_PER_CUSTOMER = 3
 INVOICES_A_SECOND = 100_000 / 300
-PATIENCE = 3600.0
+TIMEOUT = 3600.0
 
 _TIERS = [{"up_to": "100", "unit_price": "0.07", "flat_fee": "1"}, {"up_to": None, "unit_price": "0.0333"}]
 PRICES: dict[str, dict[str, Any]] = {
     "each": {"model": "per_unit", "unit_price": "0.0025"},
     "tiers": {"model": "graduated", "tiers": _TIERS},
-    "reached": {"model": "volume", "tiers": _TIERS},
+    "volume": {"model": "volume", "tiers": _TIERS},
     "packs": {"model": "package", "package_size": "25", "package_price": "0.4"},
 }
 FEE_CENTS = 1000
 
 
 def measure(data: Path, subscriptions: int) -> Figure:
-    """Everybody's week has ended, and is billed at once."""
+    """Bills a week that has ended for every subscription, in one run."""
     with ServerProcess(data, log_level="warning", billing_every="0") as server:
         start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
-        _sell(server)
+        _create_plan(server)
         customers = asyncio.run(_subscribe(server.port, subscriptions, start))
-        quantities = asyncio.run(_use(server.port, customers, start))
+        quantities = asyncio.run(_post_events(server.port, customers, start))
         server.wait_until_counted()
         began = time.perf_counter()
         summary = _run(server)
         seconds = time.perf_counter() - began
         expected = sum(FEE_CENTS + sum(_cents(name, amount) for name in PRICES) for amount in quantities)
         if (summary["finalized"], summary["totals"]) != (subscriptions, {"USD": expected}):
-            raise TotalsDiffer(f"{subscriptions} invoices should come to {expected} cents, and the run says {summary}")
+            raise TotalsDiffer(f"{subscriptions} invoices should total {expected} cents, but the run reports {summary}")
         lines = server.get("/v1/invoices", customer_id=customers[-1])["invoices"][0]["line_items"]
         if len(lines) != 1 + len(PRICES):
             raise TotalsDiffer(f"an invoice has {len(lines)} lines")
@@ -55,7 +55,7 @@ def measure(data: Path, subscriptions: int) -> Figure:
     )
 
 
-def _sell(server: ServerProcess) -> None:
+def _create_plan(server: ServerProcess) -> None:
     for name in PRICES:
         meter = {"code": name, "name": name, "event_name": "bench.used", "aggregation": "sum"}
         server.post("/v1/meters", meter | {"value_property": f"$.{name}"}, expect=201)
@@ -67,7 +67,7 @@ def _sell(server: ServerProcess) -> None:
 
 
 async def _subscribe(port: int, subscriptions: int, start: datetime) -> list[str]:
-    """The customers."""
+    """Returns the ids of the new customers."""
     numbers = iter(range(subscriptions))
     made = await asyncio.gather(*(_subscribe_some(port, numbers, start) for _ in range(CONNECTIONS)))
     return [customer for some in made for customer in some]
@@ -78,27 +78,27 @@ async def _subscribe_some(port: int, numbers: Any, start: datetime) -> list[str]
     new = {"plan_code": "weekly", "start_date": start.isoformat(), "initial_status": "active"}
     made = []
     for number in numbers:
-        response = await connection.ask("POST", "/v1/customers", {"name": f"Customer {number}"}, expect=201)
+        response = await connection.request("POST", "/v1/customers", {"name": f"Customer {number}"}, expect=201)
         customer = msgspec.json.decode(response)["customer"]["id"]
-        await connection.ask("POST", "/v1/subscriptions", new | {"customer_id": customer}, expect=201)
+        await connection.request("POST", "/v1/subscriptions", new | {"customer_id": customer}, expect=201)
         made.append(customer)
     connection.close()
     return made
 
 
-async def _use(port: int, customers: list[str], start: datetime) -> list[int]:
-    """What each has used of everything, in a few events of its own."""
+async def _post_events(port: int, customers: list[str], start: datetime) -> list[int]:
+    """Posts a few events for each customer; returns each customer's quantity, the same for every meter."""
     connection = await PlainConnection.open(port)
     quantities = [37 * number % 400 for number in range(len(customers))]
     events = [
         _event(customer, part, quantity if part == 0 else 1, start)
         for customer, quantity in zip(customers, quantities, strict=True)
-        for part in range(EVENTS_OF_EACH)
+        for part in range(EVENTS_PER_CUSTOMER)
     ]
     for place in range(0, len(events), 1000):
-        await connection.ask("POST", "/v1/events/ingest", {"events": events[place : place + 1000]})
+        await connection.request("POST", "/v1/events/ingest", {"events": events[place : place + 1000]})
     connection.close()
-    return [quantity + EVENTS_OF_EACH - 1 for quantity in quantities]
+    return [quantity + EVENTS_PER_CUSTOMER - 1 for quantity in quantities]
 
 
 def _event(customer: str, part: int, quantity: int, start: datetime) -> dict[str, Any]:
@@ -114,24 +114,24 @@ def _event(customer: str, part: int, quantity: int, start: datetime) -> dict[str
 def _run(server: ServerProcess) -> dict[str, Any]:
     run: dict[str, Any] = server.post("/v1/invoice-runs", {}, expect=202)["invoice_run"]
 
-    def ended() -> bool:
+    def has_ended() -> bool:
         nonlocal run
         run = server.get(f"/v1/invoice-runs/{run['id']}")["invoice_run"]
         return bool(run["state"] != "running")
 
-    wait_until("the run to end", ended, PATIENCE)
+    wait_until("the run to end", has_ended, TIMEOUT)
     return run
 
 
 def _cents(name: str, quantity: int) -> int:
-    """By hand: each price as a person would reckon it."""
+    """Calculates each price independently of the product's code."""
     match name:
         case "each":
             amount = Decimal("0.0025") * quantity
         case "tiers":
             first, rest = min(quantity, 100), max(quantity - 100, 0)
             amount = 1 + Decimal("0.07") * first + Decimal("0.0333") * rest
-        case "reached":
+        case "volume":
             amount = 1 + Decimal("0.07") * quantity if quantity <= 100 else Decimal("0.0333") * quantity
         case _:
             amount = Decimal("0.4") * -(-quantity // 25)

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Facts about the machine that the figures were measured on."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 def facts(data: Path) -> dict[str, Any]:
-    """Processor, memory, versions, and where the data lies."""
+    """Returns processor, memory, versions, and the directory of the data."""
     return {
         "processors": os.cpu_count(),
         "processor": _first("/proc/cpuinfo", "model name"),
@@ -25,7 +25,7 @@ def facts(data: Path) -> dict[str, Any]:
 
 
 def peak_memory(pid: int) -> int:
-    """The most resident bytes a process ever had."""
+    """Returns the process's peak of resident bytes. Raises LookupError if the process has ended."""
     return int(_first(f"/proc/{pid}/status", "VmHWM").split()[0]) * 1024
 
 

@@ -1,4 +1,4 @@
-"""The bench's own arithmetic; its runs are for `make bench` and `make bench-cluster`."""
+"""The arithmetic of the benchmarks; `make bench` and `make bench-cluster` run them."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.cluster.__main__ import main
-from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage, since, watched
+from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage, resource_usage_at_end, since
 from tests.bench.end_to_end import stages
 from tests.bench.figures import Figure, documents
 
@@ -21,28 +21,27 @@ sys.stdin.read()
 _PARENT = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {_BURN!r}]).returncode)"
 
 
-def test_a_figure_knows_whether_it_is_good() -> None:
-    """More is better for rates, less for latencies and memory."""
+def test_a_figure_reports_whether_it_reaches_its_target() -> None:
+    """Rates must reach the target; latencies and memory must not exceed it."""
     assert Figure(name="rate", value=2, unit="/s", target=1).reached
     assert not Figure(name="memory", value=2, unit="GB", target=1, less_is_better=True).reached
     assert "MISSED (≤ 1)" in Figure(name="memory", value=2, unit="GB", target=1, less_is_better=True).line()
 
 
-def test_a_figure_may_have_no_target() -> None:
-    """Then it is neither reached nor missed."""
+def test_a_figure_without_a_target_is_neither_reached_nor_missed() -> None:
     figure = Figure(name="gateway", value=2, unit="µs/event")
     assert figure.line().split() == ["gateway", "2", "µs/event"]
     assert documents([figure])[0]["reached"] is None
 
 
 def test_stages_are_read_from_the_metrics() -> None:
-    """Whatever has a sum of seconds."""
+    """Every sum of seconds is a stage."""
     text = 'tallyhouse_flush_seconds_sum{stage="plan"} 1.5\ntallyhouse_flush_seconds_count{stage="plan"} 3.0\n'
     assert stages(text) == {'flush_seconds_sum{stage="plan"}': 1.5}
 
 
-def test_what_children_spend_counts_while_they_run_and_afterwards() -> None:
-    """A process that only waits for another one has spent what that one has."""
+def test_cpu_time_of_children_counts_while_they_run_and_after_they_end() -> None:
+    """A process that only waits for its child has the child's CPU time."""
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -51,20 +50,22 @@ def test_what_children_spend_counts_while_they_run_and_afterwards() -> None:
         assert process.stdout.readline() == "burnt\n"
         before = {"both": resource_usage([process.pid])}
         process.stdin.close()
-        after = watched(process)
+        after = resource_usage_at_end(process)
     assert before["both"].seconds >= 0.3
     assert after.seconds >= before["both"].seconds
     assert since(before, {"both": after})["both"].seconds == after.seconds - before["both"].seconds
 
 
-def test_memory_is_the_most_there_ever_was() -> None:
-    """It is not a difference."""
+def test_memory_is_the_peak_of_the_whole_life() -> None:
+    """It is no difference between two moments."""
     before, after = ResourceUsage(seconds=1, peak_memory=5), ResourceUsage(seconds=3, peak_memory=7)
     assert since({"store": before}, {"store": after}) == {"store": ResourceUsage(seconds=2, peak_memory=7)}
 
 
-def test_the_clusters_bench_names_its_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One that does not exist is refused, and the others are told."""
+def test_the_cluster_benchmark_lists_its_parts_when_one_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown part is a usage error."""
     with pytest.raises(SystemExit):
         main(["--output", str(tmp_path / "figures.json"), "--only", "nothing"])
     assert "whole" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How long it takes from an ack until the event is in the usage, while load is on."""
+"""Measures the time from an acknowledgement until the event is in the usage, under load."""
 
 import itertools
 import statistics
@@ -18,7 +18,7 @@ VISIBLE = "acked to visible, p99 at half load"
 
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds each probe event took, and what the load beside them came to."""
+    """Seconds until each probe event was visible, and the report of the simultaneous load."""
 
     waits: Sequence[float]
     load: dict[str, Any]
@@ -36,7 +36,7 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wait_for_probes(url: str, seconds: float, rate: float) -> Probes:
-    """Probe events, one after another, each asked for until it is in the usage, while the load runs."""
+    """Posts one probe event after another, and polls the usage until the probe is visible, while the load runs."""
     load = load_generator.start(url, f"--seconds={seconds}", f"--rate={rate}", "--events=90000000", "--patience=600")
     waits: list[float] = []
     with ApiClient(url, KEY) as api:

@@ -1,1 +1,1 @@
-"""What is deployed, held to what there is."""
+"""Documents and deployment files agree with the code."""

@@ -1,1 +1,1 @@
-"""Speed of the cluster, all of it on this machine; every run checks its own totals, and fails when they differ."""
+"""Measures a whole cluster on this machine. Every run verifies its own totals, and fails if they differ."""

@@ -40,11 +40,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.cluster", description=__doc__)
-    arguments.add_argument("--short", action="store_true", help="some minutes")
+    arguments.add_argument("--short", action="store_true", help="run for a few minutes")
     arguments.add_argument("--output", type=Path, required=True)
-    arguments.add_argument("--data", type=Path, help="where to put the data; a temporary directory else")
+    arguments.add_argument("--data", type=Path, help="directory for the data; a temporary one by default")
     arguments.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated")
-    arguments.add_argument("--seconds", type=float, help="of sustained load; 60, or 15 where short")
+    arguments.add_argument("--seconds", type=float, help="of sustained load; 60 by default, 15 with --short")
     arguments.add_argument("--gateways", type=int, default=1, help="gateway processes, behind one port")
     arguments.add_argument("--workers", type=int, default=1, help="worker processes")
     arguments.add_argument("--partitions", type=int, default=4, help="of the log")
@@ -56,12 +56,12 @@ PARTS = ("whole", "frames", "faust", "seen")
 
 def _parts(given: argparse.Namespace) -> Mapping[str, Part]:
     seconds = given.seconds or (15 if given.short else 60)
-    tell = partial(_print_line, time.monotonic())
+    progress = partial(_print_line, time.monotonic())
     return {
-        "whole": lambda folder: end_to_end.measure(folder, seconds, _size(given), tell),
-        "frames": lambda folder: frames.measure(folder, seconds / 3, tell),
-        "faust": lambda folder: faust_path.measure(folder, 2_000_000 if given.short else 8_000_000, tell),
-        "seen": lambda folder: seen_keys.measure(folder, 2_000_000 if given.short else 50_000_000, tell),
+        "whole": lambda folder: end_to_end.measure(folder, seconds, _size(given), progress),
+        "frames": lambda folder: frames.measure(folder, seconds / 3, progress),
+        "faust": lambda folder: faust_path.measure(folder, 2_000_000 if given.short else 8_000_000, progress),
+        "seen": lambda folder: seen_keys.measure(folder, 2_000_000 if given.short else 50_000_000, progress),
     }
 
 

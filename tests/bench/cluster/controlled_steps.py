@@ -1,4 +1,4 @@
-"""Steps of a partition that the bench drives: held back until told to go, and such that only take and acknowledge."""
+"""Partition steps for the benchmark: some wait for a gate, some only take and acknowledge frames."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _POLICY = FlushPolicy()
 
 
 class CountedFrames(BufferedLog):
-    """Knows how many frames the stream has brought."""
+    """Counts the frames that the stream has delivered."""
 
     delivered = 0
 
@@ -26,7 +26,7 @@ class CountedFrames(BufferedLog):
 
 
 class TakingSteps:
-    """Takes what a flush would take, and acknowledges it at once; every frame exactly once, in order."""
+    """Acknowledges the frames of a flush at once. Raises TotalsDiffer unless each frame comes once, in order."""
 
     def __init__(self, number: int, frames: BufferedLog) -> None:
         self.number = number
@@ -49,14 +49,14 @@ class TakingSteps:
 
     def _take(self, frame: Frame, offset: int) -> None:
         if frame.offset != offset:
-            raise TotalsDiffer(f"partition {self.number}: frame {frame.offset} came where {offset} was due")
+            raise TotalsDiffer(f"partition {self.number}: frame {frame.offset} came instead of {offset}")
         self.frame_bytes += len(frame.payload)
 
 
 class GatedSteps:
-    """Steps that begin when the gate opens; knows when the last of them ended.
+    """Steps that wait for the gate; `ended` is the time of the last one.
 
-    A boot is a step of its own: one that flushes as well would find nothing handed over yet, and read the log itself.
+    The boot is a separate step: a step that also flushed would find no delivered frame yet, and read the log itself.
     """
 
     def __init__(self, steps: TakingSteps | Partition, gate: asyncio.Event) -> None:

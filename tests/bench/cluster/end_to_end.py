@@ -1,4 +1,4 @@
-"""The cluster as a user runs it: from a post to the usage that can be asked for, and what each stage spends on it."""
+"""The cluster as a user runs it: from a post to the usage that a query returns, and the cost of each stage."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,29 +9,29 @@ import httpx
 from tests import load_generator
 from tests.bench import engine_alone
 from tests.bench.cluster.pipeline import Pipeline, Print, Size, pipeline
-from tests.bench.cluster.resource_usage import ResourceUsage, machine_seconds, since, watched
+from tests.bench.cluster.resource_usage import ResourceUsage, machine_seconds, resource_usage_at_end, since
 from tests.bench.end_to_end import stages
 from tests.bench.figures import Figure
 from tests.bench.visibility_latency import VISIBLE, wait_for_probes
 
 _WARM_SECONDS = 3
-_ALL_IT_TAKES = ("--events=90000000", "--patience=600")
+_FULL_LOAD = ("--events=90000000", "--patience=600")
 
 
-def measure(folder: Path, seconds: float, size: Size, tell: Print) -> list[Figure]:
-    """One cluster for all of it, warmed up first; and what the engine does alone on this machine, just before."""
-    tell("the same events into the engine alone")
+def measure(folder: Path, seconds: float, size: Size, progress: Print) -> list[Figure]:
+    """Measures the engine alone, then rate, latency and costs of one cluster after a warm-up."""
+    progress("the same events into the engine alone")
     alone = engine_alone.measure(folder, int(seconds) * engine_alone.EVENTS_A_SECOND)
-    with pipeline(folder, size, tell) as running:
-        tell("warming up")
+    with pipeline(folder, size, progress) as running:
+        progress("warming up")
         load_generator.load(running.url, seconds=_WARM_SECONDS, events=90_000_000)
-        tell(f"all the load it takes, for {seconds:.0f} s")
+        progress(f"full load, for {seconds:.0f} s")
         report, costs = _loaded(running, seconds)
         rate = report["counted_per_second"]
-        tell(f"{rate:,.0f} events/s; half of it, for {seconds:.0f} s")
+        progress(f"{rate:,.0f} events/s; half load, for {seconds:.0f} s")
         probes = wait_for_probes(running.url, seconds, rate / 2)
         flushes = [stages(httpx.get(f"{url}/metrics").text) for url in running.workers]
-        kept = running.kept()
+        stored = running.stored_bytes()
     return [
         Figure(
             name="cluster, POST to queryable, sustained",
@@ -56,24 +56,24 @@ def measure(folder: Path, seconds: float, size: Size, tell: Print) -> list[Figur
             details=probes.details() | {"flushes": flushes},
         ),
         *_cost_figures(costs, report["acked"]),
-        *_kept_figures(kept),
+        *_storage_figures(stored),
     ]
 
 
 def _loaded(running: Pipeline, seconds: float) -> tuple[dict[str, Any], dict[str, ResourceUsage]]:
-    """What the generator proved, and what each stage spent until then."""
+    """Returns the generator's report, and the usage of each stage until the generator ended."""
     before, all_before = running.resource_usage(), machine_seconds()
-    load = load_generator.start(running.url, f"--seconds={seconds}", *_ALL_IT_TAKES)
-    of_load = watched(load)
+    load = load_generator.start(running.url, f"--seconds={seconds}", *_FULL_LOAD)
+    of_load = resource_usage_at_end(load)
     costs = since(before, running.resource_usage()) | {"generator": of_load}
     accounted = sum(cost.seconds for cost in costs.values())
-    # Kernel threads that write pages back are nobody's; on a machine that is not quiet, other programs are in here too.
-    costs["all else here"] = ResourceUsage(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
+    # The kernel's writeback threads belong to no stage; neither do other programs that run on the machine.
+    costs["rest of the machine"] = ResourceUsage(seconds=machine_seconds() - all_before - accounted, peak_memory=0)
     return load_generator.finish(load), costs
 
 
 def _cost_figures(costs: Mapping[str, ResourceUsage], events: int) -> list[Figure]:
-    """Per event sent, repeats included."""
+    """Costs are per event sent, including repeats."""
     total = sum(cost.seconds for cost in costs.values())
     return [
         Figure(
@@ -91,16 +91,16 @@ def _cost_figures(costs: Mapping[str, ResourceUsage], events: int) -> list[Figur
     ]
 
 
-def _kept_figures(kept: Mapping[str, int]) -> list[Figure]:
-    """Merges are still to come: what is kept in the end is less."""
+def _storage_figures(stored: Mapping[str, int]) -> list[Figure]:
+    """Bytes before the last merges: later the store needs less."""
     return [
         Figure(
-            name=f"kept on disk: {what}",
-            value=size / kept["rows"],
+            name=f"on disk: {what}",
+            value=size / stored["rows"],
             unit="bytes/event",
             less_is_better=True,
-            details={"bytes": size, "events": kept["rows"]},
+            details={"bytes": size, "events": stored["rows"]},
         )
-        for what, size in kept.items()
+        for what, size in stored.items()
         if what != "rows"
     ]

@@ -1,8 +1,8 @@
-"""The Faust path alone: how fast a worker takes frames in, and what a second worker adds.
+"""Measures how fast one Faust worker consumes frames, and what a second worker adds.
 
-"Alone" is from Kafka through Faust and our buffer to a flush that takes its frames and acknowledges them. "With
-counting" adds the flush itself, with the five meters of the load and all but the store, whose place takes one that
-keeps nothing but claims and receipts. Only frames that were fetched after the start count, but all must be through.
+"Alone" is the path from Kafka through Faust and the frame buffer to a flush that only acknowledges its frames. "With
+counting" adds the whole flush with the five meters of the load, over a store that keeps only claims and receipts. The
+rate counts the frames fetched after the start; the check counts all of them.
 """
 
 import asyncio
@@ -27,21 +27,20 @@ from tests.server_process import wait_until
 FRAME_EVENTS = 200
 PARTITIONS = 4
 _TOPIC = "faust"
-_AT_ONCE = 64
-"""Frames in one append."""
-_PATIENCE = 600.0
+_FRAMES_PER_APPEND = 64
+_TIMEOUT = 600.0
 
 
-def measure(folder: Path, events: int, tell: Print) -> list[Figure]:
-    """One topic, read by fresh groups again and again."""
-    with local_broker(folder / "kafka", os.environ, tell) as broker:
-        tell(f"filling a topic with {events:,} events")
+def measure(folder: Path, events: int, progress: Print) -> list[Figure]:
+    """Fills one topic, which every run reads in a new consumer group."""
+    with local_broker(folder / "kafka", os.environ, progress) as broker:
+        progress(f"filling a topic with {events:,} events")
         filled = asyncio.run(_fill(KafkaCluster(servers=broker.bootstrap), events))
         figures: list[Figure] = []
         for counts, name in ((False, "alone"), (True, "with counting")):
             rates = []
             for workers in (1, 2):
-                tell(f"the Faust path {name}, {workers} processes")
+                progress(f"the Faust path {name}, {workers} processes")
                 tasks = [_task(broker.bootstrap, f"{name[:4]}-{workers}", counts=counts)] * workers
                 reports = _run(tasks)
                 _check(reports, events, filled, counts=counts)
@@ -56,12 +55,12 @@ def _task(servers: str, group: str, *, counts: bool) -> WorkerTask:
 
 
 async def _fill(cluster: KafkaCluster, events: int) -> int:
-    """How many bytes of payload that makes."""
+    """Returns the bytes of all payloads."""
     await create_topic(cluster, Topic(name=_TOPIC, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     total = 0
     async with KafkaSink(cluster, _TOPIC) as sink:
         frames = _frames(events)
-        while some := list(islice(frames, _AT_ONCE)):
+        while some := list(islice(frames, _FRAMES_PER_APPEND)):
             await sink.append(some)
             total += sum(len(frame.payload) for frame in some)
     return total
@@ -78,42 +77,42 @@ def _run(tasks: Sequence[WorkerTask]) -> list[WorkerReport]:
         processes = [running.enter_context(FaustProcess(task)) for task in tasks]
         share = PARTITIONS // len(processes)
         wait_until(
-            "every worker to have its share",
+            "every worker to own its share of the partitions",
             lambda: all(len(process.owned()) == share for process in processes),
-            _PATIENCE,
+            _TIMEOUT,
         )
         for process in processes:
-            process.go()
-        return [_through(process) for process in processes]
+            process.open_gate()
+        return [_wait_for_report(process) for process in processes]
 
 
-def _through(process: FaustProcess) -> WorkerReport:
-    deadline = time.monotonic() + _PATIENCE
+def _wait_for_report(process: FaustProcess) -> WorkerReport:
+    deadline = time.monotonic() + _TIMEOUT
     while (report := process.report()) is None:
         if time.monotonic() > deadline:
-            raise TotalsDiffer(f"after {_PATIENCE:.0f} s a worker still owns {process.owned()} and is not through")
+            raise TotalsDiffer(f"after {_TIMEOUT:.0f} s a worker still owns {process.owned()} and has not finished")
         time.sleep(0.1)
     return report
 
 
 def _check(reports: Sequence[WorkerReport], events: int, filled: int, *, counts: bool) -> None:
-    """Between them they have had every frame exactly once."""
-    frames = sum(each.frames for each in reports)
+    """Raises TotalsDiffer unless the workers together took every frame once."""
+    frames = sum(report.frames for report in reports)
     if frames != events // FRAME_EVENTS:
         raise TotalsDiffer(f"{events // FRAME_EVENTS} frames were appended, {frames} were taken")
     found, expected = (
-        (sum(each.events for each in reports), events)
+        (sum(report.events for report in reports), events)
         if counts
-        else (sum(each.frame_bytes for each in reports), filled)
+        else (sum(report.frame_bytes for report in reports), filled)
     )
     if found != expected:
-        raise TotalsDiffer(f"{expected} {'events' if counts else 'bytes'} were appended, {found} came through")
+        raise TotalsDiffer(f"{expected} {'events' if counts else 'bytes'} were appended, {found} were consumed")
 
 
 def _figure(name: str, reports: Sequence[WorkerReport], *, counts: bool) -> Figure:
-    seconds = max(each.ended for each in reports) - min(each.began for each in reports)
-    events = sum(each.fetched for each in reports) * FRAME_EVENTS
-    through = sum(each.frames for each in reports) * FRAME_EVENTS
+    seconds = max(report.ended for report in reports) - min(report.began for report in reports)
+    events = sum(report.fetched for report in reports) * FRAME_EVENTS
+    consumed = sum(report.frames for report in reports) * FRAME_EVENTS
     return Figure(
         name=name,
         value=events / seconds,
@@ -123,10 +122,10 @@ def _figure(name: str, reports: Sequence[WorkerReport], *, counts: bool) -> Figu
             "seconds": seconds,
             "events_fetched": events,
             "processor_microseconds_per_event": [
-                each.processor_seconds / (each.frames * FRAME_EVENTS) * 1e6 for each in reports
+                report.processor_seconds / (report.frames * FRAME_EVENTS) * 1e6 for report in reports
             ],
-            "events_through": through,
-            "events_handed_over": sum(each.handed for each in reports) * FRAME_EVENTS,
-            "peak_memory": [each.peak_memory for each in reports],
+            "events_consumed": consumed,
+            "events_delivered": sum(report.delivered for report in reports) * FRAME_EVENTS,
+            "peak_memory": [report.peak_memory for report in reports],
         },
     )

@@ -1,4 +1,4 @@
-"""A Faust worker over a store that costs nothing, as a process of its own that is asked on its standard input."""
+"""A Faust worker over a null store, in a process of its own that takes commands on its standard input."""
 
 import asyncio
 import os
@@ -30,15 +30,15 @@ from tests.factories import ACCOUNT, NOW
 from tests.killable_process import KillableProcess
 from tests.stream_processors.in_memory_pipeline import ChangingMeters
 
-_PATIENT_SECONDS = 60.0
-"""A membership that ended in the middle would spoil the figure, and so would frames read past the stream: a partition
-that hears nothing of it for `poll_seconds` reads the log itself."""
+_LONG_SECONDS = 60.0
+"""Longer than a run: a rebalance in the middle would distort the figure. So would frames read past the stream, which a
+partition does after `poll_seconds` without a delivery."""
 
-_POLICY = WorkerPolicy(poll_seconds=_PATIENT_SECONDS)
+_POLICY = WorkerPolicy(poll_seconds=_LONG_SECONDS)
 
 
 class WorkerTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is to read, and whether it counts or only takes and acknowledges."""
+    """The topic to read, and whether the worker counts frames or only acknowledges them."""
 
     servers: str
     topic: str
@@ -48,17 +48,18 @@ class WorkerTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker did with its share, from the moment it was told to go."""
+    """What a worker consumed after the gate opened. Times are in monotonic seconds."""
 
     frames: int
-    """All of its partitions."""
-    handed: int
-    """How many of them the stream brought, `fetched` after that moment; what is missing was read past it."""
+    """In all of the worker's partitions."""
+    delivered: int
+    """Frames that came by the stream; the worker read the others from the log itself."""
     fetched: int
+    """Frames of `delivered` that came after the gate opened."""
     events: int
-    """Rows of the table of events; 0 where nothing is counted."""
+    """Rows of the table `events`; 0 without counting."""
     frame_bytes: int
-    """Of the payloads taken; 0 where they are counted."""
+    """Bytes of the payloads taken; 0 with counting."""
     began: float
     ended: float
     processor_seconds: float
@@ -66,39 +67,39 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaustProcess(KillableProcess):
-    """Asked one thing at a time."""
+    """Takes one command at a time."""
 
     def __init__(self, task: WorkerTask) -> None:
         super().__init__()
         self._task = task
 
     def launch(self) -> subprocess.Popen[str]:
-        report = msgspec.json.encode(self._task).decode()
+        task = msgspec.json.encode(self._task).decode()
         return subprocess.Popen(
-            [sys.executable, "-m", __name__, report], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", __name__, task], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def owned(self) -> Sequence[int]:
-        return msgspec.json.decode(self._ask("owned"), type=list[int])
+        return msgspec.json.decode(self._send("owned"), type=list[int])
 
-    def go(self) -> None:
-        self._ask("go")
+    def open_gate(self) -> None:
+        self._send("open_gate")
 
     def report(self) -> WorkerReport | None:
-        """None while it is not through."""
-        return msgspec.json.decode(self._ask("told"), type=WorkerReport | None)
+        """Returns None until every frame is consumed."""
+        return msgspec.json.decode(self._send("report"), type=WorkerReport | None)
 
-    def _ask(self, word: str) -> str:
+    def _send(self, command: str) -> str:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
         return str(self._process.stdout.readline())
 
 
 class BenchWorker:
-    """One worker's parts, and what it can tell of them."""
+    """The worker, and the answers to its commands."""
 
     def __init__(self, task: WorkerTask, log: KafkaFrameLog) -> None:
         self._counts = task.counts
@@ -111,53 +112,53 @@ class BenchWorker:
                 msgspec.convert({**meter_body(meter), "account": ACCOUNT, "version": 1, "created_at": NOW}, Meter)
             )
         self._gate = asyncio.Event()
-        self._held_back: dict[int, GatedSteps] = {}
-        self._handed_before = 0
+        self._steps: dict[int, GatedSteps] = {}
+        self._delivered_before = 0
         self._began = self._spent_before = 0.0
         self._owned = OwnedPartitions(self._frames, self._driver, lambda: (), revoke_seconds=0.1)
         self._stream = StreamSettings(
             cluster=KafkaCluster(servers=task.servers),
             topic=task.topic,
             group=task.group,
-            session_seconds=_PATIENT_SECONDS,
+            session_seconds=_LONG_SECONDS,
             revoke_seconds=0.1,
         )
 
     def worker(self) -> FaustWorker:
         return FaustWorker(self._stream, self._owned, _POLICY, refresh_ends=self._log.refresh_ends)
 
-    def answer(self, word: str) -> Any:
-        return {"owned": self._numbers, "go": self._go, "told": self._told}[word]()
+    def answer(self, command: str) -> Any:
+        return {"owned": self._numbers, "open_gate": self._open_gate, "report": self._report}[command]()
 
     def _numbers(self) -> Sequence[int]:
         return sorted(self._owned._drivers)
 
-    def _go(self) -> None:
-        self._handed_before = self._frames.delivered
+    def _open_gate(self) -> None:
+        self._delivered_before = self._frames.delivered
         self._began, self._spent_before = time.monotonic(), time.process_time()
         self._gate.set()
 
-    def _told(self) -> WorkerReport | None:
-        mine = [self._held_back[number] for number in self._numbers()]
-        frames = sum(each.position.offset if each.position else 0 for each in mine)
+    def _report(self) -> WorkerReport | None:
+        owned = [self._steps[number] for number in self._numbers()]
+        frames = sum(each.position.offset if each.position else 0 for each in owned)
         if frames < sum(self._log.end_offset(number) for number in self._numbers()):
             return None
         return WorkerReport(
             frames=frames,
-            handed=self._frames.delivered,
-            fetched=self._frames.delivered - self._handed_before,
+            delivered=self._frames.delivered,
+            fetched=self._frames.delivered - self._delivered_before,
             events=self._store.rows[Table.EVENTS],
-            frame_bytes=sum(each.steps.frame_bytes for each in mine if isinstance(each.steps, TakingSteps)),
+            frame_bytes=sum(each.steps.frame_bytes for each in owned if isinstance(each.steps, TakingSteps)),
             began=self._began,
-            ended=max(each.ended for each in mine),
+            ended=max(each.ended for each in owned),
             processor_seconds=time.process_time() - self._spent_before,
             peak_memory=peak_memory(os.getpid()),
         )
 
     def _driver(self, number: int) -> PartitionDriver:
         steps = GatedSteps(self._counting(number) if self._counts else TakingSteps(number, self._frames), self._gate)
-        self._held_back[number] = steps
-        return PartitionDriver(steps, self._frames, _POLICY, clock=_no_time_passes)
+        self._steps[number] = steps
+        return PartitionDriver(steps, self._frames, _POLICY, clock=_stopped_clock)
 
     def _counting(self, number: int) -> Partition:
         store = self._store
@@ -167,8 +168,8 @@ class BenchWorker:
         return Partition(number, ports, FlushPolicy())
 
 
-def _no_time_passes() -> int:
-    """Frames never grow old, so that a flush waits for company as it does where the workers keep up."""
+def _stopped_clock() -> int:
+    """Frames never age, so that a flush lingers as it does when the workers keep up."""
     return 0
 
 

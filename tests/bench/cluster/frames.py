@@ -1,4 +1,4 @@
-"""Frames appended to a real broker as a gateway does it, by how many events a frame holds."""
+"""Measures appends to a real broker, as a gateway makes them, by events per frame."""
 
 import asyncio
 import os
@@ -20,27 +20,27 @@ from tests.bench.figures import Figure, TotalsDiffer
 
 SIZES = (1, 10, 100, 1000)
 PARTITIONS = 4
-AT_A_TIME = 4
-"""Appends under way, each with a frame for every partition."""
-_DIFFERENT = 50
-"""Payloads that take turns: making them is not what is measured."""
+CONCURRENT_APPENDS = 4
+"""Each append has a frame for every partition."""
+_DISTINCT_PAYLOADS = 50
+"""They are built in advance and used in turn, so that their cost is not measured."""
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """What one size came to."""
+    """The result for one frame size."""
 
     frame_bytes: float
     frames: int
     seconds: float
     processor_seconds: float
-    """Of this process: the sink's and its client's own work."""
+    """CPU time of this process: the sink and its Kafka client."""
 
 
-def measure(folder: Path, seconds: float, tell: Print) -> list[Figure]:
-    """One broker for all sizes, a topic for each."""
-    with local_broker(folder / "kafka", os.environ, tell) as broker:
+def measure(folder: Path, seconds: float, progress: Print) -> list[Figure]:
+    """Runs one broker for all frame sizes, with a topic for each size."""
+    with local_broker(folder / "kafka", os.environ, progress) as broker:
         cluster = KafkaCluster(servers=broker.bootstrap)
-        return [_figure(size, _appended(cluster, size, seconds, tell)) for size in SIZES]
+        return [_figure(size, _appended(cluster, size, seconds, progress)) for size in SIZES]
 
 
 def _figure(size: int, appended: Appended) -> Figure:
@@ -58,27 +58,29 @@ def _figure(size: int, appended: Appended) -> Figure:
     )
 
 
-def _appended(cluster: KafkaCluster, size: int, seconds: float, tell: Print) -> Appended:
-    tell(f"appending frames of {size:,} events for {seconds:.0f} s")
-    return asyncio.run(_append(cluster, f"frames-{size}", list(payloads(_DIFFERENT * size, size)), seconds))
+def _appended(cluster: KafkaCluster, size: int, seconds: float, progress: Print) -> Appended:
+    progress(f"appending frames of {size:,} events for {seconds:.0f} s")
+    return asyncio.run(_append(cluster, f"frames-{size}", list(payloads(_DISTINCT_PAYLOADS * size, size)), seconds))
 
 
 async def _append(cluster: KafkaCluster, topic: str, different: Sequence[bytes], seconds: float) -> Appended:
     await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     async with KafkaSink(cluster, topic) as sink:
-        await sink.append(_one_each(different[0]))  # The first one connects.
-        began, resource_usage = time.perf_counter(), time.process_time()
+        await sink.append(_one_each(different[0]))  # The first append connects.
+        began, cpu = time.perf_counter(), time.process_time()
         until = began + seconds
-        appends = sum(await asyncio.gather(*(_keep_appending(sink, different, until) for _ in range(AT_A_TIME))))
-        took, resource_usage = time.perf_counter() - began, time.process_time() - resource_usage
+        appends = sum(
+            await asyncio.gather(*(_keep_appending(sink, different, until) for _ in range(CONCURRENT_APPENDS)))
+        )
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
     frames = appends * PARTITIONS
     await _check(cluster, topic, frames + PARTITIONS)
     mean = sum(map(len, different)) / len(different)
-    return Appended(frame_bytes=mean, frames=frames, seconds=took, processor_seconds=resource_usage)
+    return Appended(frame_bytes=mean, frames=frames, seconds=took, processor_seconds=cpu)
 
 
 async def _keep_appending(sink: KafkaSink, different: Sequence[bytes], until: float) -> int:
-    """How many appends it were."""
+    """Returns the number of appends."""
     appends = 0
     while time.perf_counter() < until:
         await sink.append(_one_each(different[appends % len(different)]))
@@ -93,6 +95,6 @@ def _one_each(payload: bytes) -> list[NewFrame]:
 
 async def _check(cluster: KafkaCluster, topic: str, appended: int) -> None:
     async with KafkaFrameLog(cluster, topic, PARTITIONS) as log:
-        kept = sum(log.end_offset(number) for number in range(PARTITIONS))
-    if kept != appended:
-        raise TotalsDiffer(f"{appended} frames were acked, the topic {topic} holds {kept}")
+        stored = sum(log.end_offset(number) for number in range(PARTITIONS))
+    if stored != appended:
+        raise TotalsDiffer(f"{appended} frames were acknowledged, the topic {topic} holds {stored}")

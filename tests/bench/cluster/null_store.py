@@ -1,4 +1,4 @@
-"""A store that costs nothing: it keeps claims and receipts, and of the rows how many there were."""
+"""A store that keeps claims and receipts, and only counts the rows."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -10,7 +10,7 @@ from schemas.hashing import KeyHashes
 
 
 class NullStore:
-    """`Claims`, `Tables` and `SeenKeys` of events whose keys are all different, so that none is ever found."""
+    """`Claims`, `Tables` and `SeenKeys` for events whose keys are all different: it never finds a key."""
 
     def __init__(self) -> None:
         self.rows = dict.fromkeys(Table, 0)
@@ -20,7 +20,7 @@ class NullStore:
 
     async def progress(self, partition: int) -> FlushProgress | None:
         claims = self._claims.get(partition)
-        return self._told(claims[-1]) if claims else None
+        return self._progress_of(claims[-1]) if claims else None
 
     async def claim(self, claim: Claim) -> None:
         claims = self._claims.setdefault(claim.partition, [])
@@ -28,7 +28,7 @@ class NullStore:
             claims.append(claim)
 
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
-        return [self._told(claim) for claim in self._claims[partition][number:]]
+        return [self._progress_of(claim) for claim in self._claims[partition][number:]]
 
     async def finish(self, partition: int, number: int) -> None:
         self._done.add((partition, number))
@@ -53,5 +53,5 @@ class NullStore:
     async def find_events(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         return SeenRows([], [], [])
 
-    def _told(self, claim: Claim) -> FlushProgress:
+    def _progress_of(self, claim: Claim) -> FlushProgress:
         return FlushProgress(claim=claim, done=(claim.partition, claim.number) in self._done)

@@ -1,4 +1,4 @@
-"""Frames as a gateway makes them, of the events that `tallyhouse load` sends."""
+"""Frames as a gateway builds them, from the events of `tallyhouse load`."""
 
 import time
 from collections.abc import Iterator
@@ -11,13 +11,12 @@ from schemas.hashing import body_digest, key_hash
 from tallyhouse.load.workload import Workload, WorkloadShape
 from tests.factories import ACCOUNT
 
-_CHUNK = 10_000
-"""Events rendered at a time."""
+_EVENTS_PER_CHUNK = 10_000
 _SINGLE = {"account": ACCOUNT, "flags": 0, "request_id": "req_bench", "replay_of": "", "replay_meter": ""}
 
 
 class BenchEvent(msgspec.Struct, gc=False):
-    """As the load renders it; the properties as they stand there."""
+    """An event of the load, with its properties undecoded."""
 
     event_name: str
     customer_id: str
@@ -33,9 +32,9 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 
 def batches(events: int, size: int, run: str = "frames00") -> Iterator[pa.RecordBatch]:
-    """So many events of as many different keys, `size` to a batch."""
+    """Yields batches of `size` events, each event with a key of its own."""
     workload = Workload(WorkloadShape(duplicates=0), run)
-    chunk = max(size, _CHUNK // size * size)
+    chunk = max(size, _EVENTS_PER_CHUNK // size * size)
     for start in range(0, events, chunk):
         now = time.time_ns() // 1000
         rows = columns(_decode(workload.batch(min(chunk, events - start), now).body()).events, now)
@@ -43,12 +42,12 @@ def batches(events: int, size: int, run: str = "frames00") -> Iterator[pa.Record
 
 
 def payloads(events: int, size: int) -> Iterator[bytes]:
-    """The same, encoded."""
+    """Yields the payloads of such frames."""
     return map(encode, batches(events, size))
 
 
 def columns(posted: list[BenchEvent], timestamp: int) -> pa.RecordBatch:
-    """In a frame's columns. The body's hash stands for the whole body, whatever a gateway's own canonical form."""
+    """Returns the events in a frame's columns. The body hash covers only the properties."""
     values = {
         "event_name": [event.event_name for event in posted],
         "customer_id": [event.customer_id for event in posted],

@@ -1,4 +1,4 @@
-"""A whole cluster on this machine, each stage a process of its own, that tells what each has spent."""
+"""A whole cluster on this machine, each stage in processes of its own, with the usage of each stage."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +15,7 @@ from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage
 from tests.tallyhouse.cluster.installation import Installation
 
 Print = Callable[[str], None]
-"""Where progress is told."""
-
+"""Prints a line of progress."""
 
 _TOPIC = "bench"
 _PARTS = """\
@@ -25,7 +24,7 @@ AND table IN ('events', 'usage', 'seen') GROUP BY table ORDER BY table"""
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """How many processes there are of what there may be several of."""
+    """Numbers of processes and partitions."""
 
     gateways: int = 1
     workers: int = 1
@@ -33,11 +32,11 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it is spoken to, and which processes each stage is."""
+    """A running cluster: its addresses, and the processes of each stage."""
 
     url: str
     workers: Sequence[str]
-    """Addresses of their numbers."""
+    """Addresses of their metrics."""
     pids: Mapping[str, Sequence[int]]
 
     log: Path
@@ -48,8 +47,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     def resource_usage(self) -> dict[str, ResourceUsage]:
         return {stage: resource_usage(pids) for stage, pids in self.pids.items()}
 
-    def kept(self) -> dict[str, int]:
-        """Bytes on disk of the log and of each table, and under `rows` how many events there are."""
+    def stored_bytes(self) -> dict[str, int]:
+        """Returns bytes on disk of the log and of each table, and the number of events under `rows`."""
         log = sum(segment.stat().st_size for segment in self.log.glob(f"{_TOPIC}-*/*.log"))
         with ClickHousePool(self.store, 1, EngineLimits()) as server:
             parts = server.database("default").query_rows(_PARTS, {"name": self.database})
@@ -58,11 +57,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def pipeline(folder: Path, size: Size, tell: Print) -> Iterator[Pipeline]:
-    """Started and warm; ended whatever happens."""
+def pipeline(folder: Path, size: Size, progress: Print) -> Iterator[Pipeline]:
+    """Starts the processes, and ends them on leaving."""
     with ExitStack() as running:
-        tell("starting a broker, a store, a gateway and workers")
-        broker = running.enter_context(local_broker(folder / "kafka", os.environ, tell))
+        progress("starting a broker, a store, a gateway and workers")
+        broker = running.enter_context(local_broker(folder / "kafka", os.environ, progress))
         store = running.enter_context(StoreProcess(folder / "store"))
         url = f"http://{store.address.host}:{store.address.port}"
         ledger = f"sqlite:///{folder / 'ledger.sqlite'}"

@@ -1,4 +1,4 @@
-"""A partition with many seen keys in the store behind HTTP: taking it over, and flushing to it."""
+"""Measures the takeover of a partition with many seen keys, and flushes to it, over HTTP."""
 
 import asyncio
 import subprocess
@@ -27,8 +27,7 @@ from tests.bench.machine import peak_memory
 from tests.server_process import wait_until
 
 _DATABASE = "seen_bench"
-_AT_ONCE = 1_000_000
-"""Keys of one insert."""
+_KEYS_PER_INSERT = 1_000_000
 _MERGE_SECONDS = 3600.0
 
 FILL = """\
@@ -44,31 +43,31 @@ _MERGES = "SELECT count() FROM system.merges WHERE database = {name:String} AND 
 
 
 class StoredKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store holds of them on its disk."""
+    """Seen keys on the store's disk."""
 
     bytes_on_disk: int
     keys: int
     parts: int
 
 
-def measure(folder: Path, keys: int, tell: Print) -> list[Figure]:
-    """All of them in one partition: what a worker has of each partition it takes over."""
+def measure(folder: Path, keys: int, progress: Print) -> list[Figure]:
+    """Puts all keys into one partition, and measures its takeover and flushes."""
     with (
         StoreProcess(folder / "store") as store,
         ClickHousePool(store.address, 1, EngineLimits()) as server,
         ThreadPoolExecutor(1) as threads,
     ):
         database = _migrated(server)
-        tell(f"filling a store with {keys:,} seen keys")
+        progress(f"filling a store with {keys:,} seen keys")
         _fill(database, keys)
-        asyncio.run(_count_them(GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads))), keys))
-        tell("waiting until the store has merged them")
-        wait_until("the merges to end", lambda: not _asked(database, _MERGES)[0], _MERGE_SECONDS)
-        kept = _kept(database)
-        tell(f"taking the partition over from {kept.parts} parts, and {FLUSHES} flushes")
+        asyncio.run(_record_flushes(GuardedStore(SqlGuardedEngine(GuardedAsyncSqlClient(database, threads))), keys))
+        progress("waiting until the store has merged them")
+        wait_until("the merges to end", lambda: not _query_numbers(database, _MERGES)[0], _MERGE_SECONDS)
+        stored = _stored_keys(database)
+        progress(f"taking over the partition from {stored.parts} parts, and {FLUSHES} flushes")
         report = _measured(FlushTask(port=store.address.port, database=_DATABASE, keys=keys))
-        _check(report, keys, kept, _kept(database))
-        return _figures(report, keys, kept, peak_memory(store.pid))
+        _check(report, keys, stored, _stored_keys(database))
+        return _figures(report, keys, stored, peak_memory(store.pid))
 
 
 def _migrated(server: ClickHousePool) -> ClickHouseDatabase:
@@ -79,14 +78,14 @@ def _migrated(server: ClickHousePool) -> ClickHouseDatabase:
 
 
 def _fill(database: ClickHouseDatabase, keys: int) -> None:
-    arrival = time.time_ns() // 1000 - keys  # A microsecond apart, and none in the future.
-    report = {"arrival": arrival, "flush": FRESH, "month": month_of(arrival)}
-    for first in range(0, keys, _AT_ONCE):
-        database.command(FILL, {**report, "first": first, "number": min(_AT_ONCE, keys - first)})
+    arrival = time.time_ns() // 1000 - keys  # Arrivals are a microsecond apart, and none is in the future.
+    parameters = {"arrival": arrival, "flush": FRESH, "month": month_of(arrival)}
+    for first in range(0, keys, _KEYS_PER_INSERT):
+        database.command(FILL, {**parameters, "first": first, "number": min(_KEYS_PER_INSERT, keys - first)})
 
 
-async def _count_them(store: GuardedStore, keys: int) -> None:
-    """The flushes they came with: the last one is done. They moved no frames, so the next one begins at the first."""
+async def _record_flushes(store: GuardedStore, keys: int) -> None:
+    """Marks the flush of the last keys as done. It has no frames, so the next flush begins at the first frame."""
     last = (keys - 1) // FRESH
     await store.claim(Claim(partition=0, number=last, first=0, last=-1, version=0))
     await store.finish(0, last)
@@ -98,38 +97,38 @@ def _measured(task: FlushTask) -> FlushReport:
     return msgspec.json.decode(run.stdout, type=FlushReport)
 
 
-def _asked(database: ClickHouseDatabase, question: str) -> list[int]:
-    return [int(value) for value in database.query_rows(question, {"name": _DATABASE})[0]]
+def _query_numbers(database: ClickHouseDatabase, query: str) -> list[int]:
+    return [int(value) for value in database.query_rows(query, {"name": _DATABASE})[0]]
 
 
-def _kept(database: ClickHouseDatabase) -> StoredKeys:
-    bytes_on_disk, keys, parts = _asked(database, _SIZE)
+def _stored_keys(database: ClickHouseDatabase) -> StoredKeys:
+    bytes_on_disk, keys, parts = _query_numbers(database, _SIZE)
     return StoredKeys(bytes_on_disk=bytes_on_disk, keys=keys, parts=parts)
 
 
 def _check(report: FlushReport, keys: int, before: StoredKeys, after: StoredKeys) -> None:
-    counted = {"accepted": report.accepted, "duplicates": report.duplicates, "kept": after.keys}
-    expected = {"accepted": FRESH * FLUSHES, "duplicates": KNOWN * FLUSHES, "kept": keys + FRESH * FLUSHES}
+    counted = {"accepted": report.accepted, "duplicates": report.duplicates, "stored": after.keys}
+    expected = {"accepted": FRESH * FLUSHES, "duplicates": KNOWN * FLUSHES, "stored": keys + FRESH * FLUSHES}
     if before.keys != keys or counted != expected:
-        raise TotalsDiffer(f"{before.keys} of {keys} seen keys were kept; then {counted}, expected {expected}")
+        raise TotalsDiffer(f"{before.keys} of {keys} seen keys were stored; then {counted}, expected {expected}")
 
 
-def _figures(report: FlushReport, keys: int, kept: StoredKeys, store_memory: int) -> list[Figure]:
+def _figures(report: FlushReport, keys: int, stored: StoredKeys, store_memory: int) -> list[Figure]:
     measured = (FRESH + KNOWN) * (FLUSHES - 1)
-    asked = report.stages["look_up"] + report.stages["seen"]
-    details = {"partitions": 1, "parts": kept.parts, "stages": report.stages, "flush_seconds": report.flush_seconds}
+    seconds = report.stages["look_up"] + report.stages["seen"]
+    details = {"partitions": 1, "parts": stored.parts, "stages": report.stages, "flush_seconds": report.flush_seconds}
     many = f"{keys / 1e6:g} M seen keys"
     return [
         Figure(name=f"{many}: taking over", value=report.take_over_seconds, unit="s", less_is_better=True),
         Figure(name=f"{many}: taking over, rate", value=keys / report.take_over_seconds, unit="keys/s"),
-        Figure(name=f"{many}: look-up and insert", value=measured / asked, unit="keys/s", details=details),
+        Figure(name=f"{many}: lookup and insert", value=measured / seconds, unit="keys/s", details=details),
         Figure(name=f"{many}: whole flush, no meters", value=measured / report.flush_seconds, unit="events/s"),
         Figure(
             name=f"{many}: false alarms",
             value=report.false_alarms / (FRESH * FLUSHES) * 1e6,
             unit="per million",
             less_is_better=True,
-            details={"false_alarms": report.false_alarms, "asked": FRESH * FLUSHES},
+            details={"false_alarms": report.false_alarms, "lookups": FRESH * FLUSHES},
         ),
         Figure(name=f"{many}: filter", value=report.filter_memory / 1e6, unit="MB", less_is_better=True),
         Figure(
@@ -140,5 +139,5 @@ def _figures(report: FlushReport, keys: int, kept: StoredKeys, store_memory: int
             details={"before": report.memory_before, "after_take_over": report.memory_after_take_over},
         ),
         Figure(name=f"{many}: store, peak memory", value=store_memory / 1e6, unit="MB", less_is_better=True),
-        Figure(name=f"{many}: on disk", value=kept.bytes_on_disk / keys, unit="bytes/key", less_is_better=True),
+        Figure(name=f"{many}: on disk", value=stored.bytes_on_disk / keys, unit="bytes/key", less_is_better=True),
     ]

@@ -1,4 +1,4 @@
-"""Takes over a partition with many seen keys and flushes to it: a process of its own, so that its memory is its own."""
+"""Takes over a partition with many seen keys and flushes to it, in a process of its own to measure its memory."""
 
 import asyncio
 import os
@@ -34,16 +34,16 @@ FRESH = 50_000
 KNOWN = FRESH // 100
 FRAMES = 50
 FLUSHES = 6
-"""The first one is not measured: in it, connections and caches are made."""
+"""The first flush is not measured: it opens connections and fills caches."""
 
 KNOWN_KEYS = """\
 SELECT sipHash128(number * {stride:UInt64}) AS key_hash, sipHash64(number * {stride:UInt64}) AS body_hash
 FROM numbers({number:UInt64})"""
-"""Spread evenly over those that `seen.FILL` has made."""
+"""Returns keys evenly spread over those that `seen_keys.FILL` inserts."""
 
 
 class FlushTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the keys are, and how many."""
+    """The store's address, and the number of seen keys."""
 
     port: int
     database: str
@@ -51,7 +51,7 @@ class FlushTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlushReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What it took; memory in bytes."""
+    """Times in seconds, memory in bytes."""
 
     take_over_seconds: float
     filter_memory: int
@@ -66,7 +66,7 @@ class FlushReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(NullMetrics):
-    """Seconds by stage, verdicts by name."""
+    """Sums flush seconds by stage, and events by verdict."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -82,7 +82,7 @@ class Sums(NullMetrics):
 
 
 class SeenKeyFlushes:
-    """One partition, and the flushes that are put before it."""
+    """One partition with its log, and what its flushes cost."""
 
     def __init__(self, store: GuardedStore, known: SeenRows) -> None:
         self.log = MemoryFrameLog(1)
@@ -107,7 +107,7 @@ class SeenKeyFlushes:
         return growing.keys
 
     async def flush(self, number: int) -> float:
-        """How many seconds it took."""
+        """Returns the seconds of a flush of fresh and known keys."""
         frames = list(batches(FRESH, FRESH // FRAMES, f"seen{number:04}"))
         fresh = as_halves(b"".join(key for frame in frames for key in frame.column("key_hash").to_pylist()))
         self.false_alarms += int(self.keys.may_contain(fresh).sum())
@@ -122,7 +122,7 @@ class SeenKeyFlushes:
 
 
 def _as_repeats(like: pa.RecordBatch, known: SeenRows) -> pa.RecordBatch:
-    """Events with these keys and bodies."""
+    """Returns events with the keys and bodies of the known ones."""
     rows = like.slice(0, len(known.key_hashes)).to_pydict()
     rows |= {"key_hash": known.key_hashes, "body_hash": known.body_hashes}
     return pa.RecordBatch.from_pydict(rows, schema=like.schema)
