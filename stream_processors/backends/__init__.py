@@ -1,1 +1,1 @@
-"""Adapters: the log and the usage store, each in more than one make."""
+"""Adapters: the log and the usage store, each in several implementations."""

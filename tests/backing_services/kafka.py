@@ -19,7 +19,7 @@ LIMITS = "it cannot create or describe topics, keep records over a restart, or b
 
 
 @contextmanager
-def stand_in() -> Iterator[str]:
+def mock_broker() -> Iterator[str]:
     """The address of the mock, which lives as long as the client it is part of."""
     owner = Producer({"bootstrap.servers": "ignored:1", "test.mock.num.brokers": 1, "log_level": 0})
     [broker] = owner.list_topics(timeout=10).brokers.values()
@@ -75,7 +75,7 @@ def best_broker(
         if only_real:
             raise
         notify(f"Kafka is NOT the real one in this run: librdkafka's mock stands in for it; {LIMITS}. {missing}")
-        with stand_in() as bootstrap:
+        with mock_broker() as bootstrap:
             yield SharedBroker(bootstrap, missing)
         return
     with KafkaBroker(folder, runtime, SystemRandom()) as local:

@@ -30,7 +30,7 @@ _CONFIG = f"""\
 _TABLES = (*(table.value for table in Table), "flushes")
 
 
-class InACluster(EngineLimits, frozen=True, kw_only=True):
+class ClusterLimits(EngineLimits, frozen=True, kw_only=True):
     """Limits, and the path of the configuration."""
 
     config: str
@@ -42,7 +42,7 @@ class InACluster(EngineLimits, frozen=True, kw_only=True):
 def limits_in_a_cluster(folder: Path) -> EngineLimits:
     config = folder / "cluster.xml"
     config.write_text(_CONFIG)
-    return InACluster(config=str(config))
+    return ClusterLimits(config=str(config))
 
 
 def read_as_one(engine: SqlClient, shards: Sequence[str], name: str) -> None:

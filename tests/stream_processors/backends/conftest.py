@@ -9,10 +9,10 @@ import pytest
 from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.client import AsyncSqlClient
 from tests.conftest import Databases, HttpDatabases
-from tests.stream_processors.backends.sql.step_by_step_flushes import Opened, StepByStepFlushes
-from tests.stream_processors.backends.sql.two_shards import Spread, two_shards
+from tests.stream_processors.backends.sql.step_by_step_flushes import StepByStepFlushes, StoreClients
+from tests.stream_processors.backends.sql.two_shards import AlternatingShards, two_shards
 
-NewStore = Callable[[], Opened]
+NewStore = Callable[[], StoreClients]
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +32,8 @@ def over_http(http_databases: HttpDatabases, threads: ThreadPoolExecutor) -> New
     return lambda: of_one(AsyncSqlClient(http_databases(), threads))
 
 
-def of_one(store: AsyncSqlClient) -> Opened:
-    return Opened(store, [store])
+def of_one(store: AsyncSqlClient) -> StoreClients:
+    return StoreClients(store, [store])
 
 
 @pytest.fixture(scope="session", params=["in_this_process", "over_http", "of_shards"])
@@ -47,7 +47,7 @@ def new_store(request: pytest.FixtureRequest) -> NewStore:
 def usage_store(new_store: NewStore) -> AsyncSqlClient:
     """One store for all tests that use meters of their own."""
     opened = new_store()
-    return Spread(opened) if len(opened.shards) > 1 else opened.reading
+    return AlternatingShards(opened) if len(opened.shards) > 1 else opened.reading
 
 
 @pytest.fixture

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.stream_processors.clickhouse_server.process import EndpointProcess
+from tests.stream_processors.clickhouse_server.process import ServerProcess
 
 
 @pytest.fixture(scope="session")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointProcess]:
-    with EndpointProcess(tmp_path_factory.mktemp("endpoint"), "--statements", "3") as process:
+def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("server_process"), "--statements", "3") as process:
         yield process
 
 
 @pytest.fixture(scope="session")
-def new_database(endpoint: EndpointProcess) -> Callable[[], str]:
+def new_database(server_process: ServerProcess) -> Callable[[], str]:
     numbers = itertools.count()
 
     def make() -> str:
         name = f"test_{next(numbers)}"
-        endpoint.client().command(f"CREATE DATABASE {name}")
+        server_process.client().command(f"CREATE DATABASE {name}")
         return name
 
     return make
@@ -33,6 +33,6 @@ def database(new_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def http(endpoint: EndpointProcess, database: str) -> Iterator[httpx.Client]:
-    with endpoint.http(params={"database": database}) as client:
+def http(server_process: ServerProcess, database: str) -> Iterator[httpx.Client]:
+    with server_process.http(params={"database": database}) as client:
         yield client

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60.0
 
 
-class EndpointProcess:
+class ServerProcess:
     """`python -m stream_processors.clickhouse_server` on a directory that survives the process."""
 
     def __init__(self, path: Path, *options: str) -> None:

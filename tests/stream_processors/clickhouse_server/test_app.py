@@ -13,7 +13,7 @@ import zstandard
 
 from stream_processors.backends.sql.chdb_statements import StatementFailed
 from stream_processors.clickhouse_server.deadline import Deadline
-from tests.stream_processors.clickhouse_server.process import EndpointProcess
+from tests.stream_processors.clickhouse_server.process import ServerProcess
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
@@ -154,16 +154,16 @@ def test_pages_in_a_browser_are_refused(http: httpx.Client) -> None:
     assert http.post("", content="SELECT 1", headers={"Host": "evil.example"}).status_code == 400
 
 
-def disconnect_after(endpoint: EndpointProcess, statement: str, seen: Callable[[], bool]) -> None:
+def disconnect_after(server_process: ServerProcess, statement: str, seen: Callable[[], bool]) -> None:
     """Send the statement, wait until it runs, and disconnect."""
     body = statement.encode()
-    with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
+    with socket.create_connection(("127.0.0.1", server_process.port)) as connection:
         head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         wait_until(seen)
 
 
-def test_the_statement_of_a_disconnected_client_is_cancelled(endpoint: EndpointProcess, http: httpx.Client) -> None:
+def test_the_statement_of_a_disconnected_client_is_cancelled(server_process: ServerProcess, http: httpx.Client) -> None:
     """Its thread is free for other statements."""
     statement = "SELECT count() FROM numbers(100000000000) WHERE cityHash64(number) = 1 /* long */"
 
@@ -172,16 +172,16 @@ def test_the_statement_of_a_disconnected_client_is_cancelled(endpoint: EndpointP
         return int(listed.text)
 
     for _ in range(4):
-        disconnect_after(endpoint, statement, lambda: running() == 1)
+        disconnect_after(server_process, statement, lambda: running() == 1)
         wait_until(lambda: running() == 0)
     assert http.post("", content="SELECT 1").text == "1\n"
 
 
-def test_an_incomplete_body_runs_nothing(endpoint: EndpointProcess, http: httpx.Client) -> None:
+def test_an_incomplete_body_runs_nothing(server_process: ServerProcess, http: httpx.Client) -> None:
     """A client that crashes during an insert has inserted nothing."""
     database = http.params["database"]
     http.post("", content="CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
-    with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
+    with socket.create_connection(("127.0.0.1", server_process.port)) as connection:
         body = f"INSERT INTO {database}.t FORMAT CSV\n1\n2\n".encode()
         connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n" + body)
     assert http.post("", content="SELECT count() FROM t").text == "0\n"

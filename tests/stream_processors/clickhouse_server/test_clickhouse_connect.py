@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
-from tests.stream_processors.clickhouse_server.process import EndpointProcess
+from tests.stream_processors.clickhouse_server.process import ServerProcess
 
 TABLE = (
     "CREATE TABLE t (a UInt32, b String) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 9"
@@ -36,8 +36,8 @@ VALUES = [
 
 
 @pytest.fixture
-def client(endpoint: EndpointProcess, database: str) -> Any:
-    client = endpoint.client(database=database)
+def client(server_process: ServerProcess, database: str) -> Any:
+    client = server_process.client(database=database)
     client.command(TABLE)
     return client
 
@@ -130,25 +130,25 @@ def test_settings_and_sessions_end_with_their_statement(client: Any) -> None:
 
 def test_a_lost_server_is_distinguished_from_an_error_response(tmp_path: Path) -> None:
     """The client raises OperationalError, for the outcome is unknown; the next process serves the same data."""
-    with EndpointProcess(tmp_path) as endpoint:
-        client = endpoint.client()
+    with ServerProcess(tmp_path) as server_process:
+        client = server_process.client()
         client.command(TABLE)
         client.insert("t", [[1, "x"]], column_names=["a", "b"])
         (tmp_path / "spool" / "left.data").write_bytes(b"by the dead")
-        endpoint.end(signal.SIGKILL)
+        server_process.end(signal.SIGKILL)
         with pytest.raises(OperationalError):
             client.query("SELECT 1")
-        endpoint.start()
+        server_process.start()
         assert client.query("SELECT a FROM t").result_rows == [(1,)]
         assert list((tmp_path / "spool").iterdir()) == []
-        assert endpoint.end(signal.SIGTERM) == 0
+        assert server_process.end(signal.SIGTERM) == 0
 
 
 def test_only_the_right_password_gives_access(tmp_path: Path) -> None:
     """The user name makes no difference."""
     (tmp_path / "password").write_text("secret words\n")
-    with EndpointProcess(tmp_path / "data", "--password-file", str(tmp_path / "password")) as endpoint:
-        assert endpoint.client(username="anyone", password="secret words").ping()
+    with ServerProcess(tmp_path / "data", "--password-file", str(tmp_path / "password")) as server_process:
+        assert server_process.client(username="anyone", password="secret words").ping()
         for wrong in ("", "secret", "secret words "):
             with pytest.raises(ClickHouseError, match=r"AUTHENTICATION_FAILED|REQUIRED_PASSWORD"):
-                endpoint.client(username="anyone", password=wrong)
+                server_process.client(username="anyone", password=wrong)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_processors.backends.sql.chdb_statements import StatementFailed
 from stream_processors.clickhouse_server.inserts import parse_insert
-from tests.stream_processors.clickhouse_server.process import EndpointProcess
+from tests.stream_processors.clickhouse_server.process import ServerProcess
 
 TABLE = (
     "CREATE TABLE t (a UInt32, b String) ENGINE = MergeTree ORDER BY a SETTINGS non_replicated_deduplication_window = 9"
@@ -128,14 +128,14 @@ def test_a_compressed_body_is_inserted_like_a_plain_one(table: httpx.Client) -> 
     ],
 )
 def test_unsupported_inserts_are_refused(
-    table: httpx.Client, endpoint: EndpointProcess, query: str, body: bytes
+    table: httpx.Client, server_process: ServerProcess, query: str, body: bytes
 ) -> None:
     """They are never applied in part or ignored silently, and leave nothing in the spool."""
     answer = table.post("", params={"query": query, "param_n": "9", "param_s": "a UInt32, b String"}, content=body)
     assert answer.status_code >= 400
     assert int(answer.headers["X-ClickHouse-Exception-Code"]) > 0
     assert select(table, "SELECT count() FROM t") == ["0"]
-    assert list((endpoint.path / "spool").iterdir()) == []
+    assert list((server_process.path / "spool").iterdir()) == []
 
 
 def test_data_may_follow_in_the_same_body(table: httpx.Client) -> None:

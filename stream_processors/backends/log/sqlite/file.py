@@ -34,7 +34,7 @@ def offset_of(place: int) -> int:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise SQLite's errors as Overloaded where the file is full or locked, else as StoreFailed (outcome unknown)."""
+    """Raises Overloaded for a full disk or a locked file, StoreFailed for any other SQLite error (outcome unknown)."""
     try:
         yield
     except sqlite3.Error as error:
@@ -110,7 +110,7 @@ class LogFile:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, durable at its end."""
+    """A transaction: committed and durable at the end of the context, or rolled back."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

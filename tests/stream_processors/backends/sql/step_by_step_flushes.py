@@ -27,7 +27,7 @@ from tests.factories import ACCOUNT, NOTHING_KNOWN, NOW, WINDOW, Event, make_cla
 PARTITIONS = 2
 
 
-class Opened(NamedTuple):
+class StoreClients(NamedTuple):
     """A store: the client that reads all of it, and the clients of its shards. With one shard the two are the same."""
 
     reading: AsyncSqlClient
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
 class StepByStepFlushes:
     """A store, its readers, and the steps of a processor, one at a time."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: StoreClients) -> None:
         store, self._shards = opened
         self.store = store
         self.apart: int = SECOND

@@ -86,7 +86,7 @@ def test_a_recount_at_the_watermark_agrees_while_flushes_continue(flushes: StepB
     assert len({tuple(answer.watermark.flushes.items()) for _, answer in answers}) > 3
 
 
-class Overtaken(AsyncSqlClient):
+class InterruptedStore(AsyncSqlClient):
     """A store that is changed before each read of usage."""
 
     def __init__(self, inner: AsyncSqlClient, meanwhile: Callable[[], Awaitable[None]]) -> None:
@@ -112,7 +112,7 @@ def test_a_read_that_flushes_overtake_still_names_what_it_read(flushes: StepBySt
             await flushes.count(some(number), [meter], number=number)
 
     async def run() -> UsageResult:
-        return await SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS).usage(query_of(meter))
+        return await SqlUsageReader(InterruptedStore(flushes.store, overtake), PARTITIONS).usage(query_of(meter))
 
     answer = asyncio.run(run())
     assert total(answer) == 3 * (answer.watermark.flushes[0] + 1)
@@ -126,7 +126,7 @@ def test_a_read_that_flushes_outrun_raises(flushes: StepByStepFlushes) -> None:
         for _ in range(3):
             await flushes.done(0, next(done) * 1000)
 
-    reader = SqlUsageReader(Overtaken(flushes.store, overtake), PARTITIONS)
+    reader = SqlUsageReader(InterruptedStore(flushes.store, overtake), PARTITIONS)
     with pytest.raises(Overloaded, match="try again"):
         asyncio.run(reader.usage(query_of(make_meter())))
 

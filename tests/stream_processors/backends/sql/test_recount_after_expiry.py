@@ -39,7 +39,7 @@ def some(flush: int, partition: int) -> list[Event]:
     ]
 
 
-class PastWithoutKeys:
+class ReplayedPast:
     """Flushes of both partitions, and replayed rejects: two then have a value, one has none, one is not replayed."""
 
     def __init__(self, flushes: StepByStepFlushes) -> None:
@@ -81,7 +81,7 @@ class PastWithoutKeys:
         return [Watermark(flushes=flushes) for flushes in ({0: 1}, {0: 1, 1: 1}, {0: 2, 1: 2}, end)]
 
 
-async def recounts(flushes: StepByStepFlushes, past: PastWithoutKeys) -> list[UsageResult]:
+async def recounts(flushes: StepByStepFlushes, past: ReplayedPast) -> list[UsageResult]:
     return [await flushes.recount.usage_at(query, watermark) for watermark in past.watermarks() for query in queries()]
 
 
@@ -89,7 +89,7 @@ def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes:
     """At every watermark and for every aggregation, replayed rejects included; the listings are the same as well."""
 
     async def run() -> None:
-        past = PastWithoutKeys(flushes)
+        past = ReplayedPast(flushes)
         await past.happen()
         usage = [await flushes.usage.usage(query) for query in queries()]
         before, rejects = await recounts(flushes, past), await past.rejects()
@@ -112,7 +112,7 @@ def test_without_the_preserved_keys_the_recount_would_lack_replayed_rejects(flus
     """This proves that the test above can fail."""
 
     async def run() -> None:
-        past = PastWithoutKeys(flushes)
+        past = ReplayedPast(flushes)
         await past.happen()
         tokens, end = queries()[1], past.watermarks()[-1]
         before = await flushes.recount.usage_at(tokens, end)

@@ -10,21 +10,21 @@ from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Ro
 from stream_processors.backends.sql.topology import distributed_database
 from tests.backing_services.two_shard_engine import read_as_one
 from tests.conftest import Databases
-from tests.stream_processors.backends.sql.step_by_step_flushes import Opened
+from tests.stream_processors.backends.sql.step_by_step_flushes import StoreClients
 
 
-def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -> Opened:
+def two_shards(chdb: Chdb, name: str, databases: Databases, threads: Executor) -> StoreClients:
     shards = [databases() for _ in range(2)]
     own_names = [shard.query_rows("SELECT currentDatabase()")[0][0] for shard in shards]
     read_as_one(chdb.database("default"), own_names, name)
     reading = chdb.database(distributed_database(name))
-    return Opened(AsyncSqlClient(reading, threads), [AsyncSqlClient(shard, threads) for shard in shards])
+    return StoreClients(AsyncSqlClient(reading, threads), [AsyncSqlClient(shard, threads) for shard in shards])
 
 
-class Spread(AsyncSqlClient):
+class AlternatingShards(AsyncSqlClient):
     """Inserts rows that no flush wrote, alternating between the shards."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: StoreClients) -> None:
         self._reading, self._shards = opened
 
     async def query(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
