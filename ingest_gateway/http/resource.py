@@ -1,6 +1,6 @@
 """Routes that read and change records: each states its path, its records and its port call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 import msgspec
@@ -18,6 +18,7 @@ from schemas.listing import Page
 
 Answer = TypeVar("Answer")
 Input = TypeVar("Input")
+Item = TypeVar("Item")
 Parameters = TypeVar("Parameters", bound=msgspec.Struct)
 
 PathParams = dict[str, str]
@@ -146,6 +147,11 @@ class Resource(Generic[Answer]):
             return applied_response(request, applied, **self._show(applied.answer))
 
         return Route(method, path, Scope.ADMIN, handle, Description(summary, response_type=self._response_type))
+
+
+def list_of(name: str, response_type: type[Success], document: Callable[[Item], Any]) -> Resource[Sequence[Item]]:
+    """All records, in the field `name`."""
+    return Resource(response_type, lambda items: {name: [document(item) for item in items]})
 
 
 def page_of(name: str, response_type: type[Listed], document: Callable[[Any], Any]) -> Resource[Page]:

@@ -1,13 +1,12 @@
 """`/v1/invoices/{id}/credit-notes`: credit notes of final invoices, and their documents."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from ingest_gateway.http.envelope import Success
-from ingest_gateway.http.resource import RequestBody, Resource
+from ingest_gateway.http.resource import RequestBody, Resource, list_of
 from ingest_gateway.http.route import Route
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import CreditNotes
@@ -122,11 +121,7 @@ def credit_note_routes(credit_notes: CreditNotes, documents: InvoiceDocuments) -
             RequestBody(CreditNoteRequest, new_credit_note, optional=True),
             lambda command, path, new: credit_notes.create(command, path["id"], new),
         ),
-        Resource.named("credit_notes", SomeCreditNotes, _all).get(
+        list_of("credit_notes", SomeCreditNotes, credit_note_document).get(
             NOTES, "List an invoice's credit notes", lambda account, path: credit_notes.of_invoice(account, path["id"])
         ),
     ]
-
-
-def _all(notes: Sequence[CreditNote]) -> list[dict[str, Any]]:
-    return [credit_note_document(note) for note in notes]

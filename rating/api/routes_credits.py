@@ -1,13 +1,12 @@
 """`/v1/subscriptions/{id}/credit-grants`, and the balances of a customer."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from ingest_gateway.http.envelope import Success
-from ingest_gateway.http.resource import RequestBody, Resource
+from ingest_gateway.http.resource import RequestBody, Resource, list_of
 from ingest_gateway.http.route import Route
 from rating.api.ports import Credits
 from rating.api.validation import check_instant, raise_if_any
@@ -59,7 +58,7 @@ def credit_routes(credits_port: Credits) -> list[Route]:
             RequestBody(NewCreditGrant, _checked),
             lambda command, path, new: credits_port.grant(command, path["id"], new),
         ),
-        Resource.named("balances", Balances, _balances).get(
+        list_of("balances", Balances, _balance_document).get(
             "/v1/customers/{id}/balances",
             "List a customer's balances: credit left, and money owed to the customer",
             lambda account, path: credits_port.balances(account, path["id"]),
@@ -86,8 +85,8 @@ def _grant_document(grant: CreditGrant) -> dict[str, Any]:
     }
 
 
-def _balances(balances: Sequence[Balance]) -> list[dict[str, Any]]:
-    return [{**_denomination(balance), "balance": balance.amount} for balance in balances]
+def _balance_document(balance: Balance) -> dict[str, Any]:
+    return {**_denomination(balance), "balance": balance.amount}
 
 
 def _denomination(credit: CreditGrant | Balance) -> dict[str, str | None]:

@@ -1,6 +1,5 @@
 """`/v1/customers`: customers and their documents."""
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,7 +7,7 @@ from msgspec import UNSET
 
 from ingest_gateway.http.envelope import Deleted, Listed, Success
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.resource import RequestBody, Resource, page_of
+from ingest_gateway.http.resource import RequestBody, Resource, list_of, page_of
 from ingest_gateway.http.route import Route
 from rating.api.ports import Customers
 from rating.api.validation import check_tax_rates
@@ -102,7 +101,7 @@ def customer_routes(customers: Customers) -> list[Route]:
             lambda account, _, paging: customers.list(account, paging.limit, paging.cursor),
         ),
         # Routed before `/v1/customers/{id}`, which matches this path too.
-        Resource.named("customers", SomeCustomers, _all).query(
+        list_of("customers", SomeCustomers, customer_document).query(
             f"{ALL}/search",
             "Search customers by exact values",
             CustomerParameters,
@@ -123,10 +122,6 @@ def customer_routes(customers: Customers) -> list[Route]:
             lambda command, path: customers.delete(command, path["id"]),
         ),
     ]
-
-
-def _all(customers: Sequence[Customer]) -> list[dict[str, Any]]:
-    return [customer_document(customer) for customer in customers]
 
 
 def _deleted(customer: Customer) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """`/v1/invoices/{id}/…`: finalize, void, mark as uncollectible and pay; and the payments of an invoice."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ingest_gateway.http.envelope import Success
 from ingest_gateway.http.query import to_timestamp
-from ingest_gateway.http.resource import RequestBody, Resource
+from ingest_gateway.http.resource import RequestBody, Resource, list_of
 from ingest_gateway.http.route import Route
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import Invoices
@@ -104,13 +103,9 @@ def invoice_action_routes(invoices: Invoices, documents: InvoiceDocuments) -> li
             RequestBody(PaymentRequest, new_payment, optional=True),
             lambda command, path, new: invoices.pay(command, path["id"], new),
         ),
-        Resource.named("payments", SomePayments, _all).get(
+        list_of("payments", SomePayments, payment_document).get(
             f"{ONE}/payments",
             "List an invoice's payments",
             lambda account, path: invoices.payments(account, path["id"]),
         ),
     ]
-
-
-def _all(payments: Sequence[Payment]) -> list[dict[str, Any]]:
-    return [payment_document(payment) for payment in payments]
