@@ -1,4 +1,4 @@
-"""Billing within a process that serves: the desk for those who ask, and a run by the clock for those who do not."""
+"""Invoice runs within a serving process: on request and on a schedule."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.settings import ServiceSettings
 
 _FIRST_RUN_DELAY = MINUTE
-"""After the start: what the log still holds from before is counted by then, or is billed as late usage."""
+"""After the start. Frames left in the log are usually counted by then; otherwise they are billed as late usage."""
 
 
 @asynccontextmanager
 async def open_run_service(
     settings: ServiceSettings, runtime: Runtime, *, ledger: Ledger, threads: AsyncSqlClient, seen: SeenKeys
 ) -> AsyncIterator[InvoiceRunService]:
-    """Open, with its schedule; on leaving, runs are broken off: what they did is done."""
+    """Opens the invoice run service and its schedule. On exit, a run is interrupted; its finished invoices stay."""
     run_service = InvoiceRunService(
         ledger.billing,
         ledger.invoice_runs,
@@ -34,7 +34,7 @@ async def open_run_service(
         meters=ledger.meters,
         clock=runtime.clock,
         new_id=lambda: new_cuid(runtime.clock() * 1000 // SECOND),
-        # What a period's last event can need: to be accepted, and to be counted.
+        # The last event of a period may be this late: until it is accepted, plus until it is counted.
         late_window=settings.event_max_age + settings.billing_grace,
         logger=runtime.logger,
     )
@@ -48,10 +48,8 @@ async def open_run_service(
 
 
 async def _bill_on_schedule(run_service: InvoiceRunService, settings: ServiceSettings, runtime: Runtime) -> None:
-    """Several processes may do this at once: each period is billed once all the same.
-
-    The first time comes soon: a process that never lives as long as an interval bills too.
-    """
+    # Several processes may do this at the same time: each period is billed exactly once. The first run follows soon
+    # after the start, so that a process that never lives for a whole interval bills too.
     delay = min(_FIRST_RUN_DELAY, settings.billing_every)
     while settings.billing_every:
         await asyncio.sleep(delay / SECOND)
@@ -59,7 +57,7 @@ async def _bill_on_schedule(run_service: InvoiceRunService, settings: ServiceSet
         try:
             summary = await run_service.run_all(runtime.clock() - settings.billing_grace)
         except Exception:
-            runtime.logger.exception("billing on schedule failed, it is tried again at the next time")
+            runtime.logger.exception("the scheduled invoice run failed; the next one retries it")
         else:
             if summary.turns or summary.waiting:
                 runtime.logger.info(

@@ -1,4 +1,4 @@
-"""What every process that serves the app hands it, whatever log and store are behind."""
+"""The ports, policies and context of the gateway's app, for any log, store and ledger."""
 
 from collections.abc import Callable, Mapping
 
@@ -39,7 +39,7 @@ def app_ports(
     status: ProcessingStatus,
     checks: Mapping[str, Check],
 ) -> AppPorts:
-    """`checks` are those besides the log's, the ledger's and the store's."""
+    """Returns the app's ports. `checks` are readiness checks besides those of log, ledger and store."""
     reader = SqlUsageReader(threads, settings.partitions)
     billing = billing_ports(ledger, run_service, runtime.clock, settings.public_url or settings.url)
     return AppPorts(

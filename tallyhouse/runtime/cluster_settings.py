@@ -1,4 +1,4 @@
-"""Every setting of a cluster's processes, each declared once: one environment serves them all."""
+"""The settings of cluster mode, each declared once. One environment serves all processes of a cluster."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -24,9 +24,9 @@ def _brokers(written: str) -> tuple[str, ...]:
     return brokers
 
 
-def _address(good: Callable[[SplitResult], object]) -> Callable[[str], bool]:
+def _address(is_valid: Callable[[SplitResult], object]) -> Callable[[str], bool]:
     def accepts(written: str) -> bool:
-        return bool(good(urlsplit(written)))
+        return bool(is_valid(urlsplit(written)))
 
     return accepts
 
@@ -71,7 +71,7 @@ _LEDGER = text(
 
 
 class Sasl(StrEnum):
-    """Ways to log in at a broker."""
+    """SASL mechanisms of a broker."""
 
     PLAIN = "PLAIN"
     SCRAM_256 = "SCRAM-SHA-256"
@@ -79,15 +79,15 @@ class Sasl(StrEnum):
 
 
 class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What `tallyhouse gateway`, `worker`, `migrate`, `topics` and `keys bootstrap` run with."""
+    """The settings of `tallyhouse gateway`, `worker`, `migrate`, `topics` and `keys bootstrap`."""
 
-    kafka_brokers: Annotated[tuple[str, ...], Setting(_BROKERS, "Kafka brokers to begin with.")]
+    kafka_brokers: Annotated[tuple[str, ...], Setting(_BROKERS, "Kafka brokers for the first connection.")]
     clickhouse_url: Annotated[
         tuple[str, ...],
         Setting(
             _CLICKHOUSE,
-            "The usage store's HTTP interface. Of a cluster of several shards one address for each, in an order that "
-            "never changes.",
+            "The usage store's HTTP interface. For several shards, one address for each shard, in an order that never "
+            "changes.",
         ),
     ]
     ledger_url: Annotated[
@@ -96,13 +96,13 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
     ]
     bootstrap_api_key: Annotated[
         str | None,
-        Setting(API_KEY, "Admin key that `tallyhouse migrate` installs where the ledger has none yet.", secret=True),
+        Setting(API_KEY, "Admin key that `tallyhouse migrate` installs in a ledger without keys.", secret=True),
     ] = None
     partitions: Annotated[
         int,
         Setting(
             whole_number(1, 1024),
-            "Partitions of the topic; fixed for the life of the data. More than workers, to share them.",
+            "Partitions of the topic; fixed for the life of the data. Choose more partitions than workers.",
         ),
     ] = 12
     kafka_topic: Annotated[str, Setting(_TOPIC_NAME, "The topic that is the log.")] = "tallyhouse-frames"
@@ -114,35 +114,40 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
         int,
         Setting(
             duration(60 * MINUTE, 3650 * DAY),
-            "How long the topic keeps frames, counted or not. Longer than any outage of the workers: what is gone "
+            "How long the topic keeps frames, counted or not. Must exceed any outage of the workers: a frame deleted "
             "before it is counted is lost.",
         ),
     ] = 7 * DAY
-    kafka_tls: Annotated[bool, Setting(boolean(), "Whether the brokers are spoken to over TLS.")] = False
+    kafka_tls: Annotated[bool, Setting(boolean(), "Whether connections to the brokers use TLS.")] = False
     kafka_ca_file: Annotated[
-        Path | None, Setting(_FILE, "Whose certificates to trust; without it those that the machine trusts.")
+        Path | None, Setting(_FILE, "Certificate authorities to trust; without it, those of the machine.")
     ] = None
     kafka_sasl: Annotated[
-        Sasl | None, Setting(one_of(Sasl), "How to log in at the brokers; without it nobody logs in.")
+        Sasl | None,
+        Setting(one_of(Sasl), "SASL mechanism of the brokers; without it, connections are not authenticated."),
     ] = None
-    kafka_user: Annotated[str | None, Setting(text("a user's name"), "Who logs in at the brokers.")] = None
-    kafka_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
-    clickhouse_user: Annotated[str, Setting(text("a user's name"), "Who asks the usage store.")] = "default"
-    clickhouse_password: Annotated[str | None, Setting(text("a password"), "And the password.", secret=True)] = None
+    kafka_user: Annotated[str | None, Setting(text("a user's name"), "User of the brokers.")] = None
+    kafka_password: Annotated[str | None, Setting(text("a password"), "Password of the Kafka user.", secret=True)] = (
+        None
+    )
+    clickhouse_user: Annotated[str, Setting(text("a user's name"), "User of the usage store.")] = "default"
+    clickhouse_password: Annotated[
+        str | None, Setting(text("a password"), "Password of the store's user.", secret=True)
+    ] = None
     clickhouse_database: Annotated[str, Setting(_SQL_NAME, "The usage store's database.")] = "tallyhouse"
     clickhouse_cluster: Annotated[
         str | None,
         Setting(
             _SQL_NAME,
-            "The cluster named in the servers' remote_servers; without it there is one server, and one shard.",
+            "The cluster's name in the servers' remote_servers; without it there is one server and one shard.",
         ),
     ] = None
     redis_url: Annotated[
         str | None,
         Setting(
             _REDIS,
-            "Redis in which gateways share the keys they know, so that a retry at another one is told `duplicate`. "
-            "Nothing but these words depends on it.",
+            "Redis in which gateways share known keys, so that a retry at another gateway is answered `duplicate`. "
+            "Exactness does not depend on it.",
             secret=True,
         ),
     ] = None
@@ -154,12 +159,13 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
         int,
         Setting(
             whole_number(0, 65535 - 64),
-            "Port of a worker's /metrics and health. Of a gateway with several processes, the first one's; each "
-            "further process has the next port. 0 takes free ones.",
+            "Port of a worker's metrics and health pages. For a gateway with several processes, the port of the first "
+            "one; each further process has the next port. 0 takes free ports.",
         ),
     ] = 9464
     connect_timeout: Annotated[
-        int, Setting(duration(10**5, 5 * MINUTE), "How long a process tries to reach each of the others at its start.")
+        int,
+        Setting(duration(10**5, 5 * MINUTE), "How long a process retries to reach the servers it needs at its start."),
     ] = 10 * 10**6
 
     def __post_init__(self) -> None:
@@ -168,7 +174,7 @@ class ClusterSettings(ServiceSettings, frozen=True, kw_only=True):
             raise Misconfigured(errors)
 
     def _mistakes(self) -> Iterator[str]:
-        """What no setting has wrong by itself."""
+        # Combinations of settings that are valid one by one.
         if self.kafka_min_insync > self.kafka_replication:
             yield (
                 f"TALLYHOUSE_KAFKA_MIN_INSYNC is {self.kafka_min_insync}, but TALLYHOUSE_KAFKA_REPLICATION only "

@@ -1,4 +1,4 @@
-"""Every setting of the embedded process and of the commands, each declared once."""
+"""The settings of embedded mode and of the client commands, each declared once."""
 
 import re
 from enum import StrEnum
@@ -37,7 +37,7 @@ API_KEY = text("a key that begins with ak_live_ or ak_test_", _API_KEY.fullmatch
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every mode has in common."""
+    """The settings of every mode. Times are in microseconds, sizes in bytes."""
 
     host: Annotated[str, Setting(text("a host name or address"), "Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Setting(whole_number(0, 65535), "Port to listen on; 0 takes a free one.")] = 8787
@@ -45,25 +45,23 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Setting(
             WEB_ADDRESS,
-            "Address under which customers reach the pages meant for them, such as an invoice's; else this process's.",
+            "Public address of the pages for customers, such as hosted invoices; without it, this process's address.",
         ),
     ] = None
     bootstrap_api_key: Annotated[
         str | None,
         Setting(
-            API_KEY, "Admin key to install at the first start; without it one is made and shown this once.", secret=True
+            API_KEY, "Admin key to install at the first start; without it one is generated and shown once.", secret=True
         ),
     ] = None
     partitions: Annotated[
         int,
         Setting(whole_number(1, 1024), "Partitions of the log; fixed at the first start for the life of the data."),
     ] = 2
-    log_format: Annotated[
-        LogFormat, Setting(one_of(LogFormat), "How log lines are written: for people or for machines.")
-    ] = LogFormat.CONSOLE
-    log_level: Annotated[LogLevel, Setting(one_of(LogLevel), "Log lines below this level are left out.")] = (
-        LogLevel.INFO
+    log_format: Annotated[LogFormat, Setting(one_of(LogFormat), "Format of log lines: for people or for machines.")] = (
+        LogFormat.CONSOLE
     )
+    log_level: Annotated[LogLevel, Setting(one_of(LogLevel), "Log lines below this level are omitted.")] = LogLevel.INFO
     event_max_age: Annotated[
         int,
         Setting(
@@ -99,20 +97,21 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Setting(whole_number(1, 10**6), "Frames waiting in a partition that start a flush at once.")
     ] = 256
     flush_bytes: Annotated[
-        int, Setting(size(10**5, 10**9), "Bytes of frames one flush takes at most; bounds the processor's memory.")
+        int, Setting(size(10**5, 10**9), "Maximum bytes of frames in one flush; bounds the processor's memory.")
     ] = 16 * 10**6
     flush_linger: Annotated[
-        int, Setting(duration(0, 60 * SECOND), "How long the oldest waiting frame may wait for company.")
+        int, Setting(duration(0, 60 * SECOND), "How long a frame may wait for more frames before a flush starts.")
     ] = 300 * SECOND // 1000
     billing_every: Annotated[
         int,
-        Setting(duration(0, 7 * DAY), "How often this process bills what is due; 0 leaves that to `invoices run`."),
+        Setting(
+            duration(0, 7 * DAY),
+            "Interval at which this process bills what is due; 0 leaves billing to `invoices run`.",
+        ),
     ] = 60 * MINUTE
     billing_grace: Annotated[
         int,
-        Setting(
-            duration(0, 30 * DAY), "How long after a period's end it is billed on schedule, for events that come late."
-        ),
+        Setting(duration(0, 30 * DAY), "Delay after a period's end before it is billed on schedule, for late events."),
     ] = 60 * MINUTE
     shutdown_grace: Annotated[
         int, Setting(duration(0, 600 * SECOND), "How long requests in flight may take to finish at a stop.")
@@ -120,22 +119,20 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """Where a command on this machine finds the process."""
+        """The address at which a command on this machine reaches the process."""
         return self.url_at(self.port)
 
     def url_at(self, port: int) -> str:
-        """The same, for the port that was taken in the end."""
+        """Returns the address for a port, which differs from the setting where that is 0."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
         host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
         return f"http://{host}:{port}"
 
 
 class EmbeddedSettings(ServiceSettings, frozen=True, kw_only=True):
-    """What `tallyhouse serve` runs with."""
+    """The settings of `tallyhouse serve`."""
 
-    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of everything kept: log, store and ledger.")] = Path(
-        "data"
-    )
+    data_dir: Annotated[Path, Setting(_DIRECTORY, "Directory of all data: log, store and ledger.")] = Path("data")
     log_limit: Annotated[
         int,
         Setting(
@@ -148,24 +145,26 @@ class EmbeddedSettings(ServiceSettings, frozen=True, kw_only=True):
         Setting(
             whole_number(1, 65535),
             "Port on the loopback interface for ClickHouse clients, read-only. The password is a live key with the "
-            "admin scope; what it opens are the rows of all accounts. Without it there is no such port.",
+            "admin scope, because the port opens the rows of all accounts. Without a value the port is off.",
         ),
     ] = None
     process_events: Annotated[
         bool,
-        Setting(boolean(), "Whether events are counted; without it they wait in the log until the next start."),
+        Setting(
+            boolean(), "Whether events are counted; if not, they wait in the log until a start with this setting on."
+        ),
     ] = True
 
     @property
     def key_file(self) -> Path:
-        """The first key, kept for the commands on this machine."""
+        """The file of the first key, which the commands on this machine read."""
         return DataDirectory(self.data_dir).key_file
 
 
 class ClientSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the commands that talk to a running process need."""
+    """The settings of the commands that query a running process."""
 
     url: Annotated[
-        str | None, Setting(text("an address"), "Address of the running process, for the other commands.")
+        str | None, Setting(text("an address"), "Address of the running process, for the client commands.")
     ] = None
-    api_key: Annotated[str | None, Setting(API_KEY, "Key the other commands use.", secret=True)] = None
+    api_key: Annotated[str | None, Setting(API_KEY, "API key of the client commands.", secret=True)] = None
