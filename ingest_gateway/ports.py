@@ -1,4 +1,4 @@
-"""What the edge needs from inside. Each port is small; adapters fit it structurally."""
+"""What the gateway needs from outside. Each port is small; adapters fit it structurally."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ class FrameSink(Protocol):
     """The log, as its writer sees it."""
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """Durable, all of them, when this returns; nothing is known of them when it raises."""
+        """All frames are durable when this returns; when it raises, any of them may or may not be."""
         ...
 
 
@@ -46,11 +46,11 @@ class ApiKeys(Protocol):
     """The keys of all accounts."""
 
     async def find(self, token: str) -> ApiKey | None:
-        """The key with this secret, still good or not; None if there is none."""
+        """The key with this secret, valid or not; None for an unknown secret."""
         ...
 
     async def create(self, command: Command, new: NewApiKey) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is shown this once: a repeated request is a Conflict that names the key."""
+        """A new key and its secret, which is shown once. Raises Conflict, naming the key, for a repeated command."""
         ...
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]: ...
@@ -64,7 +64,7 @@ class Accounts(Protocol):
     """Companies and their two accounts, live and test."""
 
     async def bootstrap(self, token: str | None) -> tuple[ApiKey, str] | None:
-        """On an empty ledger: the first company and its admin key (with `token`, if given). Else None."""
+        """On an empty ledger, creates the first company and its admin key (with `token`, if given); otherwise None."""
         ...
 
     async def account_for(self, sibling: AccountId, mode: Mode) -> AccountId:
@@ -73,7 +73,7 @@ class Accounts(Protocol):
 
 
 class MeterDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked meter that has no version yet."""
+    """A validated meter without a version."""
 
     code: str
     name: str
@@ -89,7 +89,7 @@ class MeterCatalog(Protocol):
     """The meters of one account."""
 
     async def create(self, command: Command, meter: MeterDefinition) -> Applied[Meter]:
-        """Raises Conflict where the code is taken (by an archived meter too: codes are never used twice)."""
+        """Raises Conflict for a code in use, also by an archived meter: no code is used twice."""
         ...
 
     async def list(self, account: AccountId) -> Sequence[Meter]: ...
@@ -99,11 +99,14 @@ class MeterCatalog(Protocol):
         ...
 
     async def rename(self, command: Command, code: str, changes: Mapping[str, str | None]) -> Applied[Meter]:
-        """Change `name`, `unit`, or both."""
+        """Changes `name`, `unit`, or both. Raises NotFound."""
         ...
 
     async def archive(self, command: Command, code: str) -> Applied[Meter]:
-        """It stops counting from the next meter set on; what it counted stays. Twice changes nothing."""
+        """The meter counts nothing from the next meter set on; its usage stays. Archiving twice changes nothing.
+
+        Raises NotFound.
+        """
         ...
 
 
@@ -130,22 +133,22 @@ class EventReader(Protocol):
 
 
 class ReplayResults(Protocol):
-    """Requests to try rejects again, each of which may come again under its Idempotency-Key."""
+    """Results of replays, by the command's Idempotency-Key."""
 
     async def find(self, command: Command) -> ReplayResult | None:
-        """What the same request was answered before; None if it is the first one. Raises Conflict for another one."""
+        """The result of the same command; None for the first one. Raises Conflict for another one under its key."""
         ...
 
     async def record(self, command: Command, result: ReplayResult) -> Applied[ReplayResult]:
-        """Of requests that were at work at once under one key, the first to come here is the one that counts."""
+        """Records the result. Of concurrent commands under one key, the first recorded result applies to all."""
         ...
 
 
 class ProcessingStatus(Protocol):
-    """How the processors are doing."""
+    """The progress of the processors."""
 
     async def partitions(self) -> Sequence[PartitionStatus]: ...
 
     async def backfills(self) -> str:
-        """The counting of the past for new meters: a state as a partition's."""
+        """The state of backfills, as a partition's state."""
         ...

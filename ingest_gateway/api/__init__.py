@@ -1,1 +1,1 @@
-"""The HTTP API: keys, envelope, limits, and every endpoint."""
+"""The gateway's routes, and the app that serves them."""

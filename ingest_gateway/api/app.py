@@ -1,4 +1,4 @@
-"""The HTTP app, as a value: built from the ports it needs and a policy, with no state outside of it."""
+"""Builds the HTTP app from ports, a policy and a context; the app has no state outside itself."""
 
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
@@ -21,16 +21,16 @@ from ingest_gateway.openapi.document import reference_routes
 
 
 def create_app(ports: AppPorts, policy: AppPolicy, context: AppContext) -> ASGIApp:
-    """The whole app. Everything in it belongs to the event loop that serves it."""
+    """The whole app. All its parts belong to the event loop that serves it."""
     authenticator = Authenticator(ports.api_keys, context.timer, context.clock)
     rates = {
         True: RateLimit(policy.ingest_per_minute, context.clock),
         False: RateLimit(policy.api_per_minute, context.clock),
     }
 
-    def authorized(endpoint: Route) -> AuthorizedRoute:
-        rate = rates[endpoint.path in (INGEST, CLOUDEVENTS)]
-        return AuthorizedRoute(endpoint, authenticator, rate, ports.budget, policy.body_seconds)
+    def authorized(route: Route) -> AuthorizedRoute:
+        rate = rates[route.path in (INGEST, CLOUDEVENTS)]
+        return AuthorizedRoute(route, authenticator, rate, ports.budget, policy.body_seconds)
 
     table = routes(ports, policy, context, authenticator)
     by_path: dict[str, dict[str, ASGIApp]] = {}
@@ -42,7 +42,7 @@ def create_app(ports: AppPorts, policy: AppPolicy, context: AppContext) -> ASGIA
 
 
 def routes(ports: AppPorts, policy: AppPolicy, context: AppContext, authenticator: Authenticator) -> list[Route]:
-    """The table of everything that asks for a key; posting events first, for it is asked most."""
+    """Every route that needs a key; posts of events first, because they are the most frequent."""
     rates = Throughput(context.clock)
     replays = RejectReplayer(ports.sink, context.arrival, policy.partitions)
     return [

@@ -1,4 +1,4 @@
-"""What the HTTP app is built from: its ports, its policy and its context (clock, logs, metrics)."""
+"""The ports, the policy and the context (clock, logs, metrics) that the HTTP app is built from."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from schemas.metrics import Metrics, NullMetrics
 
 
 class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the app asks."""
+    """Everything that the app calls."""
 
     api_keys: ApiKeys
     accounts: Accounts
@@ -39,7 +39,7 @@ class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
     replay_results: ReplayResults
     budget: MemoryBudget
     checks: Mapping[str, Check] = {}
-    """What must work for the service to be ready, by name."""
+    """The readiness checks by name."""
     billing_routes: Sequence[Route] = ()
     """The routes of `rating.api`."""
     public_pages: Sequence[PublicRoute] = ()
@@ -47,31 +47,31 @@ class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator decides."""
+    """The operator's settings of the app."""
 
     partitions: int
     api_per_minute: int = 1000
-    """API requests of an account per minute, event posts not counted; 0 sets no limit."""
+    """API requests of an account per minute, without event posts; 0 sets no limit."""
     ingest_per_minute: int = 0
     """Event posts of an account per minute; 0 sets no limit."""
     body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = 30.0
-    """How long a body may take to arrive."""
+    """The timeout of a body."""
 
 
 class AppContext(msgspec.Struct, frozen=True, kw_only=True):
-    """Time, chance, and where words and numbers go."""
+    """Clocks, randomness, logs and metrics."""
 
     clock: Callable[[], int]
     """Microseconds since 1970."""
     arrival: Callable[[], int]
-    """The stamp of what is put into the log now: never goes back, whatever the clock does."""
+    """The arrival time of frames: microseconds that never decrease, even where the clock does."""
     timer: Callable[[], float]
-    """Seconds that only ever grow."""
+    """Monotonic seconds."""
     below: Randomness = secrets.randbelow
     logger: Logger = NullLogger()
     bind_request: Callable[[str], object] | None = None
-    """Tells the logs of everything a request's task calls whose request it is."""
+    """Binds the request id to every log line of the request's task."""
     metrics: Metrics = NullMetrics()
     render_metrics: Callable[[], bytes] = bytes
     metrics_type: str = "text/plain; charset=utf-8"

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: how the process is, for whoever keeps it running. No key is asked for."""
+"""`/healthz`, `/readyz` and `/metrics`: the state of the process for its operators, without a key."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ class Alive(Success, kw_only=True):
 
 
 class Ready(Success, kw_only=True):
-    """All parts work."""
+    """Every part works."""
 
     status: str
     checks: dict[str, str]
@@ -30,23 +30,23 @@ class Ready(Success, kw_only=True):
 CHECK_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[object]]
-"""Raises when its part does not work."""
+"""Raises an error when its part does not work."""
 
 
 class Health:
-    """Alive is who answers; ready is whose parts all work."""
+    """A process that answers is alive; a process whose checks all pass is ready."""
 
     def __init__(self, checks: Mapping[str, Check], logger: Logger, seconds: float = CHECK_SECONDS) -> None:
         self._checks = checks
         self._logger = logger
         self._seconds = seconds
         self._running: dict[str, asyncio.Future[object]] = {}
-        """Who has not answered yet is not asked again: what was sent to a store cannot be taken back."""
+        """Checks in flight, which are not started again: a query to a store cannot be withdrawn."""
 
     def routes(self) -> list[PublicRoute]:
-        alive = Description("Is the process there?", response_type=Alive, operation_id="get_health")
+        alive = Description("Check that the process is alive", response_type=Alive, operation_id="get_health")
         ready = Description(
-            "Does every part work?", response_type=Ready, operation_id="get_readiness", error_statuses=(503,)
+            "Check that every part works", response_type=Ready, operation_id="get_readiness", error_statuses=(503,)
         )
         return [
             PublicRoute("/healthz", ReadOnlyPage(self.alive), alive),
@@ -61,11 +61,11 @@ class Health:
         states = dict(zip(names, await asyncio.gather(*map(self._state, names)), strict=True))
         broken = [name for name, state in states.items() if state != "ok"]
         if broken:
-            raise NotReady(f"not ready: {', '.join(broken)}; the logs tell why", details=states)
+            raise NotReady(f"not ready: {', '.join(broken)}; the logs state why", details=states)
         return success(request_id, {"status": "ready", "checks": states})
 
     async def _state(self, name: str) -> str:
-        """A word: why it failed is told to the logs, not to the world."""
+        """`ok`, `failed` or `no answer`; the reason goes to the logs only, because the page is public."""
         check = self._running.get(name) or asyncio.ensure_future(self._checks[name]())
         self._running[name] = check
         await asyncio.wait((check,), timeout=self._seconds)
@@ -83,7 +83,7 @@ PrometheusText = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.
 
 
 class MetricsPage:
-    """The numbers, as `render` gives them."""
+    """The metrics as `render` makes them."""
 
     def __init__(self, render: Callable[[], bytes], media_type: str) -> None:
         self._render = render
@@ -92,7 +92,7 @@ class MetricsPage:
     def routes(self) -> list[PublicRoute]:
         media_type = self._media_type.partition(b";")[0].decode()
         description = Description(
-            "Numbers for Prometheus", operation_id="get_metrics", other_responses={media_type: PrometheusText}
+            "Get metrics for Prometheus", operation_id="get_metrics", other_responses={media_type: PrometheusText}
         )
         return [PublicRoute("/metrics", ReadOnlyPage(self.show), description)]
 

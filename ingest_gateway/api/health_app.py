@@ -1,4 +1,4 @@
-"""The app of health and metrics alone, and what both apps share."""
+"""The app of health and metrics alone, and the parts that both apps share."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from schemas.errors import NotFound
 
 
 def create_health_app(checks: Mapping[str, Check], context: AppContext) -> ASGIApp:
-    """Health and numbers alone: of a process that answers nobody else, or that shares its port with others."""
+    """Health and metrics alone, for a process that serves no API or shares its port with others."""
     return with_middleware(public_routes(health_pages(checks, context)), RateLimit(0, context.clock), context)
 
 

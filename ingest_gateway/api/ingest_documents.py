@@ -1,4 +1,4 @@
-"""Events and rejects as requests and answers hold them. `ingest` reads posted ones; a test holds the two together."""
+"""Posted events and their responses as the OpenAPI document describes them. `ingest` reads them by hand, for speed."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,10 +14,12 @@ Properties = Annotated[dict[str, Any], Meta(description="Up to 16 KB of JSON, up
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing that happened."""
+    """A usage event."""
 
     event_name: EventText
-    idempotency_key: Annotated[EventText, Meta(description="The same key and event again: counted once.")]
+    idempotency_key: Annotated[
+        EventText, Meta(description="A repeat of the same event under the same key counts once.")
+    ]
     customer_id: EventText
     timestamp: TimestampText
     properties: Properties | None = None
@@ -50,15 +52,15 @@ Lines = Annotated[str, Meta(description="One JSON event a line.", examples=[_LIN
 
 
 class IngestParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """How."""
+    """Options of a post."""
 
-    strict: Annotated[bool, Meta(description="All or nothing: one bad event, and none is stored.")] = False
+    strict: Annotated[bool, Meta(description="All or nothing: one invalid event, and none is stored.")] = False
 
 
 class RejectionDocument(msgspec.Struct, kw_only=True):
     """An event that was not accepted."""
 
-    index: Annotated[int, Meta(description="Its place in the request.")]
+    index: Annotated[int, Meta(description="The event's index in the request.")]
     idempotency_key: str | None
     code: RejectCode
     field: str | None

@@ -173,7 +173,7 @@ _FILTER_VALUE = Meta(
 
 
 class FilterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Only events whose property compares so are counted. JSON types count: "5" is not 5."""
+    """A condition on one property of the events to count. JSON types matter: "5" is not 5."""
 
     property: PropertyPath
     op: Annotated[FilterOp, Meta(extra=rule(_op_rule))]
@@ -184,29 +184,31 @@ _Filters = list[Annotated[FilterRequest, Meta(extra=rule(_filter_rule))]]
 
 
 class MeterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A meter to be made."""
+    """A request to create a meter."""
 
-    code: Annotated[Code, Meta(description="Its name for ever; never used for another one.", extra=rule(_code_rule))]
+    code: Annotated[
+        Code, Meta(description="The meter's permanent name; no other meter ever has it.", extra=rule(_code_rule))
+    ]
     name: MeterName
-    event_name: Annotated[MeterName, Meta(description="Which events it counts.")]
+    event_name: Annotated[MeterName, Meta(description="The name of the events to count.")]
     aggregation: Annotated[Aggregation, Meta(extra=rule(_aggregation_rule))]
     value_property: Annotated[
         PropertyPath | None,
         Meta(
-            description="What of an event is counted; `count` takes none, all others need it.",
+            description="The property to aggregate; `count` takes none, every other aggregation needs one.",
             extra=rule(_value_property_rule),
         ),
     ] = None
     group_by: Annotated[
         Annotated[dict[GroupKey, PropertyPath], Meta(max_length=GROUPS, extra=rule(_groups_rule))] | None,
-        Meta(description="Group key to property: usage can be asked for by these."),
+        Meta(description="Group key to property; usage can be grouped and filtered by the keys."),
     ] = None
     filters: Annotated[_Filters, Meta(max_length=FILTERS, extra=rule(_filters_rule))] | None = None
     unit: Unit | None = None
 
 
 class MeterChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed; at least one of the two."""
+    """A partial update with at least one of the fields."""
 
     name: MeterName | UnsetType = UNSET
     unit: Unit | UnsetType | None = UNSET
@@ -264,21 +266,21 @@ class MeterDocument(msgspec.Struct, kw_only=True):
     group_by: dict[str, str]
     filters: list[FilterDocument]
     unit: str | None
-    version: Annotated[int, Meta(description="The meter set in which it first counts.")]
+    version: Annotated[int, Meta(description="The first meter set with this meter.")]
     archived: bool
     created_at: str
 
 
 class BackfillDocument(msgspec.Struct, kw_only=True):
-    """How far the count of past events is."""
+    """The progress of counting past events."""
 
     done: bool
     chunks_done: int
-    chunks_total: Annotated[int | None, Meta(description="null while it is not yet known where the past ends.")]
+    chunks_total: Annotated[int | None, Meta(description="null until the end of the past is known.")]
 
 
 class CountingMeterDocument(MeterDocument, kw_only=True):
-    """A meter, with how far it is."""
+    """A meter with the progress of its backfill."""
 
     backfill: BackfillDocument
 
@@ -290,7 +292,7 @@ class OneMeter(Success, kw_only=True):
 
 
 class CountingMeter(Success, kw_only=True):
-    """One meter, with how far its count of past events is."""
+    """One meter with the progress of its backfill."""
 
     meter: CountingMeterDocument
 

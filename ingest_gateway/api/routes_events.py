@@ -1,4 +1,4 @@
-"""`GET /v1/events`: raw events, and how one of them was counted."""
+"""`GET /v1/events`: raw events, and how each meter counted one of them."""
 
 from typing import Annotated, Any
 
@@ -21,14 +21,16 @@ from schemas.timestamps import to_iso
 
 
 class EventParameters(Paging, frozen=True, kw_only=True):
-    """Which events."""
+    """Filters and paging of events."""
 
-    idempotency_key: Annotated[str | None, Meta(description="Then also how each meter counted it.")] = None
+    idempotency_key: Annotated[
+        str | None, Meta(description="With it, each event also states how each meter counted it.")
+    ] = None
     event_name: str | None = None
     customer_id: str | None = None
     start: TimestampParameter | None = msgspec.field(default=None, name="from")
     end: TimestampParameter | None = msgspec.field(default=None, name="to")
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
+    cursor: Annotated[str, Meta(description="`next_cursor` of the previous page.")] | None = None
 
 
 class CountedDocument(msgspec.Struct, kw_only=True):
@@ -36,7 +38,7 @@ class CountedDocument(msgspec.Struct, kw_only=True):
 
     meter: str
     share: Share
-    value: Annotated[str | None, Meta(description="What the event adds, exactly.")]
+    value: Annotated[str | None, Meta(description="The event's contribution, exactly.")]
     group: dict[str, str | None]
     code: str | None
     message: str | None
@@ -53,7 +55,7 @@ class EventDocument(msgspec.Struct, kw_only=True):
     arrived_at: str
     backfill: bool
     request_id: str
-    counted: Annotated[list[CountedDocument] | UnsetType, Meta(description="Where a key was asked for.")] = UNSET
+    counted: Annotated[list[CountedDocument] | UnsetType, Meta(description="Only with `idempotency_key`.")] = UNSET
 
 
 class EventPage(Listed, kw_only=True):
@@ -76,7 +78,7 @@ def event_document(event: StoredEvent) -> dict[str, Any]:
 
 
 def properties_json(text: str) -> orjson.Fragment:
-    """Exactly as posted: the text was checked when it came in."""
+    """Properties exactly as posted; the intake has checked the text."""
     return orjson.Fragment(text or "{}")
 
 
@@ -92,7 +94,7 @@ def counted_document(counted: MeterCount) -> dict[str, Any]:
 
 
 class EventRoutes:
-    """For whoever wants to know what became of an event."""
+    """Lists raw events to readers."""
 
     def __init__(self, events: EventReader, meters: MeterCatalog) -> None:
         self._events = events
@@ -105,7 +107,7 @@ class EventRoutes:
         return [Route("GET", "/v1/events", Scope.READ, self.index, description)]
 
     async def index(self, request: Request) -> Response:
-        """Newest arrival first; asked for one idempotency key, also how each meter counted it."""
+        """Newest arrival first; a query for one idempotency key also shows how each meter counted the event."""
         parameters = request.read_parameters(EventParameters)
         query = EventQuery(
             account=request.account,

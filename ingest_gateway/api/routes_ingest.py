@@ -1,4 +1,4 @@
-"""Posting events: every event gets its verdict, and a good answer means that the events are durable."""
+"""The two ingestion endpoints: every event gets a verdict, and accepted events are durable before the response."""
 
 from typing import Any, Protocol
 
@@ -29,8 +29,8 @@ INGEST = "/v1/events/ingest"
 CLOUDEVENTS = "/api/v1/events"
 
 _DURABLE = (
-    "Accepted events are durable when the answer comes. Events need no Idempotency-Key header, for each has a key of "
-    "its own: post them again after any failure, what is known is answered as a duplicate and counts once."
+    "Accepted events are durable before the response. Events need no Idempotency-Key header, because each has a key of "
+    "its own: after any failure, post them again; known events are answered as duplicates and count once."
 )
 _OTHER_FORMS: dict[str, Any] = {
     "application/cloudevents+json": CloudEvent,
@@ -39,13 +39,13 @@ _OTHER_FORMS: dict[str, Any] = {
 
 
 class BatchIntake(Protocol):
-    """The intake."""
+    """The intake, as the routes use it."""
 
     async def submit(self, posted: PostedBatch) -> BatchOutcome: ...
 
 
 class IngestRoutes:
-    """The two doors for events: the contract's, and the one that OpenMeter's clients knock at."""
+    """The two ingestion endpoints: the contract's, and the path that OpenMeter's clients use."""
 
     def __init__(self, intake: BatchIntake, throughput: Throughput, body_bytes: int) -> None:
         self._intake = intake
@@ -53,7 +53,7 @@ class IngestRoutes:
         self._bodies = BodyParser(body_bytes)
 
     def routes(self) -> list[Route]:
-        takes_events = Description(
+        ingests = Description(
             "Post events",
             body_type=(EventBatch, Event, CloudEvent, CloudEvents),
             query_type=IngestParameters,
@@ -62,17 +62,17 @@ class IngestRoutes:
             operation_id="ingest_events",
             other_bodies=_OTHER_FORMS | {"application/x-ndjson": Lines},
         )
-        takes_cloudevents = Description(
+        ingests_cloudevents = Description(
             "Post CloudEvents",
             body_type=(CloudEvent, CloudEvents),
             status=204,
-            details="All or nothing: one bad event, and none is stored. The address that OpenMeter's clients know.",
+            details="All or nothing: one invalid event, and none is stored. The path that OpenMeter's clients use.",
             operation_id="ingest_cloudevents",
             other_bodies=_OTHER_FORMS,
         )
         return [
-            Route("POST", INGEST, Scope.INGEST, self.ingest, takes_events),
-            Route("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents, takes_cloudevents),
+            Route("POST", INGEST, Scope.INGEST, self.ingest, ingests),
+            Route("POST", CLOUDEVENTS, Scope.INGEST, self.cloudevents, ingests_cloudevents),
         ]
 
     async def ingest(self, request: Request) -> Response:
@@ -90,7 +90,7 @@ class IngestRoutes:
         )
 
     async def cloudevents(self, request: Request) -> Response:
-        """All or nothing, for 204 has no room to say which ones were refused."""
+        """All or nothing, because a 204 cannot name the refused events."""
         with request.budget.share() as share:
             posted, outcome = await self._take(request, share, strict=True)
         if outcome.rejections:
@@ -109,7 +109,7 @@ def _single_reply(request: Request, posted: PostedBatch, outcome: BatchOutcome) 
 
 
 def refusal(posted: PostedBatch, outcome: BatchOutcome) -> Refused:
-    """Nothing was stored: why, event by event."""
+    """The error for a request of which nothing was stored; its details state why, event by event."""
     details: list[dict[str, Any]] = [rejection_document(rejection) for rejection in outcome.rejections]
     if not posted.body_format.is_single:
         return Invalid(_summary(posted, outcome), details=details)
@@ -120,7 +120,7 @@ def refusal(posted: PostedBatch, outcome: BatchOutcome) -> Refused:
 
 
 def _summary(posted: PostedBatch, outcome: BatchOutcome) -> str:
-    bad, all_of_them = len(outcome.rejections), posted.events
-    if bad == all_of_them:
-        return f"none of the {all_of_them} events can be accepted; details tell why"
-    return f"{bad} of the {all_of_them} events cannot be accepted, so none was stored; details tell which"
+    invalid, events = len(outcome.rejections), posted.events
+    if invalid == events:
+        return f"none of the {events} events can be accepted; details state why"
+    return f"{invalid} of the {events} events cannot be accepted, so none was stored; details list them"

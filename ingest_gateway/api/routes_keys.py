@@ -24,32 +24,34 @@ from schemas.timestamps import iso_or_none, to_iso
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to be made."""
+    """A request to create a key."""
 
     name: Name
-    scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, description="What it may do.")]
-    mode: Annotated[Mode | None, Meta(description="Else as the key that asks.")] = None
-    expires_at: Annotated[TimestampText | None, Meta(description="From then on it is refused; null: never.")] = None
+    scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, description="The permissions of the key.")]
+    mode: Annotated[Mode | None, Meta(description="Default: the mode of the key in use.")] = None
+    expires_at: Annotated[TimestampText | None, Meta(description="The key is refused from then on; null: never.")] = (
+        None
+    )
 
 
 class KeyDocument(msgspec.Struct, kw_only=True):
-    """A key. Its secret is not known to us."""
+    """A key without its secret, of which only a hash is stored."""
 
     id: str
     name: str
     mode: Mode
-    prefix: Annotated[str, Meta(description="The first characters of the secret, to tell keys apart.")]
+    prefix: Annotated[str, Meta(description="The first characters of the secret, to recognize the key.")]
     scopes: list[Scope]
     created_at: str
     expires_at: str | None
-    last_used_at: Annotated[str | None, Meta(description="To the minute or so.")]
+    last_used_at: Annotated[str | None, Meta(description="Accurate to about a minute.")]
     revoked_at: str | None
 
 
 class NewKeyDocument(KeyDocument, kw_only=True):
-    """A key just made."""
+    """A new key with its secret."""
 
-    token: Annotated[str, Meta(description="The secret, shown this once.")]
+    token: Annotated[str, Meta(description="The secret, shown only in this response.")]
 
 
 class OneKey(Success, kw_only=True):
@@ -84,16 +86,16 @@ def key_document(key: ApiKey) -> dict[str, Any]:
     }
 
 
-_ONCE = (
-    "The secret is in this one answer and in no other. Repeated under its Idempotency-Key, this makes no second key: "
-    "409 `SECRET_SHOWN_ONCE` names the first one. A live key may also make a test key, never the other way round."
+_SHOWN_ONCE = (
+    "Only this response holds the secret. A request repeated under its Idempotency-Key creates no second key: "
+    "409 `SECRET_SHOWN_ONCE` names the first one. A live key may also create a test key, never the reverse."
 )
 
 
 class KeyRoutes:
-    """An administrator's key makes, lists and revokes keys of its own account.
+    """An administrator's key creates, lists and revokes keys of its own account.
 
-    A live key may also make the first test key; a test key never leads to live data.
+    A live key may also create a test key; a test key never reaches live data.
     """
 
     def __init__(
@@ -106,9 +108,9 @@ class KeyRoutes:
 
     def routes(self) -> list[Route]:
         creates = Description(
-            "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, details=_ONCE
+            "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, details=_SHOWN_ONCE
         )
-        revokes = Description("Revoke an API key, at once and for ever", response_type=OneKey)
+        revokes = Description("Revoke an API key, immediately and permanently", response_type=OneKey)
         return [
             Route("POST", "/v1/keys", Scope.ADMIN, self.create, creates),
             Route(
@@ -148,7 +150,7 @@ class KeyRoutes:
         if mode is request.key.mode:
             return request.account
         if mode is Mode.LIVE:
-            raise Forbidden("a test key cannot make a live one; use a live key with the scope 'admin'")
+            raise Forbidden("a test key cannot create a live one; use a live key with the scope 'admin'")
         return await self._accounts.account_for(request.account, mode)
 
     def _expiry(self, text: str | None) -> int | None:

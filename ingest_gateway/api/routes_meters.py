@@ -24,22 +24,24 @@ ALL, ONE = "/v1/meters", "/v1/meters/{code}"
 
 
 class MeterRoutes:
-    """Meters are made and archived by administrators, and shown to readers."""
+    """Administrators create, rename and archive meters; readers see them."""
 
     def __init__(self, meters: MeterCatalog, usage: UsageQueries) -> None:
         self._meters = meters
         self._usage = usage
 
     def routes(self) -> list[Route]:
-        past = "It counts past events too, each once. What it counts never changes; its code is its own for ever."
+        past = (
+            "The meter counts past events too, each once. Only name and unit can change; no other meter gets its code."
+        )
         creates = Description(
             "Create a meter", body_type=MeterRequest, response_type=OneMeter, status=201, details=past
         )
-        shows = Description("Retrieve a meter, with how far its count of past events is", response_type=CountingMeter)
+        shows = Description("Retrieve a meter with the progress of its backfill", response_type=CountingMeter)
         renames = Description("Change the name or the unit of a meter", body_type=MeterChanges, response_type=OneMeter)
-        kept = "What it counted stays. Archiving twice changes nothing."
+        kept = "Its usage remains. Archiving twice changes nothing."
         archives = Description(
-            "Archive a meter: it counts no more", response_type=OneMeter, details=kept, operation_id="archive_meter"
+            "Archive a meter: it stops counting", response_type=OneMeter, details=kept, operation_id="archive_meter"
         )
         return [
             Route("POST", ALL, Scope.ADMIN, self.create, creates),
@@ -68,7 +70,7 @@ class MeterRoutes:
         return request.success(meters=[meter_document(meter) for meter in shown], pagination=pagination(next_cursor))
 
     async def get(self, request: Request) -> Response:
-        """With how far its count of past events is."""
+        """One meter with the progress of its backfill."""
         meter = await self._meters.get(request.account, request.path_params["code"])
         backfill = await self._usage.backfill(meter)
         return request.success(meter={**meter_document(meter), "backfill": backfill_document(backfill)})

@@ -1,4 +1,4 @@
-"""`/v1/rejects`: what was accepted and could not be counted, why, and trying again."""
+"""`/v1/rejects`: accepted events that could not be counted, why, and their replay."""
 
 from typing import Annotated, Any
 
@@ -28,16 +28,16 @@ RejectId = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, example
 
 
 class RejectParameters(Paging, frozen=True, kw_only=True):
-    """Which rejects."""
+    """Filters and paging of rejects."""
 
     code: str | None = None
     meter: str | None = None
-    open: Annotated[bool, Meta(description="Leave out those that were tried again.")] = False
-    cursor: Annotated[str, Meta(description="`next_cursor` of the page before.")] | None = None
+    open: Annotated[bool, Meta(description="Leave out replayed rejects.")] = False
+    cursor: Annotated[str, Meta(description="`next_cursor` of the previous page.")] | None = None
 
 
 class RejectDocument(msgspec.Struct, kw_only=True):
-    """Something accepted that could not be counted, whole, with the reason."""
+    """An accepted event that could not be counted, with the reason."""
 
     id: str
     meter: Annotated[str | None, Meta(description="null where the event itself was refused.")]
@@ -69,7 +69,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ReplayDocument(msgspec.Struct, kw_only=True):
-    """What was tried again."""
+    """The replayed and the skipped rejects."""
 
     replayed: list[str]
     skipped: list[Skipped]
@@ -77,7 +77,7 @@ class ReplayDocument(msgspec.Struct, kw_only=True):
 
 
 class ReplayReply(Success, kw_only=True):
-    """What was tried again."""
+    """The replayed and the skipped rejects."""
 
     replay: ReplayDocument
 
@@ -101,7 +101,7 @@ def reject_document(reject: Reject) -> dict[str, Any]:
 
 
 class RejectRoutes:
-    """Rejects are shown to readers and replayed by administrators."""
+    """Readers see rejects; administrators replay them."""
 
     def __init__(
         self, events: EventReader, meters: MeterCatalog, replays: RejectReplayer, replay_results: ReplayResults
@@ -113,13 +113,15 @@ class RejectRoutes:
 
     def routes(self) -> list[Route]:
         lists = Description(
-            "List what could not be counted, and why", query_type=RejectParameters, response_type=RejectPage
+            "List rejects: events that could not be counted, and why",
+            query_type=RejectParameters,
+            response_type=RejectPage,
         )
         replays = Description(
-            "Try rejects again",
+            "Replay rejects",
             body_type=ReplayRequest,
             response_type=ReplayReply,
-            details=f"Up to {MOST_REPLAYED} in one request. A reject counts at most once, however often it is tried.",
+            details=f"Up to {MOST_REPLAYED} in one request. A reject counts at most once, even if replayed twice.",
         )
         return [
             Route("GET", "/v1/rejects", Scope.READ, self.index, lists),
@@ -127,7 +129,7 @@ class RejectRoutes:
         ]
 
     async def index(self, request: Request) -> Response:
-        """Newest arrival first; `open=true` leaves out those that were tried again."""
+        """Newest arrival first; `open=true` leaves out replayed rejects."""
         parameters = request.read_parameters(RejectParameters)
         query = RejectQuery(
             account=request.account,
@@ -142,38 +144,38 @@ class RejectRoutes:
         return request.success(rejects=shown, pagination=pagination(page.next_cursor))
 
     async def replay(self, request: Request) -> Response:
-        """Up to a thousand in one call; `more` says that the same call, a moment later, would find others."""
+        """Replays up to a thousand rejects; `more` states that the same request, a moment later, would find others."""
         document = await request.document()
-        asked = to_query(read_record(document, ReplayRequest), request.account)
+        query = to_query(read_record(document, ReplayRequest), request.account)
         command = command_of(request, document)
         before = await self._replay_results.find(command)
-        done = await self._replay(command, asked) if before is None else Applied(answer=before, is_replay=True)
+        done = await self._replay(command, query) if before is None else Applied(answer=before, is_replay=True)
         return applied_response(request, done, replay=msgspec.to_builtins(done.answer))
 
-    async def _replay(self, command: Command, asked: RejectQuery) -> Applied[ReplayResult]:
-        """First into the log, then into the books: tried twice, a reject still counts once."""
-        found = await self._events.rejects(asked)
+    async def _replay(self, command: Command, query: RejectQuery) -> Applied[ReplayResult]:
+        """Appends to the log first and records the result second: a reject replayed twice still counts once."""
+        found = await self._events.rejects(query)
         meters = {meter.code: meter for meter in await self._meters.list(command.account)}
         replayable, skipped = self._replays.select(found.items, meters)
         await self._replays.append(replayable, command.request_id)
-        there = {reject.id for reject in found.items}
-        unknown = [Skipped(id=named, reason="there is no such reject") for named in asked.ids if named not in there]
+        existing = {reject.id for reject in found.items}
+        unknown = [Skipped(id=named, reason="there is no such reject") for named in query.ids if named not in existing]
         retried = ReplayResult(
             replayed=tuple(reject.id for reject in replayable),
             skipped=(*skipped, *unknown),
-            # Where none was tried, the same call would find the same ones for ever.
+            # Where none was replayed, the same request would find the same rejects again.
             more=bool(replayable) and found.next_cursor is not None,
         )
         return await self._replay_results.record(command, retried)
 
 
-def to_query(asked: ReplayRequest, account: AccountId) -> RejectQuery:
-    """Which rejects to try again: those named by `ids`, or all open ones of a meter, a code, or both."""
-    meter, code = asked.meter or None, asked.code or None
-    if asked.ids:
+def to_query(replay: ReplayRequest, account: AccountId) -> RejectQuery:
+    """The rejects to replay: those of `ids`, or all open ones of a meter, a code, or both. Raises Invalid."""
+    meter, code = replay.meter or None, replay.code or None
+    if replay.ids:
         if meter or code:
             raise Invalid("ids: give either ids, or meter and code, not both", field="ids")
-        return RejectQuery(account=account, ids=tuple(dict.fromkeys(asked.ids)), limit=MOST_REPLAYED)
+        return RejectQuery(account=account, ids=tuple(dict.fromkeys(replay.ids)), limit=MOST_REPLAYED)
     if not (meter or code):
-        raise Invalid('ids: say which rejects: {"ids": ["rej_…"]}, {"meter": "tokens"} or {"code": "…"}', field="ids")
+        raise Invalid('ids: state which rejects: {"ids": ["rej_…"]}, {"meter": "tokens"} or {"code": "…"}', field="ids")
     return RejectQuery(account=account, meter=meter, code=code, open_only=True, limit=MOST_REPLAYED)

@@ -19,7 +19,7 @@ from schemas.timestamps import SECOND
 
 
 class PartitionDocument(msgspec.Struct, kw_only=True):
-    """How far one partition is counted."""
+    """The progress of one partition."""
 
     partition: int
     state: str
@@ -31,7 +31,7 @@ class PartitionDocument(msgspec.Struct, kw_only=True):
 
 
 class RatesDocument(msgspec.Struct, kw_only=True):
-    """Events per second of the asking account, lately."""
+    """Recent events per second of the account."""
 
     accepted: float
     duplicates: float
@@ -39,14 +39,14 @@ class RatesDocument(msgspec.Struct, kw_only=True):
 
 
 class OpenRejects(msgspec.Struct, kw_only=True):
-    """What waits for a person."""
+    """Rejects that were not replayed."""
 
     count: int
     more: bool
 
 
 class StatusDocument(msgspec.Struct, kw_only=True):
-    """Lag and watermark are the service's; rates and rejects the asking account's."""
+    """Lag and watermark are the service's; rates and rejects are the account's."""
 
     partitions: list[PartitionDocument]
     lag_frames: int
@@ -58,17 +58,17 @@ class StatusDocument(msgspec.Struct, kw_only=True):
 
 
 class StatusReply(Success, kw_only=True):
-    """How far counting is."""
+    """The progress of counting."""
 
     status: StatusDocument
 
 
 COUNTED_REJECTS = 100
-"""Open rejects are counted up to here: beyond it, their listing tells more than a number."""
+"""Open rejects are counted up to this number; beyond it, their listing is more useful than a count."""
 
 
 class StatusRoutes:
-    """Lag and watermark are the service's; rates and rejects are the asking account's own."""
+    """Lag and watermark are the service's; rates and rejects are the account's."""
 
     def __init__(
         self, status: ProcessingStatus, usage: UsageQueries, events: EventReader, throughput: Throughput
@@ -79,7 +79,7 @@ class StatusRoutes:
         self._throughput = throughput
 
     def routes(self) -> list[Route]:
-        description = Description("See how far counting is", response_type=StatusReply, operation_id="get_status")
+        description = Description("Get the progress of counting", response_type=StatusReply, operation_id="get_status")
         return [Route("GET", "/v1/status", Scope.READ, self.show, description)]
 
     async def show(self, request: Request) -> Response:

@@ -38,7 +38,7 @@ _ROWS = (
 )
 Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
 Parquet = bytes
-"""The same rows as columns, times and decimals as such."""
+"""The same rows as columns, with typed times and decimals."""
 
 
 # One parameter is described as one text; a repeated one adds a value, so what is read is a tuple.
@@ -58,7 +58,7 @@ def _zone_rule(name: str, _owner: Mapping[str, Any]) -> str | None:
 
 
 class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which usage of one meter."""
+    """A query for the usage of one meter."""
 
     meter: Annotated[str, Meta(description="The meter's code.", examples=["tokens"])]
     start: Annotated[Minute, Meta(description="A whole minute, the first of the range.")] = msgspec.field(name="from")
@@ -69,26 +69,29 @@ class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(
             max_length=CUSTOMERS,
-            description="Only these; repeated or with commas. A comma inside one is `\\,`.",
+            description="Only these customers, repeated or separated by commas. A comma inside an id is `\\,`.",
             extra=rule(_customers_rule),
         ),
     ] = ()
-    window: Annotated[Window, Meta(description="One row for each; `none`: one for the whole range.")] = Window.NONE
-    timezone: Annotated[ZoneName, Meta(description="Where days and months begin.", extra=rule(_zone_rule))] = "UTC"
-    group_by: Annotated[tuple[str, ...], Meta(description="Group keys of the meter to keep apart.")] = ()
+    window: Annotated[Window, Meta(description="One row for each window; `none`: one for the whole range.")] = (
+        Window.NONE
+    )
+    timezone: Annotated[ZoneName, Meta(description="The time zone of days and months.", extra=rule(_zone_rule))] = "UTC"
+    group_by: Annotated[tuple[str, ...], Meta(description="Group keys of the meter to group by.")] = ()
     filter: Annotated[
-        dict[str, GroupValues], Meta(description="`filter[model]=gpt-4`: only rows of that group; empty: without it.")
+        dict[str, GroupValues],
+        Meta(description="`filter[model]=gpt-4`: only rows of that group; an empty value selects events without it."),
     ] = {}
     top: Annotated[
         Annotated[int, Meta(ge=1, le=LARGEST_TOP)] | None,
         Meta(description="Only the customers with the largest values."),
     ] = None
-    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="How many rows at most.")] = PAGE
-    cursor: Annotated[str | None, Meta(description="`next_cursor` of the page before.")] = None
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Rows per page, at most.")] = PAGE
+    cursor: Annotated[str | None, Meta(description="`next_cursor` of the previous page.")] = None
 
 
 class UsageDocument(msgspec.Struct, kw_only=True):
-    """What one customer used in one window."""
+    """The usage of one customer in one window."""
 
     meter: str
     customer_id: str
@@ -129,7 +132,7 @@ PARQUET = b"application/vnd.apache.parquet"
 
 
 class UsageRoutes:
-    """Asks the reader; the answer is exact at the watermark it names."""
+    """Queries usage; each response is exact at the watermark that it states."""
 
     def __init__(self, usage: UsageQueries, meters: MeterCatalog, clock: Callable[[], int]) -> None:
         self._usage = usage
@@ -138,7 +141,7 @@ class UsageRoutes:
 
     def routes(self) -> list[Route]:
         description = Description(
-            "Ask for usage, exact at the watermark it states",
+            "Query usage, exact at the watermark that the response states",
             query_type=UsageParameters,
             response_type=UsagePage,
             details="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
@@ -169,7 +172,7 @@ def _json(request: Request, answer: UsageResult, as_of: int) -> Response:
 
 
 def _file(answer: UsageResult, groups: tuple[str, ...], media_type: bytes) -> Response:
-    """The rows alone; where the next page begins is told in a header."""
+    """The rows alone; the header `X-Next-Cursor` holds the cursor of the next page."""
     render = render_csv if media_type == CSV else render_parquet
     headers = [] if answer.next_cursor is None else [(b"x-next-cursor", answer.next_cursor.encode())]
     return Response(200, render(answer.rows, groups), media_type, headers)

@@ -1,4 +1,4 @@
-"""How many events each account has posted lately: one finished window and the one that is running."""
+"""Events per account in the last finished window and the current one."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ WINDOW = 10 * SECOND
 
 
 class EventCounts(msgspec.Struct, kw_only=True):
-    """Events of one window by what became of them."""
+    """Events of one window by verdict."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -41,7 +41,7 @@ class Throughput:
         tally.add(outcome)
 
     def last_window(self, account: AccountId) -> EventCounts:
-        """Of the last finished window."""
+        """The counts of the last finished window."""
         self._rotate()
         return self._finished.get(account, EventCounts())
 

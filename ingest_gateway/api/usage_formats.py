@@ -15,20 +15,22 @@ from schemas.usage import UsageRow
 
 
 def negotiate(accept: bytes | None, offered: Sequence[bytes]) -> bytes:
-    """The offer with the highest quality; the earlier one where two are liked alike."""
+    """The offer with the highest quality, the earlier of equal ones. Raises NotAcceptable."""
     preferences = _preferences(accept or b"*/*")
-    liked = max(offered, key=lambda offer: _quality(preferences, offer))
-    if _quality(preferences, liked) <= 0:
+    preferred = max(offered, key=lambda offer: _quality(preferences, offer))
+    if _quality(preferences, preferred) <= 0:
         known = b", ".join(offered).decode()
-        raise NotAcceptable(f"Accept: none of these can be made; known are {known}", details={"offered": known})
-    return liked
+        raise NotAcceptable(
+            f"Accept: none of these formats is available; known are {known}", details={"offered": known}
+        )
+    return preferred
 
 
 def _preferences(accept: bytes) -> dict[bytes, float]:
     """Media range → quality."""
     preferences: dict[bytes, float] = {}
-    for wish in accept.lower().split(b","):
-        media_range, *parameters = (part.strip() for part in wish.split(b";"))
+    for entry in accept.lower().split(b","):
+        media_range, *parameters = (part.strip() for part in entry.split(b";"))
         quality = next((part[2:] for part in parameters if part.startswith(b"q=")), b"1")
         try:
             preferences[media_range] = float(quality)
@@ -38,7 +40,7 @@ def _preferences(accept: bytes) -> dict[bytes, float]:
 
 
 def _quality(preferences: dict[bytes, float], offer: bytes) -> float:
-    """What is said of the type itself counts before what is said of its kind, and that before `*/*`."""
+    """The type itself takes precedence over its kind, and the kind over `*/*`."""
     for media_range in (offer, offer.split(b"/")[0] + b"/*", b"*/*"):
         if media_range in preferences:
             return preferences[media_range]
@@ -55,13 +57,13 @@ def render_csv(rows: Sequence[UsageRow], groups: Sequence[str]) -> bytes:
     writer.writerow([*_COLUMNS, *(f"group.{group}" for group in groups), "value"])
     for row in rows:
         times = to_iso(row.window_start), to_iso(row.window_end)
-        kept_apart = (row.group[group] for group in groups)
-        writer.writerow([row.meter, row.customer_id, *times, *kept_apart, to_text(row.value)])
+        group_values = (row.group[group] for group in groups)
+        writer.writerow([row.meter, row.customer_id, *times, *group_values, to_text(row.value)])
     return text.getvalue().encode()
 
 
 def render_parquet(rows: Sequence[UsageRow], groups: Sequence[str]) -> bytes:
-    """The same columns, with times and decimals as such; a missing group value is null."""
+    """The same columns, with typed times and decimals; a missing group value is null."""
     columns = {
         "meter": pa.array([row.meter for row in rows], pa.string()),
         "customer_id": pa.array([row.customer_id for row in rows], pa.string()),

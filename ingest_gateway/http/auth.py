@@ -25,10 +25,10 @@ _KEY_FORMAT = re.compile(r"ak_(?:live|test)_.+")
 
 
 class Authenticator:
-    """Asks the ledger once per key and few seconds; a revocation in this process counts at once.
+    """Finds keys in the ledger and caches each for a few seconds; a revocation in this process takes effect at once.
 
-    What is remembered is found by the hash of the header: no secret is kept, and nothing about one can be
-    learned from how long a comparison takes. Used from one event loop only.
+    The cache holds the hash of the header, never a secret, so the duration of a comparison reveals nothing. Used from
+    one event loop only.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Authenticator:
         return await self._load_once(digest, _token(authorization))
 
     def forget(self, key_id: str) -> None:
-        """The key was revoked: do not believe in it any longer."""
+        """Drops a revoked key from the cache, and keeps lookups in flight out of it."""
         self._revocations += 1
         self._cache = {digest: cached for digest, cached in self._cache.items() if cached[0].id != key_id}
 
     async def _load_once(self, digest: bytes, token: str) -> ApiKey:
-        """However many requests wait for one key, the ledger is asked once."""
+        """One lookup in the ledger for all requests that wait for the same key."""
         loading = self._loading.get(digest)
         if loading is None:
             loading = self._loading[digest] = asyncio.create_task(self._load(digest, token))
@@ -80,15 +80,15 @@ class Authenticator:
         if key.revoked_at is not None:
             raise Unauthenticated("API key has been revoked", code="API_KEY_REVOKED")
         self._unexpired(key)
-        if revocations == self._revocations:  # else this answer may be older than a revocation
+        if revocations == self._revocations:  # otherwise the key found may be older than a revocation
             self._remember(digest, key)
         return key
 
     def _unexpired(self, key: ApiKey) -> ApiKey:
         if key.expires_at is not None and key.has_expired(self._clock()):
             raise Unauthenticated(
-                f"API key has expired at {to_iso(key.expires_at)}; make another with POST /v1/keys, by an admin key "
-                "that is still good, and use that",
+                f"API key has expired at {to_iso(key.expires_at)}; create another with POST /v1/keys, by an admin key "
+                "that is still valid, and use that",
                 code="API_KEY_EXPIRED",
             )
         return key
@@ -117,12 +117,12 @@ def _unauthorized() -> Unauthenticated:
 
 
 class AuthorizedRoute:
-    """Lets a good key with the right scope through to its endpoint, within the account's rate."""
+    """Runs a route for a valid key with the route's scope, within the account's rate."""
 
     def __init__(
-        self, endpoint: Route, authenticator: Authenticator, rate: RateLimit, budget: MemoryBudget, body_seconds: float
+        self, route: Route, authenticator: Authenticator, rate: RateLimit, budget: MemoryBudget, body_seconds: float
     ) -> None:
-        self._endpoint = endpoint
+        self._route = route
         self._authenticator = authenticator
         self._rate = rate
         self._budget = budget
@@ -132,8 +132,8 @@ class AuthorizedRoute:
         key = await self._authenticator.key_of(scope["header"].get(b"authorization"))
         scope["rated"] = True
         self._rate.take(key.account, scope["reply_headers"])
-        _check_scope(key, self._endpoint.scope)
-        reply = await self._endpoint.handle(Request(scope, receive, key, self._budget, self._body_seconds))
+        _check_scope(key, self._route.scope)
+        reply = await self._route.handle(Request(scope, receive, key, self._budget, self._body_seconds))
         await reply.send(send)
 
 

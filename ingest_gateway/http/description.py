@@ -5,27 +5,27 @@ from typing import Any, NamedTuple
 
 
 class Description(NamedTuple):
-    """What the description of the API says of an endpoint, and what its request is read with."""
+    """What the OpenAPI document states of a route; the records also read the request."""
 
     summary: str = ""
     body_type: Any = None
-    """The record that the body must be; None where there is none, a tuple where there are several to choose from."""
+    """The record of the body; None without a body, a tuple of alternatives."""
     query_type: Any = None
-    """The record that the query parameters must be."""
+    """The record of the query parameters."""
     response_type: Any = None
-    """The record of the whole answer; a tuple where it depends on the request."""
+    """The record of the whole response; a tuple where the record depends on the request."""
     status: int = 200
     details: str = ""
-    """What the summary has no room for."""
+    """Sentences that follow the summary."""
     operation_id: str = ""
-    """Its name in clients; else made from method and path."""
+    """The operation's name in generated clients; empty derives it from method and path."""
     body_optional: bool = False
-    """The body may be left out."""
+    """The request may omit the body."""
     other_bodies: Mapping[str, Any] = {}
-    """Other media types of the body, and what they hold."""
+    """Other media types of the body, and their types."""
     other_responses: Mapping[str, Any] = {}
-    """Other media types of the answer, and what they hold."""
+    """Other media types of the response, and their types."""
     may_redirect: bool = False
-    """The answer may also be 303 and an address."""
+    """The response may also be 303 with a `Location`."""
     error_statuses: tuple[int, ...] = ()
-    """Statuses of refusals besides those that follow from the method, the path and the records."""
+    """Error statuses besides those that follow from the method, the path and the records."""

@@ -16,7 +16,7 @@ _NO_CONTENT = 204
 
 
 class Response:
-    """A whole answer: one status, one body."""
+    """A whole HTTP response: one status, one body."""
 
     __slots__ = ("body", "headers", "media_type", "status")
 
@@ -45,32 +45,32 @@ def success(
 
 def failure(request_id: str, problem: Problem) -> Response:
     error: dict[str, Any] = {"code": problem.code, "message": problem.message}
-    if problem.details is not None:  # The published schema takes anything there but null.
+    if problem.details is not None:  # The published schema allows any value there but null.
         error["details"] = problem.details
     body = orjson.dumps({"success": False, "error": error, "request_id": request_id}, default=_plain)
     return Response(problem.status, body, headers=problem.headers)
 
 
 def pagination(next_cursor: str | None) -> dict[str, Any]:
-    """The `pagination` of a listing."""
+    """The field `pagination` of a listing."""
     return {"has_more": next_cursor is not None, "next_cursor": next_cursor}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return to_text(value)
-    raise TypeError(f"{type(value).__name__} has no place in a reply")
+    raise TypeError(f"{type(value).__name__} cannot be written to a response")
 
 
 class Success(msgspec.Struct, kw_only=True):
-    """An answer to a request that was carried out."""
+    """The response to a successful request."""
 
     success: bool
     request_id: str
 
 
 class Pagination(msgspec.Struct, kw_only=True):
-    """How to go on."""
+    """The position in a listing."""
 
     has_more: bool
     next_cursor: str | None
@@ -85,13 +85,13 @@ class Listed(Success, kw_only=True):
 class ErrorResponseError(msgspec.Struct, kw_only=True):
     """What is wrong, where, and how to mend it."""
 
-    code: Annotated[str, Meta(description="For machines.")]
+    code: Annotated[str, Meta(description="For programs.")]
     message: Annotated[str, Meta(description="For people.")]
-    details: Annotated[Any, Meta(description="More about it, such as `{field}`, or a list of all mistakes.")] = UNSET
+    details: Annotated[Any, Meta(description="Details such as `{field}`, or the list of all mistakes.")] = UNSET
 
 
 class ErrorResponse(msgspec.Struct, kw_only=True):
-    """A request that was not carried out."""
+    """The response to a refused or failed request."""
 
     success: bool
     error: ErrorResponseError
@@ -99,7 +99,7 @@ class ErrorResponse(msgspec.Struct, kw_only=True):
 
 
 class Deleted(Success, kw_only=True):
-    """Gone for good."""
+    """The id of a deleted record."""
 
     id: str
     deleted: bool

@@ -1,4 +1,4 @@
-"""What each error looks like from outside: its status, its code, its headers. The one table of them."""
+"""The one table from errors to HTTP: status, code, message and headers."""
 
 from typing import Any, NamedTuple
 
@@ -19,25 +19,25 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class MethodNotAllowed(Refused):
-    """The path is there, but not for this method."""
+    """The path exists, but not for this method."""
 
     code = "METHOD_NOT_ALLOWED"
 
 
 class NotAcceptable(Refused):
-    """None of the media types that the caller accepts can be made."""
+    """The server produces none of the media types that the caller accepts."""
 
     code = "NOT_ACCEPTABLE"
 
 
 class SlowBody(Refused):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     code = "REQUEST_TIMEOUT"
 
 
 class NotReady(Busy):
-    """Some part of the service does not work right now."""
+    """A part of the service does not work at the moment."""
 
     code = "NOT_READY"
 
@@ -47,7 +47,7 @@ class NotReady(Busy):
 
 
 class ClientDisconnected(Exception):
-    """Whoever asked has hung up: there is nobody to answer."""
+    """The caller has closed the connection, so no response is possible."""
 
 
 STATUSES: dict[type[BaseException], int] = {
@@ -66,11 +66,11 @@ STATUSES: dict[type[BaseException], int] = {
     StoreFailed: 503,
     Exception: 500,
 }
-"""The nearest class in the error's ancestry decides; what nobody foresaw is a 500."""
+"""The nearest class in the error's ancestry decides; an unforeseen error is a 500."""
 
 
 class Problem(NamedTuple):
-    """An error, ready to be told."""
+    """An error as a response shows it."""
 
     status: int
     code: str
@@ -80,7 +80,7 @@ class Problem(NamedTuple):
 
 
 def problem_of(error: Exception) -> Problem:
-    """What the caller learns; never more than the caller may know."""
+    """What the caller may know of an error, and no more."""
     status = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
     match error:
         case Refused():
@@ -89,9 +89,9 @@ def problem_of(error: Exception) -> Problem:
             details = getattr(error, "details", None)
             return Problem(status, error.code, error.message, details, _retry_after(error.retry_after))
         case StoreFailed():
-            return Problem(status, Busy.code, "a store did not answer; try again in a moment", None, _retry_after(1))
+            return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:
-            message = "something went wrong on our side; the logs tell more under this request id"
+            message = "something went wrong on our side; the logs have more under this request id"
             return Problem(status, "INTERNAL_ERROR", message, None, [])
 
 

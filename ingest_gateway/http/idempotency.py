@@ -1,4 +1,4 @@
-"""From a request to the act it stands for, and from what was done to its answer."""
+"""From a request to its command, and from an applied command to its response."""
 
 from hashlib import sha256
 from typing import Any
@@ -17,7 +17,7 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 
 
 def command_of(request: Request, document: Any = None) -> Command:
-    """`document` is the body as it was read: another one under the same Idempotency-Key is a mistake."""
+    """`document` is the parsed body; the same Idempotency-Key with another body is a Conflict. Raises Invalid."""
     key = request.headers.get(IDEMPOTENCY_HEADER)
     idempotency_key = (
         None if key is None else IdempotencyKey(key=_checked(key), fingerprint=_fingerprint(request, document))

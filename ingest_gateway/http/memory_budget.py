@@ -1,4 +1,4 @@
-"""A cap on the memory of bodies that are read but not yet answered: beyond it, callers are told to come again."""
+"""A limit on the memory of bodies in flight; beyond it requests are refused with `Retry-After`."""
 
 from types import TracebackType
 from typing import Self
@@ -8,7 +8,7 @@ from schemas.metrics import Counter, Gauge, Metrics
 
 
 class MemoryBudget:
-    """Bytes that may be held at once, over all requests. Used from one event loop only."""
+    """Bytes that all requests may hold together. Used from one event loop only."""
 
     def __init__(self, limit: int, metrics: Metrics, retry_after: int = 1) -> None:
         self._limit = limit
@@ -19,41 +19,41 @@ class MemoryBudget:
         self._step = limit // 1000
 
     def reserve(self, amount: int) -> None:
-        """Take `amount` bytes. A body larger than the whole budget still gets in when it is the only one."""
+        """Takes `amount` bytes. Raises Overloaded, except for a single body that is larger than the whole budget."""
         if self._held and self._held + amount > self._limit:
             self._metrics.count(Counter.BUSY, 1, "memory")
             raise Overloaded(
                 f"{self._held} bytes of events are waiting to be stored and the limit is {self._limit}; "
-                "post again in a moment, the idempotency keys make that safe",
+                "post again in a moment; the idempotency keys make a repeat safe",
                 retry_after=self._retry_after,
             )
         self._change(amount)
 
     def release(self, amount: int) -> None:
-        """Give `amount` bytes back."""
+        """Returns `amount` bytes to the budget."""
         self._change(-amount)
 
     def share(self) -> "MemoryShare":
-        """One request's part, given back as a whole: `with budget.share() as share: share.grow(len(chunk))`."""
+        """One request's part, released on exit: `with budget.share() as share: share.grow(len(chunk))`."""
         return MemoryShare(self)
 
     def _change(self, amount: int) -> None:
         self._held += amount
-        # To a thousandth of the limit: telling every small body would cost as much as reading it.
+        # To a thousandth of the limit: reporting every small body would cost as much as reading it.
         if abs(self._held - self._reported) > self._step:
             self._reported = self._held
             self._metrics.set(Gauge.PENDING_BYTES, self._held)
 
 
 class MemoryShare:
-    """What one request holds of the budget."""
+    """The part of the budget that one request holds."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self._held = 0
 
     def grow(self, amount: int) -> None:
-        """Hold `amount` bytes more. Raises Overloaded."""
+        """Takes `amount` more bytes. Raises Overloaded."""
         self._budget.reserve(amount)
         self._held += amount
 

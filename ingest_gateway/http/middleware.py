@@ -21,7 +21,7 @@ _COUNT_DIGITS = 8
 
 
 class RequestIds:
-    """`req_`, twelve random characters of this process, eight that count: unique without a draw for each."""
+    """`req_`, twelve random characters of this process, eight digits of a counter: unique, with one random number."""
 
     def __init__(self, below: Randomness) -> None:
         self._start = "req_" + base36(below(36**_START_DIGITS), _START_DIGITS)
@@ -31,7 +31,7 @@ class RequestIds:
         return RequestId(self._start + format(next(self._numbers), f"0{_COUNT_DIGITS}x"))
 
     def adopt(self, given: bytes | None) -> RequestId:
-        """`given`, where it may stand in a log line and a header as it is."""
+        """The caller's id where a log line and a header can hold it unchanged, otherwise a new one."""
         if given is None or _SAFE.fullmatch(given) is None:
             return self.new()
         return RequestId(given.decode())
@@ -43,9 +43,9 @@ _NO_ROUTE = "(none)"
 
 
 class RequestMiddleware:
-    """Puts into the scope: `request_id`, `header` (by name), and `reply_headers` (sent with whatever is answered).
+    """Adds to the scope `request_id`, `header` (by name) and `reply_headers`, which every response carries.
 
-    Whoever adds an account's rate to the reply headers says so by `rated`; other answers get those of nobody.
+    A response without the scope's mark `rated` carries the rate headers of an untouched limit.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RequestMiddleware:
         logger: Logger,
         bind_request: Callable[[str], object] | None = None,
     ) -> None:
-        """`bind_request` tells the logs of everything this task calls whose request it is."""
+        """`bind_request` binds the request id to every log line of the task."""
         self._app = app
         self._request_ids = request_ids
         self._default_rate_headers = default_rate_headers
@@ -96,10 +96,10 @@ class RequestMiddleware:
             await self._app(scope, receive, reply)
         except ClientDisconnected as gone:
             status = _GONE
-            self._logger.debug("the caller hung up", request_id=request_id, reason=repr(gone.__cause__))
+            self._logger.debug("the caller closed the connection", request_id=request_id, reason=repr(gone.__cause__))
         except Exception as error:
             if status:
-                raise  # the answer has begun: the server can only cut it off
+                raise  # the response has begun: the server can only close the connection
             problem = problem_of(error)
             if problem.status == _INTERNAL_ERROR:
                 self._logger.exception("a request failed unexpectedly", **_request_fields(scope))
@@ -111,7 +111,7 @@ class RequestMiddleware:
             self._measure(scope, status, self._timer() - started)
 
     def _log_error(self, error: Exception, problem: Problem, scope: Scope) -> None:
-        """What is ours to mend is a warning; what is the caller's is only said to who wants to know all."""
+        """Logs the service's own failures as warnings and the caller's mistakes for debugging."""
         if problem.status > _INTERNAL_ERROR:
             self._logger.warning("a request could not be served", reason=str(error), **_request_fields(scope))
         else:

@@ -20,7 +20,7 @@ from schemas.metrics import NullMetrics
 HTML = b"text/html; charset=utf-8"
 HtmlText = Annotated[str, Meta(examples=["<!doctype html>"])]
 HTML_RESPONSE = {"text/html": HtmlText}
-"""For what an About also gives."""
+"""For `Description.other_responses`."""
 
 _HEADERS: Headers = [
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
@@ -29,7 +29,7 @@ _HEADERS: Headers = [
     (b"cache-control", b"private, no-store"),
     (b"x-robots-tag", b"noindex"),
 ]
-"""Nothing from elsewhere, nothing kept, nothing told to others: the address is the secret."""
+"""The page fetches nothing, is not cached, and leaks no referrer: its address is the secret."""
 
 Show = Callable[[dict[str, str]], Awaitable[Response]]
 """From the variable parts of the path to the page."""
@@ -40,13 +40,13 @@ def html(text: str, status: int = 200) -> Response:
 
 
 def path_params(scope: Scope) -> dict[str, str]:
-    """The variable parts of the path. No store can look for a NUL, so it stands for what is no part of any token."""
+    """The variable parts of the path. No store can look for a NUL, so U+FFFD, which no token holds, replaces it."""
     parts: dict[str, str] = scope["path_params"]
     return {name: part.replace("\x00", "\ufffd") for name, part in parts.items()}
 
 
 def public_page(path: str, show: Show, description: Description) -> PublicRoute:
-    """By GET or HEAD."""
+    """A page that GET and HEAD show."""
     return PublicRoute(path, _PublicPage(show), description)
 
 
@@ -63,7 +63,7 @@ class _PublicPage:
 
 
 BUTTON = '<form method="post"><input type="hidden" name="pressed" value="yes"><button>{}</button></form>'
-"""What presses it; `{}` is its escaped text."""
+"""The form of the button; `{}` is its escaped text."""
 
 
 class PressedForm(msgspec.Struct, kw_only=True):
@@ -74,24 +74,24 @@ class PressedForm(msgspec.Struct, kw_only=True):
 
 FORM = b"application/x-www-form-urlencoded"
 FORM_BODY = {FORM.decode(): PressedForm}
-"""For what an About also takes."""
+"""For `Description.other_bodies`."""
 _FORM_BYTES = 4096
 _FORMS_BYTES = 10**6
 _SECONDS = 10.0
 _CROSS_SITE = (b"cross-site", b"same-site")
 
 Press = Callable[[dict[str, str], str], Awaitable[Response]]
-"""From the variable parts of the path and the request's id to the page that follows."""
+"""From the variable parts of the path and the request's id to the next page."""
 
 
 def form_page(path: str, show: Show, press: Press, *, shows: Description, presses: Description) -> list[PublicRoute]:
-    """Nothing changes by GET or HEAD, whoever looks: mail scanners and previews follow every link."""
+    """A page with one button. GET and HEAD change nothing, because mail scanners and previews follow every link."""
     page = _FormPage(show, press)
     return [PublicRoute(path, page, shows), PublicRoute(path, page, presses, "POST")]
 
 
 def redirect(url: str) -> Response:
-    """Go there; characters that no header may hold are escaped."""
+    """A 303 to `url`; characters that no header may hold are escaped."""
     return Response(303, b"", headers=[(b"location", quote(url, safe="%/:?#[]@!$&'()*+,;=~").encode())])
 
 
@@ -115,7 +115,7 @@ class _FormPage:
         await reply.send(send)
 
     async def _check_pressed(self, scope: Scope, receive: Receive) -> None:
-        """Raises Invalid for what is no press on our own page's button."""
+        """Raises Invalid for any request but that of the page's own button."""
         header: dict[bytes, bytes] = scope["header"]
         if header.get(b"content-type", b"").partition(b";")[0].strip().lower() != FORM:
             raise Invalid("this page takes only what its own form sends")
@@ -128,7 +128,7 @@ class _FormPage:
 
 
 class ReadOnlyPage:
-    """An endpoint for everyone, by GET or HEAD."""
+    """A page without variable parts, by GET or HEAD."""
 
     def __init__(self, answer: Callable[[str], Awaitable[Response]]) -> None:
         self._answer = answer

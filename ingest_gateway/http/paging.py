@@ -1,4 +1,4 @@
-"""Pages of listings; and of those that are short enough to be read whole, where the cursor is the last item's key."""
+"""Pages of listings, and paging through a short listing in memory, where the cursor is the last item's key."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
@@ -14,12 +14,12 @@ LARGEST_LIMIT = 1000
 
 Item = TypeVar("Item")
 
-Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="How many at most.")]
-Cursor = Annotated[Id, Meta(description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Meta(ge=1, le=LARGEST_LIMIT, description="Items per page, at most.")]
+Cursor = Annotated[Id, Meta(description="`next_cursor` of the previous page.")]
 
 
 class Paging(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page."""
+    """A page of a listing."""
 
     limit: Limit = LIMIT
     cursor: Cursor | None = None
@@ -28,7 +28,10 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
 def paginate(
     items: Sequence[Item], limit: int, cursor: str | None, key: Callable[[Item], str]
 ) -> tuple[Sequence[Item], str | None]:
-    """The page after `cursor`, and the cursor of the one after it. Items are never taken away, so it stays good."""
+    """The page after `cursor`, and the cursor of the next page. Items are never removed, so a cursor stays valid.
+
+    Raises Invalid for an unknown cursor.
+    """
     start = 0
     if cursor is not None:
         places = [place for place, item in enumerate(items) if key(item) == cursor]

@@ -1,4 +1,4 @@
-"""How often an account may ask: fixed windows of a minute, told in the X-RateLimit headers."""
+"""Requests per account in fixed windows of a minute, reported in the X-RateLimit headers."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from schemas.ids import AccountId
 from schemas.timestamps import MINUTE, SECOND
 
 NO_LIMIT = 2**31 - 1
-"""What the headers say where there is no limit: the largest number that every client can hold."""
+"""The headers' number without a limit: the largest that every client can hold."""
 
 
 class RateLimit:
     """At most `per_minute` requests of an account in each minute of the clock; 0 sets no limit.
 
-    Only the present minute is remembered, so memory follows the accounts that are active now.
+    Only the current minute is remembered, so memory follows the number of active accounts.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], int]) -> None:
@@ -25,7 +25,7 @@ class RateLimit:
         self._unlimited: Headers = []
 
     def take(self, account: AccountId, headers: Headers) -> None:
-        """One request more. Adds the headers, then raises RateLimited where it was one too many."""
+        """Counts one request and adds its headers. Raises RateLimited beyond the limit."""
         now = self._clock()
         minute = now // MINUTE
         if minute != self._minute:
@@ -37,12 +37,12 @@ class RateLimit:
         headers += _headers(self._per_minute, max(0, self._per_minute - taken), minute)
         if taken > self._per_minute:
             raise RateLimited(
-                f"more than {self._per_minute} requests in one minute; go on when the next one begins",
+                f"more than {self._per_minute} requests in one minute; continue when the next one begins",
                 retry_after=max(1, -((now - (minute + 1) * MINUTE) // SECOND)),
             )
 
     def default_headers(self) -> Headers:
-        """What an account that has not asked yet would be told: for answers to nobody in particular."""
+        """The headers of an untouched limit, for responses without an account."""
         limit = self._per_minute or NO_LIMIT
         return _headers(limit, limit, self._clock() // MINUTE)
 

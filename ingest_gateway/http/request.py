@@ -1,4 +1,4 @@
-"""An endpoint: method, path, the scope it asks for, and the function that answers; and the call it is handed."""
+"""One authenticated request: its key, headers, path, query and body."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,14 +17,14 @@ from schemas.errors import Invalid, NotFound
 from schemas.ids import AccountId
 
 DOCUMENT_BYTES = 256 * 1024
-"""Bodies other than events are small."""
+"""The limit of bodies other than events."""
 
-# Numbers keep every digit: what is read here may become a border that events are compared with.
+# Numbers keep every digit: a filter of a meter compares events with them.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Request:
-    """One authenticated request."""
+    """One request of a known key, over the ASGI scope. Nothing is decoded in advance."""
 
     __slots__ = ("_receive", "_scope", "body_seconds", "budget", "key")
 
@@ -86,7 +86,7 @@ class Request:
         )
 
     async def document(self, *, optional: bool = False) -> dict[str, Any]:
-        """The body as a JSON object; where it is optional, nothing means an empty one."""
+        """The body as a JSON object; an optional body may be empty. Raises Invalid and TooLarge."""
         with self.budget.share() as share:
             body = await self.read(share, DOCUMENT_BYTES)
         if optional and not body:

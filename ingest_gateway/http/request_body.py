@@ -1,4 +1,4 @@
-"""Reads a request's body piece by piece, so that neither a huge nor a slow sender can hold more than its share."""
+"""Reads a request's body piece by piece, within a size, a time and a share of memory."""
 
 import asyncio
 
@@ -18,10 +18,10 @@ async def read_body(
     limit: int,
     seconds: float,
 ) -> bytes:
-    """The body as sent, at most `limit` bytes of it, within `seconds`.
+    """The body as sent. Raises TooLarge beyond `limit` bytes, SlowBody after `seconds`, Overloaded, ClientDisconnected.
 
-    A body that is refused is not read to its end; then the connection is closed after the answer, or the rest
-    would have to be read all the same.
+    A refused body is not read to its end; the connection closes after the response, because the server would otherwise
+    have to read the rest.
     """
     try:
         _check_announced(header, limit)
@@ -32,7 +32,7 @@ async def read_body(
             return await _read_on(receive, message, share, limit)
     except TimeoutError:
         reply_headers.append((b"connection", b"close"))
-        raise SlowBody(f"the body did not come within {seconds:g} seconds; send it again") from None
+        raise SlowBody(f"the body did not arrive within {seconds:g} seconds; send it again") from None
     except (TooLarge, Overloaded):
         reply_headers.append((b"connection", b"close"))
         raise

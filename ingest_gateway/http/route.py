@@ -15,7 +15,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class PublicRoute(NamedTuple):
-    """What is answered to everyone, without a key."""
+    """A page that needs no key."""
 
     path: str
     page: ASGIApp
@@ -24,7 +24,7 @@ class PublicRoute(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One line of the table of all endpoints."""
+    """A route that needs a key with its scope."""
 
     method: str
     path: str
@@ -34,17 +34,17 @@ class Route(NamedTuple):
 
 
 class MethodRouter:
-    """The endpoints of one path, by method."""
+    """The routes of one path, by method."""
 
     def __init__(self, by_method: Mapping[str, ASGIApp]) -> None:
         self._by_method = by_method
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        guard = self._by_method.get(scope["method"])
-        if guard is None:
+        route = self._by_method.get(scope["method"])
+        if route is None:
             allowed = sorted(self._by_method)
             raise MethodNotAllowed(
                 f"{scope['method']} is not possible on {scope['path']}; possible: {', '.join(allowed)}",
                 details={"allowed": allowed},
             )
-        await guard(scope, receive, send)
+        await route(scope, receive, send)

@@ -14,7 +14,7 @@ from schemas.errors import Invalid
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> Invalid:
-    """`what` is the kind of name, such as "field"."""
+    """The error for an unknown name; `what` is the kind of name, such as "field"."""
     return Invalid(f"{name}: {did_you_mean(what, name, known)}", code="UNKNOWN_FIELD", field=name)
 
 
@@ -25,7 +25,7 @@ def did_you_mean(what: str, name: str, known: Sequence[str]) -> str:
 
 
 class ValidationErrors:
-    """What is wrong so far."""
+    """The mistakes of one request, by field."""
 
     def __init__(self) -> None:
         self._found: list[dict[str, str]] = []
@@ -37,7 +37,7 @@ class ValidationErrors:
         self.add(field, refusal.message.removeprefix(f"{field}: "))
 
     def raise_if_any(self) -> None:
-        """Raises Invalid with all of them, if there are any."""
+        """Raises Invalid with all mistakes together."""
         if self._found:
             first = self._found[0]
             more = f" (and {len(self._found) - 1} more, see details)" if len(self._found) > 1 else ""
@@ -107,7 +107,7 @@ def read_query(text: bytes, kind: type[Record]) -> Record:
 
 
 def _find_unknown(value: Any, kind: inspect.Type, at: str, errors: ValidationErrors) -> None:
-    """Names that no record has, however deep."""
+    """Adds the names that the record does not have, at any depth."""
     match kind:
         case inspect.Metadata():
             _find_unknown(value, kind.type, at, errors)
@@ -134,7 +134,7 @@ def _find_unknown_in(document: dict[str, Any], kind: inspect.StructType, at: str
 
 
 def _matches_tag(value: Any, kind: inspect.StructType) -> bool:
-    """Of several records, the one that the tag names."""
+    """Whether the value's tag names this record."""
     return isinstance(value, dict) and (kind.tag_field is None or value.get(kind.tag_field) == kind.tag)
 
 
@@ -143,7 +143,7 @@ def _joined(at: str, name: str) -> str:
 
 
 def field_and_message(field: str, message: str) -> tuple[str, str]:
-    """msgspec's `Expected … - at `$.x`` as the field's path and what is wrong with it; or `… - at `key` in `$.x``."""
+    """From msgspec's `Expected … - at `$.x``, or `… - at `key` in `$.x``, to the field's path and the message."""
     words, _, place = message.partition(" - at ")
     of, _, path = place.strip("`").rpartition("$")
     path = path.removeprefix(".")
@@ -152,7 +152,7 @@ def field_and_message(field: str, message: str) -> tuple[str, str]:
 
 
 def pairs_of(text: bytes) -> list[tuple[str, str]]:
-    """Names and values of a query string. Raises Invalid where it is none."""
+    """Names and values of a query string. Raises Invalid for a string that is not one."""
     try:
         pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
     except (ValueError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""An operation as a command for the shell: with the examples of the document, it works as printed."""
+"""An operation as a shell command with the examples of the document; it works as printed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _NOW = "'$(date -u +%Y-%m-%dT%H:%M:%SZ)'"
 
 
 def command(server: str, path: str, method: str, operation: dict[str, Any]) -> str:
-    """Ids are shell variables, for they are made by the service."""
+    """Ids are shell variables, because the service creates them."""
     return " \\\n  ".join([f"curl {_url(server, path, operation)}", *_options(method, operation)])
 
 
@@ -33,8 +33,8 @@ def _url(server: str, path: str, operation: dict[str, Any]) -> str:
     for each in _parameters(operation, "path"):
         named = each["example"] if resource(path, each["name"]) in CODES else f"${variable(path, each['name'])}"
         path = path.replace(f"{{{each['name']}}}", named)
-    asked = f"?{urlencode(query, quote_via=quote, safe=':')}" if query else ""
-    return f'"{server}{path}{asked}"'
+    query_string = f"?{urlencode(query, quote_via=quote, safe=':')}" if query else ""
+    return f'"{server}{path}{query_string}"'
 
 
 def _options(method: str, operation: dict[str, Any]) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _options(method: str, operation: dict[str, Any]) -> Iterator[str]:
 
 
 def _sent(media_type: str, example: Any) -> str:
-    """As one word for the shell. Events happen now, whenever that is: old ones are refused."""
+    """The body as one quoted shell word. Event times are the current time, because old events are refused."""
     if media_type == FORM:
         return shlex.quote(urlencode(example))
     return _EVENT_TIME.sub(rf'\1{_NOW}"', shlex.quote(json.dumps(example, indent=2, ensure_ascii=False)))

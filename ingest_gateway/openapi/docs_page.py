@@ -53,7 +53,7 @@ _LIMITS = {
     "minItems": "at least {}",
     "maxItems": "up to {}",
     "maxProperties": "up to {}",
-    "default": "else {}",
+    "default": "default {}",
 }
 
 
@@ -73,7 +73,7 @@ def fields_of(schema: Schema) -> Iterator[Field]:
 
 
 def shown_type(schema: Schema) -> str:
-    """As HTML; a record is a link to where it is told."""
+    """The type as HTML; a record is a link to its section."""
     limits = [words.format(schema[name]) for name, words in _LIMITS.items() if name in schema and schema[name] != {}]
     limits_text = ", ".join(limits)
     return f"{_bare(schema)} <small>{escape(limits_text)}</small>" if limits_text else _bare(schema)
@@ -104,7 +104,7 @@ _START = f"""export {KEY}=$(cat data/api_key)"""
 
 
 def render(document: JsonObject) -> str:
-    """The whole page."""
+    """The whole reference."""
     areas = "".join(_area(document, tag["name"]) for tag in document["tags"])
     title = escape(document["info"]["title"])
     return (
@@ -131,11 +131,11 @@ def render_start_page(title: str) -> str:
 
 def _conventions() -> str:
     return (
-        "<p>The commands below work as they are printed. Where <code>tallyhouse serve</code> runs, its first key "
-        "lies in the data directory; ids in the commands are shell variables, such as the id that creating a customer "
-        "answers, as <code>CUSTOMER_ID</code>.</p>"
+        "<p>The commands below work as printed. <code>tallyhouse serve</code> writes its first key into the data "
+        "directory; ids in the commands are shell variables, such as <code>CUSTOMER_ID</code> for the id of a new "
+        "customer.</p>"
         f"<pre><code>{_START}</code></pre>"
-        '<p>The same for machines: <a href="/openapi.json">openapi.json</a>. Refusals are all of one form, '
+        '<p>The same for programs: <a href="/openapi.json">openapi.json</a>. All error responses have one form, '
         '<a href="#ErrorResponse">ErrorResponse</a>.</p>'
     )
 
@@ -171,7 +171,7 @@ def _operation(document: JsonObject, path: str, method: str, operation: JsonObje
         f"<p>{_words(operation['description'])}</p>"
         f"{_parameters(operation)}{_body(operation)}"
         f"<pre><code>{escape(command(server, path, method, operation))}</code></pre>"
-        f"{_answers(document, operation)}</article>"
+        f"{_responses(document, operation)}</article>"
     )
 
 
@@ -194,26 +194,26 @@ def _body(operation: JsonObject) -> str:
     return f"<h4>Body</h4><ul>{''.join(forms)}</ul>" if content else ""
 
 
-def _answers(document: JsonObject, operation: JsonObject) -> str:
-    rows = "".join(_answer(document, status, answer) for status, answer in operation["responses"].items())
-    return f"<h4>Answers</h4><dl>{rows}</dl>"
+def _responses(document: JsonObject, operation: JsonObject) -> str:
+    rows = "".join(_response(document, status, response) for status, response in operation["responses"].items())
+    return f"<h4>Responses</h4><dl>{rows}</dl>"
 
 
-def _answer(document: JsonObject, status: str, answer: JsonObject) -> str:
-    name = answer.get("$ref", "").rpartition("/")[2]
+def _response(document: JsonObject, status: str, response: JsonObject) -> str:
+    name = response.get("$ref", "").rpartition("/")[2]
     if name:
-        answer = document["components"]["responses"][name]
-        return f"<dt>{status}</dt><dd>{escape(answer['description'])}</dd>"
-    forms = "".join(_form(media_type, media) for media_type, media in answer.get("content", {}).items())
-    return f"<dt>{status}</dt><dd>{escape(answer['description'])}{forms}</dd>"
+        response = document["components"]["responses"][name]
+        return f"<dt>{status}</dt><dd>{escape(response['description'])}</dd>"
+    forms = "".join(_form(media_type, media) for media_type, media in response.get("content", {}).items())
+    return f"<dt>{status}</dt><dd>{escape(response['description'])}{forms}</dd>"
 
 
 def _form(media_type: str, media: JsonObject) -> str:
     examples = "".join(
         f"<pre><code>{escape(_text(example['value']))}</code></pre>" for example in media.get("examples", {}).values()
     )
-    told = f" <code>{media_type}</code>: {shown_type(media.get('schema', {}))}"
-    return f"{told}<details><summary>example</summary>{examples}</details>" if examples else told
+    shown = f" <code>{media_type}</code>: {shown_type(media.get('schema', {}))}"
+    return f"{shown}<details><summary>example</summary>{examples}</details>" if examples else shown
 
 
 def _records(document: JsonObject) -> str:
@@ -237,7 +237,7 @@ def _required(*, required: bool) -> str:
 
 
 def _words(text: str) -> str:
-    """What stands between backticks is code."""
+    """Text between backticks becomes code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
 

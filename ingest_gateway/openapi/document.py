@@ -20,28 +20,28 @@ SERVER = "http://localhost:8787"
 VERSION = "1.0.0"
 
 _INTRODUCTION = (
-    "Post usage events, ask for exact usage, and bill it. Every request but those of the service area carries a key: "
-    "`Authorization: Bearer ak_live_…`. Live and test data never mix: which one a request sees is decided by its key."
+    "Post usage events, query exact usage, and bill it. Every request outside the Service area needs a key: "
+    "`Authorization: Bearer ak_live_…`. Live and test data never mix: the key decides which of them a request sees."
 )
 _WHOLE = {"type": "integer", "minimum": 0}
 _HEADERS = {
     "X-Request-ID": (
-        "The caller's own where it is sane, else a new one; `request_id` too.",
+        "The caller's own id where it is valid, otherwise a new one; also in `request_id`.",
         {"type": "string"},
     ),
     "X-RateLimit-Limit": ("Requests per minute of the account.", _WHOLE),
-    "X-RateLimit-Remaining": ("How many are left in this minute.", _WHOLE),
+    "X-RateLimit-Remaining": ("Requests left in this minute.", _WHOLE),
     "X-RateLimit-Reset": ("The second, since 1970, at which the next minute begins.", _WHOLE),
     "Retry-After": ("Seconds to wait.", _WHOLE),
-    "Location": ("Where to go next.", {"type": "string"}),
-    "Idempotent-Replayed": ("`true` where the answer is that of an earlier request.", {"enum": ["true"]}),
+    "Location": ("The address of the result, or of the next page.", {"type": "string"}),
+    "Idempotent-Replayed": ("`true` on the response to a repeated request.", {"enum": ["true"]}),
 }
-_ALWAYS_THERE = frozenset(HEADERS) | {"Location"}
-"""On every answer that names them."""
+_ALWAYS_PRESENT = frozenset(HEADERS) | {"Location"}
+"""Headers present on every response that names them."""
 
 
 def describe(table: Sequence[Route], pages: Sequence[PublicRoute]) -> dict[str, Any]:
-    """As JSON has it."""
+    """The OpenAPI document as JSON."""
     paths: dict[str, Any] = {}
     for endpoint in table:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation(endpoint)
@@ -69,7 +69,7 @@ def describe(table: Sequence[Route], pages: Sequence[PublicRoute]) -> dict[str, 
 
 def _header(name: str) -> dict[str, Any]:
     description, schema = _HEADERS[name]
-    return {"description": description, "required": name in _ALWAYS_THERE, "schema": schema}
+    return {"description": description, "required": name in _ALWAYS_PRESENT, "schema": schema}
 
 
 OpenApiDocument = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}])]
@@ -85,9 +85,9 @@ def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> li
 
         return PublicRoute(path, ReadOnlyPage(show), description)
 
-    start = Description("The start page", operation_id="get_start_page", other_responses=HTML_RESPONSE)
-    for_machines = Description("This description", response_type=OpenApiDocument, operation_id="get_openapi")
-    for_people = Description("The reference, to be read", operation_id="get_docs", other_responses=HTML_RESPONSE)
+    start = Description("Open the start page", operation_id="get_start_page", other_responses=HTML_RESPONSE)
+    for_machines = Description("Get this document", response_type=OpenApiDocument, operation_id="get_openapi")
+    for_people = Description("Read the API reference", operation_id="get_docs", other_responses=HTML_RESPONSE)
     own = [route("/openapi.json", for_machines), route("/docs", for_people), route("/", start)]
     described = describe(table, [*pages, *own])
     responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON)

@@ -1,4 +1,4 @@
-"""What each operation may be refused with."""
+"""The error responses that each operation may give."""
 
 from typing import Any
 
@@ -14,39 +14,43 @@ _RESPONSES = {
     400: ("BadRequest", "VALIDATION_ERROR", "The request breaks a rule; the message says which, and where."),
     401: ("Unauthorized", "INVALID_API_KEY", "No API key, or one that is unknown, revoked or expired."),
     403: ("Forbidden", "FORBIDDEN", "The key lacks the scope."),
-    404: ("NotFound", "NOT_FOUND", "There is no such thing in this account."),
-    406: ("NotAcceptable", "NOT_ACCEPTABLE", "None of the media types in `Accept` can be made."),
-    408: ("RequestTimeout", "REQUEST_TIMEOUT", "The body did not come in time."),
-    409: ("Conflict", "CONFLICT", "The state of things forbids it, or the Idempotency-Key is another request's."),
-    410: ("Gone", "LINK_EXPIRED", "It was good once, and is not any more."),
+    404: ("NotFound", "NOT_FOUND", "This account has no such resource."),
+    406: ("NotAcceptable", "NOT_ACCEPTABLE", "The service produces none of the media types in `Accept`."),
+    408: ("RequestTimeout", "REQUEST_TIMEOUT", "The body did not arrive in time."),
+    409: (
+        "Conflict",
+        "CONFLICT",
+        "The resource's state forbids it, or the Idempotency-Key belongs to another request.",
+    ),
+    410: ("Gone", "LINK_EXPIRED", "The link was valid once and has expired."),
     413: ("PayloadTooLarge", "PAYLOAD_TOO_LARGE", "The body has more bytes than the limit."),
-    429: ("TooManyRequests", "RATE_LIMIT_EXCEEDED", "More requests than the account's limit; come again later."),
+    429: ("TooManyRequests", "RATE_LIMIT_EXCEEDED", "More requests than the account's limit; retry later."),
     500: ("InternalError", "INTERNAL_ERROR", "Something went wrong on our side."),
-    503: ("Unavailable", "UNAVAILABLE", "Not now; come again after `Retry-After` seconds."),
+    503: ("Unavailable", "UNAVAILABLE", "Temporarily unavailable; retry after `Retry-After` seconds."),
 }
-_NAMES_OTHERS = frozenset(
+_REFERENCES = frozenset(
     {"customer_id", "plan_code", "target_plan_code", "subscription_id", "previous_subscription_id", "invoice_id"}
 )
-"""Fields of bodies that name another thing, which may not be there."""
+"""Fields of bodies that name another resource, which may not exist."""
 
 
 def statuses_of(endpoint: Route) -> list[int]:
     description = endpoint.description
     changes, has_body = endpoint.method != "GET", description.body_type is not None
-    found = {401, 403, 429, 500, 503, *description.error_statuses}
-    found |= {400, 409} if changes else set()
-    found |= {400} if description.query_type is not None else set()
-    found |= {400, 408, 413} if has_body else set()
-    found |= {404} if "{" in endpoint.path or _names_another(description.body_type) else set()
-    return sorted(found)
+    statuses = {401, 403, 429, 500, 503, *description.error_statuses}
+    statuses |= {400, 409} if changes else set()
+    statuses |= {400} if description.query_type is not None else set()
+    statuses |= {400, 408, 413} if has_body else set()
+    statuses |= {404} if "{" in endpoint.path or _names_another(description.body_type) else set()
+    return sorted(statuses)
 
 
 def statuses_of_public(endpoint: PublicRoute) -> list[int]:
     has_body = bool(endpoint.description.other_bodies)
-    found = {500, *endpoint.description.error_statuses}
-    found |= {400, 408, 413, 503} if has_body else set()
-    found |= {404} if "{" in endpoint.path else set()
-    return sorted(found)
+    statuses = {500, *endpoint.description.error_statuses}
+    statuses |= {400, 408, 413, 503} if has_body else set()
+    statuses |= {404} if "{" in endpoint.path else set()
+    return sorted(statuses)
 
 
 def responses(statuses: list[int]) -> dict[str, Any]:
@@ -54,16 +58,16 @@ def responses(statuses: list[int]) -> dict[str, Any]:
 
 
 def components(headers: dict[str, Any]) -> dict[str, Any]:
-    """Every refusal, by name."""
+    """Every error response, by name."""
     return {name: response(status, headers) for status, (name, _, _) in _RESPONSES.items()}
 
 
 def scope_of(scope: Scope) -> str:
-    return f"Asks for a key with the scope `{scope.value}`."
+    return f"Needs a key with the scope `{scope.value}`."
 
 
 def response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
-    """One refusal, whole."""
+    """One error response with its example."""
     _, code, words = _RESPONSES[status]
     example = example_of(ErrorResponse) | {"error": {"code": code, "message": words}}
     later = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}} if status in (429, 503) else {}
@@ -74,7 +78,7 @@ def response(status: int, headers: dict[str, Any]) -> dict[str, Any]:
 def _names_another(body_type: Any) -> bool:
     kinds = body_type if isinstance(body_type, tuple) else (body_type,)
     return any(
-        field.encode_name in _NAMES_OTHERS
+        field.encode_name in _REFERENCES
         for kind in kinds
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__name__ != "Event"
         for field in msgspec.structs.fields(kind)

@@ -1,4 +1,4 @@
-"""Examples of any record, made of samples: complete, and true to the record's type."""
+"""Complete examples of any record, made of samples and valid for the record's type."""
 
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from ingest_gateway.openapi.samples import FIELDS, ID, RECORDS
 
 
 def example_of(kind: Any) -> Any:
-    """As JSON has it; not to be changed."""
+    """The example as JSON; shared, so callers must not change it."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _of_record(kind)
     return _of(inspect.type_info(kind))
@@ -39,7 +39,7 @@ def _of(kind: inspect.Type) -> Any:
 
 @cache
 def _of_record(record: type[msgspec.Struct]) -> Any:
-    """Found once: records are made of each other, and answers of a few of them."""
+    """Cached, because records contain each other."""
     if record.__name__ in RECORDS:
         return RECORDS[record.__name__]
     config = record.__struct_config__
@@ -74,4 +74,4 @@ _PLAIN: dict[type[inspect.Type], Any] = {
     inspect.AnyType: "eu",
     inspect.NoneType: None,
 }
-"""Texts without a sample of their own are the many times."""
+"""Most texts without a sample of their own are times."""

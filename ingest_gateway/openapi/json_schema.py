@@ -1,4 +1,4 @@
-"""JSON Schemas of records: the very types that requests are read by and answers are made of."""
+"""JSON Schemas of the records that read requests and describe responses."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +10,7 @@ _TEMPLATE = "#/components/schemas/{name}"
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """Refers to the components."""
+    """A schema that refers to components for its records."""
     if isinstance(kind, tuple):
         return {"anyOf": [schema_of(each) for each in kind]}
     return dict(_of_type(kind)) if isinstance(kind, type) else _of(kind)
@@ -23,11 +23,11 @@ def _of(kind: Any) -> dict[str, Any]:
 
 @cache
 def _of_type(kind: type) -> dict[str, Any]:
-    """Found once: it looks into every record that this one is made of."""
+    """Cached, because it inspects every record inside this one."""
     return _of(kind)
 
 
 def components_of(kinds: Sequence[Any]) -> dict[str, Any]:
-    """All records that these are made of, by name."""
+    """All records inside these types, by name."""
     _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
     return dict(sorted(components.items()))

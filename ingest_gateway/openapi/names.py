@@ -1,11 +1,11 @@
-"""What the operations are called, and the areas they are listed under: made from method and path."""
+"""Operation ids and areas, derived from method and path."""
 
 from collections.abc import Sequence
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}
 _SERVICE = "Service"
 _RESOURCE_BY_WORD = {"subscribe": "subscription-signup-links", "inv": "invoices"}
-"""Pages name a thing by a shorter word than the one that it is made under."""
+"""Pages name a resource by a shorter word than its API path does."""
 
 
 def operation_id(method: str, path: str) -> str:
@@ -28,14 +28,14 @@ def operation_id(method: str, path: str) -> str:
 
 
 def area(path: str) -> str:
-    """The tag."""
+    """The OpenAPI tag."""
     if not path.startswith(("/v1/", "/api/v1/")):
         return _SERVICE
     return _parts(path)[0].replace("-", " ").capitalize()
 
 
 def resource(path: str, variable: str) -> str:
-    """What a variable part of a path stands for: `{id}` of `/v1/customers/{id}` for one of the customers."""
+    """The resource that a variable part of a path names: `{id}` of `/v1/customers/{id}` is `customers`."""
     parts = path.strip("/").split("/")
     word = parts[parts.index(f"{{{variable}}}") - 1]
     return _RESOURCE_BY_WORD.get(word, word)

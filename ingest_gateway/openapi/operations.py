@@ -23,7 +23,7 @@ IDEMPOTENCY_KEY: Parameter = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "A request that is repeated under the same key within 24 hours is done once and answered as before, "
+    "description": "A request repeated under the same key within 24 hours is applied once and answered as before, "
     "with `Idempotent-Replayed: true`. Another request under the same key is refused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+" + END},
     "example": "7d9f2c1e-5a0b-4f7e-9f3e-2f6f6c1d8a11",
@@ -78,7 +78,7 @@ def _style(kind: Any) -> Parameter:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that is not there is left out."""
+    """A parameter is omitted, never null."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) != 1:
         return dict(schema)
@@ -92,10 +92,15 @@ HEADERS: JsonObject = {
     name: {"$ref": f"#/components/headers/{name}"}
     for name in ("X-Request-ID", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 }
-_REASONS = {200: "Done", 201: "Made", 202: "Begun; it goes on by itself", 204: "Done; there is nothing to tell"}
+_REASONS = {
+    200: "Done",
+    201: "Created",
+    202: "Started; it continues in the background",
+    204: "Done; the response has no body",
+}
 _REDIRECT = {
     "303": {
-        "description": "Done; what follows is there",
+        "description": "Done; continue at `Location`",
         "headers": HEADERS | {"Location": {"$ref": "#/components/headers/Location"}},
     }
 }
@@ -142,7 +147,7 @@ def public_operation(endpoint: PublicRoute) -> JsonObject:
 
 
 def types_of(description: Description) -> Iterator[Any]:
-    """Every type that the operation speaks of."""
+    """Every type of the operation, for the components."""
     for kind in (
         description.body_type,
         description.response_type,
@@ -154,10 +159,10 @@ def types_of(description: Description) -> Iterator[Any]:
 
 
 def _as_html_page(status: str) -> JsonObject:
-    """Who reads a page is told on a page; what fails before it comes to that is told as everywhere."""
+    """A page reports errors as a page; errors before its handler are JSON as everywhere."""
     page = {"schema": {"type": "string"}, "examples": {"Page": {"value": "<!doctype html>"}}}
-    told = error_responses.response(int(status), HEADERS)
-    return told | {"content": {HTML: page, **told["content"]}}
+    described = error_responses.response(int(status), HEADERS)
+    return described | {"content": {HTML: page, **described["content"]}}
 
 
 def _head(description: Description, method: str, path: str) -> JsonObject:

@@ -1,4 +1,4 @@
-"""What examples are made of: values by the name of a field, by record and field, or a whole record at a time."""
+"""The values of examples: by field name, by record and field, or a whole record."""
 
 from typing import Any
 
@@ -172,4 +172,4 @@ FIELDS: dict[str, Any] = {
 }
 
 CODES = {"meters": "tokens", "plans": "pro_monthly", "versions": "1"}
-"""Things that are named by their maker, or by their number."""
+"""Resources that a code or a number names, instead of an id."""

@@ -32,7 +32,7 @@ def guarded(billing_api: BillingApi) -> Iterator[Route]:
         if isinstance(methods, MethodRouter):
             for authorized in methods._by_method.values():
                 assert isinstance(authorized, AuthorizedRoute)
-                yield authorized._endpoint
+                yield authorized._route
 
 
 async def test_every_route_is_told_and_nothing_else(billing_api: BillingApi, document: Document) -> None:
