@@ -101,6 +101,6 @@ class SingleReply(Success, kw_only=True):
             "that the gateway cannot look up in time is `accepted`, and counts once all the same."
         ),
     ]
-    usage_id: Annotated[str, Meta(description="Made from the event's key: a retry is told the same one.")]
+    usage_id: Annotated[str, Meta(description="Derived from the event's key: a retry gets the same one.")]
     cost: Annotated[list[dict[str, Any]], Meta(max_length=0)]
     customer_balances: Annotated[list[dict[str, Any]], Meta(max_length=0)]

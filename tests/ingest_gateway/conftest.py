@@ -22,7 +22,7 @@ ALL_SCOPES = frozenset(Scope)
 
 
 class InMemoryApp:
-    """The app and everything behind it."""
+    """The app and the parts behind it."""
 
     def __init__(self) -> None:
         numbers = count()
@@ -63,7 +63,7 @@ class InMemoryApp:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tallyhouse")
 
     async def key(self, account: AccountId | None = None, *scopes: Scope) -> dict[str, str]:
-        """The headers of a new key: of our live account and with all scopes, unless said otherwise."""
+        """The headers of a new key: of our live account and with all scopes, unless stated otherwise."""
         owner = account or self.ours[Mode.LIVE]
         _, token = await self.api_keys.create(command_of(owner), key_for(owner, "test", *(scopes or ALL_SCOPES)))
         return {"authorization": f"Bearer {token}"}

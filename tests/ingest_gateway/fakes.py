@@ -1,4 +1,4 @@
-"""Readers and a log end that hold what a test puts into them, kept apart by account as the real ones do."""
+"""Readers and a log that hold what a test gives them, by account as the real ones do."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -16,7 +16,7 @@ NOW = 1_800_000_000_000_000
 
 
 class FakeReader:
-    """Usage, events and rejects by account; remembers what it was asked."""
+    """Usage, events and rejects by account; records every query."""
 
     def __init__(self) -> None:
         self.values: dict[AccountId, dict[str, Decimal]] = {}
@@ -80,7 +80,7 @@ class FakeReader:
 
 
 class FakeIntake:
-    """Accepts everything that broke no rule, and remembers it; or does what it is told to do instead."""
+    """Accepts every valid event and records it, or gives the answer that a test sets."""
 
     def __init__(self) -> None:
         self.posted: list[PostedBatch] = []
@@ -98,7 +98,7 @@ class FakeIntake:
 
 
 class FakeSink:
-    """A log end that keeps what was appended."""
+    """A log writer that keeps the appended frames."""
 
     def __init__(self) -> None:
         self.frames: list[NewFrame] = []

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def app_with_rejects(in_memory_app: InMemoryApp, auth: dict[str, str]) -> InMemoryApp:
-    """A meter, and four rejects of our live account: open, replayed, a conflict, and of an archived meter."""
+    """A meter, and four rejects of our live account: open, replayed, a conflict, and one of an archived meter."""
     await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": "old"})
     await in_memory_app.client.delete("/v1/meters/old", headers=auth)
@@ -37,7 +37,7 @@ async def app_with_rejects(in_memory_app: InMemoryApp, auth: dict[str, str]) -> 
 
 
 async def test_events_are_shown_as_posted(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Properties are the very text that was posted; times are ISO 8601."""
+    """Properties are exactly the posted text; times are ISO 8601."""
     in_memory_app.reader.stored = [stored_event(in_memory_app.ours[Mode.LIVE])]
     reply = await in_memory_app.client.get("/v1/events", headers=auth)
     assert b'"properties":{"tokens": 1.50,  "b":12345678901234567890}' in reply.content
@@ -64,8 +64,8 @@ async def test_filters_reach_the_reader(in_memory_app: InMemoryApp, auth: dict[s
     ]
 
 
-async def test_one_key_tells_how_it_was_counted(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """Asked for one idempotency key, every meter on its event name says what it made of the event."""
+async def test_one_key_shows_how_each_meter_counted_it(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
+    """A query for one idempotency key shows the share of every meter on the event's name."""
     app_with_rejects.reader.stored = [stored_event(app_with_rejects.ours[Mode.LIVE])]
     other = TOKENS | {"code": "other", "event_name": "something.else"}
     await app_with_rejects.client.post("/v1/meters", headers=auth, json=other)
@@ -77,15 +77,15 @@ async def test_one_key_tells_how_it_was_counted(app_with_rejects: InMemoryApp, a
 
 
 async def test_rejects_are_listed(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """With what was wrong; `open` leaves out those tried again."""
+    """The listing states the reason; `open` leaves out replayed rejects."""
     listed = (await app_with_rejects.client.get("/v1/rejects", headers=auth)).json()["rejects"]
     assert [reject["idempotency_key"] for reject in listed] == ["k1", "k2", "k3", "k4"]
     assert (listed[2]["meter"], listed[0]["code"]) == (None, "VALUE_MISSING")
     await app_with_rejects.client.get("/v1/rejects?open=true&code=C&meter=m&limit=3&cursor=x", headers=auth)
-    wanted = RejectQuery(
+    query = RejectQuery(
         account=app_with_rejects.ours[Mode.LIVE], code="C", meter="m", open_only=True, limit=3, cursor="x"
     )
-    assert app_with_rejects.reader.queries[-1] == wanted
+    assert app_with_rejects.reader.queries[-1] == query
 
 
 def rows_of(frames: list[NewFrame]) -> Iterator[dict[str, object]]:
@@ -110,10 +110,10 @@ async def test_replay_puts_rejects_into_the_log(app_with_rejects: InMemoryApp, a
     )
 
 
-async def test_what_makes_no_sense_is_skipped_with_a_reason(
+async def test_a_reject_that_cannot_be_replayed_is_skipped_with_a_reason(
     app_with_rejects: InMemoryApp, auth: dict[str, str]
 ) -> None:
-    """Conflicts, rejects tried before, archived meters, strangers' rejects and typos are named, not replayed."""
+    """Conflicts, replayed rejects, rejects of archived meters, strangers' rejects and typos are skipped."""
     ids = [reject.id for reject in app_with_rejects.reader.stored_rejects] + ["rej_nope"]
     answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"ids": ids})).json()[
         "replay"
@@ -126,8 +126,8 @@ async def test_what_makes_no_sense_is_skipped_with_a_reason(
     assert reasons[ids[4]] == reasons["rej_nope"] == "there is no such reject"
 
 
-async def test_what_is_older_than_the_window_is_skipped(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """A first try long ago may be forgotten by now; 35 days after the arrival none can be."""
+async def test_a_reject_older_than_the_window_is_skipped(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
+    """Up to 35 days after its arrival an earlier replay is certainly known; after that it may not be."""
     (young, *_) = app_with_rejects.reader.stored_rejects
     app_with_rejects.reader.stored_rejects = [
         replace(young, id="rej_young", arrival=app_with_rejects.clock() - 35 * DAY),
@@ -142,8 +142,10 @@ async def test_what_is_older_than_the_window_is_skipped(app_with_rejects: InMemo
     assert "new key" in reason
 
 
-async def test_more_is_said_only_where_a_call_gets_further(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """Whoever repeats the call while there is more comes to an end, though what cannot be tried again stays open."""
+async def test_more_is_true_only_where_a_repeat_makes_progress(
+    app_with_rejects: InMemoryApp, auth: dict[str, str]
+) -> None:
+    """A client that repeats the request while `more` is true terminates, though some rejects stay open."""
     (young, *_) = app_with_rejects.reader.stored_rejects
     app_with_rejects.reader.stored_rejects = [replace(young, id=f"rej_{number}", arrival=0) for number in range(1001)]
     answer = (await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json={"meter": "tokens"})).json()[
@@ -171,10 +173,10 @@ async def test_more_is_said_only_where_a_call_gets_further(app_with_rejects: InM
         ({"metre": "tokens"}, "metre"),
     ],
 )
-async def test_replay_wants_to_know_which(
+async def test_an_unclear_replay_is_refused(
     app_with_rejects: InMemoryApp, auth: dict[str, str], body: object, field: str
 ) -> None:
-    """A request that does not clearly say which rejects it means replays none."""
+    """A request that does not state clearly which rejects it means replays none."""
     reply = await app_with_rejects.client.post("/v1/rejects/replay", headers=auth, json=body)
     details = reply.json()["error"]["details"]
     detail = details[0] if isinstance(details, list) else details
@@ -183,7 +185,7 @@ async def test_replay_wants_to_know_which(
 
 
 async def test_a_repeated_replay_is_answered_as_before(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """And puts nothing into the log again, even where it would find other rejects by now."""
+    """A repeat appends nothing to the log, even where it would find other rejects by now."""
     headers = auth | {"idempotency-key": "k1"}
     first = await app_with_rejects.client.post("/v1/rejects/replay", headers=headers, json={"meter": "tokens"})
     app_with_rejects.reader.stored_rejects.append(make_reject(app_with_rejects.ours[Mode.LIVE], 77))
@@ -196,8 +198,8 @@ async def test_a_repeated_replay_is_answered_as_before(app_with_rejects: InMemor
     assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_status_tells_lag_and_rejects(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
-    """Lag of the partitions, the account's own open rejects, and the watermark."""
+async def test_status_shows_lag_and_rejects(app_with_rejects: InMemoryApp, auth: dict[str, str]) -> None:
+    """The status has the lag of the partitions, the account's own open rejects, and the watermark."""
     status = (await app_with_rejects.client.get("/v1/status", headers=auth)).json()["status"]
     assert (status["lag_frames"], status["lag_seconds"], status["watermark"]) == (2, 1.5, {"0": 9})
     assert status["open_rejects"] == {"count": 3, "more": False}
@@ -205,8 +207,8 @@ async def test_status_tells_lag_and_rejects(app_with_rejects: InMemoryApp, auth:
     assert status["backfills"] == "stopped: a frame cannot be read"
 
 
-async def test_status_tells_the_rate(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Events per second of the last ten whole seconds, of the asking account alone."""
+async def test_status_shows_the_rate(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The rate is events per second of the last ten whole seconds, of the account alone."""
     event = {
         "event_name": "e",
         "idempotency_key": "k",

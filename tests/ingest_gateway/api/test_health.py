@@ -1,4 +1,4 @@
-"""How the process tells how it is."""
+"""Health, readiness and metrics over HTTP."""
 
 import asyncio
 from contextlib import suppress
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def fine() -> None:
-    """A part that works."""
+    """A check that passes."""
 
 
 async def broken() -> None:
@@ -22,21 +22,21 @@ async def broken() -> None:
 
 
 async def test_alive_needs_no_key(in_memory_app: InMemoryApp) -> None:
-    """Whoever answers is alive; HEAD does for a balancer."""
+    """A running process is alive; HEAD works too, for load balancers."""
     assert (await in_memory_app.client.get("/healthz")).json()["status"] == "ok"
     assert (await in_memory_app.client.head("/healthz")).status_code == 200
 
 
-async def test_ready_when_all_parts_are(in_memory_app: InMemoryApp) -> None:
-    """Each part is named with its state."""
+async def test_the_service_is_ready_when_all_parts_are(in_memory_app: InMemoryApp) -> None:
+    """The response names each part with its state."""
     async with in_memory_app.serve(ports={"checks": {"log": fine, "store": fine}}) as client:
         reply = await client.get("/readyz")
     assert reply.status_code == 200
     assert reply.json()["checks"] == {"log": "ok", "store": "ok"}
 
 
-async def test_one_broken_part_is_not_ready(in_memory_app: InMemoryApp) -> None:
-    """503 in the envelope, naming the part and not its secrets."""
+async def test_one_broken_part_makes_the_service_not_ready(in_memory_app: InMemoryApp) -> None:
+    """The response is a 503 in the envelope that names the part and reveals no secret."""
     async with in_memory_app.serve(ports={"checks": {"log": fine, "store": broken}}) as client:
         reply = await client.get("/readyz")
     error = reply.json()["error"]
@@ -46,7 +46,7 @@ async def test_one_broken_part_is_not_ready(in_memory_app: InMemoryApp) -> None:
 
 
 async def test_a_part_that_hangs_is_not_ready() -> None:
-    """No part can keep the answer waiting, not even one that does not let itself be called off."""
+    """A hanging check, even one that ignores cancellation, delays the response only up to the timeout."""
     queries, may_answer = [], asyncio.Event()
 
     async def stubborn() -> None:
@@ -65,7 +65,7 @@ async def test_a_part_that_hangs_is_not_ready() -> None:
 
 
 async def test_metrics_are_shown(in_memory_app: InMemoryApp) -> None:
-    """The page is what the adapter renders, with its media type."""
+    """The page is the adapter's text with its media type."""
     async with in_memory_app.serve(render_metrics=lambda: b"up 1\n", metrics_type="text/plain; version=9") as client:
         reply = await client.get("/metrics")
     assert (reply.text, reply.headers["content-type"]) == ("up 1\n", "text/plain; version=9")

@@ -1,4 +1,4 @@
-"""Whatever stands in a URL or a header, it is understood or refused: never a failure of ours."""
+"""Any URL and any header is accepted or refused, and never causes a 500."""
 
 from contextlib import suppress
 
@@ -34,8 +34,8 @@ URLS = st.lists(FIELDS, max_size=8).map(lambda fields: "&".join(f"{name}={value}
 
 
 @given(URLS.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=60))
-def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
-    """What passes is a question about whole minutes, of a sane size; all else is Invalid."""
+def test_any_query_string_is_a_query_or_refused(text: bytes) -> None:
+    """An accepted query has whole minutes and limits within bounds; every other text is Invalid."""
     with suppress(Invalid):
         question = usage_query(read_parameters(text, UsageParameters), AccountId("a"), METER)
         assert question.start < question.end
@@ -46,6 +46,6 @@ def test_any_query_string_is_a_question_or_refused(text: bytes) -> None:
 
 @given(st.binary(max_size=60) | st.sampled_from([b"text/csv;q=nan", b"*/*;q=inf", b";;,,;q=", b"text/csv;q=1;q=0"]))
 def test_any_accept_header_chooses_or_is_refused(accept: bytes) -> None:
-    """The choice is always one of those on offer."""
+    """The chosen media type is always one of the offers."""
     with suppress(NotAcceptable):
         assert negotiate(accept, (b"application/json", b"text/csv")) in (b"application/json", b"text/csv")

@@ -1,4 +1,4 @@
-"""Posting events, from the bytes on the wire to frames in the log and verdicts in the reply."""
+"""Posting events, from the bytes on the wire to frames in the log and verdicts in the response."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ class NothingKnown:
         return {}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Nor ever will be."""
+        """Records nothing."""
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def stored(in_memory_app: InMemoryApp) -> list[dict[str, Any]]:
     return [row for frame in in_memory_app.sink.frames for row in decode(frame.payload).to_pylist()]
 
 
-async def test_the_quickstart_verbatim(in_memory_app: InMemoryApp, client: httpx.AsyncClient) -> None:
-    """The documented first request, timestamp of 2024 and all, is accepted from a key with the backfill scope."""
+async def test_the_quickstart_works_verbatim(in_memory_app: InMemoryApp, client: httpx.AsyncClient) -> None:
+    """The documented first request, with its timestamp of 2024, is accepted from a key with the backfill scope."""
     headers = await in_memory_app.key(None, Scope.ADMIN, Scope.BACKFILL) | {"content-type": "application/json"}
     reply = await client.post(INGEST, headers=headers, content=QUICKSTART)
     assert reply.status_code == 200
@@ -97,10 +97,10 @@ async def test_without_backfill_old_events_are_refused(in_memory_app: InMemoryAp
     ]
 
 
-async def test_a_batch_tells_each_verdict(
+async def test_a_batch_has_each_verdict(
     in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
 ) -> None:
-    """Accepted and duplicates are counted, the rest listed with index, key, code, field and message."""
+    """Accepted and duplicates are counted; the rest is listed with index, key, code, field and message."""
     events = [event("a"), event("b"), event("a"), event("b", customer_id="other"), event("c", event_name="")]
     reply = (await client.post(INGEST, headers=auth, json={"events": events})).json()
     assert (reply["success"], reply["accepted"], reply["duplicates"]) == (True, 2, 1)
@@ -112,8 +112,10 @@ async def test_a_batch_tells_each_verdict(
     assert {row["idempotency_key"] for row in stored(in_memory_app)} == {"a", "b"}
 
 
-async def test_the_single_form(in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient) -> None:
-    """One bare event: accepted, then known under the same usage id, then in conflict."""
+async def test_a_single_event_has_its_verdict(
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
+) -> None:
+    """One bare event is accepted, then a duplicate with the same usage id, then a conflict."""
     first = await client.post(INGEST, headers=auth, json=event())
     body = first.json()
     assert body == {
@@ -133,8 +135,10 @@ async def test_the_single_form(in_memory_app: InMemoryApp, auth: dict[str, str],
     assert invalid.json()["error"]["details"][0]["field"] == "timestamp"
 
 
-async def test_all_bad_is_400(in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient) -> None:
-    """When no event can be accepted the list stands under the error's details, and nothing is stored."""
+async def test_a_batch_of_invalid_events_is_400(
+    in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
+) -> None:
+    """The error's details list the events, and nothing is stored."""
     reply = await client.post(INGEST, headers=auth, json={"events": [event(event_name=5), event(customer_id="")]})
     assert reply.status_code == 400
     assert [bad["index"] for bad in reply.json()["error"]["details"]] == [0, 1]
@@ -142,8 +146,8 @@ async def test_all_bad_is_400(in_memory_app: InMemoryApp, auth: dict[str, str], 
 
 
 @pytest.mark.parametrize("body", ["", "nonsense", "[1", '{"events": []}', '{"events": 5}', "null", '{"a": 1}', "\x00"])
-async def test_a_body_that_is_none_is_400(auth: dict[str, str], client: httpx.AsyncClient, body: str) -> None:
-    """What is no body of events is refused in the envelope."""
+async def test_a_body_without_events_is_400(auth: dict[str, str], client: httpx.AsyncClient, body: str) -> None:
+    """The refusal is in the envelope."""
     reply = await client.post(INGEST, headers=auth, content=body)
     assert (reply.status_code, reply.json()["success"]) == (400, False)
 
@@ -151,7 +155,7 @@ async def test_a_body_that_is_none_is_400(auth: dict[str, str], client: httpx.As
 async def test_strict_stores_all_or_nothing(
     in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
 ) -> None:
-    """One bad event, or one conflict, and nothing of a strict request is stored; the list names the bad ones."""
+    """With one invalid event or one conflict, nothing is stored; the details list the refused events."""
     await client.post(INGEST, headers=auth, json=event("known"))
     before = len(stored(in_memory_app))
     for bad in (event("x", event_name=""), event("known", customer_id="other")):
@@ -164,15 +168,15 @@ async def test_strict_stores_all_or_nothing(
     assert reply.json()["accepted"] == 1
 
 
-async def test_query_parameters_are_known_ones(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_unknown_query_parameters_are_refused(auth: dict[str, str], client: httpx.AsyncClient) -> None:
     """A misspelt `strict` must not store half a batch."""
     reply = await client.post(f"{INGEST}?strickt=true", headers=auth, json=event())
     assert "did you mean strict?" in reply.json()["error"]["message"]
     assert (await client.post(f"{INGEST}?strict=yes", headers=auth, json=event())).status_code == 400
 
 
-async def test_ndjson(auth: dict[str, str], client: httpx.AsyncClient) -> None:
-    """One event per line, each with its own verdict."""
+async def test_ndjson_has_one_event_per_line(auth: dict[str, str], client: httpx.AsyncClient) -> None:
+    """Each line has its own verdict."""
     lines = "\n".join([json.dumps(event("a")), "{broken", json.dumps(event("b")), ""])
     reply = await client.post(INGEST, headers=auth | {"content-type": "application/x-ndjson"}, content=lines)
     assert reply.json()["accepted"] == 2
@@ -195,7 +199,7 @@ def cloud_event(key: str = "ce1", **changes: Any) -> dict[str, Any]:
 async def test_openmeter_clients_get_204(
     in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient, media_type: str
 ) -> None:
-    """One CloudEvent at their path is answered with nothing, the second time too."""
+    """One CloudEvent at their path is answered without a body, the second time too."""
     headers = auth | {"content-type": media_type}
     for _ in range(2):
         reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(cloud_event()))
@@ -207,7 +211,7 @@ async def test_openmeter_clients_get_204(
 async def test_openmeter_batches_are_all_or_nothing(
     in_memory_app: InMemoryApp, auth: dict[str, str], client: httpx.AsyncClient
 ) -> None:
-    """A batch with a bad event is refused whole, for 204 could not tell which one it was."""
+    """A batch with an invalid event is refused whole, because a 204 could not name the event."""
     headers = auth | {"content-type": "application/cloudevents-batch+json"}
     bad = [cloud_event("a"), cloud_event("b", subject="")]
     reply = await client.post("/api/v1/events", headers=headers, content=json.dumps(bad))
@@ -220,8 +224,8 @@ async def test_openmeter_batches_are_all_or_nothing(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-async def test_compressed_bodies(auth: dict[str, str], client: httpx.AsyncClient, encoding: str) -> None:
-    """gzip and zstd are opened; a bomb and a broken one are refused."""
+async def test_compressed_bodies_are_read(auth: dict[str, str], client: httpx.AsyncClient, encoding: str) -> None:
+    """gzip and zstd are decompressed; a bomb and a truncated body are refused."""
     compress = gzip.compress if encoding == "gzip" else zstandard.ZstdCompressor().compress
     headers = auth | {"content-encoding": encoding}
     good = compress(json.dumps({"events": [event()]}).encode())
@@ -232,14 +236,14 @@ async def test_compressed_bodies(auth: dict[str, str], client: httpx.AsyncClient
 
 
 async def test_unknown_encodings_are_refused(auth: dict[str, str], client: httpx.AsyncClient) -> None:
-    """An encoding nobody can open names those that can be."""
+    """The refusal names the supported encodings."""
     reply = await client.post(INGEST, headers=auth | {"content-encoding": "br"}, content=b"x")
     assert reply.status_code == 400
     assert "gzip" in reply.json()["error"]["message"]
 
 
 async def test_ten_megabytes_is_the_limit(auth: dict[str, str], client: httpx.AsyncClient) -> None:
-    """A larger body is refused by what it announces, and by what arrives where it announces nothing."""
+    """A larger body is refused by its announced length, or by its actual length where none is announced."""
     announced = await client.post(INGEST, headers=auth, content=b" " * 10_000_001)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -253,7 +257,7 @@ async def test_ten_megabytes_is_the_limit(auth: dict[str, str], client: httpx.As
 
 
 async def test_back_pressure_is_503(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """When the log cannot keep up, or memory is full, callers are told when to come again."""
+    """When the log falls behind, or memory is full, the response has `Retry-After`."""
     in_memory_app.intake.answer = Overloaded("the log is full", retry_after=7)
     reply = await in_memory_app.client.post(INGEST, headers=auth, json=event())
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "7")
@@ -265,8 +269,8 @@ async def test_back_pressure_is_503(in_memory_app: InMemoryApp, auth: dict[str, 
     assert (reply.status_code, reply.headers["connection"]) == (503, "close")
 
 
-async def test_what_was_held_is_given_back(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """After any ending, good or bad, a request holds nothing of the budget any more."""
+async def test_every_request_releases_its_memory(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """After any outcome a request holds nothing of the budget."""
     budget = MemoryBudget(10**6, NullMetrics())
     conflict = Rejection(index=0, idempotency_key="k", code=RejectCode.CONFLICT, field=None, message="m")
     endings = [
@@ -283,7 +287,7 @@ async def test_what_was_held_is_given_back(in_memory_app: InMemoryApp, auth: dic
     assert budget._held == 0
 
 
-async def test_a_smaller_limit_is_kept_too(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """The limit is the operator's to set."""
+async def test_a_smaller_limit_is_enforced(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The operator sets the limit."""
     async with in_memory_app.serve(policy=AppPolicy(partitions=2, body_bytes=100)) as client:
         assert (await client.post(INGEST, headers=auth, content=b"x" * 101)).status_code == 413

@@ -1,4 +1,4 @@
-"""A body that takes long to read holds up nobody else."""
+"""A body that takes long to parse does not hold up other requests."""
 
 import asyncio
 import gzip
@@ -14,11 +14,11 @@ from tests.ingest_gateway.ingest.examples import batch, event, raw_batch, raw_ev
 pytestmark = pytest.mark.anyio
 
 HOSTILE = raw_batch(*[raw_event(f"k{number}", properties=b'{"a":1,"a":2}') for number in range(4_000)])
-"""Each event is refused for its own sake."""
+"""Each event is invalid in its own way."""
 
 
 async def turns_while_posting(in_memory_app: InMemoryApp, headers: dict[str, str], body: bytes) -> tuple[int, int]:
-    """The status of the reply, and how often something else had its turn meanwhile."""
+    """The status of the response, and how many turns another task had meanwhile."""
     posting = asyncio.create_task(in_memory_app.client.post(INGEST, headers=headers, content=body))
     turns = 0
     while not posting.done():
@@ -27,8 +27,8 @@ async def turns_while_posting(in_memory_app: InMemoryApp, headers: dict[str, str
     return posting.result().status_code, turns
 
 
-async def test_others_have_their_turn_meanwhile(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Plain and compressed; a small body is read at once, in a few turns."""
+async def test_other_tasks_run_meanwhile(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """Other tasks run while a large body is parsed, plain or compressed; a small body takes few turns."""
     small = await turns_while_posting(in_memory_app, auth, batch(event(), {}))
     plain = await turns_while_posting(in_memory_app, auth, HOSTILE)
     compressed = await turns_while_posting(in_memory_app, auth | {"content-encoding": "gzip"}, gzip.compress(HOSTILE))
@@ -37,8 +37,8 @@ async def test_others_have_their_turn_meanwhile(in_memory_app: InMemoryApp, auth
     assert min(plain[1], compressed[1]) > 10 * small[1]
 
 
-async def test_the_answer_is_the_same(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Wherever it was read: verdicts, and refusals of the body as a whole."""
+async def test_the_response_does_not_depend_on_the_thread(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """Verdicts, and refusals of a whole body, are the same wherever the body is parsed."""
     good = [event(f"k{number}") for number in range(3_000)]
     reply = (await in_memory_app.client.post(INGEST, headers=auth, content=batch(*good, {}))).json()
     assert (reply["accepted"], [rejection["index"] for rejection in reply["rejected"]]) == (3_000, [3_000])
@@ -50,10 +50,8 @@ async def test_the_answer_is_the_same(in_memory_app: InMemoryApp, auth: dict[str
     assert reply_to_bomb.status_code == 413
 
 
-async def test_bodies_that_come_together_are_read_one_in_a_turn(
-    in_memory_app: InMemoryApp, auth: dict[str, str]
-) -> None:
-    """So that nobody else waits for all of them."""
+async def test_concurrent_bodies_are_parsed_one_in_a_turn(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """Another task never waits for several bodies."""
     bodies = [batch(*[event(f"{body}-{number}") for number in range(100)]) for body in range(8)]
     posting = [asyncio.create_task(in_memory_app.client.post(INGEST, headers=auth, content=body)) for body in bodies]
     read, most = 0, 0
@@ -66,7 +64,7 @@ async def test_bodies_that_come_together_are_read_one_in_a_turn(
 
 
 def test_ordinary_bodies_do_not_take_long() -> None:
-    """A thousand events are read faster than a thread is found; ten thousand of nothing are not."""
+    """A thousand events are parsed at once; ten thousand empty objects are not."""
     assert not takes_long(json.dumps(event()).encode())
     assert not takes_long(batch(*[event(f"k{number}") for number in range(1_000)]))
     assert takes_long(b'{"events":[' + b",".join([b"{}"] * 10_000) + b"]}")

@@ -1,4 +1,4 @@
-"""No endpoint shows one account's data to another's key, nor live data to a test key; generated over all routes."""
+"""No endpoint shows an account's data to another's key, nor live data to a test key; generated from all routes."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -57,7 +57,7 @@ REQUESTS: dict[tuple[str, str], list[tuple[str, Any]]] = {
     ("POST", "/v1/keys/{id}/revoke"): [("", {})],
     ("GET", "/v1/status"): [("", None)],
 }
-"""What is asked at each endpoint. An endpoint that is missing here fails the test below."""
+"""The requests to each endpoint. A missing endpoint fails the test below."""
 
 
 def every_endpoint(in_memory_app: InMemoryApp) -> list[Route]:
@@ -80,7 +80,7 @@ def every_endpoint(in_memory_app: InMemoryApp) -> list[Route]:
 
 
 class FurnishedAccount:
-    """An account with something of everything, each thing marked."""
+    """An account with one of each resource, each marked."""
 
     def __init__(self, account: AccountId, key_id: str, token: str) -> None:
         self.account = account
@@ -103,7 +103,7 @@ async def furnish(in_memory_app: InMemoryApp, account: AccountId) -> FurnishedAc
 
 
 def requests_to(endpoint: Route, furnished: FurnishedAccount) -> Iterator[tuple[str, Any]]:
-    """Each request of the table, aimed at the victim."""
+    """Each request of the table, addressed to the victim's resources."""
     path = endpoint.path.replace("{code}", SECRET).replace("{id}", furnished.key_id)
     for query, body in REQUESTS[endpoint.method, endpoint.path]:
         aimed = query.replace("{customer}", f"customer of {furnished.account}")
@@ -119,13 +119,13 @@ def snapshot(in_memory_app: InMemoryApp, account: AccountId) -> object:
 
 
 async def test_every_endpoint_is_tried(in_memory_app: InMemoryApp) -> None:
-    """The table of requests is the table of endpoints, so no new endpoint escapes."""
+    """The table of requests covers the table of routes, so no new route escapes."""
     assert set(REQUESTS) == {(endpoint.method, endpoint.path) for endpoint in every_endpoint(in_memory_app)}
 
 
 @pytest.mark.parametrize("attacker", ["another company", "our test key", "our live key against test data"])
 async def test_no_endpoint_crosses_accounts(in_memory_app: InMemoryApp, attacker: str) -> None:
-    """Whatever a stranger's key asks, it sees nothing of the victim, changes nothing, and asks only for its own."""
+    """A stranger's key sees nothing of the victim, changes nothing, and reaches ports for its own account only."""
     live, test = in_memory_app.ours[Mode.LIVE], in_memory_app.ours[Mode.TEST]
     owner, own = {
         "another company": (live, in_memory_app.theirs[Mode.LIVE]),
@@ -150,15 +150,15 @@ async def test_no_endpoint_crosses_accounts(in_memory_app: InMemoryApp, attacker
 
 
 def _touched_only(in_memory_app: InMemoryApp, own: AccountId) -> bool:
-    """Every question to a reader, every event and every frame belongs to the account that asked."""
-    questions: list[UsageQuery | EventQuery | RejectQuery] = in_memory_app.reader.queries
+    """Whether every query to a reader, every event and every frame belongs to the account of the key."""
+    queries: list[UsageQuery | EventQuery | RejectQuery] = in_memory_app.reader.queries
     posted = [posted.account for posted in in_memory_app.intake.posted]
     framed = [row["account"] for frame in in_memory_app.sink.frames for row in decode(frame.payload).to_pylist()]
-    return {question.account for question in questions} | {*posted} | {*framed} == {own}
+    return {query.account for query in queries} | {*posted} | {*framed} == {own}
 
 
 async def test_every_endpoint_is_in_the_readme(in_memory_app: InMemoryApp) -> None:
-    """What can be asked is written down beside the scope it takes."""
+    """The README lists every endpoint with its scope."""
     lines = (Path(app.__file__).parents[1] / "README.md").read_text().splitlines()
     for endpoint in every_endpoint(in_memory_app):
         response = [

@@ -1,4 +1,4 @@
-"""Keys over HTTP: made by administrators, shown once, revoked."""
+"""Keys over HTTP: administrators create them, the secret is shown once, and a revoked key is refused."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_new_key_works_at_once(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """The token is in this one answer and in no other, and does what its scopes say."""
+    """The token is in this response and in no other, and has the scopes of the request."""
     made = await in_memory_app.client.post("/v1/keys", headers=auth, json={"name": "reader", "scopes": ["read"]})
     assert made.status_code == 201
     key = made.json()["api_key"]
@@ -22,8 +22,8 @@ async def test_a_new_key_works_at_once(in_memory_app: InMemoryApp, auth: dict[st
     assert key["token"] not in (await in_memory_app.client.get("/v1/keys", headers=auth)).text
 
 
-async def test_a_live_key_makes_the_first_test_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Test data is reached through the live account; live data is never reached through a test key."""
+async def test_a_live_key_creates_the_first_test_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """A live key reaches test data through a new key; a test key never reaches live data."""
     queries = {"name": "t", "scopes": ["admin"], "mode": "test"}
     test = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["api_key"]
     assert test["token"].startswith("ak_test_")
@@ -56,7 +56,7 @@ async def test_a_live_key_makes_the_first_test_key(in_memory_app: InMemoryApp, a
 async def test_mistakes_name_their_field(
     in_memory_app: InMemoryApp, auth: dict[str, str], body: dict[str, object], field: str
 ) -> None:
-    """No key is made of a request that is wrong anywhere."""
+    """A request with any mistake creates no key."""
     before = len(in_memory_app.books.keys)
     reply = await in_memory_app.client.post("/v1/keys", headers=auth, json=body)
     assert reply.status_code == 400
@@ -64,7 +64,7 @@ async def test_mistakes_name_their_field(
     assert len(in_memory_app.books.keys) == before
 
 
-async def test_only_what_is_there_is_revoked(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+async def test_an_unknown_key_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """An unknown id, or one of another account, is not found."""
     stranger, _ = await in_memory_app.api_keys.create(
         command_of(in_memory_app.theirs[Mode.LIVE]), key_for(in_memory_app.theirs[Mode.LIVE])
@@ -73,8 +73,8 @@ async def test_only_what_is_there_is_revoked(in_memory_app: InMemoryApp, auth: d
         assert (await in_memory_app.client.post(f"/v1/keys/{key_id}/revoke", headers=auth)).status_code == 404
 
 
-async def test_a_key_may_have_an_end(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """It is shown from the start and in every list."""
+async def test_a_key_may_expire(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The expiry is shown from the start and in every list."""
     ends = to_iso(in_memory_app.clock.now + 90 * DAY)
     queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
     made = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["api_key"]
@@ -84,16 +84,18 @@ async def test_a_key_may_have_an_end(in_memory_app: InMemoryApp, auth: dict[str,
 
 
 @pytest.mark.parametrize(("ends", "says"), [("tomorrow", "ISO 8601"), ("2020-01-01T00:00:00Z", "is over")])
-async def test_an_end_is_a_time_to_come(in_memory_app: InMemoryApp, auth: dict[str, str], ends: str, says: str) -> None:
-    """A key that could never be used is a mistake."""
+async def test_an_expiry_is_in_the_future(
+    in_memory_app: InMemoryApp, auth: dict[str, str], ends: str, says: str
+) -> None:
+    """A key that could never be used is refused."""
     queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
     error = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["error"]
     assert error["details"]["field"] == "expires_at"
     assert says in error["message"]
 
 
-async def test_a_repeated_request_makes_no_second_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Its secret was shown once; the answer says which key it was, and what to do."""
+async def test_a_repeated_request_creates_no_second_key(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The response names the first key, whose secret was shown once, and states what to do."""
     queries = {"name": "ci", "scopes": ["read"]}
     headers = auth | {"idempotency-key": "k1"}
     made = (await in_memory_app.client.post("/v1/keys", headers=headers, json=queries)).json()["api_key"]

@@ -1,4 +1,4 @@
-"""Meters over HTTP: made once, shown, renamed, archived."""
+"""Meters over HTTP: created once, shown, renamed, archived."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_example_is_accepted(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """A full meter is made, answered whole, and found where `Location` says, with its backfill."""
+    """A full meter is created, answered whole, and found at `Location` with its backfill."""
     made = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     assert made.status_code == 201
     meter = made.json()["meter"]
@@ -24,7 +24,7 @@ async def test_the_example_is_accepted(in_memory_app: InMemoryApp, auth: dict[st
     assert found.json()["meter"] == meter | {"backfill": {"done": False, "chunks_done": 1, "chunks_total": None}}
 
 
-async def test_the_smallest_meter(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+async def test_the_smallest_meter_has_four_fields(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """Counting events needs no property, group, filter or unit."""
     small = {"code": "n", "name": "N", "event_name": "e", "aggregation": "count"}
     made = (await in_memory_app.client.post("/v1/meters", headers=auth, json=small)).json()["meter"]
@@ -32,15 +32,15 @@ async def test_the_smallest_meter(in_memory_app: InMemoryApp, auth: dict[str, st
 
 
 async def test_numbers_in_filters_keep_every_digit(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """A border is shown exactly as it was posted: as a number, with all its digits."""
+    """A filter's number is shown exactly as posted."""
     body = b'{"code":"n","name":"N","event_name":"e","aggregation":"count","filters":[%s]}'
     given_filter = b'{"property":"$.x","op":"in","value":[0.10000000000000000001,1,"1",true]}'
     made = await in_memory_app.client.post("/v1/meters", headers=auth, content=body % given_filter)
     assert b'"value":[0.10000000000000000001,1,"1",true]' in made.content
 
 
-async def test_a_taken_code_is_409(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """A code names one meter for ever, archived or not."""
+async def test_a_code_in_use_is_409(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """A code names one meter permanently, archived or not."""
     await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     assert (await in_memory_app.client.delete("/v1/meters/tokens", headers=auth)).json()["meter"]["archived"]
     again = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
@@ -49,7 +49,7 @@ async def test_a_taken_code_is_409(in_memory_app: InMemoryApp, auth: dict[str, s
 
 
 async def test_only_name_and_unit_change(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """What usage was counted with stays; only the words around it change."""
+    """The definition that usage was counted with never changes."""
     await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS)
     changed = await in_memory_app.client.patch("/v1/meters/tokens", headers=auth, json={"name": "T", "unit": None})
     assert (changed.json()["meter"]["name"], changed.json()["meter"]["unit"]) == ("T", None)
@@ -59,15 +59,15 @@ async def test_only_name_and_unit_change(in_memory_app: InMemoryApp, auth: dict[
     assert (await in_memory_app.client.patch("/v1/meters/tokens", headers=auth, json={})).status_code == 400
 
 
-async def test_what_is_not_there_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """An unknown code is answered the same way by every method."""
+async def test_an_unknown_meter_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """Every method answers an unknown code the same way."""
     for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
         reply = await in_memory_app.client.request(method, "/v1/meters/nope", headers=auth, json=body)
         assert (reply.status_code, reply.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
 async def test_listing_pages_through_all(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Following the cursor shows each meter once, in the order of making."""
+    """Following the cursor shows each meter once, in order of creation."""
     for number in range(5):
         await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | {"code": f"m{number}"})
     shown, cursor = [], ""
@@ -122,7 +122,7 @@ async def test_listing_pages_through_all(in_memory_app: InMemoryApp, auth: dict[
 async def test_mistakes_name_their_field(
     in_memory_app: InMemoryApp, auth: dict[str, str], change: dict[str, Any], field: str, hint: str
 ) -> None:
-    """Each refusal says where it is wrong and how to mend it, and nothing is made."""
+    """Each mistake states where it is and how to mend it, and nothing is created."""
     reply = await in_memory_app.client.post("/v1/meters", headers=auth, json=TOKENS | change)
     error = reply.json()["error"]
     assert (reply.status_code, error["code"]) == (400, "VALIDATION_ERROR")
@@ -146,7 +146,7 @@ _NAMES = st.sampled_from([*MeterRequest.__struct_fields__, "property", "op", "va
 
 @given(st.dictionaries(_NAMES, _JSON | st.sampled_from(["sum", "count", "$.x", [{"property": "$.x", "op": "gt"}]])))
 def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
-    """Whatever JSON is posted, it makes a meter or an Invalid with at least one field."""
+    """Any JSON object is a meter, or an Invalid with at least one field."""
     for read in (read_new_meter, read_changes):
         try:
             read(document)

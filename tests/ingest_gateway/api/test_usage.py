@@ -1,4 +1,4 @@
-"""Usage over HTTP: what is asked reaches the reader exactly, what is answered keeps every digit."""
+"""Usage over HTTP: the query reaches the reader exactly, and the response keeps every digit."""
 
 import io
 from decimal import Decimal
@@ -23,47 +23,47 @@ async def metered(in_memory_app: InMemoryApp, auth: dict[str, str]) -> InMemoryA
     return in_memory_app
 
 
-async def queries(in_memory_app: InMemoryApp, auth: dict[str, str], query: str) -> UsageQuery:
-    reply = await in_memory_app.client.get(f"/v1/usage?{query}", headers=auth)
+async def query_of(in_memory_app: InMemoryApp, auth: dict[str, str], query_string: str) -> UsageQuery:
+    reply = await in_memory_app.client.get(f"/v1/usage?{query_string}", headers=auth)
     assert reply.status_code == 200, reply.text
-    question = in_memory_app.reader.queries[-1]
-    assert isinstance(question, UsageQuery)
-    return question
+    query = in_memory_app.reader.queries[-1]
+    assert isinstance(query, UsageQuery)
+    return query
 
 
-async def test_the_smallest_question(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """A meter and a range: all customers, one row each, no groups."""
-    question = await queries(metered, auth, RANGE)
-    assert (question.account, question.meter.code) == (metered.ours[Mode.LIVE], "tokens")
-    assert (question.start, question.end) == (START, END)
-    assert (question.customers, question.window, question.timezone) == ((), Window.NONE, "UTC")
-    assert (question.group_by, question.groups, question.top, question.after) == ((), {}, None, None)
+async def test_the_smallest_query_has_a_meter_and_a_range(metered: InMemoryApp, auth: dict[str, str]) -> None:
+    """Its result has one row for each customer, without groups."""
+    query = await query_of(metered, auth, RANGE)
+    assert (query.account, query.meter.code) == (metered.ours[Mode.LIVE], "tokens")
+    assert (query.start, query.end) == (START, END)
+    assert (query.customers, query.window, query.timezone) == ((), Window.NONE, "UTC")
+    assert (query.group_by, query.groups, query.top, query.after) == ((), {}, None, None)
 
 
 async def test_every_parameter_arrives(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """Lists by comma or by repetition, offsets in times, several values of one group, a missing one too."""
-    question = await queries(
+    """Lists by comma or repetition, offsets in times, several values of one group and a missing value arrive."""
+    query = await query_of(
         metered,
         auth,
         "meter=tokens&from=2026-11-01T01:00%2B01:00&to=2026-12-01T00:00:00Z&customer_id=a,b&customer_id=c&window=day"
         "&timezone=Europe/Berlin&group_by=model&filter[model]=gpt-4&filter%5Bmodel%5D=&top=5&limit=10000&cursor=x",
     )
-    assert (question.start, question.customers) == (START, ("a", "b", "c"))
-    assert (question.window, question.timezone) == (Window.DAY, "Europe/Berlin")
-    assert (question.group_by, question.groups) == (("model",), {"model": ("gpt-4", None)})
-    assert (question.top, question.limit, question.after) == (5, 10_000, "x")
+    assert (query.start, query.customers) == (START, ("a", "b", "c"))
+    assert (query.window, query.timezone) == (Window.DAY, "Europe/Berlin")
+    assert (query.group_by, query.groups) == (("model",), {"model": ("gpt-4", None)})
+    assert (query.top, query.limit, query.after) == (5, 10_000, "x")
 
 
-async def test_commas_inside_an_id(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """A customer whose id holds a comma can be asked for, too."""
-    question = await queries(metered, auth, RANGE + r"&customer_id=a\,b,c")
-    assert question.customers == ("a,b", "c")
+async def test_an_id_may_hold_a_comma(metered: InMemoryApp, auth: dict[str, str]) -> None:
+    """A comma inside a customer's id is escaped."""
+    query = await query_of(metered, auth, RANGE + r"&customer_id=a\,b,c")
+    assert query.customers == ("a,b", "c")
 
 
 async def test_an_unescaped_plus_is_understood(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """A '+' of an offset that a careless client did not escape arrives as a space, and means '+'."""
-    question = await queries(metered, auth, "meter=tokens&from=2026-11-01T05:30:00+05:30&to=2026-12-01T00:00:00Z")
-    assert question.start == START
+    """An unescaped '+' of an offset arrives as a space, and means '+'."""
+    query = await query_of(metered, auth, "meter=tokens&from=2026-11-01T05:30:00+05:30&to=2026-12-01T00:00:00Z")
+    assert query.start == START
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_an_unescaped_plus_is_understood(metered: InMemoryApp, auth: dict[
 async def test_mistakes_name_their_parameter(
     metered: InMemoryApp, auth: dict[str, str], query: str, field: str
 ) -> None:
-    """A wrong question is never answered with something else."""
+    """A mistaken query is refused and never reaches the reader."""
     reply = await metered.client.get(f"/v1/usage?{query}", headers=auth)
     assert reply.status_code == 400
     assert reply.json()["error"]["details"] == {"field": field}
@@ -102,19 +102,19 @@ async def test_mistakes_name_their_parameter(
 
 
 async def test_strange_query_strings_are_refused(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """Bytes that are no text, too many fields and NULs are the caller's mistake, not a failure of ours."""
+    """Invalid UTF-8, too many parameters and NULs are the caller's mistakes, not failures of the service."""
     for query in ("meter=%ff", "meter=%00", "&".join(["a=1"] * 1001), "filter[=1", "filter]=1"):
         assert (await metered.client.get(f"/v1/usage?{query}", headers=auth)).status_code == 400
 
 
 async def test_an_unknown_meter_is_404(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """Usage of a meter that is not there is not zero."""
+    """Usage of an unknown meter is not zero."""
     reply = await metered.client.get(f"/v1/usage?{RANGE.replace('tokens', 'nope')}", headers=auth)
     assert reply.status_code == 404
 
 
 async def test_json_keeps_every_digit(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """Values are decimal texts; watermark and `as_of` say how far they are exact, and when."""
+    """Values are decimal texts; watermark and `as_of` state what they include, and when."""
     metered.reader.values = {metered.ours[Mode.LIVE]: {"a": Decimal("12345678901234567890.000000000001")}}
     metered.clock.now = START
     reply = await metered.client.get(f"/v1/usage?{RANGE}&group_by=model", headers=auth)
@@ -138,8 +138,8 @@ async def test_json_keeps_every_digit(metered: InMemoryApp, auth: dict[str, str]
     }
 
 
-async def test_files_are_made_on_request(metered: InMemoryApp, auth: dict[str, str]) -> None:
-    """CSV and Parquet hold the same rows; where the next page begins is told in a header."""
+async def test_accept_selects_csv_or_parquet(metered: InMemoryApp, auth: dict[str, str]) -> None:
+    """CSV and Parquet hold the same rows; a header has the cursor of the next page."""
     metered.reader.values = {metered.ours[Mode.LIVE]: {'a,"b"': Decimal("0.1"), "c": Decimal(2)}}
     csv = await metered.client.get(f"/v1/usage?{RANGE}&limit=1", headers=auth | {"accept": "text/csv"})
     assert csv.headers["content-type"].startswith("text/csv")
@@ -153,8 +153,8 @@ async def test_files_are_made_on_request(metered: InMemoryApp, auth: dict[str, s
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", "text/html, application/xml"])
-async def test_what_cannot_be_made_is_406(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
-    """A format nobody can make is refused with those that can be."""
+async def test_an_unknown_format_is_406(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
+    """The refusal names the available formats."""
     reply = await metered.client.get(f"/v1/usage?{RANGE}", headers=auth | {"accept": accept})
     assert (reply.status_code, reply.json()["error"]["code"]) == (406, "NOT_ACCEPTABLE")
 
@@ -162,13 +162,13 @@ async def test_what_cannot_be_made_is_406(metered: InMemoryApp, auth: dict[str, 
 @pytest.mark.parametrize(
     "accept", ["*/*", "", "application/*", "text/html, */*;q=0.1", "text/csv;q=0.1, application/json"]
 )
-async def test_json_is_what_most_want(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
-    """Whoever has no special wish gets JSON."""
+async def test_json_is_the_default_format(metered: InMemoryApp, auth: dict[str, str], accept: str) -> None:
+    """A client without a preference gets JSON."""
     reply = await metered.client.get(f"/v1/usage?{RANGE}", headers=auth | {"accept": accept})
     assert reply.headers["content-type"] == "application/json"
 
 
 async def test_minutes_are_the_smallest_step(metered: InMemoryApp, auth: dict[str, str]) -> None:
     """A range of one minute is possible."""
-    question = await queries(metered, auth, "meter=tokens&from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z")
-    assert question.end - question.start == MINUTE
+    query = await query_of(metered, auth, "meter=tokens&from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z")
+    assert query.end - query.start == MINUTE

@@ -32,8 +32,8 @@ GROUPS = ("model", "a")
 
 
 @given(ROWS)
-def test_csv_says_what_the_rows_say(rows: list[UsageRow]) -> None:
-    """Read back, each line is its row; commas, quotes and other scripts stay what they were."""
+def test_csv_holds_the_rows(rows: list[UsageRow]) -> None:
+    """Each line read back is its row, with commas, quotes and non-Latin scripts."""
     header, *lines = csv.reader(io.StringIO(render_csv(rows, GROUPS).decode(), newline=""))
     assert header == ["meter", "customer_id", "window_start", "window_end", "group.model", "group.a", "value"]
     assert lines == [
@@ -51,8 +51,8 @@ def test_csv_says_what_the_rows_say(rows: list[UsageRow]) -> None:
 
 
 @given(ROWS)
-def test_parquet_says_what_the_rows_say(rows: list[UsageRow]) -> None:
-    """Read back, values are the same decimals, a missing group value is null, and an empty answer has all columns."""
+def test_parquet_holds_the_rows(rows: list[UsageRow]) -> None:
+    """Values read back are the same decimals, a missing group value is null, and an empty file has all columns."""
     table = pq.read_table(io.BytesIO(render_parquet(rows, GROUPS)))
     assert table.schema.field("value").type == QUANTITY
     assert table.schema.field("window_start").type == pa.timestamp("us", tz="UTC")

@@ -1,1 +1,1 @@
-"""Tests of the HTTP app."""
+"""Tests of the web kit."""

@@ -1,4 +1,4 @@
-"""Who is let in, and what the others are told."""
+"""Which keys are accepted, and how the others are refused."""
 
 import asyncio
 
@@ -36,10 +36,10 @@ HEADER = ("UNAUTHORIZED", "Missing or invalid Authorization header")
         ("Bearer ak_live_\u00e9", ("INVALID_API_KEY", "Invalid API key")),
     ],
 )
-async def test_the_refusals_are_the_contract_s(
+async def test_refusals_follow_the_contract(
     in_memory_app: InMemoryApp, header: str | None, refusal: tuple[str, str]
 ) -> None:
-    """Each way of not being known has the code and the message that the contract gives it."""
+    """Each refusal has the code and the message of the contract."""
     headers = [] if header is None else [(b"authorization", header.encode("latin-1"))]
     reply = await in_memory_app.client.get("/v1/meters", headers=headers)
     error = reply.json()["error"]
@@ -47,8 +47,8 @@ async def test_the_refusals_are_the_contract_s(
     assert reply.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_revoked_key_is_told_so_at_once(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Revoked over the API, a key that was good a moment ago is refused by the very next request."""
+async def test_a_revoked_key_is_refused_at_once(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The next request after a revocation over the API is refused."""
     key, token = await in_memory_app.api_keys.create(
         command_of(in_memory_app.ours[Mode.LIVE]), key_for(in_memory_app.ours[Mode.LIVE])
     )
@@ -63,8 +63,8 @@ async def test_a_revoked_key_is_told_so_at_once(in_memory_app: InMemoryApp, auth
     }
 
 
-async def test_an_expired_key_is_told_so(in_memory_app: InMemoryApp) -> None:
-    """To the microsecond, even where the key was good a moment ago, and with what to do."""
+async def test_an_expired_key_is_refused(in_memory_app: InMemoryApp) -> None:
+    """To the microsecond, even for a cached key, with a way to mend it."""
     account, ends = in_memory_app.ours[Mode.LIVE], in_memory_app.clock.now + DAY
     _, token = await in_memory_app.api_keys.create(command_of(account), key_for(account, expires_at=ends))
     headers = {"authorization": f"Bearer {token}"}
@@ -79,7 +79,7 @@ async def test_an_expired_key_is_told_so(in_memory_app: InMemoryApp) -> None:
 
 
 async def test_a_revocation_elsewhere_counts_within_seconds(in_memory_app: InMemoryApp) -> None:
-    """A key revoked by another process is refused once what was remembered of it is too old."""
+    """A key revoked by another process is refused when its cache entry expires."""
     key, token = await in_memory_app.api_keys.create(
         command_of(in_memory_app.ours[Mode.LIVE]), key_for(in_memory_app.ours[Mode.LIVE])
     )
@@ -111,10 +111,8 @@ async def test_a_revocation_elsewhere_counts_within_seconds(in_memory_app: InMem
         ("POST", "/v1/keys/c1/revoke", Scope.ADMIN),
     ],
 )
-async def test_every_endpoint_asks_for_its_scope(
-    in_memory_app: InMemoryApp, method: str, path: str, scope: Scope
-) -> None:
-    """A key with every scope but the one needed is told which one it lacks; `admin` stands for all but backfill."""
+async def test_every_endpoint_needs_its_scope(in_memory_app: InMemoryApp, method: str, path: str, scope: Scope) -> None:
+    """A key with every other scope is refused, naming the missing one; `admin` includes all but backfill."""
     others = set(Scope) - {scope, Scope.ADMIN}
     reply = await in_memory_app.client.request(method, path, headers=await in_memory_app.key(None, *others))
     error = reply.json()["error"]
@@ -126,7 +124,7 @@ async def test_every_endpoint_asks_for_its_scope(
 
 
 class CountingApiKeys:
-    """Answers only when it is let, and counts how often it was asked."""
+    """Answers when a test lets it, and counts its queries."""
 
     def __init__(self, key: ApiKey | None) -> None:
         self.key = key
@@ -154,8 +152,8 @@ def _key(revoked_at: int | None = None) -> ApiKey:
     )
 
 
-async def test_many_requests_ask_the_ledger_once() -> None:
-    """A hundred simultaneous requests with one unknown key cost one look-up, and the next ones none."""
+async def test_many_requests_query_the_ledger_once() -> None:
+    """A hundred concurrent requests with one uncached key cost one lookup, and later ones none."""
     keys = CountingApiKeys(_key())
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = [asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x")) for _ in range(100)]
@@ -166,8 +164,8 @@ async def test_many_requests_ask_the_ledger_once() -> None:
     assert keys.queries == 1
 
 
-async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
-    """A look-up that was under way when the key was revoked does not keep it alive."""
+async def test_a_lookup_older_than_a_revocation_is_not_cached() -> None:
+    """A lookup in flight during a revocation does not cache the key."""
     keys = CountingApiKeys(_key())
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0)  # type: ignore[arg-type]  # only `find` is used
     waiting = asyncio.create_task(authenticator.key_of(b"Bearer ak_live_x"))
@@ -179,8 +177,8 @@ async def test_an_answer_older_than_a_revocation_is_not_kept() -> None:
     assert keys.queries == 2
 
 
-async def test_what_is_remembered_is_bounded() -> None:
-    """More good keys than fit push others out; all are still let in."""
+async def test_the_cache_is_bounded() -> None:
+    """More valid keys than fit evict others; all are accepted."""
     keys = CountingApiKeys(_key())
     keys.open.set()
     authenticator = Authenticator(keys, lambda: 0.0, lambda: 0, capacity=4)  # type: ignore[arg-type]  # only `find` is used
@@ -190,7 +188,7 @@ async def test_what_is_remembered_is_bounded() -> None:
 
 
 async def test_a_ledger_that_is_down_is_503(in_memory_app: InMemoryApp) -> None:
-    """Without the ledger nobody new can be let in, and callers learn that they should come again."""
+    """Without the ledger no uncached key is accepted, and the response has `Retry-After`."""
 
     class Down:
         async def find(self, token: str) -> ApiKey | None:

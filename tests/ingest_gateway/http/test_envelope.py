@@ -1,4 +1,4 @@
-"""The shape of every answer, good or bad."""
+"""The shape of every response, success or failure."""
 
 import re
 from typing import Any
@@ -19,8 +19,8 @@ from tests.ingest_gateway.conftest import InMemoryApp
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_shape_of_success(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """`success`, the resource under its name, and the request id: nothing else."""
+async def test_success_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """`success`, the resource under its name, and the request id, nothing more."""
     reply = await in_memory_app.client.get("/v1/meters", headers=auth)
     assert reply.json() == {
         "success": True,
@@ -31,8 +31,8 @@ async def test_the_shape_of_success(in_memory_app: InMemoryApp, auth: dict[str, 
     assert reply.headers["content-type"] == "application/json"
 
 
-async def test_the_shape_of_failure(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """`success`, the error with code, message and details, and the request id: nothing else."""
+async def test_failure_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """`success`, the error with code, message and details, and the request id, nothing more."""
     reply = await in_memory_app.client.get("/v1/meters?limit=0", headers=auth)
     assert reply.status_code == 400
     assert reply.json() == {
@@ -69,15 +69,15 @@ async def test_the_shape_of_failure(in_memory_app: InMemoryApp, auth: dict[str, 
     ],
 )
 async def test_every_error_has_its_status(error: Exception, status: int, code: str) -> None:
-    """One table decides; what is told of inner failures tells nothing of the inside."""
+    """One table decides; the message of an inner failure reveals nothing of the inside."""
     problem = problem_of(error)
     assert (problem.status, problem.code) == (status, code)
     assert "secret" not in problem.message
     assert ("retry-after" in dict(problem.headers).__repr__()) == isinstance(error, errors.Busy | StoreFailed)
 
 
-async def test_what_is_not_there_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """An unknown path is answered in the envelope, with and without a key, whatever stands in it."""
+async def test_an_unknown_path_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """In the envelope, with and without a key, for any path."""
     for path in ("/v1", "/v1/meters/", "/v2/events/ingest", "/v1/%00", "/v1/m%C3%A9ters", "/v1/events/ingest/x"):
         for headers in ({}, auth):
             reply = await in_memory_app.client.get(path, headers=headers)
@@ -85,7 +85,7 @@ async def test_what_is_not_there_is_404(in_memory_app: InMemoryApp, auth: dict[s
 
 
 async def test_a_wrong_method_is_405(in_memory_app: InMemoryApp) -> None:
-    """A path that is there answers other methods with those it knows."""
+    """The response names the path's methods."""
     reply = await in_memory_app.client.put("/v1/meters", json={})
     assert (reply.status_code, reply.json()["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert reply.headers["allow"] == "GET, POST"
@@ -93,7 +93,7 @@ async def test_a_wrong_method_is_405(in_memory_app: InMemoryApp) -> None:
 
 
 class LogLines(NullLogger):
-    """Keeps what was logged as an exception."""
+    """Keeps the lines logged as exceptions."""
 
     def __init__(self) -> None:
         self.exceptions: list[dict[str, object]] = []
@@ -102,8 +102,8 @@ class LogLines(NullLogger):
         self.exceptions.append({"event": event, **fields})
 
 
-async def test_a_surprise_is_logged_and_enveloped(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """A failure that nobody foresaw is a 500 in the envelope, with its traceback in the logs under the same id."""
+async def test_an_unforeseen_error_is_logged_and_enveloped(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """It is a 500 in the envelope, with its traceback in the logs under the same id."""
 
     class Broken:
         async def list(self, account: str) -> list[Any]:
@@ -119,8 +119,8 @@ async def test_a_surprise_is_logged_and_enveloped(in_memory_app: InMemoryApp, au
 
 
 @pytest.mark.parametrize("path", ["/v1/meters", "/nope", "/healthz"])
-async def test_a_sane_request_id_is_kept(in_memory_app: InMemoryApp, path: str) -> None:
-    """The caller's own id comes back in the header and the body; ours where theirs is none."""
+async def test_a_valid_request_id_is_kept(in_memory_app: InMemoryApp, path: str) -> None:
+    """The caller's id is in the header and the body; an invalid one is replaced."""
     mine = (await in_memory_app.client.get(path, headers={"x-request-id": "trace-1:a.B_c"})).headers["x-request-id"]
     assert mine == "trace-1:a.B_c"
     for insane in ("", "x" * 129, "a b", "a,b", "é"):
@@ -130,16 +130,16 @@ async def test_a_sane_request_id_is_kept(in_memory_app: InMemoryApp, path: str) 
 
 
 @given(st.one_of(st.none(), st.binary(max_size=200)))
-def test_any_request_id_makes_a_sane_one(given_id: bytes | None) -> None:
-    """Whatever a caller sends, what goes into logs and headers is short and plain; ours never repeat."""
+def test_any_request_id_makes_a_valid_one(given_id: bytes | None) -> None:
+    """The id in logs and headers is short and plain; the gateway's own ids never repeat."""
     ids = RequestIds(lambda _: 35**9)
     first, second = ids.adopt(given_id), ids.adopt(given_id)
     assert re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", first)
     assert first != second or first.encode() == given_id
 
 
-async def test_a_key_in_the_body_s_place_is_refused_cleanly(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Bodies that are not a JSON object are told what is wrong with them."""
+async def test_a_body_that_is_no_json_object_is_refused(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The refusal states what is wrong with the body."""
     for body in (b"", b"[]", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b"{} {}"):
         reply = await in_memory_app.client.post("/v1/meters", headers=auth, content=body)
         assert reply.status_code == 400
@@ -148,8 +148,8 @@ async def test_a_key_in_the_body_s_place_is_refused_cleanly(in_memory_app: InMem
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
-async def test_who_hangs_up_before_the_answer_is_no_failure() -> None:
-    """A connection that is gone when the answer is sent ends quietly: nothing is raised, nothing logged as ours."""
+async def test_a_caller_that_disconnects_is_no_failure() -> None:
+    """When the connection is gone before the response, nothing is raised and nothing is logged as a failure."""
     lines = LogLines()
     sent: list[Any] = []
 
@@ -169,15 +169,15 @@ async def test_who_hangs_up_before_the_answer_is_no_failure() -> None:
     assert lines.exceptions == []
 
 
-async def test_other_protocols_are_turned_away(in_memory_app: InMemoryApp) -> None:
-    """A websocket is closed politely."""
+async def test_websockets_are_closed(in_memory_app: InMemoryApp) -> None:
+    """With the code for a policy violation."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     async def nothing(*_: Any) -> Any:
-        raise AssertionError("nobody may be asked")
+        raise AssertionError("not expected to be called")
 
     edge = RequestMiddleware(
         nothing,

@@ -1,4 +1,4 @@
-"""How often one may ask, and how one is told."""
+"""The rate limit, and its headers."""
 
 import pytest
 from hypothesis import given
@@ -16,8 +16,8 @@ from tests.ingest_gateway.conftest import InMemoryApp
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_answer_tells_the_limit(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Limit, what is left of it, and the second at which it begins anew; on refusals too."""
+async def test_every_response_states_the_limit(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The headers have the limit, the remainder, and the second of the reset, on refusals too."""
     first = await in_memory_app.client.get("/v1/meters", headers=auth)
     second = await in_memory_app.client.get("/v1/meters?wrong=1", headers=auth)
     third = await in_memory_app.client.get("/v1/meters/none", headers=auth)
@@ -27,15 +27,15 @@ async def test_every_answer_tells_the_limit(in_memory_app: InMemoryApp, auth: di
 
 
 @pytest.mark.parametrize("path", ["/v1/meters", "/nope", "/healthz", "/readyz", "/metrics"])
-async def test_answers_to_nobody_tell_it_too(in_memory_app: InMemoryApp, path: str) -> None:
-    """Without a key there is no account to count for, and the headers tell the limit as it would begin."""
+async def test_a_response_without_a_key_states_the_untouched_limit(in_memory_app: InMemoryApp, path: str) -> None:
+    """Without a key there is no account to count for."""
     headers = (await in_memory_app.client.get(path)).headers
     assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("1000", "1000")
     assert int(headers["x-ratelimit-reset"]) == (in_memory_app.clock.now // MINUTE + 1) * 60
 
 
-async def test_one_too_many_is_429(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Over the limit one is told when to come again; the next minute, and other accounts, are not affected."""
+async def test_a_request_beyond_the_limit_is_429(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The response has `Retry-After`; the next minute and other accounts are not affected."""
     test_key = await in_memory_app.key(in_memory_app.ours[Mode.TEST])
     in_memory_app.clock.now = 100 * MINUTE + 15 * SECOND
     async with in_memory_app.serve(policy=AppPolicy(partitions=2, api_per_minute=2)) as client:
@@ -50,7 +50,7 @@ async def test_one_too_many_is_429(in_memory_app: InMemoryApp, auth: dict[str, s
 
 
 async def test_posting_events_has_a_limit_of_its_own(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
-    """Off by default, and then the headers say so; API calls and event posts do not use up each other's."""
+    """Off by default, as the headers state; API calls and event posts have separate counts."""
     async with in_memory_app.serve(policy=AppPolicy(partitions=2, api_per_minute=1)) as client:
         for _ in range(3):
             reply = await client.post("/v1/events/ingest", headers=auth, content=b"{")
@@ -66,7 +66,7 @@ async def test_posting_events_has_a_limit_of_its_own(in_memory_app: InMemoryApp,
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=60))
 def test_never_more_than_the_limit_in_one_minute(requests: list[tuple[str, int]]) -> None:
-    """However requests are spread, each account gets exactly its limit in each minute and no more."""
+    """However requests are spread, each account gets exactly its limit in each minute."""
     now = 0
     limit = RateLimit(3, lambda: now)
     taken: dict[tuple[str, int], int] = {}

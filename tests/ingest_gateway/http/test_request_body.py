@@ -1,4 +1,4 @@
-"""Bodies that come in pieces, slowly, or not to their end."""
+"""Bodies that arrive in pieces, slowly, or not to their end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 def sender(*pieces: bytes | None) -> Callable[[], Awaitable[Message]]:
-    """Sends the pieces; None hangs up, and after the last one nothing ever comes where it hung."""
+    """Sends the pieces; None disconnects."""
     waiting = list(pieces)
 
     async def receive() -> Message:
@@ -51,14 +51,14 @@ def test_pieces_are_joined_up_to_the_limit(pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("pieces", [(None,), (b"half", None)])
-async def test_who_hangs_up_is_gone(pieces: tuple[bytes | None, ...]) -> None:
+async def test_a_disconnect_ends_the_body(pieces: tuple[bytes | None, ...]) -> None:
     """Half a body is no body."""
     with pytest.raises(ClientDisconnected):
         await read(sender(*pieces))
 
 
-async def test_who_is_too_slow_is_told() -> None:
-    """A body that stops coming is given up."""
+async def test_a_slow_body_times_out() -> None:
+    """A body that stops arriving is refused."""
     first = sender(b"half", b"never comes")
     sent = False
 
@@ -74,7 +74,7 @@ async def test_who_is_too_slow_is_told() -> None:
 
 
 async def test_memory_is_bounded_while_reading() -> None:
-    """A piece beyond the budget is where reading ends, whatever was announced."""
+    """Reading ends at a piece beyond the budget, whatever length was announced."""
     shared = MemoryBudget(100, NullMetrics())
     shared.reserve(60)
     with pytest.raises(Overloaded), shared.share() as share:
@@ -83,13 +83,13 @@ async def test_memory_is_bounded_while_reading() -> None:
 
 
 @pytest.mark.parametrize("announced", ["101", "99999999999999999999"])
-async def test_what_is_announced_too_large_is_not_read(announced: str) -> None:
-    """Not a single byte is taken of a body that says that it is too large."""
+async def test_a_body_announced_too_large_is_not_read(announced: str) -> None:
+    """Not a single byte of it is received."""
     with pytest.raises(TooLarge):
         await read(sender(), content_length=announced)
 
 
 @pytest.mark.parametrize("announced", ["", "-1", "x", "5"])
-async def test_what_is_announced_wrongly_does_not_matter(announced: str) -> None:
-    """Only what arrives counts."""
+async def test_a_wrong_announcement_does_not_matter(announced: str) -> None:
+    """Only the bytes that arrive count."""
     assert await read(sender(b"body"), content_length=announced) == b"body"

@@ -1,1 +1,1 @@
-"""The description of the API."""
+"""Tests of the API's description."""

@@ -1,4 +1,4 @@
-"""The whole app over a ledger on SQLite, and the document that it describes itself by."""
+"""The whole app over a ledger on SQLite, and its own OpenAPI document."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

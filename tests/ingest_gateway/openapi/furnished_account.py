@@ -1,4 +1,4 @@
-"""An account with something of everything, made by the API's own document: so new routes need no new lines here."""
+"""An account with one of each resource, created from the API's own document: new routes need no new lines here."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from ingest_gateway.openapi.names import resource, variables
 from tests.rating.api.billing_api import BillingApi
 
 SECRET_TEXT = "hush"
-"""Stands in every text of the victim that a stranger could recognize."""
+"""Part of every text of the victim that a stranger could recognize."""
 
 REFERENCES = {
     "customer_id": "customers",
@@ -22,10 +22,10 @@ REFERENCES = {
     "invoice_id": "invoices",
     "meter": "meters",
 }
-"""Fields of bodies that name another thing."""
+"""Fields of bodies that name another resource."""
 
 INSIDE = {"line-items": "line_items"}
-"""Things that are answered as a part of another one: under which name they are listed there, the newest last."""
+"""Resources that responses hold as part of another one: the field that lists them, the newest last."""
 
 _DRAFT, _FINAL = ("/v1/invoices",), ("/v1/invoices", "/v1/invoices/{id}/finalize")
 BEFORE = {
@@ -37,20 +37,20 @@ BEFORE = {
     "/v1/invoices/{id}/pay": _FINAL,
     "/v1/invoices/{id}/credit-notes": _FINAL,
 }
-"""Steps that need a thing of their own, in a state that other steps lead to."""
+"""Operations that need a resource of their own, and the steps that bring it into the right state."""
 
 _MARKED = ("name", "description", "customer_memo", "footer", "first_name", "last_name")
 
 
 class Things:
-    """What was made, by the word of its path: whole documents; and what was answered then."""
+    """The resources created, by the last word of their path, and the responses that created them."""
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
         self.answers: dict[str, Any] = {}
 
     def value(self, path: str, name: str) -> str | None:
-        """What the variable `name` of `path` is, of the thing of ours that it names."""
+        """The value of the variable `name` of `path`, from the resource of ours that it names."""
         word = resource(path, name)
         thing = self.made.get(word, {})
         for field in (name, name.rpartition("_")[2], "id"):
@@ -59,7 +59,7 @@ class Things:
         return None
 
     def filled(self, path: str) -> str | None:
-        """The path of our own thing; None where some part of it is not made (yet)."""
+        """The path of our own resource; None while some part of it does not exist."""
         for name in variables(path):
             value = self.value(path, name)
             if value is None:
@@ -68,12 +68,12 @@ class Things:
         return path
 
     def variables(self, paths: Iterable[str]) -> dict[str, str]:
-        """For the shell."""
+        """The variables of the printed commands."""
         named = [(path, name) for path in paths for name in variables(path)]
         return {variable(path, name): self.value(path, name) or "none" for path, name in named}
 
     def body(self, example: Any) -> Any:
-        """The example, speaking of our things."""
+        """The example with the ids of our resources."""
         if isinstance(example, list):
             return [self.body(item) for item in example]
         if not isinstance(example, dict):
@@ -87,28 +87,28 @@ class Things:
         return self.body(value)
 
     def secrets(self) -> set[str]:
-        """What nobody else may see."""
+        """Values that no other account may see."""
         found = {thing[field] for thing in self.made.values() for field in ("id", "token") if thing.get(field)}
         return found | {SECRET_TEXT}
 
 
 async def furnish(billing_api: BillingApi, document: dict[str, Any]) -> Things:
-    """Makes one of each thing that can be made, in whatever order works."""
+    """Creates one of each resource, in whatever order works."""
     things = Things()
-    wanted = _makers(document)
-    while wanted:
-        refusals = {path: await _make(billing_api, things, path, example) for path, example in wanted}
-        left = [(path, example) for path, example in wanted if refusals[path]]
-        if len(left) == len(wanted):
+    remaining = _makers(document)
+    while remaining:
+        refusals = {path: await _make(billing_api, things, path, example) for path, example in remaining}
+        left = [(path, example) for path, example in remaining if refusals[path]]
+        if len(left) == len(remaining):
             _check_left({path: refusals[path] for path, _ in left})
             break
-        wanted = left
+        remaining = left
     await _wait_for_runs(billing_api)
     return things
 
 
 async def _wait_for_runs(billing_api: BillingApi) -> None:
-    """What goes on by itself must not be taken for a stranger's doing."""
+    """A background run must not look like a stranger's change."""
     async with asyncio.timeout(30):
         while any(  # noqa: ASYNC110 - they are watched from outside
             run["state"] == "running" for run in (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
@@ -117,7 +117,7 @@ async def _wait_for_runs(billing_api: BillingApi) -> None:
 
 
 async def prepare(billing_api: BillingApi, things: Things, document: dict[str, Any], path: str) -> None:
-    """What must have happened before a step."""
+    """Takes the steps that must precede an operation."""
     for step in BEFORE.get(path, ()):
         operation = document["paths"][step]["post"]
         if "201" in operation["responses"]:
@@ -127,18 +127,18 @@ async def prepare(billing_api: BillingApi, things: Things, document: dict[str, A
 
 
 def _check_left(refusals: dict[str, str]) -> None:
-    """A part of a thing may have to wait for a state that ours is not in; a thing itself must be there."""
+    """A part of a resource may need a state that ours is not in; a resource itself must exist."""
     refused = {path: why for path, why in refusals.items() if "{" not in path}
     if refused:
-        pytest.fail(f"these examples make nothing: {refused}; mend samples.py or victim.py")
+        pytest.fail(f"these examples make nothing: {refused}; mend samples.py or furnished_account.py")
 
 
 def fail_of_unknown(things: Things, document: dict[str, Any]) -> None:
-    """A path that cannot be filled would be a path that is not tried."""
+    """Fails for a path that cannot be filled, because it would not be tried."""
     for path, methods in document["paths"].items():
         is_guarded = any(operation["security"] for operation in methods.values())
         if is_guarded and things.filled(path) is None:
-            pytest.fail(f"{path}: nothing is known to fill it with; say in victim.py what makes such a thing")
+            pytest.fail(f"{path}: nothing fills it; state in furnished_account.py what creates such a resource")
 
 
 def _makers(document: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -156,7 +156,7 @@ def example_body(operation: dict[str, Any]) -> Any:
 
 
 async def _make(billing_api: BillingApi, things: Things, path: str, example: Any) -> str:
-    """Why it was not made; empty if it was."""
+    """Why the resource was not created; empty on success."""
     filled = things.filled(path)
     if filled is None:
         return "a part of its path is not made"

@@ -1,4 +1,4 @@
-"""Whatever is sent, the API answers as it describes itself: generated from its own document."""
+"""The API answers any request as its own document describes; generated from the document."""
 
 import asyncio
 import json
@@ -25,20 +25,20 @@ REQUESTS = 12 * hypothesis.settings().max_examples
 """Of each mode and engine, shared by all operations, however many operations there are."""
 
 NOT_PROMISED = ["positive_data_acceptance", "negative_data_rejection"]
-"""A schema cannot say every rule between fields: what it allows may still be refused, with a reason.
+"""A schema cannot state every rule between fields, so a document that it allows may be refused, with a reason.
 
-And what it forbids may be taken: an empty query parameter counts as absent, as forms send it.
+A request that it forbids may be accepted: an empty query parameter counts as absent, as forms send it.
 """
 
 
 @schemathesis.serializer("application/x-ndjson", "application/cloudevents-batch+json")
 def as_text(_context: Any, value: Any) -> bytes:
-    """A text as it is, anything else as JSON."""
+    """A text unchanged, any other value as JSON."""
     return value.encode("utf-8", "replace") if isinstance(value, str) else json.dumps(value).encode()
 
 
 class ServedApi(NamedTuple):
-    """The app, a key that may do everything, and what is there already."""
+    """The app, a key with all scopes, and the existing resources."""
 
     app: Any
     token: str
@@ -47,7 +47,7 @@ class ServedApi(NamedTuple):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedApi]:
-    """On each engine: they do not refuse the same texts."""
+    """On each engine, because they do not refuse the same texts."""
     is_file = request.param == "sqlite"
     url = f"sqlite:///{tmp_path / 'ledger.db'}" if is_file else request.getfixturevalue("postgresql").new_database()
     clock = ManualClock()
@@ -64,19 +64,19 @@ async def _furnished(billing_api: BillingApi) -> Things:
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-def test_every_answer_is_a_documented_one(served: ServedApi, mode: schemathesis.GenerationMode) -> None:
-    """No 5xx; every status, content type, header and body is as the document says, for good and for bad requests."""
+def test_every_response_is_documented(served: ServedApi, mode: schemathesis.GenerationMode) -> None:
+    """No 5xx; every status, content type, header and body is as documented, for valid and invalid requests."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
     headers = {"Authorization": f"Bearer {served.token}"}
     left_out = CHECKS.get_by_names(NOT_PROMISED)
     found = list(schema.get_all_operations())
     operations = [each.ok() for each in found if isinstance(each, Ok)]
     assert len(operations) == len(found) > 20
-    # What is taken away is gone for all that come after.
+    # A deleted resource is missing in all later requests.
     for operation in sorted(operations, key=lambda each: each.method == "delete"):
         raw = operation.definition.raw
         if mode.is_negative and not (raw["security"] or "requestBody" in raw):
-            continue  # there is nothing in such a request that could be wrong
+            continue  # nothing in such a request can be invalid
 
         @hypothesis.settings(
             max_examples=max(4, REQUESTS // len(operations)),
@@ -96,7 +96,7 @@ def test_every_answer_is_a_documented_one(served: ServedApi, mode: schemathesis.
 
 
 def _name_ours(case: Any, things: Things) -> None:
-    """Else nearly every request would end at a thing that is not there, or at a key that was used before."""
+    """Aims the request at existing resources; otherwise nearly every one would be a 404, or repeat a used key."""
     case.headers.pop("Idempotency-Key", None)
     for name in variables(case.path):
         case.path_parameters[name] = things.value(case.path, name)

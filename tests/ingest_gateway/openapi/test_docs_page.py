@@ -1,4 +1,4 @@
-"""The page to be read: whole without any other page, and its commands work as they are printed."""
+"""The reference page: self-contained, with commands that work as printed."""
 
 import html
 import os
@@ -27,13 +27,13 @@ async def page(billing_api: BillingApi) -> str:
 
 
 async def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
-    """No script, no image, no font, no style sheet: it can be read on an island."""
+    """No script, image, font or style sheet: the page works offline."""
     assert not re.search(r"<script|<img|<link|@import|url\(|src=", page)
     assert "prefers-color-scheme: dark" in page
 
 
 async def test_every_operation_and_record_is_on_it(page: str, document: Document) -> None:
-    """Under a name that links lead to, and no link leads nowhere."""
+    """Each has an anchor, and every link leads to one."""
     names = set(re.findall(' id="([^"]+)"', page))
     assert names >= {operation["operationId"] for _, _, operation in operations_of(document)}
     assert names >= set(document["components"]["schemas"])
@@ -41,7 +41,7 @@ async def test_every_operation_and_record_is_on_it(page: str, document: Document
 
 
 async def test_the_commands_work_as_printed(billing_api: BillingApi, page: str, document: Document) -> None:
-    """In an account that has something of everything, none of them is misunderstood."""
+    """In an account with one of each resource, none of them is malformed."""
     things = await furnish(billing_api, document)
     shell = {"TALLYHOUSE_API_KEY": billing_api.client.headers["authorization"].removeprefix("Bearer ")}
     shell |= things.variables(document["paths"])
@@ -52,8 +52,8 @@ async def test_the_commands_work_as_printed(billing_api: BillingApi, page: str, 
         assert reply.status_code in (200, 201, 202, 204, 404, 409, 410), (request, reply.text)
 
 
-async def test_printed_events_happen_now(page: str) -> None:
-    """Whenever that is: those of a fixed time would be refused as too old some day."""
+async def test_printed_events_have_the_current_time(page: str) -> None:
+    """Events of a fixed time would be refused as too old some day."""
     commands = [command for command in _commands(page) if "/v1/events" in command and " -d " in command]
     bodies = [_request(words).content.decode() for words in _words_of(commands, {"TALLYHOUSE_API_KEY": "none"})]
     times = [time for body in bodies for time in re.findall('"(?:time|timestamp)": "(.*)"', body)]
@@ -67,7 +67,7 @@ def _commands(page: str) -> list[str]:
 
 
 def _words_of(commands: list[str], variables: dict[str, str]) -> list[list[str]]:
-    """What a shell hands to curl, command by command."""
+    """The words that a shell passes to curl, command by command."""
     curl = """curl() { printf '%s\\0' "$@" $'\\n'; }"""
     done = subprocess.run(  # our own page's commands, to a curl that is none
         ["/bin/bash", "-euc", "\n".join([curl, *commands])],
@@ -80,7 +80,7 @@ def _words_of(commands: list[str], variables: dict[str, str]) -> list[list[str]]
 
 
 def _request(words: list[str]) -> httpx.Request:
-    """What curl would send."""
+    """The request that curl would send."""
     url, *options = words
     assert url.startswith("http://localhost:8787/")
     method, headers, body = "GET", {}, None

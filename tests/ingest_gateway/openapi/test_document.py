@@ -1,4 +1,4 @@
-"""The document tells every route and nothing else, and its examples are what it says they are."""
+"""The document describes every route and no other, and its examples are valid."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def operations_of(document: Document) -> Iterator[tuple[str, str, dict[str, Any]
 
 
 def guarded(billing_api: BillingApi) -> Iterator[Route]:
-    """What the app itself routes to, with a key."""
+    """The app's routes that need a key."""
     assert isinstance(billing_api.app, RequestMiddleware)
     assert isinstance(billing_api.app._app, Router)
     for route in billing_api.app._app.routes:
@@ -35,8 +35,8 @@ def guarded(billing_api: BillingApi) -> Iterator[Route]:
                 yield authorized._route
 
 
-async def test_every_route_is_told_and_nothing_else(billing_api: BillingApi, document: Document) -> None:
-    """Method by method, open pages too."""
+async def test_every_route_is_described_and_no_other(billing_api: BillingApi, document: Document) -> None:
+    """Method by method, public pages too."""
     assert isinstance(billing_api.app, RequestMiddleware)
     assert isinstance(billing_api.app._app, Router)
     keyed = {(endpoint.method, endpoint.path) for endpoint in guarded(billing_api)}
@@ -48,8 +48,8 @@ async def test_every_route_is_told_and_nothing_else(billing_api: BillingApi, doc
     }
 
 
-async def test_nothing_is_left_untold(billing_api: BillingApi, document: Document) -> None:
-    """Each endpoint has a summary and an answer; one that changes something by POST or PATCH says what it takes."""
+async def test_every_route_describes_its_records(billing_api: BillingApi, document: Document) -> None:
+    """Each route has a summary and a response; a POST or PATCH describes its body."""
     for endpoint in guarded(billing_api):
         description = endpoint.description
         assert description.summary, endpoint
@@ -59,18 +59,18 @@ async def test_nothing_is_left_untold(billing_api: BillingApi, document: Documen
 
 
 BODILESS = ("revoke", "finalize", "void", "mark-uncollectible", "publish", "portal-link", "portal-links")
-"""What is said by the path alone."""
+"""Actions without a body."""
 
 
-async def test_operations_have_names_of_their_own(document: Document) -> None:
-    """Which clients are generated from."""
+async def test_operation_ids_are_unique(document: Document) -> None:
+    """Client generators make function names of them."""
     names = [operation["operationId"] for _, _, operation in operations_of(document)]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names)
 
 
-async def test_every_reference_leads_somewhere(document: Document) -> None:
-    """And a record's name is its own."""
+async def test_every_reference_exists(document: Document) -> None:
+    """A record's name is a plain word."""
     for reference in _references(document):
         place: Any = document
         for step in reference.removeprefix("#/").split("/"):
@@ -78,8 +78,8 @@ async def test_every_reference_leads_somewhere(document: Document) -> None:
     assert all(re.fullmatch("[A-Za-z]+", name) for name in document["components"]["schemas"])
 
 
-async def test_every_example_is_what_it_is_an_example_of(document: Document) -> None:
-    """Of parameters, bodies and answers: each is there, whole, and valid against its schema."""
+async def test_every_example_is_valid(document: Document) -> None:
+    """Parameters, bodies and responses have examples, valid against their schemas."""
     tried = 0
     for where, schema, examples in _exemplified(document):
         assert examples, where
@@ -91,15 +91,15 @@ async def test_every_example_is_what_it_is_an_example_of(document: Document) -> 
 
 
 async def test_every_change_may_be_repeated(document: Document) -> None:
-    """Every change but posts of events, which have keys of their own, takes an Idempotency-Key, and says so."""
+    """Every change but posts of events, which have keys of their own, documents an Idempotency-Key."""
     for method, path, operation in operations_of(document):
         named = {each["name"] for each in operation.get("parameters", [])}
         expected = method != "GET" and operation["security"] not in ([], [{"bearerAuth": ["ingest"]}])
         assert ("Idempotency-Key" in named) == expected, (method, path)
 
 
-async def test_it_is_built_once(billing_api: BillingApi) -> None:
-    """The same bytes each time, for everyone."""
+async def test_the_document_is_built_once(billing_api: BillingApi) -> None:
+    """Every response has the same bytes."""
     for path in ("/openapi.json", "/docs"):
         first, second = [await billing_api.client.get(path, headers={"authorization": ""}) for _ in range(2)]
         assert first.status_code == 200
@@ -122,7 +122,7 @@ def _exemplified(document: Document) -> Iterator[tuple[str, Any, list[Any]]]:
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
         for described in (*bodies, *operation["responses"].values()):
             for media_type, media in described.get("content", {}).items():
-                if media:  # of what is no text there is nothing to show
+                if media:  # binary types have no example
                     examples = [example["value"] for example in media["examples"].values()]
                     yield f"{path} {media_type}", media["schema"], examples
         for parameter in operation.get("parameters", []):

@@ -1,4 +1,4 @@
-"""Whatever can be changed can be asked for again under its key: generated from the API's document."""
+"""Every change can be repeated under its key; generated from the API's document."""
 
 import re
 from itertools import count
@@ -20,14 +20,14 @@ REFUSED = {
     ("DELETE", "/v1/customers/{id}"),
     ("POST", "/v1/subscriptions/{id}/change-plan"),
 }
-"""What is in use stays, and a canceled subscription changes no more: that it changes once has a test of its own."""
+"""A resource in use cannot be deleted, nor a canceled subscription changed; another test covers one change of plan."""
 
 SHOWN_ONCE = {"/v1/keys", "/v1/subscription-signup-links"}
-"""Their answers have a secret, which is kept nowhere."""
+"""Their responses have a secret, which is stored nowhere."""
 
 
-class Insistent(httpx.AsyncBaseTransport):
-    """Asks for every change twice under one key, and holds the second answer against the first."""
+class RepeatingTransport(httpx.AsyncBaseTransport):
+    """Sends every change twice under one key, and compares the two responses."""
 
     def __init__(self, app: Any, document: Document) -> None:
         self._inner = httpx.ASGITransport(app)
@@ -41,12 +41,12 @@ class Insistent(httpx.AsyncBaseTransport):
         if change is None:
             return await self._inner.handle_async_request(request)
         key = next(self._keys)
-        first = await self._ask(request, key)
+        first = await self._send(request, key)
         if first.is_success:
             self.done.add(change)
-            _check_again(change, first, await self._ask(request, key))
+            _check_again(change, first, await self._send(request, key))
             other = httpx.Request("POST", "http://tallyhouse/v1/customers", headers=request.headers, json={"name": "?"})
-            refused = await self._ask(other, key)
+            refused = await self._send(other, key)
             assert (refused.status_code, refused.json()["error"]["code"]) == (409, "IDEMPOTENCY_KEY_REUSED"), change
         return first
 
@@ -54,10 +54,10 @@ class Insistent(httpx.AsyncBaseTransport):
         at = (change for change, path in self._paths.items() if path.fullmatch(request.url.path))
         return next((change for change in at if change[0] == request.method), None)
 
-    async def _ask(self, request: httpx.Request, key: str) -> httpx.Response:
+    async def _send(self, request: httpx.Request, key: str) -> httpx.Response:
         headers = {**request.headers, "idempotency-key": key}
-        asked = httpx.Request(request.method, request.url, headers=headers, content=request.content)
-        reply = await self._inner.handle_async_request(asked)
+        repeated = httpx.Request(request.method, request.url, headers=headers, content=request.content)
+        reply = await self._inner.handle_async_request(repeated)
         await reply.aread()
         return reply
 
@@ -80,9 +80,9 @@ def _lasting(reply: httpx.Response) -> Any:
     return {name: value for name, value in reply.json().items() if name != "request_id"} if reply.content else None
 
 
-async def test_every_change_is_done_once_under_its_key(billing_api: BillingApi, document: Document) -> None:
-    """The second answer is the first one's, and any other request under the key is refused."""
-    transport = Insistent(billing_api.app, document)
+async def test_every_change_applies_once_under_its_key(billing_api: BillingApi, document: Document) -> None:
+    """The second response equals the first, and any other request under the key is refused."""
+    transport = RepeatingTransport(billing_api.app, document)
     headers = billing_api.client.headers
     billing_api.client = httpx.AsyncClient(transport=transport, base_url="http://tallyhouse", headers=headers)
     things = await furnish(billing_api, document)
@@ -91,10 +91,10 @@ async def test_every_change_is_done_once_under_its_key(billing_api: BillingApi, 
     for method, path, operation in sorted(table, key=lambda each: each[0] == "DELETE"):
         if _may_repeat(operation) and (method, path) not in transport.done:
             await prepare(billing_api, things, document, path)
-            await _ask(billing_api, things, method, path, operation)
+            await _send(billing_api, things, method, path, operation)
     assert {(method, path) for method, path, each in table if _may_repeat(each)} - transport.done == REFUSED
 
 
-async def _ask(billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
+async def _send(billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
     body = things.body(example_body(operation))
     await billing_api.client.request(method, things.filled(path) or "", json=body)

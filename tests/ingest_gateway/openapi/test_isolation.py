@@ -1,4 +1,4 @@
-"""No route shows or changes another account's things, whatever is asked: generated from the API's document."""
+"""No route shows or changes another account's resources; generated from the API's document."""
 
 import json
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ async def other_account(request: pytest.FixtureRequest, billing_api: BillingApi)
 async def test_no_route_crosses_accounts(
     billing_api: BillingApi, other_account: BillingApi, document: Document
 ) -> None:
-    """With the victim's ids in path, query and body, a stranger sees nothing of it and changes nothing of it."""
+    """With the victim's ids in path, query and body, a stranger sees nothing and changes nothing of the victim's."""
     things = await furnish(billing_api, document)
     fail_of_unknown(things, document)
     before = await _rows_of(billing_api.ledger.accounts._database, billing_api.key)
@@ -48,7 +48,7 @@ async def test_no_route_crosses_accounts(
     guarded = [each for each in operations_of(document) if each[2]["security"]]
     # The victim's things first: later the stranger makes its own, of which some may have the same code.
     for method, path, operation in sorted(guarded, key=lambda each: "{" not in each[1]):
-        reply_text, status, named = await _ask(other_account, things, method, path, operation)
+        reply_text, status, named = await _send(other_account, things, method, path, operation)
         assert status < 500, (method, path, reply_text)
         if "{" in path:
             assert status == 404, (method, path, reply_text)
@@ -61,20 +61,20 @@ async def test_no_route_crosses_accounts(
     assert {name: rows for name, rows in lost.items() if rows} == {}
 
 
-async def test_the_owner_itself_is_let_in(billing_api: BillingApi, document: Document) -> None:
-    """Else the test above would prove nothing: with its own key, every thing is there."""
+async def test_the_owner_sees_its_own_resources(billing_api: BillingApi, document: Document) -> None:
+    """Otherwise the test above would prove nothing."""
     things = await furnish(billing_api, document)
     for method, path, operation in operations_of(document):
         if method == "GET" and "{" in path and operation["security"]:
-            text, status, _ = await _ask(billing_api, things, method, path, operation)
+            text, status, _ = await _send(billing_api, things, method, path, operation)
             assert status == 200, (path, text)
     assert SECRET_TEXT in (await billing_api.client.get("/v1/customers")).text
 
 
-async def _ask(
+async def _send(
     billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]
 ) -> tuple[str, int, set[str]]:
-    """The answer, its status, and which secrets the question itself named: an answer may repeat those."""
+    """The response, its status, and the secrets in the request itself, which a response may repeat."""
     filled = things.filled(path)
     assert filled is not None
     query = {
@@ -85,12 +85,12 @@ async def _ask(
     body = json.dumps(things.body(example_body(operation)))
     content = None if method == "GET" or body == "null" else body
     reply = await billing_api.client.request(method, filled, params=query, content=content)
-    asked = f"{filled} {query} {body}"
-    return reply.text, reply.status_code, {secret for secret in things.secrets() if secret in asked}
+    request = f"{filled} {query} {body}"
+    return reply.text, reply.status_code, {secret for secret in things.secrets() if secret in request}
 
 
 class Rows(NamedTuple):
-    """What the ledger holds, by table."""
+    """The ledger's rows by table."""
 
     own: dict[str, set[Any]]
     """Of tables that name the account: its rows."""

@@ -1,4 +1,4 @@
-"""Every answer tells the rate limit: generated from the API's document."""
+"""Every response has the rate limit headers; generated from the API's document."""
 
 import pytest
 
@@ -9,18 +9,18 @@ from tests.rating.api.billing_api import BillingApi
 
 pytestmark = pytest.mark.anyio
 
-TOLD = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
+HEADERS = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
-async def test_every_answer_tells_the_limit(billing_api: BillingApi, document: Document) -> None:
-    """With a key and without one, of things that are there and of others, of methods that are none, on pages too."""
+async def test_every_response_states_the_limit(billing_api: BillingApi, document: Document) -> None:
+    """With a key and without, for existing and unknown resources, for unknown methods, and on pages."""
     things = await furnish(billing_api, document)
     statuses = set()
     for method, path, _ in operations_of(document):
         for filled in (things.filled(path) or path, path.replace("{", "no-").replace("}", "")):
             for headers in ({}, {"authorization": ""}, {"authorization": "Bearer ak_live_nobody"}):
-                for asked in (method, "TRACE"):
-                    reply = await billing_api.client.request(asked, filled, headers=headers)
-                    assert reply.headers.keys() >= TOLD, (asked, filled, reply.status_code)
+                for tried in (method, "TRACE"):
+                    reply = await billing_api.client.request(tried, filled, headers=headers)
+                    assert reply.headers.keys() >= HEADERS, (tried, filled, reply.status_code)
                     statuses.add(reply.status_code)
     assert statuses >= {200, 400, 401, 404, 405, 409}

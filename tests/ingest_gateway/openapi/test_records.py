@@ -1,4 +1,4 @@
-"""Records that only describe a request say what its reader takes: no more, and no less."""
+"""Described records match their readers."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,22 +43,22 @@ METERS = st.fixed_dictionaries(
 
 
 def allows(kind: Any) -> Callable[[Any], bool]:
-    """Does the schema?"""
+    """Whether the record's schema allows a document."""
     validator = jsonschema_rs.validator_for(msgspec.json.schema(kind))
     return lambda document: bool(validator.is_valid(document))
 
 
 @given(METERS.map(lambda changed: {**TOKENS, **changed}))
-def test_every_meter_that_is_read_is_described(document: dict[str, Any]) -> None:
-    """What the schema forbids is refused by the reader too."""
+def test_every_accepted_meter_fits_its_schema(document: dict[str, Any]) -> None:
+    """A document that the schema forbids is refused."""
     with suppress(Invalid):
         read_new_meter(document)
         assert MAY_BE_A_METER(document)
 
 
 @given(METERS)
-def test_every_change_that_is_read_is_described(document: dict[str, Any]) -> None:
-    """So is a change."""
+def test_every_accepted_change_fits_its_schema(document: dict[str, Any]) -> None:
+    """The same holds for changes."""
     with suppress(Invalid):
         read_changes(document)
         assert MAY_BE_CHANGES(document)
@@ -75,8 +75,8 @@ MAY_BE_A_METER, MAY_BE_CHANGES = allows(MeterRequest), allows(MeterChanges)
         (CloudEvent, event_formats.DecodedCloudEvent),
     ],
 )
-def test_events_have_the_fields_that_are_read(described: Any, read: Any) -> None:
-    """The same names, and the same ones required."""
+def test_described_events_have_the_reader_s_fields(described: Any, read: Any) -> None:
+    """The same names, and the same required ones."""
 
     def fields(kind: Any) -> dict[str, bool]:
         found = {field.encode_name: field.required for field in msgspec.structs.fields(kind)}
@@ -100,8 +100,8 @@ MAY_BE_AN_EVENT = allows(Event)
 
 
 @given(EVENTS.map(lambda changed: {**EVENT, **changed}))
-def test_an_event_is_read_exactly_where_it_is_described(document: dict[str, Any]) -> None:
-    """Both ways."""
+def test_an_event_is_accepted_exactly_where_its_schema_allows_it(document: dict[str, Any]) -> None:
+    """In both directions."""
     posted = run_at_once(
         parse_body(
             msgspec.json.encode(document),

@@ -1,4 +1,4 @@
-"""Good answers hold every field that their record has, and none that it has not."""
+"""Successful responses hold exactly the fields of their record."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,11 +22,11 @@ REFUSED = {
     ("POST", "/v1/subscriptions/{id}/change-plan"),
     ("POST", "/api/v1/events"),
 }
-"""What is in use stays, a canceled subscription changes no more, and a CloudEvent is answered with nothing."""
+"""A resource in use, a canceled subscription, and a CloudEvent, whose response has no body."""
 
 
-async def test_answers_are_their_records(billing_api: BillingApi, document: Document) -> None:
-    """Field by field, of all that can be asked in an account with something of everything."""
+async def test_responses_are_their_records(billing_api: BillingApi, document: Document) -> None:
+    """Field by field, for every operation, in an account with one of each resource."""
     things = await furnish(billing_api, document)
     billing_api.reader.stored.append(stored_event(billing_api.key.account))
     billing_api.reader.stored_rejects.append(make_reject(billing_api.key.account, 1))
@@ -34,7 +34,7 @@ async def test_answers_are_their_records(billing_api: BillingApi, document: Docu
     for endpoint in _in_order(guarded(billing_api)):
         at = endpoint.method, endpoint.path
         await prepare(billing_api, things, document, endpoint.path)
-        reply = await _ask(billing_api, things, document, endpoint)
+        reply = await _send(billing_api, things, document, endpoint)
         if reply is None and endpoint.method == "POST":
             reply = things.answers.get(endpoint.path)
         if reply is None:
@@ -45,13 +45,13 @@ async def test_answers_are_their_records(billing_api: BillingApi, document: Docu
 
 
 def _in_order(endpoints: Iterable[Route]) -> list[Route]:
-    """What ends things comes last, and the parts of a thing before it."""
+    """Deletions last, and parts of a resource before it."""
     table = list(endpoints)
     ends = [each for each in table if each.method == "DELETE"]
     return [*(each for each in table if each not in ends), *reversed(ends)]
 
 
-async def _ask(billing_api: BillingApi, things: Things, document: Document, endpoint: Route) -> Any:
+async def _send(billing_api: BillingApi, things: Things, document: Document, endpoint: Route) -> Any:
     operation = document["paths"][endpoint.path][endpoint.method.lower()]
     query = {
         each["name"]: each["example"]
