@@ -32,7 +32,7 @@ class Counter(Enum):
     FRAME_BYTES = MetricSpec("log_frame_bytes_total", "Bytes of frames made durable in the log")
     FLUSHES = MetricSpec("flush_total", "Flushes done", ("partition",))
     COUNTED = MetricSpec("flush_events_total", "Events the processor decided on", ("outcome",))
-    REJECTS = MetricSpec("rejects_total", "Rejects kept, by reason", ("code",))
+    REJECTS = MetricSpec("rejects_total", "Rejects stored, by reason", ("code",))
     BOOTS = MetricSpec("partition_boots_total", "Times a partition was booted from the store", ("partition",))
     EXPIRED_MONTHS = MetricSpec(
         "seen_months_dropped_total", "Months of seen keys dropped because no later frame can meet them"

@@ -16,7 +16,7 @@ from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
 from ingest_gateway.ingest.json_structure import READABLE_DEPTH, count, nests_deeper, quotes
 from ingest_gateway.ingest.packed_strings import PackedStrings, pack_encoded, pack_strings
 from ingest_gateway.ingest.parse_timestamps import parse_timestamps
-from schemas.event import MAX_PROPERTIES_BYTES, PROPERTIES_DEPTH
+from schemas.event import MAX_PROPERTIES_BYTES, MAX_PROPERTIES_DEPTH
 
 EMPTY = b"{}"
 
@@ -33,13 +33,13 @@ class Properties(msgspec.Struct, frozen=True):
 
     def fits(self) -> bool:
         """Is each of them surely small and flat enough? False is only a doubt."""
-        return self.texts.longest <= MAX_PROPERTIES_BYTES and self._most_opened() <= PROPERTIES_DEPTH
+        return self.texts.longest <= MAX_PROPERTIES_BYTES and self._most_opened() <= MAX_PROPERTIES_DEPTH
 
     def _most_opened(self) -> int:
         """The most brackets any event opens: nothing nests deeper than that."""
         text = self.texts.joined
         nested = count(text, "{") + count(text, "[") - len(self.texts)
-        if nested < PROPERTIES_DEPTH:
+        if nested < MAX_PROPERTIES_DEPTH:
             return 1 + nested
         opened = _OPENING[np.frombuffer(text, np.uint8)]
         starts = np.concatenate(([0], np.cumsum(self.texts.lengths[:-1])))

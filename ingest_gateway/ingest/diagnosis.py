@@ -9,7 +9,7 @@ from ingest_gateway.ingest.event_formats import EventFormat
 from ingest_gateway.ingest.json_structure import nests_deeper
 from ingest_gateway.ingest.parse_timestamps import parse_timestamp
 from ingest_gateway.ingest.strict_json import EventFault, abbreviated, first_invalid_value, parse_strictly, printable
-from schemas.event import MAX_NAME_LENGTH, MAX_PROPERTIES_BYTES, PROPERTIES_DEPTH, RejectCode
+from schemas.event import MAX_NAME_LENGTH, MAX_PROPERTIES_BYTES, MAX_PROPERTIES_DEPTH, RejectCode
 
 _SUGGESTED = 64
 _CLOUD_FIELDS = ("specversion", "source", "data_base64")
@@ -140,6 +140,6 @@ def _properties_faults(value: object, text: bytes, event_format: EventFormat) ->
             field,
             f"{field} has {len(posted)} bytes; the limit is {MAX_PROPERTIES_BYTES}. Send only what is metered",
         )
-    elif nests_deeper(posted, PROPERTIES_DEPTH):
-        message = f"{field} nests deeper than {PROPERTIES_DEPTH} levels; flatten it"
+    elif nests_deeper(posted, MAX_PROPERTIES_DEPTH):
+        message = f"{field} nests deeper than {MAX_PROPERTIES_DEPTH} levels; flatten it"
         yield EventFault(RejectCode.PROPERTIES_DEPTH, field, message)

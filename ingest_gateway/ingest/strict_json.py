@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.ingest.json_structure import READABLE_DEPTH, nests_deeper
-from schemas.event import PROPERTIES_DEPTH, RejectCode
+from schemas.event import MAX_PROPERTIES_DEPTH, RejectCode
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _DIGITS = 20
@@ -44,7 +44,7 @@ def parse_strictly(text: bytes) -> Any:
     except UnicodeDecodeError as error:
         return EventFault(RejectCode.CHARACTERS, None, f"byte {error.start} of the event is not UTF-8; send UTF-8 text")
     if nests_deeper(text, READABLE_DEPTH):
-        message = f"objects and lists nest deeper than {PROPERTIES_DEPTH} levels; flatten them"
+        message = f"objects and lists nest deeper than {MAX_PROPERTIES_DEPTH} levels; flatten them"
         return EventFault(RejectCode.PROPERTIES_DEPTH, None, message)
     try:
         return json.loads(

@@ -58,7 +58,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Waits for frames to be deleted, until a deadline."""
     deadline = time.monotonic() + DEADLINE
     while not await condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         await asyncio.sleep(0.002)
 
 

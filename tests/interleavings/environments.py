@@ -71,11 +71,11 @@ def run_interleaving(
     """Runs the operations, and then checks that everything is exact."""
 
     async def run() -> InMemoryPipeline:
-        async with environment() as counting:
-            interleaving = Interleaving(counting, posts, meters)
+        async with environment() as pipeline:
+            interleaving = Interleaving(pipeline, posts, meters)
             for operation in operations_drawn:
                 await operation(interleaving)
             await interleaving.end()
-            return counting
+            return pipeline
 
     return asyncio.run(run())

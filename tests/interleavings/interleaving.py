@@ -30,12 +30,12 @@ Posts = Sequence[tuple[int, list[Event]]]
 class Interleaving:
     """Two workers that both act as the owner of every partition, and operations on them."""
 
-    def __init__(self, counting: InMemoryPipeline, posts: Posts, meters: Sequence[Meter]) -> None:
-        self.counting = counting
+    def __init__(self, pipeline: InMemoryPipeline, posts: Posts, meters: Sequence[Meter]) -> None:
+        self.pipeline = pipeline
         self._posts = list(posts)
         self._meters = list(meters)
         self._workers = [self._booting(SIZES[0]), self._booting(SIZES[2])]
-        self._backfill = counting.backfill()
+        self._backfill = pipeline.backfill()
         self._now = 0
         self._waited = 0
 
@@ -43,17 +43,17 @@ class Interleaving:
         if self._posts:
             arrival, events = self._posts.pop(0)
             self._now = arrival + self._waited
-            await self.counting.post(events, self._now)
+            await self.pipeline.post(events, self._now)
 
     async def make_meter(self) -> None:
         if self._meters:
-            self.counting.meters.add(self._meters.pop(0))
+            self.pipeline.meters.add(self._meters.pop(0))
 
     async def archive_meter(self) -> None:
         """Archives the oldest active meter."""
-        counting = [meter.code for meter in self.counting.meters.made if meter.archived_version is None]
-        if counting:
-            self.counting.meters.archive(counting[0])
+        pipeline = [meter.code for meter in self.pipeline.meters.made if meter.archived_version is None]
+        if pipeline:
+            self.pipeline.meters.archive(pipeline[0])
 
     async def replay(self, which: int, pause: int, *, readable: bool) -> None:
         """Replays some reject after a while, whatever happened to it before.
@@ -61,16 +61,16 @@ class Interleaving:
         Meters and events never change, so a replay can succeed only with a version that reads more than the one
         before. For such a version, with `readable`, the value is a number.
         """
-        rejects = self.counting.rejects
+        rejects = self.pipeline.rejects
         if rejects:
             self._waited += pause
             self._now += pause
             chosen = rejects[which % len(rejects)]
-            await self.counting.replay(self._read(chosen, which) if readable else chosen, self._now)
+            await self.pipeline.replay(self._read(chosen, which) if readable else chosen, self._now)
 
     def _read(self, reject: Reject, number: int) -> Reject:
         """Reads the reject as the newer version would."""
-        meter = next((meter for meter in self.counting.meters.made if meter.code == reject.meter), None)
+        meter = next((meter for meter in self.pipeline.meters.made if meter.code == reject.meter), None)
         return reject if meter is None else replace(reject, properties=with_number(reject.properties, meter, number))
 
     async def flush(self, worker: int, partition: int) -> None:
@@ -96,14 +96,14 @@ class Interleaving:
         await self._backfill.step()
 
     async def crash_in_backfill(self, calls: int, after: bool) -> None:
-        crash_point, counting = CrashPoint(calls, after=after), self.counting
-        store: Any = CrashingPort(counting.store, crash_point)
-        backfill = Backfill(BackfillPorts(meters=counting.meters, history=store, tables=store), PARTITIONS)
+        crash_point, pipeline = CrashPoint(calls, after=after), self.pipeline
+        store: Any = CrashingPort(pipeline.store, crash_point)
+        backfill = Backfill(BackfillPorts(meters=pipeline.meters, history=store, tables=store), PARTITIONS)
         try:
             while await backfill.step():
                 pass
         except Crashed:
-            self._backfill = counting.backfill()
+            self._backfill = pipeline.backfill()
 
     async def end(self) -> None:
         """Completes all flushes and backfills, and checks that everything is exact."""
@@ -113,7 +113,7 @@ class Interleaving:
             await self._drain(partition)
         while await self._backfill.step():
             pass
-        self.counting.assert_exact()
+        self.pipeline.assert_exact()
 
     async def _drain(self, partition: Partition) -> None:
         """Steps until two steps in a row flush nothing: one that meets a rival flushes nothing either."""
@@ -125,10 +125,10 @@ class Interleaving:
         return [self._partition(number, size) for number in range(PARTITIONS)]
 
     def _partition(self, number: int, size: int, crash_point: CrashPoint | None = None) -> Partition:
-        counting = self.counting
-        log: Any = CrashingPort(counting.log, crash_point) if crash_point else counting.log
-        store: Any = CrashingPort(counting.store, crash_point) if crash_point else counting.store
-        ports = FlushPorts(log=log, claims=store, tables=store, seen=store, meters=counting.meters, pause=no_pause)
+        pipeline = self.pipeline
+        log: Any = CrashingPort(pipeline.log, crash_point) if crash_point else pipeline.log
+        store: Any = CrashingPort(pipeline.store, crash_point) if crash_point else pipeline.store
+        ports = FlushPorts(log=log, claims=store, tables=store, seen=store, meters=pipeline.meters, pause=no_pause)
         return Partition(number, ports, replace(FlushPolicy(filter_keys=1000), max_bytes=size))
 
 

@@ -85,20 +85,20 @@ def test_a_replay_that_fails_can_be_replayed(environment: Environment, begun: li
             replaying(NEWEST, readable=True),
         ),
     ]
-    counting = run_interleaving(environment, BAD, [TOKENS], operations_drawn)
-    first, second, _ = [reject.id for reject in counting.rejects]
-    assert [reject.replay_of for reject in counting.rejects] == [None, first, second]
-    assert counting.usage == {USAGE_KEY: NEWEST}
+    pipeline = run_interleaving(environment, BAD, [TOKENS], operations_drawn)
+    first, second, _ = [reject.id for reject in pipeline.rejects]
+    assert [reject.replay_of for reject in pipeline.rejects] == [None, first, second]
+    assert pipeline.usage == {USAGE_KEY: NEWEST}
 
 
 @pytest.mark.parametrize("begun", [IN_A_FLUSH, IN_A_BACKFILL], ids=["flush", "backfill"])
 def test_a_replay_for_an_archived_meter_has_no_effect(environment: Environment, begun: list[Operation]) -> None:
     """It neither counts nor fails, and the reject stays open."""
-    counting = run_interleaving(
+    pipeline = run_interleaving(
         environment, BAD, [TOKENS], [*begun, replaying(0, readable=True), Interleaving.archive_meter, *FLUSH]
     )
-    assert len(counting.rejects) == 1
-    assert counting.usage == {}
+    assert len(pipeline.rejects) == 1
+    assert pipeline.usage == {}
 
 
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(20))

@@ -23,16 +23,16 @@ PRICES = (
 @pytest.mark.parametrize("price", PRICES, ids=lambda price: type(price).__name__)
 def test_a_stored_price_is_read_back_unchanged(price: Price) -> None:
     """Decimals are strings in JSON, and the model is a tag."""
-    kept = msgspec.json.encode(price)
-    assert msgspec.json.decode(kept, type=Price) == price
+    encoded = msgspec.json.encode(price)
+    assert msgspec.json.decode(encoded, type=Price) == price
     assert check_price(price) == []
 
 
 def test_decimals_are_written_as_strings() -> None:
     """Many JSON readers turn a JSON number into a float."""
-    kept = msgspec.to_builtins(PerUnit(unit_price=Decimal("0.30")))
-    assert kept["unit_price"] == "0.30"
-    assert kept["model"] == "per_unit"
+    encoded = msgspec.to_builtins(PerUnit(unit_price=Decimal("0.30")))
+    assert encoded["unit_price"] == "0.30"
+    assert encoded["model"] == "per_unit"
 
 
 def tiers(*bounds: str | None) -> Graduated:

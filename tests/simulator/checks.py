@@ -45,7 +45,7 @@ class Checks:
             self._check(entry)
         if self._log.acknowledged > self.counted_up_to:
             raise PromiseBroken(
-                f"the log was told to let go of frame {self._log.acknowledged}, counted is up to {self.counted_up_to}"
+                f"frame {self._log.acknowledged} is acknowledged, but only up to {self.counted_up_to} are counted"
             )
 
     def _check(self, entry: Entry) -> None:
@@ -86,7 +86,7 @@ class Checks:
 
     def _check_flush_block(self, block: Block, number: int) -> None:
         if number not in self.claims:
-            raise PromiseBroken(f"{block.table} has rows of flush {number}, which nobody claimed")
+            raise PromiseBroken(f"{block.table} has rows of flush {number}, which is not claimed")
         wanted = self._expected.of_flush(self.claims[number])
         found = summary_of(block.table, block.rows)
         for part in ExpectedRows.__struct_fields__:
@@ -101,7 +101,7 @@ class Checks:
     def _check_done(self, number: int) -> None:
         self.done.add(number)
         if number not in self.claims:
-            raise PromiseBroken(f"flush {number} is done, but nobody claimed it")
+            raise PromiseBroken(f"flush {number} is done, but not claimed")
         wanted = self._expected.of_flush(self.claims[number])
         for table in ORDER:
             self._must_be_there(table, number, wanted, "when it was marked as done")
@@ -115,12 +115,12 @@ class Checks:
         waiting = self._scenario.batches[self.counted_up_to + 1 :]
         needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= DEDUPE_WINDOW for batch in waiting)]
         if needed:
-            raise PromiseBroken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may ask for them")
+            raise PromiseBroken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may need them")
 
     def at_the_end(self, meters: tuple[Meter, ...]) -> None:
         """Usage per meter, events, rejects and seen keys are exactly those of the posts."""
         if self.counted_up_to != len(self._scenario.batches) - 1:
-            raise PromiseBroken(f"only the frames up to {self.counted_up_to} are counted, nobody goes on")
+            raise PromiseBroken(f"only the frames up to {self.counted_up_to} are counted, and no worker continues")
         wanted = self._expected.in_the_end(meters, self.claims.values())
         contents = total(self._durable.blocks)
         for part in ("events", "usage", "sums", "rejects"):

@@ -18,7 +18,7 @@ MOST_SEEDS = 400
 def test_the_simulator_finds_each_hole(hole: Hole) -> None:
     """A change that removes a protection fails here."""
     report = random_search(simulation_of(hole.setup), range(hole.seed, hole.seed + MOST_SEEDS))
-    assert report.failure is not None, f"{hole.line}: {report.runs} runs and nobody noticed that {hole.name}"
+    assert report.failure is not None, f"{hole.line}: {report.runs} runs, and none shows the hole {hole.name}"
 
 
 def test_a_failure_can_be_replayed() -> None:

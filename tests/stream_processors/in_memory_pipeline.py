@@ -50,12 +50,12 @@ class ChangingMeters:
         return self.version
 
     async def at_version(self, version: int) -> MeterSet:
-        counting = [
+        active = [
             replace(meter, archived_version=None) if (meter.archived_version or 0) > version else meter
             for meter in self.made
             if meter.counts_in(version)
         ]
-        return MeterSet(version=version, meters=tuple(counting))
+        return MeterSet(version=version, meters=tuple(active))
 
 
 async def no_pause(attempt: int) -> None:

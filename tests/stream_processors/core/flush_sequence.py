@@ -56,6 +56,6 @@ class FlushSequence:
         return pa.concat_tables([EVENTS.empty_table(), *(rows.events for rows in self.flushes)]).to_pylist()  # type: ignore[no-any-return] # untyped
 
 
-def _rows(known: dict[bytes, tuple[int, int]], asked: Sequence[bytes]) -> SeenRows:
-    found = [key for key in asked if key in known]
+def _rows(known: dict[bytes, tuple[int, int]], keys: Sequence[bytes]) -> SeenRows:
+    found = [key for key in keys if key in known]
     return SeenRows(found, [known[key][0] for key in found], [known[key][1] for key in found])

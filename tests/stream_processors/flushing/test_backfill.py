@@ -25,7 +25,7 @@ class ProcessCrashed(Exception):
     """The simulated end of the process."""
 
 
-class MortalTables:
+class CrashingTables:
     """A store whose caller crashes at an insert, before it or after it without the reply."""
 
     def __init__(self, store: EmbeddedStore, *, inserts: int, after: bool) -> None:
@@ -49,25 +49,25 @@ class CrashRun:
     """Posts, meters, flushes, backfills and crashes, in any order."""
 
     def __init__(self, posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter]) -> None:
-        self.counting = InMemoryPipeline()
+        self.pipeline = InMemoryPipeline()
         self._posts = list(posts)
         self._meters = list(meters)
         self._partitions = self._booting()
-        self._backfill = self.counting.backfill()
+        self._backfill = self.pipeline.backfill()
 
     async def post(self) -> None:
         if self._posts:
             arrival, events = self._posts.pop(0)
-            await self.counting.post(events, arrival)
+            await self.pipeline.post(events, arrival)
 
     async def make_meter(self) -> None:
         if self._meters:
-            self.counting.meters.add(self._meters.pop(0))
+            self.pipeline.meters.add(self._meters.pop(0))
 
     async def archive(self) -> None:
-        counting = [meter.code for meter in self.counting.meters.made if meter.archived_version is None]
-        if counting:
-            self.counting.meters.archive(counting[0])
+        pipeline = [meter.code for meter in self.pipeline.meters.made if meter.archived_version is None]
+        if pipeline:
+            self.pipeline.meters.archive(pipeline[0])
 
     async def flush_one(self) -> None:
         await self._partitions[0].step()
@@ -75,23 +75,23 @@ class CrashRun:
     async def flush_other(self) -> None:
         await self._partitions[1].step()
 
-    async def flush_anew(self) -> None:
+    async def restart_partitions(self) -> None:
         self._partitions = self._booting()
 
     async def backfill(self) -> None:
         await self._backfill.step()
 
-    async def backfill_anew(self) -> None:
-        self._backfill = self.counting.backfill()
+    async def restart_backfill(self) -> None:
+        self._backfill = self.pipeline.backfill()
 
-    async def backfill_dying_before(self) -> None:
-        await self._die(inserts=0, after=False)
+    async def backfill_crashing_before(self) -> None:
+        await self._crash(inserts=0, after=False)
 
-    async def backfill_dying_after(self) -> None:
-        await self._die(inserts=0, after=True)
+    async def backfill_crashing_after(self) -> None:
+        await self._crash(inserts=0, after=True)
 
-    async def backfill_dying_later(self) -> None:
-        await self._die(inserts=1, after=True)
+    async def backfill_crashing_later(self) -> None:
+        await self._crash(inserts=1, after=True)
 
     async def end(self) -> None:
         """Completes all flushes and backfills."""
@@ -102,117 +102,117 @@ class CrashRun:
                 pass
         while await self._backfill.step():
             pass
-        self.counting.assert_exact()
+        self.pipeline.assert_exact()
 
-    async def _die(self, *, inserts: int, after: bool) -> None:
-        store = self.counting.store
-        tables = MortalTables(store, inserts=inserts, after=after)
-        backfill = Backfill(BackfillPorts(meters=self.counting.meters, history=store, tables=tables), PARTITIONS)
+    async def _crash(self, *, inserts: int, after: bool) -> None:
+        store = self.pipeline.store
+        tables = CrashingTables(store, inserts=inserts, after=after)
+        backfill = Backfill(BackfillPorts(meters=self.pipeline.meters, history=store, tables=tables), PARTITIONS)
         try:
             while await backfill.step():
                 pass
         except ProcessCrashed:
-            await self.backfill_anew()
+            await self.restart_backfill()
 
     def _booting(self) -> list[Partition]:
-        return [self.counting.partition(number) for number in range(PARTITIONS)]
+        return [self.pipeline.partition(number) for number in range(PARTITIONS)]
 
 
-CHAPTERS = (
+OPERATIONS = (
     CrashRun.post,
     CrashRun.post,
     CrashRun.make_meter,
     CrashRun.archive,
     CrashRun.flush_one,
     CrashRun.flush_other,
-    CrashRun.flush_anew,
+    CrashRun.restart_partitions,
     CrashRun.backfill,
     CrashRun.backfill,
-    CrashRun.backfill_anew,
-    CrashRun.backfill_dying_before,
-    CrashRun.backfill_dying_after,
-    CrashRun.backfill_dying_later,
+    CrashRun.restart_backfill,
+    CrashRun.backfill_crashing_before,
+    CrashRun.backfill_crashing_after,
+    CrashRun.backfill_crashing_later,
 )
 TOKENS = [make_meter("tokens", "sum"), make_meter("newest", "latest", group_by={"model": "$.model"})]
 POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]) for place in range(6)]
 
 
-@given(posts=batches(), meters=meter_lists(), chapters=st.lists(st.sampled_from(CHAPTERS), min_size=5, max_size=40))
+@given(posts=batches(), meters=meter_lists(), operations=st.lists(st.sampled_from(OPERATIONS), min_size=5, max_size=40))
 @example(
     posts=POSTS,
     meters=TOKENS,
-    chapters=[CrashRun.post, CrashRun.flush_one, CrashRun.flush_other] * 4
-    + [CrashRun.make_meter, CrashRun.post, CrashRun.flush_one, CrashRun.flush_other, CrashRun.backfill_dying_later]
+    operations=[CrashRun.post, CrashRun.flush_one, CrashRun.flush_other] * 4
+    + [CrashRun.make_meter, CrashRun.post, CrashRun.flush_one, CrashRun.flush_other, CrashRun.backfill_crashing_later]
     + [
         CrashRun.make_meter,
         CrashRun.archive,
-        CrashRun.backfill_dying_before,
+        CrashRun.backfill_crashing_before,
         CrashRun.post,
-        CrashRun.backfill_dying_after,
+        CrashRun.backfill_crashing_after,
     ],
 )
 def test_each_event_is_counted_once_for_each_meter(
-    posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter], chapters: Sequence[object]
+    posts: Sequence[tuple[int, list[Event]]], meters: Sequence[Meter], operations: Sequence[object]
 ) -> None:
     """Flushes and backfills together count each event once, for any order of meters, crashes and posts."""
 
-    async def tell() -> None:
-        story = CrashRun(posts, meters)
-        for chapter in chapters:
-            await chapter(story)  # type: ignore[operator] # any of CHAPTERS
-        await story.end()
+    async def run() -> None:
+        crash_run = CrashRun(posts, meters)
+        for operation in operations:
+            await operation(crash_run)  # type: ignore[operator] # any of OPERATIONS
+        await crash_run.end()
 
-    asyncio.run(tell())
+    asyncio.run(run())
 
 
-async def flushed(counting: InMemoryPipeline, flushes: int) -> None:
+async def flushed(pipeline: InMemoryPipeline, flushes: int) -> None:
     """A pipeline with that many flushes of partition 0, each of at least one event."""
-    partition = counting.partition(0)
+    partition = pipeline.partition(0)
     number = 0
     while flushes:
-        await counting.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
+        await pipeline.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
         flushes -= bool(await partition.step())
         number += 1
 
 
 async def test_every_chunk_leaves_its_receipt() -> None:
     """A range of any length is cut into the same chunks, each with a receipt, also chunks without events."""
-    counting = InMemoryPipeline()
-    await flushed(counting, 2 * BACKFILL_CHUNK + 1)
-    counting.meters.add(make_meter("tokens", "sum"))
-    counting.meters.add(make_meter("other", event_name="never.posted"))
+    pipeline = InMemoryPipeline()
+    await flushed(pipeline, 2 * BACKFILL_CHUNK + 1)
+    pipeline.meters.add(make_meter("tokens", "sum"))
+    pipeline.meters.add(make_meter("other", event_name="never.posted"))
     for number in range(PARTITIONS):
-        await counting.partition(number).step()
-    backfill = counting.backfill()
+        await pipeline.partition(number).step()
+    backfill = pipeline.backfill()
     while await backfill.step():
         pass
-    receipts = await counting.store.receipts("backfill/")
+    receipts = await pipeline.store.receipts("backfill/")
     assert receipts == {backfill_receipt(ACCOUNT, code, 0, chunk) for code in ("tokens", "other") for chunk in range(3)}
-    counting.assert_exact()
+    pipeline.assert_exact()
     assert backfill_chunks(2 * BACKFILL_CHUNK + 1) == 3
 
 
 async def test_no_backfill_starts_before_its_boundary_is_known() -> None:
     """The boundary is the first flush that the partition claims with the meter."""
-    counting = InMemoryPipeline()
-    await flushed(counting, 3)
-    counting.meters.add(make_meter("tokens", "sum"))
-    backfill = counting.backfill()
+    pipeline = InMemoryPipeline()
+    await flushed(pipeline, 3)
+    pipeline.meters.add(make_meter("tokens", "sum"))
+    backfill = pipeline.backfill()
     assert await backfill.step()
     assert not await backfill.step()
-    assert await counting.store.receipts("backfill/") == frozenset()
+    assert await pipeline.store.receipts("backfill/") == frozenset()
 
 
 async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
     """Read at once or event by event, a chunk makes the same block."""
-    counting = InMemoryPipeline()
-    await flushed(counting, 5)
-    counting.meters.add(make_meter("tokens", "sum"))
-    await counting.partition(0).step()
+    pipeline = InMemoryPipeline()
+    await flushed(pipeline, 5)
+    pipeline.meters.add(make_meter("tokens", "sum"))
+    await pipeline.partition(0).step()
     blocks = []
     for rows in (1_000, 1):
-        recording = RecordingTables(counting.store, rows)
-        backfill = Backfill(BackfillPorts(meters=counting.meters, history=recording, tables=recording), PARTITIONS)
+        recording = RecordingTables(pipeline.store, rows)
+        backfill = Backfill(BackfillPorts(meters=pipeline.meters, history=recording, tables=recording), PARTITIONS)
         while await backfill.step():
             pass
         blocks.append(recording.blocks)

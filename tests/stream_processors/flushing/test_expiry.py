@@ -20,20 +20,20 @@ LONG = 100 * DAY
 """Longer than the window and a month."""
 
 
-class Keeper:
+class ExpiryPipeline:
     """Flushes given partitions, and expires keys."""
 
     def __init__(self) -> None:
-        self.counting = InMemoryPipeline()
-        self.counting.meters.add(make_meter("tokens", "sum"))
-        self._partitions = [self.counting.partition(number) for number in range(PARTITIONS)]
+        self.pipeline = InMemoryPipeline()
+        self.pipeline.meters.add(make_meter("tokens", "sum"))
+        self._partitions = [self.pipeline.partition(number) for number in range(PARTITIONS)]
         self._names = iter(range(10**6))
 
     async def post(self, partition: int, arrival: int) -> Event:
         """Posts an event under a key of the partition."""
         tries = (make_event(f"key {name}", {"tokens": 1}, timestamp=arrival) for name in self._names)
         event = next(event for event in tries if partition_of_event(event) == partition)
-        await self.counting.post([event], arrival)
+        await self.pipeline.post([event], arrival)
         return event
 
     async def count(self, partition: int) -> None:
@@ -45,86 +45,86 @@ class Keeper:
         await self.count(partition)
 
     async def expire(self) -> Sequence[int]:
-        return await self.counting.expiry().step()
+        return await self.pipeline.expiry().step()
 
-    def kept(self, partition: int) -> list[int]:
+    def stored_arrivals(self, partition: int) -> list[int]:
         """The arrivals of the stored keys."""
-        rows = self.counting.engine.rows(Table.SEEN).to_pylist()
+        rows = self.pipeline.engine.rows(Table.SEEN).to_pylist()
         return sorted(row["arrival"] for row in rows if row["p"] == partition)
 
     def counted(self, partition: int) -> list[int]:
         """The arrivals of the stored events, which never expire."""
-        rows = self.counting.engine.rows(Table.EVENTS).to_pylist()
+        rows = self.pipeline.engine.rows(Table.EVENTS).to_pylist()
         return sorted(int(to_micros(row["arrival"])) for row in rows if row["p"] == partition)
 
 
 async def test_keys_older_than_the_window_expire() -> None:
     """The month of the first frames is dropped once, when every partition is far beyond it."""
-    keeper = Keeper()
+    expiring = ExpiryPipeline()
     for arrival in (NOW, NOW + LONG):
         for partition in range(PARTITIONS):
-            await keeper.post_and_count(partition, arrival)
-    assert await keeper.expire() == [202611]
-    assert [keeper.kept(partition) for partition in range(PARTITIONS)] == [[NOW + LONG]] * PARTITIONS
-    assert [keeper.counted(partition) for partition in range(PARTITIONS)] == [[NOW, NOW + LONG]] * PARTITIONS
-    assert await keeper.expire() == []
+            await expiring.post_and_count(partition, arrival)
+    assert await expiring.expire() == [202611]
+    assert [expiring.stored_arrivals(partition) for partition in range(PARTITIONS)] == [[NOW + LONG]] * PARTITIONS
+    assert [expiring.counted(partition) for partition in range(PARTITIONS)] == [[NOW, NOW + LONG]] * PARTITIONS
+    assert await expiring.expire() == []
 
 
 async def test_a_partition_that_lags_delays_expiry() -> None:
     """Its waiting frame may repeat a key that was young when the frame arrived, whatever the clock says now."""
-    keeper = Keeper()
-    await keeper.post_and_count(0, NOW)
-    await keeper.post_and_count(1, NOW)
-    await keeper.post(1, NOW + 30 * DAY)
-    await keeper.post_and_count(0, NOW + LONG)
-    assert await keeper.expire() == []
-    await keeper.count(1)
-    await keeper.post_and_count(1, NOW + LONG)
-    assert await keeper.expire() == [202611, 202612]
+    expiring = ExpiryPipeline()
+    await expiring.post_and_count(0, NOW)
+    await expiring.post_and_count(1, NOW)
+    await expiring.post(1, NOW + 30 * DAY)
+    await expiring.post_and_count(0, NOW + LONG)
+    assert await expiring.expire() == []
+    await expiring.count(1)
+    await expiring.post_and_count(1, NOW + LONG)
+    assert await expiring.expire() == [202611, 202612]
 
 
 async def test_a_partition_without_frames_delays_nothing() -> None:
     """Its later frames can only meet keys of the same partition."""
-    keeper = Keeper()
-    await keeper.post_and_count(0, NOW)
-    await keeper.post_and_count(0, NOW + LONG)
-    assert await keeper.expire() == [202611]
+    expiring = ExpiryPipeline()
+    await expiring.post_and_count(0, NOW)
+    await expiring.post_and_count(0, NOW + LONG)
+    assert await expiring.expire() == [202611]
 
 
 async def test_nothing_expires_before_the_first_flush() -> None:
     """Neither before the first frame."""
-    keeper = Keeper()
-    assert await keeper.expire() == []
-    await keeper.post(0, NOW)
-    assert await keeper.expire() == []
+    expiring = ExpiryPipeline()
+    assert await expiring.expire() == []
+    await expiring.post(0, NOW)
+    assert await expiring.expire() == []
 
 
 async def test_replay_keys_are_preserved() -> None:
     """An audit knows of a replay only by this key, however old it is."""
-    keeper = Keeper()
-    event = await keeper.post(0, NOW)
+    expiring = ExpiryPipeline()
+    event = await expiring.post(0, NOW)
     replay = make_replay(event, "rej_0_0_0_0_tokens", "tokens")
-    await keeper.counting.log.append([frame_of(replay, NOW + 1)])
+    await expiring.pipeline.log.append([frame_of(replay, NOW + 1)])
     for arrival in (NOW, NOW + LONG):
         for partition in range(PARTITIONS):
-            await keeper.post_and_count(partition, arrival)
-    assert await keeper.expire() == [202611]
-    kept = [NOW + LONG] * PARTITIONS
-    kept.append(NOW + 1)
-    assert sorted(keeper.kept(0) + keeper.kept(1)) == sorted(kept)
-    assert await keeper.expire() == []
+            await expiring.post_and_count(partition, arrival)
+    assert await expiring.expire() == [202611]
+    expected = [NOW + LONG] * PARTITIONS
+    expected.append(NOW + 1)
+    assert sorted(expiring.stored_arrivals(0) + expiring.stored_arrivals(1)) == sorted(expected)
+    assert await expiring.expire() == []
 
 
 async def test_a_gap_in_the_log_stops_expiry() -> None:
     """Frames that may be restored are older than those in the log."""
-    keeper = Keeper()
-    await keeper.post_and_count(0, NOW)
-    await keeper.post(1, NOW)
-    await keeper.counting.log.acknowledge(1, 0)
-    await keeper.post_and_count(0, NOW + LONG)
+    expiring = ExpiryPipeline()
+    await expiring.post_and_count(0, NOW)
+    await expiring.post(1, NOW)
+    await expiring.pipeline.log.acknowledge(1, 0)
+    await expiring.post_and_count(0, NOW + LONG)
     with pytest.raises(LogGap, match="frames 0 to 0 were never counted"):
-        await keeper.expire()
-    assert keeper.kept(0) == [NOW, NOW + LONG]
+        await expiring.expire()
+    assert expiring.stored_arrivals(0) == [NOW, NOW + LONG]
 
 
 def frame_of(event: Event, arrival: int) -> NewFrame:
@@ -133,7 +133,7 @@ def frame_of(event: Event, arrival: int) -> NewFrame:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([Keeper.post, Keeper.post_and_count]),
+        st.sampled_from([ExpiryPipeline.post, ExpiryPipeline.post_and_count]),
         st.integers(0, PARTITIONS - 1),
         st.sampled_from([0, MINUTE, DAY, 20 * DAY, WINDOW - 1, WINDOW, WINDOW + 1, 70 * DAY]),
     ),
@@ -149,18 +149,18 @@ def test_no_key_expires_that_a_frame_could_still_meet(steps: list[tuple[object, 
 
 
 async def _meets_all(steps: list[tuple[object, int, int]]) -> None:
-    keeper, now = Keeper(), NOW
+    expiring, now = ExpiryPipeline(), NOW
     waiting: list[list[int]] = [[] for _ in range(PARTITIONS)]
     for act, partition, later in steps:
         now += later
-        if act is Keeper.post:
-            await keeper.post(partition, now)
+        if act is ExpiryPipeline.post:
+            await expiring.post(partition, now)
             waiting[partition].append(now)
         else:
-            await keeper.post_and_count(partition, now)
+            await expiring.post_and_count(partition, now)
             waiting[partition].clear()
-        await keeper.expire()
+        await expiring.expire()
         for number in range(PARTITIONS):
             next_arrival = min(waiting[number], default=now)
-            still_met = [arrival for arrival in keeper.counted(number) if next_arrival - arrival <= WINDOW]
-            assert set(still_met) <= set(keeper.kept(number))
+            still_met = [arrival for arrival in expiring.counted(number) if next_arrival - arrival <= WINDOW]
+            assert set(still_met) <= set(expiring.stored_arrivals(number))

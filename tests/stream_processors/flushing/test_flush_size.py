@@ -42,24 +42,24 @@ def test_frames_of_one_month_that_fit(sizes: list[bytes], gaps: list[int], cap: 
 @pytest.mark.anyio
 async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
     """Small in the log, large in memory: several flushes, each below the limit, count everything."""
-    counting = InMemoryPipeline()
-    counting.meters.add(make_meter("tokens", "sum"))
+    pipeline = InMemoryPipeline()
+    pipeline.meters.add(make_meter("tokens", "sum"))
     properties = '{"tokens":1,"text":"' + "x" * 10_000 + '"}'
     for number in range(40):
-        await counting.post([make_event(f"key {number}", properties)], NOW + number)
+        await pipeline.post([make_event(f"key {number}", properties)], NOW + number)
     ports = FlushPorts(
-        log=counting.log,
-        claims=counting.store,
-        tables=counting.store,
-        seen=counting.store,
-        meters=counting.meters,
+        log=pipeline.log,
+        claims=pipeline.store,
+        tables=pipeline.store,
+        seen=pipeline.store,
+        meters=pipeline.meters,
         pause=no_pause,
     )
     for number in range(PARTITIONS):
         partition = Partition(number, ports, FlushPolicy(filter_keys=1000, max_raw_bytes=60_000))
         while await partition.step():
             pass
-    counting.assert_exact()
-    claims = [row for row in counting.engine.flushes if isinstance(row, Claim)]
+    pipeline.assert_exact()
+    claims = [row for row in pipeline.engine.flushes if isinstance(row, Claim)]
     assert max(claim.last - claim.first + 1 for claim in claims) == 5
     assert sum(claim.last - claim.first + 1 for claim in claims) == 40

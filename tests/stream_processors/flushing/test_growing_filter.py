@@ -1,4 +1,4 @@
-"""The filter grows beside the flushes: it never misses a key, and no flush adds more than one chunk to it."""
+"""The filter grows between flushes: it never misses a key, and no flush adds more than one chunk to it."""
 
 from collections.abc import AsyncIterator, Sequence
 

@@ -14,24 +14,24 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_claim_beyond_the_end_of_the_log_is_an_alarm() -> None:
     """A claimed flush is redone with all of its frames or not at all."""
-    counting = InMemoryPipeline()
-    await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
-    await counting.store.claim(make_claim(number=0, first=0, last=3, partition=0, version=0))
+    pipeline = InMemoryPipeline()
+    await pipeline.post([make_event(f"key_{number}") for number in range(20)], NOW)
+    await pipeline.store.claim(make_claim(number=0, first=0, last=3, partition=0, version=0))
     with pytest.raises(LogGap, match="older than the usage store"):
-        await counting.partition(0).step()
+        await pipeline.partition(0).step()
 
 
 async def test_an_empty_log_is_an_alarm_if_a_flush_must_be_redone() -> None:
     """The frames of a claim cannot be reconstructed."""
-    counting = InMemoryPipeline()
-    await counting.store.claim(make_claim(number=0, first=0, last=0, partition=0, version=0))
-    store = counting.store
+    pipeline = InMemoryPipeline()
+    await pipeline.store.claim(make_claim(number=0, first=0, last=0, partition=0, version=0))
+    store = pipeline.store
     ports = FlushPorts(
         log=MemoryFrameLog(PARTITIONS),
         claims=store,
         tables=store,
         seen=store,
-        meters=counting.meters,
+        meters=pipeline.meters,
         pause=no_pause,
     )
     with pytest.raises(LogGap):

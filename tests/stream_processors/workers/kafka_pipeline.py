@@ -104,5 +104,5 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Waits for the condition, until the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not await condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         await asyncio.sleep(0.02)

@@ -26,14 +26,14 @@ POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, st
 
 
 @contextmanager
-def working(counting: InMemoryPipeline) -> Iterator[EmbeddedWorker]:
+def working(pipeline: InMemoryPipeline) -> Iterator[EmbeddedWorker]:
     """A fresh worker, as after a start of the process."""
     drivers = [
-        PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
+        PartitionDriver(pipeline.partition(number), pipeline.log, POLICY, clock=lambda: NOW)
         for number in range(PARTITIONS)
     ]
     worker = EmbeddedWorker(
-        drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+        drivers, BackfillDriver(pipeline.backfill(), POLICY), ExpiryDriver(pipeline.expiry(), POLICY), POLICY
     )
     worker.start()
     try:
@@ -45,7 +45,7 @@ def working(counting: InMemoryPipeline) -> Iterator[EmbeddedWorker]:
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not await condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         await asyncio.sleep(0.005)
 
 
@@ -62,56 +62,56 @@ def _is_idle(status: PartitionStatus) -> bool:
     return status.state == "counting" and status.lag_frames == 0
 
 
-async def post(counting: InMemoryPipeline, first: int, count: int) -> None:
+async def post(pipeline: InMemoryPipeline, first: int, count: int) -> None:
     for number in range(first, first + count):
-        await counting.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
+        await pipeline.post([make_event(f"key_{number}", {"tokens": number})], NOW + number)
         await asyncio.sleep(0)
 
 
 async def test_everything_is_counted_once_over_restarts() -> None:
     """Stops between and during posts change nothing; a stop is prompt; counted frames are deleted from the log."""
-    counting = InMemoryPipeline()
-    counting.meters.add(make_meter("tokens", "sum"))
+    pipeline = InMemoryPipeline()
+    pipeline.meters.add(make_meter("tokens", "sum"))
     for start in range(4):
-        with working(counting) as worker:
-            await post(counting, 20 * start, 20)
+        with working(pipeline) as worker:
+            await post(pipeline, 20 * start, 20)
             began = time.monotonic()
         assert time.monotonic() - began < 5.0
-    with working(counting) as worker:
+    with working(pipeline) as worker:
         await counted(worker)
         assert worker.is_healthy
     assert not worker.is_healthy
-    counting.assert_exact()
-    assert counting.log.held_bytes == 0
+    pipeline.assert_exact()
+    assert pipeline.log.held_bytes == 0
 
 
 async def test_a_late_meter_counts_past_events_during_traffic() -> None:
     """A meter created between posts counts earlier ones too, also in an idle partition."""
-    counting = InMemoryPipeline()
-    counting.meters.add(make_meter("requests"))
-    with working(counting) as worker:
-        await post(counting, 0, 50)
+    pipeline = InMemoryPipeline()
+    pipeline.meters.add(make_meter("requests"))
+    with working(pipeline) as worker:
+        await post(pipeline, 0, 50)
         await counted(worker)
-        counting.meters.add(make_meter("tokens", "sum"))
-        await post(counting, 50, 30)
+        pipeline.meters.add(make_meter("tokens", "sum"))
+        await post(pipeline, 50, 30)
 
         async def complete() -> bool:
             total = {
-                code: sum(v for key, v in counting.usage.items() if key[1] == code) for code in ("requests", "tokens")
+                code: sum(v for key, v in pipeline.usage.items() if key[1] == code) for code in ("requests", "tokens")
             }
             return total == {"requests": 80, "tokens": sum(range(80))}
 
         await until(complete)
-    counting.assert_exact()
+    pipeline.assert_exact()
 
 
 async def test_an_alarm_stops_one_partition_only() -> None:
     """A partition without its next frames stops and reports it; the others continue."""
-    counting = InMemoryPipeline()
-    counting.meters.add(make_meter("requests"))
-    await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
-    await counting.log.acknowledge(0, 0)
-    with working(counting) as worker:
+    pipeline = InMemoryPipeline()
+    pipeline.meters.add(make_meter("requests"))
+    await pipeline.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
+    await pipeline.log.acknowledge(0, 0)
+    with working(pipeline) as worker:
 
         async def stopped() -> bool:
             return (await worker.partitions())[0].state.startswith("stopped: ")
@@ -119,7 +119,7 @@ async def test_an_alarm_stops_one_partition_only() -> None:
         await until(stopped)
         assert "were never counted" in (await worker.partitions())[0].state
         assert not worker.is_healthy
-        await post(counting, 0, 20)
+        await post(pipeline, 0, 20)
 
         async def other_is_idle() -> bool:
             return _is_idle((await worker.partitions())[1])
@@ -130,9 +130,9 @@ async def test_an_alarm_stops_one_partition_only() -> None:
 
 async def test_a_stop_before_the_start_has_no_effect() -> None:
     """A worker that never ran can be stopped."""
-    counting = InMemoryPipeline()
+    pipeline = InMemoryPipeline()
     worker = EmbeddedWorker(
-        [], BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+        [], BackfillDriver(pipeline.backfill(), POLICY), ExpiryDriver(pipeline.expiry(), POLICY), POLICY
     )
     worker.stop()
     assert not worker.is_healthy
@@ -161,11 +161,11 @@ class StuckSteps:
 
 async def test_a_stop_cancels_a_flush_that_hangs() -> None:
     """After the timeout the flush is cancelled; a redo at the next start is always safe."""
-    counting, steps = InMemoryPipeline(), StuckSteps()
+    pipeline, steps = InMemoryPipeline(), StuckSteps()
     policy = WorkerPolicy(stop_seconds=0.05)
-    driver = PartitionDriver(steps, counting.log, policy, clock=lambda: NOW)
+    driver = PartitionDriver(steps, pipeline.log, policy, clock=lambda: NOW)
     worker = EmbeddedWorker(
-        [driver], BackfillDriver(counting.backfill(), policy), ExpiryDriver(counting.expiry(), policy), policy
+        [driver], BackfillDriver(pipeline.backfill(), policy), ExpiryDriver(pipeline.expiry(), policy), policy
     )
     worker.start()
     assert steps.started.wait(DEADLINE)

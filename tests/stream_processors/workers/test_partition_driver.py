@@ -51,7 +51,7 @@ async def append(log: MemoryFrameLog, count: int = 1, arrival: int = NOW) -> Non
 async def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < deadline, "it never came about"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         await asyncio.sleep(0.001)
 
 

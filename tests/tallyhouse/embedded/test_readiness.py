@@ -24,27 +24,27 @@ pytestmark = pytest.mark.anyio
 POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01)
 
 
-def worker_of(counting: InMemoryPipeline) -> EmbeddedWorker:
+def worker_of(pipeline: InMemoryPipeline) -> EmbeddedWorker:
     drivers = [
-        PartitionDriver(counting.partition(number), counting.log, POLICY, clock=lambda: NOW)
+        PartitionDriver(pipeline.partition(number), pipeline.log, POLICY, clock=lambda: NOW)
         for number in range(PARTITIONS)
     ]
     return EmbeddedWorker(
-        drivers, BackfillDriver(counting.backfill(), POLICY), ExpiryDriver(counting.expiry(), POLICY), POLICY
+        drivers, BackfillDriver(pipeline.backfill(), POLICY), ExpiryDriver(pipeline.expiry(), POLICY), POLICY
     )
 
 
 async def test_one_stopped_partition_is_enough() -> None:
     """Ready while all of them count; not when one lacks frames, though the other goes on."""
-    counting = InMemoryPipeline()
-    worker = worker_of(counting)
+    pipeline = InMemoryPipeline()
+    worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
     assert (await health.ready("req_1")).status == 200
     worker.stop()
-    await counting.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
-    await counting.log.acknowledge(0, 0)
-    worker = worker_of(counting)
+    await pipeline.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
+    await pipeline.log.acknowledge(0, 0)
+    worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
     deadline = time.monotonic() + 20

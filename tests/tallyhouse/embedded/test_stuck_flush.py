@@ -69,19 +69,19 @@ async def short_pause(_attempt: int) -> None:
 
 @contextmanager
 def working(
-    counting: InMemoryPipeline,
+    pipeline: InMemoryPipeline,
     store: Refusing,
     metrics: PrometheusMetrics,
     lines: LogLines,
     policy: WorkerPolicy = POLICY,
 ) -> Iterator[EmbeddedWorker]:
     ports = FlushPorts(
-        log=counting.log, claims=store, tables=store, seen=store, meters=counting.meters, pause=short_pause
+        log=pipeline.log, claims=store, tables=store, seen=store, meters=pipeline.meters, pause=short_pause
     )
     drivers = [
         PartitionDriver(
             Partition(number, ports, FlushPolicy(filter_keys=1000)),
-            counting.log,
+            pipeline.log,
             policy,
             clock=lambda: NOW,
             logger=lines,
@@ -91,7 +91,7 @@ def working(
         for number in range(PARTITIONS)
     ]
     worker = EmbeddedWorker(
-        drivers, BackfillDriver(counting.backfill(), policy), ExpiryDriver(counting.expiry(), policy), policy
+        drivers, BackfillDriver(pipeline.backfill(), policy), ExpiryDriver(pipeline.expiry(), policy), policy
     )
     worker.start()
     try:
@@ -129,11 +129,11 @@ async def shown(metrics: PrometheusMetrics, line: str) -> None:
 )
 async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logged: str) -> None:
     """Status, readiness, metrics and log name flush, frames and error; the retries go on; mended, all is counted."""
-    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
-    counting.meters.add(make_meter("tokens", "sum"))
-    store = Refusing(counting.engine, error)
-    await counting.post([make_event(f"key_{number}", {"tokens": number}) for number in range(20)], NOW)
-    with working(counting, store, metrics, lines) as worker:
+    pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
+    pipeline.meters.add(make_meter("tokens", "sum"))
+    store = Refusing(pipeline.engine, error)
+    await pipeline.post([make_event(f"key_{number}", {"tokens": number}) for number in range(20)], NOW)
+    with working(pipeline, store, metrics, lines) as worker:
         ready = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
         status = await status_of(worker, lambda status: status.state.startswith("stuck: "))
         assert status.state.startswith("stuck: flush 0 (frames 0 to 0) has been failing")
@@ -158,31 +158,31 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logg
         "partition is no longer stuck",
     ]
     assert logged in lines.logged[0][1]
-    counting.assert_exact()
+    pipeline.assert_exact()
 
 
 async def test_few_failures_in_a_short_time_are_no_news() -> None:
     """Retrying is what stores need now and then; by time it is stuck all the same."""
-    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
-    store = Refusing(counting.engine, StoreFailed("no answer"))
-    counting.meters.add(make_meter())
-    await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
+    pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
+    store = Refusing(pipeline.engine, StoreFailed("no answer"))
+    pipeline.meters.add(make_meter())
+    await pipeline.post([make_event(f"key_{number}") for number in range(20)], NOW)
     patient = replace(POLICY, stuck_attempts=10**9)
-    with working(counting, store, metrics, lines, patient) as worker:
+    with working(pipeline, store, metrics, lines, patient) as worker:
         await status_of(worker, lambda status: store.refused > 20 and status.state == "retrying")
         assert worker.is_healthy
     hasty = replace(patient, stuck_seconds=0.01)
-    with working(counting, store, metrics, lines, hasty) as worker:
+    with working(pipeline, store, metrics, lines, hasty) as worker:
         await status_of(worker, lambda status: status.state.startswith("stuck: "))
 
 
 async def test_an_alarm_shows_in_the_metrics_too() -> None:
     """Stopped is not stuck: it does not go on by itself."""
-    counting, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
-    store = Refusing(counting.engine, StoreFailed("never asked"))
-    await counting.post([make_event(f"key_{number}") for number in range(20)], NOW)
-    await counting.log.acknowledge(0, 0)
-    with working(counting, store, metrics, lines) as worker:
+    pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
+    store = Refusing(pipeline.engine, StoreFailed("never asked"))
+    await pipeline.post([make_event(f"key_{number}") for number in range(20)], NOW)
+    await pipeline.log.acknowledge(0, 0)
+    with working(pipeline, store, metrics, lines) as worker:
         await status_of(worker, lambda status: status.state.startswith("stopped: "))
         await shown(metrics, 'tallyhouse_partition_stopped{partition="0"} 1.0')
         await shown(metrics, 'tallyhouse_partition_stuck{partition="0"} 0.0')
