@@ -25,6 +25,9 @@ KeyHashes = npt.NDArray[np.uint64]
 
 BodyHashes = npt.NDArray[np.uint64]
 
+Halves = npt.NDArray[np.uint64]
+"""One half of each key hash."""
+
 
 def key_hash(account: str, idempotency_key: str) -> bytes:
     """The 16-byte digest of one key of one account."""
@@ -50,31 +53,39 @@ def partition_of(halves: KeyHashes, partitions: int) -> npt.NDArray[np.uint64]:
 def first_occurrences(keys: KeyHashes) -> Indices:
     """For each key the index of the first one that equals it."""
     firsts = np.arange(len(keys))
-    rows = _possible_repeats(np.ascontiguousarray(keys[:, 1]))
-    if len(rows):
-        high, low = keys[rows, 0], keys[rows, 1]
-        among = _first_equal(low)
-        if (high != high[among]).any():
-            # Different keys share a low half: number the whole keys, and compare these numbers.
-            among = _first_equal(np.unique(keys[rows], axis=0, return_inverse=True)[1].reshape(-1))
-        firsts[rows] = rows[among]
+    low = keys[:, 1]
+    ordered = np.sort(low)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        rows = _possible_rows(repeated, low)
+        firsts[rows] = rows[_first_equal_key(keys[rows, 0], low[rows])]
     return firsts
 
 
-def _possible_repeats(low: npt.NDArray[np.uint64]) -> Indices:
-    """The rows whose low half occurs twice, and a few others: one sort finds that most batches have none at all."""
-    ordered = np.sort(low)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated):
-        return np.empty(0, np.intp)
+_SMALL_BATCH = 512
+
+
+def _possible_rows(repeated: Halves, low: Halves) -> Indices:
+    """The rows whose low half is among `repeated`, and some others; all rows of a small batch."""
+    if len(low) <= _SMALL_BATCH:
+        return np.arange(len(low))
     # A table by the leading bits finds the rows in one pass. The last bits would not do: a partition's keys share them.
-    bits = len(low).bit_length() + 3
+    bits = len(low).bit_length() + 2
     is_repeated = np.zeros(1 << bits, np.bool_)
     is_repeated[repeated >> np.uint64(64 - bits)] = True
     return np.flatnonzero(is_repeated[low >> np.uint64(64 - bits)])
 
 
-def _first_equal(values: npt.NDArray[np.uint64] | Indices) -> Indices:
+def _first_equal_key(high: Halves, low: Halves) -> Indices:
+    firsts = _first_equal(low)
+    if (high != high[firsts]).any():
+        # Different keys share a low half: number the whole keys, and compare these numbers.
+        _, numbers = np.unique(np.stack([high, low], axis=1), axis=0, return_inverse=True)
+        return _first_equal(numbers.reshape(-1))
+    return firsts
+
+
+def _first_equal(values: Halves | Indices) -> Indices:
     """For each value the index of the first one that equals it, by sorting; at least one value."""
     order = np.argsort(values)
     ordered = values[order]

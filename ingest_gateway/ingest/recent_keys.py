@@ -4,14 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.arrays import Mask
 from schemas.errors import Alarm
 from schemas.frame import Frame, decode
-from schemas.hashing import BodyHashes, KeyHashes, as_halves
-
-Halves = npt.NDArray[np.uint64]
+from schemas.hashing import BodyHashes, Halves, KeyHashes, as_halves
 
 _NEVER = np.iinfo(np.int64).min // 2
 _SPREAD = 4

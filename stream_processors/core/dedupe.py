@@ -68,39 +68,39 @@ def halves_of(key_hash: pa.ChunkedArray) -> KeyHashes:
 def keys_to_look_up(events: pa.Table, may_contain: Callable[[KeyHashes], Mask]) -> SeenKeyQuery:
     if not events.num_rows:
         return SeenKeyQuery([], [])
-    claimants = KeyColumns.of(events)
+    key_columns = KeyColumns.of(events)
     return SeenKeyQuery(
-        seen=_distinct(claimants.key_hash, may_contain(halves_of(events["key_hash"]))),
-        events=_distinct(claimants.key_hash, claimants.is_backfill),
+        seen=_distinct(key_columns.key_hash, may_contain(halves_of(events["key_hash"]))),
+        events=_distinct(key_columns.key_hash, key_columns.is_backfill),
     )
 
 
 def classify(events: pa.Table, known: KeyLookupResult, window: int) -> Classification:
     """Every event as the first of its key, a duplicate (same body) or a conflict (another body)."""
-    claimants = KeyColumns.of(events)
-    is_known, known_body = _match_known(claimants, known, window)
+    key_columns = KeyColumns.of(events)
+    is_known, known_body = _match_known(key_columns, known, window)
     first_of = first_occurrences(halves_of(events["key_hash"]))
-    age = claimants.arrival - claimants.arrival[first_of]
+    age = key_columns.arrival - key_columns.arrival[first_of]
     if np.any((is_known != is_known[first_of]) | (age > window)):
         # The window ends between two events of one key: rare, so a slow loop in plain Python will do.
-        return classify_one_by_one(claimants, known, window)
-    winner_body = np.where(is_known, known_body, claimants.body[first_of])
-    return _classified((first_of == np.arange(len(first_of))) & ~is_known, claimants.body == winner_body)
+        return classify_one_by_one(key_columns, known, window)
+    winner_body = np.where(is_known, known_body, key_columns.body[first_of])
+    return _classified((first_of == np.arange(len(first_of))) & ~is_known, key_columns.body == winner_body)
 
 
-def classify_one_by_one(claimants: KeyColumns, known: KeyLookupResult, window: int) -> Classification:
+def classify_one_by_one(key_columns: KeyColumns, known: KeyLookupResult, window: int) -> Classification:
     """The definition, event by event. `classify` computes the same for whole flushes if no window ends inside one."""
     recent = dict(
         zip(known.seen.key_hashes, zip(known.seen.arrivals, known.seen.body_hashes, strict=True), strict=True)
     )
     ever = dict(zip(known.events.key_hashes, known.events.body_hashes, strict=True))
     taken: set[bytes] = set()
-    first, same = (np.zeros(len(claimants.body), dtype=np.bool_) for _ in range(2))
+    first, same = (np.zeros(len(key_columns.body), dtype=np.bool_) for _ in range(2))
     columns = (
-        claimants.key_hash.to_pylist(),
-        claimants.body.tolist(),
-        claimants.arrival.tolist(),
-        claimants.is_backfill,
+        key_columns.key_hash.to_pylist(),
+        key_columns.body.tolist(),
+        key_columns.arrival.tolist(),
+        key_columns.is_backfill,
     )
     for index, (key, body, arrival, is_backfill) in enumerate(zip(*columns, strict=True)):
         owner_arrival, owner_body = recent.get(key, (0, None))
@@ -119,28 +119,28 @@ def _classified(first: Mask, same_body: Mask) -> Classification:
     return Classification(first=first, duplicate=~first & same_body, conflict=~first & ~same_body)
 
 
-def _match_known(claimants: KeyColumns, known: KeyLookupResult, window: int) -> tuple[Mask, BodyHashes]:
+def _match_known(key_columns: KeyColumns, known: KeyLookupResult, window: int) -> tuple[Mask, BodyHashes]:
     """The events whose key an earlier flush has stored, and the body hashes it stored."""
-    is_known = np.zeros(len(claimants.body), dtype=np.bool_)
-    known_body = np.zeros(len(claimants.body), dtype=np.uint64)
+    is_known = np.zeros(len(key_columns.body), dtype=np.bool_)
+    known_body = np.zeros(len(key_columns.body), dtype=np.uint64)
     for rows, limit, among in (
         # Seen keys last: of a key that is in both, the row in `events` may be older.
-        (known.events, None, claimants.is_backfill),
+        (known.events, None, key_columns.is_backfill),
         (known.seen, window, None),
     ):
         if rows.key_hashes:
-            found = _matches(claimants.key_hash, rows.key_hashes)
+            found = _matches(key_columns.key_hash, rows.key_hashes)
             hit = found >= 0 if among is None else (found >= 0) & among
             if limit is not None:
-                hit &= claimants.arrival - np.array(rows.arrivals, dtype=np.int64)[found] <= limit
+                hit &= key_columns.arrival - np.array(rows.arrivals, dtype=np.int64)[found] <= limit
             is_known |= hit
             known_body[hit] = np.array(rows.body_hashes, dtype=np.uint64)[found[hit]]
     return is_known, known_body
 
 
-def _matches(key_hash: pa.Array, wanted: Sequence[bytes]) -> Indices:
-    """For each event the index of its key in `wanted`, or -1."""
-    found = pc.index_in(key_hash, value_set=pa.array(wanted, pa.binary(KEY_BYTES)))
+def _matches(key_hash: pa.Array, keys: Sequence[bytes]) -> Indices:
+    """For each event the index of its key in `keys`, or -1."""
+    found = pc.index_in(key_hash, value_set=pa.array(keys, pa.binary(KEY_BYTES)))
     indices: Indices = found.fill_null(-1).to_numpy().astype(np.intp)
     return indices
 

@@ -46,7 +46,7 @@ def _places(sizes: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.uint32]]
     return (np.arange(sum(sizes)) - np.repeat(starts, sizes)).astype(np.uint32)
 
 
-_JUDGED = pa.schema([*EVENTS, ("replay_of", pa.string()), ("replay_meter", pa.string())])
+_STORED = pa.schema([*EVENTS, ("replay_of", pa.string()), ("replay_meter", pa.string())])
 """Events as they are stored, and the two columns of replays."""
 
 
@@ -80,14 +80,14 @@ class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan_flush(claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet, window: int) -> FlushRows:
     """The rows of every table for the claimed frames. A pure function: a redo or a rival makes the very same rows."""
-    judgement = classify(events, known, window)
+    classification = classify(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
-    judged = in_store_layout(events, claim, month)
-    new = _where(judged, judgement.first & _has_meter(judged, meters))
+    stored = in_store_layout(events, claim, month)
+    new = _where(stored, classification.first & _has_meter(stored, meters))
     measured = measure(new, meters.meters, month=month)
-    conflicts = [conflict(row) for row in np.flatnonzero(judgement.conflict).tolist()]
+    conflicts = [conflict(row) for row in np.flatnonzero(classification.conflict).tolist()]
     rejects = pa.concat_tables(
-        [reject_rows(judged, conflicts, month=month, origin=""), measured.rejects]
+        [reject_rows(stored, conflicts, month=month, origin=""), measured.rejects]
     ).combine_chunks()
     receipt = flush_receipt(claim.partition, claim.number)
     return FlushRows(
@@ -96,7 +96,7 @@ def plan_flush(claim: Claim, events: pa.Table, known: KeyLookupResult, meters: M
         rejects=rejects,
         seen=_seen_rows(new),
         new_hashes=halves_of(new["key_hash"]),
-        counts=_counts(judgement, new, rejects),
+        counts=_counts(classification, new, rejects),
     )
 
 
@@ -107,19 +107,19 @@ def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
         pa.repeat(pa.scalar(constant[field.name], field.type), size)
         if field.name in constant
         else events[field.name].cast(field.type)
-        for field in _JUDGED
+        for field in _STORED
     ]
-    return pa.table(columns, schema=_JUDGED)
+    return pa.table(columns, schema=_STORED)
 
 
-def _has_meter(judged: pa.Table, meters: MeterSet) -> Mask:
+def _has_meter(stored: pa.Table, meters: MeterSet) -> Mask:
     """False for replays whose meter has been archived since: their key must not be stored, so that they stay open."""
-    is_replay = _is_replay(judged)
+    is_replay = _is_replay(stored)
     chosen = ~is_replay
     if is_replay.any():
         counting = {(meter.account, meter.code) for meter in meters.meters}
         for row in np.flatnonzero(is_replay).tolist():
-            chosen[row] = (judged["account"][row].as_py(), judged["replay_meter"][row].as_py()) in counting
+            chosen[row] = (stored["account"][row].as_py(), stored["replay_meter"][row].as_py()) in counting
     return chosen
 
 
@@ -141,12 +141,12 @@ def _where(events: pa.Table, mask: Mask) -> pa.Table:
     return events if mask.all() else events.take(pa.array(np.flatnonzero(mask))).combine_chunks()
 
 
-def _counts(judgement: Classification, new: pa.Table, rejects: pa.Table) -> FlushCounts:
+def _counts(classification: Classification, new: pa.Table, rejects: pa.Table) -> FlushCounts:
     return FlushCounts(
-        events=len(judgement.first),
+        events=len(classification.first),
         accepted=new.num_rows,
-        duplicates=int(judgement.duplicate.sum()),
-        conflicts=int(judgement.conflict.sum()),
+        duplicates=int(classification.duplicate.sum()),
+        conflicts=int(classification.conflict.sum()),
         rejects=counts_by_code(rejects),
     )
 

@@ -62,8 +62,8 @@ def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: st
     """
     usage: dict[tuple[str, str], pa.Table] = {}
     rejects: list[RejectedRow] = []
-    for batch, its_meters in _batches(events, meters):
-        for meter in its_meters:
+    for batch, batch_meters in _batches(events, meters):
+        for meter in batch_meters:
             usage[meter.account, meter.code], refused = _count(batch, meter, month)
             rejects += refused
     return MeasuredRows(
@@ -74,15 +74,15 @@ def measure(events: pa.Table, meters: Sequence[Meter], *, month: int, origin: st
 
 def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[MeterBatch, list[Meter]]]:
     """The events that some meter may count, each batch with its meters."""
-    wanted: dict[tuple[str, str], list[Meter]] = {}
+    meters_of: dict[tuple[str, str], list[Meter]] = {}
     for meter in meters:
-        wanted.setdefault((meter.account, meter.event_name), []).append(meter)
-    if not events.num_rows or not wanted:
+        meters_of.setdefault((meter.account, meter.event_name), []).append(meter)
+    if not events.num_rows or not meters_of:
         return
     customers = rank(_column(events, "customer_id"))
     minutes = np.floor_divide(_column(events, "timestamp").cast(pa.int64()).to_numpy(), MINUTE)
     for pair, rows in _split(events):
-        if pair in wanted:
+        if pair in meters_of:
             whole = len(rows) == events.num_rows
             chosen = events if whole else events.take(pa.array(rows))
             yield (
@@ -91,11 +91,11 @@ def _batches(events: pa.Table, meters: Sequence[Meter]) -> Iterator[tuple[MeterB
                     rows=rows,
                     customers=customers[rows],
                     minutes=minutes[rows],
-                    columns=read_columns(_column(chosen, "properties"), _needed_columns(wanted[pair])),
+                    columns=read_columns(_column(chosen, "properties"), _needed_columns(meters_of[pair])),
                     replay_meters=_replay_meters(chosen),
                     groupings={},
                 ),
-                wanted[pair],
+                meters_of[pair],
             )
 
 
@@ -122,8 +122,8 @@ def _count(batch: MeterBatch, meter: Meter, month: int) -> tuple[pa.Table, list[
     """The usage of one meter over one batch, and its rejects."""
     chosen = _for_meter(batch, meter) & passing(meter.filters, batch.columns, len(batch.rows))
     in_range = (batch.minutes >= _MINUTES.start) & (batch.minutes < _MINUTES.stop)
-    reading = value_column(meter)
-    valued = np.ones_like(chosen) if reading is None else _is_valid(batch.columns[reading])
+    column = value_column(meter)
+    valued = np.ones_like(chosen) if column is None else _is_valid(batch.columns[column])
     rejects = [
         *_out_of_range(batch, meter, chosen & ~in_range),
         *_without_value(batch, meter, chosen & in_range & ~valued),
@@ -132,8 +132,8 @@ def _count(batch: MeterBatch, meter: Meter, month: int) -> tuple[pa.Table, list[
 
 
 def _aggregate(batch: MeterBatch, meter: Meter, mask: Mask, month: int) -> pa.Table:
-    reading = value_column(meter)
-    value = None if reading is None else batch.columns[reading]
+    column = value_column(meter)
+    value = None if column is None else batch.columns[column]
     grouping = _grouping(batch, group_columns(meter), mask)
     is_latest = meter.aggregation is Aggregation.LATEST
     events = with_tie_places(batch.events) if is_latest and batch.replay_meters is not None else batch.events
@@ -144,12 +144,12 @@ def _aggregate(batch: MeterBatch, meter: Meter, mask: Mask, month: int) -> pa.Ta
     return aggregate(meter, grouping, None if value is None else value.take(rows), events, month=month)
 
 
-def _grouping(batch: MeterBatch, readings: Sequence[PropertyColumn], mask: Mask) -> Grouping:
+def _grouping(batch: MeterBatch, columns: Sequence[PropertyColumn], mask: Mask) -> Grouping:
     """The grouping, made once for all meters that count the same events by the same groups."""
-    key = (tuple(readings), mask.tobytes())
+    key = (tuple(columns), mask.tobytes())
     if key not in batch.groupings:
         rows = pa.array(np.flatnonzero(mask))
-        groups = [batch.columns[reading].take(rows) for reading in readings]
+        groups = [batch.columns[column].take(rows) for column in columns]
         batch.groupings[key] = group_events(
             batch.customers[mask], batch.minutes[mask], groups, batch.events["customer_id"].take(rows)
         )

@@ -23,8 +23,8 @@ def filter_column(condition: MeterFilter) -> PropertyColumn:
     path = parse_path(condition.property, "filters")
     if condition.op not in _COMPARING:
         return PropertyColumn(path, identities)
-    wanted = as_value(condition.value)
-    return PropertyColumn(path, Comparison(condition.op, None if type(wanted) is str else exact_number(wanted)))
+    bound = as_value(condition.value)
+    return PropertyColumn(path, Comparison(condition.op, None if type(bound) is str else exact_number(bound)))
 
 
 def passing(conditions: Iterable[MeterFilter], columns: Columns, events: int) -> Mask:
@@ -49,10 +49,10 @@ def _passes(condition: MeterFilter, column: pa.Array) -> pa.Array:
             return column
 
 
-def _is_one_of(column: pa.Array, wanted: Iterable[Any]) -> pa.Array:
+def _is_one_of(column: pa.Array, values: Iterable[Any]) -> pa.Array:
     # A null is a missing property, which equals nothing.
-    named = [identity for value in wanted if (identity := identity_of(as_value(value))) is not None]
-    return pc.is_in(column, value_set=pa.array(named, pa.string()))
+    known = [identity for value in values if (identity := identity_of(as_value(value))) is not None]
+    return pc.is_in(column, value_set=pa.array(known, pa.string()))
 
 
 def as_value(value: Any) -> Value:

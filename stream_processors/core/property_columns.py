@@ -22,24 +22,24 @@ class PropertyColumn(NamedTuple):
 Columns = dict[PropertyColumn, pa.Array]
 
 
-def read_columns(properties: pa.Array, readings: Collection[PropertyColumn]) -> Columns:
+def read_columns(properties: pa.Array, property_columns: Collection[PropertyColumn]) -> Columns:
     """Each column as one array, in the order of the events. Every JSON text is decoded once."""
-    if not readings:
+    if not property_columns:
         return {}
-    decoder = decoder_for(frozenset(reading.path[0] for reading in readings))
-    by_path = _by_path(readings)
-    parts: dict[PropertyColumn, list[pa.Array]] = {reading: [] for reading in readings}
+    decoder = decoder_for(frozenset(column.path[0] for column in property_columns))
+    by_path = _by_path(property_columns)
+    parts: dict[PropertyColumn, list[pa.Array]] = {column: [] for column in property_columns}
     for start in range(0, max(1, len(properties)), CHUNK):
         objects = decoder.decode(properties.slice(start, CHUNK))
-        for path, wanted in by_path.items():
+        for path, same_path in by_path.items():
             values = decoder.values(objects, path)
-            for reading in wanted:
-                parts[reading].append(reading.convert(values))
-    return {reading: pa.concat_arrays(arrays) for reading, arrays in parts.items()}
+            for column in same_path:
+                parts[column].append(column.convert(values))
+    return {column: pa.concat_arrays(arrays) for column, arrays in parts.items()}
 
 
-def _by_path(readings: Collection[PropertyColumn]) -> dict[PathSteps, list[PropertyColumn]]:
+def _by_path(property_columns: Collection[PropertyColumn]) -> dict[PathSteps, list[PropertyColumn]]:
     grouped: dict[PathSteps, list[PropertyColumn]] = {}
-    for reading in readings:
-        grouped.setdefault(reading.path, []).append(reading)
+    for column in property_columns:
+        grouped.setdefault(column.path, []).append(column)
     return grouped

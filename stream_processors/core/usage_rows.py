@@ -35,14 +35,14 @@ def _neutral(name: str, size: int) -> pa.Array:
 
 def with_receipt(usage: pa.Table, receipt: str, *, month: int) -> pa.Table:
     """The rows, with the receipt as an extra one. One chunk per column."""
-    mark = {
+    row = {
         "account": pa.array([""]),
         "meter": pa.array([""]),
         "customer_id": pa.array([receipt]),
         "minute": pa.array([0], pa.uint32()),
         "grp": pa.array([""]),
     }
-    return stacked([usage_rows(mark, 1, month=month), usage])
+    return stacked([usage_rows(row, 1, month=month), usage])
 
 
 def stacked(tables: Sequence[pa.Table]) -> pa.Table:

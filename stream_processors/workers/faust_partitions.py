@@ -40,7 +40,7 @@ class OwnedPartitions:
         self._frames = frames
         self._make_driver = make_driver
         self._start_background_tasks = background_tasks
-        self._give_up_seconds = revoke_seconds
+        self._revoke_seconds = revoke_seconds
         self._logger = logger or NullLogger()
         self._metrics = metrics or NullMetrics()
         self._drivers: dict[int, PartitionDriver] = {}
@@ -69,7 +69,7 @@ class OwnedPartitions:
                 self._tasks[number] = asyncio.create_task(self._drivers[number].run())
                 self._metrics.set(Gauge.OWNED, 1, str(number))
             if BACKGROUND_TASKS_PARTITION in given:
-                self._running_background_tasks = [asyncio.create_task(duty) for duty in self._start_background_tasks()]
+                self._running_background_tasks = [asyncio.create_task(task) for task in self._start_background_tasks()]
         self._logger.info("partitions assigned", partitions=sorted(given))
 
     async def revoked(self, partitions: Iterable[int]) -> None:
@@ -98,7 +98,7 @@ class OwnedPartitions:
         for number in lost:
             self._drivers[number].stop()
             self._frames.revoke(number)
-        await self._end(lost, self._give_up_seconds)
+        await self._end(lost, self._revoke_seconds)
         if lost:
             self._logger.info("partitions revoked", partitions=lost)
 

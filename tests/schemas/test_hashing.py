@@ -27,11 +27,14 @@ def test_keys_that_share_half_their_hash_are_different_keys() -> None:
 
 
 def test_a_large_batch_with_few_repeats() -> None:
-    """Nearly all rows are left out of the comparison, but no repeat is."""
+    """Nearly all rows are left out of the comparison, but no repeat is; some keys share only half their hash."""
     keys = np.random.default_rng(7).integers(0, 2**64, (20_000, 2), dtype=np.uint64)
     keys[[500, 19_999]] = keys[[3, 3]]
     keys[700] = keys[699]
+    keys[[800, 801, 802], 1] = keys[3, 1]
+    keys[802] = keys[800]
     expected = np.arange(20_000)
+    expected[802] = 800
     expected[[500, 19_999, 700]] = [3, 3, 699]
     assert (first_occurrences(keys) == expected).all()
 
