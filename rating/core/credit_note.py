@@ -36,8 +36,8 @@ def credit_note_amounts(invoice: Invoice, before: Sequence[CreditNote], new: New
     """
     if invoice.total <= 0:
         raise Conflict(
-            f"invoice {invoice.id} comes to {invoice.total} minor units: it asks for nothing, so there is nothing to "
-            "take back; what it got wrong is for another invoice, with lines of either sign",
+            f"invoice {invoice.id} comes to {invoice.total} minor units, so there is nothing to credit; "
+            "correct it with another invoice, whose lines may be of either sign",
             code="NOTHING_TO_CREDIT",
         )
     credited = _credited(before)

@@ -19,7 +19,7 @@ class RunCounter:
         self._run_id = run_id
         self._as_of = as_of
         self._is_dry = is_dry
-        self.turns = 0
+        self.steps = 0
         self._passed_by = 0
         self._invoices = 0
         self._finalized = 0
@@ -57,7 +57,7 @@ class RunCounter:
         self._waiting[step.before.id] = why
 
     def _add(self, bills: Sequence[PlannedBill]) -> None:
-        self.turns += len(bills)
+        self.steps += len(bills)
         for bill in bills:
             self._held += bill.held is not None
             if bill.dropped is not None:
@@ -68,7 +68,7 @@ class RunCounter:
             run_id=self._run_id,
             as_of=self._as_of,
             is_dry=self._is_dry,
-            turns=self.turns,
+            turns=self.steps,
             passed_by=self._passed_by,
             invoices=self._invoices,
             finalized=self._finalized,

@@ -60,7 +60,7 @@ def next_status(status: Status, transition: SubscriptionTransition) -> Status:
 def refused_transition(status: Status, word: str) -> Conflict:
     """The error for a transition that the status forbids; `word` completes "it cannot be …"."""
     possible = [transition.value for before, transition, _ in SUBSCRIPTION_TRANSITIONS if before is status]
-    hint = f"it can be {', '.join(possible)}" if possible else "nothing comes after that; create another subscription"
+    hint = f"it can be {', '.join(possible)}" if possible else "that status is final; create another subscription"
     return Conflict(
         f"the subscription is {status.value}, so it cannot be {word}; {hint}",
         code="INVALID_TRANSITION",

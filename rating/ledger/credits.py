@@ -51,7 +51,7 @@ def grant_credit(work: UnitOfWork, subscription_id: str, new: NewCreditGrant) ->
     subscription = get_subscription(work.connection, work.account, subscription_id)
     expires_at = None if new.expires_at is None else to_micros(new.expires_at)
     if expires_at is not None and expires_at <= work.now:
-        raise Invalid("expires_at: this time is past; give one to come, or null", field="expires_at")
+        raise Invalid("expires_at: this time is past; give a future time, or null", field="expires_at")
     grant = CreditGrant(
         id=work.new_id(),
         account=work.account,

@@ -125,7 +125,7 @@ def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime
     end = latest if moment is None else to_micros(moment)
     if not max(work.now, subscription.period_start) < end <= latest:
         raise Invalid(
-            f"next_renewal_date: expected a time to come, at most {to_iso(latest)}, where the current period ends",
+            f"next_renewal_date: expected a future time, at most {to_iso(latest)}, where the current period ends",
             field="next_renewal_date",
         )
     return with_due_date(msgspec.structs.replace(subscription, period_end=end))

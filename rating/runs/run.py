@@ -72,13 +72,13 @@ class InvoiceRun:
     async def _pass(self, parameters: RunParameters, counter: RunCounter, on_progress: Callable[[], None]) -> bool:
         """Bills one step of every due subscription. True if any was billed."""
         after: str | None = None
-        before = counter.turns
+        before = counter.steps
         while steps := await self._ledger.due(parameters.account, parameters.as_of, after, STEPS_PER_BATCH):
             after = steps[-1].before.id
             for some in _by_account(steps):
                 await self._bill(parameters, some, counter)
                 on_progress()
-        return counter.turns > before
+        return counter.steps > before
 
     async def _bill(self, parameters: RunParameters, steps: Sequence[CycleStep], counter: RunCounter) -> None:
         """Bills the steps as one batch. Of steps that cannot be billed it notes the reason; the others are billed."""

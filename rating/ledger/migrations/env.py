@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from rating.ledger.schema import metadata
+from rating.ledger.tables import metadata
 
+# Migrations declare the tables themselves; of the metadata they use the naming convention.
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Ledgers to test on: in memory, on SQLite, and on a PostgreSQL of one's own."""
+"""Ledgers to test on: in memory, on SQLite, and on the tests' own PostgreSQL."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -35,8 +35,8 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Ledger | MemoryLedger]:
     if request.param == "memory":
-        books = MemoryState(clock, _counted("c{:024}"), _counted("{:032}"))
-        yield MemoryAccounts(books), MemoryApiKeys(books), MemoryMeters(books), MemoryRejectReplays(books)
+        state = MemoryState(clock, _counted("c{:024}"), _counted("{:032}"))
+        yield MemoryAccounts(state), MemoryApiKeys(state), MemoryMeters(state), MemoryRejectReplays(state)
         return
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
@@ -47,7 +47,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -
 
 
 def _counted(form: str) -> Callable[[], str]:
-    """Texts that are never the same twice."""
+    """A generator of unique strings."""
     numbers = count()
     return lambda: form.format(next(numbers))
 

@@ -1,4 +1,4 @@
-"""A process that makes and finalizes invoices as fast as it can, and says each number once it was answered."""
+"""A process that creates and finalizes invoices as fast as it can, and prints each number once it is answered."""
 
 import asyncio
 import subprocess
@@ -15,7 +15,7 @@ from tests.killable_process import KillableProcess
 
 
 class FinalizingProcess(KillableProcess):
-    """Works on the account of the ledger until it is killed."""
+    """Finalizes invoices of the account until it is killed."""
 
     def __init__(self, url: str, account: AccountId) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class FinalizingProcess(KillableProcess):
         return subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
 
     def answered(self, count: int) -> list[str]:
-        """The next numbers it tells."""
+        """The next numbers that it prints."""
         assert self._process is not None
         assert self._process.stdout is not None
         return [self._process.stdout.readline().strip() for _ in range(count)]

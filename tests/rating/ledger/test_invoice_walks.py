@@ -1,4 +1,4 @@
-"""Random lives of real invoices: whatever is tried, in whatever order, the ledger keeps every promise."""
+"""Random changes of real invoices: whatever is tried, in whatever order, the ledger keeps its invariants."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -36,11 +36,11 @@ LOW = TaxRate(name="low", percent=Decimal("7.7"))
 AMOUNTS = st.integers(-2_000, 5_000)
 PARTS = st.integers(1, 4_000)
 
-Try = Callable[["Life"], Any]
+Attempt = Callable[["Life"], Any]
 
 
 class Life:
-    """One invoice in the ledger, and what may be tried on it."""
+    """One invoice in the ledger, and attempts to change it."""
 
     def __init__(self, ledger: Ledger, command: Command, customer: str) -> None:
         self.ledger, self.command = ledger, command
@@ -50,7 +50,7 @@ class Life:
         self.balance = self.read_balance()
 
     def read_balance(self) -> int:
-        """What is owed to the customer: all lives are lives of invoices of the same one."""
+        """The customer's balance; all invoices are the same customer's."""
         found = asyncio.run(self.ledger.credits.balances(self.command.account, self.invoice.customer_id))
         return sum(to_minor(balance.amount, balance.denomination.upper()) for balance in found)
 
@@ -62,21 +62,21 @@ class Life:
         return lines[place % len(lines)].id if lines else "none"
 
 
-def _invoices(method: str, *args: Any) -> Try:
+def _invoices(method: str, *args: Any) -> Attempt:
     return lambda life: getattr(life.ledger.invoices, method)(life.command, life.invoice.id, *args)
 
 
-def _line(method: str, place: int, *args: Any) -> Try:
+def _line(method: str, place: int, *args: Any) -> Attempt:
     return lambda life: getattr(life.ledger.invoices, method)(life.command, life.invoice.id, life.line(place), *args)
 
 
-def _credit(amount: int | None) -> Try:
+def _credit(amount: int | None) -> Attempt:
     return lambda life: life.ledger.credit_notes.create(life.command, life.invoice.id, NewCreditNote(amount=amount))
 
 
 RATES = st.sampled_from([None, (), (VAT,), (VAT, LOW)])
 DISCOUNTS = st.sampled_from([None, PercentDiscount(percent=Decimal("12.5")), FixedDiscount(amount_cents=700)])
-TRIES = st.one_of(
+ATTEMPTS = st.one_of(
     st.builds(
         lambda amount, rates: _invoices("add_line", NewLine(unit_amount=amount, tax_rates=rates)), AMOUNTS, RATES
     ),
@@ -103,14 +103,14 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ledger, C
         yield ledger, command, customer.id
 
 
-@given(tries=st.lists(TRIES, min_size=5, max_size=25))
-def test_random_lives_keep_every_promise(office: tuple[Ledger, Command, str], tries: list[Try]) -> None:
-    """Figures add up, statuses follow the table, a refusal changes nothing, and what is final stays."""
+@given(attempts=st.lists(ATTEMPTS, min_size=5, max_size=25))
+def test_random_changes_keep_every_invariant(office: tuple[Ledger, Command, str], attempts: list[Attempt]) -> None:
+    """Figures add up, statuses follow the table, a refusal changes nothing, and a final invoice is immutable."""
     life = Life(*office)
-    for tried in tries:
+    for attempt in attempts:
         before = life.invoice
         try:
-            asyncio.run(tried(life))
+            asyncio.run(attempt(life))
         except (Conflict, NotFound):
             assert life.read() == before
             continue
@@ -122,7 +122,7 @@ def test_random_lives_keep_every_promise(office: tuple[Ledger, Command, str], tr
 
 def _check_step(before: Invoice, after: Invoice) -> None:
     reachable = {then for (status, _), then in INVOICE_TRANSITIONS.items() if status is before.status}
-    # What asks for nothing, or for no more than the balance has, is paid in the same step that finalized it.
+    # An invoice with nothing due, or no more than the balance has, is paid by the transition that finalizes it.
     is_settled = after.status is InvoiceStatus.PAID and after.paid == max(0, after.total)
     assert after.status in reachable or (before.status is InvoiceStatus.DRAFT and is_settled)
     if before.status is not InvoiceStatus.DRAFT:
@@ -133,7 +133,7 @@ def _check_step(before: Invoice, after: Invoice) -> None:
 
 
 def _check_balance(life: Life, before: Invoice) -> None:
-    """It is moved by finalizing alone, and only by what the invoice leaves or is paid from it."""
+    """Only finalizing moves the balance, by what the invoice adds or is paid from it."""
     balance, after = life.read_balance(), life.invoice
     assert balance >= 0
     if before.status is InvoiceStatus.DRAFT is not after.status:

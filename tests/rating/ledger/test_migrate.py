@@ -1,4 +1,4 @@
-"""Migrations lead to the tables the code knows, from anywhere, any number of times."""
+"""Migrations make the declared tables, from any version, any number of times."""
 
 import asyncio
 import sqlite3
@@ -12,9 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from rating.ledger.engine import create_engine, transaction
+from rating.ledger.invoice_tables import invoices
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate, require_newest
-from rating.ledger.schema import metadata
 from schemas.errors import Conflict, IdentityChanged, StoreFailed
 
 
@@ -23,7 +23,7 @@ def test_migrations_make_the_declared_tables(ledger_url: str) -> None:
     migrate(ledger_url)
     engine = create_engine(ledger_url)
     with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), invoices.metadata) == []
     engine.dispose()
 
 
@@ -38,26 +38,26 @@ def test_migrating_again_changes_nothing(ledger_url: str) -> None:
     engine.dispose()
 
 
-def test_many_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
-    """Each would be the one to give the file its write-ahead log: all get in, whoever was first."""
+def test_many_processes_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    """All of them try to switch the file to a write-ahead log, and all succeed."""
 
     def open_it(url: str) -> str:
         engine = create_engine(url)
-        together.wait()
+        barrier.wait()
         with engine.connect() as connection:
             mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
         engine.dispose()
         return str(mode)
 
-    together = Barrier(8)
+    barrier = Barrier(8)
     with ThreadPoolExecutor(8) as pool:
         for number in range(100):
             modes = pool.map(open_it, [f"sqlite:///{tmp_path}/{number}.db"] * 8)
             assert list(modes) == ["wal"] * 8
 
 
-def test_who_may_not_migrate_says_who_may(ledger_url: str) -> None:
-    """A process that shares the ledger does not change it under the others."""
+def test_a_process_that_does_not_migrate_names_the_command_that_does(ledger_url: str) -> None:
+    """A process that shares the ledger does not migrate it under the others."""
     for _ in range(2):
         with pytest.raises(Conflict, match="run `tallyhouse migrate`"):
             require_newest(ledger_url)
@@ -66,7 +66,7 @@ def test_who_may_not_migrate_says_who_may(ledger_url: str) -> None:
 
 
 def test_a_ledger_of_a_newer_release_is_left_alone(ledger_url: str) -> None:
-    """A version this release does not know is refused with what to do."""
+    """A version that this release does not know is refused, with what to do."""
     migrate(ledger_url)
     engine = create_engine(ledger_url)
     with engine.begin() as connection:
@@ -76,8 +76,8 @@ def test_a_ledger_of_a_newer_release_is_left_alone(ledger_url: str) -> None:
     engine.dispose()
 
 
-def test_what_was_made_is_there_after_a_restart(ledger_url: str) -> None:
-    """A ledger opened again knows its first key, and is not bootstrapped anew."""
+def test_a_ledger_keeps_its_data_over_a_restart(ledger_url: str) -> None:
+    """A ledger opened again has its first key, and is not bootstrapped twice."""
     with open_ledger(ledger_url, lambda: 1, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
     assert made is not None
@@ -89,7 +89,7 @@ def test_what_was_made_is_there_after_a_restart(ledger_url: str) -> None:
 
 
 def test_no_secret_is_stored(tmp_path: Path) -> None:
-    """Nowhere in the database's files is a key's secret to be read."""
+    """No file of the database contains a key's secret."""
     with open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lambda: 1, prepare=migrate) as ledger:
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
@@ -98,7 +98,7 @@ def test_no_secret_is_stored(tmp_path: Path) -> None:
 
 
 def test_a_locked_ledger_is_a_failed_store(tmp_path: Path) -> None:
-    """Where the database does not answer, the caller learns that it may ask again."""
+    """A lock that is not released in time is a StoreFailed, which the caller may retry."""
     path = tmp_path / "ledger.db"
     migrate(f"sqlite:///{path}")
     engine = create_engine(f"sqlite:///{path}?timeout=0")
@@ -115,7 +115,7 @@ def _write(engine: sa.Engine) -> None:
         pass
 
 
-def test_a_server_that_is_not_there_is_a_failed_store() -> None:
-    """Nobody listening is told as such, and may be tried again."""
+def test_an_unreachable_server_is_a_failed_store() -> None:
+    """The error says that the ledger did not answer, and the caller may retry."""
     with pytest.raises(StoreFailed, match="did not answer"):
         migrate("postgresql://nobody@/nothing?host=/nonexistent")

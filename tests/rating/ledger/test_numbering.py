@@ -1,4 +1,4 @@
-"""Numbers stay without gaps, whatever dies, and whatever comes to nothing."""
+"""Numbers have no gaps, whatever is killed or rolled back."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ KILLS = 6
 
 
 class RunFailed(Exception):
-    """What a test raises where a run would fail."""
+    """Raised by a test where a run would fail."""
 
 
 def _first_account(ledger: Ledger) -> AccountId:
@@ -46,7 +46,7 @@ def _from_one(count: int) -> list[str]:
 
 
 def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
-    """A process is killed at any moment of finalizing, again and again: all it answered is there, and nothing half."""
+    """A process is killed again and again while finalizing: what it answered is stored, and nothing by half."""
     with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
         account = _first_account(ledger)
     answered = []
@@ -55,7 +55,7 @@ def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
     for _ in range(KILLS):
         with process:
             answered += process.answered(moment.randint(2, 6))
-            # The kill falls between two answers, somewhere in the transaction that is under way.
+            # The kill falls between two answers, somewhere in the transaction in progress.
             threading.Event().wait(moment.random() / 50)
     with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
         invoices = _all(ledger, account)
@@ -79,8 +79,8 @@ def _new(customer: Customer) -> NewInvoice:
     return NewInvoice(customer_id=customer.id, lines=(NewLine(unit_amount=1),))
 
 
-def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, command: Command) -> None:
-    """A transaction of many invoices that fails at its end leaves none of them, and no gap."""
+def test_a_rollback_gives_its_numbers_back(ledger_url: str, command: Command) -> None:
+    """A transaction of many invoices that fails at its end leaves none of them and no gap."""
 
     def many(work: UnitOfWork, count: int, *, fail: bool) -> int:
         for _ in range(count):
@@ -103,8 +103,8 @@ def test_what_comes_to_nothing_gives_its_numbers_back(ledger_url: str, command: 
     assert len(invoices) == 6
 
 
-def test_a_refusal_inside_a_run_takes_no_number(ledger_url: str, command: Command) -> None:
-    """A run that goes on after an invoice was refused still numbers without gap."""
+def test_a_refusal_within_a_transaction_takes_no_number(ledger_url: str, command: Command) -> None:
+    """A transaction that continues after a refused invoice still numbers without a gap."""
 
     def run(work: UnitOfWork) -> int:
         line = NewLine(unit_amount=5)

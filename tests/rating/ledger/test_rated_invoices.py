@@ -1,4 +1,4 @@
-"""Invoices as a rating run makes them: rated lines with their decimals, many in one transaction, once each."""
+"""Invoices as a run makes them: rated lines with their decimals, many in one transaction, once each."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ CALLS = UsagePrice(code="calls", name="Calls", meter="calls", price=PerUnit(unit
 
 
 class Run:
-    """A ledger with a customer who has subscribed, and a job that bills it."""
+    """A ledger with a subscribed customer, and a job that bills the subscription."""
 
     def __init__(self, ledger: Ledger) -> None:
         made = asyncio.run(ledger.accounts.bootstrap(None))
@@ -93,8 +93,8 @@ def _rated(quantity: str) -> list[NewLine]:
     return [to_new_line(line, line.usage) for line in charge_lines(CALLS, charged, "USD", service)]
 
 
-def test_exact_decimals_come_back_as_they_were_rated(run: Run) -> None:
-    """Quantity, terms and reference, to the last digit; the line shows what it was rounded to."""
+def test_exact_decimals_are_read_back_as_they_were_rated(run: Run) -> None:
+    """Quantity, terms and reference, to the last digit; the line has the rounded amount."""
     made = run.change(lambda work: draft_invoice(work, run.new(*_rated("1234.000000000001"))))
     kept = asyncio.run(run.ledger.invoices.get(run.command.account, made.id))
     assert kept == made
@@ -121,14 +121,14 @@ def test_many_are_made_and_finalized_in_one_transaction(run: Run) -> None:
 
 
 def test_one_reference_is_billed_once_in_an_invoice(run: Run) -> None:
-    """The database itself sees to that."""
+    """The database itself refuses the second."""
     lines = (NewLine(unit_amount=1, reference="a"), NewLine(unit_amount=2, reference="a"))
     with pytest.raises(Conflict):
         run.change(lambda work: draft_invoice(work, run.new(*lines)))
 
 
 def test_a_draft_of_a_period_is_voided_not_deleted(run: Run) -> None:
-    """Its period stays billed; it never had a number, and stays as it is from then on."""
+    """Its period stays billed; it has no number, and is immutable from then on."""
     invoices, account = run.ledger.invoices, run.command.account
     draft = run.change(lambda work: draft_invoice(work, run.new()))
     with pytest.raises(Conflict, match="void it instead") as refused:
@@ -142,14 +142,14 @@ def test_a_draft_of_a_period_is_voided_not_deleted(run: Run) -> None:
 
 
 def test_amounts_of_a_run_may_be_larger_than_a_request_s(run: Run) -> None:
-    """Up to what the columns hold, and not beyond."""
+    """Up to what the columns hold."""
     largest = NewLine(quantity=2**62, unit_amount=1)
     made = run.change(lambda work: draft_invoice(work, run.new(largest)))
     assert asyncio.run(run.ledger.invoices.get(run.command.account, made.id)).total == 2**62
 
 
-def test_one_that_cannot_be_stops_all(run: Run) -> None:
-    """Nothing of a batch is finalized, and no number is gone, where any of it is refused."""
+def test_one_invoice_that_cannot_be_finalized_stops_all(run: Run) -> None:
+    """None of the batch is finalized, and no number is lost."""
     drafts = run.change(lambda work: draft_invoices(work, [run.new(), replace(run.new(), lines=()), run.new()]))
     with pytest.raises(Conflict, match="has no lines"):
         run.change(lambda work: finalize_invoices(work, [draft.id for draft in drafts]))
@@ -157,8 +157,8 @@ def test_one_that_cannot_be_stops_all(run: Run) -> None:
     assert only.number == "INV-0001"
 
 
-def test_many_at_once_use_a_balance_in_their_order(run: Run) -> None:
-    """Never more than there is when their turn comes: what a later one leaves is for those after it."""
+def test_invoices_finalized_together_use_a_balance_in_their_order(run: Run) -> None:
+    """Each uses what the ones before it left; an invoice below zero adds for those after it."""
 
     def bill(work: UnitOfWork) -> list[Invoice]:
         drafts = draft_invoices(work, [run.new(NewLine(unit_amount=amount)) for amount in (50, -120, 100, 30, 5)])
@@ -172,7 +172,7 @@ def test_many_at_once_use_a_balance_in_their_order(run: Run) -> None:
     assert asyncio.run(run.ledger.credits.balances(run.command.account, run.customer)) == []
 
 
-def test_no_invoices_are_no_mistake(run: Run) -> None:
-    """A period in which nobody is billed."""
+def test_an_empty_batch_is_allowed(run: Run) -> None:
+    """As in a period in which no subscription is billed."""
     assert run.change(lambda work: draft_invoices(work, [])) == []
     assert run.change(lambda work: finalize_invoices(work, [])) == []

@@ -1,4 +1,4 @@
-"""Whatever is done to subscriptions, in whatever order and however late the runs: no state is wrong, no day is lost."""
+"""Random changes of subscriptions, however late the runs: no state is wrong, and no day is lost."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from rating.core.planned_bill import PlannedBill
 from rating.core.subscription_lifecycle import SUBSCRIPTION_TRANSITIONS
 from rating.ledger.billing import due_subscriptions, next_steps, record_bills
 from rating.ledger.customers import create_customer, update_customer
+from rating.ledger.invoice_tables import invoices
 from rating.ledger.plan_versions import create_plan
-from rating.ledger.schema import metadata
 from rating.ledger.subscription_changes import cancel_subscription, update_subscription
 from rating.ledger.subscription_creation import create_subscription
 from rating.ledger.subscription_plan_change import change_plan
@@ -66,13 +66,13 @@ picks = st.integers(0, 50)
 
 
 class Walk(RuleBasedStateMachine):
-    """One customer's subscriptions, and a run that comes when it likes."""
+    """One customer's subscriptions, and runs at any time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = START
         self.engine = sa.create_engine("sqlite://", poolclass=StaticPool)
-        metadata.create_all(self.engine)
+        invoices.metadata.create_all(self.engine)
         self.ids = map("c{:024}".format, count())
         self.steps = defaultdict[str, list[CycleStep]](list)
         self.seen = dict[str, Subscription]()
@@ -88,7 +88,7 @@ class Walk(RuleBasedStateMachine):
         self.engine.dispose()
 
     def work(self, change: Callable[[UnitOfWork], Answer]) -> Answer:
-        """In a transaction; every state that changed by it is looked at."""
+        """Applies the change in a transaction, and checks every status that it changed."""
         command = Command(account=AccountId("a"), actor="walk", request_id="r")
         with self.engine.begin() as connection:
             answer = change(UnitOfWork(connection, command, self.now, lambda: next(self.ids)))
@@ -151,28 +151,28 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.seen)
     @rule(pick=picks, mode=modes, policy=refunds)
     def cancel(self, pick: int, mode: ChangeTiming, policy: Refund | None) -> None:
-        chosen, asked = self._pick(pick), Cancellation(cancel_mode=mode, cancel_now_prepaid_refund_policy=policy)
+        chosen, request = self._pick(pick), Cancellation(cancel_mode=mode, cancel_now_prepaid_refund_policy=policy)
         with suppress(Conflict):
-            self.work(lambda work: cancel_subscription(work, chosen, asked))
+            self.work(lambda work: cancel_subscription(work, chosen, request))
 
     @precondition(lambda self: self.seen)
     @rule(pick=picks, code=plan_codes, mode=modes)
     def change(self, pick: int, code: str, mode: ChangeTiming) -> None:
-        chosen, asked = self._pick(pick), PlanChange(target_plan_code=code, change_mode=mode)
+        chosen, request = self._pick(pick), PlanChange(target_plan_code=code, change_mode=mode)
         with suppress(Conflict):
-            self.work(lambda work: change_plan(work, chosen, asked))
+            self.work(lambda work: change_plan(work, chosen, request))
 
     @rule()
     def run(self) -> None:
-        """To its end: nothing is due then, and every period holds the present moment."""
+        """A whole run, after which nothing is due, and every period holds the present moment."""
         for _ in range(1000):
             with self.engine.connect() as connection:
                 due = due_subscriptions(connection, AccountId("a"), self.now, None, 2)
                 bills = tuple(map(_billed, next_steps(connection, due)))
             if not bills:
                 break
-            assert self._keep(bills) == bills
-            assert self._keep(bills) == ()
+            assert self._record(bills) == bills
+            assert self._record(bills) == ()
             for each in bills:
                 self.steps[each.step.before.id].append(each.step)
         for one in self.seen.values():
@@ -180,13 +180,13 @@ class Walk(RuleBasedStateMachine):
             if one.status in (Status.TRIALING, Status.ACTIVE):
                 assert one.period_start > self.now or one.period_start <= self.now < one.period_end
 
-    def _keep(self, bills: tuple[PlannedBill, ...]) -> tuple[PlannedBill, ...]:
-        """Those that were taken."""
+    def _record(self, bills: tuple[PlannedBill, ...]) -> tuple[PlannedBill, ...]:
+        """The bills whose step was applied."""
         late_usage_window = LateUsageWindow(window=WINDOW, as_of=self.now)
         return self.work(lambda work: record_bills(work, bills, late_usage_window)).applied
 
     @invariant()
-    def every_state_makes_sense(self) -> None:
+    def every_state_is_consistent(self) -> None:
         for one in self.seen.values():
             has_period = one.period_start < one.period_end
             assert one.full_start <= one.full_end
@@ -203,16 +203,16 @@ class Walk(RuleBasedStateMachine):
                     assert one.ended_at is not None
 
     @invariant()
-    def who_takes_over_begins_where_the_other_ended(self) -> None:
+    def a_successor_starts_where_its_predecessor_ended(self) -> None:
         for one in self.seen.values():
             if one.previous_id is None or one.period_start == one.period_end:
-                continue  # It has not begun, and may never.
+                continue  # It has not started, and may never start.
             before = self.seen[one.previous_id]
             if before.anchor_at is not None:
                 assert one.start_at == max(before.ended_at or 0, before.start_at)
 
     @invariant()
-    def nobody_has_the_same_plan_twice(self) -> None:
+    def no_customer_has_a_plan_twice(self) -> None:
         live = [one.plan_code for one in self.seen.values() if one.status.is_live and not self._waits(one)]
         assert len(live) == len(set(live))
 
@@ -221,8 +221,8 @@ class Walk(RuleBasedStateMachine):
         return before is not None and before.status.is_live and before.next_id == one.id
 
     @invariant()
-    def only_what_was_billed_is_looked_at_again(self) -> None:
-        """What a turn looks at again was billed before it; the one after the end is the last."""
+    def only_billed_periods_are_measured_again(self) -> None:
+        """A step measures again only what earlier steps billed; the step after the end is the last."""
         for steps in self.steps.values():
             assert all(one.kind is not CycleStepKind.LATE for one in steps[:-1])
             for place, one in enumerate(steps):
@@ -234,7 +234,7 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def periods_tile(self) -> None:
-        """What was billed in arrears joins without a gap, and so does what was billed in advance."""
+        """Services billed in arrears have no gap between them, nor have those billed in advance."""
         for steps in self.steps.values():
             ended = [one.ended for one in steps if one.ended is not None]
             begins = [one.begins for one in steps if one.begins is not None]
@@ -244,7 +244,7 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def every_day_of_a_period_is_paid_in_advance(self) -> None:
-        """A boundary of another zone may lie on the evening before: then its date counts in the period before."""
+        """After a change of zone, a boundary may be on the evening before, whose date belongs to the period before."""
         for steps in self.steps.values():
             for one in steps:
                 if one.begins is not None:
@@ -255,7 +255,7 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def every_day_in_advance_is_used_or_given_back(self) -> None:
-        """Unless it was asked to be kept: at the end itself, or by the one that took over."""
+        """At the end itself or by the successor, unless the request was without a refund."""
         for subscription, steps in self.steps.items():
             used = [one for one in steps if one.ended is not None]
             opened = [one.begins for one in steps if one.begins is not None]
@@ -267,12 +267,12 @@ class Walk(RuleBasedStateMachine):
                 brought = None if following is None else following.brought
                 given = back + (0 if brought is None else brought.days)
                 kept = began.portion.days - given - one.ended.portion.days
-                is_asked = is_end and brought is None and not self.seen[subscription].refunds
-                assert kept == 0 or (is_asked and kept > 0)
+                is_kept = is_end and brought is None and not self.seen[subscription].refunds
+                assert kept == 0 or (is_kept and kept > 0)
 
     @invariant()
-    def what_was_brought_is_given_back_once(self) -> None:
-        """With the first fees, and never by the one that it was paid to."""
+    def a_carried_prepayment_is_given_back_once(self) -> None:
+        """With the successor's first fees, and never by the subscription that it was paid to."""
         for subscription, steps in self.steps.items():
             brought = self.seen[subscription].brought
             first = steps[0]
@@ -286,7 +286,7 @@ class Walk(RuleBasedStateMachine):
 
 
 def _billed(step: CycleStep) -> PlannedBill:
-    """For nothing, so far; what was used in its period may still come."""
+    """A bill without an invoice, whose period may still receive usage."""
     ended = step.ended
     if ended is None or ended.start == ended.end:
         return PlannedBill(step=step, invoice=None)
