@@ -18,7 +18,7 @@ from schemas.listing import Page
 from schemas.timestamps import MINUTE
 
 SILENT_AFTER = MINUTE
-_SILENT_ERROR = "the process that ran it has ended; what it did is done, and another run does the rest"
+_SILENT_ERROR = "the process that ran it has ended; what it recorded stays, and another run bills the rest"
 
 
 class SqlInvoiceRuns:

@@ -63,7 +63,7 @@ class InvoiceRunService:
     async def _begin(self, command: Command, request: RunRequest) -> Applied[InvoiceRunRecord]:
         if request.account in self._running_accounts:
             raise Conflict(
-                "a run of this account is going on; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
+                "a run of this account is in progress; GET /v1/invoice-runs shows how far it is", code="RUN_IN_PROGRESS"
             )
         now, run_id = self._clock(), self._new_id()
         record = InvoiceRunRecord(
@@ -132,7 +132,7 @@ class InvoiceRunService:
             state = RunState.DONE
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"[:_REASON_LENGTH]
-            self._logger.exception("an invoice run failed; what it did is done", run=record.id)
+            self._logger.exception("an invoice run failed; what it recorded stays", run=record.id)
         finally:
             ended.set()
             # A progress report must not overwrite the final state, and a client that reads the final state may at once
