@@ -101,9 +101,7 @@ def _audit_action(applied: CycleStep) -> str:
 def _zones(connection: sa.Connection, ids: set[str]) -> dict[str, str]:
     """The time zone of many customers, as `get_timezone` gives it for one."""
     of_account = billing_settings.c.account_id == customers.c.account_id
-    rows = sa.select(customers, billing_settings.c.timezone.label("fallback")).outerjoin(
-        billing_settings, of_account
-    )
+    rows = sa.select(customers, billing_settings.c.timezone.label("fallback")).outerjoin(billing_settings, of_account)
     found = connection.execute(rows.where(customers.c.id.in_(ids)))
     return {row.id: to_customer(row).timezone or row.fallback or DEFAULT_ZONE for row in found}
 
