@@ -1,1 +1,1 @@
-"""Bytes to verdicts: reading, judging and storing posted events. Knows no HTTP framework."""
+"""Bytes to verdicts: parses, judges and stores posted events, without any HTTP framework."""

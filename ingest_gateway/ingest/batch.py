@@ -11,11 +11,11 @@ from schemas.hashing import KEY_BYTES
 from schemas.ids import AccountId, base36
 
 NO_TIME = -1
-"""A CloudEvent without `time`: it happens when it arrives. No event happens before 1970, so nothing else is -1."""
+"""A CloudEvent without `time` happens at its arrival. No event happens before 1970, so no real timestamp is -1."""
 
 
 class BodyFormat(StrEnum):
-    """How the events were posted; the reply has the same shape."""
+    """The form in which the events were posted; the reply follows it."""
 
     BATCH = "batch"
     SINGLE = "single"
@@ -33,17 +33,17 @@ class BodyFormat(StrEnum):
 
 
 class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Checked and hashed events as parallel columns. What is `bytes` is joined: one buffer, many events."""
+    """Checked and hashed events as parallel columns. A `bytes` column is one buffer for all events."""
 
     indexes: Sequence[int]
-    """Each event's place in the request."""
+    """The index of each event in the request."""
     event_names: PackedStrings
     customer_ids: PackedStrings
     timestamps: bytes
     """Microseconds as int64, or `NO_TIME`."""
     idempotency_keys: PackedStrings
     properties: PackedStrings
-    """The JSON texts exactly as posted."""
+    """JSON texts, byte for byte as posted."""
     key_hashes: bytes
     """16 bytes each."""
     body_hashes: bytes
@@ -54,24 +54,24 @@ class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """One request's events, ready to be taken in."""
+    """One request's events, parsed and checked."""
 
     body_format: BodyFormat
     account: AccountId
     request_id: str
     strict: bool
-    """All or nothing: one bad event, and none is stored."""
+    """All or nothing: one rejected event, and no event is stored."""
     backfill: bool
-    """The caller may post events older than the age limit."""
+    """The key may post events older than the age limit."""
     good: GoodEvents
     rejections: tuple[Rejection, ...]
     """Events that broke a rule, by index."""
     size: int
-    """Bytes of the body: what this request weighs while it waits."""
+    """Bytes of the body."""
 
     @property
     def events(self) -> int:
-        """How many were posted."""
+        """The number of posted events."""
         return len(self.good) + len(self.rejections)
 
 
@@ -79,23 +79,23 @@ _ID_DIGITS = 24
 
 
 class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Every posted event is in exactly one of the four: accepted, duplicates, rejections, held_back."""
+    """The verdicts on one request. Every posted event is in exactly one of the four fields."""
 
     accepted: int
     duplicates: int
     rejections: tuple[Rejection, ...]
     """Invalid events and conflicts, by index."""
     held_back: int = 0
-    """Good events of a strict request that had bad ones: nothing of it is stored."""
+    """Valid events of a strict request with a rejection: none of them is stored."""
 
     @property
     def is_refused(self) -> bool:
-        """No event was accepted or known before: the reply is a refusal that lists why."""
+        """True if no event was accepted or a duplicate: the reply is an error that lists the reasons."""
         return not (self.accepted or self.duplicates)
 
     @property
     def verdict(self) -> Verdict:
-        """Of a request with one event: what became of it."""
+        """The verdict of a request with one event."""
         if self.accepted:
             return Verdict.ACCEPTED
         if self.duplicates:
@@ -104,6 +104,6 @@ class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usage_id(posted: PostedBatch) -> str:
-    """The id of a single event's usage: made from its key alone, so that a retry is told the same one."""
+    """The usage id of a single event: a function of its key, so that a retry gets the same one."""
     number = int.from_bytes(posted.good.key_hashes[:KEY_BYTES], "big")
     return "c" + base36(number % 36**_ID_DIGITS, _ID_DIGITS)

@@ -1,4 +1,4 @@
-"""Decoded events as checked, hashed columns: the fast path for whole batches."""
+"""Turns decoded events into checked, hashed columns: the fast path for whole batches."""
 
 import re
 from array import array
@@ -26,17 +26,17 @@ _OPENING[[ord("["), ord("{")]] = 1
 
 
 class Properties(msgspec.Struct, frozen=True):
-    """Of each event the text as posted and its value. No properties, null and {} are the same."""
+    """The posted text and the value of each event's properties. Absent, null and {} are the same."""
 
     texts: PackedStrings
     values: list[dict[str, Any]]
 
     def fits(self) -> bool:
-        """Is each of them surely small and flat enough? False is only a doubt."""
+        """True if each is certainly within the limits of size and depth; False if that needs a closer look."""
         return self.texts.longest <= MAX_PROPERTIES_BYTES and self._most_opened() <= MAX_PROPERTIES_DEPTH
 
     def _most_opened(self) -> int:
-        """The most brackets any event opens: nothing nests deeper than that."""
+        """An upper bound of the nesting depth: the largest number of brackets that one event opens."""
         text = self.texts.joined
         nested = count(text, "{") + count(text, "[") - len(self.texts)
         if nested < MAX_PROPERTIES_DEPTH:
@@ -47,7 +47,7 @@ class Properties(msgspec.Struct, frozen=True):
 
 
 def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:
-    """Raises where any of them is not a JSON object, or holds what JSON readers disagree about."""
+    """Raises ValueError or MsgspecError if a text is not a JSON object, or JSON parsers would disagree about it."""
     present: list[msgspec.Raw | bytes] = [text or EMPTY for text in texts]
     values = _decode(b"[" + b",".join(present) + b"]")
     objects = [value for value in values if value is not None]
@@ -59,18 +59,18 @@ def read_properties(texts: Sequence[msgspec.Raw]) -> Properties:
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BYTES = re.compile(b"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
-"""The same in UTF-8."""
+"""`CONTROL` in UTF-8."""
 LARGE_EVENT = 64 * 1024
-"""No good event is larger but for blanks; a CloudEvent, whose attributes have no limit of their own, may not be."""
+"""A valid event is larger only by whitespace. A CloudEvent, whose attributes have no limit of their own, may not be."""
 _FIXED_STRINGS = 8
-"""Names and values of the four text fields of our own event."""
+"""Names and values of the four text fields of a native event."""
 
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError, OverflowError)
-"""What the decoders raise at hostile input."""
+"""Raised by the decoders for hostile input."""
 
 
 def read_batch(body: bytes, account: str) -> Steps[GoodEvents | None]:
-    """The events of a body {"events": […]}, if all of it is beyond doubt."""
+    """The events of a body {"events": […]}; None if any of them needs a closer look."""
     try:
         return (yield from _read(body, decode_batch(body).events, account, outer_strings=1))
     except _DECODE_ERRORS:
@@ -80,7 +80,7 @@ def read_batch(body: bytes, account: str) -> Steps[GoodEvents | None]:
 def read_lines(
     lines: Sequence[bytes], indexes: Sequence[int], event_format: EventFormat, account: str
 ) -> Steps[GoodEvents | None]:
-    """The events of JSON texts, one each, if all of them are beyond doubt."""
+    """The events of JSON texts, one each; None if any of them needs a closer look."""
     if event_format.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
         return None
     text = b"\n".join(lines)
@@ -92,7 +92,7 @@ def read_lines(
 
 
 def read_valid_event(line: bytes, index: int, event_format: EventFormat, account: str) -> GoodEvents | None:
-    """One event that was looked at closely and found good."""
+    """One event in which the diagnosis found no fault."""
     try:
         columns = run_at_once(_columns(event_format.decode_lines(line), account, (index,)))
     except _DECODE_ERRORS:
@@ -101,7 +101,7 @@ def read_valid_event(line: bytes, index: int, event_format: EventFormat, account
 
 
 def properties_text(line: bytes, event_format: EventFormat) -> bytes | None:
-    """One event's properties exactly as posted; None where the event is not even of the right types."""
+    """One event's properties as posted; None if a field of the event has the wrong type."""
     try:
         return bytes(event_format.decode_lines(line)[0].properties)
     except _DECODE_ERRORS:
@@ -156,7 +156,7 @@ def _columns(
 
 
 def _timestamps(texts: list[str | None]) -> list[int] | None:
-    """Microseconds, none of them before 1970; `NO_TIME` where there is no text."""
+    """Microseconds since 1970, `NO_TIME` for a missing text; None if any text is invalid or before 1970."""
     given = [text for text in texts if text is not None]
     timestamps = parse_timestamps(given)
     if timestamps is None or min(timestamps, default=0) < 0:
@@ -168,7 +168,10 @@ def _timestamps(texts: list[str | None]) -> list[int] | None:
 
 
 def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
-    """Control characters in names, or NUL in properties. Raw ones did not pass the decoder, so most texts cannot."""
+    """True for control characters in names or NUL in properties.
+
+    The decoder refuses unescaped ones, so texts without escapes need no search.
+    """
     if b"\\" in text:
         if b"\\u0000" in text and b"\\u0000" in text.replace(b"\\\\", b"__"):
             return True
@@ -179,10 +182,10 @@ def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
 
 
 def _strings_kept(text: bytes, events: Events, properties: Properties) -> int:
-    """How many quotes the text would have if no field were given twice.
+    """The number of quotes in the text, if no field is given twice.
 
-    Decoders keep the last of two equal fields and drop the first, which has at least the two quotes of its name:
-    so any field given twice shows in the number of quotes.
+    Decoders keep the last of two equal fields and drop the first, with at least the two quotes of its name. So a
+    field given twice changes the number of quotes.
     """
     if isinstance(events[0], DecodedCloudEvent):
         return quotes(orjson.dumps(list(map(orjson.loads, text.split(b"\n")))))

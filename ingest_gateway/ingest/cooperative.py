@@ -8,11 +8,11 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 Steps = Generator[None, None, Answer]
-"""The answer is what the generator returns."""
+"""Work in steps: each `yield` ends a step, and the generator returns the result."""
 
 
 def run_at_once(work: Steps[Answer]) -> Answer:
-    """All pieces, one after the other."""
+    """Runs all steps without yielding control."""
     while True:
         try:
             next(work)
@@ -22,18 +22,18 @@ def run_at_once(work: Steps[Answer]) -> Answer:
 
 
 _TURNS = 4
-"""What came in during the last piece is not a request yet: its bytes are read in one turn and it begins in the next;
-what it waits for, such as a commit, wakes it in two. With one turn between the pieces, each of these steps waited for
-a piece. Four turns of an idle loop are 50 µs.
+"""Turns of the event loop between two steps. A request that arrives during a step has its bytes read in one turn and
+starts in the next; a commit that it awaits wakes it within two. With a single turn, each of these stages waited for a
+whole step. Four turns of an idle loop take 50 µs.
 """
 _ENOUGH_SECONDS = 0.01
-"""Where hundreds are always ready a turn takes as long, and who waited for four of them would hardly get anywhere."""
+"""With hundreds of ready tasks one turn takes this long; four of them would stall the work."""
 _HELD_SECONDS = 0.0005
-"""Work that is done sooner does not give way: a few small bodies are read like one large one."""
+"""Work that holds the loop for less does not yield, so a few small bodies cost no more than one large one."""
 
 
 async def yield_control(timer: Callable[[], float] = perf_counter) -> None:
-    """Returns once everyone who was ready has had a few turns, or enough time."""
+    """Returns after a few turns of the event loop, or after 10 ms."""
     until = timer() + _ENOUGH_SECONDS
     for _ in range(_TURNS):
         await asyncio.sleep(0)
@@ -42,7 +42,10 @@ async def yield_control(timer: Callable[[], float] = perf_counter) -> None:
 
 
 class Serialized:
-    """Does one work at a time, and gives way whenever it has held the loop for a while. One event loop."""
+    """Runs one piece of work at a time and yields control whenever it has held the loop for 0.5 ms.
+
+    Bound to one event loop.
+    """
 
     def __init__(self, timer: Callable[[], float] = perf_counter) -> None:
         self._timer = timer

@@ -1,4 +1,4 @@
-"""Compressed bodies: opened piece by piece, so that a small bomb never becomes a large one."""
+"""Decompresses bodies chunk by chunk, so that a decompression bomb never expands beyond the limit."""
 
 import zlib
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from schemas.errors import Invalid, TooLarge
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_PIECE = 4096
 _ZSTD_PIECE = 256
-"""A byte of gzip can become a thousand, a byte of zstd thirty thousand: pieces so small stay below 8 MB."""
+"""A byte of gzip can expand to a thousand, a byte of zstd to thirty thousand: chunks of this size stay below 8 MB."""
 _ZSTD_WINDOW = 8 * 1024 * 1024
-"""What RFC 9659 lets a sender use over HTTP; a frame could otherwise ask for gigabytes before its first byte."""
+"""RFC 9659's limit for HTTP. Without a limit, a frame could demand gigabytes before its first byte."""
 _MEMBERS = 1_000
 
 
 class _Member(Protocol):
-    """One gzip member or zstd frame being opened."""
+    """The decompressor of one gzip member or zstd frame."""
 
     @property
     def eof(self) -> bool: ...
@@ -30,7 +30,7 @@ class _Member(Protocol):
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """The plain bytes of a body with this Content-Encoding, at most `limit` of them."""
+    """The decompressed body. Raises TooLarge beyond `limit` bytes, and Invalid for a bad or unknown encoding."""
     match encoding.strip().lower():
         case "" | "identity":
             if len(body) > limit:
@@ -56,7 +56,7 @@ def _zstd_frame() -> _Member:
 
 
 def _decompressed(body: bytes, limit: int, name: str, new_member: Callable[[], _Member], piece: int) -> bytes:
-    """All members of a body, for gzip members and zstd frames may follow one another."""
+    """The concatenation of all members: gzip members and zstd frames may follow one another."""
     parts: list[bytes] = []
     size = at = 0
     for _ in range(_MEMBERS):
@@ -73,7 +73,7 @@ def _decompressed(body: bytes, limit: int, name: str, new_member: Callable[[], _
 
 
 def _decompress_chunk(member: _Member, body: bytes, at: int, piece: int, name: str) -> tuple[bytes, int]:
-    """What the next piece of the body opens to, and where the piece after it begins."""
+    """The next decompressed chunk, and the position in the body after it."""
     taken = body[at : at + piece]
     if not taken:
         raise Invalid(f"the {name} body ends in the middle, after {at} bytes", code="INVALID_ENCODING")

@@ -1,4 +1,4 @@
-"""What exactly is wrong with one event: the whole rule book, slowly, and how to mend it."""
+"""Explains what is wrong with one event: checks every rule, slowly, and says how to mend it."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -17,7 +17,7 @@ _JSON_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a bool
 
 
 def diagnose(text: bytes, event_format: EventFormat) -> tuple[EventFault | None, str | None]:
-    """The first rule the event breaks, if any, and its idempotency key as far as it can be told."""
+    """The first rule that the event breaks, if any, and its idempotency key, if it is readable."""
     if _is_too_large(text, event_format):
         message = f"the event has {len(text)} bytes, more than any event may have; send only what is metered"
         return EventFault(RejectCode.PROPERTIES_SIZE, None, message), None
@@ -28,7 +28,7 @@ def diagnose(text: bytes, event_format: EventFormat) -> tuple[EventFault | None,
 
 
 def _is_too_large(text: bytes, event_format: EventFormat) -> bool:
-    """Too large to be looked at closely, and bad for certain."""
+    """True if the event is certainly invalid because of its size, without a closer look."""
     if len(text) <= LARGE_EVENT or event_format.is_cloudevent:
         return len(text) > LARGE_EVENT
     posted = properties_text(text, event_format)
@@ -55,7 +55,7 @@ def _faults(tree: Any, text: bytes, event_format: EventFormat) -> Iterator[Event
 
 
 def _counted_fields(tree: Any, event_format: EventFormat) -> Any:
-    """Extension attributes of CloudEvents are let be: nothing of them is kept."""
+    """The tree without extension attributes of CloudEvents, which are neither checked nor stored."""
     if not (event_format.is_cloudevent and isinstance(tree, dict)):
         return tree
     return {field: tree[field] for field in (*event_format.fields, *_CLOUD_FIELDS) if field in tree}

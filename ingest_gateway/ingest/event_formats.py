@@ -1,4 +1,4 @@
-"""An event as its JSON says it, in our own form and as a CloudEvent: the typed decoders of both."""
+"""Typed decoders of an event's JSON, in the native form and as a CloudEvent."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
 class NativeEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The five fields of the contract. Properties stay the text that was posted; empty where there were none."""
+    """The five fields of the contract. `properties` is the posted text, empty if there was none."""
 
     event_name: Text
     idempotency_key: Text
@@ -32,10 +32,10 @@ class DecodedCloudEvent(
         "properties": "data",
     },
 ):
-    """CloudEvents 1.0, JSON format. Extension attributes may come along; they are not kept.
+    """CloudEvents 1.0, JSON format. Extension attributes are allowed and not stored.
 
-    Two events are the same when their `id` is: a producer that gives the same id under two sources must put the
-    source into the id.
+    The `id` alone is the idempotency key: a producer that uses the same id under two sources must put the source into
+    the id.
     """
 
     specversion: Literal["1.0"]
@@ -52,8 +52,6 @@ Events = list[NativeEvent] | list[DecodedCloudEvent]
 
 
 class NativeBatch(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The contract's batch."""
-
     events: list[NativeEvent]
 
 
@@ -61,7 +59,7 @@ decode_batch = msgspec.json.Decoder(NativeBatch).decode
 
 
 class EventFormat(msgspec.Struct, frozen=True):
-    """What the fields are called, and how lines of such events are decoded."""
+    """The names of the fields, and the decoder of lines of such events."""
 
     decode_lines: Callable[[bytes], Events]
     event_name: str
@@ -73,7 +71,7 @@ class EventFormat(msgspec.Struct, frozen=True):
 
     @property
     def texts(self) -> tuple[str, str, str]:
-        """The fields that are short texts and must be there."""
+        """The required fields that are short texts."""
         return self.event_name, self.idempotency_key, self.customer_id
 
     @property

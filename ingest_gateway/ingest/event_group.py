@@ -13,13 +13,13 @@ Numbers = npt.NDArray[np.int64]
 
 
 class EventGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests in order of their arrival, and one row for each of their good events."""
+    """Requests in order of their arrival, and one row for each of their valid events."""
 
     requests: Sequence[PostedBatch]
     arrival: int
-    """The one stamp of all its frames; every age is judged against it."""
+    """The arrival stamp of all frames of the group; ages are judged against it."""
     starts: Numbers
-    """Where each request's rows begin; one more at the end."""
+    """The first row of each request, and the number of rows at the end."""
     timestamps: Numbers
     key_digests: bytes
     keys: KeyHashes
@@ -29,17 +29,17 @@ class EventGroup(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.bodies)
 
     def per_row(self, values: Sequence[int] | Sequence[bool]) -> Numbers:
-        """A number of each request, on each of its rows."""
+        """Repeats each request's value for each of its rows."""
         return np.repeat(np.array(values, np.int64), np.diff(self.starts))
 
     def rows(self) -> Iterator[tuple[PostedBatch, int, int]]:
-        """Each request, with the beginning and end of its rows."""
+        """Each request, with the start and end of its rows."""
         starts = self.starts.tolist()
         return zip(self.requests, starts[:-1], starts[1:], strict=True)
 
 
 def gather(requests: Sequence[PostedBatch], arrival: int) -> EventGroup:
-    """The group of these requests; an event without a time of its own happens at its arrival."""
+    """The group of these requests. An event without a timestamp gets the arrival."""
     goods = [posted.good for posted in requests]
     digests = b"".join([good.key_hashes for good in goods])
     timestamps = np.frombuffer(b"".join([good.timestamps for good in goods]), np.int64)

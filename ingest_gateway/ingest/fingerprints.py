@@ -1,8 +1,8 @@
 """The hashes of posted events: of the key, and of the body in a canonical form.
 
 The canonical form is the JSON array [event_name, customer_id, microseconds, properties] without blanks and with
-sorted keys, so that a retry that writes its properties in another order, or its time in another zone, is the same
-body. Numbers are compared as JSON readers see them: 1 and 1.0 are two bodies, 1.50 and 1.5 are one.
+sorted keys, so that a retry with its properties in another order, or its time in another zone, has the same body.
+Numbers are compared as JSON parsers read them: 1 and 1.0 are two bodies, 1.50 and 1.5 are one.
 """
 
 from array import array
@@ -16,7 +16,7 @@ from schemas.hashing import body_digest, key_digest
 
 
 def key_hashes(account: str, idempotency_keys: Sequence[str]) -> bytes:
-    """Sixteen bytes for each key, joined."""
+    """Sixteen bytes for each key, concatenated."""
     prefix = account.encode() + b"\0"
     return b"".join([key_digest(prefix + key.encode()) for key in idempotency_keys])
 
@@ -27,11 +27,11 @@ def body_hashes(
     timestamps: Sequence[int],
     properties: Sequence[dict[str, Any]],
 ) -> bytes:
-    """A uint64 for each body, joined. Raises where a number has no exact 64-bit form."""
+    """A uint64 for each body, concatenated. Raises TypeError if an integer does not fit into 64 bits."""
     times: Sequence[int | None] = timestamps
     if NO_TIME in timestamps:
         times = [None if timestamp == NO_TIME else timestamp for timestamp in timestamps]
     dumps, sort = orjson.dumps, orjson.OPT_SORT_KEYS
-    # Dumped and digested one by one: keeping the texts of a whole batch alive costs ten times as much.
+    # One by one: keeping the texts of a whole batch alive costs ten times as much.
     rows = zip(event_names, customer_ids, times, properties, strict=True)
     return array("Q", [body_digest(dumps(row, None, sort)) for row in rows]).tobytes()

@@ -1,4 +1,4 @@
-"""The frames of a group: its fresh events by partition, in order, cut into log records of a fair size."""
+"""Cuts a group into frames: its fresh events by partition, in order, within the frame limits."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,7 +16,7 @@ from schemas.hashing import KEY_BYTES, partition_of
 
 
 class FrameLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a frame may grow; Kafka's own limit for a message is near one million bytes, compressed."""
+    """How large a frame may grow. Kafka's default limit for a message is about one million bytes, compressed."""
 
     events: int = 8_192
     properties_bytes: int = 2_000_000
@@ -25,10 +25,10 @@ class FrameLimits(msgspec.Struct, frozen=True, kw_only=True):
 def frames_of(
     group: EventGroup, fresh: Mask, flagged: Mask, partitions: int, frame_limits: FrameLimits
 ) -> list[NewFrame]:
-    """One frame for each partition that has fresh events, more where they are many. No I/O: any thread will do."""
+    """One frame or more for each partition with fresh events. Does no I/O and may run in any thread."""
     rows = np.flatnonzero(fresh)
     partition = partition_of(group.keys[rows], partitions).astype(np.int64)
-    order = np.argsort(partition.astype(np.uint16), kind="stable")  # So small, they are sorted by counting.
+    order = np.argsort(partition.astype(np.uint16), kind="stable")  # uint16 is sorted by counting.
     rows, partition = rows[order], partition[order]
     properties = concat_packed([posted.good.properties for posted in group.requests])
     events = _columns(group, rows, flagged, properties)
@@ -41,7 +41,7 @@ def frames_of(
 
 
 def _cuts(partition: Numbers, lengths: Lengths, frame_limits: FrameLimits) -> Iterator[tuple[int, int]]:
-    """Beginning and end of each frame: a new one with each partition and whenever one of the limits is passed."""
+    """The start and end of each frame: a new frame for each partition, and where a limit is exceeded."""
     size, place = (
         np.cumsum(lengths, dtype=np.int64) // frame_limits.properties_bytes,
         np.arange(len(lengths)) // frame_limits.events,
@@ -52,7 +52,7 @@ def _cuts(partition: Numbers, lengths: Lengths, frame_limits: FrameLimits) -> It
 
 
 def _columns(group: EventGroup, rows: Numbers, flagged: Mask, properties: PackedStrings) -> pa.RecordBatch:
-    """Some rows of the group, in the order given, in the layout of frames."""
+    """The given rows of the group, in the given order, in the layout of frames."""
     goods = [posted.good for posted in group.requests]
     places = pa.array(rows)
     request = pa.array(group.per_row(range(len(goods)))[rows])

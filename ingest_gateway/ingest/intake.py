@@ -32,7 +32,7 @@ from schemas.metrics import Counter, Metrics
 
 
 class GroupPipeline:
-    """One group at a time, for the verdicts on one lean on what was remembered of those before."""
+    """Judges and stores one group at a time: its verdicts depend on the keys remembered from the groups before."""
 
     def __init__(
         self,
@@ -49,7 +49,10 @@ class GroupPipeline:
         self._metrics = metrics
 
     async def store(self, requests: Sequence[PostedBatch]) -> list[BatchOutcome]:
-        """Judge, make durable, only then remember and answer. Others are let by between the steps."""
+        """Judges the group, makes its fresh events durable, and only then remembers their keys and returns.
+
+        Yields control between these steps.
+        """
         group = gather(requests, self._arrival())
         marks = await self._judge(group)
         rows = np.flatnonzero(marks == Mark.FRESH)
@@ -88,13 +91,13 @@ class GroupPipeline:
 
 
 _EXPIRY_CHECKS = 30
-"""How often within the longest wait it is looked who has waited so long."""
+"""Checks for expired requests within one answer timeout."""
 
 
 class Intake:
-    """`async with Intake(…) as intake: outcome = await intake.submit(posted)`. One event loop.
+    """`async with Intake(…) as intake: outcome = await intake.submit(posted)`. Bound to one event loop.
 
-    `arrival` gives the stamp of what comes now, and never goes back: see `ArrivalClock`.
+    `arrival` returns the stamp of a frame made now, and must never go back: see `ArrivalClock`.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class Intake:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What waits is still taken in, as long as anyone waits for it; nothing new is."""
+        """Refuses new requests, and stores the waiting ones within the answer timeout."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
@@ -138,7 +141,7 @@ class Intake:
             self._expiry_timer.cancel()
 
     async def submit(self, posted: PostedBatch) -> BatchOutcome:
-        """The verdicts, once every accepted event is durable. Raises Overloaded; then post the same again."""
+        """The verdicts, once every accepted event is durable. Raises Overloaded; the same post may be retried."""
         count_posted(self._metrics, posted)
         if not len(posted.good) or (posted.strict and posted.rejections):
             outcome = refused_outright(posted)
@@ -152,8 +155,8 @@ class Intake:
         try:
             return await answer
         finally:
-            # A refusal's traceback has this frame, and the answer has the refusal: a cycle that would keep the body in
-            # memory until the collector comes, which is rarely.
+            # An error's traceback refers to this frame, and the future to the error: a cycle that would keep the body
+            # in memory until the garbage collector runs, which is rare.
             del answer
 
     def _admit(self, posted: PostedBatch, now: float) -> None:
@@ -179,7 +182,7 @@ class Intake:
                 await self._store_group(group)
 
     async def _store_group(self, waiting: Sequence[PendingRequest]) -> None:
-        """Store one group and answer its requests. Whatever goes wrong, everyone is answered."""
+        """Stores one group and answers each of its requests, whatever fails."""
         self._in_flight = waiting
         try:
             found = await self._pipeline.store([each.posted for each in waiting])
@@ -188,7 +191,7 @@ class Intake:
             raise
         except TallyhouseError:
             self._answer(waiting, self._busy("log", "the events could not be stored"))
-        except Exception as error:  # A fault of ours must reach the request's log, and not end the intake.
+        except Exception as error:  # A bug must reach the request's log and must not end the intake.
             self._answer(waiting, error)
         else:
             count_outcomes(self._metrics, found)
@@ -199,7 +202,8 @@ class Intake:
             self._in_flight = ()
 
     def _expire_requests(self) -> None:
-        """Send away whoever has waited too long. One timer for all: a timer for each would cost more than its wait."""
+        """Refuses the requests that have waited longer than the answer timeout."""
+        # One timer for all requests: a timer for each would cost more than the request itself.
         loop = asyncio.get_running_loop()
         latest = loop.time() - self._policy.answer_timeout_seconds
         for each in chain(self._in_flight, self._queue):

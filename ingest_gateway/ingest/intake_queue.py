@@ -13,7 +13,7 @@ from ingest_gateway.ingest.judge import AgeLimits
 
 
 class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Frozen: limits may be shared, the intake's state may not."""
+    """The limits and timeouts of an intake."""
 
     partitions: int
     age_limits: AgeLimits = AgeLimits()
@@ -23,19 +23,19 @@ class IntakePolicy(msgspec.Struct, frozen=True, kw_only=True):
     queue_requests: int = 20_000
     queue_bytes: int = 48_000_000
     linger_seconds: float = 0.0
-    """Waiting for company before a group starts. Zero: whoever comes while the last group is written is company."""
+    """How long a group waits for more requests. Zero: a group is what arrives while the last one is written."""
     longest_wait_seconds: float = 2.0
-    """When the oldest request has waited so long, new ones are sent away at once."""
+    """When the oldest request has waited this long, new ones are refused at once."""
     answer_timeout_seconds: float = 15.0
-    """A request that has no answer by then is told to come again; its key makes that safe."""
+    """A request without an answer by then is refused with Retry-After; its keys make a retry safe."""
     lookup_timeout_seconds: float = 1.0
-    """How long to wait for the known keys. They only make replies honest sooner: ingest goes on without."""
+    """How long a group waits for the lookup of its keys; without an answer its events are `accepted`."""
     thread_bytes: int = 4_000_000
-    """Groups beyond this are encoded in a thread, so that the event loop stays responsive."""
+    """Groups with larger bodies are encoded in a thread, to keep the event loop responsive."""
 
 
 class PendingRequest(msgspec.Struct, frozen=True, eq=False):
-    """One request, and where its answer goes."""
+    """A queued request, the future of its answer, and the loop time at which it arrived."""
 
     posted: PostedBatch
     answer: asyncio.Future[BatchOutcome]
@@ -43,15 +43,15 @@ class PendingRequest(msgspec.Struct, frozen=True, eq=False):
 
 
 class QueueFull(NamedTuple):
-    """Why nobody else may wait."""
+    """Why no further request may wait."""
 
     reason: str
-    """For the metrics: a word."""
+    """The label of the metric."""
     message: str
 
 
 class IntakeQueue:
-    """First come, first served."""
+    """The waiting requests, first in, first out."""
 
     def __init__(self, policy: IntakePolicy) -> None:
         self._policy = policy
@@ -65,7 +65,7 @@ class IntakeQueue:
         return iter(self._waiting)
 
     def full(self, posted: PostedBatch, now: float) -> QueueFull | None:
-        """Whether there is no room for this one. Where nobody waits there always is."""
+        """The reason why there is no room for this request, or None. An empty queue always has room."""
         policy = self._policy
         if not self._waiting:
             return None
@@ -80,7 +80,7 @@ class IntakeQueue:
         self._bytes += waiting.posted.size
 
     def take(self) -> list[PendingRequest]:
-        """The requests of the next group: as many as its limits allow, and never anything after a strict one."""
+        """Removes the requests of the next group: as many as the limits allow, and none after a strict one."""
         taken: list[PendingRequest] = []
         events = size = 0
         while self._waiting:
@@ -91,7 +91,7 @@ class IntakeQueue:
                 break
             waiting = self._waiting.popleft()
             self._bytes -= posted.size
-            if waiting.answer.done():  # Whoever posted it has gone.
+            if waiting.answer.done():  # The client has gone, or the request has expired.
                 continue
             taken.append(waiting)
             if posted.strict and posted.events > 1:

@@ -1,7 +1,7 @@
-"""Where the elements of a JSON array or object begin and end, without reading their values.
+"""Finds where the elements of a JSON array or object start and end, without parsing their values.
 
-Linear and not recursive: brackets and quotes are found piece by piece with vectorised look-ups, so ten million
-opening brackets cost milliseconds and little memory.
+Linear and not recursive: vectorised lookups find brackets and quotes chunk by chunk, so ten million opening brackets
+cost milliseconds and little memory.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from schemas.errors import Invalid
 
 READABLE_DEPTH = 64
-"""Deeper than this nothing is read at all: recursive readers stay far from their limits."""
+"""Deeper texts are not parsed at all, so that recursive parsers stay far from their limits."""
 
 _PIECE = 256 * 1024
 _SHORT = 1024
-"""Below this a plain count is faster than starting a vectorised one."""
+"""Below this length a plain count is faster than a vectorised one."""
 _QUOTE, _COMMA = ord('"'), ord(",")
 _CLOSER = {"[": "]", "{": "}"}
 _BLANK = b" \t\r\n"
@@ -36,28 +36,28 @@ _MARK = _table(**{'[{]}",': 1}).astype(bool)
 
 
 class _Marks(msgspec.Struct, frozen=True):
-    """Brackets and commas outside strings, in one piece of the text."""
+    """Brackets and commas outside strings, in one chunk of the text."""
 
     places: npt.NDArray[np.int64]
     characters: npt.NDArray[np.uint8]
     depths: npt.NDArray[np.int64]
-    """How many brackets are open after each."""
+    """The number of open brackets after each."""
 
 
 def without_escapes(text: bytes) -> bytes:
-    """The same text, as long, where every quote begins or ends a string."""
+    """A text of the same length in which every quote starts or ends a string."""
     if b"\\" not in text:
         return text
     return text.replace(b"\\\\", b"__").replace(b'\\"', b"__")
 
 
 def quotes(text: bytes) -> int:
-    """How many quotes begin or end a string."""
+    """The number of quotes that start or end a string."""
     return count(without_escapes(text), '"')
 
 
 def count(text: bytes, character: str) -> int:
-    """How often an ASCII character stands in a text."""
+    """The number of occurrences of an ASCII character."""
     if len(text) < _SHORT:
         return text.count(character.encode())
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(character)))
@@ -80,16 +80,16 @@ def _marks(text: bytes) -> Iterator[_Marks]:
 
 
 def nests_deeper(text: bytes, levels: int) -> bool:
-    """Do its brackets nest deeper than that?"""
+    """True if brackets nest deeper than `levels`."""
     if count(text, "[") + count(text, "{") <= levels:
         return False
     return any(int(marks.depths.max(initial=0)) > levels for marks in _marks(text))
 
 
 def elements(text: bytes, what: str, most: int) -> list[tuple[int, int]]:
-    """Start and end of each element of the array or object that `text` is. Raises Invalid with the place.
+    """The start and end of each element of the array or object in `text`. Raises Invalid with the position.
 
-    Of the elements themselves only the outermost brackets and the quotes are looked at.
+    Does not validate the elements, except for balanced brackets and quotes.
     """
     first = _skip_blank(text)
     cuts = [first]
@@ -110,7 +110,7 @@ def _skip_blank(text: bytes) -> int:
 
 
 def _spans(text: bytes, what: str, cuts: list[int]) -> list[tuple[int, int]]:
-    """The elements between the cuts: opening bracket, commas, closing bracket."""
+    """The elements between `cuts`: the positions of the opening bracket, the commas and the closing bracket."""
     first, last = cuts[0], cuts[-1]
     if text[last : last + 1].decode("latin-1") != _CLOSER.get(text[first : first + 1].decode("latin-1")):
         raise Invalid(f"{what} is not valid JSON: the bracket at byte {last} does not close the one at byte {first}")

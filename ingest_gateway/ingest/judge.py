@@ -1,4 +1,4 @@
-"""The verdict on every event of a group, in vectorised steps whose order matters."""
+"""Judges every event of a group, in vectorised steps whose order matters."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -14,7 +14,7 @@ from schemas.window import MAX_EVENT_AGE, MAX_EVENT_AHEAD
 
 
 class Mark(IntEnum):
-    """What a row of a group turned out to be."""
+    """The judgement on one row of a group."""
 
     FRESH = 0
     DUPLICATE = 1
@@ -28,32 +28,32 @@ Marks = npt.NDArray[np.uint8]
 
 
 class AgeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How far from its arrival an event may have happened, in microseconds."""
+    """How far an event's timestamp may be from its arrival, in microseconds."""
 
     oldest: int = MAX_EVENT_AGE
     furthest_ahead: int = MAX_EVENT_AHEAD
 
 
 class FirstOccurrences(msgspec.Struct, frozen=True):
-    """The rows that may be counted, and for each the first row with its key: the one that counts."""
+    """The rows within the age limits, and for each the first row with the same key: the row that counts."""
 
     rows: Numbers
     first: Numbers
 
     @property
     def distinct(self) -> Numbers:
-        """The first rows themselves."""
+        """The rows that are the first of their key."""
         distinct: Numbers = self.rows[self.rows == self.first]
         return distinct
 
 
 def older_than_limit(group: EventGroup, age_limits: AgeLimits) -> Mask:
-    """Rows older than the limit: refused, or flagged where the caller may post them."""
+    """The rows older than the limit. They are refused, or flagged if the key has the backfill scope."""
     return group.timestamps < group.arrival - age_limits.oldest
 
 
 def mark_ages(group: EventGroup, age_limits: AgeLimits) -> Marks:
-    """Rows that happened too long ago or too far ahead."""
+    """Marks the rows that are too old or too far ahead; all others are fresh."""
     marks = np.full(len(group), Mark.FRESH, np.uint8)
     if any(not posted.backfill for posted in group.requests):
         may = group.per_row([posted.backfill for posted in group.requests]) != 0
@@ -63,7 +63,7 @@ def mark_ages(group: EventGroup, age_limits: AgeLimits) -> Marks:
 
 
 def first_rows(group: EventGroup, marks: Marks) -> FirstOccurrences:
-    """Where a key comes several times in the group, the first one counts."""
+    """The first row of each key among the fresh rows."""
     rows = np.flatnonzero(marks == Mark.FRESH)
     return FirstOccurrences(rows, rows[first_occurrences(group.keys[rows])])
 
@@ -71,9 +71,10 @@ def first_rows(group: EventGroup, marks: Marks) -> FirstOccurrences:
 def mark_repeats(
     group: EventGroup, marks: Marks, firsts: FirstOccurrences, known: Mask, known_bodies: BodyHashes
 ) -> None:
-    """Duplicates and conflicts, against what is known of a key or else against its first row.
+    """Marks duplicates and conflicts, compared with the known body of the key, or else with its first row.
 
-    `known` and `known_bodies` say for every row of the group whether its key was made durable before.
+    `known` and `known_bodies` say for every row of the group whether its key is known to be durable, and with which
+    body.
     """
     first, rows = firsts.first, firsts.rows
     was_known = known[first]
@@ -85,9 +86,9 @@ def mark_repeats(
 
 
 def hold_back_strict(group: EventGroup, marks: Marks) -> None:
-    """A strict request with anything bad in it adds nothing.
+    """Holds back all valid rows of a strict request that has a rejected one.
 
-    It is always the last of its group, so that no other request's repeat leans on an event that is then held back.
+    A strict request is always the last of its group, so no row of another request is a repeat of a held-back one.
     """
     last = group.requests[-1]
     own = marks[int(group.starts[-2]) :]
@@ -96,13 +97,13 @@ def hold_back_strict(group: EventGroup, marks: Marks) -> None:
 
 
 def is_bad(marks: Marks) -> Mask:
-    """Rows that are told as rejections."""
+    """The rows that the reply lists as rejections."""
     bad: Mask = (marks == Mark.CONFLICT) | (marks == Mark.OLD) | (marks == Mark.AHEAD)
     return bad
 
 
 def counts(group: EventGroup, marks: Marks) -> Sequence[Sequence[int]]:
-    """For each request how many rows have each mark."""
+    """The number of rows with each mark, for each request."""
     requests = np.repeat(np.arange(len(group.requests)), np.diff(group.starts))
     table = np.bincount(requests * len(Mark) + marks, minlength=len(group.requests) * len(Mark))
     listed: list[list[int]] = table.reshape(-1, len(Mark)).tolist()

@@ -1,7 +1,7 @@
 """Columns of texts on their way into a frame: ten thousand texts in two objects.
 
-They are joined while they are still at hand, as soon as a body is read. Kept one by one until their group is written
-they would come back from main memory, and cost more there than all the reading.
+Texts are packed as soon as a body is parsed, while they are still in the processor's cache. Kept as separate objects
+until their group is written, they would have to be fetched from main memory, which costs more than all the parsing.
 """
 
 from array import array
@@ -16,7 +16,7 @@ Lengths = npt.NDArray[np.int32]
 
 
 class PackedStrings(msgspec.Struct, frozen=True, gc=False):
-    """UTF-8, one text after the other, and the bytes of each as int32."""
+    """Concatenated UTF-8 texts, and the length of each in bytes as int32."""
 
     joined: bytes
     packed_lengths: bytes
@@ -27,21 +27,21 @@ class PackedStrings(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def longest(self) -> int:
-        """The bytes of the longest one; there must be one."""
+        """The length of the longest text in bytes. Raises ValueError if there is none."""
         return max(memoryview(self.packed_lengths).cast("i"))
 
     def __len__(self) -> int:
         return len(self.packed_lengths) // 4
 
     def __getitem__(self, place: int) -> str:
-        """One of them, for the few that are told about."""
+        """One text. Slow: for the few that a reply names."""
         lengths = self.lengths
         start = int(lengths[:place].sum())
         return self.joined[start : start + int(lengths[place])].decode()
 
 
 def pack_strings(texts: Sequence[str]) -> PackedStrings:
-    """Raises ValueError at a lone surrogate."""
+    """Raises ValueError for a lone surrogate."""
     joined = "".join(texts)
     if joined.isascii():
         return PackedStrings(joined.encode(), _packed(map(len, texts)))
@@ -49,7 +49,7 @@ def pack_strings(texts: Sequence[str]) -> PackedStrings:
 
 
 def pack_encoded(texts: Sequence[bytes | msgspec.Raw]) -> PackedStrings:
-    """The same of texts that are UTF-8 already."""
+    """Packs texts that are UTF-8 already."""
     return PackedStrings(b"".join(texts), _packed(map(len, texts)))
 
 
@@ -61,7 +61,7 @@ def concat_packed(parts: Sequence[PackedStrings]) -> PackedStrings:
 
 
 def as_column(texts: PackedStrings) -> pa.StringArray:
-    """As Arrow sees them; nothing is copied but the lengths, which become offsets."""
+    """The texts as an Arrow array, without a copy of the texts."""
     offsets = np.zeros(len(texts) + 1, np.int32)
     np.cumsum(texts.lengths, out=offsets[1:])
     return pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(texts.joined))

@@ -1,4 +1,4 @@
-"""Parses a request body: detects the format, splits the body into events, checks each of them."""
+"""Parses a request body: detects the format, splits the body into events, and checks each event."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ Read = tuple[GoodEvents, tuple[Rejection, ...]]
 
 
 def read_each(lines: Sequence[bytes], event_format: EventFormat, account: str) -> Steps[Read]:
-    """Each line is the JSON text of one event."""
+    """The valid events and the rejections of JSON texts, one event each."""
     whole = yield from read_lines(lines, range(len(lines)), event_format, account)
     if whole is not None:
         return whole, ()
@@ -85,9 +85,9 @@ _MEMBER = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+")[ \t\r\n]*:[ \t\r\n]*', re
 def parse_body(
     body: bytes, content_type: str, *, account: AccountId, request_id: str, strict: bool, backfill: bool
 ) -> Steps[PostedBatch]:
-    """The events of a body, each checked on its own. Raises Invalid where the body as a whole is bad.
+    """The events of a body, each checked on its own. Raises Invalid if the body as a whole is malformed.
 
-    The content type tells NDJSON and CloudEvents; everything else is JSON, whose first members tell the rest.
+    The content type identifies NDJSON and CloudEvents; any other body is JSON, identified by its members.
     """
     body_format, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
     if not good and not rejections:
@@ -174,7 +174,7 @@ def _whole_object(body: bytes) -> bytes:
 
 
 def _members(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Name and value of each member of the outermost object; a nameless one has the name ''."""
+    """The name and value of each member of the outermost object; '' for a member without a name."""
     for start, end in elements(body, "the body", MAX_BATCH_EVENTS):
         name = _MEMBER.match(body, start, end)
         yield (_text(name[1]), body[name.end() : end]) if name else ("", body[start:end])

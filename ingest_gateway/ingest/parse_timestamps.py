@@ -1,6 +1,6 @@
-"""Timestamps as posted, read to the microsecond: ISO 8601 with an offset.
+"""Parses posted timestamps, ISO 8601 with an offset, to the microsecond.
 
-Digits beyond the sixth are cut off, which is towards the past: Java and Go print nine, and no meter needs them.
+Digits beyond the sixth are cut off, towards the past: Java and Go print nine, and no meter needs them.
 """
 
 import re
@@ -12,7 +12,7 @@ import pyarrow as pa
 from schemas.timestamps import MINUTE, to_micros
 
 _MANY = 16
-"""From this many on, Arrow's vectorised reader is faster than reading one by one."""
+"""From this many texts on, Arrow's vectorised parser is faster."""
 
 _TIMESTAMP = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ]"
@@ -23,7 +23,7 @@ _TIMESTAMP = re.compile(
 
 
 def parse_timestamps(texts: Sequence[str]) -> list[int] | None:
-    """Microseconds since 1970 of each text; None if any of them is not a moment."""
+    """Microseconds since 1970 for each text; None if any text is not a timestamp with an offset."""
     if len(texts) < _MANY:
         return _one_by_one(texts)
     try:
@@ -41,7 +41,7 @@ def _one_by_one(texts: Sequence[str]) -> list[int] | None:
 
 
 def parse_timestamp(text: str) -> int | None:
-    """Microseconds since 1970; None if the text is not a moment with an offset."""
+    """Microseconds since 1970; None if the text is not a timestamp with an offset."""
     found = _TIMESTAMP.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The latest durable keys in bounded memory, and how they are warmed up from the log at start."""
+"""The latest durable keys in bounded memory, and their warm-up from the log at start."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -12,14 +12,17 @@ from schemas.hashing import BodyHashes, Halves, KeyHashes, as_halves
 
 _NEVER = np.iinfo(np.int64).min // 2
 _SPREAD = 4
-"""Table entries per key: with a full ring the first table displaces one key in five, the second loses one in fifty."""
+"""Table slots per key: with a full ring the first table displaces one key in five, the second loses one in fifty."""
 
 
 class RecentKeys:
-    """Keys with their body's hash and arrival. One thread only."""
+    """Keys with their body's hash and arrival. Not thread-safe.
+
+    May forget a key early; never reports one that was not remembered.
+    """
 
     def __init__(self, capacity: int, window: int) -> None:
-        """`capacity` keys, a power of two, at 64 bytes each; none is known longer than `window` microseconds."""
+        """`capacity` is a power of two, at 64 bytes a key. A key is known for `window` microseconds at most."""
         self._capacity = capacity
         self._window = window
         self._next = 0
@@ -31,7 +34,7 @@ class RecentKeys:
         self._mask = np.uint64(capacity * _SPREAD - 1)
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Different keys that are durable now."""
+        """Adds distinct keys that are durable; the oldest are overwritten."""
         keys, bodies = keys[-self._capacity :], bodies[-self._capacity :]
         places = (self._next + np.arange(len(keys))) % self._capacity
         self._next = (self._next + len(keys)) % self._capacity
@@ -47,13 +50,13 @@ class RecentKeys:
         second[self._second_slots(self._low[moved])] = moved
 
     def find(self, keys: KeyHashes, now: int) -> tuple[Mask, BodyHashes]:
-        """Which of the keys are remembered, and the hash of their body there (elsewhere it means nothing)."""
+        """Which keys are remembered, and the hash of their body (undefined for keys that are not)."""
         found = np.zeros(len(keys), np.bool_)
         bodies = np.zeros(len(keys), np.uint64)
         high, low = keys[:, 0], keys[:, 1]
         for table, slots in zip(self._tables, (self._first_slots(high), self._second_slots(low)), strict=True):
             places = table[slots]
-            rows = np.flatnonzero(self._low[places] == low)  # Nearly none, so that what follows costs nothing.
+            rows = np.flatnonzero(self._low[places] == low)  # Few match, so the rest is cheap.
             places = places[rows]
             same = (self._high[places] == high[rows]) & (self._arrivals[places] >= now - self._window)
             found[rows[same]] = True
@@ -64,17 +67,17 @@ class RecentKeys:
         return high & self._mask
 
     def _second_slots(self, low: Halves) -> Halves:
-        """The low bits are left out: they are the partition's."""
+        # Without the low bits, which choose the partition.
         return (low >> np.uint64(32)) & self._mask
 
 
 _FRAMES_PER_READ = 64
 _WARM_UP_BYTES = 32_000_000
-"""Of each partition: seconds of traffic, read in a fraction of one. What is older is the processor's to judge."""
+"""For each partition: seconds of traffic, read in a fraction of a second. Older keys are left to the processor."""
 
 
 class RecentFrames(Protocol):
-    """The log, read from its end."""
+    """The log, for reading it from its end."""
 
     def end_offset(self, partition: int) -> int: ...
 
@@ -84,14 +87,14 @@ class RecentFrames(Protocol):
 
 
 async def warm_up(recent: RecentKeys, log: RecentFrames, partitions: int, most_bytes: int = _WARM_UP_BYTES) -> None:
-    """A retry across a restart is then told `duplicate`, or that it conflicts, as it would have been before."""
+    """Remembers the newest frames' keys, so that a retry after a restart is still a `duplicate` or a `conflict`."""
     for partition in range(partitions):
         for frame in await _newest(log, partition, most_bytes):
             _remember(recent, frame)
 
 
 async def _newest(log: RecentFrames, partition: int, most_bytes: int) -> list[Frame]:
-    """The last frames, oldest first: the first event of a key is the one that stands."""
+    """The last frames, oldest first, because the first event of a key counts."""
     first = await log.first_offset(partition)
     runs: list[Sequence[Frame]] = []
     size = 0
@@ -105,7 +108,7 @@ async def _newest(log: RecentFrames, partition: int, most_bytes: int) -> list[Fr
 
 
 def _backwards(first: int, end: int) -> Iterator[tuple[int, int]]:
-    """The range's parts, last part first; both ends of a part are in it."""
+    """The parts of the offset range, the last part first, as inclusive bounds."""
     for after in range(end, first, -_FRAMES_PER_READ):
         yield max(first, after - _FRAMES_PER_READ), after - 1
 
@@ -113,7 +116,7 @@ def _backwards(first: int, end: int) -> Iterator[tuple[int, int]]:
 def _remember(recent: RecentKeys, frame: Frame) -> None:
     try:
         events = decode(frame.payload)
-    except Alarm:  # The processor stops there and says so; here it costs only an honest word.
+    except Alarm:  # The processor stops at this frame with an alarm; here only `duplicate` verdicts are lost.
         return
     keys = as_halves(b"".join(events.column("key_hash").to_pylist()))
     bodies = events.column("body_hash").to_numpy()

@@ -1,4 +1,4 @@
-"""Rejects tried again: each becomes a frame row for its one meter, under a key that lets it count at most once."""
+"""Replays rejects: each becomes a frame row for its one meter, under a key that lets it count at most once."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,20 +17,20 @@ from schemas.window import MAX_EVENT_AGE
 MOST_REPLAYED = 1000
 
 REPLAYED_WITHIN = MAX_EVENT_AGE
-"""For how long after its arrival a reject may be tried again.
+"""For how long after its arrival a reject may be replayed.
 
 Its replay key keeps it from counting twice, and a key is known for the window of 35 days and 5 minutes after its frame.
-Arrivals never go back, so no try comes before the reject, and none later than this: no two of them are ever further
-apart than the window.
+Arrivals never go back, so every replay arrives between the reject and this limit: no two replays of a reject are
+further apart than the window.
 """
 
 
 def reason_to_skip(reject: Reject, meters: Mapping[str, Meter], now: int) -> str | None:
-    """Why trying again makes no sense, or would not be safe; None if it does and is."""
+    """Why a replay of the reject would be useless or unsafe; None if it is neither."""
     if reject.meter is None:
         return "the event itself was refused: its key belongs to another event; post it again under a new key"
     if reject.replayed:
-        return "it was tried again before; if that failed, a newer reject tells why"
+        return "it was replayed before; if that failed, a newer reject says why"
     meter = meters.get(reject.meter)
     if meter is None or meter.archived_version is not None:
         return f"the meter {reject.meter!r} is archived and counts no more"
@@ -44,7 +44,7 @@ def reason_to_skip(reject: Reject, meters: Mapping[str, Meter], now: int) -> str
 
 
 class RejectReplayer:
-    """Puts rejects back into the log."""
+    """Appends rejects to the log once more."""
 
     def __init__(self, sink: FrameSink, arrival: Callable[[], int], partitions: int) -> None:
         self._sink = sink
@@ -54,7 +54,7 @@ class RejectReplayer:
     def select(
         self, rejects: Sequence[Reject], meters: Mapping[str, Meter]
     ) -> tuple[Sequence[Reject], Sequence[Skipped]]:
-        """Those to be tried again, and those that are not."""
+        """The rejects to replay, and the skipped ones with their reasons."""
         now = self._arrival()
         reasons = [reason_to_skip(reject, meters, now) for reject in rejects]
         judged = list(zip(rejects, reasons, strict=True))
@@ -62,10 +62,10 @@ class RejectReplayer:
         return [reject for reject, reason in judged if reason is None], skipped
 
     async def append(self, rejects: Sequence[Reject], request_id: str) -> None:
-        """Durable when this returns. Repeated, it changes nothing: the processor knows their keys.
+        """Makes the rejects durable. Idempotent: the processor knows the keys of rejects that it has counted.
 
-        The arrival may be a little before that of a group the intake is just writing. That is harmless: to the window
-        an earlier frame is only a younger one, and expiry leaves a day for clocks that disagree.
+        The arrival may be slightly before that of a group that the intake is writing. That is harmless, because expiry
+        leaves a margin of a day for such differences.
         """
         arrival = self._arrival()
         hashes = [key_hash(reject.account, replay_key(reject.id)) for reject in rejects]

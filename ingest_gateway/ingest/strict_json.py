@@ -1,4 +1,4 @@
-"""JSON read slowly and exactly: nothing is rounded, dropped or repaired, and what is wrong is told with its place."""
+"""Parses JSON slowly and exactly: nothing is rounded, dropped or repaired, and every fault names its place."""
 
 import json
 import math
@@ -17,7 +17,7 @@ _LONGEST_SHOWN = 60
 
 
 class EventFault(msgspec.Struct, frozen=True):
-    """What is wrong with one event."""
+    """A rule that one event breaks: the code, the field and how to mend it."""
 
     code: RejectCode
     field: str | None
@@ -25,20 +25,20 @@ class EventFault(msgspec.Struct, frozen=True):
 
 
 class _InvalidValue(msgspec.Struct, frozen=True):
-    """Stands in the tree where a value has no honest form."""
+    """Replaces a value in the tree that has no exact representation."""
 
     code: RejectCode
     message: str
 
 
 def abbreviated(value: object) -> str:
-    """A value as JSON, short enough for a message and safe in any encoding."""
+    """The value as ASCII JSON, at most 60 characters."""
     text = json.dumps(value, default=str)
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def parse_strictly(text: bytes) -> Any:
-    """The value, or the Fault that makes it unreadable. Flaws inside are found by `first_invalid_value`."""
+    """The value, or an EventFault if the text is not JSON. `first_invalid_value` finds invalid values inside."""
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
@@ -90,7 +90,7 @@ def _fraction(digits: str) -> float | _InvalidValue:
 
 
 def first_invalid_value(tree: Any, path: str = "") -> EventFault | None:
-    """The first thing in the tree that has no honest form, with its path."""
+    """The first value in the tree without an exact representation, with its path."""
     return next(_invalid_values(tree, path), None)
 
 
@@ -119,5 +119,5 @@ def _bad_characters(text: str, path: str) -> Iterator[EventFault]:
 
 
 def printable(text: str) -> str:
-    """The text with lone surrogates spelled out, so that it can be encoded."""
+    """The text with lone surrogates escaped, so that it can be encoded."""
     return text.encode("utf-8", "backslashreplace").decode()

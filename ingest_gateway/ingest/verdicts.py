@@ -1,4 +1,4 @@
-"""The outcome of each request of a group with its rejections, and the metrics of verdicts."""
+"""Turns a judged group into the outcome of each request, and counts verdicts in the metrics."""
 
 from collections import Counter as Count
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _BAD = (Mark.CONFLICT, Mark.OLD, Mark.AHEAD)
 
 
 def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator[BatchOutcome]:
-    """One for each request, in order."""
+    """The outcome of each request, in order."""
     for (posted, start, end), count in zip(group.rows(), counts(group, marks), strict=True):
         rejections = posted.rejections
         if any(count[mark] for mark in _BAD):
@@ -30,7 +30,7 @@ def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator
 
 
 def refused_outright(posted: PostedBatch) -> BatchOutcome:
-    """Of a request of which nothing can be stored, whatever is known: no good event, or strict with a bad one."""
+    """The outcome of a request that stores nothing: without a valid event, or strict with a rejected one."""
     return BatchOutcome(accepted=0, duplicates=0, rejections=posted.rejections, held_back=len(posted.good))
 
 
@@ -77,13 +77,13 @@ def _reject_message(
 
 
 def count_posted(metrics: Metrics, posted: PostedBatch) -> None:
-    """A request that came in."""
+    """Counts a received request."""
     metrics.count(Counter.BODY_BYTES, posted.size)
     metrics.observe(Histogram.BATCH_EVENTS, posted.events)
 
 
 def count_outcomes(metrics: Metrics, outcomes: Sequence[BatchOutcome]) -> None:
-    """What became of the events of some requests."""
+    """Counts the verdicts of the given requests."""
     codes = Count(rejection.code for outcome in outcomes for rejection in outcome.rejections)
     conflicts = codes.pop(RejectCode.CONFLICT, 0)
     for verdict, events in (
@@ -99,6 +99,6 @@ def count_outcomes(metrics: Metrics, outcomes: Sequence[BatchOutcome]) -> None:
 
 
 def count_group(metrics: Metrics, events: int, seconds: float) -> None:
-    """A group that became durable. Its frames and bytes are the log's to count: others append to it too."""
+    """Observes a group that became durable. The log counts its own frames and bytes."""
     metrics.observe(Histogram.GROUP_EVENTS, events)
     metrics.observe(Histogram.GROUP_SECONDS, seconds)

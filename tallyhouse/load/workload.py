@@ -89,12 +89,6 @@ class RenderedBatch(msgspec.Struct, frozen=True):
         """All of them as one post."""
         return b'{"events":[' + self.rows.tobytes()[:-1] + b"]}"
 
-    def ndjson(self) -> bytes:
-        """All of them, one per line."""
-        lines = self.rows.copy()
-        lines[:, -1] = ord("\n")
-        return lines.tobytes()
-
     def singles(self) -> Iterator[bytes]:
         """Each of them as a post of its own."""
         for row in self.rows:

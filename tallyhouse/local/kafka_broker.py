@@ -1,20 +1,17 @@
 """A Kafka broker of one node on this machine, without containers, and the probe that tells whether it serves."""
 
 import base64
-import signal
 import socket
 import struct
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import BinaryIO
 
-from tallyhouse.local.background_program import BackgroundProgram, Notify, ProgramFailed
-from tallyhouse.local.kafka_jars import KafkaInstallation, find_kafka
+from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
+from tallyhouse.local.kafka_jars import KafkaInstallation
 from tallyhouse.local.kafka_node import HOST, KafkaNode, free_ports
-from tallyhouse.local.local_server import POLL_SECONDS, LocalServer
-from tallyhouse.runtime.clock import sleep
+from tallyhouse.local.local_server import LocalServer
 
 METADATA, VERSION, CORRELATION = 3, 2, 7
 NO_CLIENT_ID, NO_TOPICS = -1, 0
@@ -53,11 +50,6 @@ ATTEMPTS = 5
 PORT_TAKEN = "Address already in use"
 
 
-def local_broker(folder: Path, environ: Mapping[str, str], notify: Notify, *, port: int | None = None) -> "KafkaBroker":
-    """A broker run by the installed Java from the cached jars; at a free port unless one is given."""
-    return KafkaBroker(folder, find_kafka(environ, notify), SystemRandom(), port=port)
-
-
 class KafkaBroker(LocalServer):
     """The broker of one folder: its data and, from the first start on, its port."""
 
@@ -73,17 +65,6 @@ class KafkaBroker(LocalServer):
     def bootstrap(self) -> str:
         """The address clients are given."""
         return f"{HOST}:{self._node.ports.clients}"
-
-    def pause(self) -> None:
-        """Let it neither answer nor hang up, as a network that went silent; returns when it is."""
-        self._program.signal(signal.SIGSTOP)
-        # A signal takes its time to reach every thread.
-        while self._is_serving():
-            sleep(POLL_SECONDS)
-
-    def resume(self) -> None:
-        """Let it go on after `pause`."""
-        self._program.signal(signal.SIGCONT)
 
     def _start_program(self) -> None:
         if self._node.cluster is None:

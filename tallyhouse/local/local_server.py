@@ -10,7 +10,7 @@ from tallyhouse.local.background_program import BackgroundProgram, ProgramFailed
 from tallyhouse.runtime.clock import monotonic, sleep
 
 START_SECONDS = 180
-POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _SHOWN = 10
 
 
@@ -75,11 +75,6 @@ class LocalServer(ABC):
         """End it as a crash would."""
         self._program.kill()
 
-    def restart(self) -> None:
-        """Have it running anew, on the same data and address; after `kill` too."""
-        self.stop()
-        self.start()
-
     @abstractmethod
     def _start_program(self) -> None:
         """Start it and see it serve; it does not run."""
@@ -101,7 +96,7 @@ class LocalServer(ABC):
                 raise ProgramFailed(
                     f"{self.name} does not answer after {START_SECONDS} s: {self._error_lines(log_size)}"
                 )
-            sleep(POLL_SECONDS)
+            sleep(_POLL_SECONDS)
 
     def _error_lines(self, log_size: int) -> str:
         """What it has complained of since it was started."""

@@ -1,5 +1,7 @@
 """The Kafka broker that tests share: a container, otherwise a local broker, otherwise librdkafka's mock."""
 
+import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +53,27 @@ def container() -> Iterator[str]:
 
 
 Print = Callable[[str], None]
+
+
+_POLL_SECONDS = 0.05
+
+
+class PausableKafkaBroker(KafkaBroker):
+    """A broker that can go silent, as behind a network partition."""
+
+    def pause(self) -> None:
+        """Stops every thread; returns once the broker neither answers nor closes connections."""
+        self._program.signal(signal.SIGSTOP)
+        while self._is_serving():
+            time.sleep(_POLL_SECONDS)
+
+    def resume(self) -> None:
+        self._program.signal(signal.SIGCONT)
+
+
+def local_broker(folder: Path, environ: Mapping[str, str], notify: Print) -> PausableKafkaBroker:
+    """A broker run by the installed Java from the cached jars, on a free port."""
+    return PausableKafkaBroker(folder, find_kafka(environ, notify), SystemRandom())
 
 
 class SharedBroker(NamedTuple):

@@ -12,9 +12,8 @@ from random import SystemRandom
 import pytest
 
 from tallyhouse.local.background_program import ToolMissing
-from tallyhouse.local.kafka_broker import KafkaBroker
 from tallyhouse.local.kafka_jars import KafkaInstallation, find_kafka
-from tests.backing_services.kafka import Print, SharedBroker, best_broker
+from tests.backing_services.kafka import PausableKafkaBroker, Print, SharedBroker, best_broker
 from tests.skips import must_not_skip, skip_without
 
 
@@ -69,14 +68,16 @@ def runtime(print_uncaptured: Print) -> KafkaInstallation:
 
 
 @pytest.fixture(scope="module")
-def module_broker(tmp_path_factory: pytest.TempPathFactory, runtime: KafkaInstallation) -> Iterator[KafkaBroker]:
+def module_broker(
+    tmp_path_factory: pytest.TempPathFactory, runtime: KafkaInstallation
+) -> Iterator[PausableKafkaBroker]:
     """The broker of the module, which `killable_broker` restores for each test."""
-    with KafkaBroker(tmp_path_factory.mktemp("mortal"), runtime, SystemRandom()) as own:
+    with PausableKafkaBroker(tmp_path_factory.mktemp("mortal"), runtime, SystemRandom()) as own:
         yield own
 
 
 @pytest.fixture
-def killable_broker(module_broker: KafkaBroker) -> KafkaBroker:
+def killable_broker(module_broker: PausableKafkaBroker) -> PausableKafkaBroker:
     """A running broker that no other test uses, which may be killed, paused and restarted."""
     module_broker.resume()
     module_broker.start()

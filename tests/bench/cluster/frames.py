@@ -13,7 +13,7 @@ from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
-from tallyhouse.local.kafka_broker import local_broker
+from tests.backing_services.kafka import local_broker
 from tests.bench.cluster.payloads import payloads
 from tests.bench.cluster.pipeline import Print
 from tests.bench.figures import Figure, TotalsDiffer

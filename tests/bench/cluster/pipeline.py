@@ -9,7 +9,7 @@ import msgspec
 
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from tallyhouse.local.kafka_broker import local_broker
+from tests.backing_services.kafka import local_broker
 from tests.backing_services.store_process import StoreProcess
 from tests.bench.cluster.resource_usage import ResourceUsage, resource_usage
 from tests.tallyhouse.cluster.installation import Installation

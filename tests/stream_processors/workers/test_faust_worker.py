@@ -15,7 +15,7 @@ from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.workers.faust_worker import FaustWorker
-from tallyhouse.local.kafka_broker import KafkaBroker
+from tests.backing_services.kafka import PausableKafkaBroker
 from tests.factories import NOW, make_event, make_meter
 from tests.stream_processors.in_memory_pipeline import PARTITIONS
 from tests.stream_processors.workers.kafka_pipeline import KafkaPipeline, kafka_pipeline, until
@@ -193,7 +193,9 @@ async def _has_members(pipeline: KafkaPipeline) -> bool:
     return bool(answer.groups[0][2] == "Stable")
 
 
-async def test_counting_continues_when_the_broker_returns(killable_broker: KafkaBroker, topic_name: TopicNames) -> None:
+async def test_counting_continues_when_the_broker_returns(
+    killable_broker: PausableKafkaBroker, topic_name: TopicNames
+) -> None:
     """Killed and restarted under a running worker, with and without waiting frames; the worker is not restarted."""
     async with kafka_pipeline(killable_broker.bootstrap, topic_name()) as pipeline:
         pipeline.meters.add(make_meter("requests"))
@@ -213,7 +215,9 @@ async def test_counting_continues_when_the_broker_returns(killable_broker: Kafka
 
 # If a fetch waits for unreachable brokers, the client ends its thread with an exception.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_can_start_and_stop_without_a_broker(killable_broker: KafkaBroker, topic_name: TopicNames) -> None:
+def test_a_worker_can_start_and_stop_without_a_broker(
+    killable_broker: PausableKafkaBroker, topic_name: TopicNames
+) -> None:
     """It counts as soon as there is a broker; without one it stops in a bounded time."""
 
     async def story() -> None:

@@ -18,13 +18,13 @@ from tallyhouse.local.background_program import ProgramFailed
 from tallyhouse.local.kafka_broker import KafkaBroker, probe_cluster_id
 from tallyhouse.local.kafka_jars import KafkaInstallation
 from tallyhouse.local.kafka_node import SETTINGS
-from tests.backing_services.kafka import variables
+from tests.backing_services.kafka import PausableKafkaBroker, variables
 
 MESSAGES = [f"message {number}".encode() for number in range(200)]
 HOLDER = """
 import os, sys
 from pathlib import Path
-from tallyhouse.local.kafka_broker import local_broker
+from tests.backing_services.kafka import local_broker
 with local_broker(Path(sys.argv[1]), os.environ, print) as broker:
     print(broker.pid, flush=True)
     sys.stdin.read()
@@ -76,7 +76,7 @@ def test_what_is_shared_serves(real_broker: str, topic_name: Callable[[], str]) 
     assert asyncio.run(there_and_back()) == MESSAGES
 
 
-def test_acknowledged_messages_survive_a_crash(killable_broker: KafkaBroker) -> None:
+def test_acknowledged_messages_survive_a_crash(killable_broker: PausableKafkaBroker) -> None:
     """Killed with -9 and started again, the broker is at the same address and has every message it acknowledged."""
     address = killable_broker.bootstrap
     asyncio.run(make_topic(address, "kept"))
@@ -89,7 +89,7 @@ def test_acknowledged_messages_survive_a_crash(killable_broker: KafkaBroker) -> 
     assert asyncio.run(received(address, "kept", 2 * len(MESSAGES))) == MESSAGES * 2
 
 
-def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: KafkaBroker) -> None:
+def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: PausableKafkaBroker) -> None:
     """Paused, the broker answers nothing, and resumed, it goes on."""
     killable_broker.pause()
     assert not answers(killable_broker)
@@ -116,7 +116,7 @@ def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, 
     wait_until_gone(pid)
 
 
-def test_no_broker_outlives_its_keeper(killable_broker: KafkaBroker) -> None:
+def test_no_broker_outlives_its_keeper(killable_broker: PausableKafkaBroker) -> None:
     """When the keeper is killed, its broker goes with it; the next start finds nothing in its way."""
     pid = killable_broker.pid
     assert pid is not None
@@ -127,7 +127,9 @@ def test_no_broker_outlives_its_keeper(killable_broker: KafkaBroker) -> None:
     assert killable_broker.pid not in {None, pid}
 
 
-def test_a_taken_port_is_named(killable_broker: KafkaBroker, tmp_path: Path, runtime: KafkaInstallation) -> None:
+def test_a_taken_port_is_named(
+    killable_broker: PausableKafkaBroker, tmp_path: Path, runtime: KafkaInstallation
+) -> None:
     """A broker that is to have a port that is taken says so, and where its whole log is."""
     port = int(killable_broker.bootstrap.split(":")[1])
     second = KafkaBroker(tmp_path / "second", runtime, SystemRandom(), port=port)

@@ -16,7 +16,7 @@ import pytest
 from schemas.errors import Overloaded, StoreFailed
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
-from tallyhouse.local.kafka_broker import KafkaBroker
+from tests.backing_services.kafka import PausableKafkaBroker
 from tests.contracts.frame_log import everything, new_frame, numbered
 from tests.stream_processors.backends.log.kafka.topic_logs import TopicLog, new_topic, opened
 
@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 @pytest.fixture
-def cluster(killable_broker: KafkaBroker) -> KafkaCluster:
+def cluster(killable_broker: PausableKafkaBroker) -> KafkaCluster:
     return KafkaCluster(servers=killable_broker.bootstrap)
 
 
@@ -61,7 +61,7 @@ async def seconds_until_refused(work: Awaitable[object]) -> float:
 
 @pytest.mark.anyio
 async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
-    killable_broker: KafkaBroker, cluster: KafkaCluster
+    killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
     """After repeated kills between and during appends the log has every acked frame, in each writer's order."""
     acked: list[list[bytes]] = [[] for _ in range(WRITERS)]
@@ -93,7 +93,7 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
 
 @pytest.mark.anyio
 async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
-    killable_broker: KafkaBroker, cluster: KafkaCluster
+    killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
     """Appends are refused in time, no bytes pile up, and the same sink and reader recover by themselves."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
@@ -116,7 +116,7 @@ async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
 
 
 @pytest.mark.anyio
-async def test_calls_to_a_silent_broker_time_out(killable_broker: KafkaBroker, cluster: KafkaCluster) -> None:
+async def test_calls_to_a_silent_broker_time_out(killable_broker: PausableKafkaBroker, cluster: KafkaCluster) -> None:
     """When the broker neither answers nor closes the connection, every call ends and memory stays within its limit."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
         await log.append(numbered(1))
@@ -148,7 +148,7 @@ async def test_calls_to_a_silent_broker_time_out(killable_broker: KafkaBroker, c
 
 @pytest.mark.anyio
 async def test_a_claimed_range_is_never_cut_short_by_an_outage(
-    killable_broker: KafkaBroker, cluster: KafkaCluster
+    killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
     """An unreachable broker is an error to retry; only a log that certainly ends earlier reads short."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
@@ -164,7 +164,7 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(
 
 @pytest.mark.anyio
 async def test_reads_that_an_outage_breaks_off_can_be_retried(
-    killable_broker: KafkaBroker, cluster: KafkaCluster
+    killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
     """Wherever the outage interrupts a fetch, its reader raises, closes its consumer, and continues later."""
     readers, frames = 12, 4
