@@ -1,4 +1,4 @@
-"""Clocks of different machines: gateways stamp arrivals, and seen keys expire by them, so the clocks must agree."""
+"""Keeps the clocks of a cluster together: gateways stamp arrivals, and seen keys expire by these stamps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,19 +17,19 @@ _NOW = "SELECT toUnixTimestamp64Micro(now64(6))"
 
 
 class ArrivalLog(LogEnd, Protocol):
-    """The newest frames, other processes' too."""
+    """The end of the log, which other processes move."""
 
     async def refresh_ends(self) -> None: ...
 
 
 class ClockSource(Protocol):
-    """Whoever has the other clock."""
+    """The usage store, whose clock is the reference."""
 
     async def rows(self, sql: str) -> Sequence[Row]: ...
 
 
 async def check_clock(store: ClockSource, clock: Callable[[], int]) -> None:
-    """Raises Conflict where this machine's clock and the store's are too far apart to stamp arrivals by."""
+    """Raises Conflict if this machine's clock is more than a minute off the usage store's."""
     before = clock()
     ((stores,),) = await store.rows(_NOW)
     skew = max(before - stores, stores - clock())
@@ -49,7 +49,10 @@ async def follow_other_gateways(
     *,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Never stamp long before what others have stamped: a retry must not look younger here than its first there."""
+    """Raises this gateway's arrivals to the newest in the log, every 10 s, until cancelled.
+
+    A retry must not look younger here than its first attempt at another gateway.
+    """
     while True:
         await sleep(FOLLOW_SECONDS)
         try:

@@ -40,14 +40,14 @@ def topic_of(settings: ClusterSettings) -> Topic:
 
 
 async def identify_log(settings: ClusterSettings) -> tuple[StoreIdentity, Sequence[TopicDifference]]:
-    """Which log this is, and what should be mended about it."""
+    """The identity of the log, and how its topic differs from the settings."""
     checked = await check_topic(brokers_of(settings), topic_of(settings))
     identity = StoreIdentity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=checked.identity.log_id)
     return identity, checked.differences
 
 
 async def identify_log_and_warn(settings: ClusterSettings, logger: Logger) -> StoreIdentity:
-    """The same for a process that goes on: what should be mended is told to the logs."""
+    """The identity of the log. Logs a warning for each difference between its topic and the settings."""
     identity, differences = await identify_log(settings)
     for difference in differences:
         logger.warning("the log's topic is not as it should be", difference=str(difference))
@@ -56,14 +56,14 @@ async def identify_log_and_warn(settings: ClusterSettings, logger: Logger) -> St
 
 @asynccontextmanager
 async def open_log(settings: ClusterSettings, policy: KafkaPolicy | None = None) -> AsyncIterator[KafkaFrameLog]:
-    """For reading."""
+    """Opens the log for reading."""
     log = KafkaFrameLog(brokers_of(settings), settings.kafka_topic, settings.partitions, policy)
     async with log:
         yield log
 
 
 class Connections(NamedTuple):
-    """What a process shares with all others."""
+    """The log, the usage store and the ledger: what the processes of a cluster share."""
 
     log: KafkaFrameLog
     store: ClusterStore
@@ -73,7 +73,7 @@ class Connections(NamedTuple):
 async def open_connections(
     opened: AsyncExitStack, settings: ClusterSettings, runtime: Runtime, reading: KafkaPolicy
 ) -> Connections:
-    """All of them, or none."""
+    """Opens all three, or none if one of them fails; they close with `opened`."""
     async with AsyncExitStack() as attempt:
         identity = await identify_log_and_warn(settings, runtime.logger)
         log = await attempt.enter_async_context(open_log(settings, reading))

@@ -1,4 +1,4 @@
-"""A gateway's parts, opened in the order in which one needs the other, closed in reverse."""
+"""Opens the parts of a gateway in order of their dependencies, and closes them in reverse."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,25 +31,25 @@ from tallyhouse.runtime.context import Runtime
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
 
 _RECALL_BYTES = 64 * MEBIBYTE
-"""Of all partitions together: seconds of traffic."""
+"""For all partitions together: seconds of traffic."""
 
 _READING = KafkaPolicy(fetch_bytes=MEBIBYTE)
-"""A gateway reads the log's end now and then; it need not keep much of it at hand."""
+"""A gateway reads only the end of the log, now and then, and needs no large buffers."""
 
 _Result = TypeVar("_Result")
 
 
 class Gateway(NamedTuple):
-    """The running whole, as its servers see it."""
+    """The HTTP apps of a running gateway."""
 
     app: ASGIApp
     health: ASGIApp
-    """Health and numbers of this process alone."""
+    """Health and metrics of this process alone."""
 
 
 @asynccontextmanager
 async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIterator[Gateway]:
-    """Everything open and running; on leaving, what is in flight is finished first."""
+    """Opens and runs a gateway. On exit, requests in flight finish first."""
     async with AsyncExitStack() as opened:
         connections = await _retry(lambda: open_connections(opened, settings, runtime, _READING), settings, runtime)
         await _retry(lambda: check_clock(connections.store.threads, runtime.clock), settings, runtime)
@@ -80,7 +80,7 @@ async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIter
 
 
 async def _retry(step: Callable[[], Awaitable[_Result]], settings: ClusterSettings, runtime: Runtime) -> _Result:
-    """Who answered a moment ago may be gone again before the start is over."""
+    # A server that answered at the first step may be down at the next.
     return await retry_until_available(settings.connect_timeout / SECOND, step, runtime.logger)
 
 
@@ -91,7 +91,7 @@ async def _follow(
         lambda: newest_arrival(connections.log, connections.store.months, settings.partitions), settings, runtime
     )
     arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
-    arrivals.stamp()  # A clock that is behind is told of at the start, not only with the first event.
+    arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
     following = asyncio.create_task(
         follow_other_gateways(arrivals, connections.log, settings.partitions, runtime.logger)
     )
@@ -124,7 +124,7 @@ async def _open_intake(
 
 @asynccontextmanager
 async def open_key_hints(redis_url: str | None, runtime: Runtime) -> AsyncIterator[KeyHints]:
-    """Redis need not be up when they are opened, or ever."""
+    """The key hints in Redis, or none without a URL. Redis need not be up. Raises Misconfigured without its client."""
     if redis_url is None:
         yield NoKeyHints()
         return

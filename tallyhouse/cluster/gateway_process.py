@@ -1,7 +1,7 @@
-"""`tallyhouse gateway`: one process, or several that share a port; each serves until told to stop, then stops cleanly.
+"""`tallyhouse gateway`: one process, or several that share a port; each serves until a signal, then stops cleanly.
 
-The numbers of `/metrics` are one process's own. Several processes answer on the shared port by turns, so each has a
-port for its health and numbers besides: whoever collects them asks there.
+`/metrics` covers one process. Several processes answer on the shared port in turn, so each of them also has a port of
+its own for health and metrics, to be scraped there.
 """
 
 import os
@@ -25,7 +25,7 @@ from tallyhouse.runtime.supervisor import Supervisor
 
 
 def run_gateway() -> int:
-    """The exit code, once stopped."""
+    """Serves until a signal; returns the exit code."""
     settings, runtime = start_process()
     if settings.gateway_workers > 1:
         with open_shared_listeners(settings.host, settings.port, settings.gateway_workers) as listeners:
@@ -46,7 +46,7 @@ async def _supervise_children(settings: ClusterSettings, runtime: Runtime, liste
 
 
 def run_gateway_child(descriptor: int, number: int, parent: int) -> int:
-    """As a child of the above: the port is open already."""
+    """Serves as a child of `run_gateway`, on the inherited listener; returns the exit code."""
     terminate_with_parent(parent)
     settings, runtime = start_process()
     own_port = settings.metrics_port and settings.metrics_port + number
@@ -70,7 +70,7 @@ async def _serve(
             "ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, metrics_listener)
         )
         await Server(gateway.app, settings.shutdown_grace).serve(sockets=[listener])
-        runtime.logger.info("stopping: finishing what is in flight")
+        runtime.logger.info("stopping: finishing requests in flight")
     runtime.logger.info("stopped")
 
 

@@ -1,4 +1,4 @@
-"""`--check`: are the settings good, and does everything they name answer; changes nothing."""
+"""`--check`: reports whether the settings are valid and every server that they name answers; changes nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,32 +24,32 @@ Probe = Callable[[], Awaitable[str]]
 
 
 class CheckLevel(StrEnum):
-    """How far a command needs the others to be."""
+    """What a command requires of the servers."""
 
     BROKERS = "brokers"
     """Kafka answers."""
     ANSWERING = "answering"
-    """The topic is there, and all others answer."""
+    """The topic exists, and all other servers answer."""
     MIGRATED = "migrated"
     """All have what `topics create` and `migrate` make."""
 
 
 def run_check(level: CheckLevel) -> Sequence[str]:
-    """A line for each part. Raises Misconfigured with all that is wrong."""
+    """A line for each server. Raises Misconfigured with all faults found."""
     settings, runtime = start_process()
     return asyncio.run(_run_probes(_probes(settings, runtime)[level], settings.connect_timeout / SECOND))
 
 
 async def _run_probes(probes: Mapping[str, Probe], seconds: float) -> Sequence[str]:
     outcomes = await asyncio.gather(*(_run_probe(name, probe, seconds) for name, probe in probes.items()))
-    errors = [mistake for _, mistake in outcomes if mistake]
+    errors = [error for _, error in outcomes if error]
     if errors:
         raise Misconfigured(errors)
     return [line for line, _ in outcomes]
 
 
 async def _run_probe(name: str, probe: Probe, seconds: float) -> tuple[str, str]:
-    """What to say of it where it is well, and where it is not."""
+    """The line for a server that passes, and the error for one that does not; one of them is empty."""
     try:
         async with asyncio.timeout(seconds):
             return f"{name}: {await probe()}", ""
@@ -60,7 +60,7 @@ async def _run_probe(name: str, probe: Probe, seconds: float) -> tuple[str, str]
 
 
 def _probes(settings: ClusterSettings, runtime: Runtime) -> Mapping[CheckLevel, Mapping[str, Probe]]:
-    # In threads: whoever does not answer must not keep the others from being asked.
+    # In threads: a server that does not answer must not delay the probes of the others.
     def blocking(probe: Callable[[], str]) -> Probe:
         return lambda: asyncio.to_thread(probe)
 
@@ -83,7 +83,7 @@ async def _brokers(settings: ClusterSettings) -> str:
     try:
         return await _log(settings)
     except Misconfigured:
-        return f"brokers answer; topic {settings.kafka_topic} is not there yet"
+        return f"brokers answer; topic {settings.kafka_topic} does not exist yet"
 
 
 async def _log(settings: ClusterSettings) -> str:
@@ -92,7 +92,7 @@ async def _log(settings: ClusterSettings) -> str:
 
 
 def _stores(settings: ClusterSettings) -> Mapping[str, Callable[[], str]]:
-    """Each shard on its own."""
+    """A probe for each shard."""
     servers = servers_of(settings, _limits(settings))
     names = (
         ["store"] if len(servers) == 1 else [f"store, {shard_address(number + 1)}" for number in range(len(servers))]

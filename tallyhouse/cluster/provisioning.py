@@ -1,4 +1,4 @@
-"""`tallyhouse topics` and `migrate`: the log's topic, the tables of ledger and usage store, the first admin key."""
+"""`tallyhouse topics` and `migrate`: make the topic, the tables of ledger and usage store, and the first admin key."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -19,20 +19,20 @@ from tallyhouse.runtime.context import Runtime
 
 
 def run_create_topic() -> bool:
-    """False where it is there already."""
+    """Makes the log's topic. Returns False if it exists already."""
     settings, _ = start_process()
     return asyncio.run(create_topic(brokers_of(settings), topic_of(settings)))
 
 
 def run_check() -> Sequence[str]:
-    """What should be mended. Raises IdentityChanged where the number of partitions differs."""
+    """How the topic differs from the settings. Raises IdentityChanged if the number of partitions does."""
     settings, _ = start_process()
     _, differences = asyncio.run(identify_log(settings))
     return [str(difference) for difference in differences]
 
 
 def run_migrate() -> Iterator[str]:
-    """What was done, step by step."""
+    """Migrates ledger and usage store, and yields a line for each step once it is done."""
     settings, runtime = start_process()
     identity, differences = asyncio.run(identify_log(settings))
     yield from (f"topic {settings.kafka_topic}: {difference}" for difference in differences)
@@ -46,7 +46,7 @@ def run_migrate() -> Iterator[str]:
 
 
 def run_bootstrap() -> str:
-    """The first admin key, made here. Raises Conflict where there are keys already."""
+    """Makes the first admin key and returns its secret. Raises Conflict if the ledger has keys."""
     settings, runtime = start_process()
     if settings.bootstrap_api_key is not None:
         raise Conflict(
@@ -63,7 +63,7 @@ def _migrate_store(settings: ClusterSettings, identity: StoreIdentity) -> None:
     with open_servers(settings) as servers:
         shards = [server.database("default") for server in servers]
         require_shards(shards, settings.clickhouse_cluster)
-        # Of a cluster any one server tells all others.
+        # In a cluster, the statements run ON CLUSTER: one server is enough.
         migrate(shards[0], settings.clickhouse_database, topology)
         check_identity(shards, settings.clickhouse_database, identity, topology)
 

@@ -1,4 +1,4 @@
-"""Keys shared by all gateways through Redis: hints for `duplicate` verdicts; exactness never depends on them."""
+"""Key hints shared by all gateways through Redis, for `duplicate` verdicts; exactness never depends on them."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""What a cluster process does at its start: reads settings, builds the logger, retries until the servers answer."""
+"""The start of a cluster process: reads settings, builds the logger, retries until the servers answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from tallyhouse.runtime.startup import prepare_process
 
 
 def start_process() -> tuple[ClusterSettings, Runtime]:
-    """Raises Misconfigured with every mistake, before anything is opened."""
+    """The settings, and the runtime built from them. Raises Misconfigured with all errors."""
     settings = read_cluster_settings(process_environment())
     return settings, Runtime(clock=now, logger=prepare_process(settings), metrics=PrometheusMetrics())
 
@@ -26,7 +26,10 @@ _Opened = TypeVar("_Opened")
 
 
 async def retry_until_available(seconds: float, opening: Callable[[], Awaitable[_Opened]], logger: Logger) -> _Opened:
-    """Try again while a store does not answer; what it says at the end of the time is raised."""
+    """The result of `opening`, retried every 0.5 s while it raises StoreFailed or Busy, and for `seconds` at most.
+
+    Raises the last error when the time is over.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
@@ -35,5 +38,5 @@ async def retry_until_available(seconds: float, opening: Callable[[], Awaitable[
         except (StoreFailed, Busy) as error:
             if loop.time() >= deadline:
                 raise
-            logger.info("waiting for what this process needs", reason=str(error))
+            logger.info("waiting for a server that this process needs", reason=str(error))
         await asyncio.sleep(_POLL_SECONDS)

@@ -1,6 +1,6 @@
-"""How counting is doing, as any process can tell: what the store says is counted, and what the log says there is.
+"""The status of a cluster, as every process can calculate it: flushes done in the store, compared with the log.
 
-Which worker counts a partition, and what its flush fails with, only that worker knows: its logs and metrics say so.
+Which worker owns a partition, and why its flush fails, is known only to that worker: see its logs and metrics.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from stream_processors.ports import Claims, TailedLog
 from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK
 
 STUCK_SECONDS = 60.0
-"""A frame that waits so long is one to look at."""
+"""From this lag on, a partition is reported as stuck."""
 
-_BACKFILLS = "each meter tells how far its own is: GET /v1/meters/{code}"
+_BACKFILLS = "each meter reports its own: GET /v1/meters/{code}"
 
 
 class ExternalLog(TailedLog, Protocol):
     """The log, whose end other processes move."""
 
     async def refresh_ends(self) -> None:
-        """Hear anew where all partitions end."""
+        """Reads the end offsets of all partitions again."""
         ...
 
 
 class ClusterStatus:
-    """`Status` of the whole cluster, for a process that counts nothing itself."""
+    """The `ProcessingStatus` of the whole cluster, for a process that counts nothing itself."""
 
     def __init__(self, claims: Claims, log: ExternalLog, partitions: int, clock: Callable[[], int]) -> None:
         self._claims = claims
@@ -36,8 +36,7 @@ class ClusterStatus:
         self._clock = clock
 
     async def partitions(self) -> Sequence[PartitionStatus]:
-        """How far each partition is counted."""
-        # Where the log begins is asked before the store, and where it ends after it: what is counted or let go of in
+        # The start of the log is read before the store, and its end after it: frames that are counted or deleted in
         # between must look neither like a gap nor like a log that ends too early.
         held_from = await asyncio.gather(*map(self._log.first_offset, self._partitions))
         progress = await asyncio.gather(*map(self._claims.progress, self._partitions))
@@ -45,7 +44,6 @@ class ClusterStatus:
         return await asyncio.gather(*map(self._partition, self._partitions, progress, held_from))
 
     async def backfills(self) -> str:
-        """The counting of the past for new meters."""
         return _BACKFILLS
 
     async def _partition(self, partition: int, progress: FlushProgress | None, held_from: int) -> PartitionStatus:
@@ -65,7 +63,7 @@ class ClusterStatus:
 
 
 def next_flush(progress: FlushProgress | None) -> tuple[int, int]:
-    """Number and first frame of the flush that is not known to be done."""
+    """The number and the first offset of the first flush that is not known to be done."""
     if progress is None:
         return 0, 0
     claim = progress.claim
@@ -73,7 +71,7 @@ def next_flush(progress: FlushProgress | None) -> tuple[int, int]:
 
 
 def _state(offset: int, held_from: int, end: int, lag_seconds: float) -> str:
-    """The same alarms that a worker stops with, and what every other trouble of a worker looks like from here."""
+    """The state of a partition: a worker's alarms, or `stuck` for every other problem, seen as a growing lag."""
     if held_from > offset:
         return (
             f"{STOPPED}frames {offset} to {held_from - 1} were never counted and are no longer in the log: restore the "
@@ -87,6 +85,6 @@ def _state(offset: int, held_from: int, end: int, lag_seconds: float) -> str:
     if lag_seconds > STUCK_SECONDS:
         return (
             f"{STUCK}its oldest frame has been waiting for {lag_seconds:.0f} s: no worker counts this partition, or "
-            "too slowly, or its flush fails; the workers' logs and metrics tell which"
+            "too slowly, or its flush fails; the workers' logs and metrics say which"
         )
     return COUNTING

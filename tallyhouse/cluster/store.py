@@ -1,4 +1,4 @@
-"""The usage store of a cluster, opened: reached over HTTP, shared by many processes, changed by `migrate` alone."""
+"""Opens the usage store of a cluster: over HTTP, shared by many processes, migrated by `migrate` alone."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedS
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 
 MAX_STATEMENTS_PER_SHARD = 8
-"""How many one process has each shard run at a time."""
+"""How many statements one process runs on each shard at a time."""
 
 _LIMITS = EngineLimits()
 
@@ -29,7 +29,7 @@ _SHARDS = "SELECT count(DISTINCT shard_num), max(is_local) FROM system.clusters 
 
 
 class ClusterStore(NamedTuple):
-    """Its client for questions about all of it, and the ports of the flush and of expiry."""
+    """The client for queries over all shards, and the ports of the flush and of expiry."""
 
     threads: AsyncSqlClient
     flushes: ShardedStore
@@ -37,20 +37,20 @@ class ClusterStore(NamedTuple):
     shards: int
 
     async def ping(self) -> None:
-        """Raises StoreFailed where a shard does not."""
-        # The first partitions are in one shard each.
+        """Raises StoreFailed if a shard does not answer."""
+        # Each of the first partitions is in a shard of its own.
         await asyncio.gather(*map(self.flushes.progress, range(self.shards)))
 
 
 @contextmanager
 def open_servers(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Iterator[Sequence[ClickHousePool]]:
-    """One for each shard. Connections are made when they are needed."""
+    """A pool for each shard, which connects with its first query."""
     with ExitStack() as opened:
         yield [opened.enter_context(server) for server in servers_of(settings, limits)]
 
 
 def servers_of(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Sequence[ClickHousePool]:
-    """One for each shard, to be entered."""
+    """A pool for each shard, not entered yet."""
     guarantees = {} if settings.clickhouse_cluster is None else quorum_settings()
     return [ClickHousePool(address, MAX_STATEMENTS_PER_SHARD, limits, guarantees) for address in shards_of(settings)]
 
@@ -59,14 +59,14 @@ def servers_of(settings: ClusterSettings, limits: EngineLimits = _LIMITS) -> Seq
 def open_store(
     settings: ClusterSettings, identity: StoreIdentity, limits: EngineLimits = _LIMITS
 ) -> Iterator[ClusterStore]:
-    """Raises Conflict where it is not migrated, and IdentityChanged where it belongs to another log."""
+    """Raises Conflict if the store is not migrated, and IdentityChanged if it belongs to another log."""
     database = settings.clickhouse_database
     with open_servers(settings, limits) as servers, ExitStack() as opened:
         anywhere = [server.database("default") for server in servers]
         require_shards(anywhere, settings.clickhouse_cluster)
         require_migrated(anywhere, database)
         require_identity(anywhere, database, identity)
-        # Threads of its own for each: those that wait for a shard that hangs are missed by no other.
+        # Each shard has its own threads: a shard that hangs must not occupy those of the others.
         executors = [
             opened.enter_context(ThreadPoolExecutor(MAX_STATEMENTS_PER_SHARD, thread_name_prefix="store"))
             for _ in servers
@@ -85,12 +85,15 @@ def open_store(
 
 
 def _reading(server: ClickHousePool, database: str, threads: ThreadPoolExecutor) -> AsyncSqlClient:
-    """Any one server answers for all."""
+    """A client of one server, which queries all shards."""
     return AsyncSqlClient(server.database(distributed_database(database)), threads)
 
 
 def require_shards(clients: Sequence[SqlClient], cluster: str | None) -> None:
-    """A partition's writer must reach the shard that has the partition, and readers all of them."""
+    """Raises Misconfigured if the clients are not one server of each shard of the cluster.
+
+    Writers must reach the shard of their partition, and readers all shards.
+    """
     if cluster is None:
         return
     errors = []
@@ -105,11 +108,11 @@ def require_shards(clients: Sequence[SqlClient], cluster: str | None) -> None:
         elif not is_one_of_them:
             errors.append(f"{shard_address(number)} is not one of its servers: name one of them for each shard")
     if errors:
-        raise Misconfigured([f"TALLYHOUSE_CLICKHOUSE_CLUSTER {cluster!r}: {mistake}" for mistake in errors])
+        raise Misconfigured([f"TALLYHOUSE_CLICKHOUSE_CLUSTER {cluster!r}: {error}" for error in errors])
 
 
 def shards_of(settings: ClusterSettings) -> Sequence[ServerAddress]:
-    """The usage store's, in the order of the shards."""
+    """The addresses of the usage store's servers, in the order of the shards."""
     return [_server(urlsplit(url), settings) for url in settings.clickhouse_url]
 
 

@@ -27,7 +27,7 @@ from tallyhouse.service import build_app_context
 
 
 class ClusterWorker(NamedTuple):
-    """What counts, and what tells how it does."""
+    """The Faust worker, and the HTTP app that serves its health and metrics."""
 
     faust: FaustWorker
     health: ASGIApp
@@ -35,7 +35,7 @@ class ClusterWorker(NamedTuple):
 
 @asynccontextmanager
 async def open_worker(settings: ClusterSettings, runtime: Runtime) -> AsyncIterator[ClusterWorker]:
-    """Everything open; counting begins when the worker is run."""
+    """Opens a worker; it counts once it is run."""
     async with AsyncExitStack() as opened:
         connections = await retry_until_available(
             settings.connect_timeout / SECOND,
@@ -46,7 +46,7 @@ async def open_worker(settings: ClusterSettings, runtime: Runtime) -> AsyncItera
 
         async def check() -> None:
             if not faust.is_healthy:
-                raise RuntimeError("a partition has stopped or is stuck: the log lines before this one tell why")
+                raise RuntimeError("a partition has stopped or is stuck: the log lines before this one say why")
 
         checks = {
             "log": lambda: connections.log.first_offset(0),
@@ -82,7 +82,7 @@ def _policies(settings: ClusterSettings) -> WorkerPolicies:
 
 
 def run_worker() -> int:
-    """The exit code, once stopped."""
+    """Counts until a signal; returns the exit code."""
     settings, runtime = start_process()
     with open_listener(settings.host, settings.metrics_port, "TALLYHOUSE_METRICS_PORT") as listener:
         asyncio.run(_work(settings, runtime, listener))
@@ -98,13 +98,13 @@ async def _work(settings: ClusterSettings, runtime: Runtime, listener: socket.so
 
 
 async def _count_until_stopped(worker: ClusterWorker, listener: socket.socket, logger: Logger) -> None:
-    """The server hears the signals, and ends too when the counting does."""
+    """Runs worker and server. The server handles the signals; each of the two ends with the other."""
     server = Server(worker.health, grace=SECOND)
     counting = asyncio.create_task(worker.faust.run())
     counting.add_done_callback(lambda _: server.stop())
     try:
         await server.serve(sockets=[listener])
     finally:
-        logger.info("stopping: finishing what is being counted")
+        logger.info("stopping: finishing flushes in flight")
         worker.faust.stop()
         await counting

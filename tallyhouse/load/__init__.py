@@ -1,1 +1,1 @@
-"""A bounded load generator that knows exactly what it sent, and can prove it was counted."""
+"""A bounded load generator that knows exactly what it sent, and proves that the usage equals it."""

@@ -1,4 +1,4 @@
-"""Delivers a supply of posts over a number of connections, each body again and again until it is acked."""
+"""Delivers posts over several connections, and retries each body until it is acked."""
 
 import asyncio
 import itertools
@@ -19,17 +19,17 @@ _LONGEST_PAUSE = 2.0
 
 
 class DeliveryOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a supply is delivered."""
+    """The connections, rate and timeout of a run."""
 
     connections: int = 4
     rate: float | None = None
-    """Events per second; as fast as it goes without."""
+    """Events per second; None for as fast as possible."""
     timeout: float = 60.0
-    """Seconds after which a body that is still not acked ends the run."""
+    """Seconds after which a body without an ack ends the run."""
 
 
 class LoadStats:
-    """What became of the events so far."""
+    """Counts of events, retried posts, and latencies of a run so far."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -40,7 +40,7 @@ class LoadStats:
 
 
 class IngestReply(msgspec.Struct):
-    """The part of a reply that is added up: of a batch its counts, of a bare event its status."""
+    """The counted part of a reply: the counts of a batch, the status of a single event."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -52,7 +52,7 @@ _decode = msgspec.json.Decoder(IngestReply).decode
 
 
 class LoadClient:
-    """Runs once. Connections are shared out among the targets, and whoever loses one goes to the next target."""
+    """Runs once. Connections are spread over the targets; a lost connection is replaced by one to the next target."""
 
     def __init__(
         self, targets: Sequence[Target], generator: PostGenerator, options: DeliveryOptions, clock: Callable[[], float]
@@ -65,7 +65,7 @@ class LoadClient:
         self._slot = 0.0
 
     async def run(self) -> None:
-        """Until everything is acked. Raises Refused or Overloaded for what never will be."""
+        """Delivers all posts. Raises Refused for a rejected event, and Overloaded for a post not acked in time."""
         self._slot = self._clock()
         try:
             async with asyncio.TaskGroup() as lanes:
@@ -84,7 +84,7 @@ class LoadClient:
         connection.close()
 
     async def _wait_for_slot(self, events: int) -> float:
-        """When this post should begin: at once, or in its place where a rate is kept."""
+        """Waits for the post's slot at the configured rate; returns the time of the slot."""
         now = self._clock()
         if self._options.rate is None:
             return now
@@ -95,7 +95,7 @@ class LoadClient:
         return slot
 
     async def _deliver(self, connection: Connection, post: Post) -> Connection:
-        """The connection that is good afterwards."""
+        """Posts until the body is acked; returns the open connection, which may be a new one."""
         pause = _FIRST_PAUSE
         deadline = self._clock() + self._options.timeout
         while (answer := await connection.post(post.body)).status in _RETRYABLE:
@@ -110,7 +110,7 @@ class LoadClient:
         return connection
 
     async def _connect(self) -> Connection:
-        """Where nobody listens, a connection that is lost already: its first post is retried like any other."""
+        """A connection to the next target. If that refuses, the connection is lost and its first post is retried."""
         target = next(self._targets)
         connection = Connection(target)
         with suppress(OSError):
@@ -123,7 +123,7 @@ class LoadClient:
         reply = _decode(answer.body)
         if reply.rejected:
             raise Refused(
-                f"{len(reply.rejected)} of {post.events} good events were refused: {bytes(reply.rejected[0])!r}"
+                f"{len(reply.rejected)} of {post.events} valid events were refused: {bytes(reply.rejected[0])!r}"
             )
         self.stats.acked += post.events
         self.stats.duplicates += reply.duplicates + (reply.status == "duplicate")

@@ -1,4 +1,4 @@
-"""One keep-alive HTTP connection that posts and waits, at a few microseconds per post."""
+"""A keep-alive HTTP connection that posts one body at a time, at a few microseconds per post."""
 
 import asyncio
 from typing import NamedTuple, cast
@@ -11,7 +11,7 @@ LOST = 0
 
 
 class HttpReply(NamedTuple):
-    """What came back; status LOST where the connection ended before the answer was whole."""
+    """An answer; status LOST if the connection ended before the answer was complete."""
 
     status: int
     body: bytes
@@ -31,11 +31,10 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether another post has a chance."""
         return self._transport is not None and not self._transport.is_closing()
 
     def post(self, body: bytes) -> asyncio.Future[HttpReply]:
-        """Send it; the answer always comes, if only to say that the connection is lost."""
+        """Posts the body. The future always completes, with status LOST if the connection is lost."""
         self._waiting = answer = asyncio.get_running_loop().create_future()
         self._body.clear()
         self._retry_after = 0.0
@@ -46,40 +45,33 @@ class Connection(asyncio.Protocol):
         return answer
 
     def close(self) -> None:
-        """No more posts."""
         if self._transport is not None:
             self._transport.close()
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ready to post."""
         self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Some of an answer."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Whoever waits will not be answered."""
         self._finish(LOST)
 
-    # What the parser calls
+    # Called by the parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Only one matters."""
         if name.lower() == b"retry-after":
             self._retry_after = float(value)
 
     def on_body(self, body: bytes) -> None:
-        """Some of it."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
         if not self._parser.should_keep_alive():
             self.close()
         self._finish(self._parser.get_status_code())

@@ -1,4 +1,4 @@
-"""What a run's usage must be: five meters, and their exact values per customer."""
+"""The expected usage of a run: five meters, and their exact values for each customer."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,7 +9,7 @@ import numpy as np
 from tallyhouse.load.workload import EVENT_NAME, MODELS, EventColumns, WorkloadShape, customer_id
 
 Values = Mapping[tuple[str, str | None], Decimal]
-"""(customer, model or None where the meter has no groups) → value."""
+"""(customer, model or None for a meter without groups) → value."""
 
 METERS: tuple[Mapping[str, Any], ...] = (
     {"code": "load_requests", "aggregation": "count"},
@@ -18,16 +18,15 @@ METERS: tuple[Mapping[str, Any], ...] = (
     {"code": "load_cost", "aggregation": "sum", "value_property": "$.cost", "group_by": {"model": "$.model"}},
     {"code": "load_users", "aggregation": "unique", "value_property": "$.user"},
 )
-"""As they are posted, but for name and event name, which all share."""
+"""The posted meters, without name and event name."""
 
 
 def meter_body(meter: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole definition."""
     return {"name": f"Load: {meter['code'].removeprefix('load_')}", "event_name": EVENT_NAME, **meter}
 
 
 class ExpectedUsage:
-    """Sums up what was sent, each new event once."""
+    """Sums up the sent events, each new one once."""
 
     def __init__(self, shape: WorkloadShape) -> None:
         self.events = 0
@@ -38,7 +37,6 @@ class ExpectedUsage:
         self._users = np.zeros(shape.customers, dtype=np.uint64)
 
     def add(self, sent: EventColumns) -> None:
-        """Count these too."""
         self.events += len(sent.customers)
         np.add.at(self._requests, (sent.customers, sent.models), 1)
         np.add.at(self._tokens, sent.customers, sent.tokens)
@@ -47,7 +45,7 @@ class ExpectedUsage:
         np.bitwise_or.at(self._users, sent.customers, np.uint64(1) << sent.users.astype(np.uint64))
 
     def usage(self, run: str) -> Mapping[str, Values]:
-        """For each meter the value of every customer (and model) that has one."""
+        """The values of each meter, for every customer (and model) that has one."""
         requests = self._requests.sum(axis=1)
         customers = np.flatnonzero(requests)
         plain = {
@@ -61,7 +59,7 @@ class ExpectedUsage:
             meter: {(name, None): Decimal(value) for name, value in zip(names, values.tolist(), strict=True)}
             for meter, values in plain.items()
         }
-        # A cost of zero is a row all the same: what decides is whether there was a request.
+        # A cost of zero is a row too: any request makes one.
         usage["load_cost"] = {
             (customer_id(run, customer), MODELS[model]): Decimal(int(self._cost[customer, model])).scaleb(-4)
             for customer, model in np.argwhere(self._requests).tolist()

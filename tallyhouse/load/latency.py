@@ -1,4 +1,4 @@
-"""How long things took: counts in buckets that grow by two percent, so that memory stays flat and percentiles near."""
+"""A latency histogram with buckets that grow by two percent: constant memory, percentiles within two percent."""
 
 import math
 
@@ -17,7 +17,6 @@ class Latencies:
         self._counts = np.zeros(_BUCKETS, dtype=np.int64)
 
     def add(self, seconds: float) -> None:
-        """One more took this long."""
         place = int(math.log(max(seconds, _FIRST) / _FIRST) / _GROWTH) + 1
         self._counts[min(place, _BUCKETS - 1)] += 1
 
@@ -25,7 +24,7 @@ class Latencies:
         return int(self._counts.sum())
 
     def percentile(self, percent: float) -> float:
-        """Seconds within which `percent` of them were done, up to two percent too high; 0 where there are none."""
+        """The percentile in seconds, up to two percent too high; 0 without samples."""
         total = len(self)
         if not total:
             return 0.0

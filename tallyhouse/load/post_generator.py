@@ -1,4 +1,4 @@
-"""The posts of a run, one after another, until enough were made."""
+"""Generates the posts of a run and adds them to the expected usage."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Post(NamedTuple):
 
 
 class PostGenerator:
-    """Whatever it gave out is in the truth; so all of it must be delivered before the truth can be compared."""
+    """Adds every post to the expected usage; so all of them must be delivered before the usage is compared."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class PostGenerator:
         self._stopped = False
 
     def stop(self) -> None:
-        """Make no more than what is rendered already."""
+        """Ends the posts after the batch that is rendered already."""
         self._stopped = True
 
     def posts(self) -> Iterator[Post]:
-        """With a batch of one, each event is posted bare."""
+        """One post for each batch; with a batch size of 1, each post is a single event."""
         while not self._stopped and (size := self._next_size()):
             batch = self._workload.batch(size, self._now())
             self._expected_usage.add(batch.fresh)

@@ -1,4 +1,4 @@
-"""Proves that the usage equals what a run sent: meters before, comparison after."""
+"""Proves that the usage equals what a run sent: makes the meters before, compares the usage after."""
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 class UsageApi(Protocol):
-    """The running process, asked over HTTP. Raises what the answer says: Conflict for a 409, and so on."""
+    """The HTTP API of the process under load. Raises the error of the answer: Conflict for a 409, and so on."""
 
     def get(self, path: str, **params: str | int) -> dict[str, Any]: ...
 
@@ -24,7 +24,7 @@ class UsageApi(Protocol):
 
 
 class MeterProof(msgspec.Struct, frozen=True, kw_only=True):
-    """One meter: how many values were compared, what they add up to, and those that differ."""
+    """The comparison of one meter: the number of values, their sums, and the differences."""
 
     meter: str
     values: int
@@ -34,7 +34,7 @@ class MeterProof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare_meters(api: UsageApi) -> None:
-    """Make the run's meters; those of an earlier run will do if they count the same."""
+    """Makes the run's meters. Raises Conflict if one exists with another definition."""
     for meter in METERS:
         body = meter_body(meter)
         try:
@@ -46,7 +46,10 @@ def prepare_meters(api: UsageApi) -> None:
 def wait_until_counted(
     api: UsageApi, *, clock: Callable[[], float], pause: Callable[[float], object], timeout: float
 ) -> None:
-    """Until everything that is in the log now is in the usage, for the run's meters too."""
+    """Waits until the usage includes all frames now in the log, also for the run's new meters.
+
+    Raises Overloaded after `timeout` seconds.
+    """
     deadline = clock() + timeout
     goal = {each["partition"]: each["end_offset"] for each in _partitions(api)}
     while lag := _lag(api, goal):
@@ -56,19 +59,19 @@ def wait_until_counted(
 
 
 def prove(api: UsageApi, expected_usage: ExpectedUsage, run: str, *, start: int, end: int) -> tuple[MeterProof, ...]:
-    """Compare every customer's value of every meter. `start` and `end` enclose the run's timestamps."""
+    """Compares every customer's value of every meter. The run's timestamps lie between `start` and `end`."""
     window = {"from": to_iso(start // MINUTE * MINUTE), "to": to_iso((end // MINUTE + 1) * MINUTE)}
     return tuple(
         _compare(code, expected, _found(api, code, run, window)) for code, expected in expected_usage.usage(run).items()
     )
 
 
-def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+def _check_same(expected: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
     for field in ("event_name", "aggregation", "value_property", "group_by"):
-        if (there.get(field) or None) != (wanted.get(field) or None):
+        if (existing.get(field) or None) != (expected.get(field) or None):
             raise Conflict(
-                f"the meter {wanted['code']} exists with another {field} ({there.get(field)!r}, not "
-                f"{wanted.get(field)!r}): load with a key of another account"
+                f"the meter {expected['code']} exists with another {field} ({existing.get(field)!r}, not "
+                f"{expected.get(field)!r}): load with a key of another account"
             )
 
 
@@ -78,7 +81,7 @@ def _partitions(api: UsageApi) -> list[dict[str, Any]]:
 
 
 def _lag(api: UsageApi, goal: Mapping[int, int]) -> str:
-    """What is still missing, in words; empty when nothing is."""
+    """The first partition or meter that is behind, as a message; empty if there is none."""
     for each in _partitions(api):
         if each["next_offset"] < goal.get(each["partition"], 0):
             return f"partition {each['partition']} is at frame {each['next_offset']} of {goal[each['partition']]}"

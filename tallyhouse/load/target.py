@@ -1,4 +1,4 @@
-"""Where a run posts to: an address and a key, made into the unchanging part of every request."""
+"""The target of a run: an address and a key, and the constant head of every request."""
 
 from urllib.parse import urlsplit
 
@@ -8,7 +8,7 @@ from schemas.errors import Invalid
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A running process."""
+    """The address of a gateway, and an API key."""
 
     host: str
     port: int
@@ -16,7 +16,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def head(self) -> bytes:
-        """The request up to the value of Content-Length, which comes last."""
+        """The head of the request up to the value of Content-Length, its last header."""
         return (
             "POST /v1/events/ingest HTTP/1.1\r\n"
             f"Host: {self.host}:{self.port}\r\n"
@@ -27,7 +27,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_target(url: str, api_key: str) -> Target:
-    """Plain HTTP only: a load generator behind TLS would measure TLS."""
+    """Raises Invalid unless the URL is plain HTTP: a load generator over TLS would measure TLS."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise Invalid(f"the address must look like http://localhost:8787, got {url!r}", field="url")

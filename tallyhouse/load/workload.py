@@ -1,7 +1,7 @@
-"""Seeded events, rendered by the thousand into one byte matrix, and the truth about them.
+"""Seeded events, rendered by the thousand into one byte matrix, with their values as columns.
 
-Every event is as long as every other: a template with fixed-width holes, filled column by column. So the generator
-costs a fraction of a microsecond per event and leaves the machine to whoever is being measured.
+All events have the same length: a template with fixed-width placeholders, filled column by column. So the generator
+costs a fraction of a microsecond per event and leaves the machine to the process under load.
 """
 
 import secrets
@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 EVENT_NAME = "load.request"
 MODELS = ("alpha", "bravo", "delta", "gamma", "omega")
 USERS = 64
-"""Different users of one customer: few enough for one bit each in a word."""
+"""Distinct users of one customer: one bit each in a 64-bit word."""
 
 _RUN = "rrrrrrrr"
 _TEMPLATE = (
@@ -32,11 +32,11 @@ _TEMPLATE = (
 _LARGEST_CUSTOMERS = 10_000
 _LARGEST_KEYS = 10**8
 _DIGITS = np.array([list(f"{number:04}".encode()) for number in range(10_000)], dtype=np.uint8)
-"""Four digits at a time: a division per digit would be most of the cost."""
+"""The numbers to 9999 as digits: a division per digit would be most of the cost."""
 
 
 def new_run() -> str:
-    """A name that no other run has, not even one that begins at the same moment: their keys must differ."""
+    """A random name: the keys of two runs must differ, even if they start at the same moment."""
     return base36(secrets.randbelow(36 ** len(_RUN)), len(_RUN))
 
 
@@ -54,18 +54,18 @@ _MODEL_TEXTS = np.array([list(model.encode()) for model in MODELS], dtype=np.uin
 
 
 class WorkloadShape(msgspec.Struct, frozen=True, kw_only=True):
-    """What the events are like."""
+    """The distribution of the events."""
 
     seed: int = 1
     customers: int = 10_000
     top_share: float = 0.35
-    """The largest customer's part of all events; the others follow a power law."""
+    """The largest customer's share of all events; the others follow a power law."""
     duplicates: float = 0.01
-    """The part of the events that repeats an earlier one, byte for byte."""
+    """The share of events that repeat an earlier one, byte for byte."""
 
 
 class EventColumns(msgspec.Struct, frozen=True):
-    """What new events hold, as numbers: parallel arrays."""
+    """The values of new events, as parallel arrays."""
 
     customers: Ints
     models: Ints
@@ -77,7 +77,7 @@ class EventColumns(msgspec.Struct, frozen=True):
 
 
 class RenderedBatch(msgspec.Struct, frozen=True):
-    """Rendered events, each followed by a comma, and what the new ones among them hold."""
+    """Rendered events, each followed by a comma, and the values of the new ones among them."""
 
     rows: Bytes
     fresh: EventColumns
@@ -86,17 +86,17 @@ class RenderedBatch(msgspec.Struct, frozen=True):
         return len(self.rows)
 
     def body(self) -> bytes:
-        """All of them as one post."""
+        """One post with all events."""
         return b'{"events":[' + self.rows.tobytes()[:-1] + b"]}"
 
     def singles(self) -> Iterator[bytes]:
-        """Each of them as a post of its own."""
+        """A post for each event."""
         for row in self.rows:
             yield row[:-1].tobytes()
 
 
 class Workload:
-    """The events of one run: the same seed, run and times give the same bytes."""
+    """The events of one run. Deterministic: the same seed, run and times give the same bytes."""
 
     def __init__(self, shape: WorkloadShape, run: str) -> None:
         if len(run) != len(_RUN):
@@ -111,7 +111,7 @@ class Workload:
         self._earlier: Bytes = np.empty((0, len(self._template)), dtype=np.uint8)
 
     def batch(self, size: int, now: int) -> RenderedBatch:
-        """The next `size` events, stamped `now`; some of them repeat earlier ones."""
+        """The next `size` events; new ones have the timestamp `now`, the others repeat events of the last batch."""
         repeats = int(self._random.binomial(size, self._shape.duplicates)) if len(self._earlier) else 0
         fresh = self._draw(size - repeats)
         rows = np.concatenate([self._render(fresh, now), self._repeat(repeats)])
@@ -151,7 +151,7 @@ class Workload:
 
 
 def cumulative_shares(shape: WorkloadShape) -> npt.NDArray[np.float64]:
-    """Upper end of each customer's part of [0, 1): the first has `top_share`, the rest fall off as 1/rank."""
+    """The upper end of each customer's part of [0, 1): `top_share` for the first, proportional to 1/rank after it."""
     ranks = 1 / np.arange(2, shape.customers + 1, dtype=np.float64)
     tail = ranks / ranks.sum() * (1 - shape.top_share) if len(ranks) else ranks
     reach = np.cumsum(np.concatenate([[shape.top_share], tail]))
@@ -160,7 +160,6 @@ def cumulative_shares(shape: WorkloadShape) -> npt.NDArray[np.float64]:
 
 
 def customer_id(run: str, customer: int) -> str:
-    """As it stands in the rendered events."""
     return f"{run}_{customer:04}"
 
 
@@ -170,6 +169,6 @@ def iso_microseconds(micros: int) -> str:
     return text if "." in text else text.replace("Z", ".000000Z")
 
 
-def _fill(rows: Bytes, hole: slice, numbers: Ints) -> None:
-    """Write four-digit numbers into a four-digit hole."""
-    rows[:, hole] = _DIGITS[numbers]
+def _fill(rows: Bytes, placeholder: slice, numbers: Ints) -> None:
+    """Writes four-digit numbers into a four-digit placeholder."""
+    rows[:, placeholder] = _DIGITS[numbers]

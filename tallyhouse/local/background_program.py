@@ -1,4 +1,4 @@
-"""A program in the background, shared by all processes that hold its folder, and ended with the last of them."""
+"""A background program, shared by all processes that hold its folder, and stopped with the last of them."""
 
 import fcntl
 import os
@@ -20,18 +20,18 @@ END_SECONDS = watchdog.GRACE + 10
 
 
 class ProgramFailed(TallyhouseError):
-    """A program did not do what it was started for; the message says where its log is."""
+    """A program failed to start or to stop; the message names its log."""
 
 
 class Pids(NamedTuple):
-    """Who runs: the one that watches, and the program itself."""
+    """The process ids of the watchdog and of the program."""
 
     watchdog: int
     program: int
 
 
 class BackgroundProgram:
-    """The program of one folder. Opened, it is held: it runs on at least until it is closed again."""
+    """The program of one folder. While it is open, the folder is held and a started program keeps running."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class BackgroundProgram:
         stop: signal.Signals = signal.SIGTERM,
         user: struct_passwd | None = None,
     ) -> None:
-        """It is asked to end by the signal `stop`, and runs as `user` where that is not whoever starts it."""
+        """`stop` is the signal that ends the program; `user` runs it, or None for the current user."""
         self._folder = folder
         self._log = log or folder / "log"
         self._stop = stop
@@ -49,26 +49,26 @@ class BackgroundProgram:
         self._held = -1
 
     def open(self) -> None:
-        """Hold the folder; waits while a program that nobody held any more is on its way out."""
+        """Holds the folder. Waits until a program that no process held any more has ended."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._held = _open_lock_file(self._folder / "held")
         fcntl.flock(self._held, fcntl.LOCK_SH)
 
     def close(self) -> None:
-        """Let go; the last one out stays until the program has ended."""
-        # Not to get the file alone means that others hold it, or that the keeper was quicker and ends the program.
+        """Releases the folder. The last process to do so stops the program and waits for its end."""
+        # Without an exclusive lock, other processes hold the folder, or the watchdog has it and ends the program.
         if _lock(self._held, fcntl.LOCK_EX) or not _lock(self._held, fcntl.LOCK_SH):
             self.end()
         os.close(self._held)
 
     @property
     def log(self) -> Path:
-        """Everything the program has said, of all its starts."""
+        """The output of the program, of all its starts."""
         return self._log
 
     @contextmanager
     def hold_start_lock(self) -> Iterator[None]:
-        """One process at a time may decide whether the program must be started."""
+        """Lets one process at a time check whether the program runs, and start it."""
         lock = _open_lock_file(self._folder / "starting")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,9 +77,9 @@ class BackgroundProgram:
             os.close(lock)
 
     def start(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
-        """Start the program, with our environment unless another is given; it must not be running."""
-        manner = (str(self._folder / "held"), str(self._state_file), str(self._stop.value), self._user)
-        watched = (sys.executable, "-I", "-S", watchdog.__file__, *manner, *command)
+        """Starts the program, which must not be running. Raises ProgramFailed if it cannot be started."""
+        arguments = (str(self._folder / "held"), str(self._state_file), str(self._stop.value), self._user)
+        watched = (sys.executable, "-I", "-S", watchdog.__file__, *arguments, *command)
         with self.log.open("ab") as log:
             done = subprocess.run(  # noqa: S603 ours
                 watched, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, check=False
@@ -88,19 +88,19 @@ class BackgroundProgram:
             raise ProgramFailed(f"{command[0]} could not be started; {self.log} says why")
 
     def pids(self) -> Pids | None:
-        """Whom to send signals to; nothing when the program does not run."""
-        # An old file's pids may be anybody's by now: they count only under the keeper's lock.
+        """The processes to send signals to; None if the program does not run."""
+        # The pids in an old file may belong to other processes by now: they are valid only under the watchdog's lock.
         state, is_running = self._read_state()
         return Pids(*map(int, state.split())) if is_running and state[:1].isdigit() else None
 
     @property
     def exit_code(self) -> int | None:
-        """With which it ended the last time; nothing while it runs, or where its keeper was killed."""
+        """The exit code of the last run; None while the program runs, or if its watchdog was killed."""
         state, _ = self._read_state()
         return int(state.removeprefix(watchdog.ENDED)) if state.startswith(watchdog.ENDED) else None
 
     def _read_state(self) -> tuple[bytes, bool]:
-        """What the keeper wrote, and whether it is there."""
+        """The watchdog's state file, and whether the watchdog runs."""
         if not self._state_file.exists():
             return b"", False
         state_file = _open_lock_file(self._state_file)
@@ -111,25 +111,25 @@ class BackgroundProgram:
             os.close(state_file)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the program a signal, if it runs."""
+        """Sends the program a signal, if it runs."""
         if pids := self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pids.program, number)
 
     def request_stop(self) -> None:
-        """Nobody waits for it."""
+        """Asks the watchdog to end the program; does not wait."""
         if pids := self.pids():
             with suppress(ProcessLookupError):
                 os.kill(pids.watchdog, signal.SIGTERM)
 
     def end(self) -> None:
-        """Ask the program to end; when it does not, make it."""
+        """Stops the program; kills it if it does not end in time."""
         self.request_stop()
         if not self._wait_until_gone(END_SECONDS):
             self.kill()
 
     def kill(self) -> None:
-        """End the program as a crash would, and see it gone."""
+        """Kills the program, as in a crash, and waits for its end. Raises ProgramFailed."""
         self.signal(signal.SIGKILL)
         if not self._wait_until_gone(END_SECONDS):
             raise ProgramFailed(f"the program of {self._folder} cannot be killed")
@@ -152,7 +152,7 @@ def _open_lock_file(path: Path) -> int:
 
 
 def _lock(file: int, kind: int) -> bool:
-    """Whether the lock could be had at once."""
+    """Tries to lock without waiting; returns whether that succeeded."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -161,11 +161,11 @@ def _lock(file: int, kind: int) -> bool:
 
 
 Notify = Callable[[str], None]
-"""Where progress is told."""
+"""Prints a line about progress."""
 
 
 class ToolMissing(TallyhouseError):
-    """A program that is not ours is needed, and is not there."""
+    """A required third-party program is not installed; the message says how to get it."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what} is missing; to get it: {remedy}")

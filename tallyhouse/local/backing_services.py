@@ -1,4 +1,4 @@
-"""The three servers that a local cluster's processes need: Kafka, the usage store, and the ledger's database."""
+"""The backing services of a local cluster: Kafka, the usage store, and the ledger's database."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,22 @@ from tallyhouse.local.services import HttpService, cluster_environment, usage_st
 def choose_ledger(
     folder: ClusterFolder, choice: LedgerChoice, environ: Mapping[str, str], notify: Notify
 ) -> PostgreSql | None:
-    """The server to run, or nothing for SQLite. What the first start chose stays: the ledger is there."""
-    there = _ledger_in(folder)
-    if there is not None and choice not in (LedgerChoice.BEST, there):
-        raise Conflict(f"the ledger of {folder.path} is in {there} already: name another folder with --data")
-    if LedgerChoice.SQLITE in (there, choice):
+    """The server to run, or None for SQLite. A ledger that exists decides.
+
+    Raises Conflict if `choice` contradicts it, and ToolMissing if PostgreSQL is required and cannot be run.
+    """
+    existing = _ledger_in(folder)
+    if existing is not None and choice not in (LedgerChoice.BEST, existing):
+        raise Conflict(f"the ledger of {folder.path} is in {existing} already: name another folder with --data")
+    if LedgerChoice.SQLITE in (existing, choice):
         return None
     try:
         server = PostgreSql(folder.postgresql, find_postgresql(environ), log=folder.log_of("postgresql"))
         server.prepare()
     except ToolMissing as missing:
-        if LedgerChoice.POSTGRESQL in (there, choice):
+        if LedgerChoice.POSTGRESQL in (existing, choice):
             raise
-        notify(f"the ledger is SQLite's, not PostgreSQL's: {missing}")
+        notify(f"the ledger is in SQLite, not PostgreSQL: {missing}")
         return None
     return server
 
@@ -43,7 +46,7 @@ def _ledger_in(folder: ClusterFolder) -> LedgerChoice | None:
 
 
 class BackingServices(NamedTuple):
-    """Not running yet."""
+    """The servers of a folder, not started yet."""
 
     folder: ClusterFolder
     broker: KafkaBroker
@@ -57,11 +60,11 @@ class BackingServices(NamedTuple):
 
     @property
     def ledger(self) -> str:
-        """How a person looks into it."""
+        """The command that opens the ledger's database."""
         return self.postgresql.psql() if self.postgresql else f"sqlite3 {self.folder.sqlite}"
 
     def environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
-        """The environment of who needs them; the broker's address is known once it has been started."""
+        """The environment of the cluster's processes. Needs a broker that has been started once: it chose its port."""
         ledger = self.postgresql.url() if self.postgresql else f"sqlite:///{self.folder.sqlite}"
         return cluster_environment(
             environ, brokers=self.broker.bootstrap, clickhouse=self.clickhouse_url, ledger=ledger
@@ -71,7 +74,7 @@ class BackingServices(NamedTuple):
 async def find_backing_services(
     folder: ClusterFolder, choice: LedgerChoice, environ: Mapping[str, str], notify: Notify, rng: Random
 ) -> BackingServices:
-    """Raises ToolMissing, with the way to get it, where one of them cannot be run here."""
+    """Raises ToolMissing if one of the services cannot be run on this machine."""
     runtime = await asyncio.to_thread(find_kafka, environ, notify)
     port = folder.store_port(rng)
     return BackingServices(

@@ -1,4 +1,4 @@
-"""A whole cluster on this machine: opened in the order in which one needs the other, closed in reverse."""
+"""A whole cluster on this machine, opened in order of its dependencies and closed in reverse."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.environment import read_cluster_settings
 
 _WORKER_SECONDS = 25.0
-"""How long a worker may take to end its flushes and leave its group."""
+"""How long a worker may take to finish its flushes and leave its group."""
 
 
 class LocalClusterOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asks for."""
+    """The options of `tallyhouse cluster`."""
 
     folder: Path
     gateways: int = 2
@@ -33,17 +33,17 @@ class LocalClusterOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalCluster(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, running."""
+    """A running cluster."""
 
     folder: ClusterFolder
     settings: ClusterSettings
     gateway_urls: Sequence[str]
     worker_urls: Sequence[str]
-    """Health and numbers; nothing is posted there."""
+    """For health and metrics alone."""
     ledger: str
-    """How a person looks into it."""
+    """The command that opens the ledger's database."""
     created_key: bool
-    """Whether the first key was made at this start."""
+    """True if this start made the first key."""
     servers: ServerGroup
     workers: ServerGroup
     gateways: ServerGroup
@@ -54,7 +54,7 @@ class LocalCluster(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.bootstrap_api_key or self.folder.key_file.read_text().strip()
 
     async def wait(self) -> int:
-        """Until one of its programs cannot run as it is told to; the exit code."""
+        """Waits until a program stops for good, because of invalid settings; returns its exit code."""
         groups = (self.servers, self.workers, self.gateways)
         supervision = [group.supervision for group in groups if group.supervision is not None]
         done, _ = await asyncio.wait(supervision, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +65,7 @@ class LocalCluster(msgspec.Struct, frozen=True, kw_only=True):
 async def open_local_cluster(
     options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify
 ) -> AsyncIterator[LocalCluster]:
-    """Everything up; on leaving, first the gateways stop, then the workers, then what they need."""
+    """Starts everything. On exit, the gateways stop first, then the workers, then the backing services."""
     settings = _checked(environ)
     folder = ClusterFolder(options.folder.absolute())
     rng = SystemRandom()
@@ -100,27 +100,27 @@ async def open_local_cluster(
 
 
 def _checked(environ: Mapping[str, str]) -> ClusterSettings:
-    """Raises Misconfigured with every mistake, before anything is started; addresses are not known yet."""
+    """The settings, with placeholders for addresses. Raises Misconfigured with all errors, before anything starts."""
     nowhere = {"brokers": f"{HOST}:1", "clickhouse": f"http://{HOST}:1", "ledger": "sqlite:////nowhere"}
     return read_cluster_settings(cluster_environment(environ, **nowhere))
 
 
 async def _start(opened: AsyncExitStack, *groups: ServerGroup) -> None:
-    """All at the same time; they are stopped in reverse, one after the other."""
+    """Starts all groups at the same time; they are stopped in reverse, one after the other."""
     for group in groups:
         opened.push_async_callback(group.stop)
     await asyncio.gather(*(group.start() for group in groups))
 
 
 async def _prepare(folder: ClusterFolder, environ: Mapping[str, str], notify: Notify) -> bool:
-    """Topic, tables, and whether the first key was made."""
+    """Makes topic, tables and the first key; returns True if it made the key."""
     had_key = folder.key_file.exists()
     command = module_command("tallyhouse.local.provisioning_main", folder.path)
     with folder.log_of("preparing").open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=log, stderr=log)
         code = await process.wait()
     if code:
-        complaint = folder.log_of("preparing").read_text().splitlines()[-3:]
-        raise ProgramFailed("\n".join(["topic and tables could not be made:", *complaint]))
+        last_lines = folder.log_of("preparing").read_text().splitlines()[-3:]
+        raise ProgramFailed("\n".join(["topic and tables could not be made:", *last_lines]))
     notify("topic and tables are at this release's version")
     return not had_key and folder.key_file.exists()

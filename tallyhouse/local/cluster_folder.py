@@ -1,4 +1,4 @@
-"""The folder of a cluster on this machine: what lies where in it, and a lock so that one command alone uses it."""
+"""The folder of a local cluster: its layout, and the lock that lets one command at a time use it."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tallyhouse.runtime.data_directory import DataDirectory
 
 
 class ClusterFolder(msgspec.Struct, frozen=True):
-    """Everything that is kept, by place."""
+    """The paths in the folder."""
 
     path: Path
 
@@ -36,15 +36,15 @@ class ClusterFolder(msgspec.Struct, frozen=True):
 
     @property
     def key_file(self) -> Path:
-        """The first key, kept for who works on this machine."""
+        """The first admin key."""
         return self._directory.key_file
 
     def write_key_file(self, token: str) -> None:
-        """Readable by nobody but the owner."""
+        """Writes the first key, readable by its owner alone."""
         self._directory.write_key_file(token)
 
     def process_folder(self, name: str) -> Path:
-        """Where the locks of one of our processes are."""
+        """The folder with the locks of a gateway or worker."""
         return self.path / "processes" / name
 
     @property
@@ -52,11 +52,11 @@ class ClusterFolder(msgspec.Struct, frozen=True):
         return self.path / "logs"
 
     def log_of(self, name: str) -> Path:
-        """Everything that one of them has said, in all its starts."""
+        """The output of a process, of all its starts."""
         return self.logs / f"{name}.log"
 
     def store_port(self, rng: Random) -> int:
-        """Chosen once, so that the store's clients find it again."""
+        """The usage store's port, chosen at the first start and then kept."""
         file = self.path / "store-port"
         if not file.exists():
             file.write_text(f"{free_port(rng)}\n")
@@ -64,10 +64,10 @@ class ClusterFolder(msgspec.Struct, frozen=True):
 
     @contextmanager
     def hold_lock(self) -> Iterator[None]:
-        """Made if need be, and ours until the end; the system gives it back even if we are killed."""
+        """Makes the folder and locks it; the kernel releases the lock even if the process is killed."""
         with self._directory.hold_lock():
             if not os.geteuid():
-                # Root cannot run PostgreSQL: another user does, who must get through to its own folder.
+                # PostgreSQL refuses to run as root: the user that runs it must be able to reach its folder.
                 self.path.chmod(self.path.stat().st_mode | 0o011)
             self.logs.mkdir(exist_ok=True, mode=0o700)
             yield
@@ -78,7 +78,7 @@ class ClusterFolder(msgspec.Struct, frozen=True):
 
 
 class LedgerChoice(StrEnum):
-    """What a person may wish for."""
+    """The choice of the ledger's database; `best` is PostgreSQL if it is installed."""
 
     BEST = "best"
     POSTGRESQL = "postgresql"

@@ -1,4 +1,4 @@
-"""A Kafka broker of one node on this machine, without containers, and the probe that tells whether it serves."""
+"""A Kafka broker of one node on this machine, without containers, and the probe that checks whether it serves."""
 
 import base64
 import socket
@@ -18,7 +18,7 @@ NO_CLIENT_ID, NO_TOPICS = -1, 0
 
 
 def probe_cluster_id(host: str, port: int, seconds: float = 1) -> str | None:
-    """The id of the cluster whose node answers there and takes part in it; nothing when none does."""
+    """The cluster id of the broker that serves at this address; None if there is no such broker."""
     body = struct.pack(">hhihi", METADATA, VERSION, CORRELATION, NO_CLIENT_ID, NO_TOPICS)
     try:
         with socket.create_connection((host, port), seconds) as connection, connection.makefile("rb") as answer:
@@ -29,7 +29,7 @@ def probe_cluster_id(host: str, port: int, seconds: float = 1) -> str | None:
 
 
 def _cluster_id(answer: BinaryIO) -> str | None:
-    """A size, what we sent to know the answer by, the brokers (id, host, port, rack), and the cluster's id."""
+    # Size, correlation id, brokers (id, host, port, rack), cluster id.
     _size, _correlation, brokers = struct.unpack(">iii", answer.read(12))
     for _broker in range(brokers):
         answer.read(4)
@@ -41,7 +41,7 @@ def _cluster_id(answer: BinaryIO) -> str | None:
 
 
 def _text(answer: BinaryIO) -> str:
-    """Its length first; −1 where there is none."""
+    # The length first; −1 for null.
     (length,) = struct.unpack(">h", answer.read(2))
     return answer.read(max(length, 0)).decode()
 
@@ -51,7 +51,7 @@ PORT_TAKEN = "Address already in use"
 
 
 class KafkaBroker(LocalServer):
-    """The broker of one folder: its data and, from the first start on, its port."""
+    """The broker of one folder, which keeps its data and its port."""
 
     def __init__(
         self, folder: Path, runtime: KafkaInstallation, rng: Random, *, port: int | None = None, log: Path | None = None
@@ -63,7 +63,7 @@ class KafkaBroker(LocalServer):
 
     @property
     def bootstrap(self) -> str:
-        """The address clients are given."""
+        """The bootstrap address for clients."""
         return f"{HOST}:{self._node.ports.clients}"
 
     def _start_program(self) -> None:
@@ -79,7 +79,7 @@ class KafkaBroker(LocalServer):
             try:
                 return self._launch(self._node.run_command())
             except ProgramFailed as failed:
-                # A port that was free a moment ago may be taken by now.
+                # Another process may have taken the port since it was chosen.
                 if PORT_TAKEN not in str(failed) or self._port is not None:
                     raise
                 self._node.configure(free_ports(self._rng, None))
@@ -87,12 +87,12 @@ class KafkaBroker(LocalServer):
 
     def _format(self) -> None:
         command = self._node.format_command(_uuid(self._rng))
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own words
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own arguments
         if done.returncode:
             raise ProgramFailed(f"Kafka's storage could not be formatted: {done.stdout}{done.stderr}")
 
     def _is_serving(self) -> bool:
-        """By its own id, for at a taken port the broker of somebody else may answer."""
+        # Compared by cluster id: another broker may answer at a port that is taken.
         return probe_cluster_id(HOST, self._node.ports.clients) == self._node.cluster
 
     def _is_error_line(self, line: str) -> bool:
@@ -100,5 +100,5 @@ class KafkaBroker(LocalServer):
 
 
 def _uuid(rng: Random) -> str:
-    """As Kafka writes them; not with a dash in front, which its tools would take for an option."""
+    # In Kafka's form, and without a leading dash, which its tools would take for an option.
     return "T" + base64.urlsafe_b64encode(rng.randbytes(16)).decode()[1:22]

@@ -1,4 +1,4 @@
-"""What a Kafka broker is run with: the installed Java, and the broker's jars, fetched once by Maven into a cache."""
+"""The installation of a Kafka broker: the installed Java, and the jars that Maven fetches once into a cache."""
 
 import fcntl
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tallyhouse.local.background_program import Notify, ToolMissing
 
 VERSION = "4.3.1"
-"""The newest that can be had whole: of 4.4.0 Maven Central lacks a part (kafka-tools-api)."""
+"""The newest complete version: Maven Central lacks a part of 4.4.0 (kafka-tools-api)."""
 
 JAVA_AT_LEAST = 17
 JAVA_REMEDY = (
@@ -38,14 +38,14 @@ MAVEN_SECONDS = 900
 
 
 class KafkaInstallation(NamedTuple):
-    """The two halves of a broker that can be started."""
+    """The Java program and the folder of jars."""
 
     java: str
     jars: Path
 
 
 def find_kafka(environ: Mapping[str, str], notify: Notify) -> KafkaInstallation:
-    """Java as installed, and the jars from the cache; the first time they are fetched, which takes a while."""
+    """The installed Java, and the jars in the cache, fetched at the first call. Raises ToolMissing."""
     java = _java(environ)
     jars = _cache(environ) / f"kafka-{VERSION}"
     if not jars.is_dir():
@@ -66,13 +66,13 @@ def _java(environ: Mapping[str, str]) -> str:
 
 
 def _cache(environ: Mapping[str, str]) -> Path:
-    """Outside the repository, where the desktop specification has caches."""
+    # The cache directory of the XDG base directory specification.
     home = environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "tallyhouse"
 
 
 def _fetch(jars: Path, environ: Mapping[str, str], notify: Notify) -> None:
-    """All jars or none: they are fetched beside their place and moved there whole, by one process at a time."""
+    """Fetches all jars or none, in one process at a time: into a temporary folder, which is then renamed."""
     jars.parent.mkdir(parents=True, exist_ok=True)
     with jars.with_name(f"{jars.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -91,7 +91,7 @@ def _run_maven(folder: Path, environ: Mapping[str, str]) -> None:
     pom = folder / "pom.xml"
     pom.write_text(POM.format(version=VERSION))
     command = (maven, "-B", "-q", "--strict-checksums", "-f", str(pom), COPY, f"-DoutputDirectory={folder / 'jars'}")
-    done = subprocess.run(  # noqa: S603 our own words, and the program just found
+    done = subprocess.run(  # noqa: S603 our own arguments, and the program just found
         command, env=environ, capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
     )
     if done.returncode:

@@ -1,4 +1,4 @@
-"""One Kafka node that is a whole cluster: its settings, its ports, and the words that start it."""
+"""One Kafka node that is a whole cluster: its settings, its ports and its command lines."""
 
 import re
 import socket
@@ -10,11 +10,11 @@ from tallyhouse.local.kafka_jars import KafkaInstallation
 
 HOST = "127.0.0.1"
 PORT_RANGE = range(20_000, 30_000)
-"""Below the ports the kernel gives to outgoing connections. While a broker is down, a client that knocks again and
-again could otherwise be given the very port it knocks at, talk to itself, and keep the broker from coming back."""
+"""Below the ephemeral ports. While a broker is down, a client that keeps reconnecting could otherwise be given the
+broker's port as its own, connect to itself, and keep the broker from starting again."""
 
 JAVA_OPTIONS = ("-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
-"""The least that serves one node."""
+"""The smallest memory that one node runs with."""
 
 SETTINGS = {
     "process.roles": "broker,controller",
@@ -22,7 +22,7 @@ SETTINGS = {
     "inter.broker.listener.name": "PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    # A topic that a typing mistake made would have the wrong number of partitions.
+    # A topic made because of a typing error would have the wrong number of partitions.
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
@@ -33,7 +33,7 @@ SETTINGS = {
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # After a crash the node is refused until its former self has timed out: by default only after 9 seconds.
+    # After a crash the node is refused until its old session times out: by default only after 9 seconds.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "500",
     "log.segment.bytes": str(16 << 20),
@@ -42,7 +42,7 @@ SETTINGS = {
     "num.network.threads": "2",
     "num.io.threads": "4",
 }
-"""What is the same wherever the node runs, in a container too."""
+"""The settings of every node, including one in a container."""
 
 LOGGING = """\
 rootLogger.level = INFO
@@ -55,7 +55,7 @@ appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n
 
 
 class NodePorts(NamedTuple):
-    """Where clients knock, and where the node talks to itself."""
+    """The ports of the client listener and of the controller listener."""
 
     clients: int
     controller: int
@@ -69,7 +69,7 @@ class KafkaNode:
         self._runtime = runtime
 
     def configure(self, ports: NodePorts) -> None:
-        """Write its settings, with these ports."""
+        """Writes the node's settings."""
         listeners = f"PLAINTEXT://{HOST}:{ports.clients},CONTROLLER://{HOST}:{ports.controller}"
         own = {
             "listeners": listeners,
@@ -82,7 +82,7 @@ class KafkaNode:
 
     @property
     def ports(self) -> NodePorts:
-        """As they were configured."""
+        """The configured ports. Raises ValueError without any."""
         found = re.search(r"^listeners=\S+?:(\d+),\S+?:(\d+)$", self._settings.read_text(), re.MULTILINE)
         if found is None:
             raise ValueError(f"{self._settings} names no listeners")
@@ -90,7 +90,7 @@ class KafkaNode:
 
     @property
     def cluster(self) -> str | None:
-        """The id of the cluster its data are for; nothing before its storage is formatted."""
+        """The cluster id of the node's data; None before its storage is formatted."""
         meta = self._data / "meta.properties"
         found = re.search(r"^cluster\.id=(\S+)$", meta.read_text(), re.MULTILINE) if meta.exists() else None
         return None if found is None else found[1]
@@ -119,7 +119,7 @@ class KafkaNode:
 
 
 def free_ports(rng: Random, clients: int | None) -> NodePorts:
-    """Ports nobody listens at just now; `clients` where one is wished for."""
+    """Two ports that are free at the moment, except for `clients` if it is given."""
     first = free_port(rng) if clients is None else clients
     second = first
     while second == first:
@@ -128,7 +128,7 @@ def free_ports(rng: Random, clients: int | None) -> NodePorts:
 
 
 def free_port(rng: Random) -> int:
-    """Nobody listens at it just now, and no outgoing connection will be given it."""
+    """A port that is free at the moment, outside the ephemeral range."""
     for port in rng.sample(PORT_RANGE, k=100):
         with socket.socket() as probe:
             try:

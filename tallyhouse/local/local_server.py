@@ -1,4 +1,4 @@
-"""A server on this machine: started, it is waited for until it serves; it ends with the last who has it open."""
+"""A server on this machine, which runs until the last process that has it open closes it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _SHOWN = 10
 
 
 class LocalServer(ABC):
-    """Entered, it is started, or shared with the processes that have it open already."""
+    """As a context manager: starts the server and waits until it serves, or shares one that runs already."""
 
     def __init__(self, name: str, program: BackgroundProgram) -> None:
         self.name = name
@@ -35,56 +35,56 @@ class LocalServer(ABC):
 
     @property
     def log(self) -> Path:
-        """What it has said, in all its starts."""
+        """The server's output, of all its starts."""
         return self._program.log
 
     @property
     def pid(self) -> int | None:
-        """Its process, while there is one."""
+        """The server's process; None if it does not run."""
         pids = self._program.pids()
         return None if pids is None else pids.program
 
     @property
     def exit_code(self) -> int | None:
-        """With which it ended the last time, where that is known."""
+        """The exit code of the last run; None if it is unknown."""
         return self._program.exit_code
 
     def open(self) -> None:
-        """Hold it: once started it runs on at least until it is closed again."""
+        """Holds the server: once started, it keeps running at least until `close`."""
         self._program.open()
 
     def close(self) -> None:
-        """Let go; the last one out stays until it has ended."""
+        """Releases the server. The last process to do so stops the server and waits for its end."""
         self._program.close()
 
     def start(self) -> None:
-        """See it running and serving; it may be already."""
+        """Starts the server and waits until it serves; does nothing if it runs. Raises ProgramFailed."""
         with self._program.hold_start_lock():
             if not self._program.pids():
                 self._start_program()
 
     def request_stop(self) -> None:
-        """Cleanly, whoever else has it open; nobody waits for it."""
+        """Asks the server to stop, also if other processes have it open; does not wait."""
         self._program.request_stop()
 
     def stop(self) -> None:
-        """End it cleanly, whoever else has it open."""
+        """Stops the server, also if other processes have it open."""
         self._program.end()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kills the server, as in a crash."""
         self._program.kill()
 
     @abstractmethod
     def _start_program(self) -> None:
-        """Start it and see it serve; it does not run."""
+        """Starts the server, which does not run, and waits until it serves."""
 
     @abstractmethod
     def _is_serving(self) -> bool:
-        """Whether it does what it is there for."""
+        """True once the server answers its clients."""
 
     def _launch(self, command: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
-        """Raises ProgramFailed, with what it complained of."""
+        """Runs the command until it serves. Raises ProgramFailed with the errors in its log."""
         log_size = self.log.stat().st_size if self.log.exists() else 0
         self._program.start(command, environ)
         deadline = monotonic() + START_SECONDS
@@ -99,11 +99,11 @@ class LocalServer(ABC):
             sleep(_POLL_SECONDS)
 
     def _error_lines(self, log_size: int) -> str:
-        """What it has complained of since it was started."""
+        """The last error lines in the log since `log_size`."""
         lines = self.log.read_bytes()[log_size:].decode(errors="replace").splitlines()
-        trouble = [line for line in lines if self._is_error_line(line)] or lines
-        return "\n".join([*trouble[-_SHOWN:], f"(all of it: {self.log})"])
+        errors = [line for line in lines if self._is_error_line(line)] or lines
+        return "\n".join([*errors[-_SHOWN:], f"(the whole log: {self.log})"])
 
-    def _is_error_line(self, line: str) -> bool:  # noqa: ARG002 - for servers that say much
-        """Which lines of its log are worth showing."""
+    def _is_error_line(self, line: str) -> bool:  # noqa: ARG002 - overridden where logs are long
+        """True for the lines of the log that an error message shows."""
         return True

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: its data in one folder, reached through a socket in it, never over the network."""
+"""A private PostgreSQL server: its data in one folder, reached through a socket there, never over the network."""
 
 import os
 import pwd
@@ -18,7 +18,7 @@ from tallyhouse.local.local_server import LocalServer
 REMEDY = "apt-get install postgresql, or put initdb and postgres on the PATH, or set POSTGRESQL_HOME"
 DATABASE = "tallyhouse"
 SUPERUSER = "postgres"
-"""Of the database: whoever can enter the folder."""
+"""The database user, without a password: access to the folder is what protects the data."""
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _SYSTEM_USER = "postgres"
@@ -27,21 +27,21 @@ _SOCKET = ".s.PGSQL.5432"
 
 
 class Installed(NamedTuple):
-    """The programs, and who must run them: root may not."""
+    """The folder of PostgreSQL's programs, and the user that must run them because root may not."""
 
     programs: Path
     user: pwd.struct_passwd | None
 
 
 def find_postgresql(environ: Mapping[str, str]) -> Installed:
-    """Raises ToolMissing where there is none that can be used."""
+    """Raises ToolMissing if no usable PostgreSQL is installed."""
     if find_spec("psycopg") is None:
         raise ToolMissing("PostgreSQL's client library", "pip install 'tallyhouse[postgresql]'")
     return Installed(_programs(environ), _unprivileged())
 
 
 def _programs(environ: Mapping[str, str]) -> Path:
-    """Those of POSTGRESQL_HOME; else on the PATH; else where Debian puts them, the newest of several."""
+    """The folder from POSTGRESQL_HOME, or else on the PATH, or else Debian's, the newest of several."""
     if home := environ.get("POSTGRESQL_HOME"):
         places = [Path(home) / "bin"]
     else:
@@ -54,7 +54,7 @@ def _programs(environ: Mapping[str, str]) -> Path:
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
-    """As root, the user that PostgreSQL's package made."""
+    """The system user that PostgreSQL's package made, if this process is root's; None otherwise."""
     if os.geteuid():
         return None
     try:
@@ -65,13 +65,13 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 
 class PostgreSql(LocalServer):
-    """The server of one folder. The first start makes its data, with one database."""
+    """The server of one folder. The first start makes its data directory and one database."""
 
     def __init__(
         self, folder: Path, installed: Installed, *, log: Path | None = None, options: Sequence[str] = ()
     ) -> None:
-        """`options` as on the command line of `postgres`."""
-        # SIGINT has it end without waiting for its clients to go.
+        """`options` are command-line options of `postgres`."""
+        # SIGINT ends PostgreSQL without waiting for its clients to disconnect.
         program = BackgroundProgram(folder, log=log, stop=signal.SIGINT, user=installed.user)
         super().__init__("PostgreSQL", program)
         self._folder = folder.absolute()
@@ -80,19 +80,19 @@ class PostgreSql(LocalServer):
 
     @property
     def is_made(self) -> bool:
-        """Whether there is data."""
+        """True if the data directory exists."""
         return self._data.is_dir()
 
     def url(self, database: str = DATABASE) -> str:
-        """The address of a database of it."""
+        """The SQLAlchemy URL of one of its databases."""
         return f"postgresql+psycopg://{SUPERUSER}@/{database}?host={self._folder}"
 
     def psql(self) -> str:
-        """The command by which a person looks into it."""
+        """The shell command that opens the database."""
         return f"psql -h {self._folder} -U {SUPERUSER} {DATABASE}"
 
     def prepare(self) -> None:
-        """Make the folder, and see that the server could use it. Raises ToolMissing where it could not."""
+        """Makes the folder. Raises ToolMissing or Misconfigured if the server could not use it."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if user := self._installed.user:
             os.chown(self._folder, user.pw_uid, user.pw_gid)
@@ -109,29 +109,31 @@ class PostgreSql(LocalServer):
         if not self.is_made:
             self._make()
         settings = {"listen_addresses": "", "unix_socket_directories": str(self._folder)}
-        told = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        self._launch([self._program_of("postgres"), "-D", str(self._data), *told, *self._options])
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._launch([self._program_of("postgres"), "-D", str(self._data), *options, *self._options])
 
     def _make(self) -> None:
-        """All of it or nothing: made beside its place, and moved there whole."""
+        # In a temporary folder, which is then renamed: all of the data or nothing.
         new = self._folder / "new"
         shutil.rmtree(new, ignore_errors=True)
         user = self._installed.user
         words = ("-D", new, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C")
-        if said := _run(user, self._program_of("initdb"), *words):
-            raise ProgramFailed(f"PostgreSQL's data could not be made: {said}")
+        if error := _run(user, self._program_of("initdb"), *words):
+            raise ProgramFailed(f"PostgreSQL's data could not be made: {error}")
         creating = f"CREATE DATABASE {DATABASE}"
-        if said := _run(user, self._program_of("postgres"), "--single", "-D", new, "postgres", said=creating):
-            raise ProgramFailed(f"PostgreSQL's database could not be made: {said}")
+        if error := _run(
+            user, self._program_of("postgres"), "--single", "-D", new, "postgres", standard_input=creating
+        ):
+            raise ProgramFailed(f"PostgreSQL's database could not be made: {error}")
         new.rename(self._data)
 
     def _is_serving(self) -> bool:
-        """As it says itself in the file that pg_ctl waits for."""
+        # Read from the file that pg_ctl polls too.
         try:
-            told = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(told) > 7 and told[0] == str(self.pid) and told[7].strip() == "ready"
+        return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def _program_of(self, name: str) -> str:
         return str(self._installed.programs / name)
@@ -141,20 +143,20 @@ class PostgreSql(LocalServer):
         return self._folder / "data"
 
 
-def _run(user: pwd.struct_passwd | None, *command: object, said: str = "") -> str:
-    """Nothing where it went well, else what it complained of."""
-    with tempfile.TemporaryFile() as told:
-        done = subprocess.run(  # noqa: S603 our own words
+def _run(user: pwd.struct_passwd | None, *command: object, standard_input: str = "") -> str:
+    """Runs the command; returns its output if it fails, and nothing if it succeeds."""
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(  # noqa: S603 our own arguments
             [str(word) for word in command],
-            input=said.encode(),
-            stdout=told,
-            stderr=told,
+            input=standard_input.encode(),
+            stdout=output,
+            stderr=output,
             check=False,
             user=user and user.pw_uid,
             group=user and user.pw_gid,
             extra_groups=user and [],
             cwd="/",
         )
-        told.seek(0)
-        complaint = told.read().decode(errors="replace").strip()
-    return complaint or f"exit code {done.returncode}" if done.returncode else ""
+        output.seek(0)
+        text = output.read().decode(errors="replace").strip()
+    return text or f"exit code {done.returncode}" if done.returncode else ""

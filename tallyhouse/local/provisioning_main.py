@@ -1,6 +1,6 @@
-"""`python -m tallyhouse.local.provisioning_main FOLDER`: topic, tables and first key, before the first process starts.
+"""`python -m tallyhouse.local.provisioning_main FOLDER`: makes topic, tables and the first key before other processes.
 
-In a process of its own, for these commands read their settings from the environment.
+A process of its own, because these commands read their settings from the environment.
 """
 
 import sys
@@ -14,7 +14,7 @@ from tallyhouse.runtime.exit_codes import run_with_exit_code
 
 
 def prepare(folder: ClusterFolder) -> int:
-    """As often as wanted; the exit code."""
+    """Makes whatever is missing; returns the exit code. Idempotent."""
     run_create_topic()
     for _step in run_migrate():
         pass

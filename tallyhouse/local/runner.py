@@ -32,11 +32,11 @@ def cluster_welcome(cluster: LocalCluster, now: int) -> str:
     )
     first_start = FirstStart(cluster.key) if cluster.created_key else None
     text = welcome(headline, settings, url, folder.key_file, first_start, now)
-    return f"{text}\nCtrl-C stops all of it; the next start goes on where it stopped."
+    return f"{text}\nCtrl-C stops everything; the next start continues from there."
 
 
 def run_cluster(options: LocalClusterOptions, environ: Mapping[str, str], notify: Notify) -> int:
-    """The exit code, once stopped."""
+    """Runs a cluster until a signal; returns the exit code."""
 
     async def keep() -> int:
         async with open_local_cluster(options, environ, notify) as cluster:
@@ -47,7 +47,7 @@ def run_cluster(options: LocalClusterOptions, environ: Mapping[str, str], notify
 
 
 async def run_until_signal(work: Coroutine[Any, Any, int], notify: Notify, *, stopped: int = 0) -> int:
-    """Its exit code, or `stopped` where Ctrl-C or SIGTERM ended it. What it has open it closes even so."""
+    """The exit code of `work`; `stopped` after Ctrl-C or SIGTERM, which cancels `work` and waits for its end."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,9 +61,9 @@ async def run_until_signal(work: Coroutine[Any, Any, int], notify: Notify, *, st
 
 def _stopper(task: asyncio.Task[int], notify: Notify) -> Callable[[], None]:
     def stop() -> None:
-        # A second signal would cut the closing short, and leave something running.
+        # A second signal must not cut the shutdown short: processes would be left running.
         if not task.cancelling():
-            notify("stopping: gateways first, then workers, then what they need")
+            notify("stopping: gateways first, then workers, then the backing services")
             task.cancel()
 
     return stop

@@ -1,4 +1,4 @@
-"""Our own programs as services of a local cluster: commands, ports, environment and readiness."""
+"""Tallyhouse's own programs as services of a local cluster: commands, ports, environment and readiness."""
 
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
@@ -16,13 +16,13 @@ from tallyhouse.runtime.http_server import open_listener
 from tallyhouse.runtime.settings import PREFIX
 
 _OURS = ("KAFKA_", "CLICKHOUSE_", "LEDGER_URL", "WORKER_GROUP", "GATEWAY_WORKERS")
-"""What tells of other servers has no meaning here."""
+"""Settings of other servers, which a local cluster ignores."""
 
 _SINGLE = {"KAFKA_REPLICATION": "1", "KAFKA_MIN_INSYNC": "1"}
 
 
 def cluster_environment(environ: Mapping[str, str], *, brokers: str, clickhouse: str, ledger: str) -> Mapping[str, str]:
-    """The environment of every process of this cluster."""
+    """The environment shared by all processes of the cluster."""
     ours = tuple(f"{PREFIX}{name}" for name in _OURS)
     yours = {name: value for name, value in environ.items() if not name.startswith(ours)}
     overrides = {"KAFKA_BROKERS": brokers, "CLICKHOUSE_URL": clickhouse, "LEDGER_URL": ledger, **_SINGLE}
@@ -30,7 +30,7 @@ def cluster_environment(environ: Mapping[str, str], *, brokers: str, clickhouse:
 
 
 def child_environment(environ: Mapping[str, str], **overrides: object) -> Mapping[str, str]:
-    """The same with what differs from process to process."""
+    """The environment of one process, with its own settings."""
     return {**environ, **{f"{PREFIX}{name}": str(value) for name, value in overrides.items()}}
 
 
@@ -39,12 +39,12 @@ _READY = 200
 
 
 class HttpService(LocalServer):
-    """Its command and environment stay the same over restarts, and so does its address."""
+    """A server with an HTTP readiness check, restarted with the same command, environment and address."""
 
     def __init__(
         self, name: str, folder: Path, log: Path, *, command: Sequence[str], environ: Mapping[str, str], ready: str
     ) -> None:
-        """`ready` is the URL that answers 200 once it serves."""
+        """`ready` is the URL that answers 200 once the server serves."""
         super().__init__(name, BackgroundProgram(folder, log=log))
         self._command = command
         self._environ = environ
@@ -58,7 +58,7 @@ class HttpService(LocalServer):
 
 
 def http_get(url: str) -> str | None:
-    """What is answered there; nothing where nobody answers, or not with a good answer."""
+    """The body of a 200 answer; None for any other answer, or without one."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_SECONDS)
     try:
@@ -73,7 +73,7 @@ def http_get(url: str) -> str | None:
 
 
 def usage_store(folder: ClusterFolder, port: int, environ: Mapping[str, str]) -> HttpService:
-    """ClickHouse's HTTP interface over chDB."""
+    """The usage store: ClickHouse's HTTP interface over chDB."""
     return HttpService(
         "usage store",
         folder.store,
@@ -85,17 +85,17 @@ def usage_store(folder: ClusterFolder, port: int, environ: Mapping[str, str]) ->
 
 
 def gateway(folder: ClusterFolder, environ: Mapping[str, str], number: int, url: str) -> HttpService:
-    """Number 1, 2, … at this address."""
+    """The gateway with this number, from 1, at this address."""
     return _process(folder, child_environment(environ, PORT=_port_of(url)), "gateway", number, url)
 
 
 def worker(folder: ClusterFolder, environ: Mapping[str, str], number: int, url: str) -> HttpService:
-    """Number 1, 2, … with its health and numbers at this address."""
+    """The worker with this number, from 1, with its health and metrics at this address."""
     return _process(folder, child_environment(environ, METRICS_PORT=_port_of(url)), "worker", number, url)
 
 
 def choose_urls(settings: ClusterSettings, first: int, setting: str, count: int, rng: Random) -> Sequence[str]:
-    """Ports from the first one on, or any that are free where that is 0. Raises Misconfigured for one that is taken."""
+    """URLs with ports from `first` on, or with any free ports if it is 0. Raises Misconfigured if a port is taken."""
     ports = range(first, first + count) if first else [free_port(rng) for _ in range(count)]
     for port in ports:
         with open_listener(settings.host, port, setting):
@@ -111,7 +111,7 @@ def _process(folder: ClusterFolder, environ: Mapping[str, str], kind: str, numbe
         folder.log_of(name),
         command=module_command("tallyhouse", kind),
         environ=environ,
-        # Not whether it is ready: one whose partition an alarm has stopped runs, and must not be started over and over.
+        # Not /readyz: a worker with a partition stopped by an alarm runs, and must not be restarted over and over.
         ready=f"{url}/healthz",
     )
 

@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.1
 
 
 class SupervisedServer:
-    """A server that serves already; each later start of it is told."""
+    """A running server as a program of the supervisor. Prints a line for each end and each later start."""
 
     def __init__(self, server: LocalServer, notify: Callable[[str], None]) -> None:
         self._server = server
@@ -25,20 +25,20 @@ class SupervisedServer:
         self._may_start.set()
 
     def suspend_restarts(self) -> None:
-        """Once it has ended, do not start it before it is released."""
+        """Keeps the server down once it has ended, until `resume_restarts`."""
         self._may_start.clear()
 
     def resume_restarts(self) -> None:
-        """Start it, if it has ended meanwhile."""
+        """Starts the server, if it has ended meanwhile."""
         self._may_start.set()
 
     async def run(self) -> int:
-        """Until it ends; its exit code."""
+        """Waits until the server ends; returns its exit code."""
         if self._server.pid is None and not await self._start():
             return FAILED
-        if self._is_stopping:  # Told to while it was being started.
+        if self._is_stopping:  # Terminated during its start.
             self._server.request_stop()
-        while self._server.pid is not None:  # noqa: ASYNC110 - its parent is its keeper: nobody tells us
+        while self._server.pid is not None:  # noqa: ASYNC110 - not our child: polled
             await asyncio.sleep(_POLL_SECONDS)
         code = self._server.exit_code
         if not self._is_stopping:
@@ -46,20 +46,19 @@ class SupervisedServer:
         return -signal.SIGKILL if code is None else code
 
     def terminate(self) -> None:
-        """Have it stop, or not begin."""
+        """Stops the server, or keeps it from starting."""
         self._is_stopping = True
         self._may_start.set()
         self._server.request_stop()
 
     def kill(self) -> None:
-        """End it as a crash would."""
         self._notify(f"{self._server.name} did not stop in time and is killed")
         self._server.kill()
 
     def _next_step(self, code: int | None) -> str:
         if code == MISCONFIGURED:
-            return f"cannot run as it is told to, so everything stops; {self._server.log} says why"
-        return "is started again" if self._may_start.is_set() else "is kept down for now"
+            return f"cannot run with its settings, so everything stops; {self._server.log} says why"
+        return "is restarted" if self._may_start.is_set() else "is kept down for now"
 
     async def _start(self) -> bool:
         await self._may_start.wait()
@@ -69,7 +68,7 @@ class SupervisedServer:
             await asyncio.to_thread(self._server.start)
         except ProgramFailed as failed:
             if not self._is_stopping:
-                self._notify(f"{failed}\n{self._server.name} is tried again")
+                self._notify(f"{failed}\n{self._server.name} is retried")
             return False
         self._notify(f"{self._server.name} is up again, as process {self._server.pid}")
         return True
@@ -82,7 +81,7 @@ def _words(code: int | None) -> str:
 
 
 class ServerGroup:
-    """Started, it must be stopped, whatever came of it."""
+    """Servers that start, run and stop together. After `start`, `stop` must be called, even if `start` failed."""
 
     def __init__(self, servers: Sequence[LocalServer], stop_seconds: float, notify: Notify) -> None:
         self._servers = {server.name: server for server in servers}
@@ -93,27 +92,27 @@ class ServerGroup:
         self._notify = notify
         self._opened: list[LocalServer] = []
         self.supervision: asyncio.Task[int] | None = None
-        """Ends by itself where one of them cannot run as it is told to; with the exit code."""
+        """Ends with an exit code when a server cannot run with its settings."""
 
     async def start(self) -> None:
-        """See all of them serve, and have them kept running from then on."""
+        """Starts all servers, waits until they serve, and supervises them from then on."""
         self._notify(f"starting {', '.join(self._servers)}")
         await asyncio.gather(*map(self._start, self._servers.values()))
         self.supervision = asyncio.create_task(self._supervisor.run_until_stopped())
 
     async def stop(self) -> None:
-        """Returns when none of them runs."""
+        """Stops all servers and waits for their end."""
         if self.supervision is not None:
             self._supervisor.stop()
             await self.supervision
         await asyncio.gather(*(asyncio.to_thread(server.close) for server in self._opened))
 
     def pid(self, name: str) -> int | None:
-        """The process of one of them, while there is one."""
+        """The process of a server; None if it does not run."""
         return self._servers[name].pid
 
     def supervised(self, name: str) -> SupervisedServer:
-        """One of them, to be held and released."""
+        """A server, to suspend and resume its restarts."""
         return self._supervised[name]
 
     async def _start(self, server: LocalServer) -> None:

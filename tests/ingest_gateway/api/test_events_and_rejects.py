@@ -120,7 +120,7 @@ async def test_a_reject_that_cannot_be_replayed_is_skipped_with_a_reason(
     ]
     assert answer["replayed"] == [ids[0]]
     reasons = {skip["id"]: skip["reason"] for skip in answer["skipped"]}
-    assert "tried again before" in reasons[ids[1]]
+    assert "replayed before" in reasons[ids[1]]
     assert "new key" in reasons[ids[2]]
     assert "archived" in reasons[ids[3]]
     assert reasons[ids[4]] == reasons["rej_nope"] == "there is no such reject"

@@ -36,4 +36,4 @@ def test_a_store_that_goes_away_during_a_start_is_waited_for(
         url = f"http://127.0.0.1:{relay.address.port}"
         with installation.gateway(CLICKHOUSE_URL=url) as gateway:
             assert relay.broken == TIMES
-            assert "waiting for what this process needs" in gateway.output()
+            assert "waiting for a server that this process needs" in gateway.output()

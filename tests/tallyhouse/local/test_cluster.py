@@ -76,7 +76,7 @@ def test_who_is_killed_is_started_again(terminal: ClusterTerminal, name: str) ->
     wait_until("another one in its place", lambda: f"{kind} {number} is up again" in terminal.text, 300)
     assert terminal.pid(name) != killed
     wait_until("it to be ready", lambda: is_ready(url))
-    assert f"{kind} {number} ended (by signal 9, SIGKILL) and is started again" in terminal.text
+    assert f"{kind} {number} ended (by signal 9, SIGKILL) and is restarted" in terminal.text
 
 
 @pytest.mark.long
@@ -84,7 +84,7 @@ def test_the_next_start_goes_on_and_nothing_stays_behind(runtime: KafkaInstallat
     """Without PostgreSQL too; after Ctrl-C and after kill -9, no process is left, and what was counted is there."""
     with passable_folder() as data:
         with started(data, "--gateways=1", "--workers=1", **NO_POSTGRESQL) as first:
-            assert "the ledger is SQLite's, not PostgreSQL's: PostgreSQL is missing; to get it: apt-get" in first.text
+            assert "the ledger is in SQLite, not PostgreSQL: PostgreSQL is missing; to get it: apt-get" in first.text
             assert first.first_key is not None
             meter, post, question = first.commands
             assert pasted(meter)["meter"]["code"] == "tokens"
