@@ -1,4 +1,4 @@
-"""What stands inside the gateway in the intake's tests: a log and known keys that can be stalled and broken."""
+"""A log and key hints for tests of the intake, which can stall and fail."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ WINDOW = 35 * DAY + 5 * MINUTE
 
 
 class FakeLog:
-    """Keeps frames; fails when told to; waits at the gate."""
+    """Keeps frames in memory. `fails` decides which appends fail, and a closed `gate` stalls them."""
 
     __test__ = False
 
@@ -43,12 +43,12 @@ class FakeLog:
         self.frames.extend(frames)
 
     def rows(self) -> list[dict[str, object]]:
-        """Every stored event, in order of the frames."""
+        """The stored events, in order of the frames."""
         return [row for frame in self.frames for row in decode(frame.payload).to_pylist()]
 
 
 class FakeKnownKeys:
-    """Known keys that answer, fail, or never answer."""
+    """Key hints that answer, fail, or never answer."""
 
     __test__ = False
 
@@ -59,13 +59,13 @@ class FakeKnownKeys:
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         if self._silent:
-            await asyncio.Event().wait()  # for ever
+            await asyncio.Event().wait()
         if self._error is not None:
             raise self._error
         return {key: self._known[key] for key in as_digests(keys) if key in self._known}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Known is only what was known at first."""
+        """Does nothing: only the keys given at first are known."""
 
 
 def intake_over(

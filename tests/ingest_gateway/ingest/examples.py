@@ -14,7 +14,7 @@ NDJSON = "application/x-ndjson"
 
 
 def event(key: str = "k1", **changes: Any) -> dict[str, Any]:
-    """A good event; a change to None takes the field away."""
+    """A valid event; a change to None removes the field."""
     made: dict[str, Any] = {
         "event_name": "api.request",
         "idempotency_key": key,
@@ -47,12 +47,12 @@ def batch(*events: Any) -> bytes:
 
 
 def raw_batch(*texts: bytes) -> bytes:
-    """A batch of events that no JSON writer would write."""
+    """A batch of texts that no JSON serializer would write."""
     return b'{"events":[' + b",".join(texts) + b"]}"
 
 
 def raw_event(key: str = "k1", **changes: bytes) -> bytes:
-    """A good event's text, with some values as given, letter by letter."""
+    """The text of a valid event, in which `changes` replace values byte for byte."""
     fields = {name: json.dumps(value).encode() for name, value in event(key).items()} | changes
     return b"{" + b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items()) + b"}"
 
@@ -64,7 +64,7 @@ def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfil
 
 
 def stored_properties(good: GoodEvents) -> list[bytes]:
-    """The properties of each event, cut apart."""
+    """The properties of each event."""
     texts, start = [], 0
     for length in memoryview(good.properties.packed_lengths).cast("i"):
         texts.append(good.properties.joined[start : start + length])

@@ -1,4 +1,4 @@
-"""Arrival stamps never go back: not within a process, not over a restart."""
+"""Arrival stamps never go back: not within a process, not across a restart."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from tests.factories import NOW
 
 
 class LogLines(NullLogger):
-    """Remembers what was told."""
+    """Records the logged lines."""
 
     def __init__(self) -> None:
         self.logged: list[tuple[str, object]] = []
@@ -29,7 +29,7 @@ class LogLines(NullLogger):
 
 
 class FakeSeenMonths:
-    """The newest key of each partition."""
+    """The arrival of the newest key of each partition."""
 
     def __init__(self, arrivals: list[int | None]) -> None:
         self._arrivals = arrivals
@@ -40,13 +40,13 @@ class FakeSeenMonths:
 
 @given(newest=st.integers(0, 10), clock=st.lists(st.integers(0, 10), min_size=1))
 def test_a_stamp_is_the_time_or_the_newest_stamp(newest: int, clock: list[int]) -> None:
-    """Whatever the clock does, stamps follow it upwards only."""
+    """Stamps follow the clock upwards only."""
     arrivals = ArrivalClock(iter(clock).__next__, newest, NullMetrics(), NullLogger())
     assert [arrivals.stamp() for _ in clock] == [max(newest, *clock[: n + 1]) for n in range(len(clock))]
 
 
-def test_a_clock_that_is_behind_is_told_once_and_so_is_its_return() -> None:
-    """A line for each, and a number all the while; a tiny adjustment is no news."""
+def test_a_clock_that_is_behind_is_logged_once_and_so_is_its_recovery() -> None:
+    """The metric shows the lag all the time; a lag below a second is not logged."""
     metrics, lines = PrometheusMetrics(), LogLines()
     clock = iter([NOW - SECOND // 2, NOW - 21 * DAY, NOW - DAY, NOW + 1, NOW + 2])
     arrivals = ArrivalClock(clock.__next__, NOW, metrics, lines)
@@ -60,7 +60,7 @@ def test_a_clock_that_is_behind_is_told_once_and_so_is_its_return() -> None:
 
 
 def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
-    """Of any partition; a frame that has left the log is known by its keys."""
+    """Across all partitions; the keys stand for frames that are no longer in the log."""
 
     async def found(frames: list[tuple[int, int]], keys: list[int | None]) -> int:
         log = MemoryFrameLog(2)
@@ -74,8 +74,8 @@ def test_the_newest_arrival_is_that_of_the_newest_frame_or_key() -> None:
     assert asyncio.run(found([(0, 2)], [None, None])) == 0
 
 
-def test_arrivals_do_not_go_behind_those_of_another_process() -> None:
-    """Stamped by a clock that was ahead: a retry that comes here must not look younger than its first."""
+def test_arrivals_never_precede_those_of_another_process() -> None:
+    """That process had a clock ahead: a retry here must not look younger than its first attempt there."""
     clock = iter([NOW, NOW + 1, NOW + 4])
     arrivals = ArrivalClock(clock.__next__, 0, PrometheusMetrics(), LogLines())
     assert arrivals.stamp() == NOW

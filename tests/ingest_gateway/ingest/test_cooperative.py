@@ -1,9 +1,10 @@
-"""Long work lets others by: pieces, and what goes between two of them."""
+"""Long work runs in steps, and ready tasks run between them."""
 
 import asyncio
 
 import pytest
 
+from ingest_gateway.ingest import intake as intake_module
 from ingest_gateway.ingest.cooperative import Serialized, Steps, run_at_once, yield_control
 from ingest_gateway.ingest.parse import parse_body
 from schemas.errors import Invalid
@@ -13,12 +14,11 @@ from tests.ingest_gateway.ingest.examples import ACCOUNT, JSON, batch, event, po
 pytestmark = pytest.mark.anyio
 
 
-def three_pieces(order: list[str]) -> Steps[str]:
-    """Three pieces and an answer."""
-    for piece in ("first", "second", "third"):
-        order.append(piece)
+def three_steps(order: list[str]) -> Steps[str]:
+    for step in ("first", "second", "third"):
+        order.append(step)
         yield
-    return "answer"
+    return "result"
 
 
 def broken() -> Steps[str]:
@@ -26,17 +26,16 @@ def broken() -> Steps[str]:
     raise Invalid("no")
 
 
-def test_at_once() -> None:
-    """All pieces, and what goes wrong in any."""
+def test_run_at_once_runs_all_steps_and_raises_their_errors() -> None:
     order: list[str] = []
-    assert run_at_once(three_pieces(order)) == "answer"
+    assert run_at_once(three_steps(order)) == "result"
     assert order == ["first", "second", "third"]
     with pytest.raises(Invalid):
         run_at_once(broken())
 
 
 class SecondsClock:
-    """Stands still unless told how long something took."""
+    """A timer that the tests move."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,48 +45,48 @@ class SecondsClock:
 
 
 def occupying(order: list[str], clock: SecondsClock, seconds: float) -> Steps[str]:
-    """Two pieces that take so long. During the first someone comes who has three more turns to go."""
+    """Two steps of this length. During the first, a task starts that needs three more turns of the event loop."""
     loop = asyncio.get_running_loop()
 
-    async def answered(result: asyncio.Future[str]) -> None:
+    async def await_result(result: asyncio.Future[str]) -> None:
         order.append(await result)
 
-    def asked() -> None:
+    def start_task() -> None:
         result: asyncio.Future[str] = loop.create_future()
-        tasks.append(loop.create_task(answered(result)))
-        loop.call_soon(result.set_result, "another's answer")
+        tasks.append(loop.create_task(await_result(result)))
+        loop.call_soon(result.set_result, "another task")
 
     tasks: list[asyncio.Task[None]] = []
     order.append("first")
-    loop.call_soon(asked)
+    loop.call_soon(start_task)
     clock.now += seconds
     yield
     order.append("second")
-    return "answer"
+    return "result"
 
 
-async def test_who_becomes_ready_during_a_piece_goes_before_the_next() -> None:
-    """Even if it takes a thread's result, a task begun for it and a task that waits for that: a turn for each."""
+async def test_a_task_that_becomes_ready_during_a_step_finishes_before_the_next() -> None:
+    """Even if it needs a turn for a callback, one for a new task, and one for the task's result."""
     clock = SecondsClock()
     order: list[str] = []
-    assert await Serialized(clock).run(occupying(order, clock, 0.001)) == "answer"
-    assert order == ["first", "another's answer", "second"]
+    assert await Serialized(clock).run(occupying(order, clock, 0.001)) == "result"
+    assert order == ["first", "another task", "second"]
 
 
-async def test_short_pieces_do_not_give_way_until_they_are_a_long_one() -> None:
-    """Then the next one does, whosever it is."""
+async def test_short_steps_yield_only_once_they_add_up() -> None:
+    """Across several pieces of work."""
     clock = SecondsClock()
-    works = Serialized(clock)
+    serialized = Serialized(clock)
     order: list[str] = []
-    await works.run(occupying(order, clock, 0.0003))
+    await serialized.run(occupying(order, clock, 0.0003))
     assert order == ["first", "second"]
     order.clear()
-    await works.run(occupying(order, clock, 0.0003))
-    assert order == ["first", "another's answer", "another's answer", "second"]
+    await serialized.run(occupying(order, clock, 0.0003))
+    assert order == ["first", "another task", "another task", "second"]
 
 
-async def test_nobody_gives_way_for_ever() -> None:
-    """Others whose every turn is long have one of them."""
+async def test_yielding_ends_after_one_long_turn() -> None:
+    """Other tasks whose turns are long cannot stall the work."""
     clock = SecondsClock()
     turns = 0
 
@@ -103,30 +102,31 @@ async def test_nobody_gives_way_for_ever() -> None:
     assert turns == 1
 
 
-async def test_what_goes_wrong_in_a_piece_is_told() -> None:
-    """And keeps nobody from going on."""
-    works = Serialized()
+async def test_an_error_in_a_step_is_raised_and_later_work_runs() -> None:
+    serialized = Serialized()
     with pytest.raises(Invalid):
-        await works.run(broken())
-    assert await works.run(three_pieces([])) == "answer"
+        await serialized.run(broken())
+    assert await serialized.run(three_steps([])) == "result"
 
 
 @pytest.mark.parametrize("form", [JSON, "application/x-ndjson"])
-def test_a_body_is_read_in_pieces(form: str) -> None:
-    """Whatever its form."""
+def test_a_body_of_any_form_is_parsed_in_steps(form: str) -> None:
     events = [raw_event(f"k{number}") for number in range(1_000)]
     body = raw_batch(*events) if form == JSON else b"\n".join(events)
     reading = parse_body(body, form, account=ACCOUNT, request_id="r", strict=False, backfill=False)
     assert sum(1 for _ in reading) >= 2
 
 
-async def test_storing_a_group_lets_others_by() -> None:
-    """Before judging it, before making frames of it, and before answering."""
-    turns = 0
-    async with intake_over(FakeLog()) as intake:
-        storing = asyncio.create_task(intake.submit(post(batch(event()))))
-        while not storing.done():
-            await asyncio.sleep(0)
-            turns += 1
-    assert storing.result().accepted == 1
-    assert turns >= 3 * 4
+async def test_storing_a_group_yields_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before judging the group, before making its frames, and before remembering its keys."""
+    yields: list[int] = []
+
+    async def yield_and_count() -> None:
+        yields.append(log.appends)
+        await yield_control()
+
+    monkeypatch.setattr(intake_module, "yield_control", yield_and_count)
+    log = FakeLog()
+    async with intake_over(log) as intake:
+        assert (await intake.submit(post(batch(event())))).accepted == 1
+    assert yields[:3] == [0, 0, 1]

@@ -1,4 +1,4 @@
-"""Every way an event can be wrong: its code, its field, a message that mends it, and neighbours unharmed."""
+"""Every way an event can be invalid: its code and field, a message, and no effect on its neighbours."""
 
 import json
 
@@ -75,13 +75,13 @@ BAD = [
 
 
 def name_of_case(value: object) -> str | None:
-    """Long texts make no test names."""
+    """The end of the text."""
     return repr(value[-40:]) if isinstance(value, bytes) else None
 
 
 @pytest.mark.parametrize(("text", "code", "field"), BAD, ids=name_of_case)
 def test_a_bad_event_never_sinks_the_others(text: bytes, code: Code, field: str | None) -> None:
-    """In a batch of three the bad one is told by index, code and field; the other two are read as alone."""
+    """In a batch of three, the invalid event is rejected by index, code and field; the others parse as if alone."""
     first, last = raw_event("first"), raw_event("last")
     posted = post(raw_batch(first, text, last))
     (rejection,) = posted.rejections
@@ -122,17 +122,16 @@ def test_the_same_verdict_in_ndjson(text: bytes, code: Code, field: str | None) 
     ],
     ids=name_of_case,
 )
-def test_odd_but_good_events_pass(text: bytes) -> None:
-    """What only looks like trouble is taken, alone and beside a bad event, with the same result."""
-    alone, beside = post(text), post(raw_batch(text, b"17"))
+def test_odd_but_valid_events_pass(text: bytes) -> None:
+    """Alone and next to an invalid event, with the same result."""
+    alone, mixed = post(text), post(raw_batch(text, b"17"))
     assert alone.rejections == ()
-    assert len(beside.good) == len(beside.rejections) == 1
-    assert alone.good.body_hashes == beside.good.body_hashes
-    assert stored_properties(alone.good) == stored_properties(beside.good)
+    assert len(mixed.good) == len(mixed.rejections) == 1
+    assert alone.good.body_hashes == mixed.good.body_hashes
+    assert stored_properties(alone.good) == stored_properties(mixed.good)
 
 
 def test_the_nearest_field_is_suggested() -> None:
-    """A slip of the pen is answered with the name that was meant."""
     (rejection,) = post(batch(event(idempotencyKey="k", idempotency_key=None))).rejections
     assert "did you mean idempotency_key?" in rejection.message
 
@@ -152,8 +151,7 @@ def test_the_nearest_field_is_suggested() -> None:
         ({"extension": "x" * 65_536}, None),
     ],
 )
-def test_bad_cloudevents_speak_of_their_own_fields(changes: dict[str, object], field: str | None) -> None:
-    """Rejections of CloudEvents name CloudEvents' attributes."""
+def test_rejections_of_cloudevents_name_their_own_fields(changes: dict[str, object], field: str | None) -> None:
     body = json.dumps([cloudevent("good"), cloudevent("bad", **changes)]).encode()
     posted = post(body)
     (rejection,) = posted.rejections

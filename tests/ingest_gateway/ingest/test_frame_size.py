@@ -1,4 +1,4 @@
-"""No frame of the gateway is large in memory, whatever is large about its events."""
+"""Every frame of the gateway has a bounded size in memory, whatever part of its events is large."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from tests.ingest_gateway.ingest.doubles import FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import event, post
 
 RAW_BYTES = 18_000_000
-"""What one group of requests holds, and what a row has beside its texts."""
+"""One group of requests, and the other columns of its rows."""
 
 
 def long_names(number: int) -> dict[str, Any]:
-    """Every name as long as it may be, in characters of four bytes."""
+    """An event with names of the maximum length, in characters of four bytes."""
     return event(
         f"{number:05}" + "\N{PILE OF POO}" * (MAX_NAME_LENGTH - 5), customer_id="\N{PILE OF POO}" * MAX_NAME_LENGTH
     )
@@ -30,7 +30,7 @@ def large_properties(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("make", [long_names, large_properties])
 def test_a_frame_stays_small_however_well_it_compresses(make: Callable[[int], dict[str, Any]]) -> None:
-    """Two full bodies for one partition, taken in together."""
+    """Two full bodies for one partition, stored together."""
 
     async def story() -> list[int]:
         log = FakeLog()
@@ -46,7 +46,7 @@ def test_a_frame_stays_small_however_well_it_compresses(make: Callable[[int], di
 
 
 def full_body(make: Callable[[int], dict[str, Any]], first: int) -> bytes:
-    """As many events as eight of the ten megabytes hold."""
+    """As many events as fit into eight of the ten megabytes."""
     one = len(json.dumps(make(first), ensure_ascii=False).encode())
     events = [make(first + number) for number in range(7_900_000 // (one + 2))]
     return json.dumps({"events": events}, ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-"""The intake: honest verdicts, one durable write for many requests, and nothing remembered before it is safe."""
+"""The intake: verdicts, one durable write for many requests, and no key remembered before it is durable."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,11 +23,11 @@ Answer = TypeVar("Answer")
 
 
 def run(story: Awaitable[Answer]) -> Answer:
-    """To its end, or not at all: a stuck intake fails the test."""
-    return asyncio.run(_soon(story))
+    """Runs the story; an intake that hangs fails the test."""
+    return asyncio.run(_with_timeout(story))
 
 
-async def _soon(story: Awaitable[Answer]) -> Answer:
+async def _with_timeout(story: Awaitable[Answer]) -> Answer:
     async with asyncio.timeout(30):
         return await story
 
@@ -37,7 +37,7 @@ def accepted(count: int) -> BatchOutcome:
 
 
 def test_what_is_stored_is_what_was_posted() -> None:
-    """A frame's row holds every field of the event, its hashes, its request; its frame is of its partition."""
+    """A row holds every field of the event, its hashes and its request; the frame belongs to its partition."""
 
     async def story() -> None:
         log = FakeLog()
@@ -66,8 +66,8 @@ def test_what_is_stored_is_what_was_posted() -> None:
     run(story())
 
 
-def test_repeats_in_one_request() -> None:
-    """The first of a key counts; the same again is a duplicate, another body a conflict."""
+def test_repeats_in_one_request_are_duplicates_or_conflicts() -> None:
+    """The first event of a key counts."""
 
     async def story() -> BatchOutcome:
         async with intake_over(FakeLog()) as intake:
@@ -78,8 +78,8 @@ def test_repeats_in_one_request() -> None:
     assert [(each.index, each.code) for each in outcome.rejections] == [(2, RejectCode.CONFLICT)]
 
 
-def test_repeats_in_later_requests() -> None:
-    """A retry after the answer is told from the recent keys, with the id it was first given."""
+def test_repeats_in_later_requests_are_duplicates_or_conflicts() -> None:
+    """The recent keys recognise a retry, and it gets the same usage id."""
 
     async def story() -> None:
         async with intake_over(FakeLog()) as intake:
@@ -93,8 +93,8 @@ def test_repeats_in_later_requests() -> None:
     run(story())
 
 
-def test_keys_counted_long_ago_are_asked_for() -> None:
-    """What the recent keys have forgotten, the known keys tell."""
+def test_keys_counted_long_ago_are_looked_up() -> None:
+    """The key hints know keys that are no longer among the recent ones."""
 
     async def story() -> None:
         posted = post(batch(event()))
@@ -107,8 +107,8 @@ def test_keys_counted_long_ago_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("keys", [FakeKnownKeys({}, error=StoreFailed("no answer")), FakeKnownKeys({}, hangs=True)])
-def test_ingest_goes_on_without_known_keys(keys: FakeKnownKeys) -> None:
-    """They are a hint: where they fail or keep silent, events are accepted and the processor decides."""
+def test_events_are_accepted_without_key_hints(keys: FakeKnownKeys) -> None:
+    """If a lookup fails or hangs, events are accepted and the processor decides."""
 
     async def story() -> None:
         policy = IntakePolicy(partitions=PARTITIONS, lookup_timeout_seconds=0.01)
@@ -119,7 +119,7 @@ def test_ingest_goes_on_without_known_keys(keys: FakeKnownKeys) -> None:
 
 
 def test_requests_that_wait_together_share_one_append() -> None:
-    """While the log is busy others gather; a repeat of theirs is answered only when its first is durable."""
+    """Requests that arrive while the log is busy form a group; a repeat is answered once its first event is durable."""
 
     async def story() -> None:
         log = FakeLog()
@@ -138,7 +138,7 @@ def test_requests_that_wait_together_share_one_append() -> None:
 
 
 def test_a_failed_append_remembers_nothing() -> None:
-    """Everyone in the group is told to come again, and the retry is accepted as new."""
+    """Each request of the group is refused as Overloaded, and the retry is accepted as new."""
 
     async def story() -> None:
         log = FakeLog(fails=lambda number: number == 0)
@@ -153,7 +153,7 @@ def test_a_failed_append_remembers_nothing() -> None:
 
 
 def test_ages_are_judged_by_the_arrival_of_the_frame() -> None:
-    """35 days back and 5 minutes ahead, to the microsecond; backfill lifts only the first and is flagged."""
+    """35 days back and 5 minutes ahead, to the microsecond; the backfill scope lifts the first limit, with a flag."""
 
     async def story() -> None:
         log = FakeLog()
@@ -174,7 +174,7 @@ def test_ages_are_judged_by_the_arrival_of_the_frame() -> None:
 
 
 def test_a_cloudevent_without_time_happens_at_its_arrival() -> None:
-    """And its rejections speak of CloudEvents' attributes."""
+    """Its rejections name the attributes of CloudEvents."""
 
     async def story() -> None:
         log = FakeLog()
@@ -188,7 +188,7 @@ def test_a_cloudevent_without_time_happens_at_its_arrival() -> None:
 
 
 def test_strict_is_all_or_nothing() -> None:
-    """One conflict, one bad age or one invalid event, and a strict request stores nothing and lists the bad ones."""
+    """A strict request with a conflict, an event too old or an invalid one stores nothing and lists the rejections."""
 
     async def story() -> None:
         log = FakeLog()
@@ -206,8 +206,8 @@ def test_strict_is_all_or_nothing() -> None:
     run(story())
 
 
-def test_nobody_leans_on_a_strict_request_that_stores_nothing() -> None:
-    """A key that was only in a held-back request is new to the next one, even when both wait together."""
+def test_no_event_repeats_one_that_was_held_back() -> None:
+    """A key of a held-back request is new to the next request, even when both wait together."""
 
     async def story() -> None:
         log = FakeLog()
@@ -222,7 +222,7 @@ def test_nobody_leans_on_a_strict_request_that_stores_nothing() -> None:
 
 
 def test_large_groups_are_cut_into_frames_and_large_queues_into_groups() -> None:
-    """The limits hold, and no event is lost or moved out of order at a cut."""
+    """The limits hold, and no event is lost or out of order at a boundary."""
 
     async def story() -> None:
         log = FakeLog()

@@ -1,4 +1,4 @@
-"""The intake when things go wrong: full queues, stalled and failing logs, callers who leave, and any mix of them."""
+"""The intake under stress: full queues, stalled and failing logs, cancelled callers, and any mix of them."""
 
 import asyncio
 import gc
@@ -23,8 +23,8 @@ from tests.ingest_gateway.ingest.examples import batch, event, post
 POLICY = IntakePolicy(partitions=PARTITIONS)
 
 
-def test_a_full_queue_sends_callers_away() -> None:
-    """What waits is bounded by number and by bytes; those who wait are still answered."""
+def test_a_full_queue_refuses_requests() -> None:
+    """The queue is bounded by number and by bytes; requests in it are still answered."""
 
     async def story(policy: IntakePolicy) -> None:
         log = FakeLog()
@@ -45,8 +45,8 @@ def test_a_full_queue_sends_callers_away() -> None:
     asyncio.run(story(IntakePolicy(partitions=PARTITIONS, queue_bytes=3 * size + 5)))
 
 
-def test_a_stalled_log_sends_everyone_away() -> None:
-    """Old waiters are told to come again, new ones are not let in; when the log recovers, all goes on."""
+def test_a_stalled_log_refuses_requests_until_it_recovers() -> None:
+    """Waiting requests time out, new ones are refused at once."""
 
     async def story() -> None:
         log = FakeLog()
@@ -61,14 +61,14 @@ def test_a_stalled_log_sends_everyone_away() -> None:
             with pytest.raises(Overloaded):
                 await intake.submit(post(batch(event("new"))))
             log.gate.set()
-            assert (await _until_let_in(intake, post(batch(event("later"))))).accepted == 1
+            assert (await _submit_until_accepted(intake, post(batch(event("later"))))).accepted == 1
         assert "queued" not in {row["idempotency_key"] for row in log.rows()}
 
     asyncio.run(story())
 
 
-def test_what_was_refused_is_let_go_of_at_once() -> None:
-    """No body stays in memory until the collector looks for cycles: in an outage that would be many of them."""
+def test_a_refused_body_is_freed_at_once() -> None:
+    """No body stays in memory until the garbage collector runs: in an outage there would be many."""
 
     async def story() -> None:
         async with intake_over(FakeLog(fails=lambda _: True)) as intake:
@@ -76,20 +76,20 @@ def test_what_was_refused_is_let_go_of_at_once() -> None:
                 with pytest.raises(Overloaded):
                     await intake.submit(post(batch(event(str(number)))))
 
-    def kept() -> int:
+    def bodies_in_memory() -> int:
         return sum(isinstance(each, PostedBatch) for each in gc.get_objects())
 
     gc.collect()
-    before = kept()
+    before = bodies_in_memory()
     gc.disable()
     try:
         asyncio.run(story())
-        assert kept() == before
+        assert bodies_in_memory() == before
     finally:
         gc.enable()
 
 
-async def _until_let_in(intake: Intake, posted: PostedBatch) -> BatchOutcome:
+async def _submit_until_accepted(intake: Intake, posted: PostedBatch) -> BatchOutcome:
     async with asyncio.timeout(10):
         while True:
             try:
@@ -98,8 +98,7 @@ async def _until_let_in(intake: Intake, posted: PostedBatch) -> BatchOutcome:
                 await asyncio.sleep(0)
 
 
-def test_stopping_takes_in_what_waits_and_nothing_more() -> None:
-    """On the way out those who wait are answered, and late callers are told to come again."""
+def test_stopping_stores_waiting_requests_and_refuses_new_ones() -> None:
 
     async def story() -> None:
         log = FakeLog()
@@ -115,7 +114,7 @@ def test_stopping_takes_in_what_waits_and_nothing_more() -> None:
 
 
 def test_stopping_does_not_wait_for_a_stalled_log() -> None:
-    """A log that never answers delays the stop no longer than a caller would wait."""
+    """The stop waits no longer than the answer timeout."""
 
     async def story() -> None:
         log = FakeLog()
@@ -129,8 +128,8 @@ def test_stopping_does_not_wait_for_a_stalled_log() -> None:
     asyncio.run(story())
 
 
-def test_a_fault_of_ours_reaches_the_request_and_does_not_end_the_intake() -> None:
-    """A bug is not told as `come again`; the next group is taken in all the same."""
+def test_a_bug_reaches_the_request_and_does_not_end_the_intake() -> None:
+    """The error is not disguised as Overloaded, and the next group is stored."""
 
     async def story() -> None:
         clock = iter(["not a number", 5])
@@ -142,8 +141,8 @@ def test_a_fault_of_ours_reaches_the_request_and_does_not_end_the_intake() -> No
     asyncio.run(story())
 
 
-def test_the_budget_is_given_back() -> None:
-    """What a request held is free again after it, however it ended; a lone giant is let in."""
+def test_the_memory_budget_is_returned() -> None:
+    """A request's share is free after it, however it ended; a single request over the budget is admitted."""
     budget = MemoryBudget(100, NullMetrics())
     with budget.share() as giant:
         giant.grow(1_000)
@@ -169,8 +168,8 @@ requests = st.tuples(st.lists(small_events, min_size=1, max_size=6), st.booleans
 @settings(max_examples=2 * settings().max_examples)
 @given(posts=st.lists(requests, max_size=14), failing=st.sets(st.integers(0, 12)), seed=st.integers(0, 2**32))
 def test_any_mix_counts_each_key_once(posts: list[tuple[Any, bool]], failing: set[int], seed: int) -> None:
-    """Requests in any overlap, with failing appends and callers who leave, strict or not: what is stored, and what
-    is told, is what a plain dictionary says."""
+    """Overlapping requests, strict or not, with failing appends and cancelled callers: stored events and verdicts
+    are those of a plain dictionary."""
     log = FakeLog(fails=failing.__contains__)
     asyncio.run(_story(log, posts, random.Random(seed)))
     stored: dict[str, list[str]] = defaultdict(list)
@@ -201,7 +200,7 @@ async def _story(log: FakeLog, posts: list[tuple[Any, bool]], chance: random.Ran
 
 
 def _agrees(outcome: BatchOutcome, events: list[dict[str, Any]], strict: bool, stored: dict[object, object]) -> None:
-    """Every event has one verdict, and the verdict is true of the log."""
+    """Every event has one verdict, and the verdict agrees with the log."""
     bad = {rejection.index: rejection.code for rejection in outcome.rejections}
     assert [rejection.index for rejection in outcome.rejections] == sorted(bad)
     assert outcome.accepted + outcome.duplicates + len(bad) + outcome.held_back == len(events)

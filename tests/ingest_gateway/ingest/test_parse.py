@@ -1,4 +1,4 @@
-"""The forms of a body: which one it is, that all mean the same, and what is wrong with a body as a whole."""
+"""The forms of a body: their detection, their common meaning, and bodies that are malformed as a whole."""
 
 import json
 import random
@@ -45,7 +45,7 @@ CLOUDEVENTS = "application/cloudevents-batch+json"
     ],
 )
 def test_every_form_means_the_same_event(body: bytes, content_type: str, form: BodyFormat) -> None:
-    """One event, however it is dressed, has one key hash and one body hash."""
+    """An event has the same key hash and body hash in every form."""
     posted, plain = post(body, content_type), post(batch(event()))
     assert (posted.body_format, posted.events, posted.rejections) == (form, 1, ())
     assert posted.good.key_hashes == plain.good.key_hashes == key_hash(ACCOUNT, "k1")
@@ -79,19 +79,18 @@ def test_every_form_means_the_same_event(body: bytes, content_type: str, form: B
     ],
     ids=lambda value: repr(value[-40:]),
 )
-def test_a_body_bad_as_a_whole_is_refused(body: bytes, content_type: str, message: str) -> None:
-    """Where no event can be told from the next, the body is refused with the place."""
+def test_a_malformed_body_is_refused_as_a_whole(body: bytes, content_type: str, message: str) -> None:
+    """If its events cannot be separated, the body is refused with the position."""
     with pytest.raises(Invalid, match=message):
         post(body, content_type)
 
 
-def test_ten_thousand_events_are_taken() -> None:
-    """The limit itself is allowed."""
+def test_ten_thousand_events_are_accepted() -> None:
     assert post(batch(*[event(str(number)) for number in range(10_000)])).events == 10_000
 
 
-def test_properties_are_kept_letter_by_letter() -> None:
-    """Spaces, order and every digit of the posted text stay; only the hash sees a canonical form."""
+def test_properties_are_stored_byte_for_byte() -> None:
+    """Whitespace, order and every digit of the posted text stay; only the hash uses a canonical form."""
     text = b'{ "z":0.10000000000000000000001, "a":[1 ,2], "\\u00e9":"\xc3\xa9" }'
     same = b'{"\xc3\xa9":"\\u00e9","a":[1,2],"z":0.1}'
     first, second = post(raw_event(properties=text)).good, post(raw_event(properties=same)).good
@@ -100,7 +99,7 @@ def test_properties_are_kept_letter_by_letter() -> None:
 
 
 def test_another_body_has_another_hash() -> None:
-    """Name, customer, time and properties all count; the key does not."""
+    """Event name, customer, timestamp and properties make the hash; the key does not."""
     plain = post(batch(event())).good.body_hashes
     changes: list[dict[str, Any]] = [
         {"event_name": "other"},
@@ -113,8 +112,8 @@ def test_another_body_has_another_hash() -> None:
     assert post(batch(event(timestamp="2026-11-21T11:30:00.5+01:00"))).good.body_hashes == plain
 
 
-def test_a_cloudevent_without_time_has_a_hash_without_a_clock() -> None:
-    """Its time is told at arrival, and a retry has the same body."""
+def test_a_cloudevent_without_time_has_a_constant_body_hash() -> None:
+    """Its timestamp is the arrival, but a retry has the same body."""
     body = json.dumps([cloudevent("a", time=None), cloudevent("b")]).encode()
     posted = post(body)
     assert timestamps(posted.good)[0] == NO_TIME
@@ -134,7 +133,7 @@ types = st.sampled_from([JSON, NDJSON, CLOUDEVENT, CLOUDEVENTS, "text/plain"])
 
 @given(body=st.lists(fragments | st.binary(max_size=3), max_size=12).map(b"".join), content_type=types)
 def test_no_bytes_raise_anything_but_a_refusal(body: bytes, content_type: str) -> None:
-    """Whatever is posted is read, event by event, or refused."""
+    """Any body is parsed event by event, or refused."""
     try:
         posted = post(body, content_type)
     except Refused:
@@ -145,7 +144,7 @@ def test_no_bytes_raise_anything_but_a_refusal(body: bytes, content_type: str) -
 
 @given(data=st.data(), seed=st.integers())
 def test_a_damaged_body_never_raises(data: st.DataObject, seed: int) -> None:
-    """A good body with some bytes changed, added or cut is still only read or refused."""
+    """A valid body with some bytes changed, added or removed is parsed or refused."""
     body = bytearray(batch(*[event(str(number)) for number in range(3)]))
     chance = random.Random(seed)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -155,7 +154,7 @@ def test_a_damaged_body_never_raises(data: st.DataObject, seed: int) -> None:
         try:
             post(bytes(body), content_type)
         except Refused as error:
-            assert len(error.message) > 10  # noqa: PT017 - both outcomes are right, each in its way
+            assert len(error.message) > 10  # noqa: PT017 - both outcomes are correct
 
 
 numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -165,8 +164,8 @@ properties = st.dictionaries(texts, st.recursive(scalars, lambda inner: st.lists
 
 
 @given(many=st.lists(properties, min_size=1, max_size=6), ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
-def test_the_slow_path_reads_what_the_fast_path_reads(many: list[Any], ascii_only: bool, indent: int | None) -> None:
-    """Beside a bad event, good ones come out byte by byte as they do alone."""
+def test_the_slow_path_agrees_with_the_fast_path(many: list[Any], ascii_only: bool, indent: int | None) -> None:
+    """Next to an invalid event, valid ones parse byte for byte as without it."""
     events = [event(str(number), properties=each) for number, each in enumerate(many)]
     texts = [json.dumps(each, ensure_ascii=ascii_only, indent=indent).encode() for each in events]
     fast, slow = post(raw_batch(*texts)), post(raw_batch(*texts, b"17"))

@@ -1,4 +1,4 @@
-"""Timestamps: exact to the microsecond, with an offset, and the same on the fast path as on the slow one."""
+"""Timestamps are exact to the microsecond, need an offset, and are the same on the fast path and the slow one."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -23,14 +23,13 @@ odd_texts = st.lists(pieces, max_size=14).map("".join)
 
 @given(local=moments, offset=offsets)
 def test_any_offset_is_the_same_instant(local: datetime, offset: int) -> None:
-    """A time in any zone is read as its instant in UTC."""
     aware = local.replace(tzinfo=timezone(timedelta(minutes=offset)))
     assert parse_timestamp(aware.isoformat()) == to_micros(aware.astimezone(UTC))
 
 
 @given(texts=st.lists(st.one_of(odd_texts, moments.map(lambda moment: moment.isoformat() + "Z")), max_size=4))
-def test_many_at_once_are_read_as_one_by_one(texts: list[str]) -> None:
-    """The vectorised reader takes nothing the slow one refuses, and reads the same instant."""
+def test_many_at_once_are_parsed_as_one_by_one(texts: list[str]) -> None:
+    """The vectorised parser accepts nothing that the slow one refuses, and reads the same instant."""
     good = "2026-11-21T10:30:00Z"
     expected = [parse_timestamp(text) for text in texts]
     read = parse_timestamps(texts + [good] * 20)
@@ -50,8 +49,8 @@ def test_many_at_once_are_read_as_one_by_one(texts: list[str]) -> None:
         ("2026-11-21T10Z", "2026-11-21T10:00:00Z"),
     ],
 )
-def test_what_clients_write(text: str, same: str) -> None:
-    """Nine digits are cut to six; short and lower-case forms are read."""
+def test_common_forms_are_accepted(text: str, same: str) -> None:
+    """Nine digits are cut to six; short and lower-case forms are valid."""
     assert parse_timestamp(text) == parse_timestamp(same) is not None
 
 
@@ -69,7 +68,7 @@ def test_what_clients_write(text: str, same: str) -> None:
         "1763721000",
     ],
 )
-def test_what_is_not_a_moment(text: str) -> None:
-    """Dates without time or offset, impossible times and bare numbers are not guessed at."""
+def test_other_texts_are_refused(text: str) -> None:
+    """Dates without time or offset, impossible times and plain numbers."""
     assert parse_timestamp(text) is None
     assert parse_timestamps([text] * 20) is None

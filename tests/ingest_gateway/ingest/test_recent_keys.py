@@ -1,4 +1,4 @@
-"""Recent keys: may forget, never invent; filled from the log at the start."""
+"""Recent keys may be forgotten but never invented, and are warmed up from the log at the start."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ WINDOW = 100
 
 
 def keys_of(numbers: list[int]) -> Words:
-    """Spread like hashes, the same for the same number."""
+    """Pseudo-random keys, the same for the same number."""
     return np.array([[hash((number, half)) % 2**64 for half in "hl"] for number in numbers], np.uint64).reshape(-1, 2)
 
 
@@ -32,7 +32,7 @@ def some_keys(count: int) -> Words:
     asked=st.sets(st.integers(0, 60)),
 )
 def test_what_is_found_was_remembered(runs: list[list[int]], asked: set[int]) -> None:
-    """A key that is found was given, with one of the bodies it was given with, within the window."""
+    """A key that is found was remembered within the window, with the body that is returned."""
     recent = RecentKeys(16, WINDOW)
     given_bodies: dict[int, set[tuple[int, int]]] = {}
     for moment, run in enumerate(runs):
@@ -47,7 +47,7 @@ def test_what_is_found_was_remembered(runs: list[list[int]], asked: set[int]) ->
 
 
 def test_few_are_forgotten() -> None:
-    """With the ring full, at most one key in a hundred is lost, and every body found is the right one."""
+    """With the ring full, at most one key in a hundred is lost, and every returned body is correct."""
     keys = some_keys(2**14)
     recent = RecentKeys(2**14, WINDOW)
     for start in range(0, len(keys), 1000):
@@ -58,8 +58,8 @@ def test_few_are_forgotten() -> None:
     assert (bodies[found] == keys[found, 0]).all()
 
 
-def test_the_newest_push_out_the_oldest() -> None:
-    """Memory stays bounded: what came a whole ring ago is gone, even where one batch is larger than the ring."""
+def test_new_keys_overwrite_the_oldest() -> None:
+    """Memory stays bounded, even if one batch is larger than the ring."""
     keys = some_keys(1024)
     recent = RecentKeys(256, WINDOW)
     recent.remember(keys, keys[:, 0], 5)
@@ -68,8 +68,7 @@ def test_the_newest_push_out_the_oldest() -> None:
     assert found[768:].mean() > 0.9
 
 
-def test_the_window_ends() -> None:
-    """A key is known up to the end of the window and not after it."""
+def test_a_key_is_known_up_to_the_end_of_the_window() -> None:
     keys = some_keys(1)
     recent = RecentKeys(16, WINDOW)
     recent.remember(keys, keys[:, 0], 5)
@@ -78,11 +77,11 @@ def test_the_window_ends() -> None:
 
 
 def test_an_empty_memory_knows_nothing() -> None:
-    """Not even the key whose hash is zero."""
+    """Not even a key whose hash is zero."""
     assert not RecentKeys(16, WINDOW).find(np.zeros((3, 2), np.uint64), 0)[0].any()
 
 
-def recalled(payloads: list[bytes], most_bytes: int = 10**6) -> RecentKeys:
+def warmed_up(payloads: list[bytes], most_bytes: int = 10**6) -> RecentKeys:
     async def work() -> RecentKeys:
         log, recent = MemoryFrameLog(1), RecentKeys(1024, WINDOW)
         for place, payload in enumerate(payloads):
@@ -104,27 +103,26 @@ def known_body(recent: RecentKeys, event: Event) -> int | None:
 
 
 def test_every_waiting_event_is_remembered() -> None:
-    """However many frames hold them."""
     events = [make_event(f"key_{number}", {"tokens": number}) for number in range(200)]
-    recent = recalled([payload_of(event) for event in events])
+    recent = warmed_up([payload_of(event) for event in events])
     assert [known_body(recent, event) for event in events] == [event.body_hash for event in events]
     assert known_body(recent, make_event("another", {})) is None
 
 
-def test_the_first_body_of_a_key_stands() -> None:
-    """As the processor will decide it."""
+def test_the_first_body_of_a_key_is_remembered() -> None:
+    """The processor counts the first one too."""
     first, other = make_event("key", {"tokens": 1}), make_event("key", {"tokens": 2})
-    assert known_body(recalled([payload_of(first), payload_of(other)]), other) == first.body_hash
+    assert known_body(warmed_up([payload_of(first), payload_of(other)]), other) == first.body_hash
 
 
 def test_only_the_newest_of_a_long_log_are_read() -> None:
-    """A start must not wait for a backlog."""
+    """A start does not wait for a backlog."""
     events = [make_event(f"key_{number}", {}) for number in range(200)]
-    recent = recalled([payload_of(event) for event in events], most_bytes=1)
+    recent = warmed_up([payload_of(event) for event in events], most_bytes=1)
     assert [known_body(recent, event) is not None for event in events] == [False] * 136 + [True] * 64
 
 
 def test_an_unreadable_frame_is_left_to_the_processor() -> None:
-    """It costs an honest word, never the start."""
+    """The start skips it; only `duplicate` verdicts are lost."""
     event = make_event("key", {})
-    assert known_body(recalled([payload_of(event), b"\xff"]), event) == event.body_hash
+    assert known_body(warmed_up([payload_of(event), b"\xff"]), event) == event.body_hash

@@ -1,4 +1,4 @@
-"""Each number of the way into the log is taken once, by the one that knows it."""
+"""Each metric of ingest is observed once, by one module."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.ingest_gateway.ingest.examples import batch, event, post
 
 
 def test_a_group_and_its_commit_are_each_observed_once(tmp_path: Path) -> None:
-    """One post of three events: one group, one commit, and the frames and bytes that are in the log."""
+    """One post of three events makes one group and one commit, with the frames and bytes in the log."""
     metrics = PrometheusMetrics()
 
     async def posted() -> tuple[int, int]:
@@ -37,7 +37,7 @@ def test_a_group_and_its_commit_are_each_observed_once(tmp_path: Path) -> None:
 
 
 def shown(metrics: PrometheusMetrics, name: str) -> float:
-    """What the metrics page says of it."""
+    """The value on the metrics page."""
     lines = (line.split(" ") for line in metrics.render().decode().splitlines())
     (value,) = (float(words[1]) for words in lines if words[0] == PREFIX + name)
     return value

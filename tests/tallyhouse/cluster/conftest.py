@@ -1,4 +1,4 @@
-"""Clusters, on the broker and the store that all tests share."""
+"""Fixtures of a cluster on the broker and the store that all tests share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ def sqlite_ledger(tmp_path: Path) -> str:
 
 @pytest.fixture
 def broker_address(real_broker: str) -> str:
-    """The broker that all tests share; who harms brokers has another one in its place."""
+    """The shared broker; tests that kill brokers override this fixture."""
     return real_broker
 
 
@@ -28,7 +28,7 @@ def installation(
     store_address: ServerAddress,
     sqlite_ledger: str,
 ) -> Installation:
-    """Nothing of it is made yet."""
+    """A cluster without topic or tables yet."""
     clickhouse = f"http://{store_address.host}:{store_address.port}"
     installation = Installation(tmp_path, broker_address, topic_name(), clickhouse, sqlite_ledger)
     installation.settings["CLICKHOUSE_USER"] = store_address.user

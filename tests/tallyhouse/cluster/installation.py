@@ -1,4 +1,4 @@
-"""A cluster of our own: its processes started as an operator would, on a broker and a store that tests share."""
+"""A cluster of `tallyhouse` processes, started by its commands, on a broker and a store that tests share."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ import httpx
 
 from tests.server_process import KEY, PATIENCE, ROOT, free_port, wait_until
 
-# One for all questions, for a client takes longer to make than a question to answer; each has a connection of its own,
-# for whoever answered the last one may be killed by now.
+# One client for all requests, because a client is slow to create; each request has a new connection, because the
+# process that answered the last one may have been killed.
 _CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class ClusterProcess:
-    """One `tallyhouse` process, with a log file and an address that tells its health."""
+    """One `tallyhouse` process, with a log file and the address of its health checks."""
 
     def __init__(self, words: list[str], environ: Mapping[str, str], log: Path, url: str) -> None:
         self.url = url
@@ -28,7 +28,7 @@ class ClusterProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, patience: float = PATIENCE) -> None:
-        """Returns when it is ready."""
+        """Starts the process and waits until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tallyhouse", *self._words],
@@ -54,7 +54,7 @@ class ClusterProcess:
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of memory it has right now."""
+        """The resident memory in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) * 1024
@@ -63,19 +63,17 @@ class ClusterProcess:
         return self._log.read_text()
 
     def stop(self) -> int:
-        """As an operator would; the exit code."""
+        """Terminates the process; returns its exit code."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a power switch would."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Let it do nothing, as a machine that hangs; it knows nothing of it afterwards."""
+        """Stops the process with SIGSTOP, as if its machine hung."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
     def _end(self, how: signal.Signals) -> int:
@@ -85,7 +83,7 @@ class ClusterProcess:
 
 
 class Installation:
-    """What all processes of one cluster are told."""
+    """The settings of all processes of one cluster, and its commands."""
 
     def __init__(self, folder: Path, broker: str, topic: str, clickhouse: str, ledger: str) -> None:
         self._folder = folder
@@ -105,13 +103,13 @@ class Installation:
         }
 
     def prepare(self) -> None:
-        """Topic, tables, first key."""
+        """Makes topic, tables and the first key."""
         for words in (["topics", "create"], ["migrate"]):
             run = self.run(*words)
             assert run.returncode == 0, run.stderr
 
     def run(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """A command that ends by itself."""
+        """Runs a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "tallyhouse", *words],
             env=self._environ(settings),

@@ -1,4 +1,4 @@
-"""Events that came in long ago: taken in by the product's own intake, with the clock as it stood then."""
+"""Events of the past, stored by the product's own intake with an earlier clock."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ REMEMBERED = 2**12
 
 
 def ingest_at(installation: Installation, body: bytes, arrival: int) -> int:
-    """How many events of the body a gateway would have accepted at that moment; they are in the log."""
+    """Appends the events of the body to the log as of `arrival`; returns the number of accepted ones."""
     return asyncio.run(_ingested_at(installation.settings, body, arrival))
 
 

@@ -1,4 +1,4 @@
-"""Producers that send every batch three times, to different gateways, and do not always wait for the answer."""
+"""Producers that post every batch three times, to different gateways, and do not always wait for the answer."""
 
 import json
 import socket
@@ -21,16 +21,16 @@ INGEST = "/v1/events/ingest"
 
 
 class Sending(NamedTuple):
-    """One of the times a batch is sent."""
+    """One post of a batch."""
 
     batch: int
     gateway: int
     awaits_response: bool
-    """Whether the producer stays for the answer."""
+    """False if the producer disconnects before the answer."""
 
 
 class RetriedBatch(msgspec.Struct, frozen=True):
-    """Some events of one producer, and what they add up to."""
+    """A batch of events, and their sums."""
 
     number: int
     size: int
@@ -66,12 +66,15 @@ class RetriedBatch(msgspec.Struct, frozen=True):
 
 
 def new_batch(number: int, size: int) -> RetriedBatch:
-    """Of events that happen now."""
+    """A batch with the current time as timestamp."""
     return RetriedBatch(number, size, datetime.now(UTC).isoformat())
 
 
 def three_times(count: int, gateways: int, chance: Random) -> list[Sending]:
-    """Each batch to several gateways, in any order. The answers of every third one are never heard but once."""
+    """Three posts of each batch, to two gateways or more, in any order.
+
+    Every third batch has only one post that awaits its answer.
+    """
     sendings: list[Sending] = []
     for batch in range(count):
         first, second = chance.sample(range(gateways), 2)
@@ -88,7 +91,7 @@ def three_times(count: int, gateways: int, chance: Random) -> list[Sending]:
 def send_all(
     gateways: Sequence[GatewayClient], bodies: Sequence[bytes], sendings: Iterable[Sending]
 ) -> list[dict[str, int]]:
-    """Many at once; the answers that were heard, each of which must be a 200."""
+    """Posts concurrently; returns the awaited answers, each of which must be a 200."""
 
     def send(sending: Sending) -> dict[str, int] | None:
         gateway, body = gateways[sending.gateway], bodies[sending.batch]
@@ -105,7 +108,7 @@ def send_all(
 
 
 def hang_up(url: str, body: bytes) -> None:
-    """Send it whole, and be gone before the answer."""
+    """Posts the whole body and disconnects before the answer."""
     target = parse_target(url, KEY)
     with socket.create_connection((target.host, target.port)) as connection:
         connection.sendall(b"%b%d\r\n\r\n%b" % (target.head, len(body), body))

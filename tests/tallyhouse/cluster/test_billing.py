@@ -1,4 +1,4 @@
-"""The same story on a cluster: the gateway bills what workers in other processes have counted."""
+"""Billing on a cluster: the gateway bills usage that workers in other processes have counted."""
 
 from tests.backing_services.postgresql import PostgreSqlServer
 from tests.e2e.billing_scenario import bill_and_audit

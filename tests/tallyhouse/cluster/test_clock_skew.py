@@ -1,4 +1,4 @@
-"""Gateways whose clocks disagree."""
+"""Gateways with clocks that disagree."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ NOW = 1_800_000_000 * SECOND
 
 
 class ClockedStore:
-    """Tells the time."""
+    """A store with this clock."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -32,33 +32,32 @@ class ClockedStore:
 
 
 class ArrivalsOnlyLog(MemoryFrameLog):
-    """Asked for its ends, of which the first time fails."""
+    """A log that counts refreshes, of which the first one fails."""
 
     def __init__(self) -> None:
         super().__init__(2)
-        self.asked = 0
+        self.refreshes = 0
 
     async def refresh_ends(self) -> None:
-        self.asked += 1
-        if self.asked == 1:
+        self.refreshes += 1
+        if self.refreshes == 1:
             raise StoreFailed("no broker answers")
 
 
 @pytest.mark.parametrize(("seconds", "word"), [(61, "behind"), (-61, "ahead of")])
 async def test_a_clock_far_from_the_stores_is_refused(seconds: int, word: str) -> None:
-    """With how far, and in which direction."""
+    """The error says how far, and in which direction."""
     with pytest.raises(Conflict, match=f"61 s {word} the usage store's"):
         await check_clock(ClockedStore(NOW + seconds * SECOND), lambda: NOW)
 
 
 @pytest.mark.parametrize("seconds", [-59, 0, 59])
-async def test_clocks_need_not_be_the_same(seconds: int) -> None:
-    """An answer takes time, and so does a time server."""
+async def test_clocks_may_differ_by_less_than_a_minute(seconds: int) -> None:
     await check_clock(ClockedStore(NOW + seconds * SECOND), lambda: NOW)
 
 
-async def test_what_another_gateway_stamped_is_not_gone_behind() -> None:
-    """Its frames are looked at again and again, over failures too."""
+async def test_arrivals_never_precede_those_of_another_gateway() -> None:
+    """The newest frames are read periodically, also after a failure."""
     log = ArrivalsOnlyLog()
     await log.append([NewFrame(partition=1, arrival=NOW + 5, payload=b"x")])
     arrivals = ArrivalClock(lambda: NOW, 0, PrometheusMetrics(), NullLogger())
@@ -71,4 +70,4 @@ async def test_what_another_gateway_stamped_is_not_gone_behind() -> None:
     assert arrivals.stamp() == NOW
     with pytest.raises(asyncio.CancelledError):
         await follow_other_gateways(arrivals, log, 2, NullLogger(), sleep=sleep)
-    assert (log.asked, arrivals.stamp()) == (3, NOW + 5)
+    assert (log.refreshes, arrivals.stamp()) == (3, NOW + 5)

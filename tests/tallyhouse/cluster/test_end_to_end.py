@@ -1,4 +1,4 @@
-"""A cluster as its users meet it: real processes, a real broker, the store behind HTTP."""
+"""A cluster end to end: real processes, a real broker, the store over HTTP."""
 
 import os
 import signal
@@ -15,15 +15,22 @@ from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, 
 EVENTS = 20_000
 
 
-def ask(gateway: ClusterProcess, path: str) -> dict[str, object]:
+def get(gateway: ClusterProcess, path: str) -> dict[str, object]:
     answer = httpx.get(f"{gateway.url}{path}", headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
     assert answer.status_code == 200, answer.text
     report: dict[str, object] = answer.json()
     return report
 
 
+def lag(gateway: ClusterProcess) -> int:
+    status = get(gateway, "/v1/status")["status"]
+    assert isinstance(status, dict)
+    frames: int = status["lag_frames"]
+    return frames
+
+
 def free_pair() -> int:
-    """A port that is free, and so is the next one."""
+    """A free port that is followed by another free port."""
     while True:
         first = free_port()
         try:
@@ -37,8 +44,8 @@ def children_of(process: int) -> Sequence[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def is_there(process: int) -> bool:
-    """Running; a zombie is not."""
+def is_running(process: int) -> bool:
+    """False for a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -46,7 +53,7 @@ def is_there(process: int) -> bool:
 
 
 def test_a_gateway_and_a_worker_count_exactly(installation: Installation) -> None:
-    """Posted with repeats, counted, asked for: every value equals what was sent; both stop cleanly."""
+    """Events with repeats: every value of the usage equals what was sent; both processes stop cleanly."""
     installation.prepare()
     with installation.gateway() as gateway, installation.worker() as worker:
         report = load_generator.load(gateway.url, events=EVENTS)
@@ -58,28 +65,26 @@ def test_a_gateway_and_a_worker_count_exactly(installation: Installation) -> Non
         assert "Traceback" not in gateway.output() + worker.output()
 
 
-def test_events_wait_for_a_worker_and_the_next_one_goes_on(installation: Installation) -> None:
-    """The gateway tells from store and log alone how far counting is; a killed worker's successor loses nothing."""
+def test_a_worker_continues_where_a_killed_one_ended(installation: Installation) -> None:
+    """Events wait in the log for a worker, and the gateway calculates the lag from store and log alone."""
     installation.prepare()
     with installation.gateway() as gateway:
         load_generator.only_send(gateway.url, events=1000)
-        waiting = ask(gateway, "/v1/status")["status"]
-        assert isinstance(waiting, dict)
-        assert waiting["lag_frames"] > 0
+        assert lag(gateway) > 0
         with installation.worker() as worker:
             sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--seed=2")
-            wait_until("some of it to be counted", lambda: metric_sum(worker.url, "flush_events_total") > 4000)
+            wait_until("some events to be counted", lambda: metric_sum(worker.url, "flush_events_total") > 4000)
             worker.kill()
         with installation.worker() as worker:
             assert load_generator.finish(sending)["acked"] == EVENTS
-            status = ask(gateway, "/v1/status")["status"]
+            status = get(gateway, "/v1/status")["status"]
             assert isinstance(status, dict)
             assert status["lag_frames"] == 0
             assert {partition["state"] for partition in status["partitions"]} == {"counting"}
 
 
 def test_several_processes_share_a_port(installation: Installation) -> None:
-    """One is killed while events come and another takes its place; each has numbers of its own; no one is orphaned."""
+    """A killed process is replaced under load; each process has its own metrics; none outlives its parent."""
     installation.prepare()
     first = free_pair()
     with (
@@ -89,31 +94,31 @@ def test_several_processes_share_a_port(installation: Installation) -> None:
         own = [f"http://127.0.0.1:{first + number}" for number in range(2)]
         wait_until("both processes to be ready", lambda: all(map(is_ready, own)))
         sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=5000", "--connections=16")
-        wait_until("both to take events in", lambda: all(metric_sum(url, "ingest_events_total") > 100 for url in own))
+        wait_until("both to accept events", lambda: all(metric_sum(url, "ingest_events_total") > 100 for url in own))
         killed, *_ = children_of(gateway.pid)
         os.kill(killed, signal.SIGKILL)
         assert load_generator.finish(sending)["acked"] == EVENTS
-        wait_until("another one in its place", lambda: all(map(is_ready, own)))
+        wait_until("a new process in its place", lambda: all(map(is_ready, own)))
         children = children_of(gateway.pid)
         assert killed not in children
         gateway.kill()
-        wait_until("its processes to notice", lambda: not any(map(is_there, children)))
+        wait_until("its children to end", lambda: not any(map(is_running, children)))
 
 
 def test_several_processes_stop_together(installation: Installation) -> None:
-    """By one signal to the one that keeps them; and what keeps them from starting ends them all."""
+    """A signal to the parent stops all; an error that keeps one from starting ends all."""
     installation.prepare()
     with installation.gateway(GATEWAY_WORKERS="2", METRICS_PORT="0") as gateway:
         children = children_of(gateway.pid)
         assert gateway.stop() == 0
-        assert not any(map(is_there, children))
+        assert not any(map(is_running, children))
     wrong = installation.run("gateway", GATEWAY_WORKERS="2", METRICS_PORT=str(free_port()), PARTITIONS="5", PORT="0")
     assert wrong.returncode == 1
     assert "has 4 partitions, the settings say 5" in wrong.stderr
 
 
-def test_who_shares_does_not_migrate(installation: Installation) -> None:
-    """Each step says which one comes before it; all of them can be repeated."""
+def test_gateways_and_workers_do_not_migrate(installation: Installation) -> None:
+    """Each command names the step that must precede it; every step may be repeated."""
     steps = [["gateway", "--check"], ["worker"], ["migrate", "--check"]]
     for words in steps:
         run = installation.run(*words, CONNECT_TIMEOUT="1s", PORT="0", METRICS_PORT="0")
@@ -130,7 +135,6 @@ def test_who_shares_does_not_migrate(installation: Installation) -> None:
 
 
 def test_another_number_of_partitions_is_refused(installation: Installation) -> None:
-    """With the reason."""
     installation.prepare()
     for words in (["topics", "create"], ["migrate"], ["gateway"]):
         run = installation.run(*words, PARTITIONS="8", PORT="0", METRICS_PORT="0")
@@ -140,7 +144,7 @@ def test_another_number_of_partitions_is_refused(installation: Installation) -> 
 
 
 def test_the_first_key_is_made_once(installation: Installation) -> None:
-    """Shown on its own line, for a script to catch; a ledger with keys is left alone."""
+    """Printed on a line of its own, for scripts; a ledger with keys stays unchanged."""
     installation.settings["BOOTSTRAP_API_KEY"] = ""
     assert "run `tallyhouse migrate`" in installation.run("keys", "bootstrap").stderr
     installation.prepare()
@@ -155,7 +159,7 @@ def test_the_first_key_is_made_once(installation: Installation) -> None:
 
 
 def test_the_key_that_is_set_is_installed_by_migrate(installation: Installation, tmp_path: Path) -> None:
-    """From a file too, and never shown."""
+    """Also from a file; the key is never printed."""
     del installation.settings["BOOTSTRAP_API_KEY"]
     (tmp_path / "key").write_text(f"{KEY}\n")
     assert installation.run("topics", "create").returncode == 0

@@ -1,4 +1,4 @@
-"""The usage store is put back from a copy: what was counted after the copy is counted again, from the log, once."""
+"""The usage store is restored from a copy: later events are counted again from the log, each once."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,15 +29,15 @@ def store_address(store: StoreProcess) -> ServerAddress:
     return store.address
 
 
-def copied(store: StoreProcess, source: Path, target: Path) -> None:
-    """With no worker running, as the run book says."""
+def copy(store: StoreProcess, source: Path, target: Path) -> None:
+    """Copies the store's folder while no worker runs, as the run book says."""
     store.kill()
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, symlinks=True)
     store.start()
 
 
-def counted_by_a_worker(installation: Installation, api: GatewayClient) -> Usage:
+def count_by_a_worker(installation: Installation, api: GatewayClient) -> Usage:
     with installation.worker() as worker:
         api.wait_until_counted()
         usage = {meter: api.usage(meter) for meter in METERS}
@@ -46,19 +46,19 @@ def counted_by_a_worker(installation: Installation, api: GatewayClient) -> Usage
 
 
 @pytest.mark.long
-def test_a_store_put_back_from_a_copy_is_counted_up_from_the_log(
+def test_a_store_restored_from_a_copy_catches_up_from_the_log(
     installation: Installation, store: StoreProcess, tmp_path: Path
 ) -> None:
-    """Although Kafka was told that all of it is counted."""
-    data, copy = tmp_path / "store", tmp_path / "copy"
+    """Although the offsets committed to Kafka are past those events."""
+    data, backup = tmp_path / "store", tmp_path / "copy"
     installation.prepare()
     with installation.gateway() as gateway, GatewayClient(gateway.url) as api:
         load_generator.only_send(gateway.url, events=3000, customers=50)
-        first = counted_by_a_worker(installation, api)
-        copied(store, data, copy)
+        first = count_by_a_worker(installation, api)
+        copy(store, data, backup)
         load_generator.only_send(gateway.url, events=30_000, customers=50, seed=2)
-        before = counted_by_a_worker(installation, api)
+        before = count_by_a_worker(installation, api)
         assert len(before["load_tokens"]) > len(first["load_tokens"]) > 0
-        copied(store, copy, data)
+        copy(store, backup, data)
         assert {meter: api.usage(meter) for meter in METERS} == first
-        assert counted_by_a_worker(installation, api) == before
+        assert count_by_a_worker(installation, api) == before

@@ -1,4 +1,4 @@
-"""Producers that send everything three times, to different gateways: it counts once."""
+"""Producers that post everything three times, to different gateways: each event counts once."""
 
 import itertools
 from collections import Counter
@@ -17,14 +17,13 @@ BATCH = 50
 GATEWAYS = 2
 
 
-def started_gateways(installation: Installation, running: ExitStack, **settings: str) -> Sequence[GatewayClient]:
-    """Each a process of its own."""
+def start_gateways(installation: Installation, running: ExitStack, **settings: str) -> Sequence[GatewayClient]:
     programs = [running.enter_context(installation.gateway(**settings)) for _ in range(GATEWAYS)]
     return [running.enter_context(GatewayClient(program.url)) for program in programs]
 
 
 def check_exact(api: GatewayClient, posted: Sequence[RetriedBatch]) -> None:
-    """Every customer's sum, every count and every raw event is what was posted, once."""
+    """Every customer's sum, every count and every raw event equal the posted events, each once."""
     api.wait_until_counted()
     sums: Counter[str] = sum((batch.sums() for batch in posted), Counter())
     assert api.usage("tokens") == {customer: Decimal(hundredths) / 100 for customer, hundredths in sums.items()}
@@ -40,35 +39,35 @@ def essence(event: dict[str, object]) -> tuple[object, ...]:
     return (*(event[name] for name in ("idempotency_key", "customer_id", "event_name")), properties["tokens"])
 
 
-def test_a_storm_over_two_gateways_counts_once(installation: Installation) -> None:
-    """All at once, in any order, many answers never heard: totals, sums and raw events are exact."""
+def test_a_storm_of_retries_over_two_gateways_counts_each_event_once(installation: Installation) -> None:
+    """Concurrent, in any order, many without awaiting the answer: totals, sums and raw events are exact."""
     installation.prepare()
     posted = [new_batch(number, BATCH) for number in range(BATCHES)]
     sendings = three_times(BATCHES, GATEWAYS, Random(7))
     with ExitStack() as running:
-        gateways = started_gateways(installation, running)
+        gateways = start_gateways(installation, running)
         worker = running.enter_context(installation.worker())
         gateways[0].make_meter("tokens", "$.tokens")
         gateways[0].make_meter("requests")
-        heard = send_all(gateways, [batch.body() for batch in posted], sendings)
-        assert len(heard) == sum(sending.awaits_response for sending in sendings)
-        assert all(verdicts["accepted"] + verdicts["duplicates"] == BATCH for verdicts in heard)
+        answers = send_all(gateways, [batch.body() for batch in posted], sendings)
+        assert len(answers) == sum(sending.awaits_response for sending in sendings)
+        assert all(verdicts["accepted"] + verdicts["duplicates"] == BATCH for verdicts in answers)
         check_exact(gateways[1], posted)
-        # Each gateway knows only what it took in itself: the others' repeats went into the log.
+        # Each gateway knows only its own keys: repeats of the other's events went into the log.
         both = {sending.batch for sending in sendings if sending.awaits_response and sending.batch % 3}
         assert metric_sum(worker.url, "flush_events_total", "duplicate") >= len(both) * BATCH
         assert metric_sum(worker.url, "flush_events_total", "accepted") == BATCHES * BATCH
 
 
-def test_gateways_that_share_hints_tell_each_others_duplicates(installation: Installation) -> None:
-    """Through Redis a retry at another gateway is told that it is one; what counts is the same."""
+def test_gateways_with_shared_hints_recognise_each_others_duplicates(installation: Installation) -> None:
+    """Through Redis, a retry at another gateway is answered as a duplicate; the totals are the same."""
     installation.prepare()
     count = BATCHES // 3
     posted = [new_batch(number, BATCH) for number in range(count)]
     port = free_port()
     with ExitStack() as running:
         running.enter_context(redis_server(port))
-        gateways = started_gateways(installation, running, REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        gateways = start_gateways(installation, running, REDIS_URL=f"redis://127.0.0.1:{port}/0")
         running.enter_context(installation.worker())
         gateways[0].make_meter("tokens", "$.tokens")
         gateways[0].make_meter("requests")
@@ -78,9 +77,9 @@ def test_gateways_that_share_hints_tell_each_others_duplicates(installation: Ins
 
 
 def until_duplicates_are_known(gateways: Sequence[GatewayClient], first: int) -> list[RetriedBatch]:
-    """Fresh batches, each to one gateway and then to the other, until the other one knows it; all that were posted.
+    """Posts new batches to one gateway and then to the other, until the other knows one; returns all batches.
 
-    Hints are written in the background and waited for a tenth of a second, so it may take more than one.
+    Hints are written in the background, and a lookup waits a tenth of a second, so it may take several batches.
     """
     posted: list[RetriedBatch] = []
     places = itertools.count(first)
@@ -92,5 +91,5 @@ def until_duplicates_are_known(gateways: Sequence[GatewayClient], first: int) ->
         verdicts = gateways[1].post(INGEST, {"events": batch.events()})
         return (verdicts["accepted"], verdicts["duplicates"]) == (0, BATCH)
 
-    wait_until("a repeat to be told so at the other gateway", is_known)
+    wait_until("a repeat to be answered as duplicates at the other gateway", is_known)
     return posted

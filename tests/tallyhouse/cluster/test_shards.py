@@ -1,7 +1,7 @@
-"""A cluster whose usage store has two shards: real processes, each partition in its shard, all of it read as one.
+"""A cluster with a usage store of two shards: real processes, each partition in its shard, queries over both.
 
-Replicated tables and statements ON CLUSTER need servers that are not here, so the tables are plain ones, and made by
-hand. One engine has both shards, each behind an address of its own.
+Replicated tables and statements ON CLUSTER need more servers than tests have, so the tables are plain ones, made here.
+One engine has both shards, each behind an address of its own.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ EVENTS = 20_000
 
 
 class Shards(msgspec.Struct):
-    """What the processes of the installation speak to, and how to look behind it."""
+    """The installation, and a client of the engine behind both addresses."""
 
     installation: Installation
     engine: SqlClient
     names: tuple[str, str]
 
     def partitions_in(self, shard: str) -> dict[str, set[int]]:
-        """By table, those there are rows of."""
+        """The partitions with rows in the shard, by table."""
         tables = ("events", "seen", "flushes")
         return {t: {p for (p,) in self.engine.query_rows(f"SELECT DISTINCT p FROM {shard}.{t}")} for t in tables}
 
 
 @pytest.fixture
 def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
-    """An installation whose other parts are as they are on one server."""
+    """An installation with two shards; its other servers are as usual."""
     installation.prepare()
     base = f"sharded_{os.urandom(6).hex()}"
     names = (f"{base}_0", f"{base}_1")
@@ -70,12 +70,12 @@ def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
         yield Shards(installation, clients[0], names)
 
 
-def test_each_partition_is_in_its_shard_and_all_are_read_as_one(shards: Shards) -> None:
-    """A worker is killed on the way; every value equals what was sent, and lies where it belongs."""
+def test_each_partition_is_in_its_shard_and_usage_covers_all_shards(shards: Shards) -> None:
+    """With a worker killed under load: every value equals what was sent, and every row is in its shard."""
     installation = shards.installation
     with installation.gateway() as gateway, installation.worker(), installation.worker() as mortal:
         sending = load_generator.start(gateway.url, f"--events={EVENTS}", "--rate=4000")
-        wait_until("some of it to be counted", lambda: metric_sum(mortal.url, "flush_events_total") > 1000)
+        wait_until("some events to be counted", lambda: metric_sum(mortal.url, "flush_events_total") > 1000)
         mortal.kill()
         assert load_generator.finish(sending)["acked"] == EVENTS
         assert gateway.stop() == 0
@@ -85,7 +85,7 @@ def test_each_partition_is_in_its_shard_and_all_are_read_as_one(shards: Shards) 
 
 
 def test_shards_named_in_another_order_are_refused(shards: Shards) -> None:
-    """By whoever starts, before anything is counted."""
+    """At the start of every process, before anything is counted."""
     first, second = shards.installation.settings["CLICKHOUSE_URL"].split(",")
     for words in (["gateway"], ["worker"], ["worker", "--check"]):
         run = shards.installation.run(*words, CLICKHOUSE_URL=f"{second},{first}", PORT="0", METRICS_PORT="0")
@@ -94,8 +94,8 @@ def test_shards_named_in_another_order_are_refused(shards: Shards) -> None:
         assert "Traceback" not in run.stderr
 
 
-def test_one_address_for_each_shard_is_asked_for(shards: Shards) -> None:
-    """A shard that nobody writes to would be partitions that nobody counts."""
+def test_every_shard_needs_an_address(shards: Shards) -> None:
+    """Partitions of a shard without an address would never be counted."""
     first, _ = shards.installation.settings["CLICKHOUSE_URL"].split(",")
     for words in (["gateway"], ["migrate"]):
         run = shards.installation.run(*words, CLICKHOUSE_URL=first, PORT="0", METRICS_PORT="0")
@@ -106,8 +106,8 @@ def test_one_address_for_each_shard_is_asked_for(shards: Shards) -> None:
     assert "does not have it in its remote_servers" in run.stderr
 
 
-def test_a_check_tells_each_shard_that_does_not_answer(shards: Shards) -> None:
-    """By its place among the addresses; those that answer are not among the mistakes."""
+def test_a_check_reports_each_shard_that_does_not_answer(shards: Shards) -> None:
+    """By its place among the addresses, without the shards that answer."""
     run = shards.installation.run("migrate", "--check")
     assert (run.returncode, run.stderr) == (0, "")
     assert [line.split(": ")[0] for line in run.stdout.splitlines() if line.startswith("store")] == [

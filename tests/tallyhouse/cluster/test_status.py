@@ -1,4 +1,4 @@
-"""The status of a cluster, told from the store and the log alone."""
+"""The status of a cluster, calculated from the store and the log alone."""
 
 import pytest
 
@@ -16,14 +16,14 @@ NOW = 1_800_000_000 * SECOND
 
 
 class FakePartitionLog(MemoryFrameLog):
-    """Ends are always known."""
+    """A log that knows its ends."""
 
     async def refresh_ends(self) -> None:
-        """Nothing to ask."""
+        """Does nothing."""
 
 
 class FakeCluster:
-    """A log and a store, and what is told of them at a time."""
+    """A log and a store, and their status at a given time."""
 
     def __init__(self) -> None:
         self.log = FakePartitionLog(1)
@@ -42,8 +42,8 @@ class FakeCluster:
         await self.claims.finish(0, number)
 
 
-async def test_what_is_counted_and_what_waits() -> None:
-    """Before the first flush, after one, and while the second is claimed and not done."""
+async def test_progress_and_lag_of_a_partition() -> None:
+    """Before the first flush, after it, and while the second is claimed and not done."""
     cluster = FakeCluster()
     partition_status = await cluster.partition_status()
     assert (
@@ -82,8 +82,8 @@ async def test_what_is_counted_and_what_waits() -> None:
     ) == (1, 5, 0, 0.0)
 
 
-async def test_frames_that_wait_too_long_are_told() -> None:
-    """Whether no worker runs, or its flush fails: from here it looks the same."""
+async def test_a_partition_with_a_long_lag_is_stuck() -> None:
+    """Whether no worker runs or its flush fails."""
     cluster = FakeCluster()
     await cluster.append(1)
     cluster.now += 61 * SECOND
@@ -92,8 +92,8 @@ async def test_frames_that_wait_too_long_are_told() -> None:
     assert (await cluster.partition_status()).state == "counting"
 
 
-async def test_a_log_that_does_not_fit_the_store_is_told() -> None:
-    """Frames that are gone before they were counted, and a log that ends before what is counted."""
+async def test_a_log_that_contradicts_the_store_stops_the_partition() -> None:
+    """Frames deleted before they were counted, and a log that ends before the counted frames."""
     lost, older = FakeCluster(), FakeCluster()
     await lost.append(3)
     await lost.log.acknowledge(0, 1)

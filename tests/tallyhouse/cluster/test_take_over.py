@@ -1,4 +1,4 @@
-"""A killed worker's partitions are taken over, by one that starts then or by one that runs already: keys stay known."""
+"""A worker that takes over a killed one's partitions, newly started or already running, knows their keys."""
 
 import json
 import time
@@ -41,7 +41,7 @@ def keys_for(successor: str, what: str, count: int) -> list[str]:
 
 
 class TakeOver:
-    """What was counted last week, and what comes again now."""
+    """Events counted last week, and their repeats now."""
 
     successors = ("started", "running")
 
@@ -50,23 +50,23 @@ class TakeOver:
         self._api = api
         self.counted = 0
 
-    def take_in_the_past(self) -> None:
-        self._take_in(["outside the window"], LONG_AGO)
+    def ingest_the_past(self) -> None:
+        self._ingest(["outside the window"], LONG_AGO)
         for successor in self.successors:
-            self._take_in(keys_for(successor, "repeated", REPEATED), LAST_WEEK)
-            self._take_in(keys_for(successor, "contradicted", CONTRADICTED), LAST_WEEK)
+            self._ingest(keys_for(successor, "repeated", REPEATED), LAST_WEEK)
+            self._ingest(keys_for(successor, "contradicted", CONTRADICTED), LAST_WEEK)
 
-    def _take_in(self, keys: list[str], arrival: int) -> None:
+    def _ingest(self, keys: list[str], arrival: int) -> None:
         body = json.dumps({"events": events(keys, arrival, "0.5")}).encode()
         assert ingest_at(self._installation, body, arrival) == len(keys)
         self.counted += len(keys)
 
     def wait_until_taken_over(self, worker: ClusterProcess) -> None:
-        """The one worker has the keys of all partitions in its filters."""
+        """Waits until the only worker has the keys of all partitions in its filters."""
         wait_until("all keys to be known", lambda: metric_sum(worker.url, "filter_keys") == self.counted)
 
-    def come_again(self, successor: str, worker: ClusterProcess) -> None:
-        """The gateway has never heard of them, and takes them in; the worker tells what they are."""
+    def repeat(self, successor: str, worker: ClusterProcess) -> None:
+        """The gateway does not know the keys and accepts the events; the worker recognises them."""
         before = {outcome: decided(worker, outcome) for outcome in ("accepted", "duplicate", "conflict")}
         for what, count, tokens in (("repeated", REPEATED, "0.5"), ("contradicted", CONTRADICTED, "0.7")):
             posted = events(keys_for(successor, what, count), LAST_WEEK, tokens)
@@ -77,23 +77,23 @@ class TakeOver:
         self.check_usage()
 
     def check_usage(self) -> None:
-        """All of the past, once."""
+        """Every event of the past counts once."""
         assert self._api.usage("tokens", ALL_OF_IT) == {"customer": self.counted * Decimal("0.5")}
 
     def check_rejects(self) -> None:
-        """Contradictions are kept, and nothing else."""
+        """Conflicts are kept as rejects, and nothing else."""
         rejects = self._api.get("/v1/rejects", limit=1000)["rejects"]
         assert {reject["code"] for reject in rejects} == {"IDEMPOTENCY_CONFLICT"}
         keys = [key for successor in self.successors for key in keys_for(successor, "contradicted", CONTRADICTED)]
         assert sorted(reject["idempotency_key"] for reject in rejects) == sorted(keys)
 
-    def come_too_late(self) -> None:
-        """Older than keys are known: refused, and with the scope for it looked up among all events there are."""
+    def repeat_too_late(self) -> None:
+        """A repeat from before the window is refused; with the backfill scope, its key is looked up in all events."""
         posted = {"events": events(["outside the window"], LONG_AGO, "0.5")}
-        with self._with_scopes("ingest") as plain, self._with_scopes("ingest", "backfill") as backfilling:
+        with self._with_scopes("ingest") as plain, self._with_scopes("ingest", "backfill") as backfill:
             refused = plain.post(INGEST, posted, expect=400)
             assert [detail["code"] for detail in refused["error"]["details"]] == ["TIMESTAMP_TOO_OLD"]
-            assert backfilling.post(INGEST, posted)["accepted"] == 1
+            assert backfill.post(INGEST, posted)["accepted"] == 1
         self._api.wait_until_counted()
         self.check_usage()
 
@@ -106,8 +106,8 @@ def decided(worker: ClusterProcess, outcome: str) -> float:
     return metric_sum(worker.url, "flush_events_total", outcome)
 
 
-def test_whoever_takes_partitions_over_knows_the_keys_of_last_week(installation: Installation) -> None:
-    """The same key with the same body counts once, with another it is kept as a reject; one too old is refused."""
+def test_a_worker_that_takes_partitions_over_knows_the_keys_of_last_week(installation: Installation) -> None:
+    """A repeat with the same body counts once, one with another body is a reject, and one too old is refused."""
     installation.settings["KAFKA_RETENTION"] = "100d"
     installation.prepare()
     with ExitStack() as running:
@@ -115,20 +115,20 @@ def test_whoever_takes_partitions_over_knows_the_keys_of_last_week(installation:
         api = running.enter_context(GatewayClient(gateway.url))
         api.make_meter("tokens", "$.tokens")
         take_over = TakeOver(installation, api)
-        take_over.take_in_the_past()
+        take_over.ingest_the_past()
         first = running.enter_context(installation.worker())
         api.wait_until_counted()
         first.kill()
 
         started = running.enter_context(installation.worker())
         take_over.wait_until_taken_over(started)
-        take_over.come_again("started", started)
+        take_over.repeat("started", started)
 
-        already_there = running.enter_context(installation.worker())
-        wait_until("it to have a share", lambda: metric_sum(already_there.url, "partition_boots_total") > 0)
+        running_before = running.enter_context(installation.worker())
+        wait_until("it to have a share", lambda: metric_sum(running_before.url, "partition_boots_total") > 0)
         started.kill()
-        take_over.wait_until_taken_over(already_there)
-        take_over.come_again("running", already_there)
+        take_over.wait_until_taken_over(running_before)
+        take_over.repeat("running", running_before)
 
         take_over.check_rejects()
-        take_over.come_too_late()
+        take_over.repeat_too_late()

@@ -1,4 +1,4 @@
-"""A tiny HTTP server that answers posts from a script: the load client's opposite in tests."""
+"""A tiny HTTP server that answers the load client's posts by a script."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ Script = Callable[[int, bytes], tuple[int, str, bytes] | None]
 
 
 def accept(_number: int, body: bytes) -> tuple[int, str, bytes]:
-    """As the gateway would."""
+    """A gateway's answer that accepts all events."""
     posted = msgspec.json.decode(body)
     if "events" not in posted:
         return 200, "", b'{"success":true,"status":"accepted"}'
@@ -22,7 +22,7 @@ def accept(_number: int, body: bytes) -> tuple[int, str, bytes]:
 
 @asynccontextmanager
 async def receiver(script: Script) -> AsyncIterator[tuple[Target, list[bytes]]]:
-    """Its target, and the bodies that came in."""
+    """The target of a running server, and the list of received bodies."""
     bodies: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

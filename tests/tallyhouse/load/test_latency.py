@@ -1,4 +1,4 @@
-"""Percentiles of a histogram that never grows."""
+"""The latency histogram: percentiles with a bounded error, in constant memory."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +8,7 @@ from tallyhouse.load.latency import Latencies
 
 @given(st.lists(st.floats(1e-5, 1000), min_size=1, max_size=200), st.integers(1, 100))
 def test_a_percentile_is_at_most_two_percent_high(seconds: list[float], percent: int) -> None:
-    """Never too low: a promise kept on paper must be kept in fact."""
+    """And never too low."""
     latencies = Latencies()
     for value in seconds:
         latencies.add(value)
@@ -16,13 +16,11 @@ def test_a_percentile_is_at_most_two_percent_high(seconds: list[float], percent:
     assert exact * 0.999 <= latencies.percentile(percent) <= exact * 1.021
 
 
-def test_nothing_measured_is_zero() -> None:
-    """A display that has just begun shows 0, not an error."""
+def test_a_percentile_without_samples_is_zero() -> None:
     assert Latencies().percentile(99) == 0.0
 
 
-def test_hours_and_nanoseconds_have_a_place() -> None:
-    """The ends are open."""
+def test_the_first_and_the_last_bucket_are_open() -> None:
     latencies = Latencies()
     latencies.add(0.0)
     latencies.add(1e9)

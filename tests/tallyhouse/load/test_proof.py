@@ -1,4 +1,4 @@
-"""The proof after a load finds every difference, and waits for what is not counted yet."""
+"""The proof after a load finds every difference, and waits until everything is counted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ PAGE = 7
 
 
 class SpoilingServer:
-    """Answers as the HTTP API would, from given usage."""
+    """The HTTP API with given usage, which `spoil` falsifies row by row."""
 
     def __init__(self, expected_usage: ExpectedUsage | None = None) -> None:
         self.meters: dict[str, dict[str, Any]] = {}
@@ -56,8 +56,8 @@ def sent() -> ExpectedUsage:
     return expected_usage
 
 
-def test_equal_usage_is_proven_value_by_value() -> None:
-    """Over all pages, all five meters."""
+def test_equal_usage_has_no_differences() -> None:
+    """Across all pages and all five meters."""
     expected_usage = sent()
     proofs = prove(SpoilingServer(expected_usage), expected_usage, RUN, start=NOW, end=NOW)
     assert [proof.meter for proof in proofs if proof.differences or proof.expected != proof.found] == []
@@ -74,7 +74,7 @@ def test_equal_usage_is_proven_value_by_value() -> None:
     ],
 )
 def test_every_difference_is_found(spoil: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-    """A row missing, a value off, a row too many."""
+    """A missing row, a wrong value, an extra row."""
     expected_usage = sent()
     server = SpoilingServer(expected_usage)
     server.spoil = spoil
@@ -83,8 +83,8 @@ def test_every_difference_is_found(spoil: Callable[[dict[str, Any]], dict[str, A
     ] == []
 
 
-def test_usage_of_other_runs_is_left_alone() -> None:
-    """The same meters serve every run; its customers' names tell them apart."""
+def test_usage_of_other_runs_is_ignored() -> None:
+    """All runs share the meters; their customers have different names."""
     expected_usage = sent()
     server = SpoilingServer(expected_usage)
     server.usage = {
@@ -94,8 +94,7 @@ def test_usage_of_other_runs_is_left_alone() -> None:
     assert [proof for proof in prove(server, expected_usage, RUN, start=NOW, end=NOW) if proof.differences] == []
 
 
-def test_meters_are_made_once_and_used_again() -> None:
-    """But not when they count something else."""
+def test_existing_meters_are_reused_if_they_are_the_same() -> None:
     server = SpoilingServer()
     prepare_meters(server)
     prepare_meters(server)
@@ -113,22 +112,22 @@ def counting_server(*offsets: int) -> SpoilingServer:
     return server
 
 
-def test_counting_is_waited_for() -> None:
-    """Until the frames that were there at the end are all counted."""
+def test_the_proof_waits_until_everything_is_counted() -> None:
+    """All frames that are in the log at the end of the load."""
     pauses: list[float] = []
     wait_until_counted(counting_server(0, 0, 2, 3), clock=lambda: 0, pause=pauses.append, timeout=1)
     assert len(pauses) == 2
 
 
-def test_a_count_that_does_not_end_is_told() -> None:
-    """With the place where it stands."""
+def test_counting_that_does_not_finish_is_an_error() -> None:
+    """With the partition and its offset."""
     ticks = iter(range(100))
     with pytest.raises(Overloaded, match=r"partition 0 is at frame 2 of 3"):
         wait_until_counted(counting_server(2), clock=lambda: next(ticks), pause=lambda _: None, timeout=5)
 
 
-def test_a_backfill_is_waited_for_too() -> None:
-    """A meter made just now has the past to count."""
+def test_the_proof_waits_for_backfills() -> None:
+    """A new meter counts past events too."""
     server = counting_server(3)
     server.meters["load_users"]["backfill"]["done"] = False
     with pytest.raises(Overloaded, match=r"load_users has not counted"):

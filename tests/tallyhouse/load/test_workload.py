@@ -1,4 +1,4 @@
-"""The load generator's events are valid, seeded, and their truth is exact."""
+"""The load generator's events are valid and seeded, and their expected usage is exact."""
 
 import json
 from collections import Counter, defaultdict
@@ -26,7 +26,7 @@ def posted(workload: Workload, batches: int, expected_usage: ExpectedUsage) -> l
 
 
 def test_bodies_are_json_with_whole_events() -> None:
-    """Each hole of the template is filled."""
+    """Each placeholder of the template is filled."""
     first = posted(Workload(SHAPE, "run00001"), 1, ExpectedUsage(SHAPE))[0]
     assert first["idempotency_key"] == "run00001-00000000"
     assert first["timestamp"] == "2026-11-21T12:00:00.000000Z"
@@ -34,13 +34,13 @@ def test_bodies_are_json_with_whole_events() -> None:
 
 
 def test_an_event_is_about_210_bytes() -> None:
-    """As the targets assume."""
+    """The size that the performance targets assume."""
     batch = Workload(SHAPE, "run00001").batch(10, NOW)
     assert 200 <= batch.rows.shape[1] - 1 <= 225
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    """A run can be had again."""
+    """A run can be reproduced."""
     one, other = Workload(SHAPE, "run00001"), Workload(SHAPE, "run00001")
     assert [one.batch(100, NOW).body() for _ in range(3)] == [other.batch(100, NOW).body() for _ in range(3)]
 
@@ -51,7 +51,7 @@ def test_one_post_and_single_posts_hold_the_same_events() -> None:
     assert [json.loads(single) for single in batch.singles()] == events
 
 
-def test_repeats_are_byte_for_byte_and_as_many_as_asked() -> None:
+def test_repeats_are_byte_for_byte_and_as_frequent_as_configured() -> None:
     """About one in twenty here; a repeat with another body would be a conflict."""
     events = posted(Workload(SHAPE, "run00001"), 100, ExpectedUsage(SHAPE))
     bodies = defaultdict(set)
@@ -61,8 +61,8 @@ def test_repeats_are_byte_for_byte_and_as_many_as_asked() -> None:
     assert 0.03 < 1 - len(bodies) / len(events) < 0.07
 
 
-def test_the_truth_is_what_a_plain_recount_gives() -> None:
-    """Each key once, every meter, every customer."""
+def test_the_expected_usage_equals_a_plain_recount() -> None:
+    """Each key once, for every meter and every customer."""
     expected_usage = ExpectedUsage(SHAPE)
     events = {event["idempotency_key"]: event for event in posted(Workload(SHAPE, "run00001"), 30, expected_usage)}
     counted: dict[str, dict[Any, Any]] = {meter["code"]: defaultdict(Decimal) for meter in METERS}
@@ -81,34 +81,32 @@ def test_the_truth_is_what_a_plain_recount_gives() -> None:
 
 
 def test_customers_follow_the_power_law() -> None:
-    """The largest has its share, the second far less, nobody is left out."""
+    """The largest has its share, the others decrease, and each has some."""
     parts = np.diff(cumulative_shares(WorkloadShape()), prepend=0)
     assert parts[0] == pytest.approx(0.35)
     assert parts[1:].min() > 0
     assert list(parts) == sorted(parts, reverse=True)
 
 
-def test_one_customer_gets_everything() -> None:
-    """The smallest shape works too."""
+def test_a_single_customer_gets_all_events() -> None:
     shape = WorkloadShape(customers=1)
     events = posted(Workload(shape, "run00001"), 1, ExpectedUsage(shape))
     assert Counter(event["customer_id"] for event in events) == {"run00001_0000": 200}
 
 
-def test_a_runs_name_has_its_length() -> None:
-    """It is a hole of fixed width."""
+def test_a_runs_name_has_a_fixed_length() -> None:
     with pytest.raises(ValueError, match="8 characters"):
         Workload(SHAPE, "short")
 
 
-def test_a_shape_fits_its_holes() -> None:
-    """More customers than digits would silently fold into each other."""
+def test_customers_are_limited_by_their_digits() -> None:
+    """Customers with more digits would share ids."""
     with pytest.raises(ValueError, match="1 to 10000 customers"):
         Workload(WorkloadShape(customers=10_001), "run00001")
 
 
 def test_meters_are_whole_definitions() -> None:
-    """The five of the targets: count, sum, max, grouped sum, unique."""
+    """The five of the performance targets: count, sum, max, grouped sum, unique."""
     bodies = [meter_body(meter) for meter in METERS]
     assert [body["aggregation"] for body in bodies] == ["count", "sum", "max", "sum", "unique"]
     assert {body["event_name"] for body in bodies} == {"load.request"}
@@ -116,7 +114,7 @@ def test_meters_are_whole_definitions() -> None:
 
 
 def test_runs_that_begin_at_the_same_moment_have_different_names() -> None:
-    """Else the events of one would be repeats of the other's, with other bodies."""
+    """Otherwise their events would be conflicts."""
     runs = {new_run() for _ in range(1_000)}
     assert len(runs) == 1_000
     for run in runs:

@@ -1,4 +1,4 @@
-"""`tallyhouse cluster` as a person runs it: what the terminal shows, and which processes there are."""
+"""`tallyhouse cluster` in a terminal: its output and its processes."""
 
 import os
 import re
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from tests.server_process import PATIENCE, ROOT, wait_until
 
-READY = "Ctrl-C stops all of it"
+READY = "Ctrl-C stops everything"
 COMMAND = re.compile(r"^  curl .*(?:\n    .*)*", re.MULTILINE)
 FIRST_KEY = re.compile(r"^  (ak_live_\S+)$", re.MULTILINE)
 
 _START_SECONDS = 5 * PATIENCE
-"""A machine that is busy with other tests takes its time to start seven programs."""
+"""Seven programs start slowly on a machine that runs other tests."""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Nothing of whoever runs the tests, and ports that are free."""
+    """The environment without Tallyhouse's settings, and with free ports."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
     return clean | {"TALLYHOUSE_PORT": "0", "TALLYHOUSE_METRICS_PORT": "0"} | settings
 
@@ -39,7 +39,7 @@ class ClusterTerminal:
 
     @property
     def commands(self) -> Sequence[str]:
-        """To make a meter, to post an event, to ask for the usage."""
+        """The printed commands: make a meter, post an event, query the usage."""
         return COMMAND.findall(self.text)
 
     @property
@@ -58,11 +58,11 @@ class ClusterTerminal:
         return READY in self.text
 
     def pid(self, name: str) -> int:
-        """Of the program that runs now."""
+        """The pid of the running program."""
         return int((self._mark(name)).read_text().split()[1])
 
     def pids(self) -> Sequence[int]:
-        """Everyone: the command, the programs, and who keeps them."""
+        """The pids of the command, the programs, and their watchdogs."""
         marks = [*self.data.glob("*/running"), *self.data.glob("processes/*/running")]
         return [self.process.pid, *(int(pid) for mark in marks for pid in mark.read_text().split())]
 
@@ -76,7 +76,7 @@ class ClusterTerminal:
 
 @contextmanager
 def started(data: Path, *words: str, **settings: str) -> Iterator[ClusterTerminal]:
-    """Up, and gone afterwards, whatever the test did."""
+    """A started cluster, stopped afterwards."""
     shown = data.parent / "shown"
     with shown.open("wb") as screen:
         process = subprocess.Popen(
@@ -96,7 +96,7 @@ def started(data: Path, *words: str, **settings: str) -> Iterator[ClusterTermina
 
 
 def run(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Runs a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "tallyhouse", *words],
         env=environment(**settings),

@@ -1,4 +1,4 @@
-"""Which database has the ledger, and the PostgreSQL server that we run ourselves."""
+"""The choice of the ledger's database, and the private PostgreSQL server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +23,14 @@ def folder(tmp_path: Path) -> ClusterFolder:
 
 @pytest.fixture
 def server() -> Iterator[PostgreSql]:
-    """One that runs, with data as safe as in production."""
+    """A running server with production settings."""
     installed = installed_postgresql()
     with passable_folder() as place, PostgreSql(place, installed) as running:
         yield running
 
 
 def rows(server: PostgreSql, *statements: str) -> int:
-    """How many rows the last of the statements gives."""
+    """The number of rows that the last statement returns."""
     engine = sa.create_engine(server.url())
     with engine.begin() as connection:
         for statement in statements:
@@ -40,8 +40,8 @@ def rows(server: PostgreSql, *statements: str) -> int:
     return found
 
 
-def test_without_postgresql_the_ledger_is_sqlites_and_that_is_said(folder: ClusterFolder) -> None:
-    """Unless PostgreSQL is asked for by name: then it is an error that says how to get it."""
+def test_without_postgresql_the_ledger_is_in_sqlite_with_a_notice(folder: ClusterFolder) -> None:
+    """If PostgreSQL is required, its absence is an error that says how to install it."""
     printed: list[str] = []
     assert choose_ledger(folder, LedgerChoice.BEST, NOT_INSTALLED, printed.append) is None
     assert "apt-get install postgresql" in printed[0]
@@ -50,7 +50,7 @@ def test_without_postgresql_the_ledger_is_sqlites_and_that_is_said(folder: Clust
 
 
 def test_a_ledger_stays_where_it_is(folder: ClusterFolder) -> None:
-    """Whatever is installed later, or gone: another database would be an empty one."""
+    """Another database would be empty, so installing or removing PostgreSQL later changes nothing."""
     printed: list[str] = []
     folder.sqlite.touch()
     assert choose_ledger(folder, LedgerChoice.BEST, {}, printed.append) is None
@@ -65,8 +65,8 @@ def test_a_ledger_stays_where_it_is(folder: ClusterFolder) -> None:
     assert printed == []
 
 
-def test_a_killed_server_has_everything_when_it_is_started_again(server: PostgreSql) -> None:
-    """At the same address; how it ended is known."""
+def test_a_killed_server_keeps_its_data(server: PostgreSql) -> None:
+    """It restarts at the same address, and its exit code is known."""
     rows(server, "CREATE TABLE kept (n integer)", "INSERT INTO kept VALUES (1), (2)")
     server.kill()
     assert (server.pid, server.exit_code) == (None, -9)
@@ -75,7 +75,7 @@ def test_a_killed_server_has_everything_when_it_is_started_again(server: Postgre
 
 
 def test_a_stop_does_not_wait_for_clients(server: PostgreSql) -> None:
-    """One that stays connected would hold it for ever."""
+    """A client that stays connected would delay it without limit."""
     engine = sa.create_engine(server.url())
     with engine.connect():
         server.stop()
@@ -84,8 +84,8 @@ def test_a_stop_does_not_wait_for_clients(server: PostgreSql) -> None:
     engine.dispose()
 
 
-def test_what_is_half_made_is_made_anew() -> None:
-    """A first start that was cut short leaves nothing that the next one takes for data."""
+def test_an_incomplete_data_directory_is_made_again() -> None:
+    """A first start that was interrupted leaves nothing that the next start uses."""
     installed = installed_postgresql()
     with passable_folder() as place:
         (place / "new").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A broker that is stopped, killed or paused has every message it acknowledged, and is gone when nobody wants it."""
+"""A broker keeps every acknowledged message when it is stopped, killed or paused, and ends with its last user."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ async def make_topic(bootstrap: str, topic: str) -> None:
 
 
 async def send(bootstrap: str, topic: str, messages: list[bytes]) -> None:
-    """Returns when all are acknowledged."""
+    """Sends the messages and waits until all are acknowledged."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True) as producer:
         await asyncio.gather(*[await producer.send(topic, message, partition=0) for message in messages])
 
@@ -64,20 +64,19 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.02)
 
 
-def test_what_is_shared_serves(real_broker: str, topic_name: Callable[[], str]) -> None:
-    """The broker all tests share takes messages and gives them back."""
+def test_the_shared_broker_stores_messages(real_broker: str, topic_name: Callable[[], str]) -> None:
     topic = topic_name()
 
-    async def there_and_back() -> list[bytes]:
+    async def round_trip() -> list[bytes]:
         await make_topic(real_broker, topic)
         await send(real_broker, topic, MESSAGES)
         return await received(real_broker, topic, len(MESSAGES))
 
-    assert asyncio.run(there_and_back()) == MESSAGES
+    assert asyncio.run(round_trip()) == MESSAGES
 
 
 def test_acknowledged_messages_survive_a_crash(killable_broker: PausableKafkaBroker) -> None:
-    """Killed with -9 and started again, the broker is at the same address and has every message it acknowledged."""
+    """Killed and restarted, the broker is at the same address and has every acknowledged message."""
     address = killable_broker.bootstrap
     asyncio.run(make_topic(address, "kept"))
     asyncio.run(send(address, "kept", MESSAGES))
@@ -90,7 +89,6 @@ def test_acknowledged_messages_survive_a_crash(killable_broker: PausableKafkaBro
 
 
 def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: PausableKafkaBroker) -> None:
-    """Paused, the broker answers nothing, and resumed, it goes on."""
     killable_broker.pause()
     assert not answers(killable_broker)
     killable_broker.resume()
@@ -100,7 +98,7 @@ def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: PausableKaf
 
 
 def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, runtime: KafkaInstallation) -> None:
-    """A folder's broker is shared by all who open it; it runs on when one of them is killed, and ends with the last."""
+    """All processes that open the folder share its broker, which survives a kill of one and ends with the last."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -116,8 +114,8 @@ def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, 
     wait_until_gone(pid)
 
 
-def test_no_broker_outlives_its_keeper(killable_broker: PausableKafkaBroker) -> None:
-    """When the keeper is killed, its broker goes with it; the next start finds nothing in its way."""
+def test_no_broker_outlives_its_watchdog(killable_broker: PausableKafkaBroker) -> None:
+    """A killed watchdog takes its broker along, and the next start succeeds."""
     pid = killable_broker.pid
     assert pid is not None
     watchdog = int((killable_broker.log.parent / "running").read_text().split()[0])
@@ -130,7 +128,7 @@ def test_no_broker_outlives_its_keeper(killable_broker: PausableKafkaBroker) -> 
 def test_a_taken_port_is_named(
     killable_broker: PausableKafkaBroker, tmp_path: Path, runtime: KafkaInstallation
 ) -> None:
-    """A broker that is to have a port that is taken says so, and where its whole log is."""
+    """The error names the port and the log."""
     port = int(killable_broker.bootstrap.split(":")[1])
     second = KafkaBroker(tmp_path / "second", runtime, SystemRandom(), port=port)
     with pytest.raises(ProgramFailed, match=f"(?s){port}.*Address already in use.*{second.log}"), second:
@@ -139,7 +137,7 @@ def test_a_taken_port_is_named(
 
 
 def test_a_container_has_the_same_settings() -> None:
-    """The image is told all that a local node is told, under the names it asks for."""
+    """The image gets all settings of a local node, as environment variables."""
     environment = variables("docker.example", 20_001)
     assert environment["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://docker.example:20001"
     assert environment["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"

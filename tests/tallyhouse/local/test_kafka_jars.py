@@ -1,4 +1,4 @@
-"""The broker's jars are fetched once, whole or not at all; what is missing is named with the way to get it."""
+"""The broker's jars are fetched once, completely or not at all; missing tools are named with the way to get them."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ mkdir "$jars" && echo jar > "$jars/kafka.jar"
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A machine with a cache, and programs of the test's own before those of the system."""
+    """An environment with an empty cache, and with the test's programs first on the PATH."""
     return {
         "PATH": f"{tmp_path}:/usr/bin:/bin",
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
@@ -39,7 +39,7 @@ def runs(environ: Mapping[str, str]) -> int:
 
 
 def test_the_jars_are_fetched_once(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Of several who need the jars at once one fetches them and says so; who comes later finds them."""
+    """Of several concurrent calls one fetches the jars and prints a notice; later calls find them."""
     install(tmp_path, "java", JAVA.format(version=21))
     install(tmp_path, "mvn", MAVEN)
     printed: list[str] = []
@@ -52,8 +52,8 @@ def test_the_jars_are_fetched_once(tmp_path: Path, environ: dict[str, str]) -> N
     assert len(printed) == 1
 
 
-def test_nothing_half_fetched_is_kept(tmp_path: Path, environ: dict[str, str]) -> None:
-    """When Maven fails, its words are passed on, and the next try starts afresh."""
+def test_an_incomplete_download_is_discarded(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The error includes Maven's output, and the next call fetches everything again."""
     install(tmp_path, "java", JAVA.format(version=17))
     install(tmp_path, "mvn", MAVEN + "exit 1")
     with pytest.raises(ToolMissing, match="Maven Central"):
@@ -66,15 +66,15 @@ def test_nothing_half_fetched_is_kept(tmp_path: Path, environ: dict[str, str]) -
 
 
 @pytest.mark.parametrize("version", ["1.8", "11"])
-def test_an_old_java_will_not_do(tmp_path: Path, environ: dict[str, str], version: str) -> None:
-    """A Java that cannot run the broker is refused, with what it is and where to get a newer one."""
+def test_an_old_java_is_refused(tmp_path: Path, environ: dict[str, str], version: str) -> None:
+    """The error names its version and the way to get a newer one."""
     install(tmp_path, "java", JAVA.format(version=version))
     with pytest.raises(ToolMissing, match=rf"Java 17 or newer .*{version}.*default-jre"):
         find_kafka(environ, lambda _line: None)
 
 
 def test_missing_tools_are_named(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Without Java or Maven, the message says which, and how to install it."""
+    """Java or Maven, with the command that installs it."""
     environ["PATH"] = str(tmp_path)
     with pytest.raises(ToolMissing, match=r"Java is missing; .*apt-get install default-jre"):
         find_kafka(environ, lambda _line: None)
@@ -84,7 +84,7 @@ def test_missing_tools_are_named(tmp_path: Path, environ: dict[str, str]) -> Non
 
 
 def test_java_home_comes_first(tmp_path: Path, environ: dict[str, str]) -> None:
-    """`JAVA_HOME` names the Java to use, whatever else is installed."""
+    """`JAVA_HOME` takes precedence over the PATH."""
     home = tmp_path / "home"
     (home / "bin").mkdir(parents=True)
     install(home / "bin", "java", JAVA.format(version=25))
