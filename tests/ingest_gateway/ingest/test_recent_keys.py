@@ -29,9 +29,9 @@ def some_keys(count: int) -> Words:
 
 @given(
     runs=st.lists(st.lists(st.integers(0, 40), unique=True, max_size=12), max_size=12),
-    asked=st.sets(st.integers(0, 60)),
+    queried=st.sets(st.integers(0, 60)),
 )
-def test_what_is_found_was_remembered(runs: list[list[int]], asked: set[int]) -> None:
+def test_what_is_found_was_remembered(runs: list[list[int]], queried: set[int]) -> None:
     """A key that is found was remembered within the window, with the body that is returned."""
     recent = RecentKeys(16, WINDOW)
     given_bodies: dict[int, set[tuple[int, int]]] = {}
@@ -39,7 +39,7 @@ def test_what_is_found_was_remembered(runs: list[list[int]], asked: set[int]) ->
         recent.remember(keys_of(run), np.array(run, np.uint64) + np.uint64(moment), moment * 20)
         for number in run:
             given_bodies.setdefault(number, set()).add((number + moment, moment * 20))
-    now, numbers = len(runs) * 20, sorted(asked)
+    now, numbers = len(runs) * 20, sorted(queried)
     found, bodies = recent.find(keys_of(numbers), now)
     for number, is_found, body in zip(numbers, found.tolist(), bodies.tolist(), strict=True):
         if is_found:
