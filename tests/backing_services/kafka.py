@@ -59,7 +59,12 @@ _POLL_SECONDS = 0.05
 
 
 class PausableKafkaBroker(KafkaBroker):
-    """A broker that can go silent, as behind a network partition."""
+    """A broker that can go silent, as behind a network partition, and restart."""
+
+    def restart(self) -> None:
+        """Stops the broker, unless it was killed, and starts it with the same data and address."""
+        self.stop()
+        self.start()
 
     def pause(self) -> None:
         """Stops every thread; returns once the broker neither answers nor closes connections."""

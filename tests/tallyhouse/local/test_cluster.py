@@ -87,6 +87,7 @@ def test_the_next_start_has_all_data_and_no_process_stays_behind(runtime: KafkaI
             assert "the ledger is in SQLite, not PostgreSQL: PostgreSQL is missing; to get it: apt-get" in first.text
             assert first.first_key is not None
             meter, post, usage_query = first.commands
+            (first_url,) = first.places("gateways")
             assert pasted(meter)["meter"]["code"] == "tokens"
             assert pasted(post)["accepted"] == 1
             wait_until("the event to be counted", lambda: bool(pasted(usage_query)["usage"]))
@@ -99,8 +100,10 @@ def test_the_next_start_has_all_data_and_no_process_stays_behind(runtime: KafkaI
         with started(data, "--gateways=1", "--workers=1") as second:
             assert second.first_key is None
             assert second.places("ledger")[0] == "sqlite3"
-            wait_until("the partitions to be read again", lambda: bool(pasted(second.commands[2])["usage"]))
-            assert [row["value"] for row in pasted(second.commands[2])["usage"]] == ["12.5"]
+            (second_url,) = second.places("gateways")
+            usage_query = usage_query.replace(first_url, second_url)
+            wait_until("the partitions to be read again", lambda: bool(pasted(usage_query)["usage"]))
+            assert [row["value"] for row in pasted(usage_query)["usage"]] == ["12.5"]
             pids = second.pids()
             second.end(signal.SIGKILL)
             wait_until("all processes to end", lambda: not any(map(is_running, pids)))
