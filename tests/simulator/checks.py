@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 from schemas.flush import Claim, Table
 from schemas.meter import Meter
-from schemas.window import DEDUPE_WINDOW
+from tests.factories import WINDOW
 from tests.simulator.contents import Block, summary_of, total
 from tests.simulator.durable import BlockAdded, BlocksLost, ClaimAdded, DoneAdded, Durable, Entry, SeenDropped
 from tests.simulator.expected import Expected, ExpectedRows
@@ -113,7 +113,7 @@ class Checks:
 
     def _check_expiry(self, arrivals: tuple[int, ...]) -> None:
         waiting = self._scenario.batches[self.counted_up_to + 1 :]
-        needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= DEDUPE_WINDOW for batch in waiting)]
+        needed = [arrival for arrival in arrivals if any(batch.arrival - arrival <= WINDOW for batch in waiting)]
         if needed:
             raise PromiseBroken(f"I7: seen keys of {needed} were dropped, but frames not yet counted may need them")
 

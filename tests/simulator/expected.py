@@ -10,7 +10,7 @@ from schemas.event import RejectCode, Verdict
 from schemas.flush import Claim
 from schemas.meter import Aggregation, Meter
 from schemas.timestamps import MINUTE, SECOND
-from schemas.window import DEDUPE_WINDOW
+from tests.factories import WINDOW
 from tests.simulator.scenario import PostedEvent, Scenario, meter_set, timestamp_of
 
 UsageKey = tuple[str, str, int]
@@ -57,7 +57,7 @@ def judged(scenario: Scenario) -> Iterator[Arrived]:
     for offset, batch in enumerate(scenario.batches):
         for place, post in enumerate(batch.posts):
             known = seen.get(post.key)
-            if known and batch.arrival - known[1] > DEDUPE_WINDOW:
+            if known and batch.arrival - known[1] > WINDOW:
                 known = None
             if post.backfill:
                 known = known or stored.get(post.key)
