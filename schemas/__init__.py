@@ -1,1 +1,1 @@
-"""What every part of Tallyhouse agrees on: records, layouts, names. Imports nothing of ours, does no I/O."""
+"""The records, layouts and limits that all parts of Tallyhouse exchange. Imports no other package of Tallyhouse."""

@@ -1,4 +1,4 @@
-"""Which names are time zones: the one check, and the one message, for every place that takes a name."""
+"""The check of a time zone's name, with one message for every place that takes a name."""
 
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ _LONGEST_SHOWN = 60
 
 
 def check_time_zone(name: str, field: str) -> ZoneInfo:
-    """The zone of this IANA name. Raises Invalid, which names `field`, where there is none."""
+    """The zone of this IANA name. Raises Invalid, which names `field`, if the name is unknown."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # an unknown name is a KeyError, the name of a folder an OSError

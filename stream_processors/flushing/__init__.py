@@ -1,1 +1,1 @@
-"""The flush protocol as steps over ports: the only place where exactly-once is decided."""
+"""The flush protocol, backfills and expiry as steps over ports: exactly-once is decided here alone."""

@@ -1,1 +1,1 @@
-"""Drivers: what reads the log and calls the flush."""
+"""Drivers, which decide when to flush, and the two kinds of worker that run them."""

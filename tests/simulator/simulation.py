@@ -149,10 +149,10 @@ class Simulation:
             chosen.do()
             self.checks.after_step()
         if self.draining:
-            raise PromiseBroken(f"still not at rest after {MOST_STEPS} steps without a fault: it goes in circles")
+            raise PromiseBroken(f"not at rest after {MOST_STEPS} steps without a fault: the run does not terminate")
 
     def _drain(self) -> None:
-        self.trace.append("-- from here on nothing goes wrong, and one fresh worker finishes")
+        self.trace.append("-- from here on without faults: one new worker finishes")
         self.draining = True
         self.faults_left = 0
         self.log.end, self.meters.newest = len(self.log.frames), self.scenario.versions
