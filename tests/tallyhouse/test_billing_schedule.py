@@ -16,12 +16,18 @@ from tallyhouse.billing_schedule import _bill_on_schedule
 from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tests.rating.api.billing_api import BillingApi, run_service_of
+from tests.rating.api.billing_api import BillingApi, open_billing_api, run_service_of
 from tests.rating.api.daily_billing import subscribe_daily
 
 pytestmark = pytest.mark.anyio
 
 GRACE = 60 * MINUTE
+
+
+@pytest.fixture
+async def billing_api(sqlite_url: str, anyio_backend: str) -> AsyncIterator[BillingApi]:
+    async with open_billing_api(sqlite_url) as billing_api:
+        yield billing_api
 
 
 class Watched:

@@ -1,5 +1,7 @@
 """The billing API over a real ledger, and a client that speaks for its administrator."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -8,7 +10,7 @@ from ingest_gateway.api.app import create_app
 from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
 from ingest_gateway.http.memory_budget import MemoryBudget
 from rating.api.endpoints import billing_endpoints, billing_pages
-from rating.ledger.ledger import Ledger
+from rating.ledger.ledger import Ledger, open_ledger, skip_migration
 from rating.runs.run_service import InvoiceRunService
 from schemas.account import ApiKey
 from schemas.ids import new_cuid
@@ -81,6 +83,18 @@ class BillingApi:
     async def customer(self, **fields: Any) -> dict[str, Any]:
         made: dict[str, Any] = (await self.post("/v1/customers", {"name": "Acme Corp"} | fields))["customer"]
         return made
+
+
+@asynccontextmanager
+async def open_billing_api(url: str) -> AsyncIterator[BillingApi]:
+    """The app over the migrated, empty ledger at `url`, with a company of its own."""
+    clock = ManualClock()
+    with open_ledger(url, clock, prepare=skip_migration) as ledger:
+        made = await ledger.accounts.bootstrap(None)
+        assert made is not None
+        billing_api = BillingApi(ledger, clock, *made)
+        yield billing_api
+        await billing_api.client.aclose()
 
 
 def _checked(reply: httpx.Response, status: int) -> dict[str, Any]:

@@ -5,23 +5,16 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from rating.ledger.engine import create_engine
-from rating.ledger.ledger import open_ledger, skip_migration
 from schemas.account import Mode, Scope
-from tests.contracts.api_keys import ManualClock
 from tests.contracts.commands import command_of, key_for
-from tests.rating.api.billing_api import BillingApi
+from tests.rating.api.billing_api import BillingApi, open_billing_api
 from tests.rating.api.ledger_runs import LedgerRuns
 
 
 @pytest.fixture
 async def billing_api(migrated_url: str, anyio_backend: str) -> AsyncIterator[BillingApi]:
-    clock = ManualClock()
-    with open_ledger(migrated_url, clock, prepare=skip_migration) as ledger:
-        made = await ledger.accounts.bootstrap(None)
-        assert made is not None
-        own = BillingApi(ledger, clock, *made)
-        yield own
-        await own.client.aclose()
+    async with open_billing_api(migrated_url) as billing_api:
+        yield billing_api
 
 
 @pytest.fixture

@@ -16,12 +16,19 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def sqlite_url(tmp_path: Path, empty_ledger: Path) -> str:
+    return f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
-def migrated_url(request: pytest.FixtureRequest, tmp_path: Path, empty_ledger: Path) -> str:
+def migrated_url(request: pytest.FixtureRequest) -> str:
     """An empty ledger: on SQLite, and in `make test-long` on PostgreSQL too."""
-    if request.param == "sqlite":
-        return f"sqlite:///{shutil.copy(empty_ledger, tmp_path / 'ledger.db')}"
-    url: str = request.getfixturevalue("postgresql").new_ledger()
+    url: str = (
+        request.getfixturevalue("sqlite_url")
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgresql").new_ledger()
+    )
     return url
 
 
