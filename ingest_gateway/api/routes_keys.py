@@ -125,12 +125,12 @@ class KeyRoutes:
 
     async def create(self, request: Request) -> Response:
         document = await request.document()
-        asked = read_record(document, KeyRequest)
+        requested = read_record(document, KeyRequest)
         new = NewApiKey(
-            account=await self._account(request, asked.mode or request.key.mode),
-            name=asked.name,
-            scopes=frozenset(asked.scopes),
-            expires_at=self._expiry(asked.expires_at),
+            account=await self._account(request, requested.mode or request.key.mode),
+            name=requested.name,
+            scopes=frozenset(requested.scopes),
+            expires_at=self._expiry(requested.expires_at),
         )
         key, token = await self._keys.create(command_of(request, document), new)
         return request.success(http_status=201, api_key={**key_document(key), "token": token})
@@ -142,9 +142,9 @@ class KeyRoutes:
         return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
     async def revoke(self, request: Request) -> Response:
-        done = await self._keys.revoke(command_of(request), request.path_params["id"])
-        self._authenticator.forget(done.answer.id)
-        return applied_response(request, done, api_key=key_document(done.answer))
+        applied = await self._keys.revoke(command_of(request), request.path_params["id"])
+        self._authenticator.forget(applied.answer.id)
+        return applied_response(request, applied, api_key=key_document(applied.answer))
 
     async def _account(self, request: Request, mode: Mode) -> AccountId:
         if mode is request.key.mode:

@@ -39,9 +39,9 @@ class MeterRoutes:
         )
         shows = Description("Retrieve a meter with the progress of its backfill", response_type=CountingMeter)
         renames = Description("Change the name or the unit of a meter", body_type=MeterChanges, response_type=OneMeter)
-        kept = "Its usage remains. Archiving twice changes nothing."
+        remains = "Its usage remains. Archiving twice changes nothing."
         archives = Description(
-            "Archive a meter: it stops counting", response_type=OneMeter, details=kept, operation_id="archive_meter"
+            "Archive a meter: it stops counting", response_type=OneMeter, details=remains, operation_id="archive_meter"
         )
         return [
             Route("POST", ALL, Scope.ADMIN, self.create, creates),
@@ -59,9 +59,11 @@ class MeterRoutes:
 
     async def create(self, request: Request) -> Response:
         document = await request.document()
-        done = await self._meters.create(command_of(request, document), read_new_meter(document))
-        location = f"{ALL}/{done.answer.code}"
-        return applied_response(request, done, http_status=201, location=location, meter=meter_document(done.answer))
+        applied = await self._meters.create(command_of(request, document), read_new_meter(document))
+        location = f"{ALL}/{applied.answer.code}"
+        return applied_response(
+            request, applied, http_status=201, location=location, meter=meter_document(applied.answer)
+        )
 
     async def index(self, request: Request) -> Response:
         page = request.read_parameters(Paging)
@@ -77,11 +79,11 @@ class MeterRoutes:
 
     async def rename(self, request: Request) -> Response:
         document = await request.document()
-        done = await self._meters.rename(
+        applied = await self._meters.rename(
             command_of(request, document), request.path_params["code"], read_changes(document)
         )
-        return applied_response(request, done, meter=meter_document(done.answer))
+        return applied_response(request, applied, meter=meter_document(applied.answer))
 
     async def archive(self, request: Request) -> Response:
-        done = await self._meters.archive(command_of(request), request.path_params["code"])
-        return applied_response(request, done, meter=meter_document(done.answer))
+        applied = await self._meters.archive(command_of(request), request.path_params["code"])
+        return applied_response(request, applied, meter=meter_document(applied.answer))

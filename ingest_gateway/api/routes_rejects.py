@@ -149,8 +149,8 @@ class RejectRoutes:
         query = to_query(read_record(document, ReplayRequest), request.account)
         command = command_of(request, document)
         before = await self._replay_results.find(command)
-        done = await self._replay(command, query) if before is None else Applied(answer=before, is_replay=True)
-        return applied_response(request, done, replay=msgspec.to_builtins(done.answer))
+        applied = await self._replay(command, query) if before is None else Applied(answer=before, is_replay=True)
+        return applied_response(request, applied, replay=msgspec.to_builtins(applied.answer))
 
     async def _replay(self, command: Command, query: RejectQuery) -> Applied[ReplayResult]:
         """Appends to the log first and records the result second: a reject replayed twice still counts once."""

@@ -35,14 +35,14 @@ def path_parameters(path: str) -> list[Parameter]:
 
 
 def _path_parameter(path: str, variable: str) -> Parameter:
-    things = resource(path, variable)
+    resource_name = resource(path, variable)
     return {
         "name": variable,
         "in": "path",
         "required": True,
-        "description": f"Which {singular(things).replace('-', ' ')}.",
+        "description": f"Which {singular(resource_name).replace('-', ' ')}.",
         "schema": {"type": "string", "minLength": 1},
-        "example": CODES.get(things, ID),
+        "example": CODES.get(resource_name, ID),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest_gateway.openapi.curl import variable
+from ingest_gateway.openapi.docs_page import variable
 from ingest_gateway.openapi.names import resource, variables
 from tests.rating.api.billing_api import BillingApi
 
