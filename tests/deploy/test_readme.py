@@ -18,13 +18,16 @@ from tests.skips import skip_without
 
 README = (ROOT / "README.md").read_text()
 PUBLISHED_URL = "http://localhost:8787"
+"""In commands."""
+SHOWN_URL = "http://127.0.0.1:8787"
+"""In output."""
 _END = "the block has ended"
 
 
 def blocks(heading: str, language: str) -> list[str]:
     """Returns the fenced blocks of a section that are marked with the language."""
-    section = re.split(r"^## ", README, flags=re.MULTILINE)
-    (text,) = [part for part in section if part.startswith(f"{heading}\n")]
+    sections = re.split(r"^## ", README, flags=re.MULTILINE)
+    (text,) = [section for section in sections if section.startswith(f"{heading}\n")]
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -89,7 +92,7 @@ def test_the_readme_leads_from_the_first_start_to_an_invoice_with_usage(clone: P
     (invoiced,) = blocks("From usage to an invoice", "text")
     with serve_terminal(clone / "data", clone / "screen") as terminal, shell(clone, terminal) as reader:
         wait_until("the commands to be shown", lambda: len(terminal.commands) == 3)
-        assert_shows(welcome.replace("http://127.0.0.1:8787", terminal.url), terminal.text)
+        assert_shows(welcome.replace(SHOWN_URL, terminal.url), terminal.text)
         assert terminal.first_key is not None
         with GatewayClient(terminal.url, terminal.first_key) as gateway:
             *changes, query = terminal.commands
@@ -99,12 +102,14 @@ def test_the_readme_leads_from_the_first_start_to_an_invoice_with_usage(clone: P
                 assert_shows(shown, answer)
             reader.paste(usage.replace(PUBLISHED_URL, terminal.url))
             gateway.wait_until_counted()
-            assert_shows(invoiced, reader.paste(invoice.replace(PUBLISHED_URL, terminal.url)))
+            billed = reader.paste(invoice.replace(PUBLISHED_URL, terminal.url))
+            assert_shows(invoiced.replace(SHOWN_URL, terminal.url), billed)
             made = json.loads(reader.paste("tallyhouse invoices show $INVOICE --json"))
         assert [(line["description"], line["usage"] is not None) for line in made["line_items"]] == [
             ("Base fee", False),
             ("API calls", True),
         ]
+        assert made["public_invoice_url"] in billed
         page = httpx.get(made["public_invoice_url"])
         assert page.status_code == 200
         assert "API calls" in page.text
