@@ -8,13 +8,11 @@ import typer
 
 from tallyhouse.cli.app import build
 from tallyhouse.cli.settings import markdown_table
-from tests.source_tree import PACKAGES, imports_of, product
+from tests.source_tree import PACKAGES, ROOT, documents, imports_of, product
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SETTINGS = (DEPLOY / "settings.md").read_text()
 COMMANDS = (DEPLOY / "commands.md").read_text()
-DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.parts))
 LINK = re.compile(r"\[[^]]*\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
 ROOMS = re.compile(r"^```rooms\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -43,7 +41,7 @@ def test_every_command_is_documented() -> None:
 def test_every_documented_make_target_exists() -> None:
     """In every document."""
     makefile = (ROOT / "Makefile").read_text()
-    named = {target for path in DOCUMENTS for target in re.findall(r"`make ([a-z-]+)`", path.read_text())}
+    named = {target for path in documents() for target in re.findall(r"`make ([a-z-]+)`", path.read_text())}
     assert [target for target in sorted(named) if f"\n{target}:" not in makefile] == []
 
 
@@ -65,7 +63,26 @@ def test_the_readme_draws_the_packages_as_they_import_each_other() -> None:
     assert drawn == importers_of
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_messages_that_the_run_book_quotes_exist() -> None:
+    """Their texts are in the product's code, word for word."""
+    source = "\n".join(path.read_text() for path in product())
+    quoted = re.findall(r'"([^"\n]+)"', (DEPLOY / "README.md").read_text())
+    assert [text for text in quoted if text not in source] == []
+    assert len(quoted) >= 3
+
+
+def test_headings_that_messages_name_exist() -> None:
+    """A message that points into the run book names one of its headings."""
+    # Literals of one message stand on several lines, each with its own quotation marks.
+    source = "\n".join(re.sub(r'"\s*\n\s*f?"', "", path.read_text()) for path in product())
+    named = re.findall(r"\(deploy/README\.md\) says how under '([^']+)'", source)
+    named += re.findall(r"\(see '([^']+)' in deploy/README\.md\)", source)
+    headings = re.findall(r"^#+ (.*)$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    assert set(named) == {"A partition is stuck", "The clock was wrong"}
+    assert set(named) <= set(headings)
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_relative_link_exists(path: Path) -> None:
     """A linked file exists, and a linked heading is one of that file."""
     broken = []
