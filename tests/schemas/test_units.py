@@ -10,14 +10,14 @@ from schemas.units import parse_duration, parse_size, show_duration, show_size
 
 @given(st.integers(0, 10**9))
 def test_a_duration_reads_back(milliseconds: int) -> None:
-    """Whatever is shown can be given as a setting."""
+    """A shown value can be given as a setting."""
     micros = milliseconds * (SECOND // 1000)
     assert parse_duration(show_duration(micros)) == micros
 
 
 @given(st.integers(0, 10**12 - 1))
 def test_a_size_reads_back(size: int) -> None:
-    """Whatever is shown can be given as a setting."""
+    """A shown value can be given as a setting."""
     assert parse_size(show_size(size)) == size
 
 

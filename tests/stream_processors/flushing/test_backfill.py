@@ -166,7 +166,7 @@ def test_each_event_is_counted_once_for_each_meter(
 
 
 async def flushed(pipeline: InMemoryPipeline, flushes: int) -> None:
-    """A pipeline with that many flushes of partition 0, each of at least one event."""
+    """Flushes partition 0 that many times, each time with at least one event."""
     partition = pipeline.partition(0)
     number = 0
     while flushes:
