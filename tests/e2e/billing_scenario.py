@@ -1,4 +1,4 @@
-"""From events to an audited invoice, over the API alone: the same story wherever the API is served."""
+"""From events to audited invoices, over the API alone, for embedded mode and clusters."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -36,10 +36,10 @@ METER = {
 
 
 def bill_and_audit(api: GatewayClient) -> None:
-    """Events (every one twice) → run → invoices → finalized → audited; more of them → billed at the end → audited."""
+    """Posts events twice, bills, finalizes and audits them; posts late events, bills them at the end, audits again."""
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = midnight - timedelta(days=PERIODS * DAYS + 1)
-    customer, subscription = _sold(api, start)
+    customer, subscription = _subscribe(api, start)
     events = [_event(customer, number, start) for number in range(EVENTS)]
     for _ in range(2):
         api.post("/v1/events/ingest", {"events": events})
@@ -51,20 +51,20 @@ def bill_and_audit(api: GatewayClient) -> None:
     for invoice in invoices:
         final = api.post(f"/v1/invoices/{invoice['id']}/finalize", {})["invoice"]
         assert final["total_cents"] == final["subtotal_cents"] + final["tax_cents"]
-    _audited(api, invoices)
+    _audit(api, invoices)
     late = [_event(customer, EVENTS + number, start) for number in range(0, EVENTS, 11)]
     api.post("/v1/events/ingest", {"events": late})
     api.wait_until_counted()
-    _audited(api, invoices)
+    _audit(api, invoices)
     api.post(f"/v1/subscriptions/{subscription}/cancel", {"cancel_mode": "now"})
     assert _run(api)["turns"] == 1
     invoices = api.get("/v1/invoices", customer_id=customer)["invoices"]
-    _audited(api, invoices)
+    _audit(api, invoices)
     assert _billed(invoices, start) == _expected(events + late, start)
 
 
-def _sold(api: GatewayClient, start: datetime) -> tuple[str, str]:
-    """A customer with the plan, since `start`, and the subscription."""
+def _subscribe(api: GatewayClient, start: datetime) -> tuple[str, str]:
+    """Creates a customer with a subscription since `start`; returns the ids of both."""
     api.post("/v1/meters", METER, expect=201)
     api.post("/v1/plans", PLAN, expect=201)
     rates = [{"name": "VAT", "percent": "19"}]
@@ -79,7 +79,7 @@ def _sold(api: GatewayClient, start: datetime) -> tuple[str, str]:
 
 
 def _event(customer: str, number: int, start: datetime) -> dict[str, Any]:
-    """Evenly over all periods that have ended."""
+    """An event; a run of EVENTS of them is spread evenly over all periods that have ended."""
     at = start + timedelta(days=PERIODS * DAYS) * (number % EVENTS) / EVENTS
     return {
         "event_name": "api.request",
@@ -91,7 +91,7 @@ def _event(customer: str, number: int, start: datetime) -> dict[str, Any]:
 
 
 def _expected(events: list[dict[str, Any]], start: datetime) -> list[dict[str, int]]:
-    """Of each period: model → cents, by a plain loop."""
+    """Model → cents of each period, by a plain loop."""
     sums: list[dict[str, Decimal]] = [{} for _ in range(PERIODS)]
     for event in events:
         place = (datetime.fromisoformat(event["timestamp"]) - start) // timedelta(days=DAYS)
@@ -110,7 +110,7 @@ def _usage(invoice: dict[str, Any]) -> dict[str, int]:
 
 
 def _billed(invoices: list[dict[str, Any]], start: datetime) -> list[dict[str, int]]:
-    """Of each period: model → cents, on whichever invoices they are."""
+    """Model → cents of each period, on all invoices together."""
     sums: list[dict[str, int]] = [{} for _ in range(PERIODS)]
     for line in (line for invoice in invoices for line in invoice["line_items"] if line["usage"] is not None):
         place = (datetime.fromisoformat(line["period_start"]) - start) // timedelta(days=DAYS)
@@ -120,7 +120,7 @@ def _billed(invoices: list[dict[str, Any]], start: datetime) -> list[dict[str, i
 
 
 def _run(api: GatewayClient) -> dict[str, Any]:
-    """To its end."""
+    """Runs billing to its end; returns the run."""
     found: dict[str, Any] = api.post("/v1/invoice-runs", {}, expect=202)["invoice_run"]
 
     def ended() -> bool:
@@ -133,7 +133,7 @@ def _run(api: GatewayClient) -> dict[str, Any]:
     return found
 
 
-def _audited(api: GatewayClient, invoices: list[dict[str, Any]]) -> None:
+def _audit(api: GatewayClient, invoices: list[dict[str, Any]]) -> None:
     for invoice in invoices:
         response = api.get(f"/v1/invoices/{invoice['id']}/audit")["audit"]
         assert response["right"], response

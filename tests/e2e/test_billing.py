@@ -1,4 +1,4 @@
-"""The whole way in one process: events in, an audited invoice out."""
+"""From events to audited invoices, on embedded mode."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from tests.e2e.billing_scenario import bill_and_audit
 from tests.server_process import ServerProcess
 
 
-def test_events_become_an_invoice_that_an_audit_finds_right(tmp_path: Path) -> None:
-    """Posted twice and late, billed once, priced to the cent, counted anew: no difference."""
+def test_events_become_invoices_that_their_audits_confirm(tmp_path: Path) -> None:
+    """Events are posted twice and late, billed once, priced to the cent, and recounted without a difference."""
     with ServerProcess(tmp_path / "data") as server:
         bill_and_audit(server)
         assert server.stop() == 0

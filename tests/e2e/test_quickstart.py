@@ -1,4 +1,4 @@
-"""The first minutes with Tallyhouse: what it prints can be pasted, and the published quickstart works as it stands."""
+"""The first minutes with Tallyhouse: the printed commands work, and so does the published quickstart."""
 
 import json
 import re
@@ -41,8 +41,8 @@ def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_thin
         assert "Traceback" not in again.text
 
 
-def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
-    """Its event is years old: the first key may post it, and it is counted; its retry is a duplicate."""
+def test_the_published_quickstart_works_literally(tmp_path: Path) -> None:
+    """Its event is years old. The first key may post it, it is counted, and its retry is a duplicate."""
     with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:
         headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
         with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:
@@ -53,14 +53,19 @@ def test_the_published_quickstart_works_to_the_letter(tmp_path: Path) -> None:
             assert (first.status_code, response["success"], response["accepted"]) == (200, True, 1)
             assert re.fullmatch(r"req_[A-Za-z0-9]+", response["request_id"])
             assert (retry.json()["accepted"], retry.json()["duplicates"]) == (0, 1)
-            asked = {"meter": "tokens", "from": "2024-01-01T00:00:00Z", "to": "2024-02-01T00:00:00Z", "window": "month"}
-            wait_until("the event to be counted", lambda: bool(client.get("/v1/usage", params=asked).json()["usage"]))
-            (row,) = client.get("/v1/usage", params=asked).json()["usage"]
+            params = {
+                "meter": "tokens",
+                "from": "2024-01-01T00:00:00Z",
+                "to": "2024-02-01T00:00:00Z",
+                "window": "month",
+            }
+            wait_until("the event to be counted", lambda: bool(client.get("/v1/usage", params=params).json()["usage"]))
+            (row,) = client.get("/v1/usage", params=params).json()["usage"]
             assert (row["customer_id"], row["value"]) == ("cm5x9z8nv0000h85r7l9p2k1m", "150")
 
 
-def test_the_published_way_to_an_invoice_works_to_the_letter(tmp_path: Path) -> None:
-    """All four steps in their order, each with its own id put in, as the page says."""
+def test_the_published_way_to_an_invoice_works_literally(tmp_path: Path) -> None:
+    """All four steps in order, with the ids of this run, up to the hosted page."""
     with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:
         headers = {"Authorization": f"Bearer {terminal.first_key}", "Content-Type": "application/json"}
         with httpx.Client(base_url=terminal.url, headers=headers, timeout=30) as client:

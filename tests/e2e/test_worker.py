@@ -1,4 +1,4 @@
-"""The worker beside the gateway: its end is not the gateway's, and the gateway's end is its own."""
+"""Gateway and worker: the gateway outlives its worker, and no worker outlives its gateway."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ AT = datetime.now(UTC).isoformat()
 
 
 def post(server: ServerProcess, first: int) -> int:
-    """How many were accepted."""
+    """Posts EVENTS events; returns how many were accepted."""
     event = {"event_name": "api.request", "customer_id": "acme", "timestamp": AT, "properties": {}}
     events = [event | {"idempotency_key": str(number)} for number in range(first, first + EVENTS)]
     accepted: int = server.post("/v1/events/ingest", {"events": events})["accepted"]
@@ -31,19 +31,19 @@ def is_alive(process: int) -> bool:
     return False
 
 
-def test_events_are_taken_in_while_the_worker_is_started_again(tmp_path: Path) -> None:
-    """It is told that nothing is counted meanwhile; then all of it is, once."""
+def test_events_are_accepted_while_the_worker_restarts(tmp_path: Path) -> None:
+    """The status is `booting` meanwhile; afterwards all events are counted, each once."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS
         server.wait_until_counted()
         killed = server.worker
         os.kill(killed, signal.SIGKILL)
-        wait_until("its end", lambda: not Path(f"/proc/{killed}").exists())
+        wait_until("the worker's end", lambda: not Path(f"/proc/{killed}").exists())
         assert {partition["state"] for partition in server.get("/v1/status")["status"]["partitions"]} == {"booting"}
         assert post(server, EVENTS) == EVENTS
         assert post(server, 0) == 0
-        wait_until("the next one", lambda: server.client.get("/readyz").status_code == 200)
+        wait_until("the next worker", lambda: server.client.get("/readyz").status_code == 200)
         assert server.worker != killed
         server.wait_until_counted()
         assert server.total("calls") == 2 * EVENTS
@@ -51,8 +51,8 @@ def test_events_are_taken_in_while_the_worker_is_started_again(tmp_path: Path) -
         assert server.stop() == 0
 
 
-def test_a_worker_that_hangs_keeps_no_event_out(tmp_path: Path) -> None:
-    """It is told that it is silent; and it goes on where it was, with nothing lost or counted twice."""
+def test_events_are_accepted_while_the_worker_hangs(tmp_path: Path) -> None:
+    """Readiness reports its silence; it then continues, with nothing lost or counted twice."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS
@@ -71,14 +71,14 @@ def test_a_worker_that_hangs_keeps_no_event_out(tmp_path: Path) -> None:
 
 
 def _checks(server: ServerProcess) -> dict[str, str]:
-    """What does not work, by the word of the readiness page."""
+    """The failed checks of the readiness page."""
     answer = server.client.get("/readyz").json()
     details: dict[str, str] = answer["error"]["details"] if "error" in answer else {}
     return details
 
 
-def test_a_killed_gateway_takes_its_worker_along(tmp_path: Path) -> None:
-    """The next start waits for that, for no two may count in one directory, and goes on where it ended."""
+def test_a_worker_ends_with_its_killed_gateway(tmp_path: Path) -> None:
+    """The next start waits for that, because only one worker may count in a directory, and loses nothing."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         for start in range(3):
@@ -93,22 +93,22 @@ def test_a_killed_gateway_takes_its_worker_along(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [ServerProcess.stop, ServerProcess.interrupt])
 def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[ServerProcess], int]) -> None:
-    """What was being counted is finished first, whoever else hears of it."""
+    """The running flushes are finished first, also when the signal reaches both processes."""
     with ServerProcess(tmp_path / "data", flush_linger="0s") as server:
         server.make_meter("calls")
         post(server, 0)
         worker = server.worker
         assert stop(server) == 0
         assert not is_alive(worker)
-        assert "stopping: finishing what is being counted" in server.output()
+        assert "stopping: finishing the running flushes" in server.output()
         assert "Traceback" not in server.output()
         server.start()
         server.wait_until_counted()
         assert server.total("calls") == EVENTS
 
 
-def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """And so does the gateway end: a store of another log is nobody's to count into."""
+def test_a_worker_that_cannot_start_ends_the_gateway_with_the_reason(tmp_path: Path) -> None:
+    """Here the usage store is of another log."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         post(server, 0)
@@ -124,8 +124,8 @@ def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert "Traceback" not in server.output()
 
 
-def test_its_numbers_are_on_the_gateways_page(tmp_path: Path) -> None:
-    """Whoever collects them asks one process."""
+def test_the_workers_metrics_are_on_the_gateways_page(tmp_path: Path) -> None:
+    """A collector queries one process."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         post(server, 0)
@@ -135,14 +135,14 @@ def test_its_numbers_are_on_the_gateways_page(tmp_path: Path) -> None:
             lines = server.client.get("/metrics").text.splitlines()
             return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"tallyhouse_{name}"))
 
-        wait_until("the flushes to be told", lambda: number("flush_size_events_sum") == EVENTS)
+        wait_until("the flushes to be reported", lambda: number("flush_size_events_sum") == EVENTS)
         assert number("flush_total{") >= 1
         assert number("worker_memory_bytes ") > 10**7
         assert 'partition_lag_frames{partition="0"}' in server.client.get("/metrics").text
 
 
-def test_neither_loads_what_it_has_no_use_for(tmp_path: Path) -> None:
-    """A library that another one finds by itself would take 40 MB of each."""
+def test_neither_process_loads_pandas(tmp_path: Path) -> None:
+    """pyarrow would load it where it is installed: 40 MB in each process."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("calls")
         assert post(server, 0) == EVENTS

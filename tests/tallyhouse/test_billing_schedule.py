@@ -1,4 +1,4 @@
-"""What nobody asks to be billed is billed by the clock, a while after it was due."""
+"""The schedule bills every period, a grace after its end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,38 +30,38 @@ async def billing_api(sqlite_url: str, anyio_backend: str) -> AsyncIterator[Bill
         yield billing_api
 
 
-class Watched:
-    """A desk whose runs by the clock are counted; the first of them fails."""
+class CountedRuns:
+    """An invoice run service that counts its scheduled runs. The first run fails."""
 
     def __init__(self, run_service: InvoiceRunService) -> None:
-        self._desk = run_service
-        self.asked = 0
+        self._run_service = run_service
+        self.started = 0
 
     async def run_all(self, as_of: int) -> RunSummary:
-        self.asked += 1
-        if self.asked == 1:
-            raise StoreFailed("away for a moment")
-        return await self._desk.run_all(as_of)
+        self.started += 1
+        if self.started == 1:
+            raise StoreFailed("no answer")
+        return await self._run_service.run_all(as_of)
 
 
 @asynccontextmanager
-async def billing_by_the_clock(billing_api: BillingApi) -> AsyncIterator[Watched]:
+async def scheduled_billing(billing_api: BillingApi) -> AsyncIterator[CountedRuns]:
     settings = replace(read_settings({}), billing_every=MILLISECOND, billing_grace=GRACE)
     runtime = Runtime(clock=billing_api.clock, logger=NullLogger(), metrics=PrometheusMetrics())
-    watched = Watched(run_service_of(billing_api.ledger, billing_api.clock, billing_api.usage))
-    schedule = asyncio.create_task(_bill_on_schedule(watched, settings, runtime))  # type: ignore[arg-type]
+    runs = CountedRuns(run_service_of(billing_api.ledger, billing_api.clock, billing_api.usage))
+    schedule = asyncio.create_task(_bill_on_schedule(runs, settings, runtime))  # type: ignore[arg-type]
     try:
-        yield watched
+        yield runs
     finally:
         schedule.cancel()
         await asyncio.wait([schedule])
 
 
-async def _after_two_more(watched: Watched) -> None:
-    """The second of them began, and so the first ended, after now."""
-    wanted = watched.asked + 2
+async def _after_two_more(runs: CountedRuns) -> None:
+    """Waits for two more runs to start: the first of them has then ended."""
+    expected = runs.started + 2
     async with asyncio.timeout(30):
-        while watched.asked < wanted:  # noqa: ASYNC110 - they are watched from outside
+        while runs.started < expected:  # noqa: ASYNC110 - the schedule has no event to wait for
             await asyncio.sleep(0.001)
 
 
@@ -70,11 +70,11 @@ async def _count(billing_api: BillingApi) -> int:
 
 
 async def test_periods_are_billed_once_when_the_grace_is_over(billing_api: BillingApi) -> None:
-    """Not a microsecond before; and a run that failed is tried again."""
+    """No period is billed a microsecond earlier, and a failed run is retried."""
     await subscribe_daily(billing_api)
     begins = billing_api.clock.now
     midnight = begins - begins % DAY + DAY
-    async with billing_by_the_clock(billing_api) as watched:
+    async with scheduled_billing(billing_api) as runs:
         for now, invoices in (
             (begins + GRACE - 1, 0),
             (begins + GRACE, 1),
@@ -82,5 +82,5 @@ async def test_periods_are_billed_once_when_the_grace_is_over(billing_api: Billi
             (midnight + GRACE, 2),
         ):
             billing_api.clock.now = now
-            await _after_two_more(watched)
+            await _after_two_more(runs)
             assert await _count(billing_api) == invoices

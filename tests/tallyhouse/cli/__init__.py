@@ -1,1 +1,1 @@
-"""Mirrors the package."""
+"""Tests of the package of the same name."""

@@ -1,4 +1,4 @@
-"""The commands of billing: what each one asks, how it follows a run, and that programs can read all of them."""
+"""The billing commands: the request of each one, the progress of a run, and JSON output."""
 
 import json
 import os
@@ -29,7 +29,7 @@ RUN = {
     "waiting": [],
     "error": None,
 }
-PLACES = ("customer", "plan", "plan_version", "subscription", "invoice", "credit_grant", "credit_note")
+OBJECTS = ("customer", "plan", "plan_version", "subscription", "invoice", "credit_grant", "credit_note")
 LISTS = ("customers", "plans", "subscriptions", "invoices", "balances", "entries")
 ANYTHING: dict[str, Any] = {
     "success": True,
@@ -41,21 +41,21 @@ ANYTHING: dict[str, Any] = {
     "upcoming_invoice": THING,
     "audit": {"lines": [], "invoice_number": "INV-0001", "right": True},
     "pagination": {"has_more": False, "next_cursor": None},
-    **dict.fromkeys(PLACES, THING),
+    **dict.fromkeys(OBJECTS, THING),
     **{name: [THING] for name in LISTS},
 }
 
 
 class BillingHandler(BaseHTTPRequestHandler):
-    """Answers everything with anything, a run with one that goes on; and notes what it was asked."""
+    """Answers every request with the same document, a run with its next state; records the requests."""
 
-    asked: ClassVar[list[tuple[str, Any]]]
-    ahead: ClassVar[list[dict[str, Any]]]
+    requests: ClassVar[list[tuple[str, Any]]]
+    run_states: ClassVar[list[dict[str, Any]]]
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.asked.append((f"{self.command} {self.path}", json.loads(body) if body else None))
-        run = {"invoice_run": self.ahead.pop(0)} if "invoice-runs" in self.path else {}
+        self.requests.append((f"{self.command} {self.path}", json.loads(body) if body else None))
+        run = {"invoice_run": self.run_states.pop(0)} if "invoice-runs" in self.path else {}
         content = json.dumps(ANYTHING | run).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -71,26 +71,26 @@ class BillingHandler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self._answer()
 
-    def log_message(self, *_words: object) -> None:
+    def log_message(self, *_parts: object) -> None:
         """Quiet."""
 
 
 class FakeApi:
-    """Where it is, what it was asked, and how its runs go on."""
+    """The server's address, the requests it received, and the states that its runs still pass through."""
 
     def __init__(self, url: str, handler: type[BillingHandler]) -> None:
-        self.asked = handler.asked
-        self.ahead = handler.ahead
+        self.requests = handler.requests
+        self.run_states = handler.run_states
         self.environ = {"TALLYHOUSE_URL": url, "TALLYHOUSE_API_KEY": "ak_live_mine"}
 
 
 @pytest.fixture
 def server() -> Iterator[FakeApi]:
     class RecordingHandler(BillingHandler):
-        """One server's notes."""
+        """One server's records."""
 
-        asked: ClassVar[list[tuple[str, Any]]] = []
-        ahead: ClassVar[list[dict[str, Any]]] = []
+        requests: ClassVar[list[tuple[str, Any]]] = []
+        run_states: ClassVar[list[dict[str, Any]]] = []
 
     with ThreadingHTTPServer(("127.0.0.1", 0), RecordingHandler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
@@ -100,7 +100,7 @@ def server() -> Iterator[FakeApi]:
         thread.join()
 
 
-ASKED: list[tuple[str, str, Any]] = [
+REQUESTS: list[tuple[str, str, Any]] = [
     ("customers create --name Acme --currency EUR", "POST /v1/customers", {"name": "Acme", "currency": "EUR"}),
     ("customers list", "GET /v1/customers", None),
     ("customers search --email a@b.c", "GET /v1/customers/search?email=a%40b.c", None),
@@ -151,27 +151,26 @@ ASKED: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "request_line", "body"), ASKED)
-def test_a_command_asks_the_api_and_tells_people_or_programs(
+@pytest.mark.parametrize(("words", "request_line", "body"), REQUESTS)
+def test_a_command_sends_one_request_and_prints_a_table_or_json(
     server: FakeApi, words: str, request_line: str, body: Any
 ) -> None:
-    """The same request either way; a table or a text for people, JSON for programs."""
+    """The request is the same with and without `--json`."""
     for option in ([], ["--json"]):
         done = CliRunner().invoke(build(), [*words.split(), *option], env=server.environ)
         assert done.exit_code == 0, done.output
         assert done.stdout
         if option:
             json.loads(done.stdout)
-    assert server.asked == [(request_line, body)] * 2
+    assert server.requests == [(request_line, body)] * 2
 
 
-def test_every_command_that_asks_the_api_takes_json() -> None:
-    """Whatever is added."""
+def test_every_command_that_queries_the_api_takes_json() -> None:
     tree = typer.main.get_command(build())
     groups = ("keys", "meters", "customers", "plans", "subscriptions", "invoices")
-    asking = [*_commands(tree, *groups), *_commands(tree, "audit", "changes", "usage", "status")]
-    without = [" ".join(path) for path, one in asking if "--json" not in _options(one)]
-    assert without == ["keys bootstrap"]  # It asks no API, and tells a secret alone.
+    querying = [*_commands(tree, *groups), *_commands(tree, "audit", "changes", "usage", "status")]
+    without = [" ".join(path) for path, one in querying if "--json" not in _options(one)]
+    assert without == ["keys bootstrap"]  # It queries no API, and prints only a secret.
 
 
 def _commands(tree: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -186,26 +185,26 @@ def _options(command: Any) -> set[str]:
 
 
 def test_a_run_is_followed_with_a_bar_and_ends_in_a_summary(server: FakeApi) -> None:
-    """On a screen the bar moves with the turns; in the end the totals are told, and nothing but JSON to programs."""
+    """On a terminal the bar moves with the turns and the totals follow; with `--json` only JSON is printed."""
     words = [str(COMMAND), "invoices", "run", "--as-of", "2027-02-01T00:00:00Z", "--dry-run"]
     steps = [RUN, RUN | {"turns": 2}, RUN | {"turns": 4, "state": "done"}]
-    server.ahead += steps
+    server.run_states += steps
     environ = {**os.environ, **server.environ, "COLUMNS": "120"}
     on_screen = environ | {"FORCE_COLOR": "1"}
     shown = subprocess.run(words, env=on_screen, capture_output=True, text=True, timeout=60, check=True)
-    assert server.asked[0] == ("POST /v1/invoice-runs", {"dry_run": True, "as_of": "2027-02-01T00:00:00Z"})
-    assert server.asked[1:] == [("GET /v1/invoice-runs/crun", None)] * 2
+    assert server.requests[0] == ("POST /v1/invoice-runs", {"dry_run": True, "as_of": "2027-02-01T00:00:00Z"})
+    assert server.requests[1:] == [("GET /v1/invoice-runs/crun", None)] * 2
     assert [text in shown.stderr for text in ("billing", "━", " 50%", "100%")] == [True] * 4
     assert [text in shown.stdout for text in ("done", "USD=4200")] == [True] * 2
-    server.ahead += steps
+    server.run_states += steps
     printed = subprocess.run([*words, "--json"], env=environ, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(printed.stdout)["turns"] == 4
     assert "billing" not in printed.stderr
 
 
-def test_a_run_that_failed_says_why_and_who_waits(server: FakeApi) -> None:
-    """With an exit code for scripts."""
-    server.ahead.append(RUN | {"state": "failed", "error": "StoreFailed: gone", "waiting": ["csub: no meter"]})
+def test_a_failed_run_prints_its_error_and_the_waiting_subscriptions(server: FakeApi) -> None:
+    """The exit code is 1."""
+    server.run_states.append(RUN | {"state": "failed", "error": "StoreFailed: gone", "waiting": ["csub: no meter"]})
     done = CliRunner().invoke(build(), ["invoices", "run"], env=server.environ)
     assert done.exit_code == 1
     assert "failed: StoreFailed: gone" in done.stderr
@@ -216,10 +215,10 @@ def test_a_run_that_failed_says_why_and_who_waits(server: FakeApi) -> None:
     ("words", "completed"), [("tallyhouse inv", ["invoices"]), ("tallyhouse audit --js", ["--json"])]
 )
 def test_the_shell_completes_commands_and_options(words: str, completed: list[str]) -> None:
-    """As the script of `--show-completion` asks for it."""
+    """As the script of `--show-completion` requests it."""
     place = str(len(words.split()) - 1)
-    asked = {"_TALLYHOUSE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
-    done = subprocess.run([COMMAND], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    request = {"_TALLYHOUSE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
+    done = subprocess.run([COMMAND], env={**os.environ, **request}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == completed
     script = subprocess.run([COMMAND, "--show-completion", "bash"], capture_output=True, text=True, check=True)
     assert "complete -o default -F _tallyhouse_completion tallyhouse" in script.stdout

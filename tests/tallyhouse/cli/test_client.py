@@ -1,4 +1,4 @@
-"""What a command hears from the running process, and says to its user."""
+"""The commands' HTTP client: requests, refusals and retries."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,8 @@ from tallyhouse.cli.client import ApiClient
 
 
 def api(answer: Callable[[httpx.Request], httpx.Response], pauses: list[float] | None = None) -> ApiClient:
-    heard = pauses if pauses is not None else []
-    return ApiClient("http://there", "ak_test_key", transport=httpx.MockTransport(answer), pause=heard.append)
+    recorded = pauses if pauses is not None else []
+    return ApiClient("http://there", "ak_test_key", transport=httpx.MockTransport(answer), pause=recorded.append)
 
 
 def failure(status: int, code: str) -> httpx.Response:
@@ -20,7 +20,6 @@ def failure(status: int, code: str) -> httpx.Response:
 
 
 def test_the_key_and_the_parameters_are_sent() -> None:
-    """As the contract wants them."""
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -42,8 +41,10 @@ def test_the_key_and_the_parameters_are_sent() -> None:
         (503, Overloaded, "said so"),
     ],
 )
-def test_a_refusal_is_told_with_its_words(status: int, kind: type[TallyhouseError], words: str) -> None:
-    """Code, message, request id, and what to do where that is clear."""
+def test_a_refusal_is_raised_with_its_code_message_and_request_id(
+    status: int, kind: type[TallyhouseError], words: str
+) -> None:
+    """The message also says what to do, where that is clear."""
     with pytest.raises(kind, match=words) as caught:
         api(lambda _request: failure(status, "SOME_CODE")).get("/v1/x")
     assert "SOME_CODE" in str(caught.value)
@@ -51,7 +52,7 @@ def test_a_refusal_is_told_with_its_words(status: int, kind: type[TallyhouseErro
 
 
 def test_a_rate_limit_is_waited_out() -> None:
-    """As long as the server asks for, and not for ever."""
+    """The client waits as long as the server requests, and raises after the third refusal."""
     pauses: list[float] = []
     answers = iter([failure(429, "RATE_LIMIT_EXCEEDED"), httpx.Response(200, json={"success": True})])
     assert api(lambda _request: next(answers), pauses).get("/v1/x") == {"success": True}
@@ -60,8 +61,8 @@ def test_a_rate_limit_is_waited_out() -> None:
         api(lambda _request: failure(429, "RATE_LIMIT_EXCEEDED")).get("/v1/x")
 
 
-def test_nobody_there_is_explained() -> None:
-    """The commonest mistake: the server is not running."""
+def test_a_server_that_is_not_running_is_explained() -> None:
+    """The commonest mistake."""
 
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
@@ -70,7 +71,7 @@ def test_nobody_there_is_explained() -> None:
         api(refuse).get("/v1/status")
 
 
-def test_another_server_is_recognised() -> None:
-    """A proxy's page is not an answer."""
+def test_an_answer_of_another_server_is_refused() -> None:
+    """For example the page of a proxy."""
     with pytest.raises(Refused, match="something else than Tallyhouse"):
         api(lambda _request: httpx.Response(200, text="<html>")).get("/v1/status")

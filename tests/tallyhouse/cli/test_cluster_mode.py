@@ -1,4 +1,4 @@
-"""The commands of a cluster as an operator types them, where nothing is there to answer."""
+"""The commands of cluster mode, as an operator types them, with settings of servers that do not exist."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ COMMANDS = (["gateway"], ["worker"], ["migrate"], ["topics", "create"])
 
 
 def nowhere(tmp_path: Path) -> dict[str, str]:
-    """Settings that are good, of servers that are not there."""
+    """Valid settings of servers that do not exist."""
     return {
         "KAFKA_BROKERS": f"127.0.0.1:{free_port()}",
         "CLICKHOUSE_URL": f"http://127.0.0.1:{free_port()}",
@@ -29,16 +29,16 @@ def errors(run: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [[], *COMMANDS, ["topics"], ["topics", "check"], ["keys", "bootstrap"]])
-def test_each_explains_itself(command: list[str]) -> None:
-    """Without settings, and without loading what it would run."""
+def test_each_command_has_help(command: list[str]) -> None:
+    """It needs no settings."""
     run = tallyhouse(*command, "--help")
     assert run.returncode == 0
     assert "Usage" in run.stdout
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["topics", "check"], ["keys", "bootstrap"]])
-def test_all_wrong_settings_are_told_before_anything_is_tried(command: list[str]) -> None:
-    """The three addresses are missed, and the typing mistake is seen, in one start."""
+def test_all_invalid_settings_are_reported_before_anything_is_tried(command: list[str]) -> None:
+    """One start reports the three missing addresses and the misspelt variable."""
     run = tallyhouse(*command, KAFKA_BROKER="one:9092")
     assert run.returncode == 2
     assert [line.split(":")[0] for line in errors(run)] == [
@@ -50,8 +50,8 @@ def test_all_wrong_settings_are_told_before_anything_is_tried(command: list[str]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_check_tells_all_that_does_not_answer(command: list[str], tmp_path: Path) -> None:
-    """Each part by name, soon, with exit code 2, and no password among the words."""
+def test_a_check_reports_every_server_that_does_not_answer(command: list[str], tmp_path: Path) -> None:
+    """The report names each part and no password; the exit code is 2."""
     run = tallyhouse(*command, "--check", **nowhere(tmp_path))
     assert run.returncode == 2
     parts = {line.split(":")[0] for line in errors(run)}
@@ -59,15 +59,14 @@ def test_a_check_tells_all_that_does_not_answer(command: list[str], tmp_path: Pa
     assert "sesame" not in run.stdout + run.stderr
 
 
-def test_a_check_of_the_one_process_reads_its_settings() -> None:
-    """It names no other servers."""
+def test_a_check_of_embedded_mode_validates_its_settings() -> None:
     assert tallyhouse("serve", "--check").returncode == 0
     assert tallyhouse("serve", "--check", PORT="http").returncode == 2
 
 
 @pytest.mark.parametrize("command", ["gateway", "worker"])
-def test_who_cannot_reach_the_others_gives_up_in_time(command: str, tmp_path: Path) -> None:
-    """With one line that says what is missing; whoever keeps processes running starts it again."""
+def test_a_process_that_reaches_no_server_ends_after_the_timeout(command: str, tmp_path: Path) -> None:
+    """It prints one line that names the missing server."""
     run = tallyhouse(command, **nowhere(tmp_path))
     assert run.returncode == 1
     assert len(errors(run)) == 1
@@ -75,7 +74,6 @@ def test_who_cannot_reach_the_others_gives_up_in_time(command: str, tmp_path: Pa
 
 
 def test_settings_of_a_cluster_are_listed_without_secrets(tmp_path: Path) -> None:
-    """With the same command as those of the one process."""
     run = tallyhouse("settings", "--cluster", "--json", **nowhere(tmp_path))
     assert run.returncode == 0, run.stderr
     assert "TALLYHOUSE_KAFKA_TOPIC" in run.stdout

@@ -1,4 +1,4 @@
-"""The commands as a user types them, against a tiny server."""
+"""The commands as a user types them, against a fake server."""
 
 import json
 import os
@@ -32,7 +32,7 @@ PARTITIONS = [
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers from a table, and notes what it was asked."""
+    """Answers from a table and records the requests."""
 
     answers: ClassVar[dict[str, tuple[int, dict[str, Any]]]] = {
         "GET /v1/keys": (200, {"success": True, "api_keys": [KEY], "pagination": LAST_PAGE}),
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             {"success": False, "error": {"code": "INVALID_API_KEY", "message": "Invalid API key"}},
         ),
     }
-    asked: ClassVar[list[tuple[str, str, Any]]]
+    requests: ClassVar[list[tuple[str, str, Any]]]
 
     def do_GET(self) -> None:
         self._answer(None)
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: Any) -> None:
         what = f"{self.command} {self.path.split('?')[0]}"
-        type(self).asked.append((what, self.headers["Authorization"], body))
+        type(self).requests.append((what, self.headers["Authorization"], body))
         status, document = self.answers[what]
         content = json.dumps(document).encode()
         self.send_response(status)
@@ -64,21 +64,21 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, *_words: object) -> None:
+    def log_message(self, *_parts: object) -> None:
         """Quiet."""
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[tuple[str, str, Any]]]]:
     class RecordingHandler(Handler):
-        """One server's notes."""
+        """One server's records."""
 
-        asked: ClassVar[list[tuple[str, str, Any]]] = []
+        requests: ClassVar[list[tuple[str, str, Any]]] = []
 
     with ThreadingHTTPServer(("127.0.0.1", 0), RecordingHandler) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", RecordingHandler.asked
+        yield f"http://127.0.0.1:{running.server_port}", RecordingHandler.requests
         running.shutdown()
         thread.join()
 
@@ -96,18 +96,17 @@ def tallyhouse(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_listing_prints_a_table_or_json(server: tuple[str, list[Any]]) -> None:
-    """For people, or for programs."""
-    url, asked = server
+    url, requests = server
     shown = tallyhouse("keys", "list", URL=url, API_KEY="ak_live_mine")
     assert shown.returncode == 0, shown.stderr
     assert "laptop" in shown.stdout
-    assert asked == [("GET /v1/keys", "Bearer ak_live_mine", None)]
+    assert requests == [("GET /v1/keys", "Bearer ak_live_mine", None)]
     finished = tallyhouse("keys", "list", "--json", "--url", url, "--key", "ak_live_mine")
     assert json.loads(finished.stdout) == [KEY]
 
 
-def test_the_status_says_in_a_line_of_its_own_what_a_partition_is_stuck_at(server: tuple[str, list[Any]]) -> None:
-    """The table stays a table; the sentence is whole below it, and in the JSON."""
+def test_the_status_prints_the_reason_of_a_stuck_partition_on_a_line_of_its_own(server: tuple[str, list[Any]]) -> None:
+    """The table stays narrow; the whole sentence is below it, and in the JSON."""
     url, _ = server
     table, why, *rest = tallyhouse("status", URL=url, API_KEY="ak_live_mine").stdout.split("partition ")[1:]
     assert "counting" in table
@@ -120,21 +119,21 @@ def test_the_status_says_in_a_line_of_its_own_what_a_partition_is_stuck_at(serve
 
 
 def test_a_new_key_is_all_that_is_printed(server: tuple[str, list[Any]]) -> None:
-    """So that a script can catch it."""
-    url, asked = server
+    """A script can capture it."""
+    url, requests = server
     made = tallyhouse("keys", "create", "ci", "--scope", "ingest", "--scope", "read", URL=url, API_KEY="ak_live_mine")
     assert made.stdout == "ak_live_new\n"
-    assert asked[0][2] == {"name": "ci", "scopes": ["ingest", "read"]}
+    assert requests[0][2] == {"name": "ci", "scopes": ["ingest", "read"]}
     assert tallyhouse("keys", "revoke", "ckey", URL=url, API_KEY="ak_live_mine").returncode == 0
 
 
-def test_a_key_may_have_an_end(server: tuple[str, list[Any]]) -> None:
-    """Said as a duration, asked for as a time."""
-    url, asked = server
+def test_a_key_may_expire(server: tuple[str, list[Any]]) -> None:
+    """The option is a duration, the request has a time."""
+    url, requests = server
     options = ["--scope", "read", "--expires-in"]
     before = datetime.now(UTC)
     assert tallyhouse("keys", "create", "ci", *options, "90d", URL=url, API_KEY="ak_live_mine").returncode == 0
-    ends = datetime.fromisoformat(asked[0][2]["expires_at"])
+    ends = datetime.fromisoformat(requests[0][2]["expires_at"])
     assert before + timedelta(days=90) <= ends <= datetime.now(UTC) + timedelta(days=90)
     for wrong in ("soon", "999999999d"):
         refused = tallyhouse("keys", "create", "ci", *options, wrong, URL=url, API_KEY="ak_live_mine")
@@ -143,12 +142,12 @@ def test_a_key_may_have_an_end(server: tuple[str, list[Any]]) -> None:
 
 def test_a_meter_is_described_by_options(server: tuple[str, list[Any]]) -> None:
     """Values of filters are JSON, or plain text."""
-    url, asked = server
+    url, requests = server
     options = ["--event-name", "api.request", "--aggregation", "sum", "--value", "$.tokens", "--group", "model=$.model"]
     conditions = ["--filter", "$.region eq eu", "--filter", "$.size gt 3"]
     made = tallyhouse("meters", "create", "tokens", *options, *conditions, URL=url, API_KEY="ak_live_mine")
     assert made.returncode == 0, made.stderr
-    assert asked[0][2] == {
+    assert requests[0][2] == {
         "code": "tokens",
         "name": "tokens",
         "event_name": "api.request",
@@ -162,16 +161,16 @@ def test_a_meter_is_described_by_options(server: tuple[str, list[Any]]) -> None:
     }
 
 
-def test_the_key_of_the_data_directory_is_used(server: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """On the machine that serves, no key need be given."""
-    url, asked = server
+def test_the_key_file_of_the_data_directory_is_used(server: tuple[str, list[Any]], tmp_path: Path) -> None:
+    """On the server's machine no key needs to be given."""
+    url, requests = server
     (tmp_path / "api_key").write_text("ak_live_first\n")
     assert tallyhouse("status", URL=url, DATA_DIR=str(tmp_path)).returncode == 0
-    assert asked[0][1] == "Bearer ak_live_first"
+    assert requests[0][1] == "Bearer ak_live_first"
 
 
-def test_mistakes_are_one_line_that_helps(server: tuple[str, list[Any]], tmp_path: Path) -> None:
-    """No traceback, and a failing exit code."""
+def test_a_mistake_prints_one_line_and_no_traceback(server: tuple[str, list[Any]], tmp_path: Path) -> None:
+    """The exit code is 1."""
     url, _ = server
     finished = {
         "INVALID_API_KEY": tallyhouse("usage", "tokens", URL=url, API_KEY="ak_live_bad"),
@@ -184,8 +183,8 @@ def test_mistakes_are_one_line_that_helps(server: tuple[str, list[Any]], tmp_pat
         assert (run.returncode, run.stdout) == (1, "")
 
 
-def test_wrong_settings_are_all_told_at_once() -> None:
-    """With an exit code of their own."""
+def test_invalid_settings_are_reported_together() -> None:
+    """The exit code is 2."""
     run = tallyhouse("settings", PORT="http", PARTITION="4", BOOTSTRAP_API_KEY="hunter2")
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 3
@@ -194,16 +193,24 @@ def test_wrong_settings_are_all_told_at_once() -> None:
 
 
 def test_settings_hide_secrets() -> None:
-    """Their output is pasted into tickets."""
+    """Users paste this output into tickets."""
     run = tallyhouse("settings", "--json", API_KEY="ak_live_sesame")
     assert "sesame" not in run.stdout
     assert {row["variable"] for row in json.loads(run.stdout)} >= {"TALLYHOUSE_PORT", "TALLYHOUSE_API_KEY"}
 
 
-def test_help_needs_no_engine() -> None:
-    """Only `serve` loads the store: every other command starts at once."""
+def test_the_command_tree_loads_no_library_of_a_process() -> None:
+    """Only the commands that run processes load their libraries, so that every other command starts at once."""
     script = (
-        "import sys, tallyhouse.cli.app as app; app.build(); print('chdb' in sys.modules, 'pyarrow' in sys.modules)"
+        "import sys, tallyhouse.cli.app as app; app.build();"
+        "print(sorted({'chdb', 'numpy', 'pyarrow', 'structlog', 'uvicorn', 'uvloop'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "False False\n"
+    assert run.stdout == "[]\n"
+
+
+def test_the_package_of_the_commands_loads_none_of_them() -> None:
+    """Processes that are not commands may import a module of the package."""
+    script = "import sys, tallyhouse.cli; print([name for name in sys.modules if name.startswith('tallyhouse.cli.')])"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""The demo proves what it says, in its short form."""
+"""A short failover demo."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.tallyhouse.local.cluster_terminal import run
 
 @pytest.mark.long
 def test_a_worker_is_killed_and_the_totals_are_exact(runtime: KafkaInstallation) -> None:
-    """The partitions move to the other worker and back; every value is compared; nothing is kept."""
+    """The partitions move to the other worker and back, every value is compared, and no data is left behind."""
     finished = run("cluster-demo", "--events", "20000", "--seconds", "8")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     killed = finished.stdout.index("worker 1 (process ")

@@ -1,4 +1,4 @@
-"""Tables on a narrow screen: what names a row is never cut, for it is what other commands are given."""
+"""Tables on a narrow screen: the id of a row is never cut, because other commands need it."""
 
 import pytest
 
@@ -10,10 +10,10 @@ ROW = {"id": ID, "name": "Acme Corporation", "email": "billing@acme.example", "c
 
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("width", ["40", "80", "200"])
-def test_the_name_of_a_row_stays_whole(
+def test_the_id_of_a_row_is_never_cut(
     width: str, rows: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many columns stand beside it; nothing of the others is left out either."""
+    """The other columns are complete too."""
     monkeypatch.setenv("COLUMNS", width)
     print_rows([ROW] * rows, list(ROW), as_json=False)
     printed = capsys.readouterr().out
@@ -22,10 +22,10 @@ def test_the_name_of_a_row_stays_whole(
 
 
 @pytest.mark.parametrize(("width", "lines"), [("80", 4), ("200", 2)])
-def test_one_row_that_is_too_wide_stands_upright(
+def test_one_row_that_is_too_wide_is_printed_with_a_field_per_line(
     width: str, lines: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A field a line, whole, where its columns would be folded in the middle of words."""
+    """A table would fold its columns in the middle of words."""
     monkeypatch.setenv("COLUMNS", width)
     print_rows([ROW], list(ROW), as_json=False)
     printed = capsys.readouterr().out
@@ -33,8 +33,8 @@ def test_one_row_that_is_too_wide_stands_upright(
     assert all(value in printed for value in ROW.values())
 
 
-def test_what_is_in_a_cell_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    """Brackets are text and no markup; what is nested is told without a programmer's quotes."""
+def test_a_cell_is_printed_literally(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets are no markup; nested values have no quotation marks."""
     print_rows([{"id": "[red]a[/red]"}], ["id"], as_json=False)
     assert "[red]a[/red]" in capsys.readouterr().out
     fees = [{"code": "base", "keys": []}, {"code": "more", "keys": ["eu", None]}]

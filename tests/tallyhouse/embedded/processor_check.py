@@ -1,4 +1,4 @@
-"""Readiness as a worker's report has it."""
+"""A readiness check of processors, as the gateway derives it from a report."""
 
 from ingest_gateway.api.health import Check
 from tallyhouse.embedded.worker_runtime import Processors

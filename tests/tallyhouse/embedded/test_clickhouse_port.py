@@ -1,4 +1,4 @@
-"""The port for ClickHouse clients beside a counting process."""
+"""The port for ClickHouse clients of a running server."""
 
 import socket
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def post(server: ServerProcess, count: int) -> None:
 
 
 def test_an_analyst_reads_what_was_counted(server: ServerProcess, port: int) -> None:
-    """With a client of the analyst's own, while the process counts."""
+    """With ClickHouse's own client, while the worker counts. Writes and file access are refused."""
     server.make_meter("calls")
     post(server, 100)
     server.wait_until_counted()
@@ -53,8 +53,8 @@ def test_an_analyst_reads_what_was_counted(server: ServerProcess, port: int) -> 
     assert server.total("calls") == 100
 
 
-def test_only_a_live_admin_key_opens(server: ServerProcess, port: int) -> None:
-    """For it opens the rows of every account; and only until it is revoked."""
+def test_only_a_live_admin_key_is_a_password(server: ServerProcess, port: int) -> None:
+    """The port opens the rows of every account. A revoked key is refused."""
     made = {
         name: server.post("/v1/keys", {"name": name, "scopes": scopes, "mode": mode}, expect=201)
         for name, scopes, mode in (
@@ -73,7 +73,7 @@ def test_only_a_live_admin_key_opens(server: ServerProcess, port: int) -> None:
 
 
 def test_the_port_is_on_the_loopback_interface_only(server: ServerProcess, port: int) -> None:
-    """What goes over it is not encrypted."""
+    """The connection is not encrypted."""
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in addresses - {"127.0.0.1"}:
         if not str(address).startswith("127."):
@@ -82,8 +82,8 @@ def test_the_port_is_on_the_loopback_interface_only(server: ServerProcess, port:
     assert httpx.get(f"http://127.0.0.1:{port}/ping").text == "Ok.\n"
 
 
-def test_a_taken_port_is_told_before_anything_is_opened(server: ServerProcess, port: int, tmp_path: Path) -> None:
-    """With the name of the setting to change."""
+def test_a_taken_port_is_reported_before_anything_is_opened(server: ServerProcess, port: int, tmp_path: Path) -> None:
+    """The error names the setting to change."""
     other = ServerProcess(tmp_path / "data", clickhouse_port=str(port))
     with pytest.raises(AssertionError, match="TALLYHOUSE_CLICKHOUSE_PORT"):
         other.start()

@@ -1,4 +1,4 @@
-"""The gateway's filters never say no of a key that is known."""
+"""The gateway's filters never deny a known key."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from schemas.logger import NullLogger
 from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 
 WINDOW = 100
-ROOM = 64
+CAPACITY = 64
 
 
 def keys_of(names: Iterable[object]) -> KeyHashes:
@@ -23,7 +23,7 @@ def keys_of(names: Iterable[object]) -> KeyHashes:
 
 
 class FakeSeenKeys:
-    """What was counted, by partition; it may fail first."""
+    """The counted keys of each partition. The first `failures` calls fail."""
 
     def __init__(self, *partitions: KeyHashes, failures: int = 0) -> None:
         self.partitions = list(partitions)
@@ -47,15 +47,15 @@ class FakeSeenKeys:
         raise NotImplementedError
 
 
-def filled(window: int = WINDOW, min_capacity: int = ROOM) -> KeyFilters:
+def filled(window: int = WINDOW, min_capacity: int = CAPACITY) -> KeyFilters:
     filters = KeyFilters(window, min_capacity)
     asyncio.run(filters.fill(FakeSeenKeys(keys_of([])), 1, newest=0))
     return filters
 
 
 def test_before_they_are_filled_everything_may_be_known() -> None:
-    """A retry just after a start is told what it is."""
-    filters = KeyFilters(WINDOW, ROOM)
+    """A retry just after a start is answered `duplicate`."""
+    filters = KeyFilters(WINDOW, CAPACITY)
     assert filters.may_contain(keys_of("abc")).all()
     counted = keys_of(range(10))
     asyncio.run(filters.fill(FakeSeenKeys(counted[:4], counted[4:]), 2, newest=0))
@@ -65,7 +65,7 @@ def test_before_they_are_filled_everything_may_be_known() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 60)), max_size=12))
 def test_a_key_of_the_window_is_never_denied(batches: list[tuple[int, int]]) -> None:
-    """However many there are, and however many filters that takes."""
+    """Whatever the number of keys and filters."""
     filters, now, added = filled(), 0, 0
     posted: list[tuple[int, KeyHashes]] = []
     for size, later in batches:
@@ -76,8 +76,8 @@ def test_a_key_of_the_window_is_never_denied(batches: list[tuple[int, int]]) -> 
         assert all(filters.may_contain(keys).all() for arrival, keys in posted if now - arrival <= WINDOW)
 
 
-def test_filters_of_keys_past_the_window_are_let_go_of() -> None:
-    """A process that runs for months holds what it needs for one window."""
+def test_filters_of_keys_older_than_the_window_are_dropped() -> None:
+    """A process that runs for months holds the keys of one window."""
     filters = filled()
     for day in range(100):
         filters.add(keys_of(range(100 * day, 100 * day + 100)), arrival=50 * day)
@@ -86,19 +86,19 @@ def test_filters_of_keys_past_the_window_are_let_go_of() -> None:
     assert stale.mean() < 0.1
 
 
-def test_few_strange_keys_look_known() -> None:
-    """Or the worker would be asked about every event."""
+def test_few_unknown_keys_look_known() -> None:
+    """Otherwise the gateway would query the worker about every event."""
     filters = filled(min_capacity=10_000)
     filters.add(keys_of(range(20_000)), 0)
-    strange = keys_of(f"strange {number}" for number in range(10_000))
-    assert filters.may_contain(strange).mean() < 0.05
+    unknown = keys_of(f"unknown {number}" for number in range(10_000))
+    assert filters.may_contain(unknown).mean() < 0.05
 
 
 @pytest.mark.anyio
-async def test_what_waited_in_the_log_is_read_once_it_is_counted() -> None:
-    """Nothing else would ever tell of it; and a store that does not answer is asked again."""
+async def test_keys_that_were_in_the_log_at_the_start_are_read_once_counted() -> None:
+    """A store that does not answer is retried."""
     before, late = keys_of(["before"]), keys_of(["late"])
-    seen, filters = FakeSeenKeys(before, failures=1), KeyFilters(WINDOW, ROOM)
+    seen, filters = FakeSeenKeys(before, failures=1), KeyFilters(WINDOW, CAPACITY)
     counted = asyncio.Event()
 
     async def wait_caught_up() -> None:
@@ -111,10 +111,10 @@ async def test_what_waited_in_the_log_is_read_once_it_is_counted() -> None:
         counted.set()
         await until(lambda: bool(filters.may_contain(late).all()))
         assert filters.may_contain(before).all()
-        assert not filters.may_contain(keys_of(["strange"])).any()
+        assert not filters.may_contain(keys_of(["unknown"])).any()
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - it comes about in a task that nobody hears of
+        while not condition():  # noqa: ASYNC110 - a background task changes it
             await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""The store's engine stands back behind everything that may hold the interpreter."""
+"""The engine's threads have the lowest priority."""
 
 import os
 from collections.abc import Iterator
@@ -13,18 +13,19 @@ from tests.server_process import ServerProcess, wait_until
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its threads")
 def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
-    """Of the worker's threads, those that the engine started stand back behind the counting. None of it takes the
-    processor from the gateway; and niceness may only count within one session.
+    """The engine's threads are nicer than the worker's others, and the worker is in the batch class.
+
+    Gateway and worker share one session, because niceness may only count within a session.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)
     worker = own + WORKER_NICENESS
     engine = worker + ENGINE_NICENESS
     with ServerProcess(tmp_path / "data") as server:
 
-        def stand_back() -> set[str]:
+        def engine_threads() -> set[str]:
             return {name for name, niceness in _threads(server.worker) if niceness == engine}
 
-        wait_until("the engine to stand back", lambda: "MergeMutate" in stand_back())
+        wait_until("the engine's threads to have a lower priority", lambda: "MergeMutate" in engine_threads())
         assert {niceness for _, niceness in _threads(server.pid)} == {own}
         assert dict(_threads(server.worker))[_name(server.worker, server.worker)] == worker
         assert {niceness for _, niceness in _threads(server.worker)} == {worker, engine}
@@ -35,7 +36,7 @@ def test_the_gateway_goes_first_and_the_engine_last(tmp_path: Path) -> None:
 
 
 def _threads(process: int) -> Iterator[tuple[str, int]]:
-    """Name and niceness of each; some end while they are looked at."""
+    """Name and niceness of each thread. Some threads end meanwhile."""
     for entry in Path(f"/proc/{process}/task").iterdir():
         with suppress(OSError):
             yield _name(process, int(entry.name)), os.getpriority(os.PRIO_PROCESS, int(entry.name))

@@ -1,4 +1,4 @@
-"""A process whose counting has stopped says that it is not ready."""
+"""A process is not ready while a partition has stopped."""
 
 import asyncio
 import time
@@ -34,8 +34,8 @@ def worker_of(pipeline: InMemoryPipeline) -> EmbeddedWorker:
     )
 
 
-async def test_one_stopped_partition_is_enough() -> None:
-    """Ready while all of them count; not when one lacks frames, though the other goes on."""
+async def test_one_stopped_partition_makes_the_process_unready() -> None:
+    """The process is ready while all partitions count, and not when one lacks frames and the other goes on."""
     pipeline = InMemoryPipeline()
     worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
@@ -57,7 +57,7 @@ async def test_one_stopped_partition_is_enough() -> None:
     worker.stop()
 
 
-async def test_who_was_told_not_to_count_is_ready() -> None:
-    """A gateway alone takes events; others count them."""
+async def test_a_process_with_processing_disabled_is_ready() -> None:
+    """It accepts events; another process counts them."""
     processors = Processors(worker_of(InMemoryPipeline()), is_enabled=False)
     assert (await Health({"processors": check_of(processors)}, NullLogger()).ready("req_1")).status == 200

@@ -1,4 +1,4 @@
-"""`tallyhouse serve` as an operator meets it."""
+"""`tallyhouse serve`, as an operator uses it."""
 
 import json
 import os
@@ -31,13 +31,13 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
     lines: list[str] = []
     while not lines or "/v1/usage" not in lines[-1]:
         line = process.stdout.readline()
-        assert line, f"it ended after {lines}: {process.communicate()[1]}"
+        assert line, f"the server ended after {lines}: {process.communicate()[1]}"
         lines.append(line)
     return "".join(lines)
 
 
 def test_the_first_start_shows_a_key_and_commands_that_work(tmp_path: Path) -> None:
-    """Copied and pasted as they stand; and the key is kept for the owner alone."""
+    """The commands work as printed. Only the owner can read the key file."""
     data = tmp_path / "data"
     process = serve(data, free_port())
     try:
@@ -63,8 +63,8 @@ def shell(command: str) -> dict[str, Any]:
     return answer
 
 
-def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
-    """Exit code 0, nothing lost, and a load proves itself across the restart's data."""
+def test_a_stop_is_clean_and_the_next_start_continues(tmp_path: Path) -> None:
+    """The exit code is 0, nothing is lost, and a load proves its totals on the data of earlier starts."""
     with ServerProcess(tmp_path / "data") as server:
         for _ in range(2):
             report = load_generator.load(server.url, events=3000, batch=100)
@@ -74,20 +74,20 @@ def test_a_stop_is_clean_and_the_next_start_goes_on(tmp_path: Path) -> None:
         assert "Traceback" not in server.output()
 
 
-def test_a_busy_port_and_a_busy_directory_are_told_clearly(tmp_path: Path) -> None:
-    """One line, no traceback, and what to do."""
+def test_a_taken_port_and_a_locked_directory_are_reported_clearly(tmp_path: Path) -> None:
+    """The error says what to do, without a traceback."""
     with ServerProcess(tmp_path / "data") as server:
         port = serve(tmp_path / "other", server.port)
         directory = serve(tmp_path / "data", free_port())
-        port_told, directory_told = port.communicate(timeout=60)[1], directory.communicate(timeout=60)[1]
+        port_error, directory_error = port.communicate(timeout=60)[1], directory.communicate(timeout=60)[1]
         assert (port.returncode, directory.returncode) == (2, 1)
-        assert "TALLYHOUSE_PORT" in port_told
-        assert f"in use by process {server.pid}" in directory_told
-        assert "Traceback" not in port_told + directory_told
+        assert "TALLYHOUSE_PORT" in port_error
+        assert f"in use by process {server.pid}" in directory_error
+        assert "Traceback" not in port_error + directory_error
 
 
 def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
-    """Every key would be looked for in the wrong place."""
+    """Otherwise keys would be looked up in the wrong partition."""
     with ServerProcess(tmp_path / "data", partitions="2") as server:
         assert server.stop() == 0
     process = serve(tmp_path / "data", free_port(), PARTITIONS="3", BOOTSTRAP_API_KEY=KEY)
@@ -98,7 +98,7 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
-    """Requests in flight at the stop are answered or come again; the load proves every value in the end."""
+    """Requests in flight at the stop are answered or retried; the load proves every value."""
     with ServerProcess(tmp_path / "data") as server:
         sending = load_generator.start(server.url, "--events=40000", "--batch=50", "--rate=8000")
         wait_until("some of the load", lambda: _accepted(server) > 5000)

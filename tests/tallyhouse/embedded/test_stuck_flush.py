@@ -1,4 +1,4 @@
-"""A flush that the store refuses for ever is never given up, and never silent."""
+"""A flush that the store keeps refusing is retried without end, and reported."""
 
 import asyncio
 import time
@@ -35,8 +35,8 @@ DEADLINE = 20.0
 POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.01, report_seconds=0.01, stop_seconds=0.05)
 
 
-class Refusing(EmbeddedStore):
-    """Refuses the usage of one partition until it is mended, in either of the ways in which things fail."""
+class RefusingStore(EmbeddedStore):
+    """Refuses the usage of partition 0 with `error`, until that is None."""
 
     def __init__(self, engine: Engine, error: Exception) -> None:
         super().__init__(engine)
@@ -51,7 +51,7 @@ class Refusing(EmbeddedStore):
 
 
 class LogLines(NullLogger):
-    """Remembers what was told at which level."""
+    """Records the lines of the levels error and info."""
 
     def __init__(self) -> None:
         self.logged: list[tuple[str, str]] = []
@@ -70,7 +70,7 @@ async def short_pause(_attempt: int) -> None:
 @contextmanager
 def working(
     pipeline: InMemoryPipeline,
-    store: Refusing,
+    store: RefusingStore,
     metrics: PrometheusMetrics,
     lines: LogLines,
     policy: WorkerPolicy = POLICY,
@@ -100,20 +100,20 @@ def working(
         worker.stop()
 
 
-async def status_of(worker: EmbeddedWorker, wanted: Callable[[PartitionStatus], bool]) -> PartitionStatus:
-    """Partition 0, once it is as wanted."""
+async def status_of(worker: EmbeddedWorker, expected: Callable[[PartitionStatus], bool]) -> PartitionStatus:
+    """The status of partition 0, once it is as expected."""
     deadline = time.monotonic() + DEADLINE
-    while not wanted(status := (await worker.partitions())[0]):
+    while not expected(status := (await worker.partitions())[0]):
         assert time.monotonic() < deadline, status
         await asyncio.sleep(0.002)
     return status
 
 
 async def shown(metrics: PrometheusMetrics, line: str) -> None:
-    """Wait until the metrics page has this line."""
+    """Waits until the metrics page has this line."""
     deadline = time.monotonic() + DEADLINE
     while line not in metrics.render().decode().splitlines():
-        assert time.monotonic() < deadline, f"{line} never came"
+        assert time.monotonic() < deadline, f"{line} did not appear"
         await asyncio.sleep(0.005)
 
 
@@ -128,10 +128,10 @@ async def shown(metrics: PrometheusMetrics, line: str) -> None:
     ],
 )
 async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logged: str) -> None:
-    """Status, readiness, metrics and log name flush, frames and error; the retries go on; mended, all is counted."""
+    """Status, readiness, metrics and log report it, retries continue, and once the store works all is counted."""
     pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
     pipeline.meters.add(make_meter("tokens", "sum"))
-    store = Refusing(pipeline.engine, error)
+    store = RefusingStore(pipeline.engine, error)
     await pipeline.post([make_event(f"key_{number}", {"tokens": number}) for number in range(20)], NOW)
     with working(pipeline, store, metrics, lines) as worker:
         ready = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
@@ -161,25 +161,25 @@ async def test_a_refused_flush_is_stuck_until_it_succeeds(error: Exception, logg
     pipeline.assert_exact()
 
 
-async def test_few_failures_in_a_short_time_are_no_news() -> None:
-    """Retrying is what stores need now and then; by time it is stuck all the same."""
+async def test_a_few_failures_in_a_short_time_are_not_reported() -> None:
+    """Stores need a retry now and then. After a while the flush is stuck, whatever the number of attempts."""
     pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
-    store = Refusing(pipeline.engine, StoreFailed("no answer"))
+    store = RefusingStore(pipeline.engine, StoreFailed("no answer"))
     pipeline.meters.add(make_meter())
     await pipeline.post([make_event(f"key_{number}") for number in range(20)], NOW)
-    patient = replace(POLICY, stuck_attempts=10**9)
-    with working(pipeline, store, metrics, lines, patient) as worker:
+    many_attempts = replace(POLICY, stuck_attempts=10**9)
+    with working(pipeline, store, metrics, lines, many_attempts) as worker:
         await status_of(worker, lambda status: store.refused > 20 and status.state == "retrying")
         assert worker.is_healthy
-    hasty = replace(patient, stuck_seconds=0.01)
-    with working(pipeline, store, metrics, lines, hasty) as worker:
+    short_time = replace(many_attempts, stuck_seconds=0.01)
+    with working(pipeline, store, metrics, lines, short_time) as worker:
         await status_of(worker, lambda status: status.state.startswith("stuck: "))
 
 
 async def test_an_alarm_shows_in_the_metrics_too() -> None:
-    """Stopped is not stuck: it does not go on by itself."""
+    """A stopped partition is not stuck: it does not continue by itself."""
     pipeline, metrics, lines = InMemoryPipeline(), PrometheusMetrics(), LogLines()
-    store = Refusing(pipeline.engine, StoreFailed("never asked"))
+    store = RefusingStore(pipeline.engine, StoreFailed("never called"))
     await pipeline.post([make_event(f"key_{number}") for number in range(20)], NOW)
     await pipeline.log.acknowledge(0, 0)
     with working(pipeline, store, metrics, lines) as worker:

@@ -1,4 +1,4 @@
-"""The worker as the gateway tells of it."""
+"""The worker as the gateway reports it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FakeWorkerProcess:
-    """A log of two partitions and a worker that has said nothing so far."""
+    """A log of two partitions and the client of a worker that has not reported yet."""
 
     def __init__(self) -> None:
         self.log = MemoryFrameLog(2)
@@ -35,7 +35,7 @@ class FakeWorkerProcess:
 
 
 def report(next_offset: int = 0, *, counted: int | None = None, is_healthy: bool = True) -> Report:
-    """Of a worker that sees a log which ends where it has counted to."""
+    """A report of a worker that has counted all frames it sees."""
     partitions = [
         PartitionStatus(
             partition=partition,
@@ -58,8 +58,8 @@ def report(next_offset: int = 0, *, counted: int | None = None, is_healthy: bool
     )
 
 
-async def test_who_has_said_nothing_is_booting() -> None:
-    """So is who has ended, at the place where it was."""
+async def test_a_worker_that_has_not_reported_is_booting() -> None:
+    """A worker that has ended is booting too, and keeps its progress."""
     fake = FakeWorkerProcess()
     await fake.append(2)
     assert [each.state for each in await fake.worker.partitions()] == ["booting", "booting"]
@@ -74,8 +74,8 @@ async def test_who_has_said_nothing_is_booting() -> None:
         await fake.worker.check()
 
 
-async def test_the_lag_is_the_gateways_to_tell() -> None:
-    """What was just answered for is not counted, though the worker has not heard of it yet."""
+async def test_the_gateway_calculates_the_lag() -> None:
+    """It includes frames that the worker has not seen yet."""
     fake = FakeWorkerProcess()
     await fake.append(3)
     await fake.worker.on_report(report(next_offset=1))
@@ -84,8 +84,8 @@ async def test_the_lag_is_the_gateways_to_tell() -> None:
     assert (second.end_offset, second.lag_frames, second.lag_seconds) == (0, 0, 0.0)
 
 
-async def test_what_is_counted_may_go_and_numbers_are_passed_on() -> None:
-    """And where more is said to be counted than there ever was, nothing goes, and the gateway lives."""
+async def test_counted_frames_are_acknowledged_and_metrics_forwarded() -> None:
+    """A report of more frames than the log holds is ignored, and the gateway continues."""
     fake = FakeWorkerProcess()
     await fake.append(3)
     await fake.worker.on_report(report(next_offset=2, counted=1))
@@ -97,16 +97,15 @@ async def test_what_is_counted_may_go_and_numbers_are_passed_on() -> None:
     assert "tallyhouse_worker_memory_bytes 10.0" in lines
 
 
-async def test_a_partition_that_stopped_is_told_of() -> None:
-    """By the worker's own word."""
+async def test_a_stopped_partition_fails_the_check() -> None:
     fake = FakeWorkerProcess()
     await fake.worker.on_report(report(is_healthy=False))
     with pytest.raises(RuntimeError, match="tallyhouse status"):
         await fake.worker.check()
 
 
-async def test_it_has_caught_up_when_all_before_the_ends_is_counted() -> None:
-    """Not when it says so of an earlier end."""
+async def test_the_worker_has_caught_up_when_all_frames_before_the_ends_are_counted() -> None:
+    """An earlier end of the log is not enough."""
     fake = FakeWorkerProcess()
     await fake.worker.on_report(report(next_offset=1))
     waiting = asyncio.create_task(fake.worker.wait_caught_up({0: 2, 1: 0}))
@@ -117,8 +116,8 @@ async def test_it_has_caught_up_when_all_before_the_ends_is_counted() -> None:
         await waiting
 
 
-class RecordedState:
-    """Answers when it is told to."""
+class SlowSeenKeys:
+    """Answers once `may_answer` is set."""
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
@@ -128,9 +127,9 @@ class RecordedState:
         return SeenRows(key_hashes, [7], [NOW])
 
 
-async def test_keys_are_asked_for_only_of_who_answers() -> None:
-    """Nobody waits for one that is away, or for long; an answer that comes late is nobody's."""
-    fake, seen = FakeWorkerProcess(), RecordedState()
+async def test_keys_are_looked_up_only_while_the_worker_answers() -> None:
+    """A lookup does not wait for an absent worker, and for a slow one only a second."""
+    fake, seen = FakeWorkerProcess(), SlowSeenKeys()
     keys = WorkerSeenKeys(fake.worker, seen)
     with pytest.raises(StoreFailed, match="absent"):
         await keys.find(0, 1, [b"key"])

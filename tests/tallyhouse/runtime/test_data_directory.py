@@ -1,4 +1,4 @@
-"""One process owns a data directory."""
+"""A single process owns a data directory."""
 
 import fcntl
 import os
@@ -13,16 +13,16 @@ from schemas.errors import Conflict, Misconfigured
 from tallyhouse.runtime.data_directory import DataDirectory
 
 
-def test_it_is_made_and_given_back(tmp_path: Path) -> None:
-    """The first start needs no preparation, the next one finds it free."""
+def test_the_directory_is_created_and_its_lock_released(tmp_path: Path) -> None:
+    """The first start needs no preparation, and the next one can lock it again."""
     directory = DataDirectory(tmp_path / "some" / "data")
     for _ in range(2):
         with directory.hold_lock():
             assert directory.path.is_dir()
 
 
-def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
-    """Two engines on one directory would destroy it."""
+def test_a_second_owner_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
+    """Two engines in one directory would destroy it."""
     with (
         DataDirectory(tmp_path).hold_lock(),
         pytest.raises(Conflict, match=f"in use by process {os.getpid()}.*TALLYHOUSE_DATA_DIR"),
@@ -31,8 +31,8 @@ def test_a_second_owner_is_told_who_has_it(tmp_path: Path) -> None:
         pass
 
 
-def test_an_owner_that_is_dead_is_waited_for(tmp_path: Path) -> None:
-    """Who worked for it may live a moment longer, and has the engine open until then."""
+def test_the_children_of_a_dead_owner_are_waited_for(tmp_path: Path) -> None:
+    """A child may outlive its owner for a moment, with the engine open."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     with (tmp_path / "lock").open("a+") as lock:
@@ -52,20 +52,19 @@ def test_an_owner_that_is_dead_is_waited_for(tmp_path: Path) -> None:
         leaving.join()
 
 
-def test_who_works_for_an_owner_keeps_others_out(tmp_path: Path) -> None:
-    """Until its own copy of the descriptor is closed."""
+def test_an_inherited_descriptor_keeps_the_lock(tmp_path: Path) -> None:
+    """Until the child's copy of the descriptor is closed."""
     directory = DataDirectory(tmp_path)
     with directory.hold_lock() as lock:
-        kept = os.dup(lock)
+        inherited = os.dup(lock)
     with pytest.raises(Conflict, match="in use by process"), directory.hold_lock():
         pass
-    os.close(kept)
+    os.close(inherited)
     with directory.hold_lock():
         pass
 
 
-def test_a_place_that_cannot_be_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
-    """Said before anything is opened."""
+def test_an_unusable_directory_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Misconfigured, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").hold_lock():
         pass

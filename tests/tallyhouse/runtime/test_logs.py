@@ -25,7 +25,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def quiet_logging() -> Iterator[None]:
-    """The process's own `logging` set-up, put back afterwards."""
+    """Restores the process's `logging` configuration."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -33,7 +33,6 @@ def quiet_logging() -> Iterator[None]:
 
 
 def test_a_line_is_one_json_object() -> None:
-    """Time, level, what happened, and the fields."""
     stream = io.StringIO()
     logger_to(stream).bind(partition=3).info("flush done", number=7)
     assert lines(stream) == [
@@ -47,15 +46,14 @@ def test_a_line_is_one_json_object() -> None:
     ]
 
 
-def test_lines_below_the_level_are_left_out() -> None:
-    """And cost next to nothing."""
+def test_lines_below_the_level_are_omitted() -> None:
     stream = io.StringIO()
     logger_to(stream, level=LogLevel.WARNING).info("chatter")
     assert stream.getvalue() == ""
 
 
 def test_every_line_of_a_request_carries_its_id() -> None:
-    """Whoever writes it need not know the request; a request has a task of its own."""
+    """Concurrent requests have tasks of their own, so their ids do not mix."""
     stream = io.StringIO()
     logger = logger_to(stream)
 
@@ -74,7 +72,7 @@ def test_every_line_of_a_request_carries_its_id() -> None:
 
 @pytest.mark.parametrize("log_format", list(LogFormat))
 def test_secrets_are_masked(log_format: LogFormat) -> None:
-    """In fields, in texts, in tracebacks."""
+    """In fields, texts and tracebacks."""
     stream = io.StringIO()
     logger = logger_to(stream, log_format)
     logger.info("bad ak_live_sesame", token="sesame", header="Bearer ak_test_sesame")
@@ -87,7 +85,7 @@ def test_secrets_are_masked(log_format: LogFormat) -> None:
 
 
 def test_a_librarys_warning_becomes_our_line(quiet_logging: None) -> None:
-    """One format for everything a process says."""
+    """All lines of a process have one format."""
     stream = io.StringIO()
     forward_stdlib(logger_to(stream))
     logging.getLogger("some.library").warning("took %s s", 5)

@@ -1,4 +1,4 @@
-"""The metrics adapter shows exactly the catalogue."""
+"""The metrics page shows exactly the catalogue of metrics."""
 
 from schemas.metrics import Counter, Gauge, Histogram
 from tallyhouse.runtime.prometheus import PREFIX, PrometheusMetrics
@@ -10,15 +10,14 @@ def sample(metrics: PrometheusMetrics, name: str) -> str:
     return found[0].rsplit(" ", 1)[1]
 
 
-def test_every_metric_is_there_from_the_start() -> None:
-    """A dashboard made from the catalogue finds each name before the first event."""
+def test_every_metric_exists_from_the_start() -> None:
+    """A dashboard finds each name before the first event."""
     text = PrometheusMetrics().render().decode()
     names = [metric.value.name.removesuffix("_total") for kind in (Counter, Gauge, Histogram) for metric in kind]
     assert [name for name in names if f"# HELP {PREFIX}{name}" not in text] == []
 
 
-def test_numbers_arrive() -> None:
-    """Counters add, gauges replace, histograms collect."""
+def test_counters_add_gauges_replace_and_histograms_collect() -> None:
     metrics = PrometheusMetrics()
     metrics.count(Counter.EVENTS, 3, "accepted")
     metrics.count(Counter.EVENTS, 4, "accepted")
@@ -30,13 +29,12 @@ def test_numbers_arrive() -> None:
     assert sample(metrics, "ingest_batch_events_sum") == "100.0"
 
 
-def test_memory_is_read_when_asked() -> None:
-    """A number of this very process, not of its start."""
+def test_memory_is_read_at_each_rendering() -> None:
     assert float(sample(PrometheusMetrics(), "process_memory_bytes")) > 10**6
 
 
-def test_two_adapters_do_not_mix() -> None:
-    """No global registry."""
+def test_two_registries_do_not_mix() -> None:
+    """Nothing is registered globally."""
     one, other = PrometheusMetrics(), PrometheusMetrics()
     one.count(Counter.FRAMES)
     assert (sample(one, "log_frames_total"), sample(other, "log_frames_total")) == ("1.0", "0.0")

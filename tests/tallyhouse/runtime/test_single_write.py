@@ -1,4 +1,4 @@
-"""Answers leave in one piece, over a real connection."""
+"""A response is written in one piece."""
 
 import asyncio
 from typing import Any
@@ -12,69 +12,68 @@ pytestmark = pytest.mark.anyio
 
 
 class Recorder(asyncio.Transport):
-    """Remembers each write that reaches it."""
+    """Records each write."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[Any] = []
+        self.written: list[Any] = []
 
     def write(self, data: Any) -> None:
-        self.said.append(bytes(data))
+        self.written.append(bytes(data))
 
     def close(self) -> None:
-        self.said.append("closed")
+        self.written.append("closed")
 
     def abort(self) -> None:
-        self.said.append("aborted")
+        self.written.append("aborted")
 
     def is_closing(self) -> bool:
-        return "closed" in self.said
+        return "closed" in self.written
 
 
-async def test_what_is_written_in_one_turn_leaves_together() -> None:
-    """Head and body are one write; what comes a turn later is another."""
+async def test_writes_of_one_turn_of_the_loop_are_joined() -> None:
+    """Head and body are one write; the next turn makes another."""
     recorder = Recorder()
     transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"head ")
     transport.write(b"body")
-    assert recorder.said == []
+    assert recorder.written == []
     await asyncio.sleep(0)
     transport.write(b"next")
     await asyncio.sleep(0)
-    assert recorder.said == [b"head body", b"next"]
+    assert recorder.written == [b"head body", b"next"]
 
 
-async def test_closing_sends_what_was_written_before() -> None:
-    """A refusal that ends the connection still reaches its caller, once."""
+async def test_closing_sends_the_buffered_writes() -> None:
+    """A refusal that ends the connection still reaches the client, once."""
     recorder = Recorder()
     transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"no")
     transport.close()
     await asyncio.sleep(0)
-    assert recorder.said == [b"no", "closed"]
+    assert recorder.written == [b"no", "closed"]
 
 
 async def test_aborting_sends_nothing_more() -> None:
-    """The connection is gone at once."""
     recorder = Recorder()
     transport = SingleWriteTransport(recorder, asyncio.get_running_loop())
     transport.write(b"lost")
     transport.abort()
     await asyncio.sleep(0)
-    assert recorder.said == ["aborted"]
+    assert recorder.written == ["aborted"]
 
 
-async def test_a_complete_answer_leaves_in_the_same_turn() -> None:
-    """Whoever has said all does not wait for the next turn, which may be a long one."""
+async def test_a_complete_response_is_written_in_the_same_turn() -> None:
+    """The next turn of the loop may be milliseconds later."""
     recorder = Recorder()
-    said: list[list[Any]] = []
+    writes: list[list[Any]] = []
     answered = asyncio.Event()
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-        said.append([*recorder.said])
+        writes.append([*recorder.written])
         await send({"type": "http.response.body", "body": b"body"})
-        said.append([*recorder.said])
+        writes.append([*recorder.written])
         answered.set()
 
     config = uvicorn.Config(app, http=HttpConnection, log_config=None, lifespan="off", ws="none")
@@ -84,14 +83,14 @@ async def test_a_complete_answer_leaves_in_the_same_turn() -> None:
     connection.data_received(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     await asyncio.wait_for(answered.wait(), 10)
     connection.connection_lost(None)
-    assert said[0] == []
-    (answer,) = said[1]
+    assert writes[0] == []
+    (answer,) = writes[1]
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\nbody")
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the body it got, in two pieces where asked for."""
+    """Answers with the request's body, on `/twice` in two pieces."""
     message = await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": message["body"], "more_body": scope["path"] == "/twice"})
@@ -101,7 +100,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def test_requests_on_one_connection_are_answered_in_order() -> None:
-    """Pipelined posts, streamed answers and a last one that closes: all arrive whole and in order."""
+    """Pipelined posts, streamed responses and a last one that closes the connection."""
     config = uvicorn.Config(echo, http=HttpConnection, log_config=None, lifespan="off", ws="none")
     config.load()
     state = uvicorn.server.ServerState()

@@ -1,4 +1,4 @@
-"""Programs that are kept running: started again when they end, given up when that cannot help."""
+"""A supervisor restarts programs that end, unless a restart cannot help."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class ScriptedProcess:
-    """Ends with each of its codes in turn; then runs until it is told to end."""
+    """Ends with each of its codes in turn; then runs until it is stopped."""
 
     def __init__(self, *codes: int) -> None:
         self._codes: Iterator[int] = iter(codes)
@@ -37,21 +37,21 @@ class ScriptedProcess:
         self._stop_requested.set()
 
 
-async def test_who_ends_is_started_again_until_all_are_told_to_stop() -> None:
-    """The others never notice."""
+async def test_a_program_that_ends_is_restarted_until_the_stop() -> None:
+    """The other programs run on."""
     one, other = ScriptedProcess(-9, 0), ScriptedProcess()
     processes = Supervisor([one, other], stop_seconds=0, logger=NullLogger())
-    keeping = asyncio.create_task(processes.run_until_stopped())
+    supervision = asyncio.create_task(processes.run_until_stopped())
     await asyncio.wait_for(one.settled.wait(), 30)
     assert (one.runs, other.runs) == (3, 1)
     processes.stop()
-    assert await keeping == 0
+    assert await supervision == 0
 
 
 @pytest.mark.parametrize("code", [FAILED, MISCONFIGURED])
 async def test_a_first_start_that_fails_ends_them_all(code: int) -> None:
-    """Whoever keeps us running should hear of it."""
-    async with asyncio.timeout(5):  # Not only when it is their turn to be killed.
+    """The supervisor's own exit code reports it."""
+    async with asyncio.timeout(5):  # Sooner than the programs would be killed.
         assert (
             await Supervisor(
                 [ScriptedProcess(code), ScriptedProcess()], stop_seconds=0, logger=NullLogger()
@@ -60,14 +60,14 @@ async def test_a_first_start_that_fails_ends_them_all(code: int) -> None:
         )
 
 
-async def test_who_has_run_before_is_tried_again_unless_that_cannot_help() -> None:
-    """What failed may pass; what is misconfigured stays so."""
+async def test_a_program_that_ran_before_is_restarted_unless_it_is_misconfigured() -> None:
+    """A failure may be temporary; invalid settings are not."""
     patient, hopeless = ScriptedProcess(FAILED, FAILED), ScriptedProcess(FAILED, MISCONFIGURED)
     processes = Supervisor([patient], stop_seconds=0, logger=NullLogger(), have_run_before=True)
-    keeping = asyncio.create_task(processes.run_until_stopped())
+    supervision = asyncio.create_task(processes.run_until_stopped())
     await asyncio.wait_for(patient.settled.wait(), 30)
     processes.stop()
-    assert await keeping == 0
+    assert await supervision == 0
     assert patient.runs == 3
     assert (
         await Supervisor([hopeless], stop_seconds=0, logger=NullLogger(), have_run_before=True).run_until_stopped()
