@@ -162,7 +162,7 @@ async def test_one_run_of_an_account_at_a_time(billing_api: BillingApi) -> None:
 
 async def finished_all(billing_api: BillingApi) -> None:
     async with asyncio.timeout(30):
-        while any(  # noqa: ASYNC110 - they are watched from outside
+        while any(  # noqa: ASYNC110 - the run is a task of the app
             run["state"] == "running" for run in (await billing_api.get("/v1/invoice-runs"))["invoice_runs"]
         ):
             await asyncio.sleep(0.01)
