@@ -33,9 +33,6 @@ class ValidationErrors:
     def add(self, field: str, message: str) -> None:
         self._found.append({"field": field, "message": message})
 
-    def add_error(self, refusal: Invalid, field: str) -> None:
-        self.add(field, refusal.message.removeprefix(f"{field}: "))
-
     def raise_if_any(self) -> None:
         """Raises Invalid with all mistakes together."""
         if self._found:

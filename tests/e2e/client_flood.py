@@ -1,4 +1,4 @@
-"""Many clients at once that post as fast as they can, and come again soon when they are sent away."""
+"""Many concurrent clients that post as fast as they can, and retry soon after a refusal."""
 
 import asyncio
 import itertools
@@ -17,15 +17,15 @@ _PLACE = b"BATCHNUMBER"
 
 
 class ClientKind(NamedTuple):
-    """So many clients that post bodies of one make."""
+    """A number of clients that post bodies of one shape."""
 
     clients: int
     events: int
     padding: int
-    """Characters of ballast in each event."""
+    """Characters of padding in each event."""
 
     def body(self) -> bytes:
-        """One body, with a place for the number of the batch in every key."""
+        """One body, with a placeholder for the batch number in every key."""
         now = datetime.now(UTC).isoformat()
         return json.dumps({"events": [self._event(place, now) for place in range(self.events)]}).encode()
 
@@ -41,18 +41,18 @@ class ClientKind(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One answer: when it came, how long it took, and what it was."""
+    """One refusal: when it came, how long it took, and what it said."""
 
     at: float
     seconds: float
     status: int
     retry_after: float
     code: str
-    """Of the error, where it came in an envelope that is whole."""
+    """The error code, if the envelope is complete."""
 
 
 class ClientFlood:
-    """Counts what was acked, and keeps every answer that was no ack. Who is sent away rests before the next try."""
+    """Counts acknowledged events and records every refusal. A refused client pauses before its next attempt."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic, rest: float = 0.0) -> None:
         self._target: Target = parse_target(url, KEY)
@@ -64,7 +64,7 @@ class ClientFlood:
         self.failures: Counter[str] = Counter()
 
     async def run(self, kinds: list[ClientKind], stop: asyncio.Event) -> None:
-        """Until `stop`, and then until every client's last body is acked."""
+        """Posts until `stop`, and then until every client's last body is acknowledged."""
         async with asyncio.TaskGroup() as clients:
             for kind in kinds:
                 template = kind.body()
@@ -104,7 +104,7 @@ class ClientFlood:
 
 
 def code_of(body: bytes) -> str:
-    """The code in an error's envelope; nothing where something of the envelope is missing."""
+    """The code in an error's envelope; None if a part of the envelope is missing."""
     match json.loads(body or b"{}"):
         case {"success": False, "error": {"code": str(code), "message": str()}, "request_id": str()}:
             return code

@@ -1,4 +1,4 @@
-"""Many posts over connections of their own, as many producers would send them."""
+"""Posts many bodies over several connections, as many producers would."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ Answer = dict[str, Any]
 
 
 def post_all(url: str, bodies: Sequence[bytes], connections: int) -> list[Answer]:
-    """Every answer, in the order of the bodies; each must be a 200."""
+    """Every answer, in the order of the bodies. Each must be a 200."""
 
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)

@@ -1,4 +1,4 @@
-"""The product's own server over the real log, except that appends do not return while a file `stalled` is there."""
+"""The product's own server over the real log, whose appends do not return while a file named `stalled` exists."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.02
 
 
 class StallingLog(SqliteFrameLog):
-    """As a disk that hangs: no answer, and no error either."""
+    """Behaves like a disk that hangs: no answer and no error."""
 
     def __init__(self, directory: DataDirectory, partitions: int, metrics: Metrics) -> None:
         super().__init__(directory.log, partitions, None, metrics)

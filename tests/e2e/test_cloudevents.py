@@ -1,4 +1,4 @@
-"""CloudEvents' own client library posts to the door where it expects one, and is answered as it expects."""
+"""The CloudEvents client library posts to the endpoint where it expects one, and gets the answer it expects."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,7 +26,7 @@ def usage_event(number: int, tokens: float = 2.5) -> CloudEvent:
 
 
 def test_events_made_by_their_own_library_are_taken_and_counted(tmp_path: Path) -> None:
-    """One in structured mode, several as a batch, each with 204 and no body; sent again, they count once."""
+    """One event in structured mode and several as a batch each get 204 and no body; repeats count once."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("tokens", "$.tokens")
         one = to_structured_event(usage_event(0))

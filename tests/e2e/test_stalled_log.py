@@ -1,4 +1,4 @@
-"""A log that stops answering under two hundred clients: memory stays bounded, nobody waits in vain, nothing is lost."""
+"""A log that stops answering under two hundred clients: memory is bounded, each client is answered, no event lost."""
 
 import asyncio
 import os
@@ -15,10 +15,10 @@ STALL_SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
 """`make soak` stalls for the full minute."""
 STALLED_CAP = 1_000_000_000
 RSS_CAP = 1_500_000_000
-"""Of the whole process, gateway and processors and the store's engine: while the log hangs, and ever."""
+"""Peak memory of the whole process (gateway, processors, engine): while the log hangs, and over its life."""
 REFUSED_WITHIN = 2.0
 REFUSING_AFTER = 4.0
-"""Seconds after which the gateway knows that the log hangs, and sends everyone away at once."""
+"""Seconds after which the gateway has detected that the log hangs, and refuses every post at once."""
 
 KINDS = [
     ClientKind(clients=120, events=1, padding=40),
@@ -28,14 +28,14 @@ KINDS = [
 
 
 def peak_rss(server: ServerProcess) -> int:
-    """The most the process has ever held, in bytes."""
+    """Peak resident memory of the process, in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) -> None:
-    """200 clients, bodies up to 10 MB: refused quickly with Retry-After, RSS under its cap, then all of it counted."""
+    """200 clients, bodies up to 10 MB: quick refusals with Retry-After, capped memory, and every event counted."""
     with ServerProcess(tmp_path / "data", program=("tests.e2e.stalled_server",)) as server:
         server.make_meter("requests")
         server.make_meter("tokens", "$.tokens")
@@ -54,7 +54,7 @@ def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) ->
 
 
 def test_events_that_compress_a_hundredfold_are_counted(tmp_path: Path) -> None:
-    """Hundreds of megabytes that look small in the log: no insert outgrows what the store may take for it."""
+    """Hundreds of megabytes that look small in the log: no insert exceeds what the store accepts at once."""
     with ServerProcess(tmp_path / "data") as server:
         server.make_meter("requests")
         flood = ClientFlood(server.url)
@@ -72,7 +72,7 @@ async def _attack_for(seconds: float, flood: ClientFlood, kinds: list[ClientKind
 
 
 class Stall:
-    """The time in which the log hangs."""
+    """The interval in which the log hangs."""
 
     def __init__(self, server: ServerProcess) -> None:
         self._server = server
@@ -91,7 +91,7 @@ class Stall:
 
 
 async def _attack(flood: ClientFlood, stall: Stall) -> None:
-    """The log hangs in the midst of it; when it goes on, everyone delivers what they have."""
+    """The log hangs while the clients post; once it answers again, every client delivers what it holds."""
     stop = asyncio.Event()
     running = asyncio.create_task(flood.run(KINDS, stop))
     await asyncio.sleep(1)
@@ -103,7 +103,7 @@ async def _attack(flood: ClientFlood, stall: Stall) -> None:
 
 
 def _check_answers(flood: ClientFlood, stall: Stall) -> None:
-    """Whoever comes while it hangs is told so at once, and when to come again."""
+    """A post during the stall is refused at once, with the seconds after which to retry."""
     assert flood.failures == {}
     assert {refusal.status for refusal in flood.refused} <= {503, LOST}
     refused_in_stall = [

@@ -1,4 +1,4 @@
-"""Exactly once, though the machine's clock is wrong for a while: the intake, the flush and expiry over restarts."""
+"""Events count exactly once though the machine's clock is wrong for a while: intake, flush and expiry over restarts."""
 
 import asyncio
 from collections import Counter
@@ -33,26 +33,26 @@ WEEKS = 21 * DAY
 
 
 class MachineWithClock:
-    """One data directory, and the processes that live on it one after the other."""
+    """One data directory, and the processes that use it one after the other."""
 
     def __init__(self, *, remembers: bool = True) -> None:
         self._remembers = remembers
         self.counting = InMemoryPipeline()
         self.counting.meters.add(make_meter("tokens", "sum"))
         self.time = NOW
-        """What the time really is."""
+        """The true time."""
         self.ahead = 0
-        """How far the machine's clock is ahead of it."""
+        """How far the machine's clock is ahead of the true time."""
 
     async def start(self) -> None:
-        """A new process; it knows of the one before only what is stored."""
+        """A new process, which knows of the earlier ones only what is stored."""
         months = MemorySeenMonths(self.counting.engine)
         newest = await newest_arrival(self.counting.log, months, PARTITIONS) if self._remembers else 0
         self._arrivals = ArrivalClock(lambda: self.time + self.ahead, newest, NullMetrics(), NullLogger())
         self._partitions = [self.counting.partition(number) for number in range(PARTITIONS)]
 
     async def post(self, events: Mapping[str, int], *, tokens: object = 1) -> BatchOutcome:
-        """Keys and when they happened, to a gateway that has forgotten all others: the processor must know them."""
+        """Posts keys to a gateway that remembers none of them: only the processor can recognise repeats."""
         recent, policy = RecentKeys(2**4, WINDOW), IntakePolicy(partitions=PARTITIONS)
         bodies = [event(k, timestamp=to_iso(at), properties={"tokens": tokens}) for k, at in events.items()]
         stamp = self._arrivals.stamp
@@ -68,21 +68,21 @@ class MachineWithClock:
         return await self.counting.expiry().step()
 
     async def replay(self, reject: Reject) -> None:
-        """Try the reject again, if that is allowed, as someone who has not seen that it was tried before."""
+        """Replays the reject, if that is allowed, without knowledge of an earlier replay."""
         replays = RejectReplayer(self.counting.log, self._arrivals.stamp, PARTITIONS)
         tried, _ = replays.select([reject], {meter.code: meter for meter in self.counting.meters.made})
         await replays.append(tried, "req_replay")
 
     def counted(self) -> Counter[str]:
-        """How often each key was."""
+        """How often each key was counted."""
         rows = self.counting.engine.rows(Table.EVENTS).to_pylist()
         return Counter(row["idempotency_key"] for row in rows)
 
 
 async def a_wrong_hour(machine: MachineWithClock) -> BatchOutcome:
-    """A retry within the window, after keys have expired by a clock that was weeks ahead; what it was told.
+    """Retries within the window after a clock that was weeks ahead let keys expire; returns the verdict.
 
-    The days are chosen such that the key lies in a month that goes.
+    The days are chosen so that the key lies in a month that expires.
     """
     await machine.start()
     await machine.post({"old": machine.time})
@@ -104,7 +104,7 @@ async def a_wrong_hour(machine: MachineWithClock) -> BatchOutcome:
 
 
 def test_weeks_ahead_for_an_hour_counts_nothing_twice() -> None:
-    """What is so old that its key may be gone is refused as too old, until the clock has caught up."""
+    """An event so old that its key may have expired is refused as too old, until the clock has caught up."""
     machine = MachineWithClock()
     verdict = asyncio.run(a_wrong_hour(machine))
     assert [rejection.code for rejection in verdict.rejections] == [RejectCode.TIMESTAMP_OLD]
@@ -112,14 +112,14 @@ def test_weeks_ahead_for_an_hour_counts_nothing_twice() -> None:
 
 
 def test_it_is_the_newest_arrival_that_keeps_it_from_counting_twice() -> None:
-    """A process that knew nothing of arrivals before it would count the retry again."""
+    """A process that ignored earlier arrivals would count the retry again."""
     machine = MachineWithClock(remembers=False)
     assert asyncio.run(a_wrong_hour(machine)).accepted == 1
     assert machine.counted()["old"] == 2
 
 
 def test_a_repeat_that_waits_does_not_let_keys_expire_that_the_next_process_needs() -> None:
-    """A frame of nothing new leaves no key behind: nobody would know after it that arrivals had come so far."""
+    """A frame without new keys leaves no arrival among the seen keys; the next process must not go back."""
     young = next(key for key in map(str, range(100)) if home_of(key) == home_of("old"))
 
     async def story() -> Counter[str]:
@@ -148,7 +148,7 @@ def home_of(key: str) -> int:
 
 
 def test_a_reject_tried_before_and_after_the_clock_was_set_back_counts_once() -> None:
-    """Both tries are stamped after the reject, however far ahead it was, so the second meets the key of the first."""
+    """Both replays are stamped after the reject, however far ahead it was: the second meets the first one's key."""
 
     async def story() -> list[dict[str, Any]]:
         machine = MachineWithClock()
@@ -188,7 +188,7 @@ def reject_of(row: dict[str, Any]) -> Reject:
 
 
 class ClockPeriod(msgspec.Struct, frozen=True):
-    """Some time with one clock: events and retries of all before them come in, and may be counted and expire."""
+    """One stretch of time with one clock: new events and retries arrive, are counted, and may expire."""
 
     ahead: int
     later: int
@@ -214,7 +214,7 @@ CLOCK_PERIODS = st.lists(
 @settings(max_examples=2 * settings().max_examples)
 @given(clock_periods=CLOCK_PERIODS)
 def test_no_key_is_counted_twice_whatever_the_clock_does(clock_periods: list[ClockPeriod]) -> None:
-    """Over any course of clocks, restarts, retries, flushes and expiry."""
+    """Holds over any sequence of clocks, restarts, retries, flushes and expiry."""
     machine = MachineWithClock()
     asyncio.run(_through(machine, clock_periods))
     assert set(machine.counted().values()) <= {1}

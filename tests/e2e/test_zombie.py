@@ -1,4 +1,4 @@
-"""A worker that was given up for dead goes on beside its successor: nothing is counted twice or lost."""
+"""A worker that was presumed dead continues beside its successor: no event is lost or counted twice."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ TWICE = "SELECT p, n, kind, count() FROM flushes GROUP BY p, n, kind HAVING coun
 
 
 class FlushCount(NullMetrics):
-    """How many flushes the workers carried out between them."""
+    """How many flushes the workers completed together."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -61,7 +61,7 @@ class StoreOfManyWorkers:
         self.flushes = FlushCount()
 
     def worker(self) -> EmbeddedWorker:
-        """It remembers nothing, and thinks that it is alone."""
+        """A worker that remembers nothing and assumes that it is alone."""
         store, log, meters = self._store, self.log, self.meters
         ports = FlushPorts(
             log=log,
@@ -96,7 +96,7 @@ class StoreOfManyWorkers:
 async def test_a_zombie_beside_its_successor_changes_nothing(
     tmp_path: Path, databases: Databases, threads: ThreadPoolExecutor
 ) -> None:
-    """Two workers on the same partitions while events flow, are repeated, and a meter comes late: totals exact."""
+    """Two workers own the same partitions while events, retries and a new meter arrive: all totals are exact."""
     events = [make_event(f"key_{number}", {"tokens": "0.1"}) for number in range(POSTS * POST)]
     async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
         shared = StoreOfManyWorkers(log, AsyncSqlClient(databases(), threads))
