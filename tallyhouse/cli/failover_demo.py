@@ -28,6 +28,14 @@ from tallyhouse.runtime.exit_codes import FAILED
 
 _OWNED = re.compile(r'^tallyhouse_partition_owned\{partition="(\d+)"\} 1\.0$', re.MULTILINE)
 
+TIMEOUT_SECONDS = 180.0
+_BATCH = 500
+_CONNECTIONS = 4
+"""Connections to each gateway."""
+_POLL_SECONDS = 0.25
+_KILLED_WORKER = "worker 1"
+_SETTINGS = {"PORT": "0", "METRICS_PORT": "0", "PARTITIONS": "6", "API_RATE_LIMIT": "0"}
+
 PartitionOwners = Mapping[str, AbstractSet[int]]
 """Worker → its partitions; empty for a worker that does not answer."""
 
@@ -44,13 +52,6 @@ def is_shared(owners: PartitionOwners, partitions: int, among: Sequence[str]) ->
     """True when each partition has one worker, and the workers with partitions are exactly those in `among`."""
     owned = sorted(number for numbers in owners.values() for number in numbers)
     return owned == list(range(partitions)) and all(bool(owners[name]) == (name in among) for name in owners)
-
-
-TIMEOUT_SECONDS = 180.0
-
-_BATCH = 500
-_CONNECTIONS = 4
-"""Connections to each gateway."""
 
 
 class DemoLoad:
@@ -100,11 +101,6 @@ class DemoLoad:
 
     def _api(self) -> ApiClient:
         return ApiClient(self._gateway, self._key)
-
-
-_POLL_SECONDS = 0.25
-_KILLED_WORKER = "worker 1"
-_SETTINGS = {"PORT": "0", "METRICS_PORT": "0", "PARTITIONS": "6", "API_RATE_LIMIT": "0"}
 
 
 async def run_failover_demo(

@@ -14,6 +14,22 @@ from tallyhouse.runtime.exit_codes import FAILED
 ALL = "/v1/invoices"
 _COLUMNS = ("id", "invoice_number", "customer_id", "status", "currency", "total_cents", "due_date", "created_at")
 _LINES = ("description", "quantity", "unit_amount_cents", "total_amount_cents", "period_start", "period_end")
+RUNS = "/v1/invoice-runs"
+_POLL_SECONDS = 0.3
+_SUMMARY = (
+    "id",
+    "state",
+    "as_of",
+    "turns",
+    "invoices",
+    "finalized",
+    "held",
+    "below_zero",
+    "passed_by",
+    "totals",
+    "dropped",
+)
+_AUDIT = ("reference", "meter", "billed_quantity", "counted_quantity", "difference", "billed_amount_cents", "right")
 
 Id = Annotated[str, typer.Argument(help="The invoice's id, as `tallyhouse invoices list` shows it.")]
 
@@ -104,24 +120,6 @@ def _change(invoice_id: str, change: str, url: str | None, key: str | None, *, a
 def _print_hosted_page(invoice: dict[str, Any]) -> None:
     if address := invoice.get("public_invoice_url"):
         typer.echo(f"\nhosted page: {address}")
-
-
-RUNS = "/v1/invoice-runs"
-_POLL_SECONDS = 0.3
-_SUMMARY = (
-    "id",
-    "state",
-    "as_of",
-    "turns",
-    "invoices",
-    "finalized",
-    "held",
-    "below_zero",
-    "passed_by",
-    "totals",
-    "dropped",
-)
-_AUDIT = ("reference", "meter", "billed_quantity", "counted_quantity", "difference", "billed_amount_cents", "right")
 
 
 def run(

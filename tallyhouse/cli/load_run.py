@@ -20,6 +20,8 @@ from tallyhouse.load.target import parse_target
 from tallyhouse.load.workload import Workload, WorkloadShape, new_run
 from tallyhouse.runtime.clock import monotonic, now, sleep
 
+_REDRAW_SECONDS = 0.25
+
 
 def print_proofs(console: Console, proofs: Sequence[MeterProof]) -> None:
     """Prints a row for each meter, followed by every difference."""
@@ -31,9 +33,6 @@ def print_proofs(console: Console, proofs: Sequence[MeterProof]) -> None:
     for proof in proofs:
         for difference in proof.differences:
             console.print(f"{proof.meter}: {difference}")
-
-
-_REDRAW = 0.25
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +88,7 @@ async def _send(client: LoadClient, generator: PostGenerator, seconds: float | N
     began = monotonic()
     with Live(console=Console(stderr=True, quiet=quiet), auto_refresh=False, transient=True) as live:
         while not sending.done():
-            await asyncio.wait([sending], timeout=_REDRAW)
+            await asyncio.wait([sending], timeout=_REDRAW_SECONDS)
             live.update(_progress(client, monotonic() - began), refresh=True)
     loop.remove_signal_handler(signal.SIGINT)
     await sending

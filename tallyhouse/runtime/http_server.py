@@ -65,7 +65,7 @@ def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Ite
 
 
 class BackgroundServer(Server):
-    """A server beside another one, which handles the signals."""
+    """A second server of a process; the main one handles the signals."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, grace=SECOND)

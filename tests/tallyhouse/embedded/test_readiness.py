@@ -35,7 +35,7 @@ def worker_of(pipeline: InMemoryPipeline) -> EmbeddedWorker:
 
 
 async def test_one_stopped_partition_makes_the_process_unready() -> None:
-    """The process is ready while all partitions count, and not when one lacks frames and the other goes on."""
+    """The process is ready while all partitions count, and not when one lacks frames while the other continues."""
     pipeline = InMemoryPipeline()
     worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
