@@ -12,7 +12,6 @@ import msgspec
 from schemas.errors import Conflict, Misconfigured
 from tallyhouse.runtime.clock import monotonic, sleep
 
-_ORPHAN_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
 
@@ -22,6 +21,8 @@ class DataDirectory(msgspec.Struct, frozen=True):
     path: Path
     setting: str = "TALLYHOUSE_DATA_DIR"
     """The setting that names another directory, for error messages."""
+    orphan_wait_seconds: float = 30.0
+    """How long a start waits for the children of an owner that has died."""
 
     @property
     def log(self) -> Path:
@@ -69,7 +70,7 @@ class DataDirectory(msgspec.Struct, frozen=True):
 
     def _acquire(self, lock: TextIO) -> None:
         # Children of an owner that has died still hold the lock for a moment. They end by themselves.
-        until = monotonic() + _ORPHAN_WAIT_SECONDS
+        until = monotonic() + self.orphan_wait_seconds
         while True:
             try:
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,13 +8,12 @@ import typer
 
 from tallyhouse.cli.app import build
 from tallyhouse.cli.settings import markdown_table
-from tests.source_tree import PACKAGES, ROOT, documents, imports_of, product
+from tests.source_tree import ROOT, documents, product
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = (DEPLOY / "settings.md").read_text()
 COMMANDS = (DEPLOY / "commands.md").read_text()
 LINK = re.compile(r"\[[^]]*\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
-ROOMS = re.compile(r"^```rooms\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def test_the_table_of_settings_is_the_catalogue() -> None:
@@ -43,24 +42,6 @@ def test_every_documented_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = {target for path in documents() for target in re.findall(r"`make ([a-z-]+)`", path.read_text())}
     assert [target for target in sorted(named) if f"\n{target}:" not in makefile] == []
-
-
-def test_the_readme_draws_the_packages_as_they_import_each_other() -> None:
-    """Each line of the block is a package, an arrow, and the packages that import it."""
-    block = ROOMS.search((ROOT / "README.md").read_text())
-    assert block is not None
-    drawn = {}
-    for line in block[1].splitlines():
-        package, _, importers = line.partition("<-")
-        drawn[package.strip()] = {importer.strip() for importer in importers.split(",") if importer.strip()}
-    importers_of: dict[str, set[str]] = {package: set() for package in PACKAGES}
-    for path in product():
-        importer = path.relative_to(ROOT).parts[0]
-        for imported, _ in imports_of(path):
-            package = imported.split(".")[0]
-            if package in importers_of and package != importer:
-                importers_of[package].add(importer)
-    assert drawn == importers_of
 
 
 def test_messages_that_the_run_book_quotes_exist() -> None:

@@ -23,10 +23,11 @@ def test_the_directory_is_created_and_its_lock_released(tmp_path: Path) -> None:
 
 def test_a_second_owner_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
     """Two engines in one directory would destroy it."""
+    directory = DataDirectory(tmp_path, orphan_wait_seconds=0)
     with (
-        DataDirectory(tmp_path).hold_lock(),
+        directory.hold_lock(),
         pytest.raises(Conflict, match=f"in use by process {os.getpid()}.*TALLYHOUSE_DATA_DIR"),
-        DataDirectory(tmp_path).hold_lock(),
+        directory.hold_lock(),
     ):
         pass
 
@@ -54,7 +55,7 @@ def test_the_children_of_a_dead_owner_are_waited_for(tmp_path: Path) -> None:
 
 def test_an_inherited_descriptor_keeps_the_lock(tmp_path: Path) -> None:
     """Until the child's copy of the descriptor is closed."""
-    directory = DataDirectory(tmp_path)
+    directory = DataDirectory(tmp_path, orphan_wait_seconds=0.1)
     with directory.hold_lock() as lock:
         inherited = os.dup(lock)
     with pytest.raises(Conflict, match="in use by process"), directory.hold_lock():
