@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.published_requests import QUICKSTART, QUICKSTART_CUSTOMER, QUICKSTART_ID, QUICKSTART_INVOICE
 from tests.serve_terminal import pasted, serve_terminal
@@ -41,6 +42,7 @@ def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_thin
         assert "Traceback" not in again.text
 
 
+@pytest.mark.long
 def test_the_published_quickstart_works_literally(tmp_path: Path) -> None:
     """Its event is years old. The first key may post it, it is counted, and its retry is a duplicate."""
     with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:

@@ -6,6 +6,8 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from ingest_gateway.ingest.intake_queue import IntakePolicy
 from tallyhouse.load.connection import LOST
 from tests.e2e.client_flood import ClientFlood, ClientKind
@@ -56,6 +58,7 @@ def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) ->
         assert peak_rss(server) < RSS_CAP
 
 
+@pytest.mark.long
 def test_events_that_compress_a_hundredfold_are_counted(tmp_path: Path) -> None:
     """Hundreds of megabytes that look small in the log: no insert exceeds what the store accepts at once."""
     with ServerProcess(tmp_path / "data") as server:

@@ -91,7 +91,7 @@ def test_a_worker_ends_with_its_killed_gateway(tmp_path: Path) -> None:
         assert server.total("calls") == 3 * EVENTS
 
 
-@pytest.mark.parametrize("stop", [ServerProcess.stop, ServerProcess.interrupt])
+@pytest.mark.parametrize("stop", [pytest.param(ServerProcess.stop, marks=pytest.mark.long), ServerProcess.interrupt])
 def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[ServerProcess], int]) -> None:
     """The running flushes are finished first, also when the signal reaches both processes."""
     with ServerProcess(tmp_path / "data", flush_linger="0s") as server:
@@ -107,6 +107,7 @@ def test_a_stop_ends_both(tmp_path: Path, stop: Callable[[ServerProcess], int]) 
         assert server.total("calls") == EVENTS
 
 
+@pytest.mark.long
 def test_a_worker_that_cannot_start_ends_the_gateway_with_the_reason(tmp_path: Path) -> None:
     """Here the usage store is of another log."""
     with ServerProcess(tmp_path / "data") as server:
@@ -141,6 +142,7 @@ def test_the_workers_metrics_are_on_the_gateways_page(tmp_path: Path) -> None:
         assert 'partition_lag_frames{partition="0"}' in server.client.get("/metrics").text
 
 
+@pytest.mark.long
 def test_neither_process_loads_pandas(tmp_path: Path) -> None:
     """pyarrow would load it where it is installed: 40 MB in each process."""
     with ServerProcess(tmp_path / "data") as server:

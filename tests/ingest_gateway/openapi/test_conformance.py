@@ -45,7 +45,7 @@ class ServedApi(NamedTuple):
     things: Things
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedApi]:
     """On each engine, because they do not refuse the same texts."""
     is_file = request.param == "sqlite"

@@ -214,6 +214,7 @@ async def test_counting_continues_when_the_broker_returns(
 
 
 # If a fetch waits for unreachable brokers, the client ends its thread with an exception.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_can_start_and_stop_without_a_broker(
     killable_broker: PausableKafkaBroker, topic_name: TopicNames

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests import load_generator
 from tests.server_process import KEY, free_port, wait_until
@@ -83,6 +84,7 @@ def test_a_worker_continues_where_a_killed_one_ended(installation: Installation)
             assert {partition["state"] for partition in status["partitions"]} == {"counting"}
 
 
+@pytest.mark.long
 def test_several_processes_share_a_port(installation: Installation) -> None:
     """A killed process is replaced under load; each process has its own metrics; none outlives its parent."""
     installation.prepare()
@@ -105,6 +107,7 @@ def test_several_processes_share_a_port(installation: Installation) -> None:
         wait_until("its children to end", lambda: not any(map(is_running, children)))
 
 
+@pytest.mark.long
 def test_several_processes_stop_together(installation: Installation) -> None:
     """A signal to the parent stops all; an error that keeps one from starting ends all."""
     installation.prepare()
@@ -117,6 +120,7 @@ def test_several_processes_stop_together(installation: Installation) -> None:
     assert "has 4 partitions, the settings say 5" in wrong.stderr
 
 
+@pytest.mark.long
 def test_gateways_and_workers_do_not_migrate(installation: Installation) -> None:
     """Each command names the step that must precede it; every step may be repeated."""
     steps = [["gateway", "--check"], ["worker"], ["migrate", "--check"]]
@@ -134,6 +138,7 @@ def test_gateways_and_workers_do_not_migrate(installation: Installation) -> None
         assert installation.run(*words).returncode == 0
 
 
+@pytest.mark.long
 def test_another_number_of_partitions_is_refused(installation: Installation) -> None:
     installation.prepare()
     for words in (["topics", "create"], ["migrate"], ["gateway"]):
@@ -143,6 +148,7 @@ def test_another_number_of_partitions_is_refused(installation: Installation) -> 
         assert "Traceback" not in run.stderr
 
 
+@pytest.mark.long
 def test_the_first_key_is_made_once(installation: Installation) -> None:
     """Printed on a line of its own, for scripts; a ledger with keys stays unchanged."""
     installation.settings["BOOTSTRAP_API_KEY"] = ""
@@ -158,6 +164,7 @@ def test_the_first_key_is_made_once(installation: Installation) -> None:
         assert httpx.get(f"{gateway.url}/v1/keys", headers=key, timeout=10).status_code == 200
 
 
+@pytest.mark.long
 def test_the_key_that_is_set_is_installed_by_migrate(installation: Installation, tmp_path: Path) -> None:
     """Also from a file; the key is never printed."""
     del installation.settings["BOOTSTRAP_API_KEY"]

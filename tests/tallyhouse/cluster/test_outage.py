@@ -58,6 +58,7 @@ def broker_address(killable_broker: PausableKafkaBroker) -> str:
     return killable_broker.bootstrap
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_unreachable_brokers_cost_refusals_and_nothing_else(
     installation: Installation, killable_broker: PausableKafkaBroker

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from decimal import Decimal
 from random import Random
 
+import pytest
+
 from tests.backing_services.redis import redis_server
 from tests.server_process import GatewayClient, free_port, wait_until
 from tests.tallyhouse.cluster.installation import Installation, metric_sum
@@ -59,6 +61,7 @@ def test_a_storm_of_retries_over_two_gateways_counts_each_event_once(installatio
         assert metric_sum(worker.url, "flush_events_total", "accepted") == BATCHES * BATCH
 
 
+@pytest.mark.long
 def test_gateways_with_shared_hints_recognise_each_others_duplicates(installation: Installation) -> None:
     """Through Redis, a retry at another gateway is answered as a duplicate; the totals are the same."""
     installation.prepare()

@@ -84,6 +84,7 @@ def test_each_partition_is_in_its_shard_and_usage_covers_all_shards(shards: Shar
         assert shards.partitions_in(shard) == {"events": own, "seen": own, "flushes": own}
 
 
+@pytest.mark.long
 def test_shards_named_in_another_order_are_refused(shards: Shards) -> None:
     """At the start of every process, before anything is counted."""
     first, second = shards.installation.settings["CLICKHOUSE_URL"].split(",")
@@ -94,6 +95,7 @@ def test_shards_named_in_another_order_are_refused(shards: Shards) -> None:
         assert "Traceback" not in run.stderr
 
 
+@pytest.mark.long
 def test_every_shard_needs_an_address(shards: Shards) -> None:
     """Partitions of a shard without an address would never be counted."""
     first, _ = shards.installation.settings["CLICKHOUSE_URL"].split(",")
@@ -106,6 +108,7 @@ def test_every_shard_needs_an_address(shards: Shards) -> None:
     assert "does not have it in its remote_servers" in run.stderr
 
 
+@pytest.mark.long
 def test_a_check_reports_each_shard_that_does_not_answer(shards: Shards) -> None:
     """By its place among the addresses, without the shards that answer."""
     run = shards.installation.run("migrate", "--check")

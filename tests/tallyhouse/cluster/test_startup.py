@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from tests.backing_services.tcp_relay import CHUNK, Relay
 from tests.tallyhouse.cluster.installation import Installation
@@ -27,6 +29,7 @@ class BreakingRelay(Relay):
             store.sendall(data)
 
 
+@pytest.mark.long
 def test_a_start_waits_for_a_store_that_fails_halfway(installation: Installation, store_address: ServerAddress) -> None:
     """The store has answered before; the start continues once it answers again."""
     installation.prepare()

@@ -8,6 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from schemas.timestamps import DAY, to_iso
 from tests.server_process import GatewayClient, wait_until
 from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, metric_sum
@@ -106,6 +108,7 @@ def decided(worker: ClusterProcess, outcome: str) -> float:
     return metric_sum(worker.url, "flush_events_total", outcome)
 
 
+@pytest.mark.long
 def test_a_worker_that_takes_partitions_over_knows_the_keys_of_last_week(installation: Installation) -> None:
     """A repeat with the same body counts once, one with another body is a reject, and one too old is refused."""
     installation.settings["KAFKA_RETENTION"] = "100d"

@@ -66,6 +66,7 @@ def test_a_second_start_on_the_same_folder_is_refused(terminal: ClusterTerminal)
     assert "--data" in second.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["gateway-1", "worker-2"])
 def test_a_killed_process_is_restarted(terminal: ClusterTerminal, name: str) -> None:
     """At the same address, with a line in the terminal."""

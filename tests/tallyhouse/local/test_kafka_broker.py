@@ -97,6 +97,7 @@ def test_a_paused_broker_is_silent_until_it_resumes(killable_broker: PausableKaf
         assert time.monotonic() < deadline
 
 
+@pytest.mark.long
 def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, runtime: KafkaInstallation) -> None:
     """All processes that open the folder share its broker, which survives a kill of one and ends with the last."""
     with subprocess.Popen(
@@ -114,6 +115,7 @@ def test_a_broker_is_shared_and_ends_with_the_last_of_its_users(tmp_path: Path, 
     wait_until_gone(pid)
 
 
+@pytest.mark.long
 def test_no_broker_outlives_its_watchdog(killable_broker: PausableKafkaBroker) -> None:
     """A killed watchdog takes its broker along, and the next start succeeds."""
     pid = killable_broker.pid

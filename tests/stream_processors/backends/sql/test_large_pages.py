@@ -63,7 +63,7 @@ def filled(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> Filled
     return usage_store, code
 
 
-@pytest.mark.parametrize("limit", [1_500, 10_000])
+@pytest.mark.parametrize("limit", [pytest.param(1_500, marks=pytest.mark.long), 10_000])
 @pytest.mark.parametrize(("window", "group_by"), [(Window.NONE, ("model",)), (Window.MINUTE, ()), (Window.NONE, ())])
 async def test_no_row_is_lost_between_pages(
     filled: FilledStore, window: Window, group_by: tuple[str, ...], limit: int

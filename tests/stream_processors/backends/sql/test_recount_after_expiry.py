@@ -15,7 +15,12 @@ from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_re
 from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of
 
 # How the store is reached makes no difference here.
-pytestmark = pytest.mark.parametrize("new_store", ["in_this_process", "of_shards"], indirect=True, scope="session")
+pytestmark = pytest.mark.parametrize(
+    "new_store",
+    ["in_this_process", pytest.param("of_shards", marks=pytest.mark.long)],
+    indirect=True,
+    scope="session",
+)
 
 START = (NOW - DAY) // MINUTE * MINUTE
 METERS = [

@@ -82,6 +82,7 @@ class TestShardedInMemory(StoreContract):
         return sharded([in_memory(GuardedStore) for _ in range(3)])
 
 
+@pytest.mark.long
 class TestShardedOverHttp(StoreContract):
     """Two databases of the engine in another process, as if they were two servers."""
 

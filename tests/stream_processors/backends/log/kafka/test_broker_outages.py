@@ -162,6 +162,7 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(
         assert [f.offset for f in claimed] == [0, 1, 2]
 
 
+@pytest.mark.long
 @pytest.mark.anyio
 async def test_reads_that_an_outage_breaks_off_can_be_retried(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
