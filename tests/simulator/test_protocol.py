@@ -20,10 +20,10 @@ SEARCHES = [pytest.param(name, marks=pytest.mark.long) if name in LONGEST else n
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_every_run_of_a_small_log_counts_exactly_once(name: str) -> None:
-    """Two workers over two frames: no interleaving within the bounds, with no fault or any one, breaks a promise."""
+    """Two workers over two frames: no interleaving within the bounds, with at most one fault, breaks a promise."""
     report = exhaustive_search(simulation_of(EXHAUSTIVE[name]), most_runs=MOST_RUNS)
     assert report.failure is None, f"{report.failure} --setup '{name}'"
-    # A search that ends at once has searched nothing.
+    # A search that ends at once would prove nothing.
     assert report.states > 100
 
 
