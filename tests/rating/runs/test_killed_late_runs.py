@@ -12,14 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from rating.core.pricing import Group, charge
-from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import invoice_lines, invoices
 from rating.ledger.rated_periods import get_open_periods
 from schemas.subscription import Subscription
 from tests.rating.core.records import amount_of
 from tests.rating.runs.billed_account import PRO, BilledAccount, at
 from tests.rating.runs.counted_usage import UsageEvent
-from tests.rating.runs.kill_runs import command, count_billed, kill_two_runs
+from tests.rating.runs.kill_runs import command, connect, count_billed, kill_two_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -43,10 +42,8 @@ async def test_late_usage_is_billed_once_whenever_runs_are_killed(
     await asyncio.to_thread(_kill_and_start_again, migrated_url, events, path, subscriptions * PERIODS)
     path.write_bytes(msgspec.json.encode(events))
     await asyncio.to_thread(subprocess.run, command(migrated_url, LAST, str(path)), check=True, capture_output=True)
-    engine = create_engine(migrated_url)
-    with engine.connect() as connection:
+    with connect(migrated_url) as connection:
         assert _billed(connection) == _owed(connection, many, events)
-    engine.dispose()
 
 
 def _events(many: list[Subscription]) -> list[UsageEvent]:
@@ -68,7 +65,7 @@ def _kill_and_start_again(url: str, events: list[UsageEvent], path: Path, bounda
     while kills < 24 and count_billed(url) < boundaries:
         arrived = min(len(events), arrived + 100)
         path.write_bytes(msgspec.json.encode(events[:arrived]))
-        kills += kill_two_runs(command(url, UNTIL, str(path)), longest=0.6 if kills else 0.2)
+        kills += kill_two_runs(command(url, UNTIL, str(path)), url, longest=0.4 if kills else 0.1)
     assert kills > 0
 
 

@@ -7,10 +7,9 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
-from rating.ledger.engine import create_engine
 from rating.ledger.invoice_tables import billed_periods, invoice_lines, invoices
 from tests.rating.runs.billed_account import BilledAccount, at
-from tests.rating.runs.kill_runs import command, count_billed, kill_two_runs
+from tests.rating.runs.kill_runs import command, connect, count_billed, kill_two_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -36,18 +35,16 @@ def _kill_and_start_again(url: str, boundaries: int) -> None:
     kills = 0
     while kills < 60 and count_billed(url) < boundaries:
         # The first pair is killed early: an idle machine finishes sooner than the longest wait.
-        kills += kill_two_runs(command(url, UNTIL), longest=1.5 if kills else 0.4)
+        kills += kill_two_runs(command(url, UNTIL), url, longest=1 if kills else 0.1)
     assert kills > 0
     subprocess.run(command(url, UNTIL), check=True, capture_output=True)
 
 
 def _check(url: str, subscriptions: int) -> None:
-    engine = create_engine(url)
-    with engine.connect() as connection:
+    with connect(url) as connection:
         boundaries = connection.execute(sa.select(billed_periods.c.subscription_id, billed_periods.c.invoice_id)).all()
         made = connection.execute(sa.select(invoices.c.id, invoices.c.number, invoices.c.subtotal)).all()
         lines = connection.execute(sa.select(invoice_lines.c.invoice_id, invoice_lines.c.amount)).all()
-    engine.dispose()
     assert Counter(row.subscription_id for row in boundaries) == dict.fromkeys(
         {row.subscription_id for row in boundaries}, PERIODS
     )
