@@ -7,13 +7,14 @@ import msgspec
 
 from schemas.account import ApiKey, Mode, NewApiKey
 from schemas.command import Applied, Command
-from schemas.flush import PartitionStatus, Watermark
+from schemas.flush import PartitionStatus
 from schemas.frame import NewFrame
 from schemas.hashing import BodyHashes, KeyHashes
 from schemas.ids import AccountId
 from schemas.listing import EventQuery, MeterCount, Page, RejectQuery, ReplayResult, StoredEvent
 from schemas.meter import Meter
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.watermark import Watermark
 
 
 class FrameSink(Protocol):

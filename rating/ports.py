@@ -10,13 +10,13 @@ from rating.core.cycle_step import CycleStep
 from rating.core.late_usage import LateUsageWindow
 from rating.core.planned_bill import PlannedBill, RecordedBills
 from schemas.command import Applied, Command
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, NewInvoice
 from schemas.invoice_run import InvoiceRunRecord
 from schemas.listing import Page
 from schemas.meter import Meter
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.watermark import Watermark
 
 
 class BillingUsageReader(Protocol):

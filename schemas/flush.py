@@ -1,4 +1,4 @@
-"""The records of the flush protocol: claim, progress, watermark, seen keys, and the status of a partition."""
+"""The records of the flush protocol: claim, progress, seen keys, and the status of a partition."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -54,12 +54,6 @@ class ApplyResult(StrEnum):
     ALREADY_THERE = "already there"
     CLOSED = "closed"
     """Another worker has finished the flush; this one is late and must boot."""
-
-
-class Watermark(msgspec.Struct, frozen=True, kw_only=True):
-    """For each partition the last flush done: the exact extent of what has been counted."""
-
-    flushes: dict[int, int]
 
 
 class SeenRows(msgspec.Struct, frozen=True):

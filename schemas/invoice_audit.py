@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.flush import Watermark
+from schemas.watermark import Watermark
 
 
 class LineAudit(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
+from schemas.watermark import Watermark
 
 
 class Window(StrEnum):

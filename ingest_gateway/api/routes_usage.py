@@ -18,13 +18,13 @@ from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 from schemas.errors import Invalid
 from schemas.field_types import ZoneName
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.quantity import to_text
 from schemas.timestamps import MINUTE, to_iso
 from schemas.timezones import check_time_zone
 from schemas.usage import UsageQuery, UsageResult, UsageRow, Window
+from schemas.watermark import Watermark
 
 PAGE = 1000
 LARGEST_PAGE = 10_000

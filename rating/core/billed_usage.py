@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from rating.core.service_period import Portion
+from rating.core.proration import Portion
 from schemas.draft_lines import UsageDetail
-from schemas.flush import Watermark
 from schemas.quantity import to_text
+from schemas.watermark import Watermark
 
 
 class BilledUsage(UsageDetail, frozen=True, kw_only=True):

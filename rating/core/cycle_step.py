@@ -12,7 +12,7 @@ import msgspec
 from rating.core.calendar import Period
 from rating.core.late_usage import RatedPeriod
 from rating.core.local_time import local_date, to_instant
-from rating.core.service_period import Portion, ServicePeriod, service_period_in
+from rating.core.proration import Portion, ServicePeriod, service_period_in
 from rating.core.subscription_cycle import next_period, with_due_date
 from rating.core.subscription_lifecycle import SubscriptionTransition, next_status
 from schemas.billing_settings import LateUsage

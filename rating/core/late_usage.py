@@ -10,14 +10,14 @@ from rating.core.billed_usage import to_document
 from rating.core.lines import charge_lines, to_new_line
 from rating.core.local_time import last_date, local_date
 from rating.core.pricing import Charge, Quantities, charge
-from rating.core.service_period import ServicePeriod
+from rating.core.proration import ServicePeriod
 from rating.core.usage_needs import MeasuredUsage, UsageKey
 from schemas.draft_lines import DraftLine
 from schemas.errors import Busy
-from schemas.flush import Watermark
 from schemas.invoice import NewLine
 from schemas.plan import UsagePrice
 from schemas.timestamps import to_iso
+from schemas.watermark import Watermark
 
 _ZERO = Decimal(0)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rating.core.pricing import Charge, Group, GroupCharge, Quantities, charge
-from rating.core.service_period import ServicePeriod, prorated
+from rating.core.proration import ServicePeriod, prorated
 from schemas.draft_lines import DraftLine, UsageDetail
 from schemas.invoice import NewLine
 from schemas.money import MAX_MINOR, exponent

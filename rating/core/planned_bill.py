@@ -9,13 +9,13 @@ from rating.core.billed_usage import to_document
 from rating.core.cycle_step import CycleStep
 from rating.core.late_usage import LateBill, LateUsageWindow, RatedPeriod, billed_late
 from rating.core.lines import bill_lines, refund_lines, to_new_line
-from rating.core.service_period import WHOLE, ServicePeriod
+from rating.core.proration import WHOLE, ServicePeriod
 from rating.core.usage_needs import MeasuredUsage, UsageKey, UsageNeed
 from schemas.billing_settings import LateUsage
 from schemas.draft_lines import DraftLine
-from schemas.flush import Watermark
 from schemas.invoice import Invoice, NewInvoice, NewLine
 from schemas.plan import UsagePrice
+from schemas.watermark import Watermark
 
 
 class PlannedBill(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import assert_never
 
 import msgspec
 
-from rating.core.service_period import WHOLE, Portion, prorated_to_minor
+from rating.core.proration import WHOLE, Portion, prorated_to_minor
 from schemas.draft_lines import TierPart
 from schemas.money import EXACT, ROUNDING, percent_of, to_minor
 from schemas.plan import UsagePrice

@@ -7,12 +7,12 @@ from decimal import Decimal
 import msgspec
 
 from rating.core.pricing import Group
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.plan import UsagePrice
 from schemas.timestamps import MINUTE
 from schemas.usage import UsageQuery
+from schemas.watermark import Watermark
 
 MAX_CUSTOMERS_PER_QUERY = 1_000
 """The most customers that one query names."""

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from rating.core.late_usage import LateUsageWindow, RatedPeriod
 from rating.core.planned_bill import PlannedBill
 from rating.core.pricing import Group
-from rating.core.service_period import ServicePeriod
+from rating.core.proration import ServicePeriod
 from rating.ledger.invoice_tables import rated_periods
 from rating.ledger.tables import subscriptions
 from rating.ledger.unit_of_work import UnitOfWork
-from schemas.flush import Watermark
 from schemas.plan import UsagePrice
+from schemas.watermark import Watermark
 
 
 class _Details(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,10 @@ from rating.core.pricing import Group
 from rating.core.usage_needs import MeasuredUsage, UsageBatch, UsageKey, UsageNeed, usage_batches
 from rating.ports import BillingUsageReader, MeterReader
 from schemas.errors import Busy, Overloaded
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.usage import UsageRow
+from schemas.watermark import Watermark
 
 
 class BackfillIncomplete(Busy):

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
-from schemas.flush import PartitionStatus, Watermark
+from schemas.flush import PartitionStatus
 from schemas.frame import NewFrame
 from schemas.ids import AccountId
 from schemas.listing import EventPlace, EventQuery, MeterCount, Page, Reject, RejectQuery, Share, StoredEvent
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
+from schemas.watermark import Watermark
 
 NOW = 1_800_000_000_000_000
 

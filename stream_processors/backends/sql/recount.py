@@ -5,10 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.flush import Watermark
 from schemas.tables import EVENTS, USAGE, reject_id
 from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, UsageResult
+from schemas.watermark import Watermark
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.cursor import Key
 from stream_processors.backends.reading.fold import fold

@@ -25,11 +25,11 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from schemas.errors import Overloaded
-from schemas.flush import Watermark
 from schemas.meter import Meter
 from schemas.tables import flush_receipt
 from schemas.timestamps import SECOND
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.watermark import Watermark
 from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import Cell, page_of
 from stream_processors.backends.reading.windows import windows_between

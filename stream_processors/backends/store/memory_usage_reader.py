@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import pyarrow.compute as pc
 
-from schemas.flush import Claim, Table, Watermark
+from schemas.flush import Claim, Table
 from schemas.meter import Meter
 from schemas.timestamps import SECOND
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.watermark import Watermark
 from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.fold import fold

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rating.core.calendar import BillingFrequency, Cycle, anchored_cycle, clamped, period_at, resumed_period
 from rating.core.local_time import days_later, local_date, to_instant, to_local
-from rating.core.service_period import Portion, service_period_in
+from rating.core.proration import Portion, service_period_in
 from schemas.errors import Invalid
 from schemas.plan import Interval
 from schemas.timestamps import DAY, MINUTE, to_datetime, to_iso, to_micros

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rating.core.calendar import Cycle, period_at
 from rating.core.cycle_step import CycleStep, next_step
 from rating.core.lines import bill_lines, refund_lines
-from rating.core.service_period import ServicePeriod
+from rating.core.proration import ServicePeriod
 from rating.core.subscription_cycle import started, with_due_date
 from schemas.plan import FixedFee, Interval, Overrides, PlanVersion, Timing
 from schemas.subscription import Status, Subscription

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rating.core.lines import bill_lines, fee_line, refund_line, refund_lines
 from rating.core.pricing import Group, charge
-from rating.core.service_period import Portion, ServicePeriod
+from rating.core.proration import Portion, ServicePeriod
 from schemas.draft_lines import DraftLine
 from schemas.plan import FixedFee, Interval, PlanVersion, Timing, UsagePrice
 from schemas.price import Flat, Graduated, PerUnit, Price, Tier

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.core.pricing import Charge, charge, graduated, rate, tiers_total, volume
-from rating.core.service_period import WHOLE, Portion
+from rating.core.proration import WHOLE, Portion
 from schemas.money import exponent
 from schemas.plan import UsagePrice
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Tier, Volume

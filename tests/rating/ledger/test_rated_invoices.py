@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from rating.core.lines import charge_lines, to_new_line
 from rating.core.pricing import charge
-from rating.core.service_period import WHOLE, ServicePeriod
+from rating.core.proration import WHOLE, ServicePeriod
 from rating.ledger.finalization import finalize_invoices
 from rating.ledger.invoice_drafts import draft_invoice, draft_invoices
 from rating.ledger.ledger import Ledger, open_ledger

@@ -30,7 +30,6 @@ from rating.ledger.unit_of_work import UnitOfWork
 from schemas.command import Answer, Command
 from schemas.customer import CustomerChanges, NewCustomer
 from schemas.errors import Conflict, Invalid
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.plan import Interval, UsagePrice
 from schemas.plan_catalog import NewPlan
@@ -46,6 +45,7 @@ from schemas.subscription import (
     SubscriptionChanges,
 )
 from schemas.timestamps import DAY, MINUTE, to_datetime
+from schemas.watermark import Watermark
 
 START = 1_800_000_000_000_000
 WINDOW = 20 * DAY

@@ -6,10 +6,10 @@ from decimal import Decimal
 import msgspec
 
 from schemas.errors import NotFound
-from schemas.flush import Watermark
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, Meter
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
+from schemas.watermark import Watermark
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import Overloaded
-from schemas.flush import Table, Watermark
+from schemas.flush import Table
 from schemas.listing import RejectQuery
 from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK
 from schemas.timestamps import DAY, MINUTE
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, Window
+from schemas.watermark import Watermark
 from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay

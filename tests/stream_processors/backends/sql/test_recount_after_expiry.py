@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from schemas.flush import Watermark
 from schemas.listing import Reject, RejectQuery
 from schemas.meter import Meter
 from schemas.timestamps import DAY, MINUTE
 from schemas.usage import UsageQuery, UsageResult, Window
+from schemas.watermark import Watermark
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
 from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of
 

@@ -1,4 +1,4 @@
-"""The part of a billing period that a subscription is served for: its days, and what they cost of a full amount."""
+"""Proration: the days a subscription is served for within a billing period, and their share of an amount."""
 
 from datetime import timedelta
 from decimal import Decimal

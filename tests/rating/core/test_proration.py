@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rating.core.calendar import BillingFrequency, Period, anchored_cycle, period_at
 from rating.core.local_time import to_instant
-from rating.core.service_period import Portion, prorated, prorated_to_minor, service_period_in
+from rating.core.proration import Portion, prorated, prorated_to_minor, service_period_in
 from schemas.plan import Interval
 
 NEW_YORK = "America/New_York"
