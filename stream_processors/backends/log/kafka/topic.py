@@ -101,6 +101,8 @@ async def create_topic(cluster: KafkaCluster, topic: Topic) -> bool:
     for _, code, message in response.topic_errors:
         error = for_code(code)
         if error is TopicAlreadyExistsError:
+            # Perhaps created by another process a moment ago.
+            await _wait_until_known(cluster, topic.name, None)
             return False
         if error is not NoError:
             reason = message or error.__name__
