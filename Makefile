@@ -39,7 +39,7 @@ test: install check  ## style, types, and every test but the long proofs: under 
 	$(TESTS) -n 3 -m 'not long'
 
 test-long: install  ## the long proofs: more kills, more examples, whole clusters, minutes of silence
-	SOAK_SECONDS=60 $(TESTS) -n 2 -m long
+	$(TESTS) -n 3 -m long
 	$(TESTS) -n 3 -m 'not long' --hypothesis-profile=ci $(PROPERTIES)
 	$(MAKE) soak
 

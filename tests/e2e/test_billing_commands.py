@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.billing_scenario import METER, PLAN
 from tests.server_process import KEY, ROOT, ServerProcess
@@ -48,6 +49,7 @@ class Shell:
         return json.loads(self.text_of(*words, "--json"))
 
 
+@pytest.mark.long
 def test_a_customer_is_billed_by_command(tmp_path: Path) -> None:
     """Covers every command on the way, with and without `--json`."""
     with ServerProcess(tmp_path / "data") as server:
@@ -79,6 +81,7 @@ def test_a_customer_is_billed_by_command(tmp_path: Path) -> None:
         assert shell.found("subscriptions", "list")[0]["id"] == made["id"]
 
 
+@pytest.mark.long
 def test_usage_of_last_month_becomes_an_invoice_with_a_hosted_page(tmp_path: Path) -> None:
     """The key of the first start may post events of any age, so a new installation bills last month at once."""
     this_month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.server_process import KEY, ServerProcess, wait_until
 
-KILLS = [5, pytest.param(20, marks=pytest.mark.long)]
+KILLS = [3, pytest.param(20, marks=pytest.mark.long)]
 WORKER_KILLS = [2, pytest.param(6, marks=pytest.mark.long)]
 SENDERS = 3
 BATCH = 40

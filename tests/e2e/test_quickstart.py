@@ -2,6 +2,7 @@
 
 import json
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_the_first_start_shows_key_and_commands_and_later_starts_show_where_thin
         assert headline == f"Tallyhouse is counting at {again.url}, data in {data}"
         assert places == f"API reference: {again.url}/docs, API key: kept in {data / 'api_key'}"
         assert (data / "api_key").read_text().strip() == terminal.first_key
+        assert stat.S_IMODE((data / "api_key").stat().st_mode) == 0o600
         repeated = question.replace(terminal.url, again.url)
         wait_until("the partitions to be read again", lambda: bool(pasted(repeated)["usage"]))
         assert pasted(repeated)["usage"] == usage

@@ -19,7 +19,7 @@ from schemas.invoice import Invoice, InvoiceQuery, InvoiceStatus, NewInvoice, Ne
 from tests.contracts.api_keys import ManualClock
 from tests.rating.ledger.finalizing_process import FinalizingProcess
 
-KILLS = 6
+KILLS = [3, pytest.param(12, marks=pytest.mark.long)]
 
 
 class RunFailed(Exception):
@@ -45,14 +45,15 @@ def _from_one(count: int) -> list[str]:
     return [f"INV-{number:04}" for number in range(1, count + 1)]
 
 
-def test_kill_9_leaves_no_gap(ledger_url: str) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+def test_kill_9_leaves_no_gap(ledger_url: str, kills: int) -> None:
     """A process is killed again and again while finalizing: what it answered is stored, and nothing by half."""
     with open_ledger(ledger_url, ManualClock(), prepare=migrate) as ledger:
         account = _first_account(ledger)
     answered = []
     moment = random.Random(5)
     process = FinalizingProcess(ledger_url, account)
-    for _ in range(KILLS):
+    for _ in range(kills):
         with process:
             answered += process.answered(moment.randint(2, 6))
             # The kill falls between two answers, somewhere in the transaction in progress.

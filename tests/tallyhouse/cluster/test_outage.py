@@ -20,7 +20,7 @@ KINDS = [ClientKind(clients=30, events=1, padding=40), ClientKind(clients=10, ev
 REST = 0.5
 """Seconds a client waits after a refusal."""
 SOAK_SECONDS = os.environ.get("SOAK_SECONDS")
-"""How long the silence lasts under `make soak`, which also measures how fast refusals are."""
+"""How long the silence lasts under `make soak`, which also measures how fast refusals are: nothing else runs then."""
 APPEND_SECONDS = KafkaPolicy().append_seconds
 SLOWEST_REFUSAL = APPEND_SECONDS + IntakePolicy(partitions=1).answer_timeout_seconds
 """The gateway's own limit: an append times out, or the request that waits for one does."""

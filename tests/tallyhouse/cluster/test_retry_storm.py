@@ -41,6 +41,7 @@ def essence(event: dict[str, object]) -> tuple[object, ...]:
     return (*(event[name] for name in ("idempotency_key", "customer_id", "event_name")), properties["tokens"])
 
 
+@pytest.mark.long
 def test_a_storm_of_retries_over_two_gateways_counts_each_event_once(installation: Installation) -> None:
     """Concurrent, in any order, many without awaiting the answer: totals, sums and raw events are exact."""
     installation.prepare()

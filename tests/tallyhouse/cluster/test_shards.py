@@ -70,6 +70,7 @@ def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
         yield Shards(installation, clients[0], names)
 
 
+@pytest.mark.long
 def test_each_partition_is_in_its_shard_and_usage_covers_all_shards(shards: Shards) -> None:
     """With a worker killed under load: every value equals what was sent, and every row is in its shard."""
     installation = shards.installation

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import load_generator
 from tests.server_process import KEY, ServerProcess, free_port, wait_until
 
@@ -36,6 +38,7 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
     return "".join(lines)
 
 
+@pytest.mark.long
 def test_the_first_start_shows_a_key_and_commands_that_work(tmp_path: Path) -> None:
     """The commands work as printed. Only the owner can read the key file."""
     data = tmp_path / "data"

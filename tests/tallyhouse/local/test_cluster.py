@@ -29,6 +29,7 @@ def terminal(runtime: KafkaInstallation) -> Iterator[ClusterTerminal]:
         yield up
 
 
+@pytest.mark.long
 def test_every_address_answers(terminal: ClusterTerminal) -> None:
     """Two gateways and two workers are ready; Kafka, the store and the ledger are at the printed addresses."""
     gateways, workers = terminal.places("gateways"), terminal.places("workers")
@@ -58,6 +59,7 @@ def _keys_in(terminal: ClusterTerminal) -> int:
     return count
 
 
+@pytest.mark.long
 def test_a_second_start_on_the_same_folder_is_refused(terminal: ClusterTerminal) -> None:
     """The error names the process that uses it, and the option for another folder."""
     second = run("cluster", "--data", str(terminal.data))

@@ -176,6 +176,7 @@ def test_an_insert_without_an_answer_is_not_retried_by_the_client(process: Store
         assert relay.connections > sent_over + 1
 
 
+@pytest.mark.long
 def test_a_store_killed_half_way_has_each_flush_once(process: StoreProcess) -> None:
     """After kills at any moment and restarts, retried steps write every flush once."""
     stop = threading.Event()
