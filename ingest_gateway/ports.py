@@ -1,4 +1,4 @@
-"""What the gateway needs from outside. Each port is small; adapters fit it structurally."""
+"""What the gateway needs from outside. Each port is small; an adapter implements it without inheriting from it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -63,7 +63,7 @@ class BillingLedger(Protocol):
         ...
 
     async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
-        """The subscription's next step, due or not. Raises NotFound, or Conflict where nothing more will be billed."""
+        """The subscription's next step, due or not. Raises NotFound, or Conflict if nothing more will be billed."""
         ...
 
     async def preview(self, account: AccountId, new: NewInvoice) -> Invoice:

@@ -36,7 +36,7 @@ class BillingSettings(msgspec.Struct, frozen=True, kw_only=True):
     currency: str = "USD"
     timezone: str = "UTC"
     net_terms: int = 30
-    """Days until an invoice is due, where neither the invoice nor its customer has a value."""
+    """Days until an invoice is due, if neither the invoice nor its customer has a value."""
     invoice_prefix: str = "INV-"
     auto_finalize: bool = False
     """Whether an invoice run finalizes its drafts."""

@@ -32,4 +32,4 @@ class Applied(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True):
 
     answer: Answer
     is_replay: bool = False
-    """True where an earlier command under the same key made the change; this one changed nothing."""
+    """True if an earlier command under the same key made the change; this one changed nothing."""

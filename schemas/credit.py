@@ -24,7 +24,7 @@ class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     name: Name
     amount: Annotated[Decimal, Meta(description="Above zero; a number, or a string of one.")]
-    """In major units where the credit is money."""
+    """In major units if the credit is money."""
     pricing_unit_code: Code | None = None
     currency_code: CurrencyCode | None = None
     expires_at: AwareDatetime | None = None

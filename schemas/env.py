@@ -123,7 +123,7 @@ def read(
 
 
 def _raw_value(entry: SettingEntry, environ: Mapping[str, str], read_file: ReadFile) -> str:
-    """The text of the setting, from its variable or from the file it names; empty where neither is set."""
+    """The text of the setting, from its variable or from the file it names; empty if neither is set."""
     here, *files = (environ.get(variable, "").strip() for variable in entry.variables)
     if not any(files):
         return here

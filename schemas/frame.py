@@ -69,7 +69,7 @@ def encode(events: pa.RecordBatch) -> bytes:
 
 
 def raw_size(payload: bytes) -> int:
-    """How many bytes a payload decodes to, from its header; its own size where the header does not state it."""
+    """How many bytes a payload decodes to, from its header; its own size if the header does not state it."""
     try:
         return max(zstandard.frame_content_size(memoryview(payload)[1:]), len(payload))
     except zstandard.ZstdError:

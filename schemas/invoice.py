@@ -211,4 +211,4 @@ class PublicInvoice(msgspec.Struct, frozen=True, kw_only=True):
     invoice: Invoice
     customer: Customer
     balance_change: int
-    """The amount it added to the customer's balance, in minor units; below zero where it used some."""
+    """The amount it added to the customer's balance, in minor units; below zero if it used some."""

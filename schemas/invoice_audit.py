@@ -25,7 +25,7 @@ class LineAudit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def difference(self) -> Decimal:
-        """Zero where the line is right."""
+        """Zero if the line is right."""
         return self.counted_quantity - self.billed_quantity
 
     @property

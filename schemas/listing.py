@@ -89,7 +89,7 @@ class Reject(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     account: AccountId
     meter: str | None
-    """None where the whole event is rejected, and not its value for one meter."""
+    """None if the whole event is rejected, and not its value for one meter."""
     code: str
     message: str
     event_name: str

@@ -67,7 +67,7 @@ class SignupOffer(msgspec.Struct, frozen=True, kw_only=True):
     link: SignupLink
     customer: Customer
     plan: PlanVersion
-    """Includes the overrides of the pending subscription, where the link starts one."""
+    """Includes the overrides of the pending subscription, if the link starts one."""
 
 
 def check_signup(new: NewSignupLink) -> Iterator[FieldError]:

@@ -85,7 +85,7 @@ class Subscription(SubscriptionDetails, frozen=True, kw_only=True):
     period_end: int
     """The current period, half-open; empty while pending."""
     cancel_at: int | None
-    """The end of the last period: the current one, or a later one where invoice runs are behind."""
+    """The end of the last period: the current one, or a later one if invoice runs are behind."""
     canceled_at: int | None
     ended_at: int | None
     previous_id: str | None

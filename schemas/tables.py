@@ -99,7 +99,7 @@ REJECTS = pa.schema(
         ("month", pa.uint32()),
     ]
 )
-"""Events that could not be counted, whole, with the reason. `meter` is '' where the event itself is rejected, as a
+"""Events that could not be counted, whole, with the reason. `meter` is '' if the event itself is rejected, as a
 conflict.
 
 `origin` is '' for a flush's rejects, and the backfill's receipt for those of a backfill.

@@ -25,7 +25,7 @@ def to_datetime(micros: int) -> datetime:
 
 
 def to_iso(micros: int) -> str:
-    """`2026-11-21T10:30:00Z`, with a fraction only where there is one."""
+    """`2026-11-21T10:30:00Z`, with a fraction only if there is one."""
     return to_datetime(micros).isoformat().replace("+00:00", "Z")
 
 

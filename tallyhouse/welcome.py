@@ -1,4 +1,4 @@
-"""What a terminal shows after the start: addresses, and at the first start the first key and commands to copy."""
+"""The text after the start: addresses, and at the first start the first key and commands to copy."""
 
 from pathlib import Path
 from string import Template

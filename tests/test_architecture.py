@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "rating/core": ("schemas", "rating.core"),
     "rating/ledger": ("schemas", "rating.core", "rating.ledger"),
     "rating/runs": ("schemas", "rating.core", "rating.ports", "rating.runs"),
-    # The one side door: billing's routes use the gateway's web kit.
+    # The one side door: billing's routes use the gateway's HTTP layer.
     "rating/api": ("schemas", "rating.core", "rating.api", "ingest_gateway.http"),
     "ingest_gateway/ports": ("schemas",),
     "ingest_gateway/ingest": ("schemas", "ingest_gateway.ports", "ingest_gateway.ingest"),

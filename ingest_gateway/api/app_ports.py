@@ -65,7 +65,7 @@ class AppContext(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], int]
     """Microseconds since 1970."""
     arrival: Callable[[], int]
-    """The arrival time of frames: microseconds that never decrease, even where the clock does."""
+    """The arrival time of frames: microseconds that never decrease, even if the clock does."""
     timer: Callable[[], float]
     """Monotonic seconds."""
     below: Randomness = secrets.randbelow

@@ -74,6 +74,6 @@ class BodyParser:
 
 
 def takes_long(body: bytes) -> bool:
-    """True where parsing the body could hold up other requests."""
+    """True if parsing the body could hold up other requests."""
     size = len(body)
     return size > _LARGE_BYTES or (size > _SMALL_BYTES and count(body, "{") > _MANY_OBJECTS)

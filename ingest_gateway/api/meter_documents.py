@@ -215,7 +215,7 @@ class MeterChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def read_new_meter(document: dict[str, Any]) -> MeterDefinition:
-    """Raises Invalid with every mistake."""
+    """Raises Invalid with every error."""
     request = read_record(document, MeterRequest)
     return MeterDefinition(
         code=request.code,
@@ -235,7 +235,7 @@ def _filter(condition: FilterRequest) -> MeterFilter:
 
 
 def read_changes(document: dict[str, Any]) -> dict[str, str | None]:
-    """The changes of a PATCH. Raises Invalid with every mistake."""
+    """The changes of a PATCH. Raises Invalid with every error."""
     errors = ValidationErrors()
     fixed = {*MeterRequest.__struct_fields__} - {*MeterChanges.__struct_fields__}
     for name in filter(fixed.__contains__, document):

@@ -1,1 +1,1 @@
-"""The web kit: requests, responses, validation, authentication and rate limits, without any resource."""
+"""The HTTP layer: requests, responses, validation, authentication and rate limits, without any resource."""

@@ -50,7 +50,7 @@ class Authenticator:
         self._revocations = 0
 
     async def key_of(self, authorization: bytes | None) -> ApiKey:
-        """Raises Unauthenticated, or StoreFailed where the ledger does not answer."""
+        """Raises Unauthenticated, or StoreFailed if the ledger does not answer."""
         if authorization is None:
             raise _unauthorized()
         digest = hashlib.sha256(authorization).digest()

@@ -15,7 +15,7 @@ _EXTRA = "rule"
 
 
 class Errors(Protocol):
-    """Where mistakes are collected."""
+    """Collects the errors of one document."""
 
     def add(self, field: str, message: str) -> None: ...
 
@@ -26,7 +26,7 @@ def rule(check: Rule) -> dict[str, Rule]:
 
 
 def rule_of(kind: Any) -> Rule | None:
-    """The rule of this very type, not of a type inside it; the outermost where there are several."""
+    """The rule of this very type, not of a type inside it; the outermost if there are several."""
     extras = [meta.extra for meta in _metadata(kind) if isinstance(meta, Meta) and meta.extra]
     return next((extra[_EXTRA] for extra in reversed(extras) if _EXTRA in extra), None)
 
@@ -40,7 +40,7 @@ def has_rules(kind: Any) -> bool:
 
 
 def check_fields(document: Mapping[str, Any], kind: type[msgspec.Struct], errors: Errors, at: str = "") -> None:
-    """Adds every mistake of the document's known fields, however deep; `at` is the path of the document itself."""
+    """Adds an error for each known field that breaks its rule, however deep; `at` is the document's own path."""
     for field in msgspec.structs.fields(kind):
         path = f"{at}.{field.encode_name}" if at else field.encode_name
         if field.encode_name in document:

@@ -39,7 +39,7 @@ class MemoryBudget:
 
     def _change(self, amount: int) -> None:
         self._held += amount
-        # To a thousandth of the limit: reporting every small body would cost as much as reading it.
+        # The gauge is exact to a thousandth of the limit: reporting every small body would cost as much as reading it.
         if abs(self._held - self._reported) > self._step:
             self._reported = self._held
             self._metrics.set(Gauge.PENDING_BYTES, self._held)

@@ -31,7 +31,7 @@ class RequestIds:
         return RequestId(self._start + format(next(self._numbers), f"0{_COUNT_DIGITS}x"))
 
     def adopt(self, given: bytes | None) -> RequestId:
-        """The caller's id where a log line and a header can hold it unchanged, otherwise a new one."""
+        """The caller's id if a log line and a header can hold it unchanged, otherwise a new one."""
         if given is None or _SAFE.fullmatch(given) is None:
             return self.new()
         return RequestId(given.decode())
@@ -111,7 +111,7 @@ class RequestMiddleware:
             self._measure(scope, status, self._timer() - started)
 
     def _log_error(self, error: Exception, problem: Problem, scope: Scope) -> None:
-        """Logs the service's own failures as warnings and the caller's mistakes for debugging."""
+        """Logs the service's own failures as warnings and refused requests at the debug level."""
         if problem.status > _INTERNAL_ERROR:
             self._logger.warning("a request could not be served", reason=str(error), **_request_fields(scope))
         else:

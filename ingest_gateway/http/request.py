@@ -72,11 +72,11 @@ class Request:
         return bool(self._scope["query_string"])
 
     def read_parameters(self, kind: type[Record]) -> Record:
-        """The query parameters as their record. Raises Invalid with the first mistake."""
+        """The query parameters as their record. Raises Invalid with the first error."""
         return read_parameters(self._scope["query_string"], kind)
 
     def read_query(self, kind: type[Record]) -> Record:
-        """The query parameters as their record. Raises Invalid with every mistake."""
+        """The query parameters as their record. Raises Invalid with every error."""
         return read_query(self._scope["query_string"], kind)
 
     async def read(self, share: MemoryShare, limit: int) -> bytes:

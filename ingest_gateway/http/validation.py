@@ -25,7 +25,7 @@ def did_you_mean(what: str, name: str, known: Sequence[str]) -> str:
 
 
 class ValidationErrors:
-    """The mistakes of one request, by field."""
+    """The errors of one request, by field."""
 
     def __init__(self) -> None:
         self._found: list[dict[str, str]] = []
@@ -34,7 +34,7 @@ class ValidationErrors:
         self._found.append({"field": field, "message": message})
 
     def raise_if_any(self) -> None:
-        """Raises Invalid with all mistakes together."""
+        """Raises Invalid with all errors together."""
         if self._found:
             first = self._found[0]
             more = f" (and {len(self._found) - 1} more, see details)" if len(self._found) > 1 else ""
@@ -61,7 +61,7 @@ def _layout(kind: type[msgspec.Struct]) -> _Layout:
 
 
 def read_record(document: dict[str, Any], kind: type[Record], errors: ValidationErrors | None = None) -> Record:
-    """Raises Invalid with every mistake, those already in `errors` included."""
+    """Raises Invalid with every error, those already in `errors` included."""
     errors = errors or ValidationErrors()
     layout = _layout(kind)
     _find_unknown(document, layout.info, "", errors)
@@ -83,7 +83,7 @@ def read_record(document: dict[str, Any], kind: type[Record], errors: Validation
 
 
 def read_query(text: bytes, kind: type[Record]) -> Record:
-    """Query parameters, each given once; an empty value counts as absent. Raises Invalid with every mistake."""
+    """Query parameters, each given once; an empty value counts as absent. Raises Invalid with every error."""
     errors = ValidationErrors()
     fields = _layout(kind).fields
     values: dict[str, Any] = {}

@@ -71,7 +71,7 @@ class FilteredKeyHints:
 
 
 class DuplicateLookup:
-    """What a group's verdicts may claim: a key is a repeat only where it is known to be durable.
+    """What a group's verdicts may claim: a key is a repeat only if it is known to be durable.
 
     A lookup that fails, or does not answer within the timeout, never delays or refuses events: the gateway treats their
     keys as new and answers `accepted`, which claims no more than is known. The processor then drops duplicates and

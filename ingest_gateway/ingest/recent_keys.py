@@ -73,7 +73,7 @@ class RecentKeys:
 
 _FRAMES_PER_READ = 64
 _WARM_UP_BYTES = 32_000_000
-"""For each partition: seconds of traffic, read in a fraction of a second. Older keys are left to the processor."""
+"""The most that is read of each partition: seconds of traffic, in a fraction of a second."""
 
 
 class RecentFrames(Protocol):

@@ -47,7 +47,7 @@ class Customers(Protocol):
     """Customers of an account. Changes return the customer after them; a deletion returns the deleted one."""
 
     async def create(self, command: Command, new: NewCustomer) -> Applied[Customer]:
-        """Raises Conflict where the external id is taken."""
+        """Raises Conflict if the external id is taken."""
         ...
 
     async def update(self, command: Command, customer_id: str, changes: CustomerChanges) -> Applied[Customer]:
@@ -55,7 +55,7 @@ class Customers(Protocol):
         ...
 
     async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
-        """Raises Conflict where the customer has invoices or subscriptions."""
+        """Raises Conflict if the customer has invoices or subscriptions."""
         ...
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
@@ -77,7 +77,7 @@ class Plans(Protocol):
     """Plans and their versions. Changes raise NotFound for an unknown plan."""
 
     async def create(self, command: Command, new: NewPlan) -> Applied[Plan]:
-        """Raises Conflict where the code is taken, Invalid where a meter does not fit."""
+        """Raises Conflict if the code is taken, Invalid if a meter does not fit."""
         ...
 
     async def update(self, command: Command, code: str, changes: PlanChanges) -> Applied[Plan]: ...
@@ -87,13 +87,13 @@ class Plans(Protocol):
         ...
 
     async def add_version(self, command: Command, code: str, new: NewVersion) -> Applied[StoredPlanVersion]:
-        """Raises Conflict where a draft exists or the plan is archived, or Invalid as `create` does."""
+        """Raises Conflict if a draft exists or the plan is archived, or Invalid as `create` does."""
         ...
 
     async def replace(
         self, command: Command, code: str, version: int, definition: PlanDefinition
     ) -> Applied[StoredPlanVersion]:
-        """Raises Conflict where the version is published, or Invalid as `create` does."""
+        """Raises Conflict if the version is published, or Invalid as `create` does."""
         ...
 
     async def publish(self, command: Command, code: str, version: int) -> Applied[StoredPlanVersion]:
@@ -113,13 +113,13 @@ class Subscriptions(Protocol):
     """Subscriptions of customers to plans. Changes raise NotFound for an unknown subscription."""
 
     async def create(self, command: Command, new: NewSubscription) -> Applied[Subscription]:
-        """Raises Conflict where the plan is not available to this customer, or the customer has it already."""
+        """Raises Conflict if the plan is not available to this customer, or the customer has it already."""
         ...
 
     async def update(
         self, command: Command, subscription_id: str, changes: SubscriptionChanges
     ) -> Applied[Subscription]:
-        """Raises Conflict where the subscription's status forbids the change."""
+        """Raises Conflict if the subscription's status forbids the change."""
         ...
 
     async def cancel(self, command: Command, subscription_id: str, request: Cancellation) -> Applied[Subscription]:
@@ -141,7 +141,7 @@ class Credits(Protocol):
     """Credit granted to customers, and what is left of it."""
 
     async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
-        """Raises NotFound, or Invalid where the grant would have expired already."""
+        """Raises NotFound, or Invalid if the grant would have expired already."""
         ...
 
     async def balances(self, account: AccountId, customer_id: str) -> Sequence[Balance]:
@@ -153,15 +153,15 @@ class SignupLinks(Protocol):
     """Plans offered to customers, each under its own token."""
 
     async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
-        """Raises NotFound, or Conflict where the plan cannot be subscribed to or the command is repeated."""
+        """Raises NotFound, or Conflict if the plan cannot be subscribed to or the command is repeated."""
         ...
 
     async def offer(self, token: str) -> SignupOffer:
-        """Raises NotFound, or Conflict where the link is used or has expired."""
+        """Raises NotFound, or Conflict if the link is used or has expired."""
         ...
 
     async def accept(self, token: str, request_id: str) -> SignupLink:
-        """Subscribes. Raises as `offer` does, or Conflict where the subscription is no longer possible."""
+        """Subscribes. Raises as `offer` does, or Conflict if the subscription is no longer possible."""
         ...
 
 
@@ -213,7 +213,7 @@ class CreditNotes(Protocol):
     """Credit notes of final invoices."""
 
     async def create(self, command: Command, invoice_id: str, new: NewCreditNote) -> Applied[CreditNoteResult]:
-        """Raises NotFound, Invalid, or Conflict where the invoice's status or the amount left forbids it."""
+        """Raises NotFound, Invalid, or Conflict if the invoice's status or the amount left forbids it."""
         ...
 
     async def of_invoice(self, account: AccountId, invoice_id: str) -> Sequence[CreditNote]:
@@ -235,7 +235,7 @@ class InvoiceRuns(Protocol):
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page: ...
 
     async def upcoming(self, account: AccountId, subscription_id: str) -> UpcomingInvoice:
-        """Raises NotFound, or Conflict where the subscription will not be billed again."""
+        """Raises NotFound, or Conflict if the subscription will not be billed again."""
         ...
 
     async def audit(self, account: AccountId, invoice_id: str) -> InvoiceAudit:

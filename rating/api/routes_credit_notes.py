@@ -25,7 +25,7 @@ class CreditedLineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class CreditNoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Credits an amount or lines, before tax; the whole rest of the invoice where neither is given."""
+    """Credits an amount or lines, before tax; the whole rest of the invoice if neither is given."""
 
     reason: LongText | None = None
     amount_cents: PositiveCents | None = None

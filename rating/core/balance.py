@@ -16,7 +16,7 @@ def balance_key(invoice: Invoice) -> BalanceKey:
 def movements(invoices: Sequence[Invoice], balances: Mapping[BalanceKey, int]) -> list[int]:
     """What each invoice, in this order, adds to its customer's balance; below zero, what it uses of the balance.
 
-    An invoice never uses more than the invoices before it left. Raises Invalid where a balance exceeds what the
+    An invoice never uses more than the invoices before it left. Raises Invalid if a balance exceeds what the
     ledger can hold.
     """
     left = dict(balances)

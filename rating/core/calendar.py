@@ -36,7 +36,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     anchor: datetime
     """Wall time, without a zone."""
     day: int
-    """The day of the month before clamping: 31, even where the anchor itself is a 30th."""
+    """The day of the month before clamping: 31, even if the anchor itself is a 30th."""
 
     def boundary(self, number: int) -> Micros:
         return to_instant(self._wall_time(number), self.frequency.zone)

@@ -29,7 +29,7 @@ class CreditNoteAmounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def credit_note_amounts(invoice: Invoice, before: Sequence[CreditNote], new: NewCreditNote) -> CreditNoteAmounts:
-    """Raises NotFound, Invalid, or Conflict where less is left than is requested.
+    """Raises NotFound, Invalid, or Conflict if less is left than is requested.
 
     The tax is that of everything credited so far, less that of what was credited before: the notes of a whole invoice
     add up to its tax to the cent.

@@ -51,7 +51,7 @@ _INSTEAD = {
 
 
 def next_status(status: InvoiceStatus, transition: InvoiceTransition, invoice_id: str) -> InvoiceStatus:
-    """The status that the transition leads to. Raises Conflict where it is not allowed, naming those that are."""
+    """The status that the transition leads to. Raises Conflict if it is not allowed, naming those that are."""
     try:
         return INVOICE_TRANSITIONS[status, transition]
     except KeyError:

@@ -43,7 +43,7 @@ class LateUsageWindow(msgspec.Struct, frozen=True, kw_only=True):
     """Usage measured now includes everything that arrived by this moment."""
 
     def open_until(self, end: int) -> int:
-        """The moment a period ending at `end` closes: `end` itself where nothing more can arrive."""
+        """The moment a period ending at `end` closes: `end` itself if nothing more can arrive."""
         until = end + self.window
         return until if until > self.as_of else end
 

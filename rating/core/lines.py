@@ -51,13 +51,13 @@ def refund_lines(plan: PlanVersion, unused: ServicePeriod) -> list[DraftLine]:
 
 
 def fee_line(fee: FixedFee, service: ServicePeriod) -> DraftLine | None:
-    """The fee for the days of service; None where that is nothing."""
+    """The fee for the days of service; None if that is nothing."""
     amount = prorated(fee.amount_cents, service.portion)
     return _plain(f"fixed:{fee.code}", fee.name + _days(service), amount, service)
 
 
 def refund_line(fee: FixedFee, unused: ServicePeriod) -> DraftLine | None:
-    """The fee paid in advance for days that are not used, below zero; None where that is nothing."""
+    """The fee paid in advance for days that are not used, below zero; None if that is nothing."""
     amount = -prorated(fee.amount_cents, unused.portion)
     return _plain(f"refund:{fee.code}", f"{fee.name}, unused{_days(unused)}", amount, unused)
 
@@ -122,7 +122,7 @@ def _detail(usage: UsagePrice, charged: GroupCharge) -> UsageDetail:
 
 
 def _whole_numbers(price: Price, charged: GroupCharge, currency: str) -> tuple[int, int]:
-    """Quantity and unit amount where both are whole and their product is the amount; otherwise 1 and the amount."""
+    """Quantity and unit amount if both are whole and their product is the amount; otherwise 1 and the amount."""
     if isinstance(price, PerUnit):
         quantity, unit = charged.rated.quantity, price.unit_price.scaleb(exponent(currency))
         if quantity == quantity.to_integral_value() and unit == unit.to_integral_value():

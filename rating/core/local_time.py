@@ -10,7 +10,7 @@ from schemas.timezones import check_time_zone
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """Raises Invalid where there is no such time zone."""
+    """Raises Invalid if there is no such time zone."""
     return check_time_zone(name, "timezone")
 
 

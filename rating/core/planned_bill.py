@@ -23,7 +23,7 @@ class PlannedBill(msgspec.Struct, frozen=True, kw_only=True):
 
     step: CycleStep
     invoice: NewInvoice | None
-    """None where there is nothing to bill."""
+    """None if there is nothing to bill."""
     held: NewInvoice | None = None
     """Late usage on its own, for the account to decide on."""
     dropped: NewInvoice | None = None

@@ -13,7 +13,7 @@ from schemas.plan import UsagePrice
 from schemas.price import Flat, Graduated, Package, PerUnit, Price, Tier, Volume
 
 Group = tuple[str | None, ...]
-"""Values of the price's group keys, in their order; empty where the price has none."""
+"""Values of the price's group keys, in their order; empty if the price has none."""
 
 Quantities = Mapping[Group, Decimal]
 
@@ -71,7 +71,10 @@ def charge(usage: UsagePrice, quantities: Quantities, currency: str, portion: Po
 
 
 def rate(price: Price, quantity: Decimal, currency: str, portion: Portion = WHOLE) -> RatedQuantity:
-    """Usage discount, model, rounding, percentage discount. Only a flat amount depends on the portion of the period."""
+    """The cost of a quantity: usage discount, price model, rounding and percentage discount, applied in this order.
+
+    Only a flat amount depends on the portion of the period.
+    """
     billed = max(_ZERO, EXACT.subtract(max(_ZERO, quantity), price.usage_discount))
     parts: tuple[TierPart, ...] = ()
     packages: int | None = None
@@ -151,7 +154,7 @@ def _packages(price: Package, quantity: Decimal) -> int:
 
 
 def _order(group: Group) -> tuple[tuple[bool, str], ...]:
-    """By value, a missing value last."""
+    """Sorts groups by value, a missing value last."""
     return tuple((value is None, value or "") for value in group)
 
 

@@ -26,7 +26,7 @@ WHOLE = Portion(days=1, period_days=1)
 
 
 class ServicePeriod(msgspec.Struct, frozen=True, kw_only=True):
-    """Half-open, and within one billing period."""
+    """A half-open span of service within one billing period."""
 
     start: Micros
     end: Micros
@@ -34,7 +34,7 @@ class ServicePeriod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def service_period_in(period: Period, zone: str, start: int | None = None, end: int | None = None) -> ServicePeriod:
-    """The overlap of the full period with `[start, end)`: a stub where the subscription starts or ends inside it.
+    """The overlap of the full period with `[start, end)`: a stub if the subscription starts or ends inside it.
 
     The day of the start counts, and so does the day of the end.
     """
@@ -51,7 +51,7 @@ def service_period_in(period: Period, zone: str, start: int | None = None, end: 
 
 
 def _days_in(period: Period, zone: str) -> int:
-    """Local dates, never blocks of 24 hours."""
+    """Counts local dates, never blocks of 24 hours."""
     return max(1, (local_date(period.end, zone) - local_date(period.start, zone)).days)
 
 

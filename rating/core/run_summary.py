@@ -81,5 +81,5 @@ class RunCounter:
 
 
 def _total(invoice: NewInvoice) -> int:
-    """Without tax."""
+    """The total without tax."""
     return sum(line.quantity * line.unit_amount for line in invoice.lines)

@@ -11,7 +11,7 @@ from schemas.timestamps import Micros
 
 
 def started(subscription: Subscription, plan: PlanDefinition, start: int, now: int) -> Subscription:
-    """The subscription started at `start`: in its trial, or in its first period where the trial is over by `now`.
+    """The subscription started at `start`: in its trial, or in its first period if the trial is over by `now`.
 
     The successor of another subscription already has an `anchor_at` and a `trial_end`.
     """

@@ -50,7 +50,7 @@ _AFTER = {(row.before, row.transition): row.after for row in SUBSCRIPTION_TRANSI
 
 
 def next_status(status: Status, transition: SubscriptionTransition) -> Status:
-    """The status that the transition leads to. Raises Conflict where it is not allowed, naming those that are."""
+    """The status that the transition leads to. Raises Conflict if it is not allowed, naming those that are."""
     try:
         return _AFTER[status, transition]
     except KeyError:

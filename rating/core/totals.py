@@ -77,7 +77,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     discount: int
     tax: int
     total: int
-    """Below zero where credit lines exceed the others."""
+    """Below zero if credit lines exceed the others."""
     taxes: tuple[TaxAmount, ...]
     discount_by_line: tuple[int, ...]
     tax_by_line: tuple[int, ...]

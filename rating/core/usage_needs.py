@@ -53,7 +53,7 @@ class UsageBatch(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def halves(self) -> tuple["UsageBatch", ...]:
-        """The batch in two halves; none where it holds a single need."""
+        """The batch in two halves; none if it holds a single need."""
         middle = len(self.needs) // 2
         parts = (self.needs[:middle], self.needs[middle:]) if middle else ()
         return tuple(msgspec.structs.replace(self, needs=part) for part in parts)

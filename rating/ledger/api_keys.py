@@ -32,7 +32,7 @@ def new_token(mode: Mode, new_secret: NewSecret) -> str:
 
 
 def mode_of(token: str) -> Mode:
-    """The mode that the token names. Raises Invalid where `token` has another form."""
+    """The mode that the token names. Raises Invalid if `token` has another form."""
     form = _FORM.fullmatch(token)
     if form is None:
         raise Invalid(

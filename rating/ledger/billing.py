@@ -135,7 +135,7 @@ class SqlBillingLedger:
         return await self._database.read(query)
 
     async def next_step(self, account: AccountId, subscription_id: str) -> CycleStep:
-        """The subscription's next step, due or not. Raises NotFound, or Conflict where nothing more will be billed."""
+        """The subscription's next step, due or not. Raises NotFound, or Conflict if nothing more will be billed."""
 
         def query(connection: sa.Connection) -> CycleStep:
             subscription = get_subscription(connection, account, subscription_id)

@@ -25,11 +25,11 @@ class SqlBillingSettings:
         self._transactions = transactions
 
     async def get(self, account: AccountId) -> BillingSettings:
-        """The settings in force: defaults where the account has not set any."""
+        """The settings in force: defaults if the account has not set any."""
         return await self._database.read_inline(lambda connection: get_settings(connection, account))
 
     async def update(self, command: Command, changes: SettingsChanges) -> Applied[BillingSettings]:
-        """Raises Invalid where there is no such currency or time zone."""
+        """Raises Invalid if there is no such currency or time zone."""
         return await self._transactions.change(command, BillingSettings, lambda work: update_settings(work, changes))
 
 

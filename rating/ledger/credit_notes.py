@@ -38,13 +38,13 @@ class SqlCreditNotes:
         self._transactions = transactions
 
     async def create(self, command: Command, invoice_id: str, new: NewCreditNote) -> Applied[CreditNoteResult]:
-        """Raises NotFound, Invalid, or Conflict where less is left than is requested or the status forbids it."""
+        """Raises NotFound, Invalid, or Conflict if less is left than is requested or the status forbids it."""
         return await self._transactions.change(
             command, CreditNoteResult, lambda work: credit_invoice(work, invoice_id, new)
         )
 
     async def of_invoice(self, account: AccountId, invoice_id: str) -> tuple[CreditNote, ...]:
-        """Oldest first. Raises NotFound where the invoice does not exist."""
+        """Oldest first. Raises NotFound if the invoice does not exist."""
 
         def read(connection: sa.Connection) -> tuple[CreditNote, ...]:
             get_invoice(connection, account, invoice_id)

@@ -31,7 +31,7 @@ class SqlCredits:
         self._clock = clock
 
     async def grant(self, command: Command, subscription_id: str, new: NewCreditGrant) -> Applied[CreditGrant]:
-        """Raises NotFound, or Invalid where the expiry is past."""
+        """Raises NotFound, or Invalid if the expiry is past."""
         return await self._transactions.change(
             command, CreditGrant, lambda work: grant_credit(work, subscription_id, new)
         )

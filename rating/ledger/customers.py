@@ -53,7 +53,7 @@ class SqlCustomers:
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewCustomer) -> Applied[Customer]:
-        """Raises Conflict where the external id is taken."""
+        """Raises Conflict if the external id is taken."""
         return await self._transactions.change(command, Customer, lambda work: create_customer(work, new))
 
     async def update(self, command: Command, customer_id: str, changes: CustomerChanges) -> Applied[Customer]:
@@ -63,7 +63,7 @@ class SqlCustomers:
         )
 
     async def delete(self, command: Command, customer_id: str) -> Applied[Customer]:
-        """Raises NotFound, or Conflict where the customer has invoices or subscriptions."""
+        """Raises NotFound, or Conflict if the customer has invoices or subscriptions."""
         return await self._transactions.change(command, Customer, lambda work: delete_customer(work, customer_id))
 
     async def get(self, account: AccountId, customer_id: str) -> Customer:
@@ -94,7 +94,7 @@ def get_customer(connection: sa.Connection, account: AccountId, customer_id: str
 
 
 def get_customers(connection: sa.Connection, account: AccountId, customer_ids: Iterable[str]) -> dict[str, Customer]:
-    """Customers by id. Raises NotFound where one is missing."""
+    """Customers by id. Raises NotFound if one is missing."""
     ids = set(customer_ids)
     these = sa.select(customers).where(customers.c.id.in_(ids), customers.c.account_id == account)
     found = {row.id: to_customer(row) for row in connection.execute(these)}

@@ -34,7 +34,7 @@ class GroupCommit:
         """All of `change` is committed when this returns, and none of it when this raises."""
         answer: Future[Answer] = Future()
         self._pending.append(_PendingWrite(change, answer))
-        # The commit finds nothing to do where the one before included this change.
+        # The commit finds nothing to do if the one before included this change.
         self._thread.submit(self._commit)
         return await asyncio.wrap_future(answer)
 

@@ -73,7 +73,7 @@ def transaction(engine: sa.Engine, *, write: bool = False) -> Iterator[sa.Connec
 def translate_errors() -> Iterator[None]:
     """Turns failures of the database into StoreFailed, and a violated constraint into Conflict.
 
-    Changes check before they write, so a constraint fails only where two of them checked at the same moment.
+    Changes check before they write, so a constraint fails only if two of them checked at the same moment.
     """
     try:
         yield

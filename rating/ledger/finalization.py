@@ -33,7 +33,7 @@ def finalize_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
     """Finalizes the draft with the figures it shows, and pays it from its customer's balance.
 
     An invoice without a due amount is paid at once. A total below zero is added to the balance. Raises NotFound, or
-    Conflict where the invoice is not a draft or has no lines.
+    Conflict if the invoice is not a draft or has no lines.
     """
     return finalize_invoices(work, [invoice_id])[0]
 

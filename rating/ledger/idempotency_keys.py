@@ -20,7 +20,7 @@ def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: 
     """None for the first request under the key, which it reserves; otherwise the first request's answer.
 
     A request concurrent with the first waits here for its end, and takes its place if it is rolled back. Raises
-    Conflict where another request used the key.
+    Conflict if another request used the key.
     """
     delete_expired(connection, now)
     values = {
@@ -39,7 +39,7 @@ def reserve_key(connection: sa.Connection, account: AccountId, idempotency_key: 
 
 
 def find_answer(connection: sa.Connection, account: AccountId, idempotency_key: IdempotencyKey, now: int) -> str | None:
-    """The answer of the first request under the key; None where there was none. Reserves nothing."""
+    """The answer of the first request under the key; None if there was none. Reserves nothing."""
     fresh = idempotency_keys.c.created_at > now - KEY_LIFETIME
     row = connection.execute(sa.select(idempotency_keys).where(_this(account, idempotency_key), fresh)).one_or_none()
     return None if row is None else _answer(row, idempotency_key)

@@ -30,7 +30,7 @@ from schemas.money import exponent
 
 
 def draft_invoice(work: UnitOfWork, new: NewInvoice) -> Invoice:
-    """A draft with its figures. Raises NotFound where the customer does not exist, or Invalid."""
+    """A draft with its figures. Raises NotFound if the customer does not exist, or Invalid."""
     return draft_invoices(work, [new])[0]
 
 
@@ -78,13 +78,13 @@ def new_line(work: UnitOfWork, position: int, new: NewLine) -> InvoiceLine:
 
 
 def check_terms(days_until_due: int | None, due_at: int | None) -> None:
-    """Raises Invalid where both terms are given."""
+    """Raises Invalid if both terms are given."""
     if days_until_due is not None and due_at is not None:
         raise Invalid("due_date: give either it or days_until_due, not both", field="due_date")
 
 
 def check_period(billed: Invoice | InvoiceLine) -> None:
-    """Raises Invalid where the period ends before it begins."""
+    """Raises Invalid if the period ends before it begins."""
     start, end = billed.period_start, billed.period_end
     if start is not None and end is not None and end < start:
         raise Invalid("period_end: the period ends before it begins", field="period_end")
@@ -105,7 +105,7 @@ MAX_LINES = 1000
 
 
 def update_invoice(work: UnitOfWork, invoice_id: str, changes: InvoiceChanges) -> Invoice:
-    """Raises NotFound, Invalid, or Conflict where the invoice is not a draft."""
+    """Raises NotFound, Invalid, or Conflict if the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     fields = set_fields(changes)
     if "discount" in fields:
@@ -124,7 +124,7 @@ def update_invoice(work: UnitOfWork, invoice_id: str, changes: InvoiceChanges) -
 
 
 def add_line(work: UnitOfWork, invoice_id: str, new: NewLine) -> Invoice:
-    """Adds a last line. Raises NotFound, or Conflict where the invoice is not a draft, or full."""
+    """Adds a last line. Raises NotFound, or Conflict if the invoice is not a draft, or full."""
     before = _locked_draft(work, invoice_id)
     if len(before.lines) >= MAX_LINES:
         raise Conflict(
@@ -138,7 +138,7 @@ def add_line(work: UnitOfWork, invoice_id: str, new: NewLine) -> Invoice:
 
 
 def update_line(work: UnitOfWork, invoice_id: str, line_id: str, changes: LineChanges) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice is not a draft."""
+    """Raises NotFound, or Conflict if the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     place = _place(before, line_id)
     fields = set_fields(changes)
@@ -153,7 +153,7 @@ def update_line(work: UnitOfWork, invoice_id: str, line_id: str, changes: LineCh
 
 
 def delete_line(work: UnitOfWork, invoice_id: str, line_id: str) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice is not a draft."""
+    """Raises NotFound, or Conflict if the invoice is not a draft."""
     before = _locked_draft(work, invoice_id)
     place = _place(before, line_id)
     changed = _save_draft(work, before, replace(before, lines=(*before.lines[:place], *before.lines[place + 1 :])))
@@ -162,7 +162,7 @@ def delete_line(work: UnitOfWork, invoice_id: str, line_id: str) -> Invoice:
 
 
 def delete_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice is not a draft or bills a subscription."""
+    """Raises NotFound, or Conflict if the invoice is not a draft or bills a subscription."""
     draft = get_invoice(work.connection, work.account, invoice_id, lock=True)
     next_status(draft.status, InvoiceTransition.DELETE, draft.id)
     if draft.subscription_id is not None:

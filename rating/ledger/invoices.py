@@ -39,11 +39,11 @@ class SqlInvoices:
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewInvoice) -> Applied[Invoice]:
-        """Raises NotFound where the customer does not exist, or Invalid."""
+        """Raises NotFound if the customer does not exist, or Invalid."""
         return await self._transactions.change(command, Invoice, lambda work: draft_invoice(work, new))
 
     async def update(self, command: Command, invoice_id: str, changes: InvoiceChanges) -> Applied[Invoice]:
-        """Raises NotFound, or Conflict where the status forbids it, as all changes below do."""
+        """Raises NotFound, or Conflict if the status forbids it, as all changes below do."""
         return await self._transactions.change(command, Invoice, lambda work: update_invoice(work, invoice_id, changes))
 
     async def delete(self, command: Command, invoice_id: str) -> Applied[Invoice]:
@@ -78,7 +78,7 @@ class SqlInvoices:
         return await self._transactions.change(command, PaymentResult, lambda work: pay_invoice(work, invoice_id, new))
 
     async def payments(self, account: AccountId, invoice_id: str) -> Sequence[Payment]:
-        """In the order in which they were paid. Raises NotFound where the invoice does not exist."""
+        """In the order in which they were paid. Raises NotFound if the invoice does not exist."""
         return await list_payments(self._database, account, invoice_id)
 
     async def get(self, account: AccountId, invoice_id: str) -> Invoice:

@@ -62,7 +62,7 @@ def open_ledger(
 ) -> Iterator[Ledger]:
     """The ledger at `url` (`sqlite:///path` or `postgresql://…`). `clock` gives microseconds.
 
-    `prepare` migrates the ledger to the newest version (`migrate`), or only checks it where another process does that
+    `prepare` migrates the ledger to the newest version (`migrate`), or only checks it if another process does that
     (`require_newest`).
     """
 

@@ -22,7 +22,7 @@ def take_next_version(connection: sa.Connection) -> int:
 
 
 def read_meter_set(connection: sa.Connection, version: int) -> MeterSet:
-    """The meters that count in this version. Raises Alarm where the ledger has not reached it yet."""
+    """The meters that count in this version. Raises Alarm if the ledger has not reached it yet."""
     newest = read_newest_version(connection)
     alive = meters.c.archived_version.is_(None) | (meters.c.archived_version > version)
     counting = sa.select(meters).where(meters.c.version <= version, alive).order_by(meters.c.version)

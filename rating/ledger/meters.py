@@ -36,7 +36,7 @@ class SqlMeters:
         self._transactions = transactions
 
     async def create(self, command: Command, meter: NewMeterFields) -> Applied[Meter]:
-        """Raises Conflict where the code is taken, be it by an archived meter: codes are never used twice."""
+        """Raises Conflict if the code is taken, also by an archived meter: codes are never used twice."""
         return await self._transactions.change(command, Meter, lambda work: create_meter(work, meter))
 
     async def list(self, account: AccountId) -> Sequence[Meter]:
@@ -56,7 +56,7 @@ class SqlMeters:
     async def archive(self, command: Command, code: str) -> Applied[Meter]:
         """Ends counting with the next meter set; usage counted before stays. Archiving again changes nothing.
 
-        Raises NotFound, or Conflict where a plan in force prices the meter.
+        Raises NotFound, or Conflict if a plan in force prices the meter.
         """
         return await self._transactions.change(command, Meter, lambda work: archive_meter(work, code))
 
@@ -102,7 +102,7 @@ def archive_meter(work: UnitOfWork, code: str) -> Meter:
 
 
 def check_not_priced(connection: sa.Connection, account: AccountId, meter: str) -> None:
-    """Raises Conflict where a version in force prices the meter."""
+    """Raises Conflict if a version in force prices the meter."""
     for row in connection.execute(_in_force(account)):
         version = to_version(row, row)
         if any(usage.meter == meter for usage in version.usage_prices):

@@ -28,7 +28,7 @@ def migrate(url: str) -> None:
 
 
 def require_newest(url: str) -> None:
-    """Raises Conflict where a migration is missing: for a process that shares the ledger and does not migrate it."""
+    """Raises Conflict if a migration is missing: for a process that shares the ledger and does not migrate it."""
     engine = create_engine(url)
     try:
         with transaction(engine) as connection:
@@ -55,7 +55,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 
 def _refuse_newer_version(config: Config, connection: sa.Connection) -> set[str]:
-    """The ledger's version. Raises IdentityChanged where a newer release wrote it."""
+    """The ledger's version. Raises IdentityChanged if a newer release wrote it."""
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     found = set(MigrationContext.configure(connection).get_current_heads())
     if found - known:

@@ -39,7 +39,7 @@ def pay_invoice(work: UnitOfWork, invoice_id: str, new: NewPayment) -> PaymentRe
 
 
 def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Raises NotFound, or Conflict where the invoice has payments or credits: those need a credit note instead."""
+    """Raises NotFound, or Conflict if the invoice has payments or credits: those need a credit note instead."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     bills_period = before.status is InvoiceStatus.DRAFT and before.subscription_id is not None
     status = next_status(
@@ -55,7 +55,7 @@ def void_invoice(work: UnitOfWork, invoice_id: str) -> Invoice:
 
 
 def mark_invoice_uncollectible(work: UnitOfWork, invoice_id: str) -> Invoice:
-    """Raises NotFound, or Conflict where the status forbids it."""
+    """Raises NotFound, or Conflict if the status forbids it."""
     before = get_invoice(work.connection, work.account, invoice_id, lock=True)
     status = next_status(before.status, InvoiceTransition.MARK_UNCOLLECTIBLE, invoice_id)
     return save_invoice(work, before, replace(before, status=status, closed_at=work.now), "invoice.mark_uncollectible")
@@ -70,7 +70,7 @@ def save_invoice(work: UnitOfWork, before: Invoice, changed: Invoice, action: st
 
 
 async def list_payments(database: Database, account: AccountId, invoice_id: str) -> tuple[Payment, ...]:
-    """In the order in which they were paid. Raises NotFound where the invoice does not exist."""
+    """In the order in which they were paid. Raises NotFound if the invoice does not exist."""
 
     def read(connection: sa.Connection) -> tuple[Payment, ...]:
         get_invoice(connection, account, invoice_id)

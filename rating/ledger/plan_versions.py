@@ -136,7 +136,7 @@ def _touch(work: UnitOfWork, plan: Plan, values: dict[str, Any]) -> None:
 
 
 def _check_meters(work: UnitOfWork, version: PlanDefinition) -> None:
-    """Raises Invalid where a price needs a meter or a group key that does not exist.
+    """Raises Invalid if a price needs a meter or a group key that does not exist.
 
     Locks keep the meters from being archived meanwhile; they are always taken in one order, so they never deadlock.
     """

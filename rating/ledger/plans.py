@@ -28,7 +28,7 @@ class SqlPlans:
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewPlan) -> Applied[Plan]:
-        """Raises Conflict where the code is taken, or Invalid where a price does not fit its meter."""
+        """Raises Conflict if the code is taken, or Invalid if a price does not fit its meter."""
         return await self._change(command, Plan, lambda work: create_plan(work, new))
 
     async def update(self, command: Command, code: str, changes: PlanChanges) -> Applied[Plan]:
@@ -40,13 +40,13 @@ class SqlPlans:
         return await self._change(command, Plan, lambda work: archive_plan(work, code))
 
     async def add_version(self, command: Command, code: str, new: NewVersion) -> Applied[StoredPlanVersion]:
-        """Raises NotFound, Conflict where there is a draft or the plan is archived, or Invalid as `create` does."""
+        """Raises NotFound, Conflict if there is a draft or the plan is archived, or Invalid as `create` does."""
         return await self._change(command, StoredPlanVersion, lambda work: add_version(work, code, new))
 
     async def replace(
         self, command: Command, code: str, version: int, definition: PlanDefinition
     ) -> Applied[StoredPlanVersion]:
-        """Raises NotFound, Conflict where the version is published, or Invalid as `create` does."""
+        """Raises NotFound, Conflict if the version is published, or Invalid as `create` does."""
 
         def change(work: UnitOfWork) -> StoredPlanVersion:
             return replace_draft(work, code, version, definition)

@@ -19,7 +19,7 @@ class RowById:
         self._locked = self._unlocked.with_for_update(of=table)
 
     def find(self, connection: sa.Connection, account: AccountId, this: str, *, lock: bool = False) -> Any:
-        """None where the account has no such row. With `lock`, other transactions cannot change it until this ends."""
+        """None if the account has no such row. With `lock`, other transactions cannot change it until this ends."""
         statement = self._locked if lock else self._unlocked
         return connection.execute(statement, {"this": this, "account": account}).one_or_none()
 

@@ -63,7 +63,7 @@ def cancel_now(work: UnitOfWork, subscription: Subscription, *, refunds: bool) -
 
 
 def schedule_cancellation(work: UnitOfWork, subscription: Subscription) -> Subscription:
-    """Canceled at the end of the present period, even where a late run has still to bill the last. Raises Conflict."""
+    """Canceled at the end of the present period, even if a late run has still to bill the last. Raises Conflict."""
     status = next_status(subscription.status, SubscriptionTransition.CANCEL_SCHEDULED)
     check_not_ending(subscription)
     customer = get_customer(work.connection, work.account, subscription.customer_id)
@@ -144,7 +144,7 @@ def _changeable(subscription: Subscription) -> Subscription:
 
 
 def check_not_ending(subscription: Subscription) -> None:
-    """Raises Conflict where a live subscription has a scheduled end."""
+    """Raises Conflict if a live subscription has a scheduled end."""
     if subscription.cancel_at is not None and subscription.status.is_live:
         raise Conflict(
             f"the subscription is {subscription.status.value} and ends on {to_iso(subscription.cancel_at)} already; "

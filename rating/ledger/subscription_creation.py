@@ -96,7 +96,7 @@ def get_plan_version(work: UnitOfWork, subscription: Subscription) -> StoredPlan
 
 
 def offered_version(work: UnitOfWork, plan: Plan, number: int | None = None) -> StoredPlanVersion:
-    """The version to subscribe to, by default the newest. Raises NotFound, or Conflict where it is not on offer."""
+    """The version to subscribe to, by default the newest. Raises NotFound, or Conflict if it is not on offer."""
     if plan.archived_at is not None:
         raise Conflict(f"plan {plan.code!r} is archived: it takes no new subscriptions", code="PLAN_ARCHIVED")
     version = plan.newest_version if number is None else get_version(work.connection, plan, number)
@@ -133,7 +133,7 @@ def check_not_subscribed(work: UnitOfWork, customer: Customer, plan: Plan, *, bu
 
 
 def check_overrides_of(overrides: Overrides, plan: PlanDefinition) -> None:
-    """Raises Invalid where an override names no fee or price of the plan."""
+    """Raises Invalid if an override names no fee or price of the plan."""
     for field, wrong in check_override_codes(overrides, plan):
         raise Invalid(f"{field}: {wrong}", field=field)
 

@@ -45,7 +45,7 @@ def change_plan(work: UnitOfWork, subscription_id: str, request: PlanChange) -> 
     start = max(work.now, before.start_at) if old.cancel_at is None else old.cancel_at
     new = _successor(work, before, new_subscription(work, customer, plan, version, start), version)
     if old.refunds and (brought := _carried_over(work, before, old, version)) is not None:
-        # The rest of the prepayment moves to the successor, even where the period was cut short after it was paid.
+        # The rest of the prepayment moves to the successor, even if the period was cut short after it was paid.
         old = msgspec.structs.replace(old, refunds=False, prepaid_until=brought.start)
         new = msgspec.structs.replace(new, brought=brought)
     old = msgspec.structs.replace(old, ends_by_change=True, next_id=new.id)
@@ -58,7 +58,7 @@ def change_plan(work: UnitOfWork, subscription_id: str, request: PlanChange) -> 
 def _carried_over(
     work: UnitOfWork, before: Subscription, old: Subscription, version: StoredPlanVersion
 ) -> UnusedPrepayment | None:
-    """The prepayment that the successor gives back; None where a run is late or the currency differs."""
+    """The prepayment that the successor gives back; None if a run is late or the currency differs."""
     is_up_to_date = before.due_at is not None and before.due_at > work.now and before.prepaid_until is not None
     plan = get_plan_version(work, before)
     return unused_prepayment(old, plan) if is_up_to_date and plan.currency == version.currency else None
@@ -70,7 +70,7 @@ def _cancel_for_change(work: UnitOfWork, old: Subscription, request: PlanChange)
 
 
 def _successor(work: UnitOfWork, old: Subscription, new: Subscription, version: StoredPlanVersion) -> Subscription:
-    """The new subscription with the old one's trial, and with its boundaries where the interval is the same."""
+    """The new subscription with the old one's trial, and with its boundaries if the interval is the same."""
     new = msgspec.structs.replace(new, previous_id=old.id, metadata=old.metadata)
     if old.status is Status.PENDING:
         days = old.billing_anchor_day

@@ -32,13 +32,13 @@ class SqlSubscriptions:
         self._transactions = transactions
 
     async def create(self, command: Command, new: NewSubscription) -> Applied[Subscription]:
-        """Raises NotFound, or Conflict where the customer cannot have the plan, or has it already."""
+        """Raises NotFound, or Conflict if the customer cannot have the plan, or has it already."""
         return await self._transactions.change(command, Subscription, lambda work: create_subscription(work, new))
 
     async def update(
         self, command: Command, subscription_id: str, changes: SubscriptionChanges
     ) -> Applied[Subscription]:
-        """Raises NotFound, or Conflict where the subscription's status forbids it."""
+        """Raises NotFound, or Conflict if the subscription's status forbids it."""
         return await self._transactions.change(
             command, Subscription, lambda work: update_subscription(work, subscription_id, changes)
         )

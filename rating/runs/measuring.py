@@ -20,7 +20,10 @@ class BackfillIncomplete(Busy):
 async def measure(
     needs: Sequence[UsageNeed], usage: BillingUsageReader, meters: MeterReader
 ) -> Mapping[UsageKey, MeasuredUsage]:
-    """The usage of all needs but those within a minute; an unused need is empty. Raises BackfillIncomplete."""
+    """The usage of each need, empty if nothing was used. Leaves out needs that begin and end within one minute.
+
+    Raises BackfillIncomplete.
+    """
     measured: dict[UsageKey, MeasuredUsage] = {}
     ready: dict[tuple[AccountId, str], Meter] = {}
     for batch in usage_batches(needs):

@@ -81,7 +81,7 @@ class InvoiceRun:
         return counter.steps > before
 
     async def _bill(self, parameters: RunParameters, steps: Sequence[CycleStep], counter: RunCounter) -> None:
-        """Bills the steps as one batch. Of steps that cannot be billed it notes the reason; the others are billed."""
+        """Bills the steps as one batch. Notes a step that cannot be billed, with the reason, and bills the others."""
         try:
             bills = await self._plan(steps)
             recorded = None if parameters.is_dry else await self._record(parameters, bills)

@@ -55,7 +55,7 @@ class InvoiceRunService:
         self._begin_lock = asyncio.Lock()
 
     async def begin(self, command: Command, request: RunRequest) -> Applied[InvoiceRunRecord]:
-        """Starts a run in the background. Raises Conflict where a run of the account is in progress here."""
+        """Starts a run in the background. Raises Conflict if a run of the account is in progress here."""
         async with self._begin_lock:
             before = await self._runs.find_replay(command)
             return await self._begin(command, request) if before is None else Applied(answer=before, is_replay=True)
@@ -92,7 +92,7 @@ class InvoiceRunService:
         return await self._runs.list(account, limit, cursor)
 
     async def upcoming(self, account: AccountId, subscription_id: str) -> UpcomingInvoice:
-        """Raises NotFound, or Conflict where nothing more will be billed."""
+        """Raises NotFound, or Conflict if nothing more will be billed."""
         return await upcoming(account, subscription_id, self._ledger, self._usage, self._meters)
 
     async def audit(self, account: AccountId, invoice_id: str) -> InvoiceAudit:

@@ -20,7 +20,7 @@ _LIMITS = EngineLimits()
 
 
 def main(limits: EngineLimits = _LIMITS) -> int:
-    """Run the server until SIGINT or SIGTERM. Returns the exit code."""
+    """Runs the server until SIGINT or SIGTERM. Returns the exit code."""
     arguments = _arguments()
     password = arguments.password_file.read_text().strip() if arguments.password_file else None
     arguments.path.mkdir(parents=True, exist_ok=True)

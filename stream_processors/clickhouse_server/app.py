@@ -33,11 +33,11 @@ class Access(Protocol):
     """Runs the statements that a client is allowed to run."""
 
     def run(self, query: QueryRequest, body: Body, deadline: Deadline) -> QueryOutcome:
-        """Run the statement, and block until it is done. Raises StatementFailed."""
+        """Runs the statement, and blocks until it is done. Raises StatementFailed."""
         ...
 
     def cancel(self, mark: str) -> None:
-        """End the statement if possible, because its client has disconnected."""
+        """Ends the statement if possible, because its client has disconnected."""
         ...
 
 

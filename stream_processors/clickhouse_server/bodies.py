@@ -31,7 +31,7 @@ class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def receive(file: BinaryIO, chunks: AsyncIterator[bytes], limit: int) -> None:
-    """Write the whole body, as sent, to the file. Raises StatementFailed above the limit."""
+    """Writes the whole body, as sent, to the file. Raises StatementFailed above the limit."""
     async for chunk in chunks:
         if file.tell() + len(chunk) > limit:
             raise clickhouse_error(TOO_LARGE, f"The body is larger than {limit} bytes: send it in parts.")

@@ -57,7 +57,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_request(fields: Iterable[tuple[str, str]], headers: Mapping[str, str], database: str) -> QueryRequest:
-    """Parse the fields of a request; the last value of a repeated name applies. Raises StatementFailed."""
+    """Parses the fields of a request; the last value of a repeated name applies. Raises StatementFailed."""
     settings: dict[str, str] = {}
     parameters: dict[str, str] = {}
     known = {"query": "", "database": "", "default_format": "", "query_id": "", "password": ""}

@@ -29,7 +29,7 @@ def open_loopback_listener(port: int) -> Iterator[socket.socket]:
 
 @asynccontextmanager
 async def run_server(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Run the server in the background; at the end of the context, requests in flight are answered first."""
+    """Runs the server in the background; at the end of the context, requests in flight are answered first."""
     server = _Server(
         uvicorn.Config(
             app,

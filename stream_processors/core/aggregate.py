@@ -79,7 +79,7 @@ def aggregate(meter: Meter, grouping: Grouping, value: pa.Array | None, events: 
 
 
 def _grp(columns: Sequence[pa.Array], size: int) -> tuple[pa.Array, list[Codes]]:
-    """The `grp` text of each event, and the ranks of the texts; no ranks where all events are in one group."""
+    """The `grp` text of each event, and the ranks of the texts; no ranks if all events are in one group."""
     if not columns:
         return pa.repeat(NO_GROUP, size), []
     combined = group_rows(*(rank(column) for column in columns))

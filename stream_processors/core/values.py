@@ -28,7 +28,7 @@ _WHOLE_LIMIT: Final = int(QUANTITY_LIMIT)
 
 
 def numbers(values: Sequence[Value]) -> pa.Array:
-    """Quantities; null where a value is missing, not a number, or too large."""
+    """Quantities; null if a value is missing, not a number, or too large."""
     types = set(map(type, values)) - {type(None)}
     # Arrow raises for a value that is too large or has more than twelve places; then convert value by value.
     with suppress(pa.ArrowInvalid, OverflowError):
@@ -55,7 +55,7 @@ def exact_number(value: Value) -> Decimal | None:
 
 
 def texts(values: Sequence[Value]) -> pa.Array:
-    """Group values; null where a value is missing."""
+    """Group values; null if a value is missing."""
     if set(map(type, values)) <= {str, type(None)}:
         return pa.array(values, pa.string())
     return pa.array([text_of(value) for value in values], pa.string())
@@ -67,7 +67,7 @@ def text_of(value: Value) -> str | None:
 
 
 def identities(values: Sequence[Value]) -> pa.Array:
-    """Texts that are equal for equal values only; null where a value is missing."""
+    """Texts that are equal for equal values only; null if a value is missing."""
     if set(map(type, values)) <= {str, type(None)}:
         return pc.binary_join_element_wise("s", pa.array(values, pa.string()), "")
     return pa.array([identity_of(value) for value in values], pa.string())

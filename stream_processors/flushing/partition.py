@@ -1,8 +1,8 @@
 """One partition's flushes, one at a time: claim, look up, insert, finish, acknowledge.
 
-At every `await` on a port this worker may crash, pause, or meet a rival. The order of the steps and every check between
-them closes a hole through which a simpler protocol lost or doubled events; tests/simulator removes them one by one and
-must find the event that is then lost or doubled.
+At every `await` on a port this worker may crash, pause, or meet a rival: another worker on the same partition. The
+order of the steps, and every check between them, prevents a loss or a double count that a simpler protocol allowed;
+tests/simulator removes them one by one and must find the event that is then lost or doubled.
 """
 
 import time

@@ -11,7 +11,7 @@ Pause = Callable[[int], Awaitable[None]]
 
 
 class FlushPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for all partitions; their state is in `Partition`."""
+    """The limits of a flush, the same for all partitions; `Partition` holds the state of each."""
 
     window: int = DEDUPE_WINDOW
     max_bytes: int = 24_000_000

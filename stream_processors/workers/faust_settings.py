@@ -8,7 +8,7 @@ from stream_processors.backends.log.policy import MEBIBYTE
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for every worker of the group."""
+    """The settings of a cluster worker, the same for every worker of the group."""
 
     cluster: KafkaCluster
     topic: str

@@ -139,7 +139,7 @@ class EndOffsetLog(TailedLog, Protocol):
     """The log itself; its end offsets are those of the last refresh."""
 
     async def refresh_ends(self) -> None:
-        """Read the end offsets of all partitions. Raises StoreFailed."""
+        """Reads the end offsets of all partitions. Raises StoreFailed."""
         ...
 
 

@@ -8,7 +8,7 @@ from schemas.timestamps import SECOND
 
 
 class WorkerPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for all drivers, which hold the state."""
+    """The intervals and limits of a worker, the same for all of its drivers."""
 
     flush_frames: int = 256
     """Frames waiting in a partition that start a flush at once."""

@@ -1,4 +1,4 @@
-"""What both kinds of worker are built from: dependencies, policies, and a driver for each part of the work."""
+"""Builds the drivers of both kinds of worker from their dependencies and policies."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -28,11 +28,11 @@ from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
 class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
-    """The usage store as a worker uses it, but for the months of its seen keys."""
+    """The usage store as a worker uses it, except the months of its seen keys."""
 
 
 class WorkerDependencies(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything outside this process that a worker calls, its consumer group excepted."""
+    """Everything outside this process that a worker calls, except its consumer group."""
 
     log: TailedLog
     store: WorkerStore
@@ -45,7 +45,7 @@ class WorkerDependencies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerPolicies(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be tuned about a worker."""
+    """The number of partitions, and the policies of flushes and of the worker."""
 
     partitions: int
     flush: FlushPolicy = FlushPolicy()

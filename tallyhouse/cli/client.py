@@ -23,7 +23,7 @@ _MAX_ATTEMPTS = 3
 class ApiClient:
     """A client of one address with one key. Waits out a rate limit, at most twice for one request.
 
-    Every request raises Refused or Busy as the server answers, and Overloaded where no server answers.
+    Every request raises Refused or Busy as the server answers, and Overloaded if no server answers.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ def find_url(url: str | None) -> str:
 def find_key(key: str | None) -> str:
     """Returns the key of the option, the variable, the settings or the key file, in this order.
 
-    Raises Unauthenticated where there is none.
+    Raises Unauthenticated if there is none.
     """
     if given := key or read_client_settings(process_environment()).api_key:
         return given

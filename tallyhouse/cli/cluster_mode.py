@@ -35,7 +35,7 @@ def worker(check: Check = False) -> None:
 
 
 def migrate(check: Check = False) -> None:
-    """Migrate ledger and usage store to this release, and install the first admin key if one is set. Idempotent."""
+    """Migrate ledger and usage store to this release, and install the configured first admin key. Idempotent."""
     if check:
         _check("ANSWERING")
         return

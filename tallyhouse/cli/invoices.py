@@ -65,7 +65,7 @@ def show(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = Fal
 
 
 def finalize(invoice_id: Id, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Finalize a draft: it gets its number, its hosted page, and never changes again."""
+    """Finalize a draft: it gets a number and a hosted page, and never changes again."""
     _change(invoice_id, "finalize", url, key, as_json=as_json)
 
 

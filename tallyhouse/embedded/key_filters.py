@@ -23,7 +23,7 @@ _FILL_RETRY_SECONDS = 1.0
 class _AgedFilter(msgspec.Struct):
     keys: BloomFilter
     newest: int = 0
-    """When the newest of its keys arrived."""
+    """The arrival of the newest key in it."""
 
 
 class KeyFilters:
@@ -63,7 +63,7 @@ class KeyFilters:
     async def fill(self, seen: SeenKeys, partitions: int, newest: int) -> None:
         """Reads all keys counted by now, the last of them at `newest`. A second call replaces what the first one read.
 
-        Raises StoreFailed where the usage store does not answer.
+        Raises StoreFailed if the usage store does not answer.
         """
         counts = [await seen.count(partition, FLUSH_NUMBER_BOUND) for partition in range(partitions)]
         # In a filter of its own, because a thread fills it: two threads that add to one filter undo each other's work.

@@ -72,7 +72,7 @@ def _engine_threads(threads: set[int]) -> Iterator[int]:
 
 
 def _name(thread: int) -> str:
-    """Returns the thread's name; empty where it has ended."""
+    """Returns the thread's name; empty if it has ended."""
     with suppress(OSError):
         return (_THREADS / str(thread) / "comm").read_text().strip()
     return ""

@@ -1,4 +1,4 @@
-"""What the worker reports to the gateway, one JSON line at a time: progress, health and metric samples."""
+"""The worker's reports to the gateway, one JSON line each: progress, health and metric samples."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -36,7 +36,7 @@ _CLIENT_BODY_LIMITS = BodyLimits(memory=1 << 20, stored=1 << 20, decoded=1 << 20
 
 @contextmanager
 def open_store(directory: DataDirectory, identity: StoreIdentity) -> Iterator[AsyncSqlClient]:
-    """Opens the engine in this process and migrates it. Raises IdentityChanged where the store is of another log."""
+    """Opens the engine in this process and migrates it. Raises IdentityChanged if the store is of another log."""
     with (
         Chdb(directory.store, _MAX_FLUSH_STATEMENTS, _LIMITS) as engine,
         ThreadPoolExecutor(_MAX_FLUSH_STATEMENTS, thread_name_prefix="store") as threads,
@@ -67,7 +67,7 @@ async def serve_gateway_queries(
 async def open_clickhouse_port(
     listener: socket.socket | None, directory: DataDirectory, api_keys: ApiKeys, clock: Callable[[], int]
 ) -> AsyncIterator[None]:
-    """Serves ClickHouse clients such as Grafana, read-only; nothing where the port is off. Needs an open store."""
+    """Serves ClickHouse clients such as Grafana, read-only; nothing if the port is off. Needs an open store."""
     if listener is None:
         yield
         return

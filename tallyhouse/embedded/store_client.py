@@ -21,7 +21,7 @@ _LIMITS = EngineLimits()
 
 @contextmanager
 def connect_store(port: int, password: str) -> Iterator[AsyncSqlClient]:
-    """Raises StoreFailed where the worker does not answer."""
+    """Raises StoreFailed if the worker does not answer."""
     with ExitStack() as opened:
         address = ServerAddress(host=HOST, port=port, password=password)
         server = opened.enter_context(ClickHousePool(address, MAX_QUERIES, _LIMITS))

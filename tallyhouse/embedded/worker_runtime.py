@@ -37,14 +37,14 @@ class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Processors(NamedTuple):
-    """The drivers of all partitions, of backfills and of expiry; idle where processing is disabled."""
+    """The drivers of all partitions, of backfills and of expiry; idle if processing is disabled."""
 
     worker: EmbeddedWorker
     is_enabled: bool
 
     @property
     def is_healthy(self) -> bool:
-        """False while a partition has stopped or is stuck. True where processing is disabled."""
+        """False while a partition has stopped or is stuck. True if processing is disabled."""
         return not self.is_enabled or self.worker.is_healthy
 
 
@@ -72,7 +72,7 @@ def _policies(settings: EmbeddedSettings) -> WorkerPolicies:
 
 
 class ListenSockets(NamedTuple):
-    """The sockets for the gateway's queries and, where the port is on, for ClickHouse clients."""
+    """The sockets for the gateway's queries and, if the port is on, for ClickHouse clients."""
 
     gateway: socket.socket
     password: str
@@ -105,7 +105,7 @@ async def open_worker_runtime(
 ) -> AsyncIterator[WorkerRuntime]:
     """Counts events and answers queries while it is open. On exit, the running flushes are finished.
 
-    Raises IdentityChanged where the usage store is of another log.
+    Raises IdentityChanged if the usage store is of another log.
     """
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:

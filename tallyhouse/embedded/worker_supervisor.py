@@ -40,7 +40,7 @@ class Inherited(NamedTuple):
     listener: socket.socket
     """Where the worker serves the gateway's queries."""
     clients: socket.socket | None
-    """The port for ClickHouse clients; None where it is off."""
+    """The port for ClickHouse clients; None if it is off."""
 
 
 class WorkerProcess:
@@ -74,7 +74,7 @@ class WorkerProcess:
         self._may_start.set()
 
     async def run(self) -> int:
-        """Runs the worker until it ends; returns its exit code, or MISCONFIGURED where it never reported."""
+        """Runs the worker until it ends; returns its exit code, or MISCONFIGURED if it never reported."""
         process = await self._start()
         await self._may_start.wait()
         assert process.stdin is not None  # noqa: S101 - a pipe was requested
@@ -134,7 +134,7 @@ class SupervisedWorker(NamedTuple):
     supervision: "asyncio.Task[int]"
 
     async def wait_for(self, ready: Awaitable[None]) -> None:
-        """Waits for `ready`. Raises StoreFailed where the worker could not start; its log lines state the reason."""
+        """Waits for `ready`. Raises StoreFailed if the worker could not start; its log lines state the reason."""
         starting = asyncio.ensure_future(ready)
         await asyncio.wait((starting, self.supervision), return_when=asyncio.FIRST_COMPLETED)
         starting.cancel()

@@ -51,10 +51,10 @@ class DataDirectory(msgspec.Struct, frozen=True):
 
     @contextmanager
     def hold_lock(self) -> Iterator[int]:
-        """Creates the directory where it is missing, and locks it until the exit or the end of the process.
+        """Creates the directory if it is missing, and locks it until the exit or the end of the process.
 
-        Yields the lock's descriptor: a child process that inherits it holds the lock too. Raises Misconfigured where
-        the directory cannot be used, and Conflict where another process owns it.
+        Yields the lock's descriptor: a child process that inherits it holds the lock too. Raises Misconfigured if
+        the directory cannot be used, and Conflict if another process owns it.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""Reads the environment into settings. All mistakes are reported together; a secret may lie in a file."""
+"""Reads the environment into settings. All errors are reported together; a secret may lie in a file."""
 
 import os
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ def every_entry(service: type[msgspec.Struct] = EmbeddedSettings) -> tuple[Setti
 
 
 def read_settings(environ: Mapping[str, str]) -> EmbeddedSettings:
-    """Raises Misconfigured with every mistake."""
+    """Raises Misconfigured with every error."""
     return _read(EmbeddedSettings, environ)
 
 
 def read_cluster_settings(environ: Mapping[str, str]) -> ClusterSettings:
-    """Raises Misconfigured with every mistake."""
+    """Raises Misconfigured with every error."""
     return _read(ClusterSettings, environ)
 
 
 def read_client_settings(environ: Mapping[str, str]) -> ClientSettings:
-    """Raises Misconfigured with every mistake."""
+    """Raises Misconfigured with every error."""
     return _read(ClientSettings, environ)
 
 

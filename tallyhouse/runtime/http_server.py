@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Iterator[socket.socket]:
-    """Binds the port. Raises Misconfigured, which names `setting`, where it is taken."""
+    """Binds the port. Raises Misconfigured, which names `setting`, if it is taken."""
     try:
         listener = _bind(host, port, shared=False)
     except OSError as error:
@@ -89,10 +89,10 @@ class BackgroundServer(Server):
 def open_shared_listeners(host: str, port: int, times: int) -> Iterator[Sequence[socket.socket]]:
     """Binds one port several times, once for each process; the system distributes the connections.
 
-    Raises Misconfigured where the port is taken.
+    Raises Misconfigured if the port is taken.
     """
     # Processes that accept from one shared socket do not share the load: the first to wake takes all connections.
-    # The exclusive bind fails where another program has the port, which a shared bind would join unnoticed.
+    # The exclusive bind fails if another program has the port, which a shared bind would join unnoticed.
     with open_listener(host, port) as alone:
         taken: int = alone.getsockname()[1]
     with ExitStack() as stack:

@@ -34,7 +34,7 @@ def _keep_freed_memory() -> None:
 
 
 def _initialize_pyarrow() -> None:
-    # With its first array pyarrow imports pandas where it is installed: 40 MB that this program does not use, and a
+    # With its first array pyarrow imports pandas if it is installed: 40 MB that this program does not use, and a
     # tenth of a second in the middle of a request. It looks only once, so here it must not find pandas.
     hidden = _NoPandas()
     sys.meta_path.insert(0, hidden)

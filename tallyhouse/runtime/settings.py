@@ -123,7 +123,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.url_at(self.port)
 
     def url_at(self, port: int) -> str:
-        """Returns the address for a port, which differs from the setting where that is 0."""
+        """Returns the address for a port, which differs from the setting if that is 0."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound to
         host = everywhere.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
         return f"http://{host}:{port}"

@@ -35,7 +35,7 @@ class Quota:
             self._held += size
 
     def add_existing(self, size: int) -> None:
-        """Count bytes that the log held when it was opened."""
+        """Counts bytes that the log held when it was opened."""
         with self._lock:
             self._held += size
 

@@ -20,13 +20,13 @@ class Tail:
         return self._ends[partition]
 
     def advance(self, ends: Mapping[int, int]) -> None:
-        """Set the partitions' end offsets, and wake the waiters they have passed."""
+        """Sets the partitions' end offsets, and wakes the waiters they have passed."""
         for partition, end in ends.items():
             for _, loop, future in self._move(partition, end):
                 _wake(loop, future)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the partition's end is past `start`, at the latest after `timeout` seconds."""
+        """Returns when the partition's end is past `start`, at the latest after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         waiter: _Waiter = (start, loop, loop.create_future())
         with self._lock:

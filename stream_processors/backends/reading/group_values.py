@@ -20,12 +20,12 @@ def group_index(meter: Meter, key: str, field: str = "group_by") -> int:
 
 
 def read_groups(text: str) -> GroupValues:
-    """Decode the value of a `grp` column."""
+    """Decodes the value of a `grp` column."""
     return msgspec.json.decode(text, type=list[str | None])
 
 
 def write_groups(values: GroupValues) -> str:
-    """Encode the value of a `grp` column."""
+    """Encodes the value of a `grp` column."""
     return msgspec.json.encode(values).decode()
 
 

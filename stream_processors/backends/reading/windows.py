@@ -24,7 +24,7 @@ _MOST_EDGES = 20_000
 
 
 class Windows(msgspec.Struct, frozen=True, kw_only=True):
-    """The windows of a half-open range: a constant step, or a list of edges where steps differ."""
+    """The windows of a half-open range: a constant step, or a list of edges if steps differ."""
 
     start: int
     end: int

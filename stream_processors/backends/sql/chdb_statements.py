@@ -91,7 +91,7 @@ class ChdbStatements:
         self._keepalive_session.close()
 
     def run(self, statement: EngineStatement) -> StatementResult:
-        """Run a statement without data. Raises StatementFailed."""
+        """Runs a statement without data. Raises StatementFailed."""
         start = time.perf_counter()
         with self._session(statement) as session:
             found = session.query(statement.text, statement.format, params=dict(statement.parameters))
@@ -106,7 +106,7 @@ class ChdbStatements:
             )
 
     def insert(self, statement: EngineStatement, data: Iterable[bytes]) -> StatementResult:
-        """Run `INSERT INTO t (columns)`, without FORMAT, with its rows. Nothing is inserted if this raises."""
+        """Runs `INSERT INTO t (columns)`, without FORMAT, with its rows. Nothing is inserted if this raises."""
         start = time.perf_counter()
         with self._session(statement) as session, session.send_insert(statement.text, statement.format) as rows:
             for chunk in data:
@@ -129,7 +129,7 @@ class ChdbStatements:
         return StatementKind(report["statement_count"], report["query_class"].name == "READ_ONLY")
 
     def cancel_read(self, mark: str) -> None:
-        """Ask the engine to end the statement, if it is running and only reads."""
+        """Asks the engine to end the statement, if it is running and only reads."""
         self.run(EngineStatement(text=_CANCEL, parameters={"mark": f"{mark} "}))
 
     @contextmanager
@@ -168,7 +168,7 @@ def _quoted(text: str, quote: str = "'") -> str:
 
 @contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Raise the engine's exceptions, which are all of one type, as StatementFailed with their code."""
+    """Raises the engine's exceptions, which are all of one type, as StatementFailed with their code."""
     try:
         yield
     except (RuntimeError, chdb.ChdbError) as error:

@@ -151,7 +151,7 @@ class ClickHouseDatabase:
         _call(lambda: self._client.command(sql, parameters=parameters))
 
     def _insert(self, statement: str, rows: pa.Table, parameters: Parameters, settings: EngineSettings) -> None:
-        """Send the statement in the URL and its rows in the body: once, without retries."""
+        """Sends the statement in the URL and its rows in the body: once, without retries."""
         sql, bound = bind_query(f"{statement}\nFORMAT ArrowStream", dict(parameters))
         query = {"query": sql, "database": self._client.database, **settings, **bound}
         # Not the client's `command`: to decide whether it may retry a statement, it reads the rows as text, which takes

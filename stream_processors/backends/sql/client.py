@@ -18,7 +18,7 @@ _Result = TypeVar("_Result")
 class SqlClient(Protocol):
     """One database of a store that speaks ClickHouse SQL. Thread-safe.
 
-    Every method raises StoreFailed, with the store's own code, where it failed or its outcome is unknown.
+    Every method raises StoreFailed, with the store's own code, if it failed or its outcome is unknown.
     """
 
     def query_arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
@@ -30,11 +30,11 @@ class SqlClient(Protocol):
         ...
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
-        """Insert the rows as one block, unless the store remembers an insert into the same month with this token."""
+        """Inserts the rows as one block, unless the store remembers an insert into the same month with this token."""
         ...
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
-        """Run a statement without a result."""
+        """Runs a statement without a result."""
         ...
 
 
@@ -79,7 +79,7 @@ class GuardedSqlClient(SqlClient, Protocol):
     """A SqlClient whose inserts can carry a condition that the store evaluates."""
 
     def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
-        """Insert the rows as one block where the guard holds as the statement starts, unless the token is remembered.
+        """Inserts the rows as one block if the guard holds as the statement starts, unless the token is remembered.
 
         Never retried by the client: without an answer the outcome is unknown.
         """

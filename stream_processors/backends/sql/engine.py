@@ -165,7 +165,7 @@ def runs_of_flushes(counts: Iterable[Row]) -> Iterator[tuple[int, int]]:
 
 
 def as_layout(rows: pa.Table, layout: pa.Schema) -> pa.Table:
-    """Cast the store's own Arrow types to the layout's."""
+    """Casts the store's own Arrow types to the layout's."""
     return rows.select(layout.names).cast(layout)
 
 

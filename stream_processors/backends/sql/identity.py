@@ -68,7 +68,7 @@ def check_identity(
 
 
 def require_identity(shards: Sequence[SqlClient], database: str, identity: StoreIdentity) -> None:
-    """Check the identity without storing it, for a process that shares the migrated store. Raises Conflict."""
+    """Checks the identity without storing it, for a process that shares the migrated store. Raises Conflict."""
     table = f"{database}.identity"
     ((exists,),) = shards[0].query_rows(f"EXISTS TABLE {table}")
     stored = _stored(shards[0], table) if exists else []

@@ -26,7 +26,7 @@ class Migration(NamedTuple):
 
 
 def migrate(client: SqlClient, database: str, topology: StoreTopology = SINGLE_SERVER) -> None:
-    """Apply the missing migrations in order. An interrupted migration is applied again: each one is idempotent."""
+    """Applies the missing migrations in order. An interrupted migration is applied again: each one is idempotent."""
     client.command(topology.render(_DATABASE, database))
     client.command(topology.render_for_all(_MIGRATIONS, database))
     applied = {number for (number,) in client.query_rows(f"SELECT number FROM {database}.migrations")}

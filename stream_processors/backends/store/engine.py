@@ -62,7 +62,7 @@ class Engine(SeenKeys, EventHistory, Protocol):
         ...
 
     async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
-        """Insert the rows as one block: they become visible together or not at all."""
+        """Inserts the rows as one block: they become visible together or not at all."""
         ...
 
     async def insert_claim(self, claim: Claim, token: str) -> None: ...
@@ -77,19 +77,19 @@ class GuardedEngine(Engine, Protocol):
     """
 
     async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
-        """Insert unless the flush is done or its receipt is in the table."""
+        """Inserts unless the flush is done or its receipt is in the table."""
         ...
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
-        """Insert unless the receipt is in the table."""
+        """Inserts unless the receipt is in the table."""
         ...
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
-        """Insert unless a claim with this number or a higher one exists."""
+        """Inserts unless a claim with this number or a higher one exists."""
         ...
 
     async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
-        """Insert unless the flush is done."""
+        """Inserts unless the flush is done."""
         ...
 
     async def quiesce(self) -> None:

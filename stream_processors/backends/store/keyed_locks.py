@@ -49,7 +49,7 @@ class KeyedLocks:
             raise
 
     def _cancel_turn(self, section: Hashable, turn: Future[None]) -> bool:
-        """Leave the queue; False if the section was granted in the meantime."""
+        """Leaves the queue; False if the section was granted in the meantime."""
         with self._guard:
             waiting = self._waiting[section]
             if turn not in waiting:

@@ -1,1 +1,1 @@
-"""Tests of the web kit."""
+"""Tests of the HTTP layer."""

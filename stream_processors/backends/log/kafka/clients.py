@@ -26,7 +26,7 @@ class LoopBound:
         self._loop = None
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-        """Do the work on the clients' loop. Raises StoreFailed when no client is open."""
+        """Does the work on the clients' loop. Raises StoreFailed when no client is open."""
         loop = self._loop
         if loop is None:
             raise StoreFailed("the log is not open: it is used between `async with`")
@@ -36,7 +36,7 @@ class LoopBound:
 
 
 async def close_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Close the consumer within a bounded time. Its errors are dropped: a consumer only reads."""
+    """Closes the consumer within a bounded time. Its errors are dropped: a consumer only reads."""
     # In a task of its own: `stop` cancels the consumer's tasks, and takes the end of one that was cancelled between two
     # fetches for a cancellation of its caller.
     await _wait_bounded(asyncio.create_task(consumer.stop()), seconds)

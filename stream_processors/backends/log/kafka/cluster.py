@@ -63,7 +63,7 @@ class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
-    """Raise the clients' errors as StoreFailed: the outcome of the request is unknown, and it may be retried."""
+    """Raises the clients' errors as StoreFailed: the outcome of the request is unknown, and it may be retried."""
     try:
         yield
     except CLIENT_ERRORS as error:

@@ -37,7 +37,7 @@ class TopicDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find_topic(client: AIOKafkaClient, topic: str) -> TopicDescription | None:
-    """None where there is no such topic; the request does not create it. Raises the client's errors."""
+    """None if there is no such topic; the request does not create it. Raises the client's errors."""
     response = await client.send(client.get_random_node(), _MetadataRequest(topic))
     (code, _, topic_id, _, partitions, _, _) = response.topics[0]
     error = for_code(code)

@@ -78,7 +78,7 @@ class Producer:
                 raise ack
 
     async def end(self) -> None:
-        """Wait for what is in flight; what cannot be sent is dropped within a bounded time."""
+        """Waits for what is in flight; what cannot be sent is dropped within a bounded time."""
         # An idempotent client retries a batch without end. Without its transaction manager the sender lets batches
         # expire after the request timeout: a refused frame is neither kept in memory nor appended long afterwards.
         if self._client._sender is not None:  # noqa: SLF001 - the library offers no other way to drop a batch

@@ -21,7 +21,7 @@ def timestamp_of(arrival: int) -> int:
 
 
 def frame_of(partition: int, offset: int, headers: Iterable[tuple[str, bytes]], payload: bytes | None) -> Frame:
-    """Decode a record. Raises Alarm for a record without a frame: an accepted event must never be skipped."""
+    """Decodes a record. Raises Alarm for a record without a frame: an accepted event must never be skipped."""
     arrival = next((value for name, value in headers if name == ARRIVAL), None)
     if payload is None or arrival is None or len(arrival) != _BYTES:
         raise Alarm(

@@ -165,7 +165,7 @@ class KafkaSink:
                 self._circuit.close()
 
     def _replace(self, producer: Producer | None) -> None:
-        """Drop the producer, so that the next append connects a new one; it is closed in the background."""
+        """Drops the producer, so that the next append connects a new one; it is closed in the background."""
         if producer is not None and producer is self._producer:
             self._producer = None
             ending = asyncio.create_task(_end_producer(producer))

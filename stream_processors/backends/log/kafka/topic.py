@@ -93,7 +93,7 @@ class CheckedTopic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_topic(cluster: KafkaCluster, topic: Topic) -> bool:
-    """Create the topic; False if one of this name exists already, which is then to be checked. Raises Misconfigured."""
+    """Creates the topic. Returns False if it exists already: check it then. Raises Misconfigured."""
     wanted = NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.settings()))
     deleted = await _find(cluster, topic.name)
     async with _admin(cluster, topic.name) as admin:
@@ -112,7 +112,7 @@ async def create_topic(cluster: KafkaCluster, topic: Topic) -> bool:
 
 
 async def _wait_until_known(cluster: KafkaCluster, name: str, deleted: TopicDescription | None) -> None:
-    """Wait for the brokers: they learn later than the controller of a new topic, and of the end of a deleted one."""
+    """Waits for the brokers: they learn later than the controller of a new topic, and of the end of a deleted one."""
     async with _client(cluster, name) as client:
         while await find_topic(client, name) in (None, deleted):  # noqa: ASYNC110 - the change happens on another machine
             await asyncio.sleep(_POLL_SECONDS)

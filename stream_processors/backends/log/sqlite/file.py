@@ -57,13 +57,13 @@ class LogFile:
         self._new_id = new_id
 
     def reader(self) -> sqlite3.Connection:
-        """Open a connection that cannot write."""
+        """Opens a connection that cannot write."""
         connection = self._connect()
         connection.execute("PRAGMA query_only=1")
         return connection
 
     def writer(self, partitions: int) -> tuple[sqlite3.Connection, LogIdentity]:
-        """Open the connection that writes, creating the file if needed. Raises IdentityChanged."""
+        """Opens the connection that writes, creating the file if needed. Raises IdentityChanged."""
         connection = self._connect()
         try:
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")

@@ -66,7 +66,7 @@ class SqliteLogReader(SqliteFrames):
             self._counted[partition] = max(last, self._counted.get(partition, -1))
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+        """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds.
 
         Raises StoreFailed while the file cannot be read, so that an outage is never taken for the end of the log.
         """
@@ -85,7 +85,7 @@ class SqliteLogReader(SqliteFrames):
                 self._error = StoreFailed(f"the log's file cannot be read: {error}")
 
     def _poll(self, state: int | None) -> int:
-        """Refresh the ends if the file has changed since `state`. Returns the current state."""
+        """Refreshes the ends if the file has changed since `state`. Returns the current state."""
         (found,) = self._connection.execute("PRAGMA data_version").fetchone()
         if found != state:
             self._tail.advance(end_offsets(self._connection, self._partitions))

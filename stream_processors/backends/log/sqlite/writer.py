@@ -60,7 +60,7 @@ class LogWriter:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write the waiting appends, then end the thread and close the connection."""
+        """Writes the waiting appends, then ends the thread and closes the connection."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -80,7 +80,7 @@ class LogWriter:
         return done
 
     def acknowledge(self, partition: int, last: int) -> None:
-        """Delete frames up to `last` in the background. Raises Alarm past the end of the log."""
+        """Deletes frames up to `last` in the background. Raises Alarm past the end of the log."""
         if last >= self._tail.end(partition):
             raise Alarm(
                 f"partition {partition}: frame {last} is said to be counted, but the log ends before "
@@ -100,7 +100,7 @@ class LogWriter:
             self._tidy()
 
     def _take(self) -> Sequence[Append] | None:
-        """Wait for work, and take all waiting appends; None when stopped."""
+        """Waits for work, and takes all waiting appends; None when stopped."""
         with self._changed:
             pause = _TIDY_RETRY_SECONDS if self._tidying_failed else None
             self._changed.wait_for(self._has_work, pause)
@@ -121,7 +121,7 @@ class LogWriter:
         return False
 
     def _commit(self, appends: Sequence[Append]) -> None:
-        """Commit all of the appends or none. A failure does not affect later appends."""
+        """Commits all of the appends or none. A failure does not affect later appends."""
         began = self._monotonic()
         frames = list(itertools.chain.from_iterable(frames for frames, _ in appends))
         try:
@@ -151,7 +151,7 @@ class LogWriter:
         return ends
 
     def _tidy(self) -> None:
-        """Delete some counted frames, and run a checkpoint when one is due. A failure is retried later."""
+        """Deletes some counted frames, and runs a checkpoint when one is due. A failure is retried later."""
         try:
             self._trim()
             if self._bytes_since_checkpoint >= self._policy.checkpoint_bytes:
@@ -174,7 +174,7 @@ class LogWriter:
                 self._counted[partition] = last
 
     def _trim_up_to(self, partition: int, final: int) -> int:
-        """Delete some frames up to `final`. Returns the offset up to which none are left."""
+        """Deletes some frames up to `final`. Returns the offset up to which none are left."""
         first = rowid_of(partition, 0)
         with transaction(self._connection):
             place, size = self._connection.execute(
@@ -188,7 +188,7 @@ class LogWriter:
         return offset_of(place)
 
     def _checkpoint(self) -> None:
-        """Copy the write-ahead file into the database and restart it."""
+        """Copies the write-ahead file into the database and restarts it."""
         # This waits for readers of the old end. Tallyhouse's own reads are short; a backup's must not hold up the
         # appends, so the wait is short too, and the next checkpoint tries again.
         self._connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_BUSY_MS}")
