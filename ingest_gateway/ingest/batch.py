@@ -32,7 +32,7 @@ class BodyFormat(StrEnum):
         return self in (BodyFormat.CLOUDEVENT, BodyFormat.CLOUDEVENTS)
 
 
-class GoodEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ValidEvents(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Checked and hashed events as parallel columns. A `bytes` column is one buffer for all events."""
 
     indexes: Sequence[int]
@@ -63,7 +63,7 @@ class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """All or nothing: one rejected event, and no event is stored."""
     backfill: bool
     """The key may post events older than the age limit."""
-    good: GoodEvents
+    valid: ValidEvents
     rejections: tuple[Rejection, ...]
     """Events that broke a rule, by index."""
     size: int
@@ -72,7 +72,7 @@ class PostedBatch(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def events(self) -> int:
         """The number of posted events."""
-        return len(self.good) + len(self.rejections)
+        return len(self.valid) + len(self.rejections)
 
 
 _ID_DIGITS = 24
@@ -105,5 +105,5 @@ class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def usage_id(posted: PostedBatch) -> str:
     """The usage id of a single event: a function of its key, so that a retry gets the same one."""
-    number = int.from_bytes(posted.good.key_hashes[:KEY_BYTES], "big")
+    number = int.from_bytes(posted.valid.key_hashes[:KEY_BYTES], "big")
     return "c" + base36(number % 36**_ID_DIGITS, _ID_DIGITS)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from ingest_gateway.ingest.batch import NO_TIME, GoodEvents
+from ingest_gateway.ingest.batch import NO_TIME, ValidEvents
 from ingest_gateway.ingest.cooperative import Steps, run_at_once
 from ingest_gateway.ingest.event_formats import DecodedCloudEvent, EventFormat, Events, NativeEvent, decode_batch
 from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
@@ -69,7 +69,7 @@ _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Valu
 """Raised by the decoders for hostile input."""
 
 
-def read_batch(body: bytes, account: str) -> Steps[GoodEvents | None]:
+def read_batch(body: bytes, account: str) -> Steps[ValidEvents | None]:
     """The events of a body {"events": […]}; None if any of them needs a closer look."""
     try:
         return (yield from _read(body, decode_batch(body).events, account, outer_strings=1))
@@ -79,7 +79,7 @@ def read_batch(body: bytes, account: str) -> Steps[GoodEvents | None]:
 
 def read_lines(
     lines: Sequence[bytes], indexes: Sequence[int], event_format: EventFormat, account: str
-) -> Steps[GoodEvents | None]:
+) -> Steps[ValidEvents | None]:
     """The events of JSON texts, one each; None if any of them needs a closer look."""
     if event_format.is_cloudevent and max(map(len, lines), default=0) > LARGE_EVENT:
         return None
@@ -91,7 +91,7 @@ def read_lines(
         return None
 
 
-def read_valid_event(line: bytes, index: int, event_format: EventFormat, account: str) -> GoodEvents | None:
+def read_valid_event(line: bytes, index: int, event_format: EventFormat, account: str) -> ValidEvents | None:
     """One event in which the diagnosis found no fault."""
     try:
         columns = run_at_once(_columns(event_format.decode_lines(line), account, (index,)))
@@ -110,24 +110,24 @@ def properties_text(line: bytes, event_format: EventFormat) -> bytes | None:
 
 def _read(
     text: bytes, events: Events, account: str, indexes: Sequence[int] | None = None, outer_strings: int = 0
-) -> Steps[GoodEvents | None]:
+) -> Steps[ValidEvents | None]:
     if not events:
         return None
     columns = yield from _columns(events, account, range(len(events)) if indexes is None else indexes)
     if columns is None:
         return None
-    good, properties = columns
-    if not properties.fits() or _has_forbidden_characters(text, good):
+    valid, properties = columns
+    if not properties.fits() or _has_forbidden_characters(text, valid):
         return None
     if isinstance(events[0], DecodedCloudEvent) and nests_deeper(text, READABLE_DEPTH):
         return None
     strings = quotes(text) - 2 * outer_strings
-    return good if strings == _strings_kept(text, events, properties) else None
+    return valid if strings == _strings_kept(text, events, properties) else None
 
 
 def _columns(
     events: Sequence[NativeEvent | DecodedCloudEvent], account: str, indexes: Sequence[int]
-) -> Steps[tuple[GoodEvents, Properties] | None]:
+) -> Steps[tuple[ValidEvents, Properties] | None]:
     yield
     timestamps = _timestamps([event.timestamp for event in events])
     if timestamps is None:
@@ -141,7 +141,7 @@ def _columns(
     names, customers, keys = map(pack_strings, (event_names, customer_ids, idempotency_keys))
     hashes = key_hashes(account, idempotency_keys)
     yield
-    good = GoodEvents(
+    valid = ValidEvents(
         indexes=indexes,
         event_names=names,
         customer_ids=customers,
@@ -152,7 +152,7 @@ def _columns(
         body_hashes=body_hashes(event_names, customer_ids, timestamps, properties.values),
     )
     yield
-    return good, properties
+    return valid, properties
 
 
 def _timestamps(texts: list[str | None]) -> list[int] | None:
@@ -167,7 +167,7 @@ def _timestamps(texts: list[str | None]) -> list[int] | None:
     return [NO_TIME if text is None else next(rest) for text in texts]
 
 
-def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
+def _has_forbidden_characters(text: bytes, valid: ValidEvents) -> bool:
     """True for control characters in names or NUL in properties.
 
     The decoder refuses unescaped ones, so texts without escapes need no search.
@@ -177,7 +177,7 @@ def _has_forbidden_characters(text: bytes, good: GoodEvents) -> bool:
             return True
     elif b"\x7f" not in text and b"\xc2" not in text:
         return False
-    names = (good.event_names, good.customer_ids, good.idempotency_keys)
+    names = (valid.event_names, valid.customer_ids, valid.idempotency_keys)
     return any(_CONTROL_BYTES.search(texts.joined) for texts in names)
 
 

@@ -40,15 +40,15 @@ class EventGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 def gather(requests: Sequence[PostedBatch], arrival: int) -> EventGroup:
     """The group of these requests. An event without a timestamp gets the arrival."""
-    goods = [posted.good for posted in requests]
-    digests = b"".join([good.key_hashes for good in goods])
-    timestamps = np.frombuffer(b"".join([good.timestamps for good in goods]), np.int64)
+    valid_events = [posted.valid for posted in requests]
+    digests = b"".join([valid.key_hashes for valid in valid_events])
+    timestamps = np.frombuffer(b"".join([valid.timestamps for valid in valid_events]), np.int64)
     return EventGroup(
         requests=requests,
         arrival=arrival,
-        starts=np.cumsum([0, *map(len, goods)]),
+        starts=np.cumsum([0, *map(len, valid_events)]),
         timestamps=np.where(timestamps == NO_TIME, arrival, timestamps),
         key_digests=digests,
         keys=as_halves(digests),
-        bodies=np.frombuffer(b"".join([good.body_hashes for good in goods]), np.uint64),
+        bodies=np.frombuffer(b"".join([valid.body_hashes for valid in valid_events]), np.uint64),
     )

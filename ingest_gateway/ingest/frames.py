@@ -30,7 +30,7 @@ def frames_of(
     partition = partition_of(group.keys[rows], partitions).astype(np.int64)
     order = np.argsort(partition.astype(np.uint16), kind="stable")  # uint16 is sorted by counting.
     rows, partition = rows[order], partition[order]
-    properties = concat_packed([posted.good.properties for posted in group.requests])
+    properties = concat_packed([posted.valid.properties for posted in group.requests])
     events = _columns(group, rows, flagged, properties)
     return [
         NewFrame(
@@ -53,17 +53,17 @@ def _cuts(partition: Numbers, lengths: Lengths, frame_limits: FrameLimits) -> It
 
 def _columns(group: EventGroup, rows: Numbers, flagged: Mask, properties: PackedStrings) -> pa.RecordBatch:
     """The given rows of the group, in the given order, in the layout of frames."""
-    goods = [posted.good for posted in group.requests]
+    valid_events = [posted.valid for posted in group.requests]
     places = pa.array(rows)
-    request = pa.array(group.per_row(range(len(goods)))[rows])
+    request = pa.array(group.per_row(range(len(valid_events)))[rows])
     digests = np.frombuffer(group.key_digests, f"V{KEY_BYTES}")[rows].tobytes()
     empty = pa.repeat("", len(rows))
     columns = {
         "account": pa.array([posted.account for posted in group.requests]).take(request),
-        "event_name": as_column(concat_packed([good.event_names for good in goods])).take(places),
-        "customer_id": as_column(concat_packed([good.customer_ids for good in goods])).take(places),
+        "event_name": as_column(concat_packed([valid.event_names for valid in valid_events])).take(places),
+        "customer_id": as_column(concat_packed([valid.customer_ids for valid in valid_events])).take(places),
         "timestamp": pa.array(group.timestamps[rows]),
-        "idempotency_key": as_column(concat_packed([good.idempotency_keys for good in goods])).take(places),
+        "idempotency_key": as_column(concat_packed([valid.idempotency_keys for valid in valid_events])).take(places),
         "key_hash": pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(KEY_BYTES), len(rows), [None, pa.py_buffer(digests)]
         ),

@@ -143,7 +143,7 @@ class Intake:
     async def submit(self, posted: PostedBatch) -> BatchOutcome:
         """The verdicts, once every accepted event is durable. Raises Overloaded; the same post may be retried."""
         count_posted(self._metrics, posted)
-        if not len(posted.good) or (posted.strict and posted.rejections):
+        if not len(posted.valid) or (posted.strict and posted.rejections):
             outcome = refused_outright(posted)
             count_outcomes(self._metrics, [outcome])
             return outcome

@@ -85,7 +85,7 @@ class IntakeQueue:
         events = size = 0
         while self._waiting:
             posted = self._waiting[0].posted
-            events += len(posted.good)
+            events += len(posted.valid)
             size += posted.size
             if taken and (events > self._policy.group_events or size > self._policy.group_bytes):
                 break

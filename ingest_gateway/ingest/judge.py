@@ -92,14 +92,14 @@ def hold_back_strict(group: EventGroup, marks: Marks) -> None:
     """
     last = group.requests[-1]
     own = marks[int(group.starts[-2]) :]
-    if last.strict and is_bad(own).any():
-        own[~is_bad(own)] = Mark.HELD_BACK
+    if last.strict and is_rejected(own).any():
+        own[~is_rejected(own)] = Mark.HELD_BACK
 
 
-def is_bad(marks: Marks) -> Mask:
+def is_rejected(marks: Marks) -> Mask:
     """The rows that the reply lists as rejections."""
-    bad: Mask = (marks == Mark.CONFLICT) | (marks == Mark.OLD) | (marks == Mark.AHEAD)
-    return bad
+    rejected: Mask = (marks == Mark.CONFLICT) | (marks == Mark.OLD) | (marks == Mark.AHEAD)
+    return rejected
 
 
 def counts(group: EventGroup, marks: Marks) -> Sequence[Sequence[int]]:

@@ -6,7 +6,7 @@ from itertools import chain
 
 import msgspec
 
-from ingest_gateway.ingest.batch import BodyFormat, GoodEvents, PostedBatch
+from ingest_gateway.ingest.batch import BodyFormat, PostedBatch, ValidEvents
 from ingest_gateway.ingest.columns import read_batch, read_lines, read_valid_event
 from ingest_gateway.ingest.cooperative import Steps, run_at_once
 from ingest_gateway.ingest.diagnosis import diagnose
@@ -23,7 +23,7 @@ _FIELD_SHOWN = 100
 
 _UNREADABLE = EventFault(RejectCode.MALFORMED, None, "the event cannot be read; is it valid JSON?")
 
-Read = tuple[GoodEvents, tuple[Rejection, ...]]
+Read = tuple[ValidEvents, tuple[Rejection, ...]]
 
 
 def read_each(lines: Sequence[bytes], event_format: EventFormat, account: str) -> Steps[Read]:
@@ -31,36 +31,36 @@ def read_each(lines: Sequence[bytes], event_format: EventFormat, account: str) -
     whole = yield from read_lines(lines, range(len(lines)), event_format, account)
     if whole is not None:
         return whole, ()
-    good: list[GoodEvents] = []
-    bad: list[Rejection] = []
+    valid: list[ValidEvents] = []
+    rejections: list[Rejection] = []
     for start in range(0, len(lines), _RUN):
         indexes = range(start, min(start + _RUN, len(lines)))
         run = yield from read_lines(lines[start : start + _RUN], indexes, event_format, account)
         if run is not None:
-            good.append(run)
+            valid.append(run)
             continue
         for index in indexes:
             found = _read_one(lines[index], index, event_format, account)
-            good.append(found) if isinstance(found, GoodEvents) else bad.append(found)
-    return _joined(good), tuple(bad)
+            valid.append(found) if isinstance(found, ValidEvents) else rejections.append(found)
+    return _joined(valid), tuple(rejections)
 
 
-def _read_one(line: bytes, index: int, event_format: EventFormat, account: str) -> GoodEvents | Rejection:
+def _read_one(line: bytes, index: int, event_format: EventFormat, account: str) -> ValidEvents | Rejection:
     plain = run_at_once(read_lines([line], (index,), event_format, account))
     if plain is not None:
         return plain
     fault, key = diagnose(line, event_format)
     if fault is None:
-        good = read_valid_event(line, index, event_format, account)
-        if good is not None:
-            return good
+        valid = read_valid_event(line, index, event_format, account)
+        if valid is not None:
+            return valid
         fault = _UNREADABLE
     field = fault.field and fault.field[:_FIELD_SHOWN]
     return Rejection(index=index, idempotency_key=key, code=fault.code, field=field, message=fault.message)
 
 
-def _joined(parts: Sequence[GoodEvents]) -> GoodEvents:
-    return GoodEvents(
+def _joined(parts: Sequence[ValidEvents]) -> ValidEvents:
+    return ValidEvents(
         indexes=list(chain.from_iterable(part.indexes for part in parts)),
         event_names=concat_packed([part.event_names for part in parts]),
         customer_ids=concat_packed([part.customer_ids for part in parts]),
@@ -89,8 +89,8 @@ def parse_body(
 
     The content type identifies NDJSON and CloudEvents; any other body is JSON, identified by its members.
     """
-    body_format, (good, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
-    if not good and not rejections:
+    body_format, (valid, rejections) = yield from _read(body.removeprefix(_BOM), content_type, account)
+    if not valid and not rejections:
         raise Invalid(f"there is no event in the body; post 1 to {MAX_BATCH_EVENTS} of them")
     return PostedBatch(
         body_format=body_format,
@@ -98,7 +98,7 @@ def parse_body(
         request_id=request_id,
         strict=strict,
         backfill=backfill,
-        good=good,
+        valid=valid,
         rejections=rejections,
         size=len(body),
     )
@@ -113,9 +113,9 @@ def _read(body: bytes, content_type: str, account: AccountId) -> Steps[tuple[Bod
     if media_type == _CLOUDEVENTS:
         return BodyFormat.CLOUDEVENTS, (yield from read_each(_array(body, "the body"), CLOUDEVENTS_FORMAT, account))
     if _BATCH_START.match(body):
-        good = yield from read_batch(body, account)
-        if good is not None and len(good) <= MAX_BATCH_EVENTS:
-            return BodyFormat.BATCH, (good, ())
+        valid = yield from read_batch(body, account)
+        if valid is not None and len(valid) <= MAX_BATCH_EVENTS:
+            return BodyFormat.BATCH, (valid, ())
     return (yield from _read_json(body, account))
 
 

@@ -11,14 +11,14 @@ from schemas.event import RejectCode, Rejection, Verdict
 from schemas.metrics import Counter, Histogram, Metrics
 from schemas.timestamps import SECOND, to_iso
 
-_BAD = (Mark.CONFLICT, Mark.OLD, Mark.AHEAD)
+_REJECTED = (Mark.CONFLICT, Mark.OLD, Mark.AHEAD)
 
 
 def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator[BatchOutcome]:
     """The outcome of each request, in order."""
     for (posted, start, end), count in zip(group.rows(), counts(group, marks), strict=True):
         rejections = posted.rejections
-        if any(count[mark] for mark in _BAD):
+        if any(count[mark] for mark in _REJECTED):
             found = _rejections(group, posted, start, marks[start:end].tolist(), age_limits)
             rejections = tuple(sorted((*rejections, *found), key=lambda rejection: rejection.index))
         yield BatchOutcome(
@@ -31,7 +31,7 @@ def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator
 
 def refused_outright(posted: PostedBatch) -> BatchOutcome:
     """The outcome of a request that stores nothing: without a valid event, or strict with a rejected one."""
-    return BatchOutcome(accepted=0, duplicates=0, rejections=posted.rejections, held_back=len(posted.good))
+    return BatchOutcome(accepted=0, duplicates=0, rejections=posted.rejections, held_back=len(posted.valid))
 
 
 def _rejections(
@@ -39,13 +39,13 @@ def _rejections(
 ) -> Iterator[Rejection]:
     event_format = CLOUDEVENTS_FORMAT if posted.body_format.is_cloudevent else NATIVE
     for row, mark in enumerate(marks):
-        if mark in _BAD:
+        if mark in _REJECTED:
             code, field, message = _reject_message(
                 Mark(mark), int(group.timestamps[start + row]), group.arrival, age_limits, event_format
             )
             yield Rejection(
-                index=posted.good.indexes[row],
-                idempotency_key=posted.good.idempotency_keys[row],
+                index=posted.valid.indexes[row],
+                idempotency_key=posted.valid.idempotency_keys[row],
                 code=code,
                 field=field,
                 message=message,

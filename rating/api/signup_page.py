@@ -5,10 +5,9 @@ from decimal import Decimal
 from html import escape
 from typing import assert_never
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.pages import BUTTON, FORM_BODY, HTML_RESPONSE, form_page, html, redirect
-from ingest_gateway.http.route import PublicRoute
+from ingest_gateway.http.route import Description, PublicRoute
 from rating.api.ports import SignupLinks
 from schemas.errors import Conflict, NotFound
 from schemas.money import to_major
@@ -168,12 +167,12 @@ def _body(offer: SignupOffer) -> str:
     prices = f"<table>{rows}</table>" if rows else "<p>Free of charge.</p>"
     back = "" if link.back_url is None else f'<p><a href="{escape(link.back_url)}">Back</a></p>'
     return (
-        f"{_for_whom(offer)}{prices}<p>{escape(_terms(offer))}</p>"
+        f"{_recipient(offer)}{prices}<p>{escape(_terms(offer))}</p>"
         f"{BUTTON.format('Subscribe' if link.previous_subscription_id is None else 'Change plan')}{back}"
     )
 
 
-def _for_whom(offer: SignupOffer) -> str:
+def _recipient(offer: SignupOffer) -> str:
     customer = offer.customer
     person = " ".join(part for part in (customer.first_name, customer.last_name) if part)
     name = customer.name or person or customer.email

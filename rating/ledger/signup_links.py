@@ -37,7 +37,7 @@ class SqlSignupLinks:
         self._new_secret = new_secret
 
     async def create(self, command: Command, new: NewSignupLink) -> CreatedSignupLink:
-        """Raises NotFound, or Conflict where the plan cannot be subscribed to.
+        """Raises NotFound, or Conflict if the plan cannot be subscribed to.
 
         Only the hash of the token is stored, so a repeated request is a Conflict that names the link.
         """
@@ -48,7 +48,7 @@ class SqlSignupLinks:
         return CreatedSignupLink(link=done.answer, token=token)
 
     async def offer(self, token: str) -> SignupOffer:
-        """Raises NotFound, or Conflict where the link is used or has expired."""
+        """Raises NotFound, or Conflict if the link is used or has expired."""
         now = self._clock()
 
         def select(connection: sa.Connection) -> SignupOffer:
@@ -59,7 +59,7 @@ class SqlSignupLinks:
         return await self._database.read(select)
 
     async def accept(self, token: str, request_id: str) -> SignupLink:
-        """Raises as `offer` does, or Conflict where the subscription is no longer possible."""
+        """Raises as `offer` does, or Conflict if the subscription is no longer possible."""
         link = await self._database.read(lambda connection: _get_link(connection, token))
         command = Command(account=link.account, actor=f"signup_link:{link.id}", request_id=request_id)
         return (await self._transactions.change(command, SignupLink, lambda work: accept_link(work, token))).answer
@@ -71,7 +71,7 @@ def create_link(work: UnitOfWork, new: NewSignupLink, token: str) -> SignupLink:
     version = offered_version(work, plan)
     check_currency(customer, version)
     if new.previous_subscription_id is not None:
-        _check_is_theirs(work, new.previous_subscription_id, customer.id)
+        _check_same_customer(work, new.previous_subscription_id, customer.id)
     terms = msgspec.structs.asdict(new)
     link = SignupLink(
         id=work.new_id(),
@@ -111,7 +111,7 @@ def link_shown_before(link: SignupLink) -> Conflict:
 
 
 def check_usable(link: SignupLink, now: int) -> SignupLink:
-    """Raises Conflict where the link is used or has expired."""
+    """Raises Conflict if the link is used or has expired."""
     if link.used_at is not None:
         raise Conflict("this link was used already", code="LINK_USED")
     if link.expires_at <= now:
@@ -160,7 +160,7 @@ def _change_plan(work: UnitOfWork, link: SignupLink) -> Subscription:
     return change_plan(work, link.previous_subscription_id, request).new
 
 
-def _check_is_theirs(work: UnitOfWork, subscription_id: str, customer_id: str) -> None:
+def _check_same_customer(work: UnitOfWork, subscription_id: str, customer_id: str) -> None:
     if get_subscription(work.connection, work.account, subscription_id).customer_id != customer_id:
         raise Invalid(
             f"previous_subscription_id: subscription {subscription_id} is another customer's",

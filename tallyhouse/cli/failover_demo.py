@@ -143,18 +143,18 @@ class FailoverDemo:
         """Returns when all events are sent and all workers have partitions again."""
         await self._load.prepare()
         await self._until_shared_by(list(self._workers))
-        self._say(f"{self._events:,} events go to {len(self._cluster.gateway_urls)} gateways, one in a hundred twice")
+        self._print(f"{self._events:,} events go to {len(self._cluster.gateway_urls)} gateways, one in a hundred twice")
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             showing = asyncio.create_task(self._show(live))
             try:
                 await asyncio.gather(self._send(), self._kill_and_restore_worker())
             finally:
                 showing.cancel()
-        self._say("waiting until the last event is counted, then comparing every value with what was sent")
+        self._print("waiting until the last event is counted, then comparing every value with what was sent")
 
     async def _send(self) -> None:
         await self._load.send()
-        self._say(f"all {self._events:,} events are acknowledged; {self._load.retries} posts were retried")
+        self._print(f"all {self._events:,} events are acknowledged; {self._load.retries} posts were retried")
 
     async def _kill_and_restore_worker(self) -> None:
         await self._until("a third of the events", self._is_under_way)
@@ -163,9 +163,9 @@ class FailoverDemo:
         pid = self._cluster.workers.pid(_KILLED_WORKER)
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-        self._say(f"[bold red]{_KILLED_WORKER} (process {pid}) is killed with -9[/], {self._load.acked:,} events in")
+        self._print(f"[bold red]{_KILLED_WORKER} (process {pid}) is killed with -9[/], {self._load.acked:,} events in")
         await self._until_shared_by(self._others)
-        self._say(f"its partitions are taken over; {_KILLED_WORKER} may restart")
+        self._print(f"its partitions are taken over; {_KILLED_WORKER} may restart")
         victim.resume_restarts()
         await self._until_shared_by(list(self._workers))
 
@@ -179,7 +179,7 @@ class FailoverDemo:
         await self._until(f"the partitions to be shared by {' and '.join(names)}", shared)
         for name, numbers in (await partition_owners(self._workers)).items():
             owned = f"has partitions {', '.join(map(str, sorted(numbers)))}" if numbers else "has no partitions"
-            self._say(f"[cyan]{name}[/] {owned}")
+            self._print(f"[cyan]{name}[/] {owned}")
 
     async def _until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
         deadline = monotonic() + TIMEOUT_SECONDS
@@ -193,7 +193,7 @@ class FailoverDemo:
             live.update(f"{self._elapsed}  {self._load.acked:>9,} of {self._events:,} acknowledged", refresh=True)
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(f"{self._elapsed}  {line}")
 
     @property

@@ -43,7 +43,7 @@ class PostGenerator:
             batch = self._workload.batch(size, self._now())
             self._expected_usage.add(batch.fresh)
             if self._batch == 1:
-                yield from (Post(body, 1) for body in batch.singles())
+                yield from (Post(body, 1) for body in batch.single_events())
             else:
                 yield Post(batch.body(), len(batch))
 

@@ -89,7 +89,7 @@ class RenderedBatch(msgspec.Struct, frozen=True):
         """One post with all events."""
         return b'{"events":[' + self.rows.tobytes()[:-1] + b"]}"
 
-    def singles(self) -> Iterator[bytes]:
+    def single_events(self) -> Iterator[bytes]:
         """A post for each event."""
         for row in self.rows:
             yield row[:-1].tobytes()

@@ -43,7 +43,7 @@ def _write(path: Path, events: int) -> None:
     workload = Workload(WorkloadShape(), "engine00")
     with path.open("wb") as file:
         for _ in range(events // 10_000):
-            file.writelines(line + b"\n" for line in workload.batch(10_000, time.time_ns() // 1000).singles())
+            file.writelines(line + b"\n" for line in workload.batch(10_000, time.time_ns() // 1000).single_events())
 
 
 def _insert(path: Path, events: int) -> float:

@@ -93,8 +93,8 @@ class FakeIntake:
             raise self.answer
         if self.answer is not None:
             return self.answer
-        held_back = len(posted.good) if posted.strict and posted.rejections else 0
-        accepted = len(posted.good) - held_back
+        held_back = len(posted.valid) if posted.strict and posted.rejections else 0
+        accepted = len(posted.valid) - held_back
         return BatchOutcome(accepted=accepted, duplicates=0, rejections=posted.rejections, held_back=held_back)
 
 

@@ -24,7 +24,7 @@ class Stream(Protocol):
     """Delivers the frames of a partition until it is paused."""
 
     def pause(self, partition: int) -> None:
-        """Stop delivering until `resume`."""
+        """Stops delivering until `resume`."""
         ...
 
     def resume(self, partition: int) -> None: ...
@@ -50,13 +50,13 @@ class BufferedLog:
         return sum(held.held_bytes for held in list(self._held.values()))
 
     def assign(self, partition: int, stream: Stream) -> None:
-        """Start buffering the partition. Nothing is kept from an earlier assignment."""
+        """Starts buffering the partition. Nothing is kept from an earlier assignment."""
         self.revoke(partition)
         self._held[partition] = FrameBuffer(self._room)
         self._streams[partition] = stream
 
     def revoke(self, partition: int) -> None:
-        """Drop the partition's frames. Every call on it that is in flight raises Revoked."""
+        """Drops the partition's frames. Every call on it that is in flight raises Revoked."""
         held = self._held.pop(partition, None)
         self._streams.pop(partition, None)
         self._paused.discard(partition)
@@ -106,7 +106,7 @@ class BufferedLog:
         self._acknowledge_buffered(partition, held, last)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds.
+        """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds.
 
         Returns at once when the buffer is full, because the stream is paused.
         """
@@ -137,7 +137,7 @@ class BufferedLog:
         if self.end_offset(partition) > start:
             frames = await self._log.read(partition, start, max_bytes=max_bytes, last=last)
         if frames:
-            held.note_end(frames[-1].offset + 1)
+            held.record_end(frames[-1].offset + 1)
         _check_assigned(held, partition)
         return frames
 

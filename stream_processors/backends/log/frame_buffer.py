@@ -73,9 +73,9 @@ class FrameBuffer:
                 self._insert(delivered)
         if is_counted:
             delivered.acknowledge()
-        self.note_end(delivered.offset + 1)
+        self.record_end(delivered.offset + 1)
 
-    def note_end(self, end: int) -> None:
+    def record_end(self, end: int) -> None:
         """Raise the known end of the log to `end`."""
         with self._lock:
             self._end = max(self._end, end)

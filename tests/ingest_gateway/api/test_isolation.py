@@ -79,7 +79,7 @@ def every_endpoint(in_memory_app: InMemoryApp) -> list[Route]:
     )
 
 
-class FurnishedAccount:
+class MarkedAccount:
     """An account with one of each resource, each marked."""
 
     def __init__(self, account: AccountId, key_id: str, token: str) -> None:
@@ -89,7 +89,7 @@ class FurnishedAccount:
         self.reject = make_reject(account, 1).id
 
 
-async def furnish(in_memory_app: InMemoryApp, account: AccountId) -> FurnishedAccount:
+async def create_resources(in_memory_app: InMemoryApp, account: AccountId) -> MarkedAccount:
     key, token = await in_memory_app.api_keys.create(
         command_of(account), key_for(account, f"{SECRET}-key", *ALL_SCOPES)
     )
@@ -99,16 +99,16 @@ async def furnish(in_memory_app: InMemoryApp, account: AccountId) -> FurnishedAc
     in_memory_app.reader.values[account] = {f"customer of {account}": Decimal(10)}
     in_memory_app.reader.stored.append(stored_event(account))
     in_memory_app.reader.stored_rejects.append(make_reject(account, 1))
-    return FurnishedAccount(account, key.id, token)
+    return MarkedAccount(account, key.id, token)
 
 
-def requests_to(endpoint: Route, furnished: FurnishedAccount) -> Iterator[tuple[str, Any]]:
+def requests_to(endpoint: Route, marked: MarkedAccount) -> Iterator[tuple[str, Any]]:
     """Each request of the table, addressed to the victim's resources."""
-    path = endpoint.path.replace("{code}", SECRET).replace("{id}", furnished.key_id)
+    path = endpoint.path.replace("{code}", SECRET).replace("{id}", marked.key_id)
     for query, body in REQUESTS[endpoint.method, endpoint.path]:
-        aimed = query.replace("{customer}", f"customer of {furnished.account}")
+        aimed = query.replace("{customer}", f"customer of {marked.account}")
         names_rejects = isinstance(body, dict) and "ids" in body
-        yield path + aimed, {"ids": [furnished.reject]} if names_rejects else body
+        yield path + aimed, {"ids": [marked.reject]} if names_rejects else body
 
 
 def snapshot(in_memory_app: InMemoryApp, account: AccountId) -> object:
@@ -132,16 +132,16 @@ async def test_no_endpoint_crosses_accounts(in_memory_app: InMemoryApp, attacker
         "our test key": (live, test),
         "our live key against test data": (test, live),
     }[attacker]
-    furnished = await furnish(in_memory_app, owner)
+    marked = await create_resources(in_memory_app, owner)
     stranger = await in_memory_app.key(own)
     before = snapshot(in_memory_app, owner)
     for endpoint in every_endpoint(in_memory_app):
-        for url, body in requests_to(endpoint, furnished):
+        for url, body in requests_to(endpoint, marked):
             reply = await in_memory_app.client.request(endpoint.method, url, headers=stranger, json=body)
             assert reply.status_code < 500
             response = reply.text.replace(f"{SECRET}-customer", "") if endpoint.scope is Scope.INGEST else reply.text
-            assert furnished.account not in response, (endpoint, url)
-            assert furnished.key_id not in response.replace(url, "").replace(f"key {furnished.key_id}", "")
+            assert marked.account not in response, (endpoint, url)
+            assert marked.key_id not in response.replace(url, "").replace(f"key {marked.key_id}", "")
             if (endpoint.method, endpoint.path) != ("POST", "/v1/meters"):
                 assert f'"name":"{SECRET}' not in response, (endpoint, url)
     assert _touched_only(in_memory_app, own)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ingest_gateway.ingest.batch import GoodEvents, PostedBatch
+from ingest_gateway.ingest.batch import PostedBatch, ValidEvents
 from ingest_gateway.ingest.cooperative import run_at_once
 from ingest_gateway.ingest.parse import parse_body
 from schemas.ids import AccountId
@@ -63,14 +63,14 @@ def post(body: bytes, content_type: str = JSON, *, strict: bool = False, backfil
     )
 
 
-def stored_properties(good: GoodEvents) -> list[bytes]:
+def stored_properties(valid: ValidEvents) -> list[bytes]:
     """The properties of each event."""
     texts, start = [], 0
-    for length in memoryview(good.properties.packed_lengths).cast("i"):
-        texts.append(good.properties.joined[start : start + length])
+    for length in memoryview(valid.properties.packed_lengths).cast("i"):
+        texts.append(valid.properties.joined[start : start + length])
         start += length
     return texts
 
 
-def timestamps(good: GoodEvents) -> list[int]:
-    return list(memoryview(good.timestamps).cast("q"))
+def timestamps(valid: ValidEvents) -> list[int]:
+    return list(memoryview(valid.timestamps).cast("q"))

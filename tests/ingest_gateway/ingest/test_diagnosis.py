@@ -88,11 +88,11 @@ def test_a_bad_event_never_sinks_the_others(text: bytes, code: Code, field: str 
     assert (rejection.index, rejection.code, rejection.field) == (1, code, field)
     assert len(rejection.message) > 20
     assert json.dumps(rejection.message, ensure_ascii=False).encode()
-    alone = post(raw_batch(first, last)).good
-    assert list(posted.good.indexes) == [0, 2]
-    assert posted.good.key_hashes == alone.key_hashes
-    assert posted.good.body_hashes == alone.body_hashes
-    assert stored_properties(posted.good) == stored_properties(alone)
+    alone = post(raw_batch(first, last)).valid
+    assert list(posted.valid.indexes) == [0, 2]
+    assert posted.valid.key_hashes == alone.key_hashes
+    assert posted.valid.body_hashes == alone.body_hashes
+    assert stored_properties(posted.valid) == stored_properties(alone)
 
 
 @pytest.mark.parametrize(("text", "code", "field"), [case for case in BAD if b"\n" not in case[0]], ids=name_of_case)
@@ -126,9 +126,9 @@ def test_odd_but_valid_events_pass(text: bytes) -> None:
     """Alone and next to an invalid event, with the same result."""
     alone, mixed = post(text), post(raw_batch(text, b"17"))
     assert alone.rejections == ()
-    assert len(mixed.good) == len(mixed.rejections) == 1
-    assert alone.good.body_hashes == mixed.good.body_hashes
-    assert stored_properties(alone.good) == stored_properties(mixed.good)
+    assert len(mixed.valid) == len(mixed.rejections) == 1
+    assert alone.valid.body_hashes == mixed.valid.body_hashes
+    assert stored_properties(alone.valid) == stored_properties(mixed.valid)
 
 
 def test_the_nearest_field_is_suggested() -> None:
@@ -156,4 +156,4 @@ def test_rejections_of_cloudevents_name_their_own_fields(changes: dict[str, obje
     posted = post(body)
     (rejection,) = posted.rejections
     assert (rejection.index, rejection.field) == (1, field)
-    assert len(posted.good) == 1
+    assert len(posted.valid) == 1

@@ -47,15 +47,15 @@ def test_what_is_stored_is_what_was_posted() -> None:
         (row,) = log.rows()
         (frame,) = log.frames
         assert frame.arrival == to_micros(NOON)
-        assert frame.partition == partition_of(as_halves(posted.good.key_hashes), PARTITIONS)[0]
+        assert frame.partition == partition_of(as_halves(posted.valid.key_hashes), PARTITIONS)[0]
         assert row == {
             "account": "acme_live",
             "event_name": "api.request",
             "customer_id": "cust_1",
             "timestamp": to_micros(NOON - timedelta(minutes=90)) + 500_000,
             "idempotency_key": "k1",
-            "key_hash": posted.good.key_hashes,
-            "body_hash": int.from_bytes(posted.good.body_hashes, "little"),
+            "key_hash": posted.valid.key_hashes,
+            "body_hash": int.from_bytes(posted.valid.body_hashes, "little"),
             "properties": '{"a": 1.5}',
             "flags": 0,
             "request_id": "req_1",
@@ -98,8 +98,8 @@ def test_keys_counted_long_ago_are_looked_up() -> None:
 
     async def story() -> None:
         posted = post(batch(event()))
-        body = int.from_bytes(posted.good.body_hashes, "little")
-        async with intake_over(FakeLog(), FakeKnownKeys({posted.good.key_hashes: body})) as intake:
+        body = int.from_bytes(posted.valid.body_hashes, "little")
+        async with intake_over(FakeLog(), FakeKnownKeys({posted.valid.key_hashes: body})) as intake:
             assert (await intake.submit(posted)).verdict is Verdict.DUPLICATE
             assert (await intake.submit(post(batch(event(event_name="x"))))).verdict is Verdict.CONFLICT
 

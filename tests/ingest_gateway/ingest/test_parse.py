@@ -48,9 +48,9 @@ def test_every_form_means_the_same_event(body: bytes, content_type: str, form: B
     """An event has the same key hash and body hash in every form."""
     posted, plain = post(body, content_type), post(batch(event()))
     assert (posted.body_format, posted.events, posted.rejections) == (form, 1, ())
-    assert posted.good.key_hashes == plain.good.key_hashes == key_hash(ACCOUNT, "k1")
-    assert posted.good.body_hashes == plain.good.body_hashes
-    assert timestamps(posted.good) == timestamps(plain.good)
+    assert posted.valid.key_hashes == plain.valid.key_hashes == key_hash(ACCOUNT, "k1")
+    assert posted.valid.body_hashes == plain.valid.body_hashes
+    assert timestamps(posted.valid) == timestamps(plain.valid)
 
 
 @pytest.mark.parametrize(
@@ -93,32 +93,32 @@ def test_properties_are_stored_byte_for_byte() -> None:
     """Whitespace, order and every digit of the posted text stay; only the hash uses a canonical form."""
     text = b'{ "z":0.10000000000000000000001, "a":[1 ,2], "\\u00e9":"\xc3\xa9" }'
     same = b'{"\xc3\xa9":"\\u00e9","a":[1,2],"z":0.1}'
-    first, second = post(raw_event(properties=text)).good, post(raw_event(properties=same)).good
+    first, second = post(raw_event(properties=text)).valid, post(raw_event(properties=same)).valid
     assert stored_properties(first) == [text]
     assert first.body_hashes == second.body_hashes
 
 
 def test_another_body_has_another_hash() -> None:
     """Event name, customer, timestamp and properties make the hash; the key does not."""
-    plain = post(batch(event())).good.body_hashes
+    plain = post(batch(event())).valid.body_hashes
     changes: list[dict[str, Any]] = [
         {"event_name": "other"},
         {"customer_id": "other"},
         {"timestamp": "2026-11-21T10:30:00.500001Z"},
         {"properties": {"tokens": 13}},
     ]
-    assert all(post(batch(event(**change))).good.body_hashes != plain for change in changes)
-    assert post(batch(event("other key"))).good.body_hashes == plain
-    assert post(batch(event(timestamp="2026-11-21T11:30:00.5+01:00"))).good.body_hashes == plain
+    assert all(post(batch(event(**change))).valid.body_hashes != plain for change in changes)
+    assert post(batch(event("other key"))).valid.body_hashes == plain
+    assert post(batch(event(timestamp="2026-11-21T11:30:00.5+01:00"))).valid.body_hashes == plain
 
 
 def test_a_cloudevent_without_time_has_a_constant_body_hash() -> None:
     """Its timestamp is the arrival, but a retry has the same body."""
     body = json.dumps([cloudevent("a", time=None), cloudevent("b")]).encode()
     posted = post(body)
-    assert timestamps(posted.good)[0] == NO_TIME
-    assert posted.good.body_hashes[:8] != posted.good.body_hashes[8:]
-    assert post(body).good.body_hashes == posted.good.body_hashes
+    assert timestamps(posted.valid)[0] == NO_TIME
+    assert posted.valid.body_hashes[:8] != posted.valid.body_hashes[8:]
+    assert post(body).valid.body_hashes == posted.valid.body_hashes
 
 
 fragments = st.sampled_from(
@@ -138,7 +138,7 @@ def test_no_bytes_raise_anything_but_a_refusal(body: bytes, content_type: str) -
         posted = post(body, content_type)
     except Refused:
         return
-    indexes = sorted([*posted.good.indexes, *[rejection.index for rejection in posted.rejections]])
+    indexes = sorted([*posted.valid.indexes, *[rejection.index for rejection in posted.rejections]])
     assert indexes == list(range(posted.events))
 
 
@@ -172,6 +172,6 @@ def test_the_slow_path_agrees_with_the_fast_path(many: list[Any], ascii_only: bo
     assert fast.rejections == ()
     assert len(slow.rejections) == 1
     for field in ("event_names", "customer_ids", "timestamps", "idempotency_keys", "properties"):
-        assert getattr(fast.good, field) == getattr(slow.good, field)
-    assert fast.good.key_hashes == slow.good.key_hashes
-    assert fast.good.body_hashes == slow.good.body_hashes
+        assert getattr(fast.valid, field) == getattr(slow.valid, field)
+    assert fast.valid.key_hashes == slow.valid.key_hashes
+    assert fast.valid.body_hashes == slow.valid.body_hashes

@@ -18,7 +18,7 @@ from ingest_gateway.openapi.names import variables
 from rating.ledger.ledger import open_ledger
 from rating.ledger.migrate import migrate
 from tests.contracts.api_keys import ManualClock
-from tests.ingest_gateway.openapi.furnished_account import Things, furnish
+from tests.ingest_gateway.openapi.account_resources import AccountResources, create_resources
 from tests.rating.api.billing_api import BillingApi
 
 REQUESTS = 12 * hypothesis.settings().max_examples
@@ -42,7 +42,7 @@ class ServedApi(NamedTuple):
 
     app: Any
     token: str
-    things: Things
+    resources: AccountResources
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
@@ -55,12 +55,12 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedApi
         made = asyncio.run(ledger.accounts.bootstrap(None))
         assert made is not None
         billing_api = BillingApi(ledger, clock, *made)
-        yield ServedApi(billing_api.app, made[1], asyncio.run(_furnished(billing_api)))
+        yield ServedApi(billing_api.app, made[1], asyncio.run(_create_resources(billing_api)))
         asyncio.run(billing_api.client.aclose())
 
 
-async def _furnished(billing_api: BillingApi) -> Things:
-    return await furnish(billing_api, (await billing_api.client.get("/openapi.json")).json())
+async def _create_resources(billing_api: BillingApi) -> AccountResources:
+    return await create_resources(billing_api, (await billing_api.client.get("/openapi.json")).json())
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
@@ -89,16 +89,16 @@ def test_every_response_is_documented(served: ServedApi, mode: schemathesis.Gene
         @hypothesis.given(operation.as_strategy(generation_mode=mode), st.booleans())
         def conforms(case: Any, of_ours: bool) -> None:  # drawn
             if of_ours:
-                _name_ours(case, served.things)
+                _name_ours(case, served.resources)
             case.call_and_validate(headers=headers, excluded_checks=left_out)
 
         conforms()
 
 
-def _name_ours(case: Any, things: Things) -> None:
+def _name_ours(case: Any, resources: AccountResources) -> None:
     """Aims the request at existing resources; otherwise nearly every one would be a 404, or repeat a used key."""
     case.headers.pop("Idempotency-Key", None)
     for name in variables(case.path):
-        case.path_parameters[name] = things.value(case.path, name)
+        case.path_parameters[name] = resources.value(case.path, name)
     if isinstance(case.body, dict | list):
-        case.body = things.body(case.body)
+        case.body = resources.body(case.body)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from tests.ingest_gateway.openapi.account_resources import create_resources
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.ingest_gateway.openapi.furnished_account import furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
 from tests.rating.api.billing_api import BillingApi
 
@@ -42,9 +42,9 @@ async def test_every_operation_and_record_is_on_it(page: str, document: Document
 
 async def test_the_commands_work_as_printed(billing_api: BillingApi, page: str, document: Document) -> None:
     """In an account with one of each resource, none of them is malformed."""
-    things = await furnish(billing_api, document)
+    resources = await create_resources(billing_api, document)
     shell = {"TALLYHOUSE_API_KEY": billing_api.client.headers["authorization"].removeprefix("Bearer ")}
-    shell |= things.variables(document["paths"])
+    shell |= resources.variables(document["paths"])
     requests = [_request(words) for words in _words_of(_commands(page), shell)]
     assert len(requests) == len(list(operations_of(document)))
     for request in requests:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.ingest_gateway.fakes import make_reject
+from tests.ingest_gateway.openapi.account_resources import AccountResources, create_resources, example_body, prepare
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare
 from tests.ingest_gateway.openapi.test_document import operations_of
 from tests.rating.api.billing_api import BillingApi
 
@@ -85,16 +85,18 @@ async def test_every_change_applies_once_under_its_key(billing_api: BillingApi, 
     transport = RepeatingTransport(billing_api.app, document)
     headers = billing_api.client.headers
     billing_api.client = httpx.AsyncClient(transport=transport, base_url="http://tallyhouse", headers=headers)
-    things = await furnish(billing_api, document)
+    resources = await create_resources(billing_api, document)
     billing_api.reader.stored_rejects.append(make_reject(billing_api.key.account, 1))
     table = list(operations_of(document))
     for method, path, operation in sorted(table, key=lambda each: each[0] == "DELETE"):
         if _may_repeat(operation) and (method, path) not in transport.done:
-            await prepare(billing_api, things, document, path)
-            await _send(billing_api, things, method, path, operation)
+            await prepare(billing_api, resources, document, path)
+            await _send(billing_api, resources, method, path, operation)
     assert {(method, path) for method, path, each in table if _may_repeat(each)} - transport.done == REFUSED
 
 
-async def _send(billing_api: BillingApi, things: Things, method: str, path: str, operation: dict[str, Any]) -> None:
-    body = things.body(example_body(operation))
-    await billing_api.client.request(method, things.filled(path) or "", json=body)
+async def _send(
+    billing_api: BillingApi, resources: AccountResources, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    body = resources.body(example_body(operation))
+    await billing_api.client.request(method, resources.filled(path) or "", json=body)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.ingest_gateway.openapi.account_resources import create_resources
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.ingest_gateway.openapi.furnished_account import furnish
 from tests.ingest_gateway.openapi.test_document import operations_of
 from tests.rating.api.billing_api import BillingApi
 
@@ -14,10 +14,10 @@ HEADERS = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 async def test_every_response_states_the_limit(billing_api: BillingApi, document: Document) -> None:
     """With a key and without, for existing and unknown resources, for unknown methods, and on pages."""
-    things = await furnish(billing_api, document)
+    resources = await create_resources(billing_api, document)
     statuses = set()
     for method, path, _ in operations_of(document):
-        for filled in (things.filled(path) or path, path.replace("{", "no-").replace("}", "")):
+        for filled in (resources.filled(path) or path, path.replace("{", "no-").replace("}", "")):
             for headers in ({}, {"authorization": ""}, {"authorization": "Bearer ak_live_nobody"}):
                 for tried in (method, "TRACE"):
                     reply = await billing_api.client.request(tried, filled, headers=headers)

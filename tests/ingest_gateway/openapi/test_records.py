@@ -112,4 +112,4 @@ def test_an_event_is_accepted_exactly_where_its_schema_allows_it(document: dict[
             backfill=False,
         )
     )
-    assert (len(posted.good) == 1) == MAY_BE_AN_EVENT(document)
+    assert (len(posted.valid) == 1) == MAY_BE_AN_EVENT(document)

@@ -8,8 +8,8 @@ import pytest
 
 from ingest_gateway.http.route import Route
 from tests.ingest_gateway.fakes import make_reject, stored_event
+from tests.ingest_gateway.openapi.account_resources import AccountResources, create_resources, example_body, prepare
 from tests.ingest_gateway.openapi.conftest import Document
-from tests.ingest_gateway.openapi.furnished_account import Things, example_body, furnish, prepare
 from tests.ingest_gateway.openapi.test_document import guarded
 from tests.rating.api.billing_api import BillingApi
 
@@ -27,16 +27,16 @@ REFUSED = {
 
 async def test_responses_are_their_records(billing_api: BillingApi, document: Document) -> None:
     """Field by field, for every operation, in an account with one of each resource."""
-    things = await furnish(billing_api, document)
+    resources = await create_resources(billing_api, document)
     billing_api.reader.stored.append(stored_event(billing_api.key.account))
     billing_api.reader.stored_rejects.append(make_reject(billing_api.key.account, 1))
     left = set()
     for endpoint in _in_order(guarded(billing_api)):
         at = endpoint.method, endpoint.path
-        await prepare(billing_api, things, document, endpoint.path)
-        reply = await _send(billing_api, things, document, endpoint)
+        await prepare(billing_api, resources, document, endpoint.path)
+        reply = await _send(billing_api, resources, document, endpoint)
         if reply is None and endpoint.method == "POST":
-            reply = things.answers.get(endpoint.path)
+            reply = resources.answers.get(endpoint.path)
         if reply is None:
             left.add(at)
         else:
@@ -51,16 +51,16 @@ def _in_order(endpoints: Iterable[Route]) -> list[Route]:
     return [*(each for each in table if each not in ends), *reversed(ends)]
 
 
-async def _send(billing_api: BillingApi, things: Things, document: Document, endpoint: Route) -> Any:
+async def _send(billing_api: BillingApi, resources: AccountResources, document: Document, endpoint: Route) -> Any:
     operation = document["paths"][endpoint.path][endpoint.method.lower()]
     query = {
         each["name"]: each["example"]
         for each in operation.get("parameters", [])
         if each["in"] == "query" and "example" in each
     }
-    body = things.body(example_body(operation)) if endpoint.method != "GET" else None
+    body = resources.body(example_body(operation)) if endpoint.method != "GET" else None
     reply = await billing_api.client.request(
-        endpoint.method, things.filled(endpoint.path) or "", params=query, json=body
+        endpoint.method, resources.filled(endpoint.path) or "", params=query, json=body
     )
     return reply.json() if reply.is_success and reply.content else None
 

@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 def test_one_post_and_single_posts_hold_the_same_events() -> None:
     batch = Workload(SHAPE, "run00001").batch(20, NOW)
     events = json.loads(batch.body())["events"]
-    assert [json.loads(single) for single in batch.singles()] == events
+    assert [json.loads(single) for single in batch.single_events()] == events
 
 
 def test_repeats_are_byte_for_byte_and_as_frequent_as_configured() -> None:

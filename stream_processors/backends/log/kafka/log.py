@@ -83,7 +83,7 @@ class KafkaFrameLog:
             )
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds."""
         await self._clients_loop.run(lambda: self._ends.wait(partition, start, timeout))
 
     async def refresh_ends(self) -> None:
@@ -107,7 +107,7 @@ class KafkaFrameLog:
         async with self._reader_at(partition, start) as reader:
             frame = await reader.peek(end)
         if frame is None:
-            self._ends.note_empty(partition, start, end)
+            self._ends.record_empty(partition, start, end)
             return None
         self._arrivals[partition] = (start, frame.arrival)
         return frame.arrival
@@ -126,7 +126,7 @@ class KafkaFrameLog:
                     frames.append(reader.take())
                 passed, end = end, await self._ends.refresh_one(partition)
         if not frames:
-            self._ends.note_empty(partition, start, end)
+            self._ends.record_empty(partition, start, end)
         return frames
 
     async def _read_claimed(self, partition: int, start: int, last: int) -> Sequence[Frame]:

@@ -86,12 +86,12 @@ class PartitionEnds:
         await self.refresh([partition])
         return self._tail.end(partition)
 
-    def note_empty(self, partition: int, start: int, end: int) -> None:
+    def record_empty(self, partition: int, start: int, end: int) -> None:
         """No offset from `start` up to `end` holds a frame: these offsets wake no waiter."""
         self._empty[partition] = (start, end)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the partition's end is past `start`, at the latest after `timeout` seconds.
+        """Returns when the partition's end is past `start`, at the latest after `timeout` seconds.
 
         Raises StoreFailed when the brokers cannot be reached, so that an outage is never taken for the end of the log.
         """

@@ -107,7 +107,7 @@ class TestUnfed(FrameLogContract):
         class Unfed(FedLog):
             async def feed(self) -> None:
                 for partition in range(PARTITIONS):
-                    self.frames._held[partition].note_end(self.log.end_offset(partition))
+                    self.frames._held[partition].record_end(self.log.end_offset(partition))
 
         @asynccontextmanager
         async def opened(policy: LogPolicy) -> AsyncIterator[AnyHeldLog]:

@@ -42,7 +42,7 @@ BEFORE = {
 _MARKED = ("name", "description", "customer_memo", "footer", "first_name", "last_name")
 
 
-class Things:
+class AccountResources:
     """The resources created, by the last word of their path, and the responses that created them."""
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ class Things:
     def value(self, path: str, name: str) -> str | None:
         """The value of the variable `name` of `path`, from the resource of ours that it names."""
         word = resource(path, name)
-        thing = self.made.get(word, {})
+        created = self.made.get(word, {})
         for field in (name, name.rpartition("_")[2], "id"):
-            if isinstance(thing.get(field), str | int):
-                return str(thing[field])
+            if isinstance(created.get(field), str | int):
+                return str(created[field])
         return None
 
     def filled(self, path: str) -> str | None:
@@ -81,30 +81,30 @@ class Things:
         return {name: self._meant(name, value) for name, value in example.items()}
 
     def _meant(self, name: str, value: Any) -> Any:
-        thing = self.made.get(REFERENCES.get(name, ""), {})
-        if isinstance(value, str) and thing:
-            return thing["code"] if name.endswith("code") or name == "meter" else thing["id"]
+        created = self.made.get(REFERENCES.get(name, ""), {})
+        if isinstance(value, str) and created:
+            return created["code"] if name.endswith("code") or name == "meter" else created["id"]
         return self.body(value)
 
     def secrets(self) -> set[str]:
         """Values that no other account may see."""
-        found = {thing[field] for thing in self.made.values() for field in ("id", "token") if thing.get(field)}
+        found = {created[field] for created in self.made.values() for field in ("id", "token") if created.get(field)}
         return found | {SECRET_TEXT}
 
 
-async def furnish(billing_api: BillingApi, document: dict[str, Any]) -> Things:
+async def create_resources(billing_api: BillingApi, document: dict[str, Any]) -> AccountResources:
     """Creates one of each resource, in whatever order works."""
-    things = Things()
+    resources = AccountResources()
     remaining = _makers(document)
     while remaining:
-        refusals = {path: await _make(billing_api, things, path, example) for path, example in remaining}
+        refusals = {path: await _make(billing_api, resources, path, example) for path, example in remaining}
         left = [(path, example) for path, example in remaining if refusals[path]]
         if len(left) == len(remaining):
             _check_left({path: refusals[path] for path, _ in left})
             break
         remaining = left
     await _wait_for_runs(billing_api)
-    return things
+    return resources
 
 
 async def _wait_for_runs(billing_api: BillingApi) -> None:
@@ -116,29 +116,29 @@ async def _wait_for_runs(billing_api: BillingApi) -> None:
             await asyncio.sleep(0.01)
 
 
-async def prepare(billing_api: BillingApi, things: Things, document: dict[str, Any], path: str) -> None:
+async def prepare(billing_api: BillingApi, resources: AccountResources, document: dict[str, Any], path: str) -> None:
     """Takes the steps that must precede an operation."""
     for step in BEFORE.get(path, ()):
         operation = document["paths"][step]["post"]
         if "201" in operation["responses"]:
-            assert await _make(billing_api, things, step, example_body(operation)) == ""
+            assert await _make(billing_api, resources, step, example_body(operation)) == ""
         else:
-            await billing_api.post(things.filled(step) or "", status=200)
+            await billing_api.post(resources.filled(step) or "", status=200)
 
 
 def _check_left(refusals: dict[str, str]) -> None:
     """A part of a resource may need a state that ours is not in; a resource itself must exist."""
     refused = {path: why for path, why in refusals.items() if "{" not in path}
     if refused:
-        pytest.fail(f"these examples make nothing: {refused}; mend samples.py or furnished_account.py")
+        pytest.fail(f"these examples make nothing: {refused}; correct samples.py or account_resources.py")
 
 
-def fail_of_unknown(things: Things, document: dict[str, Any]) -> None:
+def fail_of_unknown(resources: AccountResources, document: dict[str, Any]) -> None:
     """Fails for a path that cannot be filled, because it would not be tried."""
     for path, methods in document["paths"].items():
         is_guarded = any(operation["security"] for operation in methods.values())
-        if is_guarded and things.filled(path) is None:
-            pytest.fail(f"{path}: nothing fills it; state in furnished_account.py what creates such a resource")
+        if is_guarded and resources.filled(path) is None:
+            pytest.fail(f"{path}: nothing fills it; state in account_resources.py what creates such a resource")
 
 
 def _makers(document: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -155,19 +155,19 @@ def example_body(operation: dict[str, Any]) -> Any:
     return None if content is None else next(iter(content["examples"].values()))["value"]
 
 
-async def _make(billing_api: BillingApi, things: Things, path: str, example: Any) -> str:
+async def _make(billing_api: BillingApi, resources: AccountResources, path: str, example: Any) -> str:
     """Why the resource was not created; empty on success."""
-    filled = things.filled(path)
+    filled = resources.filled(path)
     if filled is None:
         return "a part of its path is not made"
-    body = things.body(example)
+    body = resources.body(example)
     marked = {name: value if name not in _MARKED else f"{SECRET_TEXT} {value}" for name, value in (body or {}).items()}
     billing_api.clock.now += 1_000
     reply = await billing_api.client.post(filled, content=json.dumps(marked))
     if reply.status_code not in (201, 202):
         return reply.text
     word = path.rpartition("/")[2]
-    things.answers[path] = reply.json()
+    resources.answers[path] = reply.json()
     whole = next(value for value in reply.json().values() if isinstance(value, dict))
-    things.made[word] = whole[INSIDE[word]][-1] if word in INSIDE else whole
+    resources.made[word] = whole[INSIDE[word]][-1] if word in INSIDE else whole
     return ""
