@@ -19,9 +19,9 @@ def load(
     rate: Annotated[float | None, typer.Option("--rate", min=1, help="Events per second. Default: no limit.")] = None,
     customers: Annotated[
         int,
-        typer.Option("--customers", min=1, max=10_000, help="The largest gets 35 %."),
+        typer.Option("--customers", min=1, max=10_000, help="Number of customers; the largest has 35 % of the events."),
     ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", help="A seed always generates the same events.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed always generates the same events.")] = 1,
     timeout: Annotated[
         float,
         typer.Option("--patience", help="Seconds to wait for an acknowledgement or the count."),

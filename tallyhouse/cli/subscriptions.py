@@ -60,7 +60,7 @@ def list_(
 
 def cancel(
     subscription_id: Id,
-    now: Annotated[bool, typer.Option("--now", help="At once instead of at the end of the period.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Act at once instead of at the end of the period.")] = False,
     refund: Annotated[
         bool, typer.Option("--refund", help="With --now: refund the unused days of prepaid fees.")
     ] = False,
@@ -85,7 +85,7 @@ def show(subscription_id: Id, url: Url = None, key: Key = None, as_json: AsJson 
 def change_plan(
     subscription_id: Id,
     plan: PlanCode,
-    now: Annotated[bool, typer.Option("--now", help="At once instead of at the end of the period.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Act at once instead of at the end of the period.")] = False,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,

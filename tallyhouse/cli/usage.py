@@ -27,13 +27,13 @@ def usage(
     group_by: Annotated[
         list[str] | None, typer.Option("--group", help="Group key of the meter; one row per value. May be repeated.")
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", help="Only the rows with the largest values, this many.")] = None,
+    top: Annotated[int | None, typer.Option("--top", help="Only this many rows, the largest values first.")] = None,
     limit: Annotated[int, typer.Option("--limit", help="Maximum number of rows.")] = 100,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the exact usage counted so far. `tallyhouse status` shows the watermark, which states how far that is."""
+    """Show the exact usage counted so far: up to the watermark that `tallyhouse status` shows."""
     minute = now() // MINUTE * MINUTE
     params: dict[str, str | int | list[str]] = {
         "meter": meter,
