@@ -1,4 +1,4 @@
-"""The pictures in the READMEs: each arrow is an import in the code, and each import between rooms is an arrow."""
+"""The pictures in the READMEs: each arrow is an import in the code, and each import between modules is an arrow."""
 
 import re
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from tests.source_tree import PACKAGES, ROOT, dotted, imports_of, product
 
 DRAWN = ("stream_processors", "rating", "ingest_gateway", "tallyhouse")
-"""Packages of several rooms; `schemas` is one."""
+"""Packages with folders. `schemas` has none; its README draws the packages."""
 
-_BLOCK = re.compile(r"^```rooms\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```imports\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 Arrows = set[tuple[str, str]]
 """(imported, importer)."""
@@ -19,7 +19,7 @@ Arrows = set[tuple[str, str]]
 def drawn_in(document: Path) -> Arrows:
     """The arrows of a block of lines such as `core <- ledger, runs`."""
     blocks = _BLOCK.findall(document.read_text())
-    assert len(blocks) == 1, f"{document} needs one block that begins with ```rooms"
+    assert len(blocks) == 1, f"{document} needs one block that begins with ```imports"
     arrows: Arrows = set()
     for line in filter(str.strip, blocks[0].splitlines()):
         imported, arrow, importers = line.partition("<-")
@@ -28,14 +28,14 @@ def drawn_in(document: Path) -> Arrows:
     return arrows
 
 
-def room_of(module: str, package: str) -> str:
+def part_of(module: str, package: str) -> str:
     """A folder of the package, or a module that stands beside the folders, with its ending."""
-    room = module.removeprefix(package + ".").split(".")[0]
-    return room if (ROOT / package / room).is_dir() else f"{room}.py"
+    part = module.removeprefix(package + ".").split(".")[0]
+    return part if (ROOT / package / part).is_dir() else f"{part}.py"
 
 
 def imported_within(package: str) -> Arrows:
-    """What the rooms of one package import of one another."""
+    """What the parts of one package import of one another."""
     modules = {dotted(path) for path in product()}
     arrows: Arrows = set()
     for path in product():
@@ -44,7 +44,7 @@ def imported_within(package: str) -> Arrows:
             continue
         for imported in imports_of(path):
             if imported.name in modules and imported.name.startswith(package + "."):
-                arrows.add((room_of(imported.name, package), room_of(importer, package)))
+                arrows.add((part_of(imported.name, package), part_of(importer, package)))
     return {(imported, importer) for imported, importer in arrows if imported != importer}
 
 
@@ -66,4 +66,4 @@ def test_the_picture_of_a_package_is_its_imports(package: str) -> None:
 
 def test_the_picture_of_the_whole_is_its_imports() -> None:
     """Between packages as well."""
-    assert drawn_in(ROOT / "README.md") == imported_between_packages()
+    assert drawn_in(ROOT / "schemas" / "README.md") == imported_between_packages()
