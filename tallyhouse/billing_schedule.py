@@ -13,8 +13,8 @@ from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.recount import SqlRecount
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import SeenKeys
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.settings import ServiceSettings
+from tallyhouse.runtime.startup import Runtime
 
 _FIRST_RUN_DELAY = MINUTE
 """After the start. Frames left in the log are usually counted by then; otherwise they are billed as late usage."""

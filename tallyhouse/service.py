@@ -19,10 +19,10 @@ from stream_processors.backends.sql.event_reader import SqlEventReader
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.ports import FrameLog, SeenKeys
 from tallyhouse.runtime.clock import timer
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.logs import bind_request
 from tallyhouse.runtime.prometheus import CONTENT_TYPE
 from tallyhouse.runtime.settings import ServiceSettings
+from tallyhouse.runtime.startup import Runtime
 
 
 def app_ports(

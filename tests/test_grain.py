@@ -33,6 +33,7 @@ PROCESS_ENTRIES = {
     "tallyhouse/local/provisioning_main": "started with -m by local.cluster",
     "tallyhouse/cluster/gateway_process": "the process of `tallyhouse gateway`, started with -m for each of several",
     "tallyhouse/embedded/serve": "the process of `tallyhouse serve`",
+    "tallyhouse/local/runner": "the process of `tallyhouse cluster`",
     "tallyhouse/local/watchdog": "started by its file's path, without our packages",
 }
 

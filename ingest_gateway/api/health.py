@@ -6,11 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success, success
 from ingest_gateway.http.errors import NotReady
 from ingest_gateway.http.pages import ReadOnlyPage
-from ingest_gateway.http.route import PublicRoute
+from ingest_gateway.http.route import Description, PublicRoute
 from schemas.logger import Logger
 
 
@@ -83,7 +82,7 @@ PrometheusText = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.
 
 
 class MetricsPage:
-    """The metrics as `render` makes them."""
+    """Serves the metrics that `render` makes, as text."""
 
     def __init__(self, render: Callable[[], bytes], media_type: str) -> None:
         self._render = render

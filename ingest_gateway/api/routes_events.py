@@ -6,12 +6,11 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, UnsetType
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, pagination
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import EventReader, MeterCatalog
 from schemas.account import Scope
 from schemas.ids import AccountId

@@ -15,11 +15,10 @@ from ingest_gateway.api.ingest_documents import (
     rejection_document,
 )
 from ingest_gateway.api.throughput import Throughput
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.memory_budget import MemoryShare
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused

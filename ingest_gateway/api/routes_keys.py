@@ -7,13 +7,12 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.http.auth import Authenticator
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
 from schemas.account import ApiKey, Mode, NewApiKey, Scope

@@ -11,12 +11,11 @@ from ingest_gateway.api.meter_documents import (
     read_changes,
     read_new_meter,
 )
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope
 

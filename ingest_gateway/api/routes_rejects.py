@@ -7,12 +7,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.api.ingest_documents import EventText
 from ingest_gateway.api.routes_events import properties_json
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ingest.replay import MOST_REPLAYED, RejectReplayer
 from ingest_gateway.ports import EventReader, MeterCatalog, ReplayResults
@@ -160,13 +159,13 @@ class RejectRoutes:
         await self._replays.append(replayable, command.request_id)
         existing = {reject.id for reject in found.items}
         unknown = [Skipped(id=named, reason="there is no such reject") for named in query.ids if named not in existing]
-        retried = ReplayResult(
+        result = ReplayResult(
             replayed=tuple(reject.id for reject in replayable),
             skipped=(*skipped, *unknown),
             # Where none was replayed, the same request would find the same rejects again.
             more=bool(replayable) and found.next_cursor is not None,
         )
-        return await self._replay_results.record(command, retried)
+        return await self._replay_results.record(command, result)
 
 
 def to_query(replay: ReplayRequest, account: AccountId) -> RejectQuery:

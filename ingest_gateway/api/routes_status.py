@@ -7,10 +7,9 @@ from msgspec import Meta
 
 from ingest_gateway.api.routes_usage import watermark_document
 from ingest_gateway.api.throughput import WINDOW, Throughput
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response, Success
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import EventReader, ProcessingStatus, UsageQueries
 from schemas.account import Scope
 from schemas.flush import PartitionStatus

@@ -7,12 +7,11 @@ import msgspec
 from msgspec import Meta
 
 from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
 from ingest_gateway.http.field_rules import rule
 from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import did_you_mean
 from ingest_gateway.ports import MeterCatalog, UsageQueries
 from schemas.account import Scope

@@ -8,12 +8,11 @@ import msgspec
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.errors import Headers, MethodNotAllowed
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.http.request_body import read_body
-from ingest_gateway.http.route import PublicRoute
+from ingest_gateway.http.route import Description, PublicRoute
 from schemas.errors import Invalid
 from schemas.metrics import NullMetrics
 

@@ -5,11 +5,10 @@ from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.request import Request
-from ingest_gateway.http.route import Route
+from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import Record, read_record
 from schemas.account import Scope
 from schemas.command import Applied, Command

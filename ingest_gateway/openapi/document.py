@@ -6,10 +6,9 @@ from typing import Annotated, Any
 import orjson
 from msgspec import Meta
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import JSON, ErrorResponse, Response
 from ingest_gateway.http.pages import HTML, HTML_RESPONSE, ReadOnlyPage
-from ingest_gateway.http.route import PublicRoute, Route
+from ingest_gateway.http.route import Description, PublicRoute, Route
 from ingest_gateway.openapi import error_responses
 from ingest_gateway.openapi.docs_page import render, render_start_page
 from ingest_gateway.openapi.json_schema import components_of

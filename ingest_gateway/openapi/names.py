@@ -12,7 +12,7 @@ def operation_id(method: str, path: str) -> str:
     """`GET /v1/customers` is `list_customers`, `POST /v1/keys/{id}/revoke` is `revoke_key`."""
     parts = _parts(path)
     *before, last = parts
-    owner = _singular(before[-2]) if len(before) > 1 and _is_variable(before[-1]) else ""
+    owner = singular(before[-2]) if len(before) > 1 and _is_variable(before[-1]) else ""
     if _is_variable(last):
         return _joined(_VERBS[method], _chain(before))
     if method == "GET" and (owner or not before):
@@ -23,7 +23,7 @@ def operation_id(method: str, path: str) -> str:
         verb, _, what = last.partition("-")
         return _joined(verb, owner, what)
     if owner or not before:
-        return _joined(_VERBS[method], owner, _singular(last))
+        return _joined(_VERBS[method], owner, singular(last))
     return _joined(last, before[-1])
 
 
@@ -42,7 +42,7 @@ def resource(path: str, variable: str) -> str:
 
 
 def singular(words: str) -> str:
-    return _singular(words)
+    return words[:-1] if _is_plural(words) else words
 
 
 def variables(path: str) -> list[str]:
@@ -54,7 +54,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _chain(parts: Sequence[str]) -> str:
-    return "_".join(_singular(part) for part in parts if not _is_variable(part))
+    return "_".join(singular(part) for part in parts if not _is_variable(part))
 
 
 def _is_variable(part: str) -> bool:
@@ -63,10 +63,6 @@ def _is_variable(part: str) -> bool:
 
 def _is_plural(words: str) -> bool:
     return words.endswith("s") and not words.endswith(("ss", "status", "settings"))
-
-
-def _singular(words: str) -> str:
-    return words[:-1] if _is_plural(words) else words
 
 
 def _joined(*words: str) -> str:

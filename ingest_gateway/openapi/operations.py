@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.idempotency import LONGEST_KEY
-from ingest_gateway.http.route import PublicRoute, Route
+from ingest_gateway.http.route import Description, PublicRoute, Route
 from ingest_gateway.openapi import error_responses
 from ingest_gateway.openapi.examples import example_of
 from ingest_gateway.openapi.json_schema import schema_of

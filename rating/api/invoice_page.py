@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from html import escape
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Response
 from ingest_gateway.http.pages import HTML_RESPONSE, html, public_page
-from ingest_gateway.http.route import PublicRoute
+from ingest_gateway.http.route import Description, PublicRoute
 from rating.api.ports import PublicInvoices
 from schemas.customer import Customer
 from schemas.errors import NotFound

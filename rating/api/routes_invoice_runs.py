@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ingest_gateway.http.description import Description
 from ingest_gateway.http.envelope import Listed, Response, Success
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.resource import Resource, page_of
-from ingest_gateway.http.route import Handler, Route
+from ingest_gateway.http.route import Description, Handler, Route
 from ingest_gateway.http.validation import read_record
 from rating.api.invoice_documents import InvoiceDocument, InvoiceDocuments, LineDocument
 from rating.api.ports import InvoiceRuns

@@ -16,8 +16,7 @@ from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
 from schemas.timestamps import month_of
 from stream_processors.core.measure import measure
-from stream_processors.core.merge import merge_usage
-from stream_processors.core.usage_rows import with_receipt
+from stream_processors.core.usage_rows import merge_usage, with_receipt
 from stream_processors.ports import BackfillTables, EventHistory, MeterSets
 
 _UNMERGED_ROWS = 500_000

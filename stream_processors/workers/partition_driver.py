@@ -1,8 +1,8 @@
-"""Runs one partition in a loop: wait until a flush is worth it, then flush."""
+"""Runs one partition in a loop (wait until a flush is worth it, then flush), and reports its state and lag."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.errors import Alarm, LogGap, Revoked
 from schemas.flush import PartitionStatus
@@ -13,7 +13,6 @@ from stream_processors.flushing.partition import Position
 from stream_processors.flushing.policy import Pause
 from stream_processors.flushing.retry import Attempts, FlushFailure
 from stream_processors.ports import LogTail
-from stream_processors.workers.lag import lag_of
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 BOOTING = "booting"
@@ -23,6 +22,23 @@ STUCK = "stuck: "
 STOPPED = "stopped: "
 
 _START = Position(number=0, offset=0, version=0)
+
+
+class Lag(NamedTuple):
+    """The frames in the log that are not yet counted, and their age."""
+
+    end_offset: int
+    frames: int
+    seconds: float
+    """The age of the oldest of them."""
+
+
+async def lag_of(tail: LogTail, partition: int, next_offset: int, now: int) -> Lag:
+    """The lag of a partition whose frames are counted up to but excluding `next_offset`. Raises StoreFailed."""
+    end = tail.end_offset(partition)
+    oldest = await tail.oldest_arrival(partition, next_offset)
+    seconds = 0.0 if oldest is None else max(now - oldest, 0) / SECOND
+    return Lag(end, max(end - next_offset, 0), seconds)
 
 
 class PartitionSteps(Protocol):

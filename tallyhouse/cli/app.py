@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from tallyhouse.cli import (
-    cluster_demo,
     cluster_mode,
     customers,
     invoices,
@@ -52,7 +51,7 @@ def build() -> typer.Typer:
     app.command("migrate")(cluster_mode.migrate)
     app.add_typer(cluster_mode.topics(), name="topics")
     app.command("cluster")(local_cluster.cluster)
-    app.command("cluster-demo")(cluster_demo.cluster_demo)
+    app.command("cluster-demo")(local_cluster.cluster_demo)
     return app
 
 

@@ -15,7 +15,7 @@ from stream_processors.backends.log.kafka.topic import Topic, TopicDifference, c
 from stream_processors.backends.sql.identity import StoreIdentity
 from tallyhouse.cluster.store import ClusterStore, open_store
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.startup import Runtime
 
 
 def brokers_of(settings: ClusterSettings) -> KafkaCluster:

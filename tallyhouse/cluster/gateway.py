@@ -27,7 +27,7 @@ from tallyhouse.cluster.startup import retry_until_available
 from tallyhouse.cluster.status import ClusterStatus
 from tallyhouse.runtime.clock import timer
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.startup import Runtime
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
 
 _RECALL_BYTES = 64 * MEBIBYTE

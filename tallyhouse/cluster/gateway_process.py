@@ -18,9 +18,9 @@ from tallyhouse.cluster.startup import start_process
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.child_process import ChildProcess, module_command, terminate_with_parent
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.exit_codes import run_with_exit_code
 from tallyhouse.runtime.http_server import BackgroundServer, Server, open_listener, open_shared_listeners
+from tallyhouse.runtime.startup import Runtime
 from tallyhouse.runtime.supervisor import Supervisor
 
 

@@ -18,7 +18,7 @@ from tallyhouse.cluster.connections import identify_log
 from tallyhouse.cluster.startup import start_process
 from tallyhouse.cluster.store import open_store, servers_of
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.startup import Runtime
 
 Probe = Callable[[], Awaitable[str]]
 

@@ -15,7 +15,7 @@ from tallyhouse.cluster.connections import brokers_of, identify_log, topic_of
 from tallyhouse.cluster.startup import start_process
 from tallyhouse.cluster.store import open_servers, require_shards
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.startup import Runtime
 
 
 def run_create_topic() -> bool:

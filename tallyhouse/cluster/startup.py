@@ -8,10 +8,9 @@ from schemas.errors import Busy, StoreFailed
 from schemas.logger import Logger
 from tallyhouse.runtime.clock import now
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import process_environment, read_cluster_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
-from tallyhouse.runtime.startup import prepare_process
+from tallyhouse.runtime.startup import Runtime, prepare_process
 
 
 def start_process() -> tuple[ClusterSettings, Runtime]:

@@ -21,8 +21,8 @@ from tallyhouse.cluster.connections import Connections, brokers_of, open_connect
 from tallyhouse.cluster.startup import retry_until_available, start_process
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.http_server import Server, open_listener
+from tallyhouse.runtime.startup import Runtime
 from tallyhouse.service import build_app_context
 
 

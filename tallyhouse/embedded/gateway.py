@@ -28,9 +28,9 @@ from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 from tallyhouse.embedded.store_client import connect_store
 from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
 from tallyhouse.embedded.worker_supervisor import SupervisedWorker
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.settings import EmbeddedSettings
+from tallyhouse.runtime.startup import Runtime
 from tallyhouse.service import app_policy, app_ports, build_app_context, intake_policy
 
 
@@ -47,7 +47,7 @@ async def open_embedded_gateway(
 ) -> AsyncIterator[EmbeddedGateway]:
     """Opens everything in a data directory whose lock this process holds. On exit, posts in flight are finished first.
 
-    Raises StoreFailed where the worker cannot start.
+    Raises StoreFailed if the worker cannot start.
     """
     policy = LogPolicy(held_bytes=settings.log_limit)
     log = SqliteFrameLog(DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics)

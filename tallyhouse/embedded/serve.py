@@ -12,13 +12,12 @@ from stream_processors.clickhouse_server.server import HOST, open_loopback_liste
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.clock import now
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.http_server import Server, open_listener
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
-from tallyhouse.runtime.startup import prepare_process
+from tallyhouse.runtime.startup import Runtime, prepare_process
 from tallyhouse.welcome import FirstStart, welcome
 
 _ANY_FREE_PORT = 0
@@ -26,7 +25,7 @@ _ANY_FREE_PORT = 0
 
 @contextmanager
 def open_clickhouse_listener(settings: EmbeddedSettings) -> Iterator[socket.socket | None]:
-    """Yields None where the port is off. Raises Misconfigured where it is taken."""
+    """Yields None if the port is off. Raises Misconfigured if it is taken."""
     port = settings.clickhouse_port
     if port is None:
         yield None

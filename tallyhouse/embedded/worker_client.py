@@ -10,10 +10,9 @@ from schemas.errors import Alarm, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
 from schemas.metrics import Gauge
 from stream_processors.ports import TailedLog
-from stream_processors.workers.lag import lag_of
-from stream_processors.workers.partition_driver import BOOTING, STUCK
+from stream_processors.workers.partition_driver import BOOTING, STUCK, lag_of
 from tallyhouse.embedded.report import Report, forward_metrics
-from tallyhouse.runtime.context import Runtime
+from tallyhouse.runtime.startup import Runtime
 
 REPORT_TIMEOUT_SECONDS = 5.0
 """A worker reports ten times a second: after this silence it is stopped, or has no processor."""
@@ -38,7 +37,7 @@ class WorkerClient:
         )
 
     async def on_report(self, report: Report | None) -> None:
-        """Takes the next report, or None where the worker has ended."""
+        """Takes the next report, or None if the worker has ended."""
         self._last_report_at = asyncio.get_running_loop().time() if report else None
         if report is None:
             return
@@ -56,7 +55,7 @@ class WorkerClient:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Why the worker cannot be queried now, in the words of `PartitionStatus.state`; None where it can."""
+        """Why the worker cannot be queried now, in the words of `PartitionStatus.state`; None if it can."""
         if self._last_report_at is None:
             return BOOTING
         silent_seconds = asyncio.get_running_loop().time() - self._last_report_at
@@ -69,14 +68,14 @@ class WorkerClient:
         await self._first_report.wait()
 
     async def partitions(self) -> Sequence[PartitionStatus]:
-        """Returns how far each partition is counted. A worker that is being restarted keeps its last progress."""
+        """The status of each partition. While the worker restarts, its last progress stands."""
         return [await self._with_current_lag(status) for status in self._last_report.partitions]
 
     async def backfills(self) -> str:
         return self.unavailable_reason or self._last_report.backfills
 
     async def check(self) -> None:
-        """Raises RuntimeError where the worker is absent, or a partition has stopped or is stuck."""
+        """Raises RuntimeError if the worker is absent, or a partition has stopped or is stuck."""
         if unavailable_reason := self.unavailable_reason:
             raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines say why")
         if not self._last_report.is_healthy:
@@ -107,7 +106,7 @@ class WorkerSeenKeys:
         self._seen = seen
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
-        """Raises StoreFailed while the worker is absent, or where it does not answer within a second."""
+        """Raises StoreFailed while the worker is absent, or if it does not answer within a second."""
         if unavailable_reason := self._worker.unavailable_reason:
             raise StoreFailed(f"the worker is absent ({unavailable_reason})")
         answer = asyncio.ensure_future(self._seen.find(partition, below, key_hashes))

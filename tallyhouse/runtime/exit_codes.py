@@ -23,12 +23,12 @@ def print_error_line(message: str) -> None:
 
 
 def run_with_exit_code(work: Callable[[], int], print_error: Callable[[str], None] = print_error_line) -> int:
-    """Returns the exit code of `work`. Prints a TallyhouseError, one line for each mistake, and returns its code."""
+    """Returns the exit code of `work`. Prints a TallyhouseError, one line for each message, and returns its code."""
     try:
         return work()
     except Misconfigured as error:
-        for mistake in error.errors:
-            print_error(mistake)
+        for message in error.errors:
+            print_error(message)
         return MISCONFIGURED
     except TallyhouseError as error:
         print_error(str(error))

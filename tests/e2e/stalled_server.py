@@ -17,13 +17,13 @@ from tallyhouse.embedded.gateway import open_gateway_on_log
 from tallyhouse.embedded.serve import _install_key
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.http_server import Server, open_listener
 from tallyhouse.runtime.logs import build_logger
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
+from tallyhouse.runtime.startup import Runtime
 
 STALLED = "stalled"
 LOOK_SECONDS = 0.02

@@ -22,7 +22,7 @@ from schemas.logger import NullLogger
 from schemas.metrics import NullMetrics
 from schemas.tables import reject_id
 from schemas.timestamps import DAY, MINUTE, to_iso, to_micros
-from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.backends.store.memory import MemorySeenMonths
 from tests.factories import NOW, WINDOW, make_event, make_meter
 from tests.ingest_gateway.ingest.doubles import FakeKnownKeys
 from tests.ingest_gateway.ingest.examples import batch, event, post

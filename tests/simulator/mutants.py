@@ -17,7 +17,7 @@ from schemas.frame import Frame
 from schemas.meter import MeterSet
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
-from stream_processors.backends.store.insert_tokens import rows_token
+from stream_processors.backends.store.write_once import rows_token
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult
 from stream_processors.core.flush_plan import FlushRows

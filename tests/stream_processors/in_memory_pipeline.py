@@ -13,8 +13,7 @@ from schemas.listing import Reject
 from schemas.meter import Meter, MeterSet
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
-from stream_processors.backends.store.memory import MemoryEngine
-from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import FlushPorts, Partition

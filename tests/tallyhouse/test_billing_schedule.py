@@ -13,9 +13,9 @@ from schemas.invoice_run import RunSummary
 from schemas.logger import NullLogger
 from schemas.timestamps import DAY, MILLISECOND, MINUTE
 from tallyhouse.billing_schedule import _bill_on_schedule
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.environment import read_settings
 from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tallyhouse.runtime.startup import Runtime
 from tests.rating.api.billing_api import BillingApi, open_billing_api, run_service_of
 from tests.rating.api.daily_billing import subscribe_daily
 

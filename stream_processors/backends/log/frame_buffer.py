@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from schemas.frame import Frame
-from stream_processors.backends.log.read_limit import within_bytes
+from stream_processors.backends.log.policy import within_bytes
 from stream_processors.backends.log.tail import Tail
 
 _EVERYTHING = 2**63
@@ -76,7 +76,7 @@ class FrameBuffer:
         self.record_end(delivered.offset + 1)
 
     def record_end(self, end: int) -> None:
-        """Raise the known end of the log to `end`."""
+        """Raises the known end of the log to `end`."""
         with self._lock:
             self._end = max(self._end, end)
         self._wake()
@@ -94,7 +94,7 @@ class FrameBuffer:
         self._wake()
 
     def discard(self) -> None:
-        """Drop every frame without acknowledging it, and wake all waiters."""
+        """Drops every frame without acknowledging it, and wakes all waiters."""
         with self._lock:
             self._is_discarded = True
             self._frames.clear()
@@ -121,7 +121,7 @@ class FrameBuffer:
         return [delivered.frame for delivered in held] if len(held) == last - start + 1 else None
 
     async def wait(self, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when the log extends past `start`, when the buffer is full, or after `timeout` seconds."""
+        """Returns when the log extends past `start`, when the buffer is full, or after `timeout` seconds."""
         await self._tail.wait(0, start, timeout)
 
     def _insert(self, delivered: DeliveredFrame) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from schemas.errors import Alarm
 from schemas.frame import Frame, NewFrame
-from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.policy import LogPolicy, within_bytes
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.read_limit import within_bytes
 from stream_processors.backends.log.tail import Tail
 
 
@@ -72,7 +71,7 @@ class MemoryFrameLog:
             del held[:counted]
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds."""
         await self._tail.wait(partition, start, timeout)
 
     def end_offset(self, partition: int) -> int:

@@ -1,6 +1,10 @@
-"""How large a log may grow, and how it deletes counted frames."""
+"""Limits of a log: how much it may hold, how it deletes counted frames, and how much one read returns."""
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
+
+from schemas.frame import Frame
 
 MEBIBYTE = 2**20
 GIBIBYTE = 2**30
@@ -21,3 +25,13 @@ class LogPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to wait for a file that another program has locked."""
     readers: int = 2
     """The number of threads that read."""
+
+
+def within_bytes(frames: Iterable[Frame], max_bytes: int) -> Iterator[Frame]:
+    """The first frame whatever its size, and the frames after it that together fit into `max_bytes`."""
+    room: int | None = None
+    for frame in frames:
+        room = max_bytes if room is None else room - len(frame.payload)
+        if room < 0:
+            return
+        yield frame

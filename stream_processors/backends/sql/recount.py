@@ -18,7 +18,7 @@ from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
 from stream_processors.backends.sql.usage_query import SqlQuery
 from stream_processors.core.measure import measure
-from stream_processors.core.merge import merge_usage
+from stream_processors.core.usage_rows import merge_usage
 
 _PLACE = "p, n, offset, place"
 

@@ -9,8 +9,13 @@ import pyarrow as pa
 
 from schemas.flush import ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import Engine
-from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
-from stream_processors.backends.store.write_once import WriteOnceStore
+from stream_processors.backends.store.write_once import (
+    WriteOnceStore,
+    backfill_token,
+    claim_token,
+    done_token,
+    rows_token,
+)
 
 
 class EmbeddedStore(WriteOnceStore[Engine]):

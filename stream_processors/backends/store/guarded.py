@@ -2,7 +2,7 @@
 
 The guard stops a statement that comes late; it cannot see a rival's insert that commits after the guard was evaluated.
 For that overlap both use the same token. A receipt that is still missing then belongs to an insert whose token is
-stored without its rows (possible only where the two are not committed together): the insert is retried under a fresh
+stored without its rows (possible only if the two are not committed together): the insert is retried under a fresh
 token, but only when the earlier statement can no longer be running.
 """
 
@@ -12,8 +12,13 @@ import pyarrow as pa
 
 from schemas.flush import ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import GuardedEngine
-from stream_processors.backends.store.insert_tokens import backfill_token, claim_token, done_token, rows_token
-from stream_processors.backends.store.write_once import WriteOnceStore
+from stream_processors.backends.store.write_once import (
+    WriteOnceStore,
+    backfill_token,
+    claim_token,
+    done_token,
+    rows_token,
+)
 
 
 class GuardedStore(WriteOnceStore[GuardedEngine]):
@@ -40,7 +45,7 @@ class GuardedStore(WriteOnceStore[GuardedEngine]):
         await self._insert_until(done, insert)
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        """WRITTEN also where a rival wrote the same rows: the two cases cannot and need not be distinguished."""
+        """WRITTEN also if a rival wrote the same rows: the two cases cannot and need not be distinguished."""
         flush_state = await self._engine.flush_state(table, partition, number)
         if flush_state.applied and not flush_state.done:
             return ApplyResult.ALREADY_THERE

@@ -1,4 +1,4 @@
-"""The usage store in memory: tables as lists of blocks, and tokens as a real engine keeps them."""
+"""The usage store in memory: tables as lists of blocks, tokens as a real engine keeps them, the months of seen keys."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from schemas.flush import Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
-from schemas.tables import LAYOUTS, flush_receipt
+from schemas.tables import LAYOUTS, SEEN, flush_receipt
 from stream_processors.backends.store.engine import FlushState
 from stream_processors.backends.store.keyed_locks import KeyedLocks
 
@@ -197,3 +197,41 @@ def month_of(rows: pa.Table) -> int:
 
 def _is_backfill(rows: pa.Table) -> bool:
     return "origin" in rows.column_names and rows.column("origin")[0].as_py() != ""
+
+
+PRESERVED = 0
+"""The month of the keys that outlive their month."""
+
+
+class MemorySeenMonths:
+    """`SeenMonths` over a MemoryEngine."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    async def seen_months(self) -> Sequence[int]:
+        return sorted({month_of(rows) for rows in self._engine.blocks[Table.SEEN]} - {PRESERVED})
+
+    async def last_arrival(self, partition: int) -> int | None:
+        own = [rows for rows in self._engine.blocks[Table.SEEN] if rows.column("p")[0].as_py() == partition]
+        months = [rows for rows in own if month_of(rows) != PRESERVED]
+        return max((arrival for rows in months for arrival in rows.column("arrival").to_pylist()), default=None)
+
+    async def preserve_replay_keys(self, month: int) -> None:
+        # Every event of a flush has one key, and both are in one month. A replayed reject is a key without an event.
+        events = self._engine.rows(Table.EVENTS)
+        keys = events.filter(pc.equal(events.column("month"), month)).column("key_hash")
+        for rows in [rows for rows in self._engine.blocks[Table.SEEN] if month_of(rows) == month]:
+            replays = rows.filter(pc.invert(pc.is_in(rows.column("key_hash"), keys)))
+            if replays.num_rows:
+                column = replays.schema.get_field_index("month")
+                preserved = replays.set_column(
+                    column, SEEN.field("month"), pa.repeat(pa.scalar(PRESERVED, pa.uint32()), len(replays))
+                )
+                self._engine.blocks[Table.SEEN].append(preserved)
+
+    async def drop_seen_month(self, month: int) -> None:
+        """Drops the rows, and with them their tokens, as a real engine does."""
+        kept = [rows for rows in self._engine.blocks[Table.SEEN] if month_of(rows) != month]
+        self._engine.blocks[Table.SEEN] = kept
+        self._engine.tokens -= {token for token in self._engine.tokens if token[:2] == (Table.SEEN.value, month)}

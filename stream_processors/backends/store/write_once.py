@@ -1,9 +1,14 @@
-"""Repeats an insert under fresh tokens until its rows are visible: what both policies of writing at most once share."""
+"""Writes at most once: the deduplication tokens of inserts, and the retry of an insert until its rows are visible.
+
+Tokens are deterministic, so that rivals and redos of one flush use the same ones. A higher attempt is a fresh token,
+for when the store kept the earlier token without its rows.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from schemas.errors import StoreFailed
+from schemas.flush import Table
 from stream_processors.backends.store.lookups import EngineT, Lookups
 
 ATTEMPTS = 20
@@ -18,7 +23,7 @@ class WriteOnceStore(Lookups[EngineT]):
     async def _insert_until(
         self, applied: Callable[[], Awaitable[bool]], insert: Callable[[int], Awaitable[None]]
     ) -> None:
-        """Insert under one fresh token after another until the rows are visible. Raises StoreFailed."""
+        """Inserts under one fresh token after another until the rows are visible. Raises StoreFailed."""
         for attempt in range(ATTEMPTS):
             await insert(attempt)
             if await applied() or await self._appears_late(applied):
@@ -31,3 +36,19 @@ class WriteOnceStore(Lookups[EngineT]):
         """Whether another insert, which was still running, has written the rows. By default none can be running."""
         del applied
         return False
+
+
+def claim_token(partition: int, number: int, attempt: int) -> str:
+    return f"{partition}/{number}/claim/{attempt}"
+
+
+def done_token(partition: int, number: int, attempt: int) -> str:
+    return f"{partition}/{number}/done/{attempt}"
+
+
+def rows_token(table: Table, partition: int, number: int, attempt: int) -> str:
+    return f"{partition}/{number}/{table.value}/{attempt}"
+
+
+def backfill_token(table: Table, receipt: str, attempt: int) -> str:
+    return f"{receipt}/{table.value}/{attempt}"

@@ -13,8 +13,7 @@ from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, create_topic
 from stream_processors.backends.store.guarded import GuardedStore
-from stream_processors.backends.store.memory import MemoryEngine
-from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustDependencies, FaustWorker, build_faust_worker

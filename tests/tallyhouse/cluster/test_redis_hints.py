@@ -16,8 +16,8 @@ from schemas.logger import NullLogger
 from schemas.metrics import Counter, Gauge, Histogram
 from tallyhouse.cluster.gateway import open_key_hints
 from tallyhouse.cluster.redis_hints import RedisHints
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tallyhouse.runtime.startup import Runtime
 from tests.backing_services.redis import RedisServer, redis_server
 from tests.ingest_gateway.ingest.doubles import PARTITIONS, WINDOW, FakeLog, intake_over
 from tests.ingest_gateway.ingest.examples import batch, event, post

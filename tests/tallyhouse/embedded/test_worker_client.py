@@ -14,8 +14,8 @@ from schemas.timestamps import SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
 from tallyhouse.embedded.report import MetricSample, Report
 from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
-from tallyhouse.runtime.context import Runtime
 from tallyhouse.runtime.prometheus import PrometheusMetrics
+from tallyhouse.runtime.startup import Runtime
 from tests.factories import NOW
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.frame import Frame
-from stream_processors.backends.log.policy import LogPolicy
-from stream_processors.backends.log.read_limit import within_bytes
+from stream_processors.backends.log.policy import LogPolicy, within_bytes
 from stream_processors.backends.log.sqlite.file import LogFile, offset_of, rowid_of, translate_errors
 from stream_processors.backends.log.tail import Tail
 
@@ -54,7 +53,7 @@ class SqliteFrames:
         return await self._readers.call(fetch)
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
-        """Return when there is a frame at or after `start`, at the latest after `timeout` seconds."""
+        """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds."""
         await self._tail.wait(partition, start, timeout)
 
     def end_offset(self, partition: int) -> int:
@@ -79,7 +78,7 @@ class ReadConnections:
         self._connections: list[sqlite3.Connection] = []
 
     async def call(self, query: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run the query in one of the threads. Raises Overloaded or StoreFailed."""
+        """Runs the query in one of the threads. Raises Overloaded or StoreFailed."""
 
         def run() -> _Result:
             with translate_errors():

@@ -10,8 +10,7 @@ from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
-from stream_processors.backends.store.memory import MemoryEngine
-from stream_processors.backends.store.memory_seen_months import MemorySeenMonths
+from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
 from tests.conftest import Databases, HttpDatabases
 from tests.contracts.seen_months import MonthsSubject, SeenMonthsContract

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from schemas.meter import Meter
 from schemas.tables import USAGE
-from stream_processors.core.merge import merge_usage
-from stream_processors.core.usage_rows import with_receipt
+from stream_processors.core.usage_rows import merge_usage, with_receipt
 from tests import oracle
 from tests.factories import Event
 from tests.strategies import batches, meter_lists
