@@ -1,4 +1,4 @@
-"""An invoice held against the raw events."""
+"""An invoice compared with the raw events."""
 
 from decimal import Decimal
 

@@ -1,4 +1,7 @@
-"""How far usage is counted."""
+"""The watermark: how far usage is counted.
+
+`stream_processors.backends.sql.usage_reader` reads it together with the usage, and says why the two agree exactly.
+"""
 
 import msgspec
 

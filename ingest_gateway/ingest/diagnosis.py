@@ -1,4 +1,4 @@
-"""Explains what is wrong with one event: checks every rule, slowly, and says how to mend it."""
+"""Explains what is wrong with one event: checks every rule, slowly, and says how to fix it."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

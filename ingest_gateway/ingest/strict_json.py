@@ -17,7 +17,7 @@ _LONGEST_SHOWN = 60
 
 
 class EventFault(msgspec.Struct, frozen=True):
-    """A rule that one event breaks: the code, the field and how to mend it."""
+    """A rule that one event breaks: the code, the field and how to fix it."""
 
     code: RejectCode
     field: str | None

@@ -19,7 +19,7 @@ from schemas.subscription import ChangeTiming
 
 
 def price_lines(plan: PlanDefinition) -> Iterator[tuple[str, str]]:
-    """Pairs of a name and its price in words; each tier of a price has a line, and only the first bears the name."""
+    """Pairs of a name and its price in words; each tier of a price has a line, and only the first has the name."""
     for fee in plan.fixed_fees:
         yield fee.name, _fee(fee, plan)
     for usage in plan.usage_prices:

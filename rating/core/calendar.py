@@ -71,7 +71,7 @@ def period_at(cycle: Cycle, at: int) -> Period:
 def resumed_period(cycle: Cycle, at: int) -> Period:
     """The period after a change of zone: from the end of the last period to a boundary of the new zone.
 
-    A boundary no further from `at` than zones are apart is the one that the last period ended at, so it is passed over.
+    A boundary no further from `at` than zones are apart is the one that the last period ended at, and is skipped.
     """
     number = _last_boundary(cycle, at)
     if cycle.boundary(number + 1) - at < min(at - cycle.boundary(number), _MAX_ZONE_GAP):

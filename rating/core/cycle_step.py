@@ -26,7 +26,7 @@ class CycleStepKind(StrEnum):
 
     OPENING = "opening"
     PERIOD = "period"
-    """A period ends, be it the trial, a full one or the last."""
+    """A period ends: the trial, a full period or the last one."""
     LATE = "late"
     """The subscription has ended, and its last period closes for late usage."""
 

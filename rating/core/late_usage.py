@@ -1,4 +1,4 @@
-"""Late usage: what was rated of a period, how long the period stays open, and the lines for what came since."""
+"""Late usage: what was rated of a period, how long the period stays open, and the lines for what was counted since."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

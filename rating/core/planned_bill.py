@@ -131,7 +131,7 @@ def _planned(step: CycleStep, own: tuple[NewLine, ...], late_bill: LateBill) -> 
 def _invoice(
     step: CycleStep, lines: tuple[NewLine, ...], service: ServicePeriod | None = None, **about: Any
 ) -> NewInvoice | None:
-    """For the service, or without one from the first to the last period of the lines."""
+    """The invoice of the service's period; without a service, of the span of all lines."""
     if not lines:
         return None
     starts = [line.period_start for line in lines if line.period_start is not None]

@@ -159,7 +159,7 @@ def _order(group: Group) -> tuple[tuple[bool, str], ...]:
 
 
 def _true_up(price: Price, amount: int, currency: str, portion: Portion) -> int:
-    """What is missing to the minimum, which is owed for the days of service only."""
+    """The shortfall from the minimum, which is owed for the days of service only."""
     return 0 if price.minimum is None else max(0, prorated_to_minor(price.minimum, currency, portion) - amount)
 
 

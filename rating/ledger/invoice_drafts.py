@@ -68,7 +68,7 @@ def new_line(work: UnitOfWork, position: int, new: NewLine) -> InvoiceLine:
         quantity=new.quantity,
         unit_amount=new.unit_amount,
         own_tax_rates=new.tax_rates,
-        # Usage as reading the line from the ledger gives it.
+        # The usage is what a reader of the line gets from the ledger.
         usage=None if new.usage is None else msgspec.json.decode(msgspec.json.encode(new.usage)),
         period_start=new.period_start,
         period_end=new.period_end,

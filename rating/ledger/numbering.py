@@ -33,7 +33,7 @@ class NumberSequence:
 def lock_sequence(work: UnitOfWork, kind: Kind) -> NumberSequence:
     """The sequence, locked until the transaction ends.
 
-    Every transaction locks the sequence before the rows to be numbered, so that none of them deadlock.
+    Every transaction locks the sequence before the rows to be numbered, so that transactions never deadlock.
     """
     last = sa.select(invoice_sequences.c.last).where(_this(work, kind)).with_for_update()
     found = work.connection.scalar(last)

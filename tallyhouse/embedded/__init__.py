@@ -1,1 +1,1 @@
-"""Embedded mode: one command, no servers. A gateway process, and a worker process of its own that counts."""
+"""Embedded mode: one command and no servers; a gateway process, and a worker process that counts."""

@@ -54,7 +54,7 @@ _REMEDY = {
 def check_identity(
     shards: Sequence[SqlClient], database: str, identity: StoreIdentity, topology: StoreTopology = SINGLE_SERVER
 ) -> None:
-    """At the first start store the identity and the shards' numbers; later raise IdentityChanged if they differ."""
+    """Stores the identity and the shards' numbers at the first start; later raises IdentityChanged if they differ."""
     anywhere = shards[0]
     anywhere.command(topology.render_for_all(_IDENTITY, database))
     table = f"{database}.identity"

@@ -71,7 +71,7 @@ def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
 
 
 def describe_error(error: BaseException, cluster: KafkaCluster, topic: str) -> str:
-    """What is wrong, where, and how to mend it, for people."""
+    """What is wrong, where, and how to fix it, for people."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     match error:
         case UnknownTopicOrPartitionError():

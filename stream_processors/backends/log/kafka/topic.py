@@ -79,14 +79,14 @@ class TopicDifference(msgspec.Struct, frozen=True, kw_only=True):
     wanted: str
     why: str
     remedy: str
-    """The command that mends it."""
+    """The command that fixes it."""
 
     def __str__(self) -> str:
         return f"{self.what} is {self.found}, not {self.wanted}: {self.why}. To mend it: {self.remedy}"
 
 
 class CheckedTopic(msgspec.Struct, frozen=True, kw_only=True):
-    """A usable topic, and the differences that should be mended."""
+    """A usable topic, and the differences that should be fixed."""
 
     identity: LogIdentity
     differences: Sequence[TopicDifference]
