@@ -18,7 +18,7 @@ _GRACE_SECONDS = 10
 
 @contextmanager
 def open_loopback_listener(port: int) -> Iterator[socket.socket]:
-    """Listen on the port; 0 takes a free one. Raises OSError if the port is taken."""
+    """Listens on the port; 0 takes a free one. Raises OSError if the port is taken."""
     # With the protocol given: an event loop sets TCP_NODELAY only on sockets declared as TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -64,7 +64,7 @@ class BufferedLog:
             held.discard()
 
     def push(self, delivered: DeliveredFrame) -> None:
-        """Buffer a delivered frame. Pauses the stream when the buffer is full."""
+        """Buffers a delivered frame. Pauses the stream when the buffer is full."""
         partition = delivered.frame.partition
         held = self._held.get(partition)
         if held is None:

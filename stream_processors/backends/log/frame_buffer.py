@@ -66,7 +66,7 @@ class FrameBuffer:
         return self._is_discarded
 
     def add(self, delivered: DeliveredFrame) -> None:
-        """Buffer the frame in place of an earlier delivery of it; if it is already counted, acknowledge it at once."""
+        """Buffers the frame in place of an earlier delivery; if it is counted already, acknowledges it at once."""
         with self._lock:
             is_counted = delivered.offset <= self._counted
             if not is_counted and not self._is_discarded:

@@ -120,7 +120,7 @@ class ChdbStatements:
             )
 
     def classify(self, text: str) -> StatementKind:
-        """Classify a text by the engine's own parser. A text that does not parse has no statements."""
+        """Classifies a text by the engine's own parser. A text that does not parse has no statements."""
         session = self._connect()
         try:
             report = session._conn.classify_query(text)  # noqa: SLF001 - the library does not expose it

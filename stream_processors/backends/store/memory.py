@@ -124,7 +124,7 @@ class MemoryEngine:
     # Helpers
 
     def _is_new(self, table: str, month: int, token: str) -> bool:
-        """Remember the token; False if it was remembered already."""
+        """Remembers the token; False if it was remembered already."""
         key = (table, month, token)
         with self._commit:
             is_new = key not in self.tokens

@@ -18,7 +18,7 @@ class LoopBound:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def bind(self) -> None:
-        """Bind to the running loop, in which the clients are made."""
+        """Binds to the running loop, in which the clients are made."""
         self._loop = asyncio.get_running_loop()
 
     def unbind(self) -> None:

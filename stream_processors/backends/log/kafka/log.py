@@ -87,7 +87,7 @@ class KafkaFrameLog:
         await self._clients_loop.run(lambda: self._ends.wait(partition, start, timeout))
 
     async def refresh_ends(self) -> None:
-        """Fetch the end of every partition from the brokers, for `end_offset`. `wait` and `read` do not need it."""
+        """Fetches the end of every partition from the brokers, for `end_offset`. `wait` and `read` do not need it."""
         await self._clients_loop.run(self._ends.refresh)
 
     def end_offset(self, partition: int) -> int:

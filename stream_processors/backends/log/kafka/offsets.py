@@ -78,7 +78,7 @@ class PartitionEnds:
         return self._tail.end(partition)
 
     async def refresh(self, partitions: Iterable[int] | None = None, seconds: float | None = None) -> None:
-        """Fetch the ends of all partitions, or of some. Raises StoreFailed."""
+        """Fetches the ends of all partitions, or of some. Raises StoreFailed."""
         chosen = range(self._partitions) if partitions is None else partitions
         self._tail.advance(await self._offsets.ends(chosen, seconds))
 

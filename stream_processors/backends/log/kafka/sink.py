@@ -33,11 +33,11 @@ class Circuit:
         return self._reason is not None
 
     def open(self, reason: str) -> None:
-        """Refuse appends, with this reason; the latest one is reported."""
+        """Refuses appends, with this reason; the latest one is reported."""
         self._reason = reason
 
     def close(self) -> None:
-        """Accept appends again."""
+        """Accepts appends again."""
         self._reason = None
         self._attempts = 0
 
@@ -147,7 +147,7 @@ class KafkaSink:
             return self._producer
 
     def _open_circuit(self, reason: str) -> None:
-        """Refuse appends, and start the task that reconnects."""
+        """Refuses appends, and starts the task that reconnects."""
         self._circuit.open(reason)
         if self._reconnecting is None or self._reconnecting.done():
             self._reconnecting = asyncio.create_task(self._reconnect())
