@@ -34,7 +34,8 @@ class KeyHints(Protocol):
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         """The body's hash for each key that is known within the window at `now`.
 
-        Raises StoreFailed when the lookup fails; then nothing is known of any of the keys.
+        A lookup that fails in part leaves out the keys of that part. Raises StoreFailed when it fails as a whole; then
+        nothing is known of any of the keys.
         """
         ...
 

@@ -15,6 +15,7 @@ from schemas.errors import StoreFailed
 from schemas.flush import FLUSH_NUMBER_BOUND, SeenRows
 from schemas.hashing import BodyHashes, KeyHashes, as_digests, partition_of
 from schemas.metrics import Counter, Metrics
+from schemas.window import DEDUPE_WINDOW
 
 
 class KeyFilter(Protocol):
@@ -44,13 +45,25 @@ class NoKeyHints:
 
 
 class FilteredKeyHints:
-    """The seen keys in the usage store. A key filter keeps new keys, nearly all there are, from costing a query."""
+    """The seen keys in the usage store. A key filter keeps new keys, nearly all there are, from costing a query.
 
-    def __init__(self, key_filter: KeyFilter, seen: SeenKeyLookup, partitions: int, window: int) -> None:
+    A lookup that fails costs the keys of its own partition their hints, and `ingest_unchecked_total` counts them; the
+    other partitions are still looked up.
+    """
+
+    def __init__(
+        self,
+        key_filter: KeyFilter,
+        seen: SeenKeyLookup,
+        partitions: int,
+        metrics: Metrics,
+        window: int = DEDUPE_WINDOW,
+    ) -> None:
         self._filter = key_filter
         self._seen = seen
         self._partitions = partitions
         self._window = window
+        self._metrics = metrics
 
     async def body_hashes(self, keys: KeyHashes, now: int) -> Mapping[bytes, int]:
         suspects = keys[self._filter.may_contain(keys)]
@@ -65,7 +78,11 @@ class FilteredKeyHints:
         self._filter.add(keys, arrival)
 
     async def _look_up(self, partition: int, suspects: Sequence[bytes], now: int) -> Mapping[bytes, int]:
-        rows = await self._seen.find(partition, FLUSH_NUMBER_BOUND, suspects)
+        try:
+            rows = await self._seen.find(partition, FLUSH_NUMBER_BOUND, suspects)
+        except StoreFailed:
+            self._metrics.count(Counter.UNCHECKED, len(suspects), "failed")
+            return {}
         found = zip(rows.key_hashes, rows.body_hashes, rows.arrivals, strict=True)
         return {key: body for key, body, arrival in found if now - arrival <= self._window}
 

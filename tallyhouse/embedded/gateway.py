@@ -80,7 +80,7 @@ async def open_gateway_on_log(
                 filters, seen, settings.partitions, newest, lambda: worker.wait_caught_up(ends), runtime.logger
             )
         )
-        known = FilteredKeyHints(filters, WorkerSeenKeys(worker, seen), settings.partitions, DEDUPE_WINDOW)
+        known = FilteredKeyHints(filters, WorkerSeenKeys(worker, seen), settings.partitions, runtime.metrics)
         arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
         arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
         intake = await opened.enter_async_context(

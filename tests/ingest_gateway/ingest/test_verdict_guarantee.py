@@ -67,7 +67,7 @@ class Gateways:
         self.metrics = PrometheusMetrics()
 
     def new_gateway(self, timeout_seconds: float) -> Intake:
-        known = FilteredKeyHints(SuspectAll(), self.seen, PARTITIONS, WINDOW)
+        known = FilteredKeyHints(SuspectAll(), self.seen, PARTITIONS, self.metrics, WINDOW)
         policy = IntakePolicy(partitions=PARTITIONS, lookup_timeout_seconds=timeout_seconds)
         recent = RecentKeys(2**8, WINDOW)
         return Intake(self.pipeline.log, known, recent, lambda: to_micros(NOON), policy, self.metrics)
