@@ -44,7 +44,8 @@ def test_a_storm_of_retries_counts_each_event_once(tmp_path: Path, end: str) -> 
         bodies = [batch(number, now) for number in range(BATCHES)]
         storm = post_all(server.url, [body for body in bodies for _ in range(TIMES)], connections=12)
         _check_repeats(storm)
-        assert sum(answer["accepted"] for answer in storm) >= EVENTS
+        # One gateway that has not restarted knows every key it made durable.
+        assert sum(answer["accepted"] for answer in storm) == EVENTS
         # At once, so that a killed server has events that no flush has counted.
         server.kill() if end == "kill" else server.stop()
         server.start()
