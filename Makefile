@@ -36,7 +36,7 @@ cluster-demo: install  ## a worker of a loaded cluster is killed, and the totals
 	$(BIN)/tallyhouse cluster-demo
 
 test: install check  ## style, types, and every test but the long proofs: under ten minutes on two cores
-	$(TESTS) -n 3 -m 'not long'
+	$(TESTS) -n 4 -m 'not long'
 
 test-long: install  ## the long proofs: more kills, more examples, whole clusters, minutes of silence
 	$(TESTS) -n 3 -m long

@@ -20,7 +20,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = ("tallyhouse", "serve")
 KEY = "ak_live_endtoendtestendtoendtestendtoend00"
-PATIENCE = 60.0
+PATIENCE = 180.0
 LONGEST_PAUSE = 0.2
 
 

@@ -11,7 +11,7 @@ import clickhouse_connect
 import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class ServerProcess:

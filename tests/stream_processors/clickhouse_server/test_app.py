@@ -16,7 +16,7 @@ from stream_processors.clickhouse_server.deadline import Deadline
 from tests.stream_processors.clickhouse_server.process import ServerProcess
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 180.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline

@@ -29,7 +29,7 @@ DIGESTS = [key_hash("acct", name) for name in "abc"]
 KEYS = as_halves(b"".join(DIGESTS))
 NULL_KEY = as_halves(bytes(16))
 BODIES = np.array([1, 2, 2**64 - 1], np.uint64)
-PATIENCE = 20.0
+PATIENCE = 180.0
 
 NewGateway = Callable[[], Awaitable[RedisHints]]
 
