@@ -68,6 +68,7 @@ def test_the_published_quickstart_works_literally(tmp_path: Path) -> None:
             assert (row["customer_id"], row["value"]) == ("cm5x9z8nv0000h85r7l9p2k1m", "150")
 
 
+@pytest.mark.long
 def test_the_published_way_to_an_invoice_works_literally(tmp_path: Path) -> None:
     """All four steps in order, with the ids of this run, up to the hosted page."""
     with serve_terminal(tmp_path / "data", tmp_path / "screen") as terminal:

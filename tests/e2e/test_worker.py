@@ -51,6 +51,7 @@ def test_events_are_accepted_while_the_worker_restarts(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.long
 def test_events_are_accepted_while_the_worker_hangs(tmp_path: Path) -> None:
     """Readiness reports its silence; it then continues, with nothing lost or counted twice."""
     with ServerProcess(tmp_path / "data") as server:

@@ -36,7 +36,9 @@ def of_one(store: AsyncSqlClient) -> StoreClients:
     return StoreClients(store, [store])
 
 
-@pytest.fixture(scope="session", params=["in_this_process", "over_http", "of_shards"])
+@pytest.fixture(
+    scope="session", params=["in_this_process", "over_http", pytest.param("of_shards", marks=pytest.mark.long)]
+)
 def new_store(request: pytest.FixtureRequest) -> NewStore:
     """Tests read from an engine in this process, from one behind HTTP, and from shards as on a cluster."""
     made: NewStore = request.getfixturevalue(request.param)

@@ -11,6 +11,8 @@ from tests.server_process import free_port
 from tests.tallyhouse.cli.test_commands import tallyhouse
 
 COMMANDS = (["gateway"], ["worker"], ["migrate"], ["topics", "create"])
+STARTED = [["gateway"], *(pytest.param(words, marks=pytest.mark.long) for words in COMMANDS[1:])]
+"""As processes of their own."""
 
 
 def nowhere(tmp_path: Path) -> dict[str, str]:
@@ -38,7 +40,7 @@ def test_each_command_has_help(command: list[str]) -> None:
     assert "Usage" in run.stdout
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ["topics", "check"], ["keys", "bootstrap"]])
+@pytest.mark.parametrize("command", [*STARTED, ["topics", "check"], ["keys", "bootstrap"]])
 def test_all_invalid_settings_are_reported_before_anything_is_tried(command: list[str]) -> None:
     """One start reports the three missing addresses and the misspelt variable."""
     run = tallyhouse(*command, KAFKA_BROKER="one:9092")
@@ -51,7 +53,7 @@ def test_all_invalid_settings_are_reported_before_anything_is_tried(command: lis
     ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", STARTED)
 def test_a_check_reports_every_server_that_does_not_answer(command: list[str], tmp_path: Path) -> None:
     """The report names each part and no password; the exit code is 2."""
     run = tallyhouse(*command, "--check", **nowhere(tmp_path))
@@ -66,7 +68,7 @@ def test_a_check_of_embedded_mode_validates_its_settings() -> None:
     assert tallyhouse("serve", "--check", PORT="http").returncode == 2
 
 
-@pytest.mark.parametrize("command", ["gateway", "worker"])
+@pytest.mark.parametrize("command", ["gateway", pytest.param("worker", marks=pytest.mark.long)])
 def test_a_process_that_reaches_no_server_ends_after_the_timeout(command: str, tmp_path: Path) -> None:
     """It prints one line that names the missing server."""
     run = tallyhouse(command, **nowhere(tmp_path))

@@ -53,6 +53,7 @@ def is_running(process: int) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_gateway_and_a_worker_count_exactly(installation: Installation) -> None:
     """Events with repeats: every value of the usage equals what was sent; both processes stop cleanly."""
     installation.prepare()
