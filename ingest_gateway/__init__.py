@@ -1,1 +1,1 @@
-"""The one edge: HTTP and shell come in here."""
+"""The lean gateway: posted events in, verdicts out; and the HTTP layer that billing shares."""

@@ -1,1 +1,1 @@
-"""How the ledger's tables came to be, step by step."""
+"""The schema of the ledger as numbered migrations."""
