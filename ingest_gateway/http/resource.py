@@ -63,12 +63,22 @@ class Resource(Generic[Answer]):
         """One record in the field `name`."""
         return cls(response_type, lambda answer: {name: document(answer)})
 
-    def get(self, path: str, summary: str, call: Callable[[AccountId, PathParams], Awaitable[Answer]]) -> Route:
+    def get(
+        self,
+        path: str,
+        summary: str,
+        call: Callable[[AccountId, PathParams], Awaitable[Answer]],
+        *,
+        error_statuses: tuple[int, ...] = (),
+    ) -> Route:
+        """A route without parameters. It may answer `error_statuses` besides those of every read."""
+        description = Description(summary, response_type=self._response_type, error_statuses=error_statuses)
+
         async def handle(request: Request) -> Response:
             answer = await call(request.account, request.path_params)
             return request.success(**self._show(answer))
 
-        return Route("GET", path, Scope.READ, handle, Description(summary, response_type=self._response_type))
+        return Route("GET", path, Scope.READ, handle, description)
 
     def query(
         self,

@@ -217,6 +217,7 @@ def invoice_run_routes(runs: InvoiceRuns, documents: InvoiceDocuments, clock: Ca
             "/v1/subscriptions/{id}/upcoming-invoice",
             "Retrieve what a subscription will be billed next",
             lambda account, path: runs.upcoming(account, path["id"]),
+            error_statuses=(409,),
         ),
         Resource.named("audit", OneInvoiceAudit, audit_document).get(
             "/v1/invoices/{id}/audit",

@@ -169,7 +169,9 @@ async def finished_all(billing_api: BillingApi) -> None:
 
 
 async def test_a_canceled_subscription_has_no_upcoming_invoice(billing_api: BillingApi) -> None:
-    """The error says so; an unknown subscription is not found."""
+    """The error says so, as the API describes; an unknown subscription is not found."""
+    document = (await billing_api.client.get("/openapi.json")).json()
+    assert "409" in document["paths"]["/v1/subscriptions/{id}/upcoming-invoice"]["get"]["responses"]
     subscription = await subscribe_daily(billing_api)
     path = f"/v1/subscriptions/{subscription['id']}"
     await billing_api.post(f"{path}/cancel", {"cancel_mode": "now"}, status=200)
