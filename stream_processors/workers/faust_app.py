@@ -1,6 +1,5 @@
 """The Faust app: hands over the frames of the partitions that the consumer group assigns. It has no state."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
@@ -8,8 +7,6 @@ import faust
 from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from faust.types.core import HeadersArg
-from mode.services import Service
-from mode.threads import ServiceThread
 
 from schemas.errors import Alarm
 from schemas.logger import Logger
@@ -17,6 +14,7 @@ from stream_processors.backends.log.buffered import Stream
 from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.records import frame_of
+from stream_processors.workers.faust_consumer import FrameTransport
 from stream_processors.workers.faust_settings import StreamSettings
 
 _MAX_POLL_SECONDS = 7 * 24 * 3600.0
@@ -29,10 +27,6 @@ assigns none: the next refresh finds them. The client's default is five minutes.
 
 _QUEUE_FRAMES = 4096
 """The queue between Faust's fetcher and the agent, which takes each frame at once: the queue is nearly empty."""
-
-
-_EXECUTE_TASK = Service._execute_task.__name__  # noqa: SLF001
-"""The name of Faust's tasks that execute a call from another thread."""
 
 
 class PartitionAssignments(Protocol):
@@ -48,10 +42,13 @@ class PartitionAssignments(Protocol):
 
 
 class DisklessApp(faust.App):
-    """An app without tables, which needs no folders."""
+    """An app without tables, which needs no folders, and whose consumer always ends."""
 
     def _create_directories(self) -> None:
         pass
+
+    def _new_transport(self) -> FrameTransport:
+        return FrameTransport(self.conf.broker_consumer, self)
 
 
 def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger: Logger) -> faust.App:
@@ -76,25 +73,6 @@ def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger
     app.on_partitions_assigned.connect(on_assigned)  # type: ignore[arg-type] # its alias leaves a type variable open
     app.on_partitions_revoked.connect(on_revoked)  # type: ignore[arg-type] # the same
     return app
-
-
-def abort_consumer(app: faust.App) -> None:
-    """Aborts the current work of the app's consumer thread.
-
-    Its last commit waits for unreachable brokers without a timeout. Otherwise the thread would block the exit of the
-    process, or stay in the group and own partitions that no worker processes.
-    """
-    thread = app.consumer._thread  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way to it
-    if not thread.thread_loop.is_closed():
-        thread.thread_loop.call_soon_threadsafe(_abort, thread)
-
-
-def _abort(thread: ServiceThread) -> None:
-    """Cancels the calls from other threads; the main task of the thread then ends as usual."""
-    thread._stopped.set()  # noqa: SLF001 - as its own `stop` does, but only after the last commit
-    for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__name__", "") == _EXECUTE_TASK:
-            task.cancel()
 
 
 class FaustFlowControl:

@@ -12,7 +12,8 @@ from schemas.logger import Logger, NullLogger
 from stream_processors.backends.log.buffered import BufferedLog
 from stream_processors.flushing.policy import Pause
 from stream_processors.ports import TailedLog
-from stream_processors.workers.faust_app import abort_consumer, build_app
+from stream_processors.workers.faust_app import build_app
+from stream_processors.workers.faust_consumer import abort_consumer
 from stream_processors.workers.faust_partitions import OwnedPartitions
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff

@@ -1,10 +1,10 @@
-"""Binds Kafka clients to the event loop they were made in, and closes a consumer within bounded time."""
+"""Binds Kafka clients to the event loop they were made in, and closes a client within a bounded time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from schemas.errors import StoreFailed
 
@@ -35,13 +35,14 @@ class LoopBound:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(), loop))
 
 
-async def close_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Closes the consumer within a bounded time. Its errors are dropped: a consumer only reads."""
-    # In a task of its own: `stop` cancels the consumer's tasks, and takes the end of one that was cancelled between two
+async def close_client(client: AIOKafkaConsumer | AIOKafkaProducer, seconds: float) -> None:
+    """Closes the client within a bounded time. Its errors are dropped: it owes nobody an answer any more."""
+    # In a task of its own: `stop` cancels the client's tasks, and takes the end of one that was cancelled between two
     # fetches for a cancellation of its caller.
-    await _wait_bounded(asyncio.create_task(consumer.stop()), seconds)
+    await _wait_bounded(asyncio.create_task(client.stop()), seconds)
     # A `stop` that broke off half-way leaves the connections open, and a second one does nothing.
-    await _wait_bounded(asyncio.create_task(consumer._client.close()), seconds)  # noqa: SLF001 - the library offers no other way
+    connections = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001 - there is no other way
+    await _wait_bounded(asyncio.create_task(connections.close()), seconds)
 
 
 async def _wait_bounded(ending: "asyncio.Task[None]", seconds: float) -> None:

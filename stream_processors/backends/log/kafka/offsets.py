@@ -8,7 +8,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.log.kafka.clients import close_consumer
+from stream_processors.backends.log.kafka.clients import close_client
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
@@ -32,13 +32,13 @@ class BrokerOffsets:
             with translate_errors(self._cluster, self._topic):
                 await asyncio.wait_for(client.start(), self._policy.call_seconds)
         except BaseException:
-            await close_consumer(client, self._policy.call_seconds)
+            await close_client(client, self._policy.call_seconds)
             raise
         self._client = client
 
     async def close(self) -> None:
         if self._client is not None:
-            await close_consumer(self._client, self._policy.call_seconds)
+            await close_client(self._client, self._policy.call_seconds)
 
     async def first(self, partition: int) -> int:
         """The lowest offset still held."""

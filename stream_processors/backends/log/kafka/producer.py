@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.errors import Overloaded
 from schemas.frame import NewFrame
+from stream_processors.backends.log.kafka.clients import close_client
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.policy import FRAME_BYTES, KafkaPolicy
 from stream_processors.backends.log.kafka.records import headers_of, timestamp_of
@@ -48,7 +49,7 @@ _ENVELOPE_BYTES = 1_000
 """A generous upper bound for what a record adds to its payload."""
 
 _STOP_TIMEOUTS = 3
-"""How many request timeouts a client may take to stop."""
+"""How many request timeouts a client may take to stop, and then to close its connections."""
 
 
 class Producer:
@@ -83,7 +84,7 @@ class Producer:
         # expire after the request timeout: a refused frame is neither kept in memory nor appended long afterwards.
         if self._client._sender is not None:  # noqa: SLF001 - the library offers no other way to drop a batch
             self._client._sender._txn_manager = None  # noqa: SLF001 - as above
-        await asyncio.wait_for(self._client.stop(), _STOP_TIMEOUTS * self._policy.append_seconds)
+        await close_client(self._client, _STOP_TIMEOUTS * self._policy.append_seconds)
 
     async def _send_one(self, frame: NewFrame) -> "asyncio.Future[Any]":
         """The client holds the frame until its ack arrives or fails."""

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.frame import Frame
-from stream_processors.backends.log.kafka.clients import close_consumer
+from stream_processors.backends.log.kafka.clients import close_client
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.records import frame_of
@@ -69,7 +69,7 @@ class PartitionReader:
         consumer, self._consumer = self._consumer, None
         self._prefetched.clear()
         if consumer is not None:
-            await close_consumer(consumer, self._policy.call_seconds)
+            await close_client(consumer, self._policy.call_seconds)
 
     async def _fetch(self, end: int) -> None:
         consumer = await self._connected()
@@ -94,7 +94,7 @@ class PartitionReader:
             try:
                 await asyncio.wait_for(consumer.start(), self._policy.call_seconds)
             except BaseException:
-                await close_consumer(consumer, self._policy.call_seconds)
+                await close_client(consumer, self._policy.call_seconds)
                 raise
             consumer.assign([self._place])
             consumer.seek(self._place, self._position)

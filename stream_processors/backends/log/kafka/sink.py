@@ -168,13 +168,6 @@ class KafkaSink:
         """Drops the producer, so that the next append connects a new one; it is closed in the background."""
         if producer is not None and producer is self._producer:
             self._producer = None
-            ending = asyncio.create_task(_end_producer(producer))
+            ending = asyncio.create_task(producer.end())
             self._closing.add(ending)
             ending.add_done_callback(self._closing.discard)
-
-
-async def _end_producer(producer: Producer) -> None:
-    try:
-        await producer.end()
-    except CLIENT_ERRORS:
-        return  # nothing was acknowledged, so nothing is owed
