@@ -7,6 +7,9 @@ STAMP  := $(VENV)/.installed
 TESTS := $(BIN)/pytest --dist worksteal --durations=30 --durations-min=1
 PROPERTIES := tests/schemas tests/rating tests/stream_processors/core tests/stream_processors/flushing tests/ingest_gateway tests/interleavings
 
+# A caller's setting would have each of the hundreds of processes that the tests start compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install up cluster cluster-demo test test-long soak chaos check fix bench bench-full bench-cluster bench-cluster-full clean
 
 help:  ## list the targets
