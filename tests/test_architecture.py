@@ -240,6 +240,6 @@ def test_the_top_level_is_a_table_of_contents() -> None:
     folders = {
         path.name
         for path in ROOT.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and path.name not in ("data", "cluster-data")
+        if path.is_dir() and not path.name.startswith((".", "__")) and path.name not in ("data", "cluster-data")
     }
     assert {name for name in folders - known if not name.endswith(".egg-info") and name != "build"} == set()
