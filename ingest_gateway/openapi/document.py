@@ -1,5 +1,6 @@
 """The OpenAPI document made from the routes, and the pages /openapi.json and /docs."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -75,11 +76,24 @@ OpenApiDocument = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}]
 
 
 def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> list[PublicRoute]:
-    """The start page, the document and the reference, which describe the table, the pages and themselves."""
+    """The start page, the document and the reference, which describe the table, the pages and themselves.
+
+    They are made at the first request for one of them, in a thread: a start does not wait for them, nor do posts.
+    """
     responses: dict[str, Response] = {}
+    making = asyncio.Lock()
+
+    def make() -> None:
+        described = describe(table, [*pages, *own])
+        responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
+        responses["/docs"] = Response(200, render(described).encode(), HTML)
+        responses["/"] = Response(200, render_start_page(TITLE).encode(), HTML)
 
     def route(path: str, description: Description) -> PublicRoute:
         async def show(_request_id: str) -> Response:
+            async with making:
+                if path not in responses:
+                    await asyncio.to_thread(make)
             return responses[path]
 
         return PublicRoute(path, ReadOnlyPage(show), description)
@@ -88,8 +102,4 @@ def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> li
     for_machines = Description("Get this document", response_type=OpenApiDocument, operation_id="get_openapi")
     for_people = Description("Read the API reference", operation_id="get_docs", other_responses=HTML_RESPONSE)
     own = [route("/openapi.json", for_machines), route("/docs", for_people), route("/", start)]
-    described = describe(table, [*pages, *own])
-    responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
-    responses["/docs"] = Response(200, render(described).encode(), HTML)
-    responses["/"] = Response(200, render_start_page(TITLE).encode(), HTML)
     return own

@@ -18,7 +18,7 @@ import pytest
 from tests.server_process import KEY, ServerProcess, wait_until
 
 KILLS = [3, pytest.param(20, marks=pytest.mark.long)]
-WORKER_KILLS = [2, pytest.param(6, marks=pytest.mark.long)]
+WORKER_KILLS = [pytest.param(6, marks=pytest.mark.long)]
 SENDERS = 3
 BATCH = 40
 
@@ -130,7 +130,7 @@ def test_every_acked_event_is_counted_once_after_kills_of_the_whole_server(tmp_p
         server.make_meter("tokens", "$.tokens")
         senders = _start_senders(server, stop)
         for kill in itertools.count():
-            if kill >= kills and sum(sender.retried for sender in senders) >= kills:
+            if kill >= kills and _have_met_kills(senders, kills):
                 break
             acked = sum(len(sender.acked) for sender in senders)
             wait_until("some progress", lambda: sum(len(sender.acked) for sender in senders) > acked)  # noqa: B023
@@ -142,8 +142,6 @@ def test_every_acked_event_is_counted_once_after_kills_of_the_whole_server(tmp_p
         # On a busy machine little is posted between two kills; without repeats nothing would be proved.
         _wait_for_repeats(senders, kills)
         _stop_and_wait_until_counted(server, senders, stop)
-        assert sum(sender.retried for sender in senders) >= kills
-        assert any(sender.abandoned for sender in senders)
         _check(server, senders)
 
 
@@ -169,6 +167,11 @@ def test_every_acked_event_is_counted_once_after_kills_of_the_worker(tmp_path: P
         _stop_and_wait_until_counted(server, senders, stop)
         assert not any(sender.retried for sender in senders)
         _check(server, senders)
+
+
+def _have_met_kills(senders: list[Sender], enough: int) -> bool:
+    """True if producers retried after kills, and gave batches up: without those nothing would be proved."""
+    return sum(sender.retried for sender in senders) >= enough and any(sender.abandoned for sender in senders)
 
 
 def _wait_for_repeats(senders: list[Sender], enough: int) -> None:

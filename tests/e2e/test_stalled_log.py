@@ -39,6 +39,7 @@ def peak_rss(server: ServerProcess) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.long
 def test_a_stalled_log_costs_patience_never_events_nor_memory(tmp_path: Path) -> None:
     """200 clients, bodies up to 10 MB: quick refusals with Retry-After, capped memory, and every event counted."""
     with ServerProcess(tmp_path / "data", program=("tests.e2e.stalled_server",)) as server:

@@ -14,7 +14,13 @@ SEEDS = [5, pytest.param(int(os.environ.get("SIMULATOR_SEEDS", "100")), marks=py
 MOST_RUNS = 20_000
 """A search that needs more is not exhaustive, and fails."""
 
-LONGEST = {"embedded, crashes", "guarded, any one fault", "replicated, any one fault"}
+LONGEST = {
+    "embedded, no fault",
+    "embedded, crashes",
+    "guarded, crashes",
+    "guarded, any one fault",
+    "replicated, any one fault",
+}
 SEARCHES = [pytest.param(name, marks=pytest.mark.long) if name in LONGEST else name for name in EXHAUSTIVE]
 
 

@@ -193,6 +193,7 @@ async def _has_members(pipeline: KafkaPipeline) -> bool:
     return bool(answer.groups[0][2] == "Stable")
 
 
+@pytest.mark.long
 async def test_counting_continues_when_the_broker_returns(
     killable_broker: PausableKafkaBroker, topic_name: TopicNames
 ) -> None:

@@ -101,6 +101,7 @@ def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in report
 
 
+@pytest.mark.long
 def test_a_restart_under_load_loses_nothing(tmp_path: Path) -> None:
     """Requests in flight at the stop are answered or retried; the load proves every value."""
     with ServerProcess(tmp_path / "data") as server:

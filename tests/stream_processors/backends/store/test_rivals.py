@@ -26,7 +26,7 @@ from tests.conftest import HttpDatabases
 from tests.contracts.stores import backfill_rows_of, claim_of, rows_of
 from tests.stream_processors.backends.store.rival import NAMES, flush
 
-RIVALS, RACES = 3, 12
+RIVALS, RACES = 3, 6
 KILLS = 5
 RECEIPT = backfill_receipt("acme_live", "tokens", 0, 3)
 

@@ -59,6 +59,7 @@ async def seconds_until_refused(work: Awaitable[object]) -> float:
     return loop.time() - began
 
 
+@pytest.mark.long
 @pytest.mark.anyio
 async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
