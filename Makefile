@@ -10,7 +10,7 @@ PROPERTIES := tests/schemas tests/rating tests/stream_processors/core tests/stre
 # A caller's setting would have each of the hundreds of processes that the tests start compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install up cluster cluster-demo test test-long soak chaos check fix bench bench-full bench-cluster bench-cluster-full clean
+.PHONY: help install up cluster cluster-demo test quick test-long soak chaos check style types fix bench bench-full bench-cluster bench-cluster-full clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,10 @@ cluster: install  ## run Kafka, Faust workers and all else of a cluster on this 
 cluster-demo: install  ## a worker of a loaded cluster is killed, and the totals are exact
 	$(BIN)/tallyhouse cluster-demo
 
-test: install check  ## style, types, and every test but the long proofs: under ten minutes on two cores
+test: install style  ## style, types, and every test but the long proofs: under ten minutes on two cores
+	@$(MAKE) --no-print-directory --jobs=2 types quick
+
+quick: install  ## every test but the long proofs
 	$(TESTS) -n 4 -m 'not long'
 
 test-long: install  ## the long proofs: more kills, more examples, whole clusters, minutes of silence
@@ -52,9 +55,13 @@ soak: install  ## a log that hangs for a minute under two hundred clients, broke
 chaos: install  ## the longest proof: 10 million events, 50 kills -9; writes deploy/chaos-report.md
 	$(BIN)/python -m tests.chaos --events 10000000 --kills 50 --report deploy/chaos-report.md
 
-check: install  ## style, types
+check: style types  ## style, types
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
 
 fix: install  ## mend what can be mended mechanically

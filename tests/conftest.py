@@ -24,7 +24,7 @@ from tests.backing_services.two_shard_engine import limits_in_a_cluster
 
 # A property is judged by what it finds: a busy machine must not make one fail.
 _NOT_JUDGED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
-settings.register_profile("short", max_examples=25, deadline=None, suppress_health_check=_NOT_JUDGED)
+settings.register_profile("short", max_examples=15, deadline=None, suppress_health_check=_NOT_JUDGED)
 settings.register_profile("ci", parent=settings.get_profile("short"), max_examples=100)
 settings.load_profile("short")
 

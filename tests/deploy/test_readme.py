@@ -85,6 +85,7 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_readme_leads_from_the_first_start_to_an_invoice_with_usage(clone: Path) -> None:
     """The welcome, its three commands, and the walk from usage to a hosted invoice page."""
     welcome, answers = blocks("Sixty seconds", "text")

@@ -17,8 +17,10 @@ import pytest
 
 from tests.server_process import KEY, ServerProcess, wait_until
 
-KILLS = [3, pytest.param(20, marks=pytest.mark.long)]
-WORKER_KILLS = [pytest.param(6, marks=pytest.mark.long)]
+pytestmark = pytest.mark.long
+
+KILLS = 20
+WORKER_KILLS = 6
 SENDERS = 3
 BATCH = 40
 
@@ -121,8 +123,7 @@ def stored_events(server: ServerProcess) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", KILLS)
-def test_every_acked_event_is_counted_once_after_kills_of_the_whole_server(tmp_path: Path, kills: int) -> None:
+def test_every_acked_event_is_counted_once_after_kills_of_the_whole_server(tmp_path: Path) -> None:
     """While three producers post: usage, raw events and acked events agree exactly."""
     chance = random.Random(7)
     stop = threading.Event()
@@ -130,40 +131,39 @@ def test_every_acked_event_is_counted_once_after_kills_of_the_whole_server(tmp_p
         server.make_meter("tokens", "$.tokens")
         senders = _start_senders(server, stop)
         for kill in itertools.count():
-            if kill >= kills and _have_met_kills(senders, kills):
+            if kill >= KILLS and _have_met_kills(senders, KILLS):
                 break
             acked = sum(len(sender.acked) for sender in senders)
             wait_until("some progress", lambda: sum(len(sender.acked) for sender in senders) > acked)  # noqa: B023
             time.sleep(chance.random() * 0.5)
             server.kill()
             server.start()
-            if kill == kills // 2:
+            if kill == KILLS // 2:
                 server.make_meter("requests")
         # On a busy machine little is posted between two kills; without repeats nothing would be proved.
-        _wait_for_repeats(senders, kills)
+        _wait_for_repeats(senders, KILLS)
         _stop_and_wait_until_counted(server, senders, stop)
         _check(server, senders)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not show its processes")
-@pytest.mark.parametrize("kills", WORKER_KILLS)
-def test_every_acked_event_is_counted_once_after_kills_of_the_worker(tmp_path: Path, kills: int) -> None:
+def test_every_acked_event_is_counted_once_after_kills_of_the_worker(tmp_path: Path) -> None:
     """Producers never have to retry: the gateway takes events in while the worker is down."""
     chance = random.Random(7)
     stop = threading.Event()
     with ServerProcess(tmp_path / "data", flush_linger="50ms", partitions="3") as server:
         server.make_meter("tokens", "$.tokens")
         senders = _start_senders(server, stop)
-        for kill in range(kills):
+        for kill in range(WORKER_KILLS):
             wait_until("a worker", lambda: server.client.get("/readyz").status_code == 200)
             time.sleep(chance.random() * 0.5)
             killed = server.worker
             os.kill(killed, signal.SIGKILL)
             wait_until("the loss to be noticed", lambda: _other_worker(server, killed))  # noqa: B023
-            if kill == kills // 2:
+            if kill == WORKER_KILLS // 2:
                 server.make_meter("requests")
-        _wait_for_repeats(senders, kills)
+        _wait_for_repeats(senders, WORKER_KILLS)
         _stop_and_wait_until_counted(server, senders, stop)
         assert not any(sender.retried for sender in senders)
         _check(server, senders)

@@ -22,7 +22,7 @@ def test_any_interleaving_in_memory(
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 3)
 @given(posts=batches(), meters=meter_lists(), operations_drawn=st.lists(operations(), min_size=3, max_size=15))
 def test_any_interleaving_on_disk(
     tmp_path: Path,

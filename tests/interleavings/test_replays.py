@@ -107,7 +107,7 @@ def test_any_replays_in_memory(posts: Posts, meters: Sequence[Meter], operations
     run_interleaving(in_memory, posts, meters, operations_drawn)
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings().max_examples // 3)
 @given(posts=uncounted(), meters=meters(), operations_drawn=replay_interleavings(12))
 def test_any_replays_on_disk(
     tmp_path: Path,

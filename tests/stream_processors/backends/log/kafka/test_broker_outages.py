@@ -20,6 +20,8 @@ from tests.backing_services.kafka import PausableKafkaBroker
 from tests.contracts.frame_log import everything, new_frame, numbered
 from tests.stream_processors.backends.log.kafka.topic_logs import TopicLog, new_topic, opened
 
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
+
 SHORT_TIMEOUTS = KafkaPolicy(append_seconds=1.0, call_seconds=1.0, in_flight_bytes=100_000)
 KILLS = 3
 WRITERS = 4
@@ -59,8 +61,6 @@ async def seconds_until_refused(work: Awaitable[object]) -> float:
     return loop.time() - began
 
 
-@pytest.mark.long
-@pytest.mark.anyio
 async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
@@ -92,7 +92,6 @@ async def test_no_acknowledged_frame_is_lost_when_the_broker_is_killed(
         assert own[: len(acked[writer])] == acked[writer]
 
 
-@pytest.mark.anyio
 async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
@@ -116,7 +115,6 @@ async def test_a_broker_that_is_gone_costs_refusals_until_it_is_back(
         await wait_until_nothing_in_flight(log)
 
 
-@pytest.mark.anyio
 async def test_calls_to_a_silent_broker_time_out(killable_broker: PausableKafkaBroker, cluster: KafkaCluster) -> None:
     """When the broker neither answers nor closes the connection, every call ends and memory stays within its limit."""
     async with opened(cluster, await new_topic(cluster), SHORT_TIMEOUTS) as log:
@@ -147,7 +145,6 @@ async def test_calls_to_a_silent_broker_time_out(killable_broker: PausableKafkaB
         await wait_until_nothing_in_flight(log)
 
 
-@pytest.mark.anyio
 async def test_a_claimed_range_is_never_cut_short_by_an_outage(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
@@ -163,8 +160,6 @@ async def test_a_claimed_range_is_never_cut_short_by_an_outage(
         assert [f.offset for f in claimed] == [0, 1, 2]
 
 
-@pytest.mark.long
-@pytest.mark.anyio
 async def test_reads_that_an_outage_breaks_off_can_be_retried(
     killable_broker: PausableKafkaBroker, cluster: KafkaCluster
 ) -> None:
