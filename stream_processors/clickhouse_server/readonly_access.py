@@ -1,22 +1,26 @@
 """Read-only access for analysts and their tools: statements that read the usage store, and nothing more.
 
-Two independent checks protect the store. The parse tree of every statement is checked node by node; and the engine runs
-the statement with `readonly=1`, so that it can neither write nor change a setting. `readonly=1` alone would allow INTO
-OUTFILE, the function file(), DESCRIBE of a file or a URL, and KILL.
+Two independent checks protect the store. Every statement is parsed, and judged by what the parser made of it; and the
+engine runs the statement with `readonly=1`, so that it can neither write nor change a setting. `readonly=1` alone would
+allow INTO OUTFILE, the function file(), DESCRIBE of a file or a URL, and KILL.
+
+`EXPLAIN AST` is itself a statement that the engine runs: a clause at its end would be its own. So it comes last, when
+the parser alone has shown that the statement reads, is the only one, and has no INTO OUTFILE.
 """
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
-from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement, StatementFailed
 from stream_processors.clickhouse_server.bodies import Body
 from stream_processors.clickhouse_server.deadline import Deadline
 from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, SYNTAX_ERROR, clickhouse_error
 from stream_processors.clickhouse_server.full_access import text_of
 from stream_processors.clickhouse_server.function_catalogue import FunctionCatalogue
 from stream_processors.clickhouse_server.lexer import tokens
-from stream_processors.clickhouse_server.readonly_policy import ENGINE_DATABASES, check_readonly
+from stream_processors.clickhouse_server.readonly_policy import ENGINE_DATABASES, check_formatted, check_readonly
 from stream_processors.clickhouse_server.request import QueryRequest
 from stream_processors.clickhouse_server.responses import QueryOutcome, format_of
 
@@ -61,6 +65,11 @@ _FIXED = {
 }
 
 
+_FORMAT = "SELECT formatQuerySingleLine({text:String})"
+_PARSING = re.compile(r": In scope SELECT formatQuerySingleLine.*(?=\. \()", re.DOTALL)
+"""What an error says of the statement that parses, and not of the one that is parsed."""
+
+
 class ReadOnlyAccess:
     """Runs statements that only read, and refuses all others."""
 
@@ -100,13 +109,32 @@ class ReadOnlyAccess:
         kind = self._engine.classify(statement.text)
         if kind.statements > 1:
             raise clickhouse_error(SYNTAX_ERROR, "Multi-statements are not allowed.")
+        formatted = self._formatted(statement.text)
+        if not kind.reads_only:
+            raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
+        check_formatted(formatted, statement.parameters)
         explain = msgspec.structs.replace(
             statement, text=f"EXPLAIN AST {statement.text}", format="TabSeparatedRaw", mark=""
         )
-        outline = self._engine.run(explain).body.decode().splitlines()  # raises if the statement does not parse
-        if not kind.reads_only:
-            raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
+        outline = self._engine.run(explain).body.decode().split("\n")
         check_readonly(filter(None, outline), self._catalogue)
+
+    def _formatted(self, text: str) -> str:
+        """The statement as the engine's parser prints it; nothing runs. Raises StatementFailed if it does not parse."""
+        parse = EngineStatement(
+            text=_FORMAT, format="TabSeparatedRaw", settings=_FIXED, parameters={"text": _escaped(text)}
+        )
+        try:
+            return self._engine.run(parse).body.decode()
+        except StatementFailed as error:
+            raise StatementFailed(error.code, _PARSING.sub("", error.message)) from error
+
+
+def _escaped(text: str) -> str:
+    """The value of a parameter: as in TabSeparated."""
+    return (
+        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
+    )
 
 
 def allowed_settings(query: Mapping[str, str]) -> dict[str, str]:

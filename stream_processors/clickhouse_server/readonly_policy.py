@@ -1,4 +1,4 @@
-"""Decides whether a statement reads only what it may, by the engine's own parse tree, never by the text.
+"""Decides whether a statement reads only what it may, by what the engine's own parser makes of it.
 
 `EXPLAIN AST` prints every node of the parsed statement, one per line, indented by depth. Every node type, function and
 table of the engine's own databases that is not listed here is refused. Comments, spacing, quoting and case make no
@@ -6,10 +6,11 @@ difference, because the parser has already resolved them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from stream_processors.clickhouse_server.errors import ACCESS_DENIED, READONLY, clickhouse_error
 from stream_processors.clickhouse_server.function_catalogue import TABLE_FUNCTIONS, FunctionCatalogue
+from stream_processors.clickhouse_server.lexer import tokens
 
 _NODES = """
 ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher ColumnsReplaceTransformer
@@ -36,7 +37,24 @@ ALLOWED_ENGINE_TABLES = frozenset(_ENGINE_TABLES.split())
 """The tables that clients use to look up tables and types: none about users, other statements or the server."""
 
 _NODE = re.compile(r"(?P<depth> *)(?P<type>[A-Za-z:]+)(?P<rest>(?: .*)?)")
+_LINE_BREAK = re.compile(r"\n|\\n")
+_IDENTIFIER_PARAMETER = re.compile(r"\{\s*(\w+)\s*:\s*Identifier\s*\}")
 _NAME = re.compile(r" (?P<name>.*?)(?: \(alias .*\))?(?: \(children \d+\))?")
+
+
+def check_formatted(text: str, parameters: Mapping[str, str]) -> None:
+    """Raises StatementFailed for a statement that writes a file, or whose names would forge lines of the outline.
+
+    The text is as the engine prints it: without comments, and every name that needs quotes has the same quotes.
+    """
+    for token in tokens(text.encode()):
+        if token.is_word("OUTFILE"):
+            raise clickhouse_error(READONLY, "Cannot execute query in readonly mode: this port only reads.")
+        if token.kind == "name" and _LINE_BREAK.search(token.text.decode()):
+            raise clickhouse_error(ACCESS_DENIED, "Not allowed on a read-only port: a name with a line break.")
+    for name in _IDENTIFIER_PARAMETER.findall(text):
+        if _LINE_BREAK.search(parameters.get(name, "")):
+            raise clickhouse_error(ACCESS_DENIED, f"Not allowed on a read-only port: a line break in the name {name}.")
 
 
 def check_readonly(outline: Iterable[str], catalogue: FunctionCatalogue) -> None:

@@ -24,6 +24,7 @@ from stream_processors.clickhouse_server.request import Caller
 from stream_processors.clickhouse_server.server import run_server
 from tallyhouse.embedded.store_client import DATABASE, MAX_QUERIES
 from tallyhouse.runtime.data_directory import DataDirectory
+from tallyhouse.runtime.write_wall import wall_off
 
 _MAX_FLUSH_STATEMENTS = 6
 """Concurrent statements of flushes, backfills and expiry."""
@@ -67,13 +68,24 @@ async def serve_gateway_queries(
 async def open_clickhouse_port(
     listener: socket.socket | None, directory: DataDirectory, api_keys: ApiKeys, clock: Callable[[], int]
 ) -> AsyncIterator[None]:
-    """Serves ClickHouse clients such as Grafana, read-only; nothing if the port is off. Needs an open store."""
+    """Serves ClickHouse clients such as Grafana, read-only; nothing if the port is off. Needs an open store.
+
+    The threads that run the statements can write to the store's folder alone, whatever a statement asks for: the engine
+    may merge parts in a thread that one of them has started.
+    """
     if listener is None:
         yield
         return
     async with AsyncExitStack() as opened:
         engine = opened.enter_context(ChdbStatements(directory.store, EngineLimits()))
-        threads = opened.enter_context(ThreadPoolExecutor(_MAX_CLIENT_STATEMENTS, thread_name_prefix="clickhouse-port"))
+        threads = opened.enter_context(
+            ThreadPoolExecutor(
+                _MAX_CLIENT_STATEMENTS,
+                thread_name_prefix="clickhouse-port",
+                initializer=wall_off,
+                initargs=([directory.store],),
+            )
+        )
         access = ReadOnlyAccess(engine, read_catalogue(engine))
         check_caller = _admin_check(api_keys, clock)
         server = _engine_server(engine, access, check_caller, threads, directory.path, _CLIENT_BODY_LIMITS)

@@ -6,15 +6,33 @@ counts only within one session.
 
 import signal
 import sys
+import tempfile
+from pathlib import Path
+
+NO_PORT = "-"
+"""In place of the descriptor of the listening socket for ClickHouse clients."""
 
 
 def main() -> int:
     """Runs until the gateway stops the worker; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    has_wall = sys.argv[2] == NO_PORT or _build_wall()
     from tallyhouse.embedded import worker_process  # noqa: PLC0415 - loading it takes a second
 
-    return worker_process.main()
+    return worker_process.main(has_wall=has_wall)
+
+
+def _build_wall() -> bool:
+    """Strangers' statements run in this process: it can write to its folders alone. False if the system has no walls.
+
+    The engine's library starts threads when it is loaded, so the wall comes first: threads that exist stay outside.
+    """
+    from tallyhouse.runtime.environment import process_environment, read_settings  # noqa: PLC0415 - after the signals
+    from tallyhouse.runtime.write_wall import wall_off  # noqa: PLC0415 - as above
+
+    settings = read_settings(process_environment())
+    return wall_off([settings.data_dir, Path(tempfile.gettempdir())])
 
 
 if __name__ == "__main__":

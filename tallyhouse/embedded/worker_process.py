@@ -21,6 +21,7 @@ import uvloop
 from schemas.errors import TallyhouseError
 from tallyhouse.embedded.priorities import WORKER_NICENESS, lower_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
+from tallyhouse.embedded.worker_main import NO_PORT
 from tallyhouse.embedded.worker_runtime import ListenSockets, WorkerContext, open_worker_runtime
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.clock import now
@@ -30,30 +31,36 @@ from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.runtime.startup import prepare_process
 
 REPORT_INTERVAL_SECONDS = 0.1
-_NO_PORT = "-"
 _INPUT = 0
 
 
-def main() -> int:
-    """Runs the worker; returns its exit code. Prints the error that ended it."""
+def main(*, has_wall: bool) -> int:
+    """Runs the worker; returns its exit code. Prints the error that ended it.
+
+    Without a wall that is needed it runs as well, and logs a warning.
+    """
     try:
-        _run(int(sys.argv[1]), sys.argv[2])
+        _run(int(sys.argv[1]), sys.argv[2], has_wall=has_wall)
     except TallyhouseError as error:
         print_error_line(str(error))
         return FAILED
     return 0
 
 
-def _run(listener: int, clients: str) -> None:
+def _run(listener: int, clients: str, *, has_wall: bool) -> None:
     lower_priority(WORKER_NICENESS)
     password = _read_line().decode()
     reports = _redirect_output()
     settings = read_settings(process_environment())
     logger = prepare_process(settings, short_switches=True)
     context = WorkerContext(clock=now, logger=logger.bind(process="worker"), metrics=BufferedMetrics())
+    if not has_wall:
+        context.logger.warning(
+            "this system has no Landlock: statements at the ClickHouse port are checked, and the kernel does not help"
+        )
     with ExitStack() as opened:
         own = opened.enter_context(socket.socket(fileno=listener))
-        clickhouse_listener = None if clients == _NO_PORT else opened.enter_context(socket.socket(fileno=int(clients)))
+        clickhouse_listener = None if clients == NO_PORT else opened.enter_context(socket.socket(fileno=int(clients)))
         uvloop.run(
             _process_until_stopped(settings, context, ListenSockets(own, password, clickhouse_listener), reports)
         )

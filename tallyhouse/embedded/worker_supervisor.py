@@ -14,6 +14,7 @@ import msgspec
 from schemas.errors import StoreFailed
 from schemas.logger import Logger
 from tallyhouse.embedded.report import Report
+from tallyhouse.embedded.worker_main import NO_PORT
 from tallyhouse.runtime.child_process import module_command
 from tallyhouse.runtime.exit_codes import MISCONFIGURED
 from tallyhouse.runtime.supervisor import Supervisor
@@ -24,7 +25,6 @@ STOP_SECONDS = 30.0
 STOP = b"stop\n"
 
 _LONGEST_LINE = 16 * 1024 * 1024
-_NO_PORT = "-"
 
 ReportHandler = Callable[[Report | None], Awaitable[None]]
 """Called with each report, and with None when the worker has ended."""
@@ -111,7 +111,7 @@ class WorkerProcess:
     async def _start(self) -> asyncio.subprocess.Process:
         inherited = self._inherited
         clients: list[int] = [inherited.clients.fileno()] if inherited.clients else []
-        arguments: list[object] = [inherited.listener.fileno(), clients[0] if clients else _NO_PORT]
+        arguments: list[object] = [inherited.listener.fileno(), clients[0] if clients else NO_PORT]
         self._process = process = await asyncio.create_subprocess_exec(
             *module_command("tallyhouse.embedded.worker_main", *arguments),
             stdin=asyncio.subprocess.PIPE,

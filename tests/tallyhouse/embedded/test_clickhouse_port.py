@@ -1,7 +1,10 @@
 """The port for ClickHouse clients of a running server."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
+from tallyhouse.runtime.write_wall import wall_off
 from tests.server_process import KEY, ServerProcess, free_port
 
 
@@ -89,3 +93,52 @@ def test_a_taken_port_is_reported_before_anything_is_opened(server: ServerProces
         other.start()
     assert not (tmp_path / "data").exists()
     other.client.close()
+
+
+WALLED_ENGINE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
+from stream_processors.backends.sql.engine_settings import EngineLimits
+from tallyhouse.runtime.write_wall import wall_off
+
+store, out = Path(sys.argv[1]), sys.argv[2]
+store.mkdir()
+with ChdbStatements(store, EngineLimits()) as engine:
+    with ThreadPoolExecutor(1, initializer=wall_off, initargs=([store],)) as walled:
+        for statement in (
+            "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a",
+            "INSERT INTO t SELECT number FROM numbers(100000)",
+            "INSERT INTO t SELECT number FROM numbers(100000)",
+            f"SELECT 1 INTO OUTFILE '{out}'",
+            f"EXPLAIN AST SELECT 1 FORMAT CSV INTO OUTFILE '{out}'",
+            f"INSERT INTO FUNCTION file('{out}', 'CSV') SELECT 1",
+            "OPTIMIZE TABLE t FINAL",
+            "SELECT count() FROM t",
+        ):
+            error = walled.submit(engine.run, EngineStatement(text=statement)).exception()
+            print("refused" if error and "Permission denied" in str(error) else error or "done")
+"""
+
+
+def test_no_statement_writes_a_file_behind_the_wall(tmp_path: Path) -> None:
+    """In a thread as the port's, statements that nobody checks: the store works, and the kernel refuses the rest."""
+    command = [sys.executable, "-c", WALLED_ENGINE, str(tmp_path / "store"), str(tmp_path / "out")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    if has_landlock():
+        assert lines == ["done", "done", "done", "refused", "refused", "refused", "done", "done"]
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_worker_is_behind_the_wall(server: ServerProcess) -> None:
+    """A wall takes the right to gain privileges from every thread; it counts as before, as the other tests show."""
+    if has_landlock():
+        for task in Path(f"/proc/{server.worker}/task").iterdir():
+            assert "NoNewPrivs:\t1\n" in (task / "status").read_text()
+
+
+def has_landlock() -> bool:
+    """Tells by a thread that is given up to the wall."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(wall_off, [Path("/")]).result()
