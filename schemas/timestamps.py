@@ -12,6 +12,9 @@ DAY = Micros(86_400 * SECOND)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+LAST_YEAR = 2199
+"""A later year can only be a mistake: no event of it is taken, and no calendar is calculated for it."""
+
 
 def to_micros(value: datetime) -> Micros:
     """An aware datetime as microseconds."""

@@ -7,9 +7,10 @@ from typing import Any
 from ingest_gateway.ingest.columns import CONTROL, LARGE_EVENT, properties_text
 from ingest_gateway.ingest.event_formats import EventFormat
 from ingest_gateway.ingest.json_structure import nests_deeper
-from ingest_gateway.ingest.parse_timestamps import parse_timestamp
+from ingest_gateway.ingest.parse_timestamps import END_OF_TIME, parse_timestamp
 from ingest_gateway.ingest.strict_json import EventFault, abbreviated, first_invalid_value, parse_strictly, printable
 from schemas.event import MAX_NAME_LENGTH, MAX_PROPERTIES_BYTES, MAX_PROPERTIES_DEPTH, RejectCode
+from schemas.timestamps import LAST_YEAR
 
 _SUGGESTED = 64
 _CLOUD_FIELDS = ("specversion", "source", "data_base64")
@@ -124,6 +125,8 @@ def _time_faults(tree: dict[str, Any], event_format: EventFormat) -> Iterator[Ev
         )
     elif timestamp < 0:
         yield EventFault(RejectCode.TIMESTAMP_OLD, field, f"{field} {abbreviated(value)} lies before 1970")
+    elif timestamp >= END_OF_TIME:
+        yield EventFault(RejectCode.TIMESTAMP_AHEAD, field, f"{field} {abbreviated(value)} lies after {LAST_YEAR}")
 
 
 def _properties_faults(value: object, text: bytes, event_format: EventFormat) -> Iterator[EventFault]:

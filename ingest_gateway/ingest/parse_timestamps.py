@@ -5,11 +5,14 @@ Digits beyond the sixth are cut off, towards the past: Java and Go print nine, a
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from schemas.timestamps import MINUTE, to_micros
+from schemas.timestamps import LAST_YEAR, MINUTE, to_micros
+
+END_OF_TIME = to_micros(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
+"""The first moment that no event may have."""
 
 _MANY = 16
 """From this many texts on, Arrow's vectorised parser is faster."""

@@ -9,8 +9,9 @@ from schemas.customer import is_percent
 from schemas.errors import Invalid
 from schemas.price_rules import FieldError
 from schemas.tax import TaxRate
+from schemas.timestamps import LAST_YEAR
 
-FIRST_YEAR, LAST_YEAR = 2000, 2199
+FIRST_YEAR = 2000
 
 
 def raise_if_any(found: Iterable[FieldError]) -> None:

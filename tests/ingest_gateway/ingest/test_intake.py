@@ -78,6 +78,22 @@ def test_repeats_in_one_request_are_duplicates_or_conflicts() -> None:
     assert [(each.index, each.code) for each in outcome.rejections] == [(2, RejectCode.CONFLICT)]
 
 
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+23:59"]
+)
+@pytest.mark.parametrize("neighbours", [1, 50])
+def test_a_moment_that_no_calendar_has_hurts_its_own_event_alone(moment: str, neighbours: int) -> None:
+    """Of requests written together, one has an event of the year 10000 or 0: all other events are accepted."""
+
+    async def story() -> tuple[BatchOutcome, BatchOutcome]:
+        mixed = [event("bad", timestamp=moment), *(event(f"good_{number}") for number in range(neighbours))]
+        async with intake_over(FakeLog()) as intake:
+            return await asyncio.gather(intake.submit(post(batch(*mixed))), intake.submit(post(batch(event("other")))))
+
+    ours, other = run(story())
+    assert (ours.accepted, other) == (neighbours, accepted(1))
+
+
 def test_repeats_in_later_requests_are_duplicates_or_conflicts() -> None:
     """The recent keys recognise a retry, and it gets the same usage id."""
 
