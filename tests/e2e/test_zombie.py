@@ -93,6 +93,7 @@ class StoreOfManyWorkers:
         return [tuple(row) for row in await self.sql.rows(TOTALS)]
 
 
+@pytest.mark.long
 async def test_a_zombie_beside_its_successor_changes_nothing(
     tmp_path: Path, databases: Databases, threads: ThreadPoolExecutor
 ) -> None:

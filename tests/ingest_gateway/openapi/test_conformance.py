@@ -84,7 +84,7 @@ def test_every_response_is_documented(served: ServedApi, mode: schemathesis.Gene
             continue  # nothing in such a request can be invalid
 
         @hypothesis.settings(
-            max_examples=max(4, REQUESTS // len(operations)),
+            max_examples=max(2, REQUESTS // len(operations)),
             deadline=None,
             database=None,
             phases=[Phase.generate],

@@ -30,7 +30,8 @@ Costs = dict[tuple[str, int, str], int]
 """Customer, start of the period, price code → minor units."""
 
 
-@pytest.mark.parametrize("subscriptions", [60, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("subscriptions", [60, 200])
 async def test_late_usage_is_billed_once_whenever_runs_are_killed(
     billed_account: BilledAccount, migrated_url: str, tmp_path: Path, subscriptions: int
 ) -> None:

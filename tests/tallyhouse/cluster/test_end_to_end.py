@@ -67,6 +67,7 @@ def test_a_gateway_and_a_worker_count_exactly(installation: Installation) -> Non
         assert "Traceback" not in gateway.output() + worker.output()
 
 
+@pytest.mark.long
 def test_a_worker_continues_where_a_killed_one_ended(installation: Installation) -> None:
     """Events wait in the log for a worker, and the gateway calculates the lag from store and log alone."""
     installation.prepare()

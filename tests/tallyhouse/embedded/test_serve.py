@@ -90,6 +90,7 @@ def test_a_taken_port_and_a_locked_directory_are_reported_clearly(tmp_path: Path
         assert "Traceback" not in port_error + directory_error
 
 
+@pytest.mark.long
 def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
     """Otherwise keys would be looked up in the wrong partition."""
     with ServerProcess(tmp_path / "data", partitions="2") as server:

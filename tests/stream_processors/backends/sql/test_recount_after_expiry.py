@@ -90,6 +90,7 @@ async def recounts(flushes: StepByStepFlushes, past: ReplayedPast) -> list[Usage
     return [await flushes.recount.usage_at(query, watermark) for watermark in past.watermarks() for query in queries()]
 
 
+@pytest.mark.long
 def test_a_recount_is_the_same_when_the_months_of_its_keys_have_expired(flushes: StepByStepFlushes) -> None:
     """At every watermark and for every aggregation, replayed rejects included; the listings are the same as well."""
 

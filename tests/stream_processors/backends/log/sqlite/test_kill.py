@@ -20,7 +20,7 @@ from tests.contracts.frame_log import PARTITIONS, everything
 from tests.stream_processors.backends.log.sqlite.appender import WRITERS
 
 ROOT = Path(__file__).resolve().parents[5]
-KILLS = 12
+KILLS = [6, pytest.param(40, marks=pytest.mark.long)]
 
 
 def acked_before_the_kill(file: Path, run: int, acks: int) -> list[str]:
@@ -46,16 +46,17 @@ async def names_in(file: Path) -> list[list[str]]:
         return found
 
 
-def test_kill_at_random(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+def test_kill_at_random(tmp_path: Path, kills: int) -> None:
     """Every acked frame is there once; unacked ones at most once; each writer's frames are in its order."""
     chance = random.Random(0)
     file = tmp_path / "log.db"
-    acked = [name for run in range(KILLS) for name in acked_before_the_kill(file, run, chance.randrange(1, 120))]
+    acked = [name for run in range(kills) for name in acked_before_the_kill(file, run, chance.randrange(1, 120))]
     for names in asyncio.run(names_in(file)):
         times = Counter(names)
         assert set(times.values()) == {1}
         assert [name for name in acked if times[name] != 1] == []
-        for run in range(KILLS):
+        for run in range(kills):
             for writer in range(WRITERS):
                 own = [name for name in names if name.startswith(f"{run}.{writer}.")]
                 assert own == [f"{run}.{writer}.{number}" for number in range(len(own))]
