@@ -1,6 +1,6 @@
 """Takes from a thread what it does not need: writing elsewhere, starting programs, and opening TCP connections.
 
-The kernel enforces it (Landlock, Linux 5.13 and later), whatever the code in the thread does. It holds for every thread
+The kernel enforces it (Landlock, Linux 5.19 and later), whatever the code in the thread does. It holds for every thread
 and process that the thread starts, and cannot be undone.
 """
 
@@ -21,16 +21,18 @@ _CHANGE_FOLDERS = sum(1 << bit for bit in range(4, 13))
 """Removing files and folders, and creating files of every kind."""
 _BY_VERSION = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 """Since which version the kernel controls moves between folders, truncation, and commands to devices."""
+_OLDEST_VERSION = 2
+"""Version 1 forbids every move between folders, also below the writable ones: the engine could not drop a table."""
 _TCP_VERSION, _TCP = 4, 0b11
 
 
 def wall_off(writable: Iterable[Path]) -> bool:
     """The calling thread can now write only below these folders, start no program, and open no TCP connection.
 
-    Returns False, and changes nothing, on a system without Landlock. Raises OSError if a folder is missing.
+    Returns False, and changes nothing, on a system without such walls. Raises OSError if a folder is missing.
     """
     version = _version()
-    if version < 1:
+    if version < _OLDEST_VERSION:
         return False
     files = (
         _EXECUTE | _WRITE_FILE | _CHANGE_FOLDERS | sum(bit for since, bit in _BY_VERSION.items() if version >= since)
@@ -56,7 +58,7 @@ def _allow(ruleset: int, folder: Path, allowed: int) -> None:
 
 
 def _version() -> int:
-    """The version of Landlock; less than 1 if the system has none, or has it switched off."""
+    """The version of Landlock; less than 1 if the system has none, or forbids it."""
     if sys.platform != "linux":
         return 0
     return int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _REPORT_VERSION))
