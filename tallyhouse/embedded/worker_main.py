@@ -6,8 +6,6 @@ counts only within one session.
 
 import signal
 import sys
-import tempfile
-from pathlib import Path
 
 NO_PORT = "-"
 """In place of the descriptor of the listening socket for ClickHouse clients."""
@@ -17,7 +15,13 @@ def main() -> int:
     """Runs until the gateway stops the worker; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    has_wall = sys.argv[2] == NO_PORT or _build_wall()
+    try:
+        has_wall = sys.argv[2] == NO_PORT or _build_wall()
+    except OSError as error:
+        from tallyhouse.runtime.exit_codes import FAILED, print_error_line  # noqa: PLC0415 - after the signals
+
+        print_error_line(f"{error}: start without TALLYHOUSE_CLICKHOUSE_PORT, or mend that")
+        return FAILED
     from tallyhouse.embedded import worker_process  # noqa: PLC0415 - loading it takes a second
 
     return worker_process.main(has_wall=has_wall)
@@ -28,11 +32,13 @@ def _build_wall() -> bool:
 
     The engine's library starts threads when it is loaded, so the wall comes first: threads that exist stay outside.
     """
-    from tallyhouse.runtime.environment import process_environment, read_settings  # noqa: PLC0415 - after the signals
-    from tallyhouse.runtime.write_wall import wall_off  # noqa: PLC0415 - as above
+    from tallyhouse.runtime.data_directory import DataDirectory  # noqa: PLC0415 - after the signals
+    from tallyhouse.runtime.environment import process_environment, read_settings  # noqa: PLC0415 - as above
+    from tallyhouse.runtime.write_wall import temporary_folders, wall_off  # noqa: PLC0415 - as above
 
-    settings = read_settings(process_environment())
-    return wall_off([settings.data_dir, Path(tempfile.gettempdir())])
+    environ = process_environment()
+    directory = DataDirectory(read_settings(environ).data_dir)
+    return wall_off([*directory.folders, *temporary_folders(environ)])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -35,6 +35,13 @@ class DataDirectory(msgspec.Struct, frozen=True):
     @property
     def store(self) -> Path:
         return self.path / "store"
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """Every folder in which stored files lie: the directory, and where links in it lead."""
+        targets = [entry.resolve() for entry in self.path.iterdir() if entry.is_symlink()]
+        linked = [target if target.is_dir() else target.parent for target in targets]
+        return [self.path, *(folder for folder in linked if folder.is_dir())]
 
     @property
     def key_file(self) -> Path:

@@ -8,7 +8,8 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -21,6 +22,7 @@ _CHANGE_FOLDERS = sum(1 << bit for bit in range(4, 13))
 """Removing files and folders, and creating files of every kind."""
 _BY_VERSION = {2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 """Since which version the kernel controls moves between folders, truncation, and commands to devices."""
+_SQLITE_FOLDERS = ("/var/tmp", "/usr/tmp", "/tmp")  # noqa: S108 - SQLite chooses the names of its files itself
 _OLDEST_VERSION = 2
 """Version 1 forbids every move between folders, also below the writable ones: the engine could not drop a table."""
 _TCP_VERSION, _TCP = 4, 0b11
@@ -47,6 +49,12 @@ def wall_off(writable: Iterable[Path]) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def temporary_folders(environ: Mapping[str, str]) -> Sequence[Path]:
+    """The existing folders for temporary files: Python's, and those in which SQLite sorts more than its cache holds."""
+    names = [tempfile.gettempdir(), environ.get("SQLITE_TMPDIR", ""), *_SQLITE_FOLDERS]
+    return [Path(name) for name in dict.fromkeys(names) if name and Path(name).is_dir()]
 
 
 def _allow(ruleset: int, folder: Path, allowed: int) -> None:

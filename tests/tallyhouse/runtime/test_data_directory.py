@@ -69,3 +69,15 @@ def test_an_unusable_directory_is_a_mistake_in_the_settings(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(Misconfigured, match="cannot be used"), DataDirectory(tmp_path / "file" / "data").hold_lock():
         pass
+
+
+def test_links_lead_to_more_folders(tmp_path: Path) -> None:
+    """A folder on another disk, a file on another disk, and a link that leads nowhere."""
+    for name in ("data", "disk", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "log.sqlite").write_text("")
+    links = {"store": "disk", "log.sqlite": "other/log.sqlite", "lost": "missing/folder"}
+    for name, target in links.items():
+        (tmp_path / "data" / name).symlink_to(tmp_path / target)
+    folders = DataDirectory(tmp_path / "data").folders
+    assert sorted(folder.name for folder in folders) == ["data", "disk", "other"]

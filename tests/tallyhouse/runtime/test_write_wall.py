@@ -2,16 +2,18 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tallyhouse.runtime.write_wall import wall_off
+from tallyhouse.runtime.write_wall import temporary_folders, wall_off
 
 _Result = TypeVar("_Result")
 
@@ -94,6 +96,21 @@ def test_threads_that_it_starts_are_behind_the_wall_too(folders: tuple[Path, Pat
         return not wall_off([own]) or in_a_thread(lambda: refused(lambda: (other / "new").write_text("new")))
 
     assert in_a_thread(attack)
+
+
+def test_sqlite_sorts_behind_the_wall(folders: tuple[Path, Path]) -> None:
+    """What its cache cannot hold goes to a folder that SQLite chooses, which need not be Python's."""
+    own, _ = folders
+
+    def work() -> int:
+        wall_off([own, *temporary_folders({})])
+        with closing(sqlite3.connect(own / "many.sqlite")) as connection:
+            connection.execute("PRAGMA cache_size = 10")
+            connection.execute("CREATE TABLE t AS SELECT 1 AS a, '' AS b LIMIT 0")
+            connection.executemany("INSERT INTO t VALUES (?, ?)", ((-number, "x" * 500) for number in range(20_000)))
+            return len(connection.execute("SELECT a, b FROM t ORDER BY b, a").fetchall())
+
+    assert in_a_thread(work) == 20_000
 
 
 def test_no_connection_is_opened(folders: tuple[Path, Path]) -> None:
