@@ -12,8 +12,8 @@ DAY = Micros(86_400 * SECOND)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-LAST_YEAR = 2199
-"""A later year can only be a mistake: no event of it is taken, and no calendar is calculated for it."""
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+"""Another year can only be a mistake, and no calendar is calculated for it. Events may be as old as 1970."""
 
 
 def to_micros(value: datetime) -> Micros:

@@ -9,9 +9,7 @@ from schemas.customer import is_percent
 from schemas.errors import Invalid
 from schemas.price_rules import FieldError
 from schemas.tax import TaxRate
-from schemas.timestamps import LAST_YEAR
-
-FIRST_YEAR = 2000
+from schemas.timestamps import FIRST_YEAR, LAST_YEAR
 
 
 def raise_if_any(found: Iterable[FieldError]) -> None:

@@ -125,7 +125,7 @@ class ReadOnlyAccess:
             text=_FORMAT, format="TabSeparatedRaw", settings=_FIXED, parameters={"text": _escaped(text)}
         )
         try:
-            return self._engine.run(parse).body.decode()
+            return self._engine.run(parse).body.decode().removesuffix("\n")
         except StatementFailed as error:
             raise StatementFailed(error.code, _PARSING.sub("", error.message)) from error
 

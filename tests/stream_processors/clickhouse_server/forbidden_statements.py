@@ -200,6 +200,7 @@ LIMITS: list[ForbiddenStatement] = [
 ]
 
 ALLOWED = [
+    "SELECT 'INTO OUTFILE', 'a\nb'",
     "SELECT a, s FROM t",
     "SELECT count(), sum(a), avg(a), quantile(0.9)(a), uniqExact(s), argMax(a, s), sumIf(a, a > 1) FROM t",
     "SELECT groupArrayIf(a, a > 0), quantilesArrayState(0.5)([a]), countDistinct(a) FROM t",
