@@ -82,7 +82,7 @@ def backfill_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) 
     store = dependencies.store
     ports = BackfillPorts(meters=dependencies.meters, history=store, tables=store)
     return BackfillDriver(
-        Backfill(ports, policies.partitions),
+        Backfill(ports, policies.partitions, policies.flush.piece),
         policies.worker,
         logger=dependencies.logger,
         pause=dependencies.pause,

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Claim, FlushProgress, SeenRows, Table
+from schemas.flush import Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from stream_processors.backends.store.engine import FlushState
 from tests.simulator.durable import Durable, SeenRow
@@ -75,16 +75,16 @@ class FaultyEngine:
         del partition
         return await self._read(f"is {number} done", lambda: number in self.durable.done)
 
-    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
+    async def extent(self, table: Table, partition: int, number: int) -> Extent:
         del partition
-        return await self._read(f"is {number} in {table}", lambda: self.durable.has(table, number))
+        return await self._read(f"extent of {number} in {table}", lambda: self.durable.extent(table, number))
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         del partition
         return await self._read(f"standing of {table} {number}", lambda: self._flush_state(table, number))
 
-    async def has_backfill(self, table: Table, receipt: str) -> bool:
-        return await self._read(f"is {receipt} in {table}", lambda: self.durable.has(table, receipt))
+    async def backfill_extent(self, table: Table, receipt: str) -> Extent:
+        return await self._read(f"extent of {receipt} in {table}", lambda: self.durable.extent(table, receipt))
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._read(f"receipts {prefix}", lambda: self._receipts(prefix))
@@ -145,22 +145,24 @@ class FaultyEngine:
 
     # Inserts that many processes send to one store.
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
         del partition
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: self._flush_state(table, number) == FlushState(applied=False, done=False),
+                guard=lambda: number not in self.durable.done and self._lacks(table, number, piece),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
         )
 
-    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
+    async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: not self.durable.has(table, receipt),
+                guard=lambda: self._lacks(table, receipt, piece),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
@@ -242,10 +244,13 @@ class FaultyEngine:
         return tuple(FlushProgress(claim=claim, done=claim.number in self.durable.done) for claim in claims)
 
     def _flush_state(self, table: Table, number: int) -> FlushState:
-        return FlushState(applied=self.durable.has(table, number), done=number in self.durable.done)
+        return FlushState(extent=self.durable.extent(table, number), done=number in self.durable.done)
+
+    def _lacks(self, table: Table, origin: int | str, piece: int) -> bool:
+        return self.durable.extent(table, origin).pieces <= piece
 
     def _receipts(self, prefix: str) -> frozenset[str]:
-        origins = (str(block.origin) for block in self.durable.of(Table.USAGE))
+        origins = (str(block.origin) for block in self.durable.of(Table.USAGE) if not block.end)
         return frozenset(origin for origin in origins if origin.startswith(prefix))
 
     def _activation(self, version: int) -> int | None:

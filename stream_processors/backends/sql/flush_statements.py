@@ -19,22 +19,30 @@ WHERE p = {{p:UInt16}} AND n >= (SELECT max(n) FROM flushes WHERE p = {{p:UInt16
 
 IS_DONE = f"SELECT 1 FROM flushes WHERE {_PLACE} AND kind = 'done' LIMIT 1 {_POINT}"
 
-IS_APPLIED = {
+_RECEIPTS = "usage WHERE account = '' AND meter = '' AND customer_id = {receipt:String}"
+
+PIECES = {
     Table.EVENTS: f"SELECT 1 FROM events WHERE {_PLACE} LIMIT 1 {_POINT}",
-    Table.USAGE: "SELECT 1 FROM usage WHERE account = '' AND meter = '' AND customer_id = {receipt:String} LIMIT 1 "
-    + _POINT,
-    Table.REJECTS: f"SELECT 1 FROM rejects WHERE {_PLACE} AND origin = '' LIMIT 1 {_POINT}",
+    Table.USAGE: f"SELECT grp FROM {_RECEIPTS} {_POINT}",
+    # Of the last piece the last meter; conflicts, which have none, come before all meters.
+    Table.REJECTS: f"""\
+SELECT piece, max((meter != '', if(meter = '', '', account), meter)) AS last FROM rejects
+WHERE {_PLACE} AND origin = '' GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
     Table.SEEN: f"SELECT 1 FROM seen WHERE {_PLACE} LIMIT 1 {_POINT}",
 }
+"""What a table shows of a flush: `SqlEngine` makes an extent of it."""
 
-HAS_BACKFILL = {
-    Table.USAGE: IS_APPLIED[Table.USAGE],
-    Table.REJECTS: f"SELECT 1 FROM rejects WHERE origin = {{receipt:String}} LIMIT 1 {_POINT}",
+BACKFILL_PIECES = {
+    Table.USAGE: PIECES[Table.USAGE],
+    Table.REJECTS: f"""\
+SELECT piece, max(n) AS last FROM rejects WHERE origin = {{receipt:String}}
+GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
 }
 
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
-WHERE account = '' AND meter = '' AND customer_id >= {prefix:String} AND startsWith(customer_id, {prefix:String})"""
+WHERE account = '' AND meter = '' AND customer_id >= {prefix:String} AND startsWith(customer_id, {prefix:String})
+  AND grp = ''"""
 
 ACTIVATION = """\
 SELECT min(n) FROM flushes WHERE p = {p:UInt16} AND kind = 'claim' AND ver >= {ver:UInt64} HAVING count() > 0"""
@@ -45,8 +53,8 @@ SEEN_SLICE = """\
 SELECT key_hash FROM seen
 WHERE p = {p:UInt16} AND n < {n:UInt64} AND key_hash >= unhex({start:String}) AND key_hash <= unhex({end:String})"""
 
-EVENT_COUNTS = """\
-SELECT n, count() FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
+EVENT_SIZES = """\
+SELECT n, sum(length(properties) + 200) FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
 GROUP BY n ORDER BY n"""
 
 EVENTS_OF = """\
@@ -95,9 +103,23 @@ UNCLAIMED = _absent(
     "SETTINGS max_threads = 1, use_query_condition_cache = 0"
 )
 
-NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS_APPLIED.items()}
+# Each piece has a receipt of its own, and the last one too: so many are there as pieces.
+_NO_USAGE_PIECE = f"(SELECT uniqExact(grp) FROM {_RECEIPTS} {_POINT}) <= {{piece:UInt32}}"
 
-NOT_BACKFILLED = {table: _absent(there) for table, there in HAS_BACKFILL.items()}
+_NO_PIECE = {
+    Table.EVENTS: _absent(PIECES[Table.EVENTS]),
+    Table.USAGE: _NO_USAGE_PIECE,
+    Table.REJECTS: _absent(
+        f"SELECT 1 FROM rejects WHERE {_PLACE} AND origin = '' AND piece >= {{piece:UInt32}} LIMIT 1 {_POINT}"
+    ),
+    Table.SEEN: _absent(PIECES[Table.SEEN]),
+}
 
-FLUSH_STATE = {table: f"SELECT ({IS_APPLIED[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
-"""Whether the rows are applied, and whether the flush is done, in one round trip."""
+NOT_APPLIED = {table: f"{NOT_DONE}\nAND {absent}" for table, absent in _NO_PIECE.items()}
+
+NOT_BACKFILLED = {
+    Table.USAGE: _NO_USAGE_PIECE,
+    Table.REJECTS: _absent(
+        f"SELECT 1 FROM rejects WHERE origin = {{receipt:String}} AND piece >= {{piece:UInt32}} LIMIT 1 {_POINT}"
+    ),
+}

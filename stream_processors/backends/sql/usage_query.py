@@ -68,9 +68,10 @@ def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]
     conditions = " AND ".join([*_conditions(query, windows, params), *_first_customer(query, params)])
     parts = PARTS.format(
         start=_start(windows, params),
-        kept=_kept(query),
+        kept=f"if(meter = '', '', {_kept(query)})",
         part=FOLDS[query.meter.aggregation].part,
         conditions=conditions,
+        covering=COVERING,
     )
     whole = PLAIN if query.top is None else TOP
     sql = whole.format(
@@ -89,8 +90,12 @@ PARTS = """\
 SELECT meter, customer_id, {start} AS start, {kept} AS kept, {part} AS part
 FROM usage
 WHERE ({conditions})
-   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}})
+   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}} AND {covering})
 GROUP BY meter, customer_id, start, kept"""
+
+COVERING = """\
+(grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String}))"""
+"""As `covers` in `schemas.tables`: the receipt's block, or one before it, has the flush's rows of the queried meter."""
 
 PLAIN = """\
 SELECT meter, customer_id, start, kept, {value} AS value, value AS total

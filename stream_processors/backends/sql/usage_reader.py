@@ -10,6 +10,10 @@ receipts, which say which flushes beyond those done the rows contain:
 3. read W again, as W'. Flush m is claimed only when m-1 is done, so every flush that step 2 saw is at most W'+1.
    If W'+1 <= W+k, step 2 read the receipt of every flush it can have seen. Otherwise start again with a larger k.
 
+A large flush comes in several blocks, of a few meters each, in order, and each block's receipt names its last meter.
+Such a receipt counts as the flush's if the queried meter is not after it: then all that this meter has of the flush is
+in that block or an earlier one, and otherwise nothing is.
+
 The watermark of the result is the highest receipt found, or W if there is none (barrier flushes have no receipt and no
 rows). Flushes up to W are done, so complete. Later flushes, up to the highest receipt, are complete in `usage` too,
 because they were applied in order. Even if the worker crashes, a flush applied to `usage` never changes: a redo adopts
@@ -42,7 +46,7 @@ LOOK_AHEAD = (4, 32, 256)
 
 CHUNKS_DONE = """\
 SELECT count(DISTINCT customer_id) FROM usage
-WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String})"""
+WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String}) AND grp = ''"""
 
 
 class SqlUsageReader:

@@ -7,7 +7,7 @@ still runs): the engine's exclusive section keeps it out between a check and its
 
 import pyarrow as pa
 
-from schemas.flush import ApplyResult, Claim, Table
+from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import Engine
 from stream_processors.backends.store.write_once import (
     WriteOnceStore,
@@ -45,31 +45,39 @@ class EmbeddedStore(WriteOnceStore[Engine]):
             if not await done():
                 await self._insert_until(done, insert)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        extent = NOTHING
+
         async def applied() -> bool:
-            return await self._engine.is_applied(table, partition, number)
+            nonlocal extent
+            extent = await self._engine.extent(table, partition, number)
+            return extent.pieces > piece
 
         async def insert(attempt: int) -> None:
-            await self._engine.insert(table, rows, rows_token(table, partition, number, attempt))
+            await self._engine.insert(table, rows, rows_token(table, partition, number, piece, attempt))
 
         async with self._engine.exclusive(partition):
             flush_state = await self._engine.flush_state(table, partition, number)
             if flush_state.done:
-                return ApplyResult.CLOSED
-            if flush_state.applied:
-                return ApplyResult.ALREADY_THERE
+                return ApplyOutcome(ApplyResult.CLOSED, flush_state.extent)
+            if flush_state.extent.pieces > piece:
+                return ApplyOutcome(ApplyResult.ALREADY_THERE, flush_state.extent)
             await self._insert_until(applied, insert)
-            return ApplyResult.WRITTEN
+            return ApplyOutcome(ApplyResult.WRITTEN, extent)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        extent = NOTHING
+
         async def applied() -> bool:
-            return await self._engine.has_backfill(table, receipt)
+            nonlocal extent
+            extent = await self._engine.backfill_extent(table, receipt)
+            return extent.pieces > piece
 
         async def insert(attempt: int) -> None:
-            await self._engine.insert(table, rows, backfill_token(table, receipt, attempt))
+            await self._engine.insert(table, rows, backfill_token(table, receipt, piece, attempt))
 
         async with self._engine.exclusive(receipt):
             if await applied():
-                return ApplyResult.ALREADY_THERE
+                return ApplyOutcome(ApplyResult.ALREADY_THERE, extent)
             await self._insert_until(applied, insert)
-            return ApplyResult.WRITTEN
+            return ApplyOutcome(ApplyResult.WRITTEN, extent)

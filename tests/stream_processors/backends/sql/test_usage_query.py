@@ -37,7 +37,7 @@ SELECT meter, customer_id, start, kept, toDecimal128(part, 12) AS value, value A
 FROM (
 SELECT meter, customer_id, greatest({first:Int64}, toInt64(toUnixTimestamp(minute)) - \
 (toInt64(toUnixTimestamp(minute)) + {shift:Int64}) % {step:Int64}) AS start, \
-concat('[', JSONExtractRaw(grp, 2), ']') AS kept, sum(sum) AS part
+if(meter = '', '', concat('[', JSONExtractRaw(grp, 2), ']')) AS kept, sum(sum) AS part
 FROM usage
 WHERE (account = {account:String} AND meter = {meter:String} \
 AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC') \
@@ -45,7 +45,8 @@ AND customer_id IN {customers:Array(String)} \
 AND (JSONExtract(grp, 1, 'Nullable(String)') IN {group_1:Array(String)} \
 OR JSONExtract(grp, 1, 'Nullable(String)') IS NULL) \
 AND customer_id >= {after_customer:String})
-   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)})
+   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} \
+AND (grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String})))
 GROUP BY meter, customer_id, start, kept
 )
 WHERE meter = '' OR (customer_id, start, kept) > ({after_customer:String}, {after_start:Int64}, {after_kept:String})
@@ -90,12 +91,13 @@ FROM (
 SELECT meter, customer_id, kept, groupUniqArrayArray(part) AS merged, toDecimal128(length(merged), 12) AS total, \
 groupArray((start, toDecimal128(length(part), 12))) AS cells
 FROM (
-SELECT meter, customer_id, materialize({edge:Int64}) AS start, materialize('[]') AS kept, \
+SELECT meter, customer_id, materialize({edge:Int64}) AS start, if(meter = '', '', materialize('[]')) AS kept, \
 groupUniqArrayArray(uniques) AS part
 FROM usage
 WHERE (account = {account:String} AND meter = {meter:String} \
 AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC'))
-   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)})
+   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} \
+AND (grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String})))
 GROUP BY meter, customer_id, start, kept
 )
 GROUP BY meter, customer_id, kept
