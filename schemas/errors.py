@@ -7,6 +7,7 @@ TallyhouseError
 │   ├── Unauthenticated     no key, or an invalid one
 │   ├── Forbidden           a valid key without the scope
 │   ├── NotFound            no such object in this account
+│   ├── Unanswerable        the answer takes more than one request may take
 │   └── Conflict            the current state forbids the request
 ├── Busy                    not now: the caller should retry later
 │   ├── RateLimited         the account is over its rate limit
@@ -15,6 +16,7 @@ TallyhouseError
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
+│   └── StatementTooLarge   a read needs more memory or time than a statement may take
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
@@ -72,6 +74,12 @@ class NotFound(Refused):
     code = "NOT_FOUND"
 
 
+class Unanswerable(Refused):
+    """The answer takes more memory or time than one request may take; the message says how to ask for less."""
+
+    code = "UNANSWERABLE"
+
+
 class Conflict(Refused):
     """The current state of the object forbids the request."""
 
@@ -110,6 +118,10 @@ class Misconfigured(TallyhouseError):
 class StoreFailed(TallyhouseError):
     """A store did not answer, or answered with an error. Only the same step may be repeated: it may have
     taken effect."""
+
+
+class StatementTooLarge(StoreFailed):
+    """The store's limit of memory or of time ended the statement. The same read will fail again."""
 
 
 class Revoked(TallyhouseError):

@@ -66,8 +66,8 @@ class FlushCounts(msgspec.Struct, frozen=True, kw_only=True):
 class PieceBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one insert. A piece holds the rows of one meter at least, and these are bounded by the flush."""
 
-    rows: int = 200_000
-    size: int = 32_000_000
+    rows: int = 100_000
+    size: int = 24_000_000
     """Bytes in memory. The store needs several times as much for the insert."""
 
 

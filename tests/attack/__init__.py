@@ -1,0 +1,1 @@
+"""Attacks on a running program: each ends in exact counts or in an alarm."""
