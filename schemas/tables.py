@@ -8,6 +8,7 @@ partition, and appears whole or not at all.
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.flush import NOTHING, Extent, Table
 from schemas.hashing import KEY_BYTES, body_digest
@@ -177,6 +178,18 @@ def extent_of(receipts: Iterable[str]) -> Extent:
         return Extent(pieces=len(found), whole=True)
     last = max((tuple(receipt.split("/", 1)) for receipt in found), key=lambda last: int(last[0]), default=None)
     return Extent(pieces=int(last[0]) + 1, through=last[1]) if last else NOTHING
+
+
+def extent_with(table: Table, before: Extent, rows: pa.Table) -> Extent:
+    """What the table holds of a flush when `rows`, the piece after `before`, are in it too."""
+    pieces = before.pieces + 1
+    if table is Table.USAGE:
+        (end,) = rows["grp"].filter(pc.equal(rows["meter"], "")).to_pylist()
+        return Extent(pieces=pieces, through=end.partition("/")[2], whole=not end)
+    if table is Table.REJECTS:
+        account, meter = (rows[name][-1].as_py() for name in ("account", "meter"))
+        return Extent(pieces=pieces, through=meter_place(*((account, meter) if meter else CONFLICTS)))
+    return Extent(pieces=pieces, whole=True)
 
 
 BACKFILL_CHUNK = 16

@@ -9,7 +9,8 @@ import pyarrow as pa
 from schemas.errors import StoreFailed
 from schemas.flush import Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
-from stream_processors.backends.store.engine import FlushState
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import SectionMemory
 from tests.simulator.durable import Durable, SeenRow
 from tests.simulator.faults import READ, WRITE, CallOutcome
 from tests.simulator.scheduler import PortCall
@@ -29,13 +30,15 @@ class FaultyEngine:
         self._running_process = running_process
         self._holders: dict[tuple[int, int | str], object] = {}
         """Exclusive sections by process and partition: they live in memory and die with it."""
+        self._memories: dict[tuple[int, int | str], SectionMemory[KnownFlush]] = {}
 
     def new_durable(self) -> Durable:
         """Everything is on disk when an insert returns: fsync_after_insert and fsync_part_directory."""
         return Durable()
 
     def state(self) -> Hashable:
-        return (self.durable.state(), self.statements.state(), tuple(self._holders))
+        known = frozenset((place, _content(memory.known)) for place, memory in self._memories.items())
+        return (self.durable.state(), self.statements.state(), tuple(self._holders), known)
 
     # Faults.
 
@@ -60,6 +63,7 @@ class FaultyEngine:
     def process_died(self, process: int) -> None:
         """Its locks are released; its statements continue."""
         self._holders = {key: holder for key, holder in self._holders.items() if key[0] != process}
+        self._memories = {key: memory for key, memory in self._memories.items() if key[0] != process}
 
     # Reads.
 
@@ -123,15 +127,23 @@ class FaultyEngine:
     # Inserts of one process that owns the data.
 
     @asynccontextmanager
-    async def exclusive(self, section: int | str) -> AsyncIterator[None]:
+    async def exclusive(self, section: int | str) -> AsyncIterator[SectionMemory[KnownFlush]]:
         place, me = (self._running_process(), section), object()
         await PortCall("enter", ready=lambda: place not in self._holders)
         self._holders[place] = me
+        memory = self._memories.setdefault(place, SectionMemory())
+        self._learn(_content(memory.known))
         try:
-            yield
+            yield memory
+        except Exception:
+            self.doubt(memory)
+            raise
         finally:
             if self._holders.get(place) is me:
                 del self._holders[place]
+
+    def doubt(self, memory: SectionMemory[KnownFlush]) -> None:
+        memory.known = None
 
     async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
         await self._write(f"insert {token}", lambda: self.durable.insert(table, rows, token))
@@ -270,6 +282,10 @@ def _latest(rows: Sequence[SeenRow], key_hashes: Sequence[bytes]) -> SeenRows:
         if row[1] in key_hashes and (row[1] not in found or found[row[1]][3] < row[3]):
             found[row[1]] = row
     return SeenRows(list(found), [row[2] for row in found.values()], [row[3] for row in found.values()])
+
+
+def _content(known: KnownFlush | None) -> Hashable:
+    return known and (known.claim, known.done, frozenset(known.extents.items()))
 
 
 def _short(claim: Claim) -> str:

@@ -1,5 +1,7 @@
 """Each hole of the flush protocol with the mutant that reopens it, and runs that must fail for it."""
 
+from typing import Any
+
 import msgspec
 
 from schemas.timestamps import DAY
@@ -57,7 +59,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "reader": (Reader,),
 }
 
-_STALLS = {
+_STALLS: dict[str, Any] = {
     "outcomes": frozenset(),
     "crash": False,
     "power_cut": False,
@@ -69,6 +71,18 @@ _STALLS = {
     "trickle": False,
 }
 """Two statements must overlap, with no other fault."""
+
+_LOST_REPLIES: dict[str, Any] = {
+    "outcomes": frozenset({CallOutcome.REPLY_LOST}),
+    "crash": False,
+    "power_cut": False,
+    "expiry": False,
+    "backfill": False,
+    "reader": False,
+    "trickle": False,
+    "pauses": False,
+}
+"""An insert whose reply and whose token are lost, with no other fault."""
 
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 7),
@@ -103,6 +117,8 @@ HOLES = (
     _hole("replay", mutant_partitions.TriesLeaveNoKey, REPLAYED, 0),
     _hole("replay", mutant_partitions.TriesAreAlwaysNew, REPLAYED, 0),
     _hole("replay", mutant_partitions.TriesWithoutMeterCount, LATE_METERS, 4),
+    _hole("memory", mutants.KnowsDespiteErrors, REPEATS, 60, **_LOST_REPLIES),
+    _hole("memory", mutants.KnowsFromTheStart, REPEATS, 0),
     _hole("pieces", mutants.NamedByContent, TWO_FRAMES, 0, among=GUARDED),
     _hole("pieces", mutants.LastPieceIsReceipt, TWO_FRAMES, 0, among=GUARDED),
     _hole("pieces", mutants.FirstPieceIsReceipt, TWO_FRAMES, 0),

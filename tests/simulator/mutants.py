@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from schemas.flush import ApplyOutcome, ApplyResult, Claim, Extent, SeenRows, Table
 from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.backends.store.engine import KnownFlush
 from stream_processors.backends.store.guarded import GuardedStore
+from stream_processors.backends.store.keyed_locks import SectionMemory
 from stream_processors.backends.store.write_once import rows_token
 from tests.simulator.durable import Durable
 from tests.simulator.engine import FaultyEngine
@@ -48,9 +50,27 @@ class NoSection(FaultyEngine):
     """H3: no lock keeps a zombie of the same process out between a check and its insert."""
 
     @asynccontextmanager
-    async def exclusive(self, section: int | str) -> AsyncIterator[None]:
+    async def exclusive(self, section: int | str) -> AsyncIterator[SectionMemory[KnownFlush]]:
         del section
-        yield
+        yield SectionMemory()
+
+
+class KnowsDespiteErrors(FaultyEngine):
+    """Memory: after an error the process still relies on what it knew before."""
+
+    def doubt(self, memory: SectionMemory[KnownFlush]) -> None:
+        del memory
+
+
+class KnowsFromTheStart(EmbeddedStore):
+    """Memory: a process trusts what it reads at its start, although tokens of another one may be stored."""
+
+    async def claim(self, claim: Claim) -> None:
+        async with self._engine.exclusive(claim.partition) as memory:
+            if memory.known is None and not await self._engine.claims_from(claim.partition, claim.number):
+                before = msgspec.structs.replace(claim, number=claim.number - 1)
+                memory.known = KnownFlush(claim=before, done=True)
+        await super().claim(claim)
 
 
 class ClientChecks(GuardedStore):

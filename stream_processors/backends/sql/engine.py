@@ -11,8 +11,8 @@ from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
 from schemas.tables import EVENTS, extent_of, flush_receipt, meter_place
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import AsyncSqlClient, Row
-from stream_processors.backends.store.engine import FlushState
-from stream_processors.backends.store.keyed_locks import KeyedLocks
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import KeyedLocks, SectionMemory
 
 FLUSHES = pa.schema(
     [
@@ -40,9 +40,9 @@ class SqlEngine:
 
     def __init__(self, store: AsyncSqlClient) -> None:
         self._store = store
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[KnownFlush] = KeyedLocks()
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         return self._locks.hold(section)
 
     async def highest(self, partition: int) -> Sequence[FlushProgress]:

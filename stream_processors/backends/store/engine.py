@@ -4,7 +4,7 @@ At every call the process may crash, the reply may be lost, or a rival may run i
 check anything: every other insert inserts, and a read reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.flush import Claim, Extent, FlushProgress, Table
+from stream_processors.backends.store.keyed_locks import SectionMemory
 from stream_processors.ports import EventHistory, SeenKeys
 
 
@@ -23,6 +24,15 @@ class FlushState(msgspec.Struct, frozen=True, kw_only=True):
     done: bool
 
 
+class KnownFlush(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest flush of a partition that this process owns: every statement of it was sent and answered here."""
+
+    claim: Claim
+    done: bool = False
+    extents: Mapping[Table, Extent] = {}
+    """The tables with rows of it."""
+
+
 class Engine(SeenKeys, EventHistory, Protocol):
     """Reads of the stored rows, and inserts under a token.
 
@@ -30,10 +40,11 @@ class Engine(SeenKeys, EventHistory, Protocol):
     with a remembered token does nothing and reports nothing. A token may outlive its rows, and may expire before them.
     """
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         """Locks the section (a partition, or the receipt of a backfill chunk) within this process.
 
-        The lock is released only when the last call made under it has ended, even if its caller was cancelled.
+        The lock is released only when the last call made under it has ended, even if its caller was cancelled. The
+        memory is that of all holders in this process; it is empty after an error.
         """
         ...
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from schemas.flush import NOTHING, Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from schemas.tables import LAYOUTS, SEEN, extent_of, flush_receipt, meter_place
-from stream_processors.backends.store.engine import FlushState
-from stream_processors.backends.store.keyed_locks import KeyedLocks
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import KeyedLocks, SectionMemory
 
 FLUSHES = "flushes"
 
@@ -34,10 +34,10 @@ class MemoryEngine:
         self.flushes: list[Claim | FlushDone] = []
         self.tokens: set[tuple[str, int, str]] = set()
         """Table, table partition and token, as the engines keep them."""
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[KnownFlush] = KeyedLocks()
         self._commit = threading.Lock()
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         return self._locks.hold(section)
 
     # Reads
