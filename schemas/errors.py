@@ -20,6 +20,7 @@ TallyhouseError
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
+    ├── StoreDamaged        the usage store lacks rows that it had
     └── IdentityChanged     partitions, hash or log differ from those the data was written with
 """
 
@@ -138,6 +139,10 @@ class LogGap(Alarm):
 
 class ClaimMismatch(Alarm):
     """One flush number has two different claims."""
+
+
+class StoreDamaged(Alarm):
+    """The usage store lacks rows that it had: what is read from it is wrong, and keys in it could count again."""
 
 
 class IdentityChanged(Alarm):

@@ -78,6 +78,22 @@ class Claims(Protocol):
         ...
 
 
+class StoreCheck(Protocol):
+    """Compares what is stored of a partition with what must be."""
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        """What is missing or broken, each as the end of a sentence; empty if the store is complete."""
+        ...
+
+
+class NoStoreCheck:
+    """For stores that cannot lose rows, such as one in memory."""
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        del partition
+        return ()
+
+
 class Tables(Protocol):
     """The tables a flush writes."""
 

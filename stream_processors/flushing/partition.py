@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import pyarrow as pa
 
-from schemas.errors import ClaimMismatch, LogGap, StoreFailed, Superseded
+from schemas.errors import ClaimMismatch, LogGap, StoreDamaged, StoreFailed, Superseded
 from schemas.flush import NOTHING, ApplyResult, Claim, Extent, SeenRows, Table
 from schemas.frame import Frame
 from schemas.meter import MeterSet
@@ -22,7 +22,7 @@ from stream_processors.core.flush_plan import FlushCounts, FlushPlan, assemble, 
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause
 from stream_processors.flushing.retry import Attempts, Retry
-from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
+from stream_processors.ports import Claims, FrameLog, MeterSets, NoStoreCheck, SeenKeys, StoreCheck, Tables
 
 NO_SEEN_ROWS = SeenRows([], [], [])
 
@@ -36,6 +36,7 @@ class FlushPorts(msgspec.Struct, frozen=True, kw_only=True):
     seen: SeenKeys
     meters: MeterSets
     pause: Pause
+    check: StoreCheck = NoStoreCheck()
     metrics: Metrics = NullMetrics()
     monotonic: Callable[[], float] = time.perf_counter
 
@@ -62,6 +63,7 @@ class Partition:
         self._policy = policy
         self._position: Position | None = None
         self._filter: GrowingFilter | None = None
+        self._is_checked = False
 
     @property
     def position(self) -> Position | None:
@@ -76,9 +78,11 @@ class Partition:
     async def boot(self) -> None:
         """Reads position and filter from the store, and redoes the last flush unless it is recorded as done.
 
-        Raises LogGap if the log no longer holds a frame that was never counted.
+        Raises LogGap if the log no longer holds a frame that was never counted, and StoreDamaged if the store lacks
+        rows that it had, which is looked at once.
         """
         self.reset()
+        await self._check_store()
         # Read before the claims: frames that a rival counts and deletes after this are no gap.
         held_from = await self._ports.log.first_offset(self.number)
         progress = await self._ports.claims.progress(self.number)
@@ -98,6 +102,17 @@ class Partition:
         self._ports.metrics.set(Gauge.FILTER_KEYS, keys.count, str(self.number))
         if progress is not None and not progress.done:
             await self._guarded(self._redo(progress.claim.number))
+
+    async def _check_store(self) -> None:
+        if self._is_checked:
+            return
+        if damage := await self._ports.check.damage(self.number):
+            raise StoreDamaged(
+                f"partition {self.number}: the usage store is not complete: {'; '.join(damage)}. Nothing more is "
+                "counted here, because usage would be wrong and events could count twice. Nothing accepted is lost. "
+                "Stop, and restore the usage store and the log together from one backup."
+            )
+        self._is_checked = True
 
     async def step(self) -> int:
         """Flushes the waiting frames, up to the policy's size, and returns how many it took.

@@ -18,6 +18,7 @@ from stream_processors.ports import (
     MeterSets,
     SeenKeys,
     SeenMonths,
+    StoreCheck,
     Tables,
     TailedLog,
 )
@@ -27,7 +28,7 @@ from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
-class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The usage store as a worker uses it, except the months of its seen keys."""
 
 
@@ -64,6 +65,7 @@ def partition_driver(
         seen=store,
         meters=dependencies.meters,
         pause=dependencies.pause,
+        check=store,
         metrics=dependencies.metrics,
     )
     return PartitionDriver(

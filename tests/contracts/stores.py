@@ -9,13 +9,13 @@ import pyarrow as pa
 from schemas.flush import Claim, Table
 from schemas.hashing import key_hash
 from schemas.tables import LAYOUTS, NO_LATEST, flush_receipt
-from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, Tables
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, StoreCheck, Tables
 from tests.factories import ACCOUNT, NOW
 
 MONTH = 202611
 
 
-class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The usage store for a flush and a backfill."""
 
 

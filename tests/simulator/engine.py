@@ -90,6 +90,10 @@ class FaultyEngine:
     async def backfill_extent(self, table: Table, receipt: str) -> Extent:
         return await self._read(f"extent of {receipt} in {table}", lambda: self.durable.extent(table, receipt))
 
+    async def damage(self, partition: int) -> Sequence[str]:
+        del partition
+        return ()
+
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._read(f"receipts {prefix}", lambda: self._receipts(prefix))
 

@@ -65,6 +65,22 @@ class SqlEngine:
     async def backfill_extent(self, table: Table, receipt: str) -> Extent:
         return _extent(table, await self._store.rows(sql.BACKFILL_PIECES[table], {"receipt": receipt}))
 
+    async def damage(self, partition: int) -> Sequence[str]:
+        return [
+            *await self._broken_parts(),
+            *_missing_flushes(await self._store.rows(sql.FLUSH_NUMBERS, {"p": partition})),
+            *await self._missing_receipts(partition),
+        ]
+
+    async def _broken_parts(self) -> Sequence[str]:
+        parts = await self._store.rows(sql.BROKEN_PARTS)
+        return [f"part {name} of the table {table} cannot be read, and was put aside" for table, name in parts]
+
+    async def _missing_receipts(self, partition: int) -> Sequence[str]:
+        place = {"p": partition, "prefix": flush_receipt(partition, 0).removesuffix("0")}
+        ((count, first, last),) = await self._store.rows(sql.WITHOUT_RECEIPT, place)
+        return [f"the rows of {count} flushes between {first} and {last} are not in the table usage"] if count else []
+
     async def receipts(self, prefix: str) -> frozenset[str]:
         return frozenset(receipt for (receipt,) in await self._store.rows(sql.RECEIPTS, {"prefix": prefix}))
 
@@ -131,6 +147,16 @@ def _extent(table: Table, rows: Sequence[Row]) -> Extent:
             return NOTHING
         case _:
             return Extent(pieces=1, whole=True) if rows else NOTHING
+
+
+def _missing_flushes(numbers: Sequence[Row]) -> Iterator[str]:
+    """Gaps in the numbers of claims, and of flushes done, by rows (kind, highest number, how many)."""
+    highest = {kind: int(number) for kind, number, _ in numbers}
+    for kind, number, count in numbers:
+        if count != number + 1:
+            yield f"{number + 1 - count} rows of the kind {kind!r} are not in the table flushes, which goes to {number}"
+    if highest.get("done", -1) not in (claimed := highest.get("claim", -1), claimed - 1):
+        yield f"flush {claimed} is claimed, but the last one done is {highest.get('done', 'none')}"
 
 
 def claim_row(claim: Claim) -> pa.Table:

@@ -39,6 +39,23 @@ SELECT piece, max(n) AS last FROM rejects WHERE origin = {{receipt:String}}
 GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
 }
 
+BROKEN_PARTS = """\
+SELECT table, name FROM system.detached_parts
+WHERE database = currentDatabase() AND startsWith(reason, 'broken') ORDER BY table, name"""
+"""The parts that the engine could not read at its start, and has put aside without a word."""
+
+FLUSH_NUMBERS = """\
+SELECT kind, max(n), uniqExact(n) FROM flushes WHERE p = {p:UInt16} GROUP BY kind"""
+
+WITHOUT_RECEIPT = """\
+SELECT count(), min(n), max(n) FROM flushes
+WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
+  AND n <= (SELECT max(n) FROM flushes WHERE p = {p:UInt16} AND kind = 'done')
+  AND n NOT IN (
+    SELECT toUInt64(substring(customer_id, length({prefix:String}) + 1)) FROM usage
+    WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = '')"""
+"""Each flush that took frames has left a receipt in `usage`, in the block of its rows."""
+
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
 WHERE account = '' AND meter = '' AND customer_id >= {prefix:String} AND startsWith(customer_id, {prefix:String})

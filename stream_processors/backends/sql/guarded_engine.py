@@ -1,7 +1,7 @@
 """The steps of the usage store in SQL, for a store that many processes write to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pyarrow as pa
 
@@ -70,6 +70,10 @@ class SqlReplicatedEngine(SqlGuardedEngine):
     So no token is kept without its rows, and a fresh one could only duplicate rows of another replica. When an insert
     was answered but its rows are not visible, the caller retries the step under the same token.
     """
+
+    async def _broken_parts(self) -> Sequence[str]:
+        """None: a replica fetches what it cannot read from another one, and leaves the broken part aside."""
+        return ()
 
     async def quiesce(self) -> None:
         raise StoreFailed("the usage store answered an insert whose rows this replica does not show yet")

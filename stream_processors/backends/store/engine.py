@@ -68,6 +68,10 @@ class Engine(SeenKeys, EventHistory, Protocol):
         """How much of this backfill chunk the table holds."""
         ...
 
+    async def damage(self, partition: int) -> Sequence[str]:
+        """What is missing or broken of the partition's flushes, each as the end of a sentence."""
+        ...
+
     async def receipts(self, prefix: str) -> frozenset[str]:
         """The receipts in `usage` that begin with `prefix`, of chunks of which no piece is missing."""
         ...

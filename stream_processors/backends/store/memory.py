@@ -61,6 +61,11 @@ class MemoryEngine:
     async def backfill_extent(self, table: Table, receipt: str) -> Extent:
         return self._backfill_extent(table, receipt)
 
+    async def damage(self, partition: int) -> Sequence[str]:
+        """Nothing: a memory that is damaged is gone."""
+        del partition
+        return ()
+
     async def receipts(self, prefix: str) -> frozenset[str]:
         return frozenset(receipt for receipt, end in self._receipts() if receipt.startswith(prefix) and not end)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas.flush import ApplyOutcome, Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.tables import partition_of_backfill
-from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, Tables
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, StoreCheck, Tables
 
 _Shard = TypeVar("_Shard")
 
@@ -24,7 +24,7 @@ def shard_of(partition: int, shards: Sequence[_Shard]) -> _Shard:
     return shards[partition % len(shards)]
 
 
-class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The ports that a flush and a backfill use of one store."""
 
 
@@ -54,6 +54,9 @@ class ShardedStore:
 
     async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         return await self._shard(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows, piece)
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        return await self._shard(partition).damage(partition)
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         found = await asyncio.gather(*(shard.receipts(prefix) for shard in self._shards))
