@@ -14,6 +14,7 @@ from tests.server_process import ServerProcess, wait_until
 
 EVENTS = 3_000
 SEED = 20261130
+AT = datetime.now(UTC).isoformat()
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,8 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def post(server: ServerProcess, numbers: range) -> int:
-    at = datetime.now(UTC).isoformat()
     events = [
-        {"event_name": "api.request", "customer_id": "acme", "timestamp": at, "idempotency_key": f"key_{number}"}
+        {"event_name": "api.request", "customer_id": "acme", "timestamp": AT, "idempotency_key": f"key_{number}"}
         for number in numbers
     ]
     accepted: int = server.post("/v1/events/ingest", {"events": events})["accepted"]
@@ -58,8 +58,8 @@ def test_a_cut_file_is_counted_around_or_told(intact: Path, tmp_path: Path, case
         file.truncate(size - draw.choice([1, 10, size // 2, size]))
     with ServerProcess(data).launched() as server:
         if not is_ready(server):
-            told = server.output()
-            assert "usage store" in told or "DB::Exception" in told, f"{cut.relative_to(data)}: {told[-2000:]}"
+            output = server.output()
+            assert "usage store" in output or "DB::Exception" in output, f"{cut.relative_to(data)}: {output[-2000:]}"
             return
         post(server, range(EVENTS))
         wait_until("all frames to be counted", lambda: counted(server))
