@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.http.envelope import Response
-from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
+from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, problem_of
 from ingest_gateway.http.middleware import RequestIds, RequestMiddleware
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
@@ -56,9 +56,12 @@ async def test_failure_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str,
         (errors.NotFound("m"), 404, "NOT_FOUND"),
         (MethodNotAllowed("m", details={"allowed": ["GET"]}), 405, "METHOD_NOT_ALLOWED"),
         (NotAcceptable("m"), 406, "NOT_ACCEPTABLE"),
-        (SlowBody("m"), 408, "REQUEST_TIMEOUT"),
+        (errors.RequestTimeout("m"), 408, "REQUEST_TIMEOUT"),
         (errors.Conflict("m"), 409, "CONFLICT"),
         (errors.TooLarge("m"), 413, "PAYLOAD_TOO_LARGE"),
+        (errors.UrlTooLong("m"), 414, "URL_TOO_LONG"),
+        (errors.HeadersTooLarge("m"), 431, "HEADERS_TOO_LARGE"),
+        (errors.MalformedRequest("m"), 400, "MALFORMED_REQUEST"),
         (RateLimited("m"), 429, "RATE_LIMIT_EXCEEDED"),
         (errors.Overloaded("m"), 503, "UNAVAILABLE"),
         (NotReady("m", {}), 503, "NOT_READY"),

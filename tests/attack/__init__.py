@@ -1,0 +1,1 @@
+"""Attacks on running processes: each must be answered or cut off, and never shut others out."""
