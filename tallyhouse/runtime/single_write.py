@@ -7,7 +7,7 @@ import asyncio
 from typing import Any, Protocol
 
 _JOINED_BYTES = 64 * 1024
-"""A longer response goes out in its pieces: a page that a thousand clients fetch would be copied a thousand times."""
+"""A longer body goes out as it is: a page that a thousand clients fetch would be copied a thousand times."""
 
 
 class SingleWriteTransport(asyncio.Transport):
@@ -33,13 +33,14 @@ class SingleWriteTransport(asyncio.Transport):
         self._transport.abort()
 
     def flush(self) -> None:
-        if self._buffered:
-            whole, *more = self._buffered
-            if sum(map(len, self._buffered)) <= _JOINED_BYTES:
-                whole, more = b"".join(self._buffered), []
-            self._buffered.clear()
-            for piece in (whole, *more):
-                self._transport.write(piece)
+        if not self._buffered:
+            return
+        pieces = self._buffered
+        self._buffered = []
+        if len(pieces[-1]) <= _JOINED_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self._transport.write(piece)
 
     def write_eof(self) -> None:
         self.flush()
