@@ -96,10 +96,14 @@ async def test_a_wrong_method_is_405(in_memory_app: InMemoryApp) -> None:
 
 
 class LogLines(NullLogger):
-    """Keeps the lines logged as exceptions."""
+    """Keeps the lines logged as exceptions and as warnings."""
 
     def __init__(self) -> None:
         self.exceptions: list[dict[str, object]] = []
+        self.warnings: list[str] = []
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.warnings.append(event)
 
     def exception(self, event: str, **fields: object) -> None:
         self.exceptions.append({"event": event, **fields})
@@ -192,3 +196,41 @@ async def test_websockets_are_closed(in_memory_app: InMemoryApp) -> None:
     )
     await edge({"type": "websocket"}, nothing, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [(errors.UrlTooLong("m"), 414), (errors.HeadersTooLarge("m"), 431), (errors.Busy("m"), 503)],
+)
+async def test_what_the_server_has_refused_is_answered_in_the_envelope(refusal: Exception, status: int) -> None:
+    """No route sees it, and no line above the debug level is logged: a flood of such requests is not one of lines."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("not expected to be called")
+
+    lines = LogLines()
+    edge = RequestMiddleware(
+        nothing,
+        RequestIds(lambda _: 0),
+        default_rate_headers=list,
+        timer=lambda: 0.0,
+        metrics=NullMetrics(),
+        logger=lines,
+    )
+    await edge({"type": "http", "method": "GET", "path": "", "headers": [], "refusal": refusal}, nothing, send)
+    assert sent[0]["status"] == status
+    assert b'"message":"m"' in sent[1]["body"]
+    assert lines.warnings == []
+
+
+async def test_a_repeated_header_is_refused(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """If it decides something here."""
+    twice = [*auth.items(), *auth.items()]
+    reply = await in_memory_app.client.get("/v1/meters", headers=twice)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "REPEATED_HEADER")
+    reply = await in_memory_app.client.get("/v1/meters", headers=[*auth.items(), ("via", "a"), ("via", "b")])
+    assert reply.status_code == 200
