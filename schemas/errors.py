@@ -11,6 +11,7 @@ TallyhouseError
 │   ├── Unauthenticated     no key, or an invalid one
 │   ├── Forbidden           a valid key without the scope
 │   ├── NotFound            no such object in this account
+│   ├── Unanswerable        the answer takes more than one request may take
 │   └── Conflict            the current state forbids the request
 ├── Busy                    not now: the caller should retry later
 │   ├── RateLimited         the account is over its rate limit
@@ -19,9 +20,11 @@ TallyhouseError
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
+│   └── StatementTooLarge   a read needs more memory or time than a statement may take
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
+    ├── StoreDamaged        the usage store lacks rows that it had
     └── IdentityChanged     partitions, hash or log differ from those the data was written with
 """
 
@@ -100,6 +103,12 @@ class NotFound(Refused):
     code = "NOT_FOUND"
 
 
+class Unanswerable(Refused):
+    """The answer takes more memory or time than one request may take; the message says how to ask for less."""
+
+    code = "UNANSWERABLE"
+
+
 class Conflict(Refused):
     """The current state of the object forbids the request."""
 
@@ -140,6 +149,10 @@ class StoreFailed(TallyhouseError):
     taken effect."""
 
 
+class StatementTooLarge(StoreFailed):
+    """The store's limit of memory or of time ended the statement. The same read will fail again."""
+
+
 class Revoked(TallyhouseError):
     """The partition was assigned to another worker: the current flush must stop where it is."""
 
@@ -154,6 +167,10 @@ class LogGap(Alarm):
 
 class ClaimMismatch(Alarm):
     """One flush number has two different claims."""
+
+
+class StoreDamaged(Alarm):
+    """The usage store lacks rows that it had: what is read from it is wrong, and keys in it could count again."""
 
 
 class IdentityChanged(Alarm):

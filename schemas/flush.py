@@ -1,7 +1,8 @@
-"""The records of the flush protocol: claim, progress, seen keys, and the status of a partition."""
+"""The records of the flush protocol: claim, progress, extent in a table, seen keys, and the status of a partition."""
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,8 +53,34 @@ class ApplyResult(StrEnum):
 
     WRITTEN = "written"
     ALREADY_THERE = "already there"
+    """The table holds the piece, or another worker's piece of that number."""
     CLOSED = "closed"
     """Another worker has finished the flush; this one is late and must boot."""
+
+
+class Extent(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a flush, or of a chunk of a backfill, a table holds.
+
+    The rows are applied in numbered pieces, in order. Where a piece ends is for its writer to choose, and the first
+    writer wins: the piece itself says where it ends, and the next one begins there, whatever the limits of its writer.
+    """
+
+    pieces: int = 0
+    through: str = ""
+    """The end of the last piece, in order of work: a meter of a flush, or a flush of a backfill; '' if nothing is
+    there, and if `whole`."""
+    whole: bool = False
+    """True if the table says of itself that no piece is missing; `rejects` never does."""
+
+
+NOTHING = Extent()
+
+
+class ApplyOutcome(NamedTuple):
+    """The store's answer to an insert, and what the table holds after it."""
+
+    result: ApplyResult
+    extent: Extent
 
 
 class SeenRows(msgspec.Struct, frozen=True):

@@ -5,10 +5,14 @@ Every row of one flush carries the arrival month of that flush, so that an inser
 partition, and appears whole or not at all.
 """
 
-import pyarrow as pa
+from collections.abc import Iterable
 
-from schemas.flush import Table
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.flush import NOTHING, Extent, Table
 from schemas.hashing import KEY_BYTES, body_digest
+from schemas.meter import Meter
 from schemas.quantity import PRECISION, SCALE
 
 QUANTITY = pa.decimal128(PRECISION, SCALE)
@@ -74,7 +78,8 @@ USAGE = pa.schema(
 `grp` is a JSON array of the group values in the order of the meter's `group_by`: strings, or null for a missing one.
 A string is itself, any other value is its JSON: sorted keys, no spaces, numbers without trailing zeros.
 `min` and `max` are null, and `latest` is `NO_LATEST`, for meters of another aggregation.
-A row with meter '' is a receipt: its customer is 'p/n', or 'backfill/account/meter/p/chunk'.
+A row with meter '' is a receipt: its customer is 'p/n', or 'backfill/account/meter/p/chunk'. The receipt of the last
+piece has an empty `grp`; the others have the piece's number and its end there: 'piece/account/meter', or 'piece/n'.
 """
 
 NO_LATEST = {"timestamp": -(2**63), "arrival": 0, "p": 0, "offset": 0, "place": 0, "value": 0}
@@ -97,12 +102,14 @@ REJECTS = pa.schema(
         ("replay_of", pa.string()),
         ("arrival", MICROS),
         ("month", pa.uint32()),
+        ("piece", pa.uint32()),
     ]
 )
 """Events that could not be counted, whole, with the reason. `meter` is '' if the event itself is rejected, as a
 conflict.
 
-`origin` is '' for a flush's rejects, and the backfill's receipt for those of a backfill.
+`origin` is '' for a flush's rejects, and the backfill's receipt for those of a backfill. `piece` is the number of the
+block that brought the row, among the blocks of its flush or of its origin.
 """
 
 SEEN = pa.schema(
@@ -137,6 +144,52 @@ def backfill_receipt(account: str, meter: str, partition: int, chunk: int) -> st
 def partition_of_backfill(receipt: str) -> int:
     """The partition whose events the chunk with this receipt counts."""
     return int(receipt.rsplit("/", 2)[1])
+
+
+CONFLICTS = ("", "")
+"""The place of conflicts, which no meter has rejected, among the meters of a flush: before all of them."""
+
+
+def meter_place(account: str, meter: str) -> str:
+    """The end of a piece whose last rows are those of the meter."""
+    return f"{account}/{meter}"
+
+
+def place_of(through: str) -> tuple[str, str]:
+    """The account and the meter at the end of a piece. In this order flushes write the rows of their meters."""
+    account, _, meter = through.partition("/")
+    return account, meter
+
+
+def piece_receipt(piece: int, through: str) -> str:
+    """The `grp` of a receipt: empty for the last piece, whose `through` is ''."""
+    return f"{piece}/{through}" if through else ""
+
+
+def covers(end: str, meter: Meter) -> bool:
+    """Whether the piece of a flush whose receipt has this `grp`, or one before it, has the rows of the meter."""
+    return not end or place_of(end.partition("/")[2]) >= (meter.account, meter.code)
+
+
+def extent_of(receipts: Iterable[str]) -> Extent:
+    """What `usage` holds, by the `grp` of the receipts found."""
+    found = set(receipts)
+    if "" in found:
+        return Extent(pieces=len(found), whole=True)
+    last = max((tuple(receipt.split("/", 1)) for receipt in found), key=lambda last: int(last[0]), default=None)
+    return Extent(pieces=int(last[0]) + 1, through=last[1]) if last else NOTHING
+
+
+def extent_with(table: Table, before: Extent, rows: pa.Table) -> Extent:
+    """What the table holds of a flush when `rows`, the piece after `before`, are in it too."""
+    pieces = before.pieces + 1
+    if table is Table.USAGE:
+        (end,) = rows["grp"].filter(pc.equal(rows["meter"], "")).to_pylist()
+        return Extent(pieces=pieces, through=end.partition("/")[2], whole=not end)
+    if table is Table.REJECTS:
+        account, meter = (rows[name][-1].as_py() for name in ("account", "meter"))
+        return Extent(pieces=pieces, through=meter_place(*((account, meter) if meter else CONFLICTS)))
+    return Extent(pieces=pieces, whole=True)
 
 
 BACKFILL_CHUNK = 16

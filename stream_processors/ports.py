@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, Claim, FlushProgress, SeenRows, Table
 from schemas.frame import Frame
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
@@ -78,13 +78,31 @@ class Claims(Protocol):
         ...
 
 
+class StoreCheck(Protocol):
+    """Compares what is stored of a partition with what must be."""
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        """What is missing or broken, each as the end of a sentence; empty if the store is complete."""
+        ...
+
+
+class NoStoreCheck:
+    """For stores that cannot lose rows, such as one in memory."""
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        del partition
+        return ()
+
+
 class Tables(Protocol):
     """The tables a flush writes."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        """Inserts the rows as one block, at most once per (table, flush), however often it is called.
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        """Inserts the rows as one block, at most once per (table, flush, piece), however often it is called.
 
-        `rows` is never empty. Raises StoreFailed if the outcome is unknown; then repeat the call.
+        `rows` is never empty. A piece follows the ones before it, and begins where they end. Another worker's piece of
+        the same number may hold other rows: the extent says where it ends. Raises StoreFailed if the outcome is
+        unknown; then repeat the call.
         """
         ...
 
@@ -137,7 +155,8 @@ class EventHistory(Protocol):
         ...
 
     def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
-        """The events (layout EVENTS) of the flushes from the first number to the last, in chunks of any size."""
+        """The events (layout EVENTS) of the flushes from the first number to the last, in order. A chunk has all events
+        of each of its flushes, and is not larger than it must be for that."""
         ...
 
 
@@ -145,14 +164,11 @@ class BackfillTables(Protocol):
     """The tables a backfill writes: `usage` and `rejects`."""
 
     async def receipts(self, prefix: str) -> frozenset[str]:
-        """The receipts in `usage` that start with `prefix`."""
+        """The receipts in `usage` that start with `prefix`, of chunks of which no piece is missing."""
         ...
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
-        """Inserts the rows as one block, at most once per (table, receipt), however often it is called.
-
-        `rows` is never empty. Raises StoreFailed if the outcome is unknown; then repeat the call.
-        """
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        """Inserts the rows as one block, at most once per (table, receipt, piece), as `Tables.apply` does."""
         ...
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -118,6 +118,11 @@ class ServerProcess(GatewayClient):
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.launch()
+        wait_until("the server to be ready", self._ready)
+
+    def launch(self) -> None:
+        """Starts the process, which may never become ready."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOUSE_")}
         environment |= {
             "TALLYHOUSE_HOST": "127.0.0.1",
@@ -133,7 +138,20 @@ class ServerProcess(GatewayClient):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *self._program], env=environment, cwd=ROOT, stdout=log, stderr=log
             )
-        wait_until("the server to be ready", self._ready)
+
+    @contextmanager
+    def launched(self) -> Iterator[Self]:
+        """Starts the process without waiting, and kills it at the end."""
+        self.launch()
+        try:
+            yield self
+        finally:
+            self.__exit__(None, None, None)
+
+    @property
+    def has_ended(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is not None
 
     def _ready(self) -> bool:
         assert self._process is not None

@@ -101,7 +101,10 @@ class EventRoutes:
 
     def routes(self) -> list[Route]:
         description = Description(
-            "List raw events, and how one of them was counted", query_type=EventParameters, response_type=EventPage
+            "List raw events, and how one of them was counted",
+            query_type=EventParameters,
+            response_type=EventPage,
+            error_statuses=(422,),
         )
         return [Route("GET", "/v1/events", Scope.READ, self.index, description)]
 

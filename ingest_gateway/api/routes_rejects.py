@@ -115,6 +115,7 @@ class RejectRoutes:
             "List rejects: events that could not be counted, and why",
             query_type=RejectParameters,
             response_type=RejectPage,
+            error_statuses=(422,),
         )
         replays = Description(
             "Replay rejects",

@@ -146,7 +146,7 @@ class UsageRoutes:
             details="By `Accept` also as CSV or Parquet: the rows alone; the next page's cursor is in `X-Next-Cursor`.",
             operation_id="get_usage",
             other_responses={CSV.decode(): Csv, PARQUET.decode(): Parquet},
-            error_statuses=(404, 406),
+            error_statuses=(404, 406, 422),
         )
         return [Route("GET", "/v1/usage", Scope.READ, self.usage, description)]
 

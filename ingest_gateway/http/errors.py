@@ -12,8 +12,10 @@ from schemas.errors import (
     RateLimited,
     Refused,
     RequestTimeout,
+    StatementTooLarge,
     StoreFailed,
     TooLarge,
+    Unanswerable,
     Unauthenticated,
     UrlTooLong,
 )
@@ -59,6 +61,8 @@ STATUSES: dict[type[BaseException], int] = {
     Conflict: 409,
     TooLarge: 413,
     UrlTooLong: 414,
+    Unanswerable: 422,
+    StatementTooLarge: 422,
     HeadersTooLarge: 431,
     RateLimited: 429,
     Busy: 503,
@@ -87,6 +91,9 @@ def problem_of(error: Exception) -> Problem:
         case Busy():
             details = getattr(error, "details", None)
             return Problem(status, error.code, error.message, details, _retry_after(error.retry_after))
+        case StatementTooLarge():
+            message = "this takes more memory or time than one request may take: ask for a shorter range, or for less"
+            return Problem(status, Unanswerable.code, message, None, [])
         case StoreFailed():
             return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:

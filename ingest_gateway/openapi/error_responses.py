@@ -24,6 +24,7 @@ _RESPONSES = {
     ),
     410: ("Gone", "LINK_EXPIRED", "The link was valid once and has expired."),
     413: ("PayloadTooLarge", "PAYLOAD_TOO_LARGE", "The body has more bytes than the limit."),
+    422: ("Unanswerable", "UNANSWERABLE", "The answer takes more than one request may take; ask for less."),
     429: ("TooManyRequests", "RATE_LIMIT_EXCEEDED", "More requests than the account's limit; retry later."),
     500: ("InternalError", "INTERNAL_ERROR", "Something went wrong on our side."),
     503: ("Unavailable", "UNAVAILABLE", "Temporarily unavailable; retry after `Retry-After` seconds."),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from rating.core.pricing import Group
 from rating.core.usage_needs import MeasuredUsage, UsageBatch, UsageKey, UsageNeed, usage_batches
 from rating.ports import BillingUsageReader, MeterReader
-from schemas.errors import Busy, Overloaded
+from schemas.errors import Busy, Overloaded, Unanswerable
 from schemas.ids import AccountId
 from schemas.meter import Meter
 from schemas.usage import UsageRow
@@ -42,11 +42,19 @@ async def _require_backfilled(meter: Meter, usage: BillingUsageReader) -> Meter:
 
 
 async def _read_usage(batch: UsageBatch, meter: Meter, usage: BillingUsageReader) -> dict[UsageKey, MeasuredUsage]:
-    """The usage of one batch at one watermark; a batch whose answer is too long is read in halves."""
-    answer = await usage.usage(batch.query(meter))
-    if answer.next_cursor is None:
-        return _usage_by_need(batch, answer.rows, answer.watermark)
+    """The usage of one batch at one watermark; a batch whose answer is too long, or takes too much, is read in halves.
+
+    Raises Unanswerable if the usage of a single customer takes too much.
+    """
     halves = batch.halves()
+    try:
+        answer = await usage.usage(batch.query(meter))
+    except Unanswerable:
+        if not halves:
+            raise
+    else:
+        if answer.next_cursor is None:
+            return _usage_by_need(batch, answer.rows, answer.watermark)
     if not halves:
         raise Overloaded(f"meter {meter.code}: customer {batch.needs[0].customer} has more groups than can be billed")
     return {key: found for half in halves for key, found in (await _read_usage(half, meter, usage)).items()}

@@ -1,7 +1,9 @@
-"""From the frames of a claim to the rows of every table: a pure function of frames, seen keys and meters."""
+"""From the frames of a claim to the rows of every table: a pure function of frames, seen keys and meters, in pieces."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -9,16 +11,16 @@ import pyarrow as pa
 
 from schemas.arrays import Mask
 from schemas.event import EventFlag
-from schemas.flush import Claim, Table
+from schemas.flush import Claim, Extent, Table
 from schemas.frame import COLUMNS, Frame, decode, raw_size
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
-from schemas.tables import EVENTS, SEEN, flush_receipt
+from schemas.tables import CONFLICTS, EVENTS, REJECTS, SEEN, flush_receipt, meter_place, piece_receipt, place_of
 from schemas.timestamps import month_of
-from stream_processors.core.dedupe import Classification, KeyLookupResult, classify, halves_of
-from stream_processors.core.measure import measure
-from stream_processors.core.rejects import conflict, counts_by_code, reject_rows
-from stream_processors.core.usage_rows import with_receipt
+from stream_processors.core.dedupe import KeyLookupResult, classify, halves_of
+from stream_processors.core.measure import Measurement, MeterKey
+from stream_processors.core.rejects import conflict_rows, counts_by_code, stacked_rejects, with_piece
+from stream_processors.core.usage_rows import stacked, with_receipt
 
 PLACED = pa.schema([*COLUMNS, ("offset", pa.uint64()), ("place", pa.uint32()), ("arrival", pa.int64())])
 """The columns of a frame, and for each event its offset, its place and the arrival of its frame."""
@@ -61,43 +63,159 @@ class FlushCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Rows in `rejects` by code, conflicts included."""
 
 
-class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
-    """One block per table, exactly in the layouts of `schemas.tables`."""
+class PieceBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of one insert. A piece holds the rows of one meter at least, and these are bounded by the flush."""
 
-    events: pa.Table
-    usage: pa.Table
-    rejects: pa.Table
-    seen: pa.Table
-    new_hashes: KeyHashes
-    """The keys of `seen`, for the filter."""
-    counts: FlushCounts
-
-    def in_order(self) -> Iterator[tuple[Table, pa.Table]]:
-        """The blocks in the order in which they must be written."""
-        for table in Table:
-            yield table, getattr(self, table.value)
+    rows: int = 100_000
+    size: int = 24_000_000
+    """Bytes in memory. The store needs several times as much for the insert."""
 
 
-def plan_flush(claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet, window: int) -> FlushRows:
-    """The rows of every table for the claimed frames. A pure function: a redo or a rival makes the very same rows."""
+class FlushPlan:
+    """The rows of every table for the claimed frames, made piece by piece.
+
+    A function of its arguments: a redo or a rival makes the very same rows. Only where the pieces of `usage` and
+    `rejects` end depends on the bounds; a piece continues where the table says that the last one ended.
+    """
+
+    def __init__(self, claim: Claim, measurement: Measurement, judged: "JudgedEvents", bounds: PieceBounds) -> None:
+        self._claim = claim
+        self._measurement = measurement
+        self._judged = judged
+        self._bounds = bounds
+        self._usage = MeterPieces(measurement.keys, self._usage_of, bounds)
+        self._rejects = MeterPieces([CONFLICTS, *measurement.keys], self._rejects_of, bounds)
+        self._without_rejects: set[MeterKey] = set()
+        self._reject_counts: Counter[str] = Counter()
+
+    @property
+    def new_hashes(self) -> KeyHashes:
+        """The keys of `seen`, for the filter."""
+        return halves_of(self._judged.new["key_hash"])
+
+    @property
+    def counts(self) -> FlushCounts:
+        """The outcome so far; rejects that an earlier attempt applied are not among them."""
+        return FlushCounts(
+            events=self._judged.size,
+            accepted=self._judged.new.num_rows,
+            duplicates=self._judged.duplicates,
+            conflicts=len(self._judged.conflicts),
+            rejects=dict(self._reject_counts),
+        )
+
+    def next_piece(self, table: Table, extent: Extent) -> pa.Table | None:
+        """The rows, exactly in the layout of the table, that follow those it holds; None if it holds all of them."""
+        if extent.whole:
+            return None
+        match table:
+            case Table.EVENTS:
+                rows = _events_rows(self._judged.new)
+            case Table.USAGE:
+                return self._next_usage(extent)
+            case Table.REJECTS:
+                rows = self._next_rejects(extent)
+            case Table.SEEN:
+                rows = _seen_rows(self._judged.new)
+        return rows if rows.num_rows else None
+
+    def _next_usage(self, extent: Extent) -> pa.Table | None:
+        if self._claim.is_barrier:
+            return None
+        piece = self._usage.after(extent)
+        end = "" if piece.is_last else piece_receipt(extent.pieces, meter_place(*piece.end))
+        receipt = flush_receipt(self._claim.partition, self._claim.number)
+        return with_receipt(stacked(piece.tables), receipt, month=self._judged.month, end=end)
+
+    def _next_rejects(self, extent: Extent) -> pa.Table:
+        rows = with_piece(stacked_rejects(self._rejects.after(extent).tables), extent.pieces)
+        self._reject_counts.update(counts_by_code(rows))
+        return rows
+
+    def _usage_of(self, key: MeterKey) -> pa.Table:
+        rows = self._measurement.usage(key)
+        if not self._measurement.has_rejects(key):
+            self._without_rejects.add(key)
+        return rows
+
+    def _rejects_of(self, key: MeterKey) -> pa.Table:
+        if key == CONFLICTS:
+            return conflict_rows(self._judged.conflicts, month=self._judged.month)
+        return REJECTS.empty_table() if key in self._without_rejects else self._measurement.rejects(key)
+
+
+class MeterPiece(NamedTuple):
+    """The tables of consecutive meters."""
+
+    tables: Sequence[pa.Table]
+    end: MeterKey
+    is_last: bool
+
+
+class MeterPieces:
+    """Cuts the rows of a flush's meters into pieces: whole meters, as many as the bounds allow, at least one."""
+
+    def __init__(self, keys: Sequence[MeterKey], make: Callable[[MeterKey], pa.Table], bounds: PieceBounds) -> None:
+        self._keys = keys
+        self._make = make
+        self._bounds = bounds
+        self._spare: tuple[MeterKey, pa.Table] | None = None
+        """The table that no longer fitted into the last piece."""
+
+    def after(self, extent: Extent) -> MeterPiece:
+        """The next piece, which may be empty. An empty table ends no piece."""
+        start = bisect_right(self._keys, place_of(extent.through)) if extent.pieces else 0
+        tables: list[pa.Table] = []
+        rows = size = 0
+        for index in range(start, len(self._keys)):
+            table = self._table(self._keys[index])
+            if rows and table.num_rows and not self._fits(rows + table.num_rows, size + table.nbytes):
+                self._spare = self._keys[index], table
+                return MeterPiece(tables, self._keys[index - 1], is_last=False)
+            rows, size = rows + table.num_rows, size + table.nbytes
+            tables.append(table)
+        return MeterPiece(tables, CONFLICTS, is_last=True)
+
+    def _fits(self, rows: int, size: int) -> bool:
+        return rows <= self._bounds.rows and size <= self._bounds.size
+
+    def _table(self, key: MeterKey) -> pa.Table:
+        spare, self._spare = self._spare, None
+        return spare[1] if spare is not None and spare[0] == key else self._make(key)
+
+
+class JudgedEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """The events of a flush, by the fate of their keys."""
+
+    size: int
+    new: pa.Table
+    """The events whose key is theirs, as they are stored."""
+    conflicts: pa.Table
+    duplicates: int
+    month: int
+
+
+def plan_flush(
+    claim: Claim,
+    events: pa.Table,
+    known: KeyLookupResult,
+    meters: MeterSet,
+    window: int,
+    bounds: PieceBounds | None = None,
+) -> FlushPlan:
+    """Plans the flush of the claimed frames."""
     classification = classify(events, known, window)
     month = month_of(events["arrival"][0].as_py() if events.num_rows else 0)
     stored = in_store_layout(events, claim, month)
     new = _where(stored, classification.first & _has_meter(stored, meters))
-    measured = measure(new, meters.meters, month=month)
-    conflicts = [conflict(row) for row in np.flatnonzero(classification.conflict).tolist()]
-    rejects = pa.concat_tables(
-        [reject_rows(stored, conflicts, month=month, origin=""), measured.rejects]
-    ).combine_chunks()
-    receipt = flush_receipt(claim.partition, claim.number)
-    return FlushRows(
-        events=_events_rows(new),
-        usage=measured.usage if claim.is_barrier else with_receipt(measured.usage, receipt, month=month),
-        rejects=rejects,
-        seen=_seen_rows(new),
-        new_hashes=halves_of(new["key_hash"]),
-        counts=_counts(classification, new, rejects),
+    judged = JudgedEvents(
+        size=events.num_rows,
+        new=new,
+        conflicts=stored.take(pa.array(np.flatnonzero(classification.conflict))),
+        duplicates=int(classification.duplicate.sum()),
+        month=month,
     )
+    return FlushPlan(claim, Measurement(new, meters.meters, month=month), judged, bounds or PieceBounds())
 
 
 def in_store_layout(events: pa.Table, claim: Claim, month: int) -> pa.Table:
@@ -139,16 +257,6 @@ def _seen_rows(new: pa.Table) -> pa.Table:
 
 def _where(events: pa.Table, mask: Mask) -> pa.Table:
     return events if mask.all() else events.take(pa.array(np.flatnonzero(mask))).combine_chunks()
-
-
-def _counts(classification: Classification, new: pa.Table, rejects: pa.Table) -> FlushCounts:
-    return FlushCounts(
-        events=len(classification.first),
-        accepted=new.num_rows,
-        duplicates=int(classification.duplicate.sum()),
-        conflicts=int(classification.conflict.sum()),
-        rejects=counts_by_code(rejects),
-    )
 
 
 def frames_for_one_flush(waiting: Sequence[Frame], max_raw_bytes: int) -> Sequence[Frame]:

@@ -29,8 +29,15 @@ class RejectedRow(NamedTuple):
     message: str
 
 
-def conflict(row: int) -> RejectedRow:
-    """The event's key belongs to an event with another body."""
+def conflict_rows(events: pa.Table, *, month: int) -> pa.Table:
+    """The events, whose keys belong to events with other bodies, as rejects of no meter."""
+    slices = (events.slice(start, CHUNK) for start in range(0, events.num_rows, CHUNK))
+    return stacked_rejects(
+        [reject_rows(some, list(map(_conflict, range(some.num_rows))), month=month, origin="") for some in slices]
+    )
+
+
+def _conflict(row: int) -> RejectedRow:
     return RejectedRow(
         row,
         "",
@@ -96,12 +103,25 @@ def reject_rows(events: pa.Table, rejects: Sequence[RejectedRow], *, month: int,
         "code": pa.array([reject.code.value for reject in in_order], pa.string()),
         "message": pa.array([reject.message for reject in in_order], pa.string()),
         "month": pa.repeat(pa.scalar(month, pa.uint32()), size),
+        "piece": pa.repeat(pa.scalar(0, pa.uint32()), size),
     }
     if "replay_of" not in events.column_names:
         given["replay_of"] = pa.repeat("", size)
     taken = events.select([name for name in REJECTS.names if name not in given]).take(rows)
     columns = [given[field.name] if field.name in given else taken[field.name] for field in REJECTS]
     return pa.table(columns, names=REJECTS.names).cast(REJECTS).combine_chunks()
+
+
+def stacked_rejects(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rejects of the tables one after the other, one chunk per column."""
+    return pa.concat_tables([REJECTS.empty_table(), *tables]).combine_chunks()
+
+
+def with_piece(rejects: pa.Table, piece: int) -> pa.Table:
+    """The rejects as the piece of this number."""
+    column = rejects.schema.get_field_index("piece")
+    number = pa.repeat(pa.scalar(piece, pa.uint32()), rejects.num_rows)
+    return rejects.set_column(column, rejects.schema.field(column), number)
 
 
 def counts_by_code(rejects: pa.Table) -> dict[str, int]:

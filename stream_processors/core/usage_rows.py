@@ -34,14 +34,15 @@ def _neutral(name: str, size: int) -> pa.Array:
             return pa.repeat(pa.scalar(0, USAGE.field(name).type), size)
 
 
-def with_receipt(usage: pa.Table, receipt: str, *, month: int) -> pa.Table:
-    """The rows, with the receipt as an extra one. One chunk per column."""
+def with_receipt(usage: pa.Table, receipt: str, *, month: int, end: str = "") -> pa.Table:
+    """The rows, with the receipt of their piece as an extra one; `end` is that of `piece_receipt`. One chunk per
+    column."""
     row = {
         "account": pa.array([""]),
         "meter": pa.array([""]),
         "customer_id": pa.array([receipt]),
         "minute": pa.array([0], pa.uint32()),
-        "grp": pa.array([""]),
+        "grp": pa.array([end]),
     }
     return stacked([usage_rows(row, 1, month=month), usage])
 

@@ -2,25 +2,26 @@
 
 The boundary is a flush number, never a time: flush N is the first one claimed with the meter, so all flushes before it
 are done and never change, and all from it on count the meter themselves. The range before N is cut into chunks of flush
-numbers, always the same ones, and the store applies each at most once by its receipt. A chunk may therefore be repeated
-by any worker, at any time, from any step.
+numbers, always the same ones, and the store applies each at most once by its receipt. A chunk with more rows than one
+insert may hold is applied in pieces of whole flushes, each with a receipt that names its last flush. A chunk may
+therefore be repeated by any worker, at any time, from any step.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.flush import Table
+from schemas.flush import NOTHING, Extent, Table
 from schemas.meter import Meter
-from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
+from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt, piece_receipt
 from schemas.timestamps import month_of
+from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.core.measure import measure
+from stream_processors.core.rejects import stacked_rejects, with_piece
 from stream_processors.core.usage_rows import merge_usage, with_receipt
 from stream_processors.ports import BackfillTables, EventHistory, MeterSets
-
-_UNMERGED_ROWS = 500_000
-"""Above this many usage rows a chunk merges those it holds, which bounds its memory."""
 
 _NO_EVENTS_MONTH = month_of(0)
 """The month of the receipt of a chunk without events."""
@@ -53,7 +54,7 @@ class BackfillRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BackfillChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Consecutive flushes of a range, which are applied as one block."""
+    """Consecutive flushes of a range, which have one receipt."""
 
     flushes: BackfillRange
     number: int
@@ -77,8 +78,9 @@ class Backfill:
     Its state only saves look-ups: a new instance finds the chunks that the store has and counts the others.
     """
 
-    def __init__(self, ports: BackfillPorts, partitions: int) -> None:
+    def __init__(self, ports: BackfillPorts, partitions: int, bounds: PieceBounds | None = None) -> None:
         self._ports = ports
+        self._bounds = bounds or PieceBounds()
         self._partitions = range(partitions)
         self._last_version = 0
         self._not_active: list[tuple[Meter, int]] = []
@@ -118,30 +120,70 @@ class Backfill:
         return False
 
     async def _count(self, chunk: BackfillChunk) -> None:
-        """Applies rejects first: the receipt in `usage` marks the whole chunk as done."""
-        usage, rejects = await self._measured(chunk)
-        if rejects.num_rows:
-            await self._ports.tables.apply_backfill(Table.REJECTS, chunk.receipt, rejects)
-        await self._ports.tables.apply_backfill(Table.USAGE, chunk.receipt, usage)
+        """Applies the chunk in pieces of whole flushes, each beginning where the store says that the last one ended."""
+        usage, rejects = NOTHING, NOTHING
+        while not usage.whole:
+            first = int(usage.through) + 1 if usage.pieces else chunk.first
+            piece = await self._measured(chunk, first)
+            # Rejects first: a receipt in `usage` marks all of its flushes as done.
+            rejects = await self._apply_rejects(chunk, piece.rejects, rejects)
+            usage = await self._apply(Table.USAGE, chunk, piece.usage(chunk.receipt, usage.pieces), usage)
 
-    async def _measured(self, chunk: BackfillChunk) -> tuple[pa.Table, pa.Table]:
-        """The rows of the chunk, which depend neither on the worker nor on the pieces in which the events are read."""
-        month: int | None = None
-        usage: list[pa.Table] = []
-        rejects: list[pa.Table] = []
-        async for events in self._ports.history.read_events(chunk.flushes.partition, chunk.first, chunk.last):
-            if not events.num_rows:
-                continue
-            month = month or events["month"][0].as_py()
-            measured = measure(events, [chunk.flushes.meter], month=month, origin=chunk.receipt)
-            usage.append(measured.usage)
-            rejects.append(measured.rejects)
-            if sum(table.num_rows for table in usage) > _UNMERGED_ROWS:
-                usage = [merge_usage(usage, month=month)]
-        month = month or _NO_EVENTS_MONTH
-        merged = with_receipt(merge_usage(usage, month=month), chunk.receipt, month=month)
-        return merged, _one_block(rejects)
+    async def _apply_rejects(self, chunk: BackfillChunk, rejects: pa.Table, extent: Extent) -> Extent:
+        """Applies the rejects of a piece that are not there; another worker may have applied more, or fewer."""
+        while True:
+            missing = rejects.filter(pc.greater(rejects["n"], int(extent.through))) if extent.pieces else rejects
+            if not missing.num_rows:
+                return extent
+            extent = await self._apply(Table.REJECTS, chunk, with_piece(missing, extent.pieces), extent)
+
+    async def _apply(self, table: Table, chunk: BackfillChunk, rows: pa.Table, extent: Extent) -> Extent:
+        block = rows.combine_chunks()
+        applied = await self._ports.tables.apply_backfill(table, chunk.receipt, block, extent.pieces)
+        return applied.extent
+
+    async def _measured(self, chunk: BackfillChunk, first: int) -> "BackfillPiece":
+        """The rows of the flushes from `first` on: of as many as the bounds allow, at least of those read at once."""
+        piece = BackfillPiece()
+        async for events in self._ports.history.read_events(chunk.flushes.partition, first, chunk.last):
+            if events.num_rows:
+                piece.add(events, chunk)
+            if not piece.fits(self._bounds):
+                piece.end = max(pc.max(events["n"]).as_py(), first)
+                break
+        if piece.end is not None and piece.end >= chunk.last:
+            piece.end = None
+        return piece
 
 
-def _one_block(rejects: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables(rejects).combine_chunks() if rejects else pa.table({})
+class BackfillPiece:
+    """Usage and rejects of consecutive flushes of a chunk, while they are read."""
+
+    def __init__(self) -> None:
+        self.end: int | None = None
+        """The last flush; None for the last flush of the chunk."""
+        self._month: int | None = None
+        self._usage: list[pa.Table] = []
+        self._rejects: list[pa.Table] = []
+
+    def add(self, events: pa.Table, chunk: BackfillChunk) -> None:
+        # All of a chunk's blocks have one month each; any will do, for no key or receipt is looked up by it.
+        self._month = self._month or events["month"][0].as_py()
+        measured = measure(events, [chunk.flushes.meter], month=self._month, origin=chunk.receipt)
+        self._usage = [merge_usage([*self._usage, measured.usage], month=self._month)]
+        self._rejects.append(measured.rejects)
+
+    def fits(self, bounds: PieceBounds) -> bool:
+        """Whether there is room for the rows of more flushes."""
+        tables = [*self._usage, *self._rejects]
+        rows, size = sum(table.num_rows for table in tables), sum(table.nbytes for table in tables)
+        return bool(rows < bounds.rows and size < bounds.size)
+
+    def usage(self, receipt: str, piece: int) -> pa.Table:
+        month = self._month or _NO_EVENTS_MONTH
+        end = "" if self.end is None else piece_receipt(piece, str(self.end))
+        return with_receipt(merge_usage(self._usage, month=month), receipt, month=month, end=end)
+
+    @property
+    def rejects(self) -> pa.Table:
+        return stacked_rejects(self._rejects)

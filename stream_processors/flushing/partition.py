@@ -11,18 +11,18 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import pyarrow as pa
 
-from schemas.errors import ClaimMismatch, LogGap, StoreFailed, Superseded
-from schemas.flush import ApplyResult, Claim, SeenRows, Table
+from schemas.errors import ClaimMismatch, LogGap, StoreDamaged, StoreFailed, Superseded
+from schemas.flush import NOTHING, ApplyResult, Claim, Extent, SeenRows, Table
 from schemas.frame import Frame
 from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NullMetrics
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
-from stream_processors.core.flush_plan import FlushRows, assemble, frames_for_one_flush, plan_flush
+from stream_processors.core.flush_plan import FlushCounts, FlushPlan, assemble, frames_for_one_flush, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
 from stream_processors.flushing.policy import FlushPolicy, Pause
 from stream_processors.flushing.retry import Attempts, Retry
-from stream_processors.ports import Claims, FrameLog, MeterSets, SeenKeys, Tables
+from stream_processors.ports import Claims, FrameLog, MeterSets, NoStoreCheck, SeenKeys, StoreCheck, Tables
 
 NO_SEEN_ROWS = SeenRows([], [], [])
 
@@ -36,6 +36,7 @@ class FlushPorts(msgspec.Struct, frozen=True, kw_only=True):
     seen: SeenKeys
     meters: MeterSets
     pause: Pause
+    check: StoreCheck = NoStoreCheck()
     metrics: Metrics = NullMetrics()
     monotonic: Callable[[], float] = time.perf_counter
 
@@ -62,6 +63,7 @@ class Partition:
         self._policy = policy
         self._position: Position | None = None
         self._filter: GrowingFilter | None = None
+        self._is_checked = False
 
     @property
     def position(self) -> Position | None:
@@ -76,9 +78,11 @@ class Partition:
     async def boot(self) -> None:
         """Reads position and filter from the store, and redoes the last flush unless it is recorded as done.
 
-        Raises LogGap if the log no longer holds a frame that was never counted.
+        Raises LogGap if the log no longer holds a frame that was never counted, and StoreDamaged if the store lacks
+        rows that it had, which is looked at once.
         """
         self.reset()
+        await self._check_store()
         # Read before the claims: frames that a rival counts and deletes after this are no gap.
         held_from = await self._ports.log.first_offset(self.number)
         progress = await self._ports.claims.progress(self.number)
@@ -98,6 +102,17 @@ class Partition:
         self._ports.metrics.set(Gauge.FILTER_KEYS, keys.count, str(self.number))
         if progress is not None and not progress.done:
             await self._guarded(self._redo(progress.claim.number))
+
+    async def _check_store(self) -> None:
+        if self._is_checked:
+            return
+        if damage := await self._ports.check.damage(self.number):
+            raise StoreDamaged(
+                f"partition {self.number}: the usage store is not complete: {'; '.join(damage)}. Nothing more is "
+                "counted here, because usage would be wrong and events could count twice. Nothing accepted is lost. "
+                "Stop, and restore the usage store and the log together from one backup."
+            )
+        self._is_checked = True
 
     async def step(self) -> int:
         """Flushes the waiting frames, up to the policy's size, and returns how many it took.
@@ -188,25 +203,25 @@ class Partition:
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         """Every step after the claim; a redo starts here."""
-        rows = await self._plan(claim, frames)
-        for table, block in rows.in_order():
-            await self._apply_once(claim, table, block)
+        plan = await self._plan(claim, frames)
+        for table in Table:
+            await self._apply_all(claim, table, plan)
         await self._retry.until_answered("finish", lambda: self._ports.claims.finish(self.number, claim.number))
-        await self._advance(claim, rows)
+        await self._advance(claim, plan)
         await self._ports.log.acknowledge(self.number, claim.last)
         self.attempts.succeed()
 
-    async def _plan(self, claim: Claim, frames: Sequence[Frame]) -> FlushRows:
+    async def _plan(self, claim: Claim, frames: Sequence[Frame]) -> FlushPlan:
         began = self._ports.monotonic()
         events = assemble(frames)
         known = await self._look_up(claim, events)
         meters = await self._ports.meters.at_version(claim.version)
-        rows = self._decide(claim, events, known, meters)
+        plan = self._decide(claim, events, known, meters)
         self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
-        return rows
+        return plan
 
-    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushRows:
-        return plan_flush(claim, events, known, meters, self._policy.window)
+    def _decide(self, claim: Claim, events: pa.Table, known: KeyLookupResult, meters: MeterSet) -> FlushPlan:
+        return plan_flush(claim, events, known, meters, self._policy.window, self._policy.piece)
 
     async def _look_up(self, claim: Claim, events: pa.Table) -> KeyLookupResult:
         """The stored rows of the flush's keys, from earlier flushes only: a redo must not find its own rows."""
@@ -222,30 +237,44 @@ class Partition:
             )
         return KeyLookupResult(seen=seen, events=events_seen)
 
-    async def _apply_once(self, claim: Claim, table: Table, block: pa.Table) -> None:
-        if not block.num_rows:
-            return
-        outcome = await self._retry.until_answered(
-            table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, block)
-        )
-        if outcome is ApplyResult.CLOSED:
-            raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> None:
+        """Applies the table's pieces, each beginning where the table says that the one before it ends: a rival, or this
+        worker before its limits were changed, may have ended it elsewhere."""
+        extent = NOTHING
+        while (piece := self._next_piece(plan, table, extent)) is not None:
+            extent = await self._apply_once(claim, table, piece, extent.pieces)
 
-    async def _advance(self, claim: Claim, rows: FlushRows) -> None:
+    def _next_piece(self, plan: FlushPlan, table: Table, extent: Extent) -> pa.Table | None:
+        began = self._ports.monotonic()
+        piece = plan.next_piece(table, extent)
+        self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
+        return piece
+
+    async def _apply_once(self, claim: Claim, table: Table, piece: pa.Table, number: int) -> Extent:
+        applied = await self._retry.until_answered(
+            table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, piece, number)
+        )
+        if applied.result is ApplyResult.CLOSED:
+            raise Superseded(f"partition {self.number}: flush {claim.number} is already done")
+        if applied.result is ApplyResult.WRITTEN:
+            self.attempts.advance()
+        return applied.extent
+
+    async def _advance(self, claim: Claim, plan: FlushPlan) -> None:
         position, growing = self._current()
         self._position = position.after(claim)
-        await growing.add(rows.new_hashes, self._position.number)
-        self._record(claim, rows, growing.keys.count)
+        await growing.add(plan.new_hashes, self._position.number)
+        self._record(claim, plan.counts, growing.keys.count)
 
-    def _record(self, claim: Claim, rows: FlushRows, known: int) -> None:
+    def _record(self, claim: Claim, counts: FlushCounts, known: int) -> None:
         metrics, partition = self._ports.metrics, str(self.number)
         metrics.count(Counter.FLUSHES, 1, partition)
         metrics.set(Gauge.WATERMARK, claim.number, partition)
-        metrics.observe(Histogram.FLUSH_EVENTS, rows.counts.events)
-        metrics.count(Counter.COUNTED, rows.counts.accepted, "accepted")
-        metrics.count(Counter.COUNTED, rows.counts.duplicates, "duplicate")
-        metrics.count(Counter.COUNTED, rows.counts.conflicts, "conflict")
-        for code, amount in rows.counts.rejects.items():
+        metrics.observe(Histogram.FLUSH_EVENTS, counts.events)
+        metrics.count(Counter.COUNTED, counts.accepted, "accepted")
+        metrics.count(Counter.COUNTED, counts.duplicates, "duplicate")
+        metrics.count(Counter.COUNTED, counts.conflicts, "conflict")
+        for code, amount in counts.rejects.items():
             metrics.count(Counter.REJECTS, amount, code)
         metrics.set(Gauge.FILTER_KEYS, known, partition)
 

@@ -64,6 +64,10 @@ class Attempts:
         )
         return attempts
 
+    def advance(self) -> None:
+        """Clears the failures of a flush that has written something since, and is not done yet."""
+        self._newest = None
+
     def succeed(self) -> None:
         """Clears the failures: the flush is done, or there was nothing to do."""
         self._claim = None

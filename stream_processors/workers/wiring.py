@@ -18,6 +18,7 @@ from stream_processors.ports import (
     MeterSets,
     SeenKeys,
     SeenMonths,
+    StoreCheck,
     Tables,
     TailedLog,
 )
@@ -27,7 +28,7 @@ from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy, exponential_backoff
 
 
-class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class WorkerStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The usage store as a worker uses it, except the months of its seen keys."""
 
 
@@ -64,6 +65,7 @@ def partition_driver(
         seen=store,
         meters=dependencies.meters,
         pause=dependencies.pause,
+        check=store,
         metrics=dependencies.metrics,
     )
     return PartitionDriver(
@@ -82,7 +84,7 @@ def backfill_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) 
     store = dependencies.store
     ports = BackfillPorts(meters=dependencies.meters, history=store, tables=store)
     return BackfillDriver(
-        Backfill(ports, policies.partitions),
+        Backfill(ports, policies.partitions, policies.flush.piece),
         policies.worker,
         logger=dependencies.logger,
         pause=dependencies.pause,

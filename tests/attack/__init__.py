@@ -1,1 +1,1 @@
-"""Attacks on running processes: each must be answered or cut off, and never shut others out."""
+"""Attacks on a running program: each ends in exact counts, in an alarm, or in a refusal that leaves others served."""

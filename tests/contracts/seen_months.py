@@ -66,7 +66,7 @@ class SeenMonthsContract:
         await subject.count(0, ["old"], 202608)
         await subject.months.drop_seen_month(202608)
         again = await subject.store.apply(Table.SEEN, 0, 0, rows_of(Table.SEEN, ["old"], month=202608))
-        assert again is ApplyResult.CLOSED
+        assert again.result is ApplyResult.CLOSED
         assert await subject.months.seen_months() == []
 
     async def test_replay_keys_outlive_their_month(self, subject: MonthsSubject) -> None:

@@ -9,13 +9,13 @@ import pyarrow as pa
 from schemas.flush import Claim, Table
 from schemas.hashing import key_hash
 from schemas.tables import LAYOUTS, NO_LATEST, flush_receipt
-from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, Tables
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, StoreCheck, Tables
 from tests.factories import ACCOUNT, NOW
 
 MONTH = 202611
 
 
-class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class AnyStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The usage store for a flush and a backfill."""
 
 
@@ -51,15 +51,35 @@ def rows_of(
         for index, name in enumerate(names)
     ]
     if table is Table.USAGE:
-        rows.append({**_usage(""), "account": "", "meter": "", "customer_id": flush_receipt(partition, number)})
+        rows.append(_receipt(flush_receipt(partition, number)))
     return pa.Table.from_pylist(rows, LAYOUTS[table])
 
 
 def backfill_rows_of(table: Table, receipt: str) -> pa.Table:
     if table is Table.USAGE:
-        rows = [_usage("a"), {**_usage(""), "account": "", "meter": "", "customer_id": receipt}]
-        return pa.Table.from_pylist(rows, LAYOUTS[table])
+        return pa.Table.from_pylist([_usage("a"), _receipt(receipt)], LAYOUTS[table])
     return rows_of(table, ["a"], origin=receipt)
+
+
+def piece_of(table: Table, meter: str, piece: int, *, last: bool = False) -> pa.Table:
+    """A piece of flush 0 of partition 0, or of a chunk's backfill, that ends with the meter."""
+    rows = rows_of(table, ["a"], meter=meter, **({"piece": piece} if table is Table.REJECTS else {}))
+    if table is Table.REJECTS or last:
+        return rows
+    ended = [row if row["meter"] else row | {"grp": f"{piece}/{ACCOUNT}/{meter}"} for row in rows.to_pylist()]
+    return pa.Table.from_pylist(ended, LAYOUTS[table])
+
+
+def backfill_piece_of(table: Table, receipt: str, end: int, piece: int, *, last: bool = False) -> pa.Table:
+    """A piece of the chunk that ends with the flush `end`."""
+    if table is Table.REJECTS:
+        return rows_of(table, ["a"], number=end, origin=receipt, piece=piece)
+    grp = "" if last else f"{piece}/{end}"
+    return pa.Table.from_pylist([_usage("a"), _receipt(receipt) | {"grp": grp}], LAYOUTS[table])
+
+
+def _receipt(receipt: str) -> dict[str, Any]:
+    return {**_usage(""), "account": "", "meter": "", "customer_id": receipt, "grp": ""}
 
 
 def _event(name: str) -> dict[str, Any]:
@@ -96,7 +116,15 @@ def _usage(name: str) -> dict[str, Any]:
 
 def _reject(name: str) -> dict[str, Any]:
     event = {field: value for field, value in _event(name).items() if not field.endswith("_hash")}
-    return {**event, "origin": "", "meter": "tokens", "code": "VALUE_MISSING", "message": "no", "replay_of": ""}
+    return {
+        **event,
+        "origin": "",
+        "meter": "tokens",
+        "code": "VALUE_MISSING",
+        "message": "no",
+        "replay_of": "",
+        "piece": 0,
+    }
 
 
 def _seen(name: str) -> dict[str, Any]:

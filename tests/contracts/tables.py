@@ -1,16 +1,22 @@
 """The contract of every store for the rows of flushes and backfills: applied once, whole, or not at all."""
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
-from schemas.flush import ApplyResult, Table
-from schemas.tables import backfill_receipt
-from tests.contracts.stores import Subject, backfill_rows_of, claim_of, rows_of
+from schemas.flush import ApplyOutcome, ApplyResult, Extent, Table
+from schemas.tables import CONFLICTS, backfill_receipt, place_of
+from tests.contracts.stores import Subject, backfill_piece_of, backfill_rows_of, claim_of, piece_of, rows_of
+from tests.factories import ACCOUNT
 
 EVERY_TABLE = pytest.mark.parametrize("table", list(Table))
 BACKFILLED = pytest.mark.parametrize("table", [Table.USAGE, Table.REJECTS])
 RECEIPT = backfill_receipt("acme_live", "tokens", 0, 3)
+
+
+async def result_of(applying: Awaitable[ApplyOutcome]) -> ApplyResult:
+    return (await applying).result
 
 
 async def count(subject: Subject, table: Table) -> int:
@@ -25,7 +31,7 @@ class TablesContract:
     async def test_rows_are_read_back_as_written(self, subject: Subject, table: Table) -> None:
         """Every column of every row."""
         rows = rows_of(table, ["a", "b", "c"])
-        assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.WRITTEN
+        assert await result_of(subject.store.apply(table, 0, 0, rows)) is ApplyResult.WRITTEN
         stored = await subject.rows(table)
         assert sorted(map(str, stored.to_pylist())) == sorted(map(str, rows.to_pylist()))
 
@@ -35,8 +41,8 @@ class TablesContract:
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         before = await count(subject, table)
-        assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
-        assert await subject.rival.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
+        assert await result_of(subject.store.apply(table, 0, 0, rows)) is ApplyResult.ALREADY_THERE
+        assert await result_of(subject.rival.apply(table, 0, 0, rows)) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == before
 
     @EVERY_TABLE
@@ -44,7 +50,7 @@ class TablesContract:
         """For rows that it has and for rows that it lacks: their worker is late."""
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
-        assert await subject.rival.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.CLOSED
+        assert await result_of(subject.rival.apply(table, 0, 0, rows_of(table, ["a"]))) is ApplyResult.CLOSED
         assert await count(subject, table) == 0
 
     async def test_stored_rows_of_a_done_flush_are_closed_too(self, subject: Subject) -> None:
@@ -53,14 +59,14 @@ class TablesContract:
         await subject.store.apply(Table.EVENTS, 0, 0, rows)
         await subject.store.claim(claim_of())
         await subject.store.finish(0, 0)
-        assert await subject.rival.apply(Table.EVENTS, 0, 0, rows) is ApplyResult.CLOSED
+        assert await result_of(subject.rival.apply(Table.EVENTS, 0, 0, rows)) is ApplyResult.CLOSED
 
     @EVERY_TABLE
     async def test_flushes_and_partitions_are_independent(self, subject: Subject, table: Table) -> None:
         """Equal rows of another flush are other rows."""
         for partition, number in [(0, 0), (0, 1), (1, 0), (1, 10)]:
             rows = rows_of(table, ["a"], number=number, partition=partition)
-            assert await subject.store.apply(table, partition, number, rows) is ApplyResult.WRITTEN
+            assert await result_of(subject.store.apply(table, partition, number, rows)) is ApplyResult.WRITTEN
         one = rows_of(table, ["a"]).num_rows
         assert await count(subject, table) == 4 * one
 
@@ -74,7 +80,7 @@ class TablesContract:
         for _ in range(2):
             await subject.lose_rows(table)
             assert await count(subject, table) == 0
-            assert await subject.store.apply(table, 0, 0, rows) is ApplyResult.WRITTEN
+            assert await result_of(subject.store.apply(table, 0, 0, rows)) is ApplyResult.WRITTEN
             assert await count(subject, table) == rows.num_rows
 
     @EVERY_TABLE
@@ -83,7 +89,7 @@ class TablesContract:
         rows = rows_of(table, ["a", "b"])
         await subject.store.apply(table, 0, 0, rows)
         await subject.forget_tokens(table)
-        assert await subject.rival.apply(table, 0, 0, rows) is ApplyResult.ALREADY_THERE
+        assert await result_of(subject.rival.apply(table, 0, 0, rows)) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == rows.num_rows
 
     @EVERY_TABLE
@@ -91,7 +97,7 @@ class TablesContract:
         """A zombie and its successor apply the same flush at the same moment."""
         rows = rows_of(table, ["a", "b"])
         outcomes = await asyncio.gather(
-            *(store.apply(table, 0, 0, rows) for store in (subject.store, subject.rival) for _ in range(3))
+            *(result_of(store.apply(table, 0, 0, rows)) for store in (subject.store, subject.rival) for _ in range(3))
         )
         assert set(outcomes) <= {ApplyResult.WRITTEN, ApplyResult.ALREADY_THERE}
         assert ApplyResult.WRITTEN in outcomes
@@ -101,16 +107,16 @@ class TablesContract:
         """A redo continues with the first table that lacks the flush's rows."""
         await subject.store.apply(Table.EVENTS, 0, 0, rows_of(Table.EVENTS, ["a"]))
         for table in (Table.USAGE, Table.REJECTS, Table.SEEN):
-            assert await subject.store.apply(table, 0, 0, rows_of(table, ["a"])) is ApplyResult.WRITTEN
+            assert await result_of(subject.store.apply(table, 0, 0, rows_of(table, ["a"]))) is ApplyResult.WRITTEN
 
     @BACKFILLED
     async def test_a_chunk_of_a_backfill_is_written_once(self, subject: Subject, table: Table) -> None:
         """By its receipt, for any worker that repeats it."""
         rows = backfill_rows_of(table, RECEIPT)
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.WRITTEN
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.ALREADY_THERE
+        assert await result_of(subject.store.apply_backfill(table, RECEIPT, rows)) is ApplyResult.WRITTEN
+        assert await result_of(subject.store.apply_backfill(table, RECEIPT, rows)) is ApplyResult.ALREADY_THERE
         await subject.forget_tokens(table)
-        assert await subject.rival.apply_backfill(table, RECEIPT, rows) is ApplyResult.ALREADY_THERE
+        assert await result_of(subject.rival.apply_backfill(table, RECEIPT, rows)) is ApplyResult.ALREADY_THERE
         assert await count(subject, table) == rows.num_rows
 
     @BACKFILLED
@@ -119,14 +125,80 @@ class TablesContract:
         rows = backfill_rows_of(table, RECEIPT)
         await subject.store.apply_backfill(table, RECEIPT, rows)
         await subject.lose_rows(table)
-        assert await subject.store.apply_backfill(table, RECEIPT, rows) is ApplyResult.WRITTEN
+        assert await result_of(subject.store.apply_backfill(table, RECEIPT, rows)) is ApplyResult.WRITTEN
         assert await count(subject, table) == rows.num_rows
 
     async def test_rejects_of_a_backfill_are_no_receipt_of_a_flush(self, subject: Subject) -> None:
         """They have the place of an event in an old flush, which may be redone after them."""
         await subject.store.apply_backfill(Table.REJECTS, RECEIPT, backfill_rows_of(Table.REJECTS, RECEIPT))
         rows = rows_of(Table.REJECTS, ["b"])
-        assert await subject.store.apply(Table.REJECTS, 0, 0, rows) is ApplyResult.WRITTEN
+        assert await result_of(subject.store.apply(Table.REJECTS, 0, 0, rows)) is ApplyResult.WRITTEN
+
+    @BACKFILLED
+    async def test_a_flush_comes_in_pieces(self, subject: Subject, table: Table) -> None:
+        """Each is applied once, in order, and the table says where the last one ends."""
+        for piece, meter in enumerate(["a", "b"]):
+            rows = piece_of(table, meter, piece)
+            there = Extent(pieces=piece + 1, through=f"{ACCOUNT}/{meter}")
+            assert await subject.store.apply(table, 0, 0, rows, piece) == (ApplyResult.WRITTEN, there)
+            assert await subject.rival.apply(table, 0, 0, rows, piece) == (ApplyResult.ALREADY_THERE, there)
+        rows = piece_of(table, "c", 2, last=True)
+        applied = await subject.store.apply(table, 0, 0, rows, 2)
+        assert applied.result is ApplyResult.WRITTEN
+        assert applied.extent.pieces == 3
+        assert applied.extent.whole == (table is Table.USAGE)
+        assert await count(subject, table) == 3 * rows.num_rows
+
+    @BACKFILLED
+    async def test_the_first_piece_of_a_number_wins(self, subject: Subject, table: Table) -> None:
+        """Workers with other limits make other pieces: a late one learns where the stored one ends."""
+        mine, other = piece_of(table, "a", 0), piece_of(table, "b", 0)
+        await subject.rival.apply(table, 0, 0, other, 0)
+        there = Extent(pieces=1, through=f"{ACCOUNT}/b")
+        assert await subject.store.apply(table, 0, 0, mine, 0) == (ApplyResult.ALREADY_THERE, there)
+        await subject.forget_tokens(table)
+        assert await subject.store.apply(table, 0, 0, mine, 0) == (ApplyResult.ALREADY_THERE, there)
+        await subject.store.claim(claim_of())
+        await subject.store.finish(0, 0)
+        late = await subject.rival.apply(table, 0, 0, piece_of(table, "c", 1), 1)
+        assert late.result is ApplyResult.CLOSED
+        assert await count(subject, table) == other.num_rows
+
+    @BACKFILLED
+    async def test_two_workers_with_other_limits_write_one_piece(self, subject: Subject, table: Table) -> None:
+        """At the same moment: one of the two pieces is stored, and both workers learn which."""
+        answers = await asyncio.gather(
+            subject.store.apply(table, 0, 0, piece_of(table, "a", 0), 0),
+            subject.rival.apply(table, 0, 0, piece_of(table, "b", 0), 0),
+        )
+        assert answers[0].extent == answers[1].extent
+        assert await count(subject, table) == piece_of(table, "a", 0).num_rows
+
+    async def test_conflicts_end_before_all_meters(self, subject: Subject) -> None:
+        """They are rejects of no meter, of any account."""
+        applied = await subject.store.apply(Table.REJECTS, 0, 0, piece_of(Table.REJECTS, "", 0))
+        assert place_of(applied.extent.through) == CONFLICTS
+
+    @BACKFILLED
+    async def test_a_chunk_comes_in_pieces(self, subject: Subject, table: Table) -> None:
+        """Each ends with a flush."""
+        for piece, end in enumerate([9, 10]):
+            rows = backfill_piece_of(table, RECEIPT, end, piece)
+            there = Extent(pieces=piece + 1, through=str(end))
+            assert await subject.store.apply_backfill(table, RECEIPT, rows, piece) == (ApplyResult.WRITTEN, there)
+            assert await subject.rival.apply_backfill(table, RECEIPT, rows, piece) == (ApplyResult.ALREADY_THERE, there)
+            await subject.lose_rows(table)
+            assert (await subject.store.apply_backfill(table, RECEIPT, rows, piece)).result is ApplyResult.WRITTEN
+        assert await subject.store.receipts(RECEIPT) == frozenset()
+
+    async def test_a_chunk_is_done_with_its_last_piece(self, subject: Subject) -> None:
+        """Its receipt appears then."""
+        for piece, last in enumerate([False, True]):
+            assert await subject.store.receipts(RECEIPT) == frozenset()
+            rows = backfill_piece_of(Table.USAGE, RECEIPT, 9, piece, last=last)
+            applied = await subject.store.apply_backfill(Table.USAGE, RECEIPT, rows, piece)
+            assert applied.extent.whole == last
+        assert await subject.store.receipts(RECEIPT) == {RECEIPT}
 
     async def test_receipts_of_backfills_are_found_by_prefix(self, subject: Subject) -> None:
         """One per chunk, without the receipts of other meters and of flushes."""

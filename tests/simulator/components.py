@@ -11,7 +11,7 @@ from stream_processors.flushing.backfill import Backfill
 from stream_processors.flushing.partition import Partition
 from tests.simulator.engine import FaultyEngine, ReplicatedEngine
 from tests.simulator.memoized_partition import RememberingPartition
-from tests.simulator.reader import Reader
+from tests.simulator.reader import Reader, ReceiptReader
 from tests.simulator.sources import KeepingLog, SimulatedLog
 
 Store = EmbeddedStore | GuardedStore
@@ -28,6 +28,7 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     log: type[SimulatedLog] = SimulatedLog
     backfill: type[Backfill] = Backfill
     reader: type[Reader] = Reader
+    receipt_reader: type[ReceiptReader] = ReceiptReader
     window: int = DEDUPE_WINDOW
     expiry_judged_by: Callable[[int, int], int] = min
     """Selects the arrival that expiry uses: that of the oldest frame not yet counted, or of the newest frame."""

@@ -7,6 +7,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.flush import Table
+from schemas.tables import meter_place
 from tests.simulator.expected import ExpectedRows, nothing
 
 Origin = int | str
@@ -21,6 +22,8 @@ class Block(msgspec.Struct, frozen=True):
     table: Table
     origin: Origin
     rows: pa.Table
+    end: str
+    """Which piece of its origin it is: for usage its receipt's `grp`, for rejects number and last place."""
 
 
 class ByTable:
@@ -47,6 +50,16 @@ def _origin(table: Table, rows: list[dict[str, Any]]) -> Origin:
     return receipt if not receipt or receipt.startswith("backfill") else int(receipt.split("/")[1])
 
 
+def _end(table: Table, rows: list[dict[str, Any]]) -> str:
+    if table is Table.USAGE:
+        return next((row["grp"] for row in rows if not row["meter"]), "")
+    if table is not Table.REJECTS:
+        return ""
+    last = rows[-1]
+    place = str(last["n"]) if last["origin"] else meter_place(last["account"] if last["meter"] else "", last["meter"])
+    return f"{last['piece']}/{place}"
+
+
 def _summary(table: Table, rows: list[dict[str, Any]]) -> ExpectedRows:
     counted = nothing()
     for row in rows:
@@ -63,6 +76,9 @@ def _summary(table: Table, rows: list[dict[str, Any]]) -> ExpectedRows:
                 counted.sums[key] += int(row["sum"])
     return counted
 
+
+end_of: Callable[[Table, pa.Table], str] = ByTable(_end)
+"""The piece of a block, as its rows show it."""
 
 origin_of: Callable[[Table, pa.Table], Origin] = ByTable(_origin)
 """The origin of a block, as its rows show it."""

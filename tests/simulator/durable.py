@@ -7,9 +7,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.flush import Claim, Table
+from schemas.flush import NOTHING, Claim, Extent, Table
+from schemas.tables import extent_of
 from schemas.timestamps import month_of
-from tests.simulator.contents import Block, ByTable, origin_of
+from tests.simulator.contents import Block, ByTable, end_of, origin_of
 
 
 class ClaimAdded(msgspec.Struct, frozen=True):
@@ -97,7 +98,7 @@ class Durable:
         return (
             tuple(self.claims),
             frozenset(self.done),
-            frozenset((block.table, block.origin) for block in self.blocks),
+            frozenset((block.table, block.origin, block.end) for block in self.blocks),
             frozenset(self.tokens),
             len(self.unsynced),
         )
@@ -118,7 +119,7 @@ class Durable:
         """One part per month and record batch, each unless its token is stored."""
         for index, (month, part) in enumerate(parts_of(table, rows)):
             if not self.remembers(table, month, f"{token}#{index}"):
-                self._add(Block(table, origin_of(table, part), part))
+                self._add(Block(table, origin_of(table, part), part, end_of(table, part)))
 
     def remembers(self, table: str, month: int, token: str) -> bool:
         """True if the token is stored already; stores it."""
@@ -155,9 +156,14 @@ class Durable:
     def of(self, table: Table) -> Iterable[Block]:
         return (block for block in self.blocks if block.table is table)
 
-    def has(self, table: Table, origin: int | str) -> bool:
-        """True if the table has the receipt."""
-        return any(block.origin == origin for block in self.of(table))
+    def extent(self, table: Table, origin: int | str) -> Extent:
+        """What the table shows of a flush or of a chunk of a backfill."""
+        ends = [block.end for block in self.of(table) if block.origin == origin]
+        if table is Table.USAGE:
+            return extent_of(ends)
+        if table is Table.REJECTS:
+            return msgspec.structs.replace(extent_of(ends), whole=False)
+        return Extent(pieces=1, whole=True) if ends else NOTHING
 
     def seen(self, below: int) -> list[SeenRow]:
         return self._rows_below(Table.SEEN, below)

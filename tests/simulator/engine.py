@@ -7,9 +7,10 @@ from typing import TypeVar
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Claim, FlushProgress, SeenRows, Table
+from schemas.flush import Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
-from stream_processors.backends.store.engine import FlushState
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import SectionMemory
 from tests.simulator.durable import Durable, SeenRow
 from tests.simulator.faults import READ, WRITE, CallOutcome
 from tests.simulator.scheduler import PortCall
@@ -29,13 +30,15 @@ class FaultyEngine:
         self._running_process = running_process
         self._holders: dict[tuple[int, int | str], object] = {}
         """Exclusive sections by process and partition: they live in memory and die with it."""
+        self._memories: dict[tuple[int, int | str], SectionMemory[KnownFlush]] = {}
 
     def new_durable(self) -> Durable:
         """Everything is on disk when an insert returns: fsync_after_insert and fsync_part_directory."""
         return Durable()
 
     def state(self) -> Hashable:
-        return (self.durable.state(), self.statements.state(), tuple(self._holders))
+        known = frozenset((place, _content(memory.known)) for place, memory in self._memories.items())
+        return (self.durable.state(), self.statements.state(), tuple(self._holders), known)
 
     # Faults.
 
@@ -60,6 +63,7 @@ class FaultyEngine:
     def process_died(self, process: int) -> None:
         """Its locks are released; its statements continue."""
         self._holders = {key: holder for key, holder in self._holders.items() if key[0] != process}
+        self._memories = {key: memory for key, memory in self._memories.items() if key[0] != process}
 
     # Reads.
 
@@ -75,16 +79,20 @@ class FaultyEngine:
         del partition
         return await self._read(f"is {number} done", lambda: number in self.durable.done)
 
-    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
+    async def extent(self, table: Table, partition: int, number: int) -> Extent:
         del partition
-        return await self._read(f"is {number} in {table}", lambda: self.durable.has(table, number))
+        return await self._read(f"extent of {number} in {table}", lambda: self.durable.extent(table, number))
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         del partition
         return await self._read(f"standing of {table} {number}", lambda: self._flush_state(table, number))
 
-    async def has_backfill(self, table: Table, receipt: str) -> bool:
-        return await self._read(f"is {receipt} in {table}", lambda: self.durable.has(table, receipt))
+    async def backfill_extent(self, table: Table, receipt: str) -> Extent:
+        return await self._read(f"extent of {receipt} in {table}", lambda: self.durable.extent(table, receipt))
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        del partition
+        return ()
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._read(f"receipts {prefix}", lambda: self._receipts(prefix))
@@ -123,15 +131,23 @@ class FaultyEngine:
     # Inserts of one process that owns the data.
 
     @asynccontextmanager
-    async def exclusive(self, section: int | str) -> AsyncIterator[None]:
+    async def exclusive(self, section: int | str) -> AsyncIterator[SectionMemory[KnownFlush]]:
         place, me = (self._running_process(), section), object()
         await PortCall("enter", ready=lambda: place not in self._holders)
         self._holders[place] = me
+        memory = self._memories.setdefault(place, SectionMemory())
+        self._learn(_content(memory.known))
         try:
-            yield
+            yield memory
+        except Exception:
+            self.doubt(memory)
+            raise
         finally:
             if self._holders.get(place) is me:
                 del self._holders[place]
+
+    def doubt(self, memory: SectionMemory[KnownFlush]) -> None:
+        memory.known = None
 
     async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
         await self._write(f"insert {token}", lambda: self.durable.insert(table, rows, token))
@@ -145,22 +161,24 @@ class FaultyEngine:
 
     # Inserts that many processes send to one store.
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
         del partition
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: self._flush_state(table, number) == FlushState(applied=False, done=False),
+                guard=lambda: number not in self.durable.done and self._lacks(table, number, piece),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
         )
 
-    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
+    async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: not self.durable.has(table, receipt),
+                guard=lambda: self._lacks(table, receipt, piece),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
@@ -242,10 +260,13 @@ class FaultyEngine:
         return tuple(FlushProgress(claim=claim, done=claim.number in self.durable.done) for claim in claims)
 
     def _flush_state(self, table: Table, number: int) -> FlushState:
-        return FlushState(applied=self.durable.has(table, number), done=number in self.durable.done)
+        return FlushState(extent=self.durable.extent(table, number), done=number in self.durable.done)
+
+    def _lacks(self, table: Table, origin: int | str, piece: int) -> bool:
+        return self.durable.extent(table, origin).pieces <= piece
 
     def _receipts(self, prefix: str) -> frozenset[str]:
-        origins = (str(block.origin) for block in self.durable.of(Table.USAGE))
+        origins = (str(block.origin) for block in self.durable.of(Table.USAGE) if not block.end)
         return frozenset(origin for origin in origins if origin.startswith(prefix))
 
     def _activation(self, version: int) -> int | None:
@@ -265,6 +286,10 @@ def _latest(rows: Sequence[SeenRow], key_hashes: Sequence[bytes]) -> SeenRows:
         if row[1] in key_hashes and (row[1] not in found or found[row[1]][3] < row[3]):
             found[row[1]] = row
     return SeenRows(list(found), [row[2] for row in found.values()], [row[3] for row in found.values()])
+
+
+def _content(known: KnownFlush | None) -> Hashable:
+    return known and (known.claim, known.done, frozenset(known.extents.items()))
 
 
 def _short(claim: Claim) -> str:

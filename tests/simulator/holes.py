@@ -1,16 +1,18 @@
 """Each hole of the flush protocol with the mutant that reopens it, and runs that must fail for it."""
 
+from typing import Any
+
 import msgspec
 
 from schemas.timestamps import DAY
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.guarded import GuardedStore
-from tests.simulator import mutants
+from tests.simulator import mutant_partitions, mutants
 from tests.simulator.components import EMBEDDED, GUARDED, Components
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.faults import CallOutcome
 from tests.simulator.memoized_partition import RememberingPartition
-from tests.simulator.reader import Reader
+from tests.simulator.reader import Reader, ReceiptReader
 from tests.simulator.scenario import Scenario
 from tests.simulator.scenarios import (
     ENDS,
@@ -53,10 +55,11 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "store": (EmbeddedStore, GuardedStore),
     "engine": (FaultyEngine,),
     "partition": (RememberingPartition,),
+    "receipt_reader": (ReceiptReader,),
     "reader": (Reader,),
 }
 
-_STALLS = {
+_STALLS: dict[str, Any] = {
     "outcomes": frozenset(),
     "crash": False,
     "power_cut": False,
@@ -69,38 +72,57 @@ _STALLS = {
 }
 """Two statements must overlap, with no other fault."""
 
+_LOST_REPLIES: dict[str, Any] = {
+    "outcomes": frozenset({CallOutcome.REPLY_LOST}),
+    "crash": False,
+    "power_cut": False,
+    "expiry": False,
+    "backfill": False,
+    "reader": False,
+    "trickle": False,
+    "pauses": False,
+}
+"""An insert whose reply and whose token are lost, with no other fault."""
+
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 7),
     _made(
-        "H1", "HastyRepeats", msgspec.structs.replace(GUARDED, engine=mutants.HastyRepeats), TWO_FRAMES, 1831, **_STALLS
+        "H1", "HastyRepeats", msgspec.structs.replace(GUARDED, engine=mutants.HastyRepeats), TWO_FRAMES, 6556, **_STALLS
     ),
     _hole("H2", mutants.TokensAlone, REPEATS, 9),
     _hole("H3", mutants.NoSection, REPEATS, 4, outcomes=frozenset()),
     _hole("H3", mutants.ClientChecks, REPEATS, 242, among=GUARDED, outcomes=ENDS),
     _hole("H3", mutants.UnguardedStatements, REPEATS, 13, among=GUARDED, outcomes=ENDS | {CallOutcome.LATE}),
-    _hole("H4", mutants.FilterBeforeClaims, REPEATS, 13),
-    _hole("H4", mutants.SkipsWithoutBoot, REPEATS, 1),
-    _hole("H4", mutants.KeepsOldFilter, REPEATS, 1),
-    _hole("H4", mutants.EmptyFlushLeavesNothing, REPEATS, 2),
-    _hole("H5", mutants.AdoptsRangeOnly, LATE_METERS, 6),
-    _hole("H6", mutants.VersionFalls, LATE_METERS, 164, outcomes=frozenset({CallOutcome.STALE})),
+    _hole("H4", mutant_partitions.FilterBeforeClaims, REPEATS, 13),
+    _hole("H4", mutant_partitions.SkipsWithoutBoot, REPEATS, 1),
+    _hole("H4", mutant_partitions.KeepsOldFilter, REPEATS, 1),
+    _hole("H4", mutant_partitions.EmptyFlushLeavesNothing, REPEATS, 2),
+    _hole("H5", mutant_partitions.AdoptsRangeOnly, LATE_METERS, 6),
+    _hole("H6", mutant_partitions.VersionFalls, LATE_METERS, 164, outcomes=frozenset({CallOutcome.STALE})),
     _hole("H7", mutants.ActiveAtWatermark, LATE_METERS, 0),
-    _hole("H8", mutants.NoBarrier, LATE_METERS, 1),
+    _hole("H8", mutant_partitions.NoBarrier, LATE_METERS, 1),
     _hole("H9", mutants.ForgetfulEvents, OLD_KEYS, 5),
     _made("H10", "ExpiryByWallClock", msgspec.structs.replace(EMBEDDED, expiry_judged_by=max), LAGGING, 0),
     _made("H11", "WindowTooShort", msgspec.structs.replace(EMBEDDED, window=35 * DAY), OLD_KEYS, 0),
-    _hole("H12", mutants.SeveralBatches, TWO_FRAMES, 0),
+    _hole("H12", mutant_partitions.SeveralBatches, TWO_FRAMES, 0),
     _hole("H13", mutants.UnsyncedUsage, REPEATS, 7),
     _hole("H15", mutants.FlushesByTime, REPEATS, 6, among=GUARDED),
-    _hole("H16", mutants.UsageBeforeEvents, TWO_FRAMES, 0),
+    _hole("H16", mutant_partitions.UsageBeforeEvents, TWO_FRAMES, 0),
     _hole("H16", mutants.LooksNoFurther, REPEATS, 0),
-    _hole("H17", mutants.RejectsOnce, REPEATS, 1),
+    _hole("H17", mutant_partitions.RejectsOnce, REPEATS, 1),
     _hole("H17", mutants.LooseRejects, REPEATS, 1),
-    _hole("H18", mutants.MonthOfTheEvent, TWO_FRAMES, 0),
-    _hole("I5", mutants.SeenFirst, TWO_FRAMES, 0),
-    _hole("I5", mutants.DoneTooSoon, TWO_FRAMES, 0),
-    _hole("replay", mutants.TriesLeaveNoKey, REPLAYED, 0),
-    _hole("replay", mutants.TriesAreAlwaysNew, REPLAYED, 0),
-    _hole("replay", mutants.TriesWithoutMeterCount, LATE_METERS, 4),
-    _hole("ack", mutants.AcknowledgesFirst, TWO_FRAMES, 0),
+    _hole("H18", mutant_partitions.MonthOfTheEvent, TWO_FRAMES, 0),
+    _hole("I5", mutant_partitions.SeenFirst, TWO_FRAMES, 0),
+    _hole("I5", mutant_partitions.DoneTooSoon, TWO_FRAMES, 0),
+    _hole("replay", mutant_partitions.TriesLeaveNoKey, REPLAYED, 0),
+    _hole("replay", mutant_partitions.TriesAreAlwaysNew, REPLAYED, 0),
+    _hole("replay", mutant_partitions.TriesWithoutMeterCount, LATE_METERS, 4),
+    _hole("memory", mutants.KnowsDespiteErrors, REPEATS, 60, **_LOST_REPLIES),
+    _hole("memory", mutants.KnowsFromTheStart, REPEATS, 0),
+    _hole("pieces", mutants.NamedByContent, TWO_FRAMES, 0, among=GUARDED),
+    _hole("pieces", mutants.LastPieceIsReceipt, TWO_FRAMES, 0, among=GUARDED),
+    _hole("pieces", mutants.FirstPieceIsReceipt, TWO_FRAMES, 0),
+    _hole("pieces", mutant_partitions.OwnPieces, TWO_FRAMES, 0),
+    _hole("pieces", mutants.TakesAnyReceipt, TWO_FRAMES, 0),
+    _hole("ack", mutant_partitions.AcknowledgesFirst, TWO_FRAMES, 0),
 )

@@ -1,15 +1,16 @@
-"""A reader of usage at a watermark, step by step, while flushes continue."""
+"""Readers of usage at a watermark, step by step, while flushes continue."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable
 
 from schemas.flush import Table
+from schemas.tables import covers
 from tests.simulator.actors import Actor
 from tests.simulator.checks import Checks, PromiseBroken
 from tests.simulator.contents import total
 from tests.simulator.durable import Durable
 from tests.simulator.expected import Expected, UsageKey
-from tests.simulator.scenario import CALLS
+from tests.simulator.scenario import CALLS, UNITS
 from tests.simulator.scheduler import PortCall
 
 
@@ -22,7 +23,7 @@ class Reader(Actor):
         self._expected = expected
         self._version_seen = news
         self._read_at: Hashable = None
-        super().__init__("reader", process=-1)
+        super().__init__(type(self).__name__, process=-1)
 
     def remembers(self) -> Hashable:
         return self._read_at
@@ -61,3 +62,43 @@ class Reader(Actor):
         """The usage of the events of the flushes up to the watermark."""
         blocks = [block for block in self.durable.of(Table.EVENTS) if int(block.origin) <= watermark]
         return self._expected.usage_of(total(blocks).events, CALLS)
+
+
+class ReceiptReader(Reader):
+    """The rule of the usage queries: read done, then usage with its receipts at one moment, then done again.
+
+    It reads the last meter of the first set, whose rows may come in a later piece than those of the others.
+    """
+
+    AHEAD = 2
+
+    async def step(self) -> None:
+        self._read_at = self._version_seen()
+        await PortCall("read the flushes done")
+        before = self.watermark()
+        self.task.learn(before)
+        await PortCall("read usage and receipts")
+        found, covered = self.usage_of_meter(), self.covered(before)
+        self.task.learn((frozenset(found.items()), covered))
+        await PortCall("read the flushes done again")
+        if self.watermark() < before + self.AHEAD:
+            watermark = max(covered, default=before)
+            last = self._checks.claims[watermark].last if watermark >= 0 else -1
+            wanted = self._expected.usage_up_to(last, UNITS)
+            if found != wanted:
+                raise PromiseBroken(
+                    f"H16: usage with the receipts {sorted(covered)} is {found}, its events make {wanted}"
+                )
+
+    def usage_of_meter(self) -> Counter[UsageKey]:
+        counted = total(self.durable.of(Table.USAGE)).usage
+        return Counter({key: count for key, count in counted.items() if key[0] == UNITS.code})
+
+    def covered(self, watermark: int) -> frozenset[int]:
+        """The flushes after the watermark whose receipts cover the meter."""
+        ahead = range(watermark + 1, watermark + 1 + self.AHEAD)
+        blocks = [block for block in self.durable.of(Table.USAGE) if block.origin in ahead]
+        return frozenset(int(block.origin) for block in blocks if self.is_covered(block.end))
+
+    def is_covered(self, end: str) -> bool:
+        return covers(end, UNITS)

@@ -135,6 +135,8 @@ class Scenario(msgspec.Struct, frozen=True):
     versions: int = 1
     flush_bytes: tuple[int, ...] = (0, 1_000_000)
     """One entry per worker: `max_bytes` of its flushes. 0 takes one frame."""
+    piece_rows: tuple[int, ...] = (1, 1_000_000)
+    """One entry per worker: the rows of its inserts. With 1 each meter is a piece of its own."""
 
     def frames(self) -> Sequence[Frame]:
         return frames_of(self.batches)

@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from schemas.window import DEDUPE_WINDOW
+from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.backfill import BackfillPorts
 from stream_processors.flushing.expiry import expired_months
 from stream_processors.flushing.partition import FlushPorts, Partition
@@ -63,7 +64,8 @@ class Simulation:
         for process in range(self.parts.processes):
             self._start(process)
         if self.rules.reader:
-            self._enter(self.parts.reader(self.engine.durable, self.checks, self.expected, self._version_seen))
+            for reader in (self.parts.reader, self.parts.receipt_reader):
+                self._enter(reader(self.engine.durable, self.checks, self.expected, self._version_seen))
         self._until_rest()
         self._drain()
         self.checks.at_the_end(self.scenario.meters)
@@ -99,17 +101,20 @@ class Simulation:
 
     def _start(self, process: int) -> None:
         store = self.parts.store(self.engine)
-        share = self.scenario.flush_bytes[process :: self.parts.processes]
-        for index, flush_bytes in enumerate(share):
-            self._enter(
-                SimulatedWorker(f"w{process}.{index}", process, self._partition(store, flush_bytes), self._has_more)
-            )
+        policies = [
+            FlushPolicy(window=self.parts.window, max_bytes=size, filter_keys=FILTER_KEYS, piece=PieceBounds(rows=rows))
+            for size, rows in zip(self.scenario.flush_bytes, self.scenario.piece_rows, strict=True)
+        ]
+        for index, policy in enumerate(policies[process :: self.parts.processes]):
+            self._enter(SimulatedWorker(f"w{process}.{index}", process, self._partition(store, policy), self._has_more))
         if self.rules.backfill:
             self._enter(self._backfiller(process, store))
 
     def _backfiller(self, process: int, store: Store) -> Backfiller:
         ports = BackfillPorts(meters=self.meters, history=store, tables=store)
-        return Backfiller(f"b{process}", process, self.parts.backfill(ports, PARTITION + 1), self._version_seen)
+        bounds = PieceBounds(rows=self.scenario.piece_rows[process % len(self.scenario.piece_rows)])
+        backfill = self.parts.backfill(ports, PARTITION + 1, bounds)
+        return Backfiller(f"b{process}", process, backfill, self._version_seen)
 
     def _version_seen(self) -> Hashable:
         """The state that can give an idle actor new work."""
@@ -125,11 +130,10 @@ class Simulation:
         actor.task.kill()
         self.actors.remove(actor)
 
-    def _partition(self, store: Store, flush_bytes: int) -> Partition:
+    def _partition(self, store: Store, policy: FlushPolicy) -> Partition:
         ports = FlushPorts(
             log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=_wait, monotonic=_no_clock
         )
-        policy = FlushPolicy(window=self.parts.window, max_bytes=flush_bytes, filter_keys=FILTER_KEYS)
         return self.parts.partition(PARTITION, ports, policy)
 
     def _has_more(self, partition: Partition) -> bool:

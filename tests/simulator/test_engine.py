@@ -12,11 +12,12 @@ from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.memory import MemoryEngine
 from stream_processors.core.dedupe import KeyLookupResult
-from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
+from stream_processors.core.flush_plan import assemble, plan_flush
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.faults import CallOutcome
 from tests.simulator.scenario import PARTITION, meter_set
 from tests.simulator.scenarios import TWO_FRAMES
+from tests.stream_processors.core.planned_rows import PlannedRows, planned_rows
 
 NUMBERS = range(3)
 NOTHING = SeenRows([], [], [])
@@ -28,9 +29,10 @@ def claim_of(number: int, version: int) -> Claim:
     return Claim(partition=PARTITION, number=number, first=number, last=number, version=version)
 
 
-def planned(number: int) -> FlushRows:
+def planned(number: int) -> PlannedRows:
     events = assemble(TWO_FRAMES.frames()[number % 2 : number % 2 + 1])
-    return plan_flush(claim_of(number, 1), events, KeyLookupResult(NOTHING, NOTHING), meter_set(1), DEDUPE_WINDOW)
+    known = KeyLookupResult(NOTHING, NOTHING)
+    return planned_rows(plan_flush(claim_of(number, 1), events, known, meter_set(1), DEDUPE_WINDOW))
 
 
 PLANNED = {number: planned(number) for number in NUMBERS}
@@ -58,7 +60,7 @@ def drawn_step(draw: random.Random) -> Step:
         lambda engine: engine.insert_done(PARTITION, number, token),
         lambda engine: engine.insert_done_guarded(PARTITION, number, token),
         lambda engine: engine.insert(table, rows, token),
-        lambda engine: engine.insert_guarded(table, PARTITION, number, rows, token),
+        lambda engine: engine.insert_guarded(table, PARTITION, number, 0, rows, token),
         lambda engine: engine.highest(PARTITION),
         lambda engine: engine.claims_from(PARTITION, number),
         lambda engine: engine.is_done(PARTITION, number),

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.simulator import mutants
+from tests.simulator import mutant_partitions, mutants
 from tests.simulator.choices import Drawn, Recorded
 from tests.simulator.components import EMBEDDED
 from tests.simulator.holes import HOLES, Hole
@@ -48,7 +48,7 @@ def test_a_cut_log_is_an_alarm() -> None:
     report = random_search(simulation_of(Setup(TWO_FRAMES, quiet, cut)), range(3))
     assert report.failure is not None
     assert "no longer in the log" in report.failure.reason
-    unnoticed = msgspec.structs.replace(cut, partition=mutants.TrustsTheLog)
+    unnoticed = msgspec.structs.replace(cut, partition=mutant_partitions.TrustsTheLog)
     report = random_search(simulation_of(Setup(TWO_FRAMES, quiet, unnoticed)), range(3))
     assert report.failure is not None
     assert report.failure.reason.startswith("I3")

@@ -1,5 +1,6 @@
 """The whole pipeline in memory: events in, usage out, and new meters at any time."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,7 @@ from schemas.meter import Meter, MeterSet
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
+from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.backfill import Backfill, BackfillPorts
 from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import FlushPorts, Partition
@@ -72,6 +74,11 @@ class InMemoryPipeline:
         self.meters = ChangingMeters()
         self._posted: list[LoggedEvent] = []
         self._tries = ReplayOracle(PARTITIONS)
+        self._piece_rows = itertools.cycle((1, 1_000_000, 3))
+
+    def next_bounds(self) -> PieceBounds:
+        """Other bounds for each worker: what one of them leaves unfinished the next one finishes."""
+        return PieceBounds(rows=next(self._piece_rows))
 
     async def post(self, events: Iterable[Event], arrival: int) -> None:
         """One frame per partition. Events of one moment count as arrived partition by partition."""
@@ -93,11 +100,12 @@ class InMemoryPipeline:
         """A worker's partition that has not booted."""
         store = self.store
         ports = FlushPorts(log=self.log, claims=store, tables=store, seen=store, meters=self.meters, pause=no_pause)
-        return Partition(number, ports, FlushPolicy(filter_keys=1000))
+        return Partition(number, ports, FlushPolicy(filter_keys=1000, piece=self.next_bounds()))
 
     def backfill(self) -> Backfill:
         """Backfills without state."""
-        return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
+        ports = BackfillPorts(meters=self.meters, history=self.store, tables=self.store)
+        return Backfill(ports, PARTITIONS, self.next_bounds())
 
     def expiry(self) -> Expiry:
         ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))

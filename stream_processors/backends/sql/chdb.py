@@ -12,8 +12,7 @@ import msgspec
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas.errors import StoreFailed
-from stream_processors.backends.sql.client import Parameters, Row
+from stream_processors.backends.sql.client import Parameters, Row, store_failure
 from stream_processors.backends.sql.engine_settings import EngineLimits, insert_settings, session_settings
 
 _Result = TypeVar("_Result")
@@ -94,4 +93,4 @@ class ChdbDatabase:
                 handle.database = self._name
                 return work(handle)
             except ClickHouseError as error:
-                raise StoreFailed(f"the usage store answered: {error}") from error
+                raise store_failure(error) from error

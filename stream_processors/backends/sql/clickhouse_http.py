@@ -13,9 +13,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
-from schemas.errors import StoreFailed
 from schemas.tables import HASH, LATEST, MICROS, QUANTITY
-from stream_processors.backends.sql.client import Parameters, Row
+from stream_processors.backends.sql.client import Parameters, Row, store_failure
 from stream_processors.backends.sql.engine_settings import (
     EngineLimits,
     EngineSettings,
@@ -176,4 +175,4 @@ def _call(work: Callable[[], _Result]) -> _Result:
         return work()
     except (ClickHouseError, HTTPError, OSError) as error:
         # The message has the server's own code if it has answered; otherwise the outcome is unknown.
-        raise StoreFailed(f"the usage store answered: {error}") from error
+        raise store_failure(error) from error

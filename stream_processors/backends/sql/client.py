@@ -1,11 +1,24 @@
 """Blocking calls to the usage store, plain and guarded, and the same calls for coroutines."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
+
+from schemas.errors import StatementTooLarge, StoreFailed
+
+_LIMIT_CODES = re.compile(r"Code: (?:159|160|241|307|396)\. ")
+"""The engine's codes for a statement over its limit of time, memory, bytes or rows."""
+
+
+def store_failure(error: Exception) -> StoreFailed:
+    """The failure that an error of the store, or of the connection to it, means."""
+    kind = StatementTooLarge if _LIMIT_CODES.search(str(error)) else StoreFailed
+    return kind(f"the usage store answered: {error}")
+
 
 Parameters = Mapping[str, Any]
 """Values for `{name:Type}` in a statement; they never become part of its text."""

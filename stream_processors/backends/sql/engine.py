@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.flush import Claim, FlushProgress, SeenRows, Table
+from schemas.flush import NOTHING, Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
-from schemas.tables import EVENTS, flush_receipt
+from schemas.tables import EVENTS, extent_of, flush_receipt, meter_place
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import AsyncSqlClient, Row
-from stream_processors.backends.store.engine import FlushState
-from stream_processors.backends.store.keyed_locks import KeyedLocks
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import KeyedLocks, SectionMemory
 
 FLUSHES = pa.schema(
     [
@@ -26,7 +26,10 @@ FLUSHES = pa.schema(
 )
 
 CHUNK_ROWS = 200_000
-"""The approximate number of rows that one statement reads back."""
+"""The approximate number of keys that one statement reads back."""
+
+CHUNK_BYTES = 20_000_000
+"""The approximate size of the events that one statement reads back."""
 
 KEYS_PER_LOOKUP = 2_000
 """How many keys one statement looks up: their text must stay below the limit of the store's parser."""
@@ -37,9 +40,9 @@ class SqlEngine:
 
     def __init__(self, store: AsyncSqlClient) -> None:
         self._store = store
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[KnownFlush] = KeyedLocks()
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         return self._locks.hold(section)
 
     async def highest(self, partition: int) -> Sequence[FlushProgress]:
@@ -51,16 +54,32 @@ class SqlEngine:
     async def is_done(self, partition: int, number: int) -> bool:
         return bool(await self._store.rows(sql.IS_DONE, {"p": partition, "n": number}))
 
-    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
+    async def extent(self, table: Table, partition: int, number: int) -> Extent:
         place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
-        return bool(await self._store.rows(sql.IS_APPLIED[table], place))
+        return _extent(table, await self._store.rows(sql.PIECES[table], place))
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         done = await self.is_done(partition, number)
-        return FlushState(applied=await self.is_applied(table, partition, number), done=done)
+        return FlushState(extent=await self.extent(table, partition, number), done=done)
 
-    async def has_backfill(self, table: Table, receipt: str) -> bool:
-        return bool(await self._store.rows(sql.HAS_BACKFILL[table], {"receipt": receipt}))
+    async def backfill_extent(self, table: Table, receipt: str) -> Extent:
+        return _extent(table, await self._store.rows(sql.BACKFILL_PIECES[table], {"receipt": receipt}))
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        return [
+            *await self._broken_parts(),
+            *_missing_flushes(await self._store.rows(sql.FLUSH_NUMBERS, {"p": partition})),
+            *await self._missing_receipts(partition),
+        ]
+
+    async def _broken_parts(self) -> Sequence[str]:
+        parts = await self._store.rows(sql.BROKEN_PARTS)
+        return [f"part {name} of the table {table} cannot be read, and was put aside" for table, name in parts]
+
+    async def _missing_receipts(self, partition: int) -> Sequence[str]:
+        place = {"p": partition, "prefix": flush_receipt(partition, 0).removesuffix("0")}
+        ((count, first, last),) = await self._store.rows(sql.WITHOUT_RECEIPT, place)
+        return [f"the rows of {count} flushes between {first} and {last} are not in the table usage"] if count else []
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         return frozenset(receipt for (receipt,) in await self._store.rows(sql.RECEIPTS, {"prefix": prefix}))
@@ -110,9 +129,34 @@ class SqlEngine:
 
     async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
         whole = {"p": partition, "first": first_number, "last": last_number}
-        for first, last in runs_of_flushes(await self._store.rows(sql.EVENT_COUNTS, whole)):
+        for first, last in runs_of_flushes(await self._store.rows(sql.EVENT_SIZES, whole)):
             rows = await self._store.query(sql.EVENTS_OF, {"p": partition, "first": first, "last": last})
             yield as_layout(rows, EVENTS)
+
+
+def _extent(table: Table, rows: Sequence[Row]) -> Extent:
+    """What a table holds of a flush or a chunk, by the rows of its statement in `PIECES` or `BACKFILL_PIECES`."""
+    match table:
+        case Table.USAGE:
+            return extent_of(end for (end,) in rows)
+        case Table.REJECTS if rows:
+            piece, last = rows[0]
+            through = meter_place(*last[1:]) if isinstance(last, tuple) else str(last)
+            return Extent(pieces=int(piece) + 1, through=through)
+        case Table.REJECTS:
+            return NOTHING
+        case _:
+            return Extent(pieces=1, whole=True) if rows else NOTHING
+
+
+def _missing_flushes(numbers: Sequence[Row]) -> Iterator[str]:
+    """Gaps in the numbers of claims, and of flushes done, by rows (kind, highest number, how many)."""
+    highest = {kind: int(number) for kind, number, _ in numbers}
+    for kind, number, count in numbers:
+        if count != number + 1:
+            yield f"{number + 1 - count} rows of the kind {kind!r} are not in the table flushes, which goes to {number}"
+    if highest.get("done", -1) not in (claimed := highest.get("claim", -1), claimed - 1):
+        yield f"flush {claimed} is claimed, but the last one done is {highest.get('done', 'none')}"
 
 
 def claim_row(claim: Claim) -> pa.Table:
@@ -150,16 +194,16 @@ def slices_of_hashes(slices: int) -> Iterator[tuple[str, str]]:
         yield f"{start:0{width}x}", f"{end:0{width}x}"
 
 
-def runs_of_flushes(counts: Iterable[Row]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive flushes of (number, rows), each of at most `CHUNK_ROWS` rows unless one flush has more."""
+def runs_of_flushes(sizes: Iterable[Row]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive flushes of (number, bytes), each of at most `CHUNK_BYTES` unless one flush is larger."""
     run: list[int] = []
     size = 0
-    for number, rows in counts:
-        if run and size + rows > CHUNK_ROWS:
+    for number, more in sizes:
+        if run and size + more > CHUNK_BYTES:
             yield run[0], run[-1]
             run, size = [], 0
         run.append(number)
-        size += rows
+        size += more
     if run:
         yield run[0], run[-1]
 

@@ -29,7 +29,7 @@ REJECTS_PER_READ = 1000
 
 EXISTING_RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
-WHERE account = '' AND meter = '' AND customer_id IN {receipts:Array(String)}"""
+WHERE account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} AND grp = ''"""
 
 
 class SqlEventReader:

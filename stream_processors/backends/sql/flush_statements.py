@@ -19,22 +19,47 @@ WHERE p = {{p:UInt16}} AND n >= (SELECT max(n) FROM flushes WHERE p = {{p:UInt16
 
 IS_DONE = f"SELECT 1 FROM flushes WHERE {_PLACE} AND kind = 'done' LIMIT 1 {_POINT}"
 
-IS_APPLIED = {
+_RECEIPTS = "usage WHERE account = '' AND meter = '' AND customer_id = {receipt:String}"
+
+PIECES = {
     Table.EVENTS: f"SELECT 1 FROM events WHERE {_PLACE} LIMIT 1 {_POINT}",
-    Table.USAGE: "SELECT 1 FROM usage WHERE account = '' AND meter = '' AND customer_id = {receipt:String} LIMIT 1 "
-    + _POINT,
-    Table.REJECTS: f"SELECT 1 FROM rejects WHERE {_PLACE} AND origin = '' LIMIT 1 {_POINT}",
+    Table.USAGE: f"SELECT grp FROM {_RECEIPTS} {_POINT}",
+    # Of the last piece the last meter; conflicts, which have none, come before all meters.
+    Table.REJECTS: f"""\
+SELECT piece, max((meter != '', if(meter = '', '', account), meter)) AS last FROM rejects
+WHERE {_PLACE} AND origin = '' GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
     Table.SEEN: f"SELECT 1 FROM seen WHERE {_PLACE} LIMIT 1 {_POINT}",
 }
+"""What a table shows of a flush: `SqlEngine` makes an extent of it."""
 
-HAS_BACKFILL = {
-    Table.USAGE: IS_APPLIED[Table.USAGE],
-    Table.REJECTS: f"SELECT 1 FROM rejects WHERE origin = {{receipt:String}} LIMIT 1 {_POINT}",
+BACKFILL_PIECES = {
+    Table.USAGE: PIECES[Table.USAGE],
+    Table.REJECTS: f"""\
+SELECT piece, max(n) AS last FROM rejects WHERE origin = {{receipt:String}}
+GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
 }
+
+BROKEN_PARTS = """\
+SELECT table, name FROM system.detached_parts
+WHERE database = currentDatabase() AND startsWith(reason, 'broken') ORDER BY table, name"""
+"""The parts that the engine could not read at its start, and has put aside without a word."""
+
+FLUSH_NUMBERS = """\
+SELECT kind, max(n), uniqExact(n) FROM flushes WHERE p = {p:UInt16} GROUP BY kind"""
+
+WITHOUT_RECEIPT = """\
+SELECT count(), min(n), max(n) FROM flushes
+WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
+  AND n <= (SELECT max(n) FROM flushes WHERE p = {p:UInt16} AND kind = 'done')
+  AND n NOT IN (
+    SELECT toUInt64(substring(customer_id, length({prefix:String}) + 1)) FROM usage
+    WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = '')"""
+"""Each flush that took frames has left a receipt in `usage`, in the block of its rows."""
 
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
-WHERE account = '' AND meter = '' AND customer_id >= {prefix:String} AND startsWith(customer_id, {prefix:String})"""
+WHERE account = '' AND meter = '' AND customer_id >= {prefix:String} AND startsWith(customer_id, {prefix:String})
+  AND grp = ''"""
 
 ACTIVATION = """\
 SELECT min(n) FROM flushes WHERE p = {p:UInt16} AND kind = 'claim' AND ver >= {ver:UInt64} HAVING count() > 0"""
@@ -45,8 +70,8 @@ SEEN_SLICE = """\
 SELECT key_hash FROM seen
 WHERE p = {p:UInt16} AND n < {n:UInt64} AND key_hash >= unhex({start:String}) AND key_hash <= unhex({end:String})"""
 
-EVENT_COUNTS = """\
-SELECT n, count() FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
+EVENT_SIZES = """\
+SELECT n, sum(length(properties) + 200) FROM events WHERE p = {p:UInt16} AND n BETWEEN {first:UInt64} AND {last:UInt64}
 GROUP BY n ORDER BY n"""
 
 EVENTS_OF = """\
@@ -95,9 +120,23 @@ UNCLAIMED = _absent(
     "SETTINGS max_threads = 1, use_query_condition_cache = 0"
 )
 
-NOT_APPLIED = {table: f"{NOT_DONE}\nAND {_absent(there)}" for table, there in IS_APPLIED.items()}
+# Each piece has a receipt of its own, and the last one too: so many are there as pieces.
+_NO_USAGE_PIECE = f"(SELECT uniqExact(grp) FROM {_RECEIPTS} {_POINT}) <= {{piece:UInt32}}"
 
-NOT_BACKFILLED = {table: _absent(there) for table, there in HAS_BACKFILL.items()}
+_NO_PIECE = {
+    Table.EVENTS: _absent(PIECES[Table.EVENTS]),
+    Table.USAGE: _NO_USAGE_PIECE,
+    Table.REJECTS: _absent(
+        f"SELECT 1 FROM rejects WHERE {_PLACE} AND origin = '' AND piece >= {{piece:UInt32}} LIMIT 1 {_POINT}"
+    ),
+    Table.SEEN: _absent(PIECES[Table.SEEN]),
+}
 
-FLUSH_STATE = {table: f"SELECT ({IS_APPLIED[table]}) IS NOT NULL, ({IS_DONE}) IS NOT NULL" for table in Table}
-"""Whether the rows are applied, and whether the flush is done, in one round trip."""
+NOT_APPLIED = {table: f"{NOT_DONE}\nAND {absent}" for table, absent in _NO_PIECE.items()}
+
+NOT_BACKFILLED = {
+    Table.USAGE: _NO_USAGE_PIECE,
+    Table.REJECTS: _absent(
+        f"SELECT 1 FROM rejects WHERE origin = {{receipt:String}} AND piece >= {{piece:UInt32}} LIMIT 1 {_POINT}"
+    ),
+}

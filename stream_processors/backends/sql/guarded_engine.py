@@ -1,7 +1,7 @@
 """The steps of the usage store in SQL, for a store that many processes write to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pyarrow as pa
 
@@ -11,7 +11,6 @@ from schemas.tables import flush_receipt
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient, Parameters
 from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row
-from stream_processors.backends.store.engine import FlushState
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -28,15 +27,14 @@ class SqlGuardedEngine(SqlEngine):
         self._guarded = store
         self._pause = pause
 
-    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
-        ((applied, done),) = await self._guarded.rows(sql.FLUSH_STATE[table], _place(partition, number))
-        return FlushState(applied=bool(applied), done=bool(done))
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
+        place = {"p": partition, "n": number, "piece": piece, "receipt": flush_receipt(partition, number)}
+        await self._insert(table.value, rows, sql.NOT_APPLIED[table], place, token)
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
-        await self._insert(table.value, rows, sql.NOT_APPLIED[table], _place(partition, number), token)
-
-    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
-        await self._insert(table.value, rows, sql.NOT_BACKFILLED[table], {"receipt": receipt}, token)
+    async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
+        await self._insert(table.value, rows, sql.NOT_BACKFILLED[table], {"receipt": receipt, "piece": piece}, token)
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
         place = {"p": claim.partition, "n": claim.number}
@@ -73,9 +71,9 @@ class SqlReplicatedEngine(SqlGuardedEngine):
     was answered but its rows are not visible, the caller retries the step under the same token.
     """
 
+    async def _broken_parts(self) -> Sequence[str]:
+        """None: a replica fetches what it cannot read from another one, and leaves the broken part aside."""
+        return ()
+
     async def quiesce(self) -> None:
         raise StoreFailed("the usage store answered an insert whose rows this replica does not show yet")
-
-
-def _place(partition: int, number: int) -> Parameters:
-    return {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}

@@ -5,7 +5,7 @@ and a flush's rows and receipt are one block, so the receipts in the result say 
 contain.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -57,8 +57,11 @@ FOLDS = {
 }
 
 
-def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> SqlQuery:
-    """Rows (meter, customer_id, start, kept, value, total): first the receipts, whose meter is '', then usage."""
+def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str], *, on_disk: bool = False) -> SqlQuery:
+    """Rows (meter, customer_id, start, kept, value, total): first the receipts, whose meter is '', then usage.
+
+    With `on_disk` a grouping that is too large for memory is moved to disk, which takes several times as long.
+    """
     params: dict[str, Any] = {
         "account": query.account,
         "meter": query.meter.code,
@@ -66,31 +69,48 @@ def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]
         "limit": query.limit + 1 + len(receipts),
     }
     conditions = " AND ".join([*_conditions(query, windows, params), *_first_customer(query, params)])
-    parts = PARTS.format(
-        start=_start(windows, params),
-        kept=_kept(query),
-        part=FOLDS[query.meter.aggregation].part,
-        conditions=conditions,
-    )
-    whole = PLAIN if query.top is None else TOP
-    sql = whole.format(
-        parts=parts,
-        value=_value(query, "part"),
-        merged=FOLDS[query.meter.aggregation].whole,
-        total=_value(query, "merged"),
-        after=_after(query, params),
-    )
+    scan = {
+        "start": _start(windows, params),
+        "kept": f"if(meter = '', '', {_kept(query)})",
+        "conditions": conditions,
+        "covering": COVERING,
+    }
     if query.top is not None:
         params["top"] = query.top
-    return SqlQuery(sql, params)
+    unique_on_disk = on_disk and query.meter.aggregation is Aggregation.UNIQUE
+    sql = (_distinct if unique_on_disk else _folded)(query, scan, _after(query, params))
+    return SqlQuery(f"{sql}\n{ON_DISK}" if on_disk else sql, params)
+
+
+def _folded(query: UsageQuery, scan: Mapping[str, str], after: str) -> str:
+    folding = FOLDS[query.meter.aggregation]
+    return (PLAIN if query.top is None else TOP).format(
+        parts=PARTS.format(part=folding.part, **scan),
+        value=_value(query, "part"),
+        merged=folding.whole,
+        total=_value(query, "merged"),
+        after=after,
+    )
+
+
+def _distinct(query: UsageQuery, scan: Mapping[str, str], after: str) -> str:
+    values = DISTINCT.format(**scan)
+    if query.top is None:
+        parts, value = DISTINCT_PARTS.format(values=values), "toDecimal128(part, 12)"
+        return PLAIN.format(parts=parts, value=value, after=after)
+    return RANKED.format(wholes=DISTINCT_WHOLES.format(values=values), after=after)
 
 
 PARTS = """\
 SELECT meter, customer_id, {start} AS start, {kept} AS kept, {part} AS part
 FROM usage
 WHERE ({conditions})
-   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}})
+   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}} AND {covering})
 GROUP BY meter, customer_id, start, kept"""
+
+COVERING = """\
+(grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String}))"""
+"""As `covers` in `schemas.tables`: the receipt's block, or one before it, has the flush's rows of the queried meter."""
 
 PLAIN = """\
 SELECT meter, customer_id, start, kept, {value} AS value, value AS total
@@ -102,14 +122,10 @@ ORDER BY meter, customer_id, start, kept
 LIMIT {{limit:UInt64}}"""
 
 # Receipts are not ranked: each is a group of its own, so that the limit never drops one.
-TOP = """\
+RANKED = """\
 SELECT meter, customer_id, cell.1 AS start, kept, cell.2 AS value, total
 FROM (
-SELECT meter, customer_id, kept, {merged} AS merged, {total} AS total, groupArray((start, {value})) AS cells
-FROM (
-{parts}
-)
-GROUP BY meter, customer_id, kept
+{wholes}
 ORDER BY meter, total DESC, customer_id, kept
 LIMIT {{top:UInt64}} BY if(meter = '', customer_id, '')
 )
@@ -117,6 +133,55 @@ ARRAY JOIN cells AS cell
 WHERE meter = '' OR {after}
 ORDER BY meter, total DESC, customer_id, kept, start
 LIMIT {{limit:UInt64}}"""
+
+
+TOP = RANKED.replace(
+    "{wholes}",
+    """\
+SELECT meter, customer_id, kept, {merged} AS merged, {total} AS total, groupArray((start, {value})) AS cells
+FROM (
+{parts}
+)
+GROUP BY meter, customer_id, kept""",
+)
+
+# Every value is a row of a grouping, which the store can move to disk; as one array it would have to fit into memory.
+# A receipt has no values, and the left join keeps it.
+DISTINCT = """\
+SELECT meter, customer_id, {start} AS start, {kept} AS kept, unique, place > 0 AS is_value
+FROM usage
+LEFT ARRAY JOIN uniques AS unique, arrayEnumerate(uniques) AS place
+WHERE ({conditions})
+   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}} AND {covering})"""
+
+DISTINCT_PARTS = """\
+SELECT meter, customer_id, start, kept, countIf(is_value) AS part
+FROM (
+SELECT meter, customer_id, start, kept, unique, is_value
+FROM (
+{values}
+)
+GROUP BY meter, customer_id, start, kept, unique, is_value
+)
+GROUP BY meter, customer_id, start, kept"""
+
+DISTINCT_WHOLES = """\
+SELECT meter, customer_id, kept, toDecimal128(countIf(is_value), 12) AS total,
+    sumMap(starts, arrayMap(start -> toUInt64(is_value), starts)) AS counts,
+    arrayMap((start, size) -> (start, toDecimal128(size, 12)), counts.1, counts.2) AS cells
+FROM (
+SELECT meter, customer_id, kept, unique, is_value, groupUniqArray(start) AS starts
+FROM (
+{values}
+)
+GROUP BY meter, customer_id, kept, unique, is_value
+)
+GROUP BY meter, customer_id, kept"""
+
+ON_DISK = """\
+SETTINGS max_bytes_before_external_group_by = 200000000, max_bytes_before_external_sort = 200000000,
+    max_bytes_ratio_before_external_group_by = 0, max_bytes_ratio_before_external_sort = 0"""
+"""The size is well below a statement's limit of memory."""
 
 
 def _value(query: UsageQuery, part: str) -> str:

@@ -10,6 +10,10 @@ receipts, which say which flushes beyond those done the rows contain:
 3. read W again, as W'. Flush m is claimed only when m-1 is done, so every flush that step 2 saw is at most W'+1.
    If W'+1 <= W+k, step 2 read the receipt of every flush it can have seen. Otherwise start again with a larger k.
 
+A large flush comes in several blocks, of a few meters each, in order, and each block's receipt names its last meter.
+Such a receipt counts as the flush's if the queried meter is not after it: then all that this meter has of the flush is
+in that block or an earlier one, and otherwise nothing is.
+
 The watermark of the result is the highest receipt found, or W if there is none (barrier flushes have no receipt and no
 rows). Flushes up to W are done, so complete. Later flushes, up to the highest receipt, are complete in `usage` too,
 because they were applied in order. Even if the worker crashes, a flush applied to `usage` never changes: a redo adopts
@@ -20,11 +24,11 @@ A replayed reject is a usage row of the flush that replayed it, so it needs no s
 some events is exact once its backfill is done; until then its past is incomplete, which `backfill` reports.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from schemas.errors import Overloaded
+from schemas.errors import Overloaded, StatementTooLarge, Unanswerable
 from schemas.meter import Meter
 from schemas.tables import flush_receipt
 from schemas.timestamps import SECOND
@@ -32,7 +36,7 @@ from schemas.usage import BackfillStatus, UsageQuery, UsageResult
 from schemas.watermark import Watermark
 from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import Cell, page_of
-from stream_processors.backends.reading.windows import windows_between
+from stream_processors.backends.reading.windows import Windows, windows_between
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
 from stream_processors.backends.sql.usage_query import usage_statement
@@ -42,7 +46,7 @@ LOOK_AHEAD = (4, 32, 256)
 
 CHUNKS_DONE = """\
 SELECT count(DISTINCT customer_id) FROM usage
-WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String})"""
+WHERE account = '' AND meter = '' AND startsWith(customer_id, {receipts:String}) AND grp = ''"""
 
 
 class SqlUsageReader:
@@ -59,8 +63,7 @@ class SqlUsageReader:
         for ahead in LOOK_AHEAD:
             before = await self._flushes.done()
             receipts = self._receipts_after(before, ahead)
-            statement = usage_statement(query, windows, list(receipts))
-            found = await self._store.query(statement.sql, statement.params)
+            found = await self._rows(query, windows, list(receipts))
             after = await self._flushes.done()
             if all(after.get(p, -1) < before.get(p, -1) + ahead for p in self._partitions):
                 seen, cells = _split(found)
@@ -68,6 +71,19 @@ class SqlUsageReader:
                 flushes = before | _highest(receipts[name] for name in seen)
                 return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
         raise Overloaded("usage: flushes were done faster than usage could be read; try again")
+
+    async def _rows(self, query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> pa.Table:
+        """The rows of the statement: calculated in memory, or if they are too many on disk. Raises Unanswerable."""
+        for on_disk in (False, True):
+            statement = usage_statement(query, windows, receipts, on_disk=on_disk)
+            try:
+                return await self._store.query(statement.sql, statement.params)
+            except StatementTooLarge:
+                continue
+        raise Unanswerable(
+            f"the usage of meter {query.meter.code} in this range takes more memory or time than one query may take: "
+            "ask for a shorter range, for some customers only, or for fewer group keys"
+        )
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
         """How far the meter's backfill has come."""

@@ -4,23 +4,33 @@ At every call the process may crash, the reply may be lost, or a rival may run i
 check anything: every other insert inserts, and a read reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 import pyarrow as pa
 
-from schemas.flush import Claim, FlushProgress, Table
+from schemas.flush import Claim, Extent, FlushProgress, Table
+from stream_processors.backends.store.keyed_locks import SectionMemory
 from stream_processors.ports import EventHistory, SeenKeys
 
 
 class FlushState(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of one flush in one table."""
 
-    applied: bool
-    """The flush's rows are in the table itself, which is their receipt."""
+    extent: Extent
+    """How much of the flush is in the table itself: the rows are their own receipt."""
     done: bool
+
+
+class KnownFlush(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest flush of a partition that this process owns: every statement of it was sent and answered here."""
+
+    claim: Claim
+    done: bool = False
+    extents: Mapping[Table, Extent] = {}
+    """The tables with rows of it."""
 
 
 class Engine(SeenKeys, EventHistory, Protocol):
@@ -30,10 +40,11 @@ class Engine(SeenKeys, EventHistory, Protocol):
     with a remembered token does nothing and reports nothing. A token may outlive its rows, and may expire before them.
     """
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         """Locks the section (a partition, or the receipt of a backfill chunk) within this process.
 
-        The lock is released only when the last call made under it has ended, even if its caller was cancelled.
+        The lock is released only when the last call made under it has ended, even if its caller was cancelled. The
+        memory is that of all holders in this process; it is empty after an error.
         """
         ...
 
@@ -47,18 +58,22 @@ class Engine(SeenKeys, EventHistory, Protocol):
 
     async def is_done(self, partition: int, number: int) -> bool: ...
 
-    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
-        """Whether the flush's rows are in the table."""
+    async def extent(self, table: Table, partition: int, number: int) -> Extent:
+        """How much of the flush the table holds."""
         ...
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState: ...
 
-    async def has_backfill(self, table: Table, receipt: str) -> bool:
-        """Whether the rows of this backfill chunk are in the table."""
+    async def backfill_extent(self, table: Table, receipt: str) -> Extent:
+        """How much of this backfill chunk the table holds."""
+        ...
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        """What is missing or broken of the partition's flushes, each as the end of a sentence."""
         ...
 
     async def receipts(self, prefix: str) -> frozenset[str]:
-        """The receipts in `usage` that begin with `prefix`."""
+        """The receipts in `usage` that begin with `prefix`, of chunks of which no piece is missing."""
         ...
 
     async def insert(self, table: Table, rows: pa.Table, token: str) -> None:
@@ -76,12 +91,14 @@ class GuardedEngine(Engine, Protocol):
     A guard is evaluated when the statement starts; it does not see what another statement commits after that.
     """
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
-        """Inserts unless the flush is done or its receipt is in the table."""
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
+        """Inserts unless the flush is done or its piece of this number is in the table."""
         ...
 
-    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
-        """Inserts unless the receipt is in the table."""
+    async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
+        """Inserts unless the chunk's piece of this number is in the table."""
         ...
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:

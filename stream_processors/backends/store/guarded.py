@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pyarrow as pa
 
-from schemas.flush import ApplyResult, Claim, Table
+from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.write_once import (
     WriteOnceStore,
@@ -44,35 +44,41 @@ class GuardedStore(WriteOnceStore[GuardedEngine]):
 
         await self._insert_until(done, insert)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        """WRITTEN also if a rival wrote the same rows: the two cases cannot and need not be distinguished."""
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        """WRITTEN also if a rival wrote its piece of this number: the two cases cannot be distinguished, and need not
+        be, for the extent says where the piece ends."""
         flush_state = await self._engine.flush_state(table, partition, number)
-        if flush_state.applied and not flush_state.done:
-            return ApplyResult.ALREADY_THERE
+        if flush_state.extent.pieces > piece and not flush_state.done:
+            return ApplyOutcome(ApplyResult.ALREADY_THERE, flush_state.extent)
 
         async def settled() -> bool:
             nonlocal flush_state
             flush_state = await self._engine.flush_state(table, partition, number)
-            return flush_state.applied or flush_state.done
+            return flush_state.extent.pieces > piece or flush_state.done
 
         async def insert(attempt: int) -> None:
-            token = rows_token(table, partition, number, attempt)
-            await self._engine.insert_guarded(table, partition, number, rows, token)
+            token = rows_token(table, partition, number, piece, attempt)
+            await self._engine.insert_guarded(table, partition, number, piece, rows, token)
 
         await self._insert_until(settled, insert)
-        return ApplyResult.CLOSED if flush_state.done else ApplyResult.WRITTEN
+        return ApplyOutcome(ApplyResult.CLOSED if flush_state.done else ApplyResult.WRITTEN, flush_state.extent)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        extent = NOTHING
+
         async def applied() -> bool:
-            return await self._engine.has_backfill(table, receipt)
+            nonlocal extent
+            extent = await self._engine.backfill_extent(table, receipt)
+            return extent.pieces > piece
 
         async def insert(attempt: int) -> None:
-            await self._engine.insert_backfill_guarded(table, receipt, rows, backfill_token(table, receipt, attempt))
+            token = backfill_token(table, receipt, piece, attempt)
+            await self._engine.insert_backfill_guarded(table, receipt, piece, rows, token)
 
         if await applied():
-            return ApplyResult.ALREADY_THERE
+            return ApplyOutcome(ApplyResult.ALREADY_THERE, extent)
         await self._insert_until(applied, insert)
-        return ApplyResult.WRITTEN
+        return ApplyOutcome(ApplyResult.WRITTEN, extent)
 
     async def _appears_late(self, applied: Callable[[], Awaitable[bool]]) -> bool:
         await self._engine.quiesce()

@@ -1,4 +1,4 @@
-"""Mutual exclusion by key, for callers on any thread and in any event loop."""
+"""Mutual exclusion by key, for callers on any thread and in any event loop, with a memory for each key."""
 
 import asyncio
 import threading
@@ -6,9 +6,19 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+_Known = TypeVar("_Known")
 
 
-class KeyedLocks:
+class SectionMemory(Generic[_Known]):
+    """What the holders of one section know of it. It is lost when one of them leaves with an error."""
+
+    def __init__(self) -> None:
+        self.known: _Known | None = None
+
+
+class KeyedLocks(Generic[_Known]):
     """One lock per section, granted in the order of the requests.
 
     An asyncio lock belongs to one loop, and a waiter for a thread's lock cannot be cancelled; these locks have neither
@@ -19,15 +29,23 @@ class KeyedLocks:
         self._guard = threading.Lock()
         self._waiting: dict[Hashable, deque[Future[None]]] = {}
         """The waiters of every section that is held."""
+        self._memories: dict[Hashable, SectionMemory[_Known]] = {}
+        """The memories of the sections about which something is known."""
 
     @asynccontextmanager
-    async def hold(self, section: Hashable) -> AsyncIterator[None]:
+    async def hold(self, section: Hashable) -> AsyncIterator[SectionMemory[_Known]]:
         turn = self._queue_up(section)
         if turn is not None:
             await self._wait(section, turn)
+        memory = self._memories.setdefault(section, SectionMemory())
         try:
-            yield
+            yield memory
+        except BaseException:
+            memory.known = None
+            raise
         finally:
+            if memory.known is None:
+                del self._memories[section]
             self._leave(section)
 
     def _queue_up(self, section: Hashable) -> Future[None] | None:

@@ -14,7 +14,7 @@ EngineT = TypeVar("EngineT", bound=Engine)
 
 
 class Lookups(Generic[EngineT]):
-    """`SeenKeys`, `EventHistory`, and the reading half of `Claims` and `BackfillTables`."""
+    """`SeenKeys`, `EventHistory`, `StoreCheck`, and the reading half of `Claims` and `BackfillTables`."""
 
     def __init__(self, engine: EngineT) -> None:
         self._engine = engine
@@ -42,6 +42,9 @@ class Lookups(Generic[EngineT]):
 
     def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
         return self._engine.read_events(partition, first_number, last_number)
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        return await self._engine.damage(partition)
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._engine.receipts(prefix)

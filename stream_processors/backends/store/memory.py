@@ -1,18 +1,20 @@
 """The usage store in memory: tables as lists of blocks, tokens as a real engine keeps them, the months of seen keys."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.flush import Claim, FlushProgress, SeenRows, Table
+from schemas.flush import NOTHING, Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
-from schemas.tables import LAYOUTS, SEEN, flush_receipt
-from stream_processors.backends.store.engine import FlushState
-from stream_processors.backends.store.keyed_locks import KeyedLocks
+from schemas.tables import LAYOUTS, SEEN, extent_of, flush_receipt, meter_place
+from stream_processors.backends.store.engine import FlushState, KnownFlush
+from stream_processors.backends.store.keyed_locks import KeyedLocks, SectionMemory
 
 FLUSHES = "flushes"
 
@@ -32,10 +34,10 @@ class MemoryEngine:
         self.flushes: list[Claim | FlushDone] = []
         self.tokens: set[tuple[str, int, str]] = set()
         """Table, table partition and token, as the engines keep them."""
-        self._locks = KeyedLocks()
+        self._locks: KeyedLocks[KnownFlush] = KeyedLocks()
         self._commit = threading.Lock()
 
-    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[None]:
+    def exclusive(self, section: int | str) -> AbstractAsyncContextManager[SectionMemory[KnownFlush]]:
         return self._locks.hold(section)
 
     # Reads
@@ -50,17 +52,22 @@ class MemoryEngine:
     async def is_done(self, partition: int, number: int) -> bool:
         return self._is_done(partition, number)
 
-    async def is_applied(self, table: Table, partition: int, number: int) -> bool:
-        return self._is_applied(table, partition, number)
+    async def extent(self, table: Table, partition: int, number: int) -> Extent:
+        return self._extent(table, partition, number)
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
-        return FlushState(applied=self._is_applied(table, partition, number), done=self._is_done(partition, number))
+        return FlushState(extent=self._extent(table, partition, number), done=self._is_done(partition, number))
 
-    async def has_backfill(self, table: Table, receipt: str) -> bool:
-        return self._has_backfill(table, receipt)
+    async def backfill_extent(self, table: Table, receipt: str) -> Extent:
+        return self._backfill_extent(table, receipt)
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        """Nothing: a memory that is damaged is gone."""
+        del partition
+        return ()
 
     async def receipts(self, prefix: str) -> frozenset[str]:
-        return frozenset(receipt for receipt in self._receipts() if receipt.startswith(prefix))
+        return frozenset(receipt for receipt, end in self._receipts() if receipt.startswith(prefix) and not end)
 
     def rows(self, table: Table) -> pa.Table:
         """All rows of a table, in the order of its blocks."""
@@ -80,12 +87,14 @@ class MemoryEngine:
         if self._is_new(FLUSHES, 0, token):
             self.flushes.append(FlushDone(partition=partition, number=number))
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
-        if not self._is_done(partition, number) and not self._is_applied(table, partition, number):
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
+        if not self._is_done(partition, number) and self._extent(table, partition, number).pieces <= piece:
             await self.insert(table, rows, token)
 
-    async def insert_backfill_guarded(self, table: Table, receipt: str, rows: pa.Table, token: str) -> None:
-        if not self._has_backfill(table, receipt):
+    async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
+        if self._backfill_extent(table, receipt).pieces <= piece:
             await self.insert(table, rows, token)
 
     async def insert_claim_guarded(self, claim: Claim, token: str) -> None:
@@ -144,20 +153,28 @@ class MemoryEngine:
     def _is_done(self, partition: int, number: int) -> bool:
         return FlushDone(partition=partition, number=number) in self.flushes
 
-    def _is_applied(self, table: Table, partition: int, number: int) -> bool:
+    def _extent(self, table: Table, partition: int, number: int) -> Extent:
         if table is Table.USAGE:
-            return flush_receipt(partition, number) in self._receipts()
-        return any(self._of_flushes(table, partition, number, number))
+            return self._usage_extent(flush_receipt(partition, number))
+        found = list(self._of_flushes(table, partition, number, number))
+        if table is Table.REJECTS:
+            return _rejects_extent(found, lambda row: meter_place(row["account"] if row["meter"] else "", row["meter"]))
+        return Extent(pieces=1, whole=True) if found else NOTHING
 
-    def _has_backfill(self, table: Table, receipt: str) -> bool:
+    def _backfill_extent(self, table: Table, receipt: str) -> Extent:
         if table is Table.USAGE:
-            return receipt in self._receipts()
-        return any(receipt in rows.column("origin").to_pylist() for rows in self.blocks[table])
+            return self._usage_extent(receipt)
+        found = [rows for rows in self.blocks[table] if receipt in rows.column("origin").to_pylist()]
+        return _rejects_extent(found, lambda row: str(row["n"]))
 
-    def _receipts(self) -> Iterator[str]:
-        """The receipts in `usage`: the `customer_id` of rows whose meter is empty."""
+    def _usage_extent(self, receipt: str) -> Extent:
+        return extent_of(end for found, end in self._receipts() if found == receipt)
+
+    def _receipts(self) -> Iterator[tuple[str, str]]:
+        """The receipts in `usage`: `customer_id` and `grp` of rows whose meter is empty."""
         for rows in self.blocks[Table.USAGE]:
-            yield from rows.column("customer_id").filter(pc.equal(rows.column("meter"), "")).to_pylist()
+            receipts = rows.filter(pc.equal(rows.column("meter"), ""))
+            yield from zip(receipts["customer_id"].to_pylist(), receipts["grp"].to_pylist(), strict=True)
 
     def _of_flushes(self, table: Table, partition: int, first: int, last: int) -> Iterator[pa.Table]:
         # A block holds rows of one flush, so its first row identifies the flush.
@@ -178,6 +195,14 @@ class MemoryEngine:
         return SeenRows(
             list(latest), [body for _, body in latest.values()], [arrival for arrival, _ in latest.values()]
         )
+
+
+def _rejects_extent(blocks: Sequence[pa.Table], end_of: Callable[[Mapping[str, Any]], str]) -> Extent:
+    """Rows are in order of meters, or of flushes: the last row of the last piece shows where it ends."""
+    if not blocks:
+        return NOTHING
+    last = max((rows.slice(rows.num_rows - 1).to_pylist()[0] for rows in blocks), key=itemgetter("piece"))
+    return Extent(pieces=last["piece"] + 1, through=end_of(last))
 
 
 def _partition_of(rows: pa.Table) -> int:

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from schemas.flush import Claim, Table
 from schemas.meter import Meter
+from schemas.tables import covers
 from schemas.timestamps import SECOND
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
 from schemas.watermark import Watermark
@@ -28,9 +29,10 @@ class MemoryUsageReader:
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
         done = self._done()
         usage = self._engine.rows(Table.USAGE)
-        receipts = usage.filter(pc.equal(usage["meter"], ""))["customer_id"].to_pylist()
+        receipts = usage.filter(pc.equal(usage["meter"], "")).select(["customer_id", "grp"]).to_pylist()
+        covering = [row["customer_id"] for row in receipts if covers(row["grp"], query.meter)]
         rows, cursor = page_of(fold(usage, query, windows), query, windows)
-        return UsageResult(rows=rows, watermark=Watermark(flushes=_raised(done, receipts)), next_cursor=cursor)
+        return UsageResult(rows=rows, watermark=Watermark(flushes=_raised(done, covering)), next_cursor=cursor)
 
     async def backfill(self, meter: Meter) -> BackfillStatus:
         """How far the meter's backfill has come."""

@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, Claim, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.tables import partition_of_backfill
-from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, Tables
+from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, StoreCheck, Tables
 
 _Shard = TypeVar("_Shard")
 
@@ -24,7 +24,7 @@ def shard_of(partition: int, shards: Sequence[_Shard]) -> _Shard:
     return shards[partition % len(shards)]
 
 
-class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, Protocol):
+class ShardStore(Claims, Tables, SeenKeys, BackfillTables, EventHistory, StoreCheck, Protocol):
     """The ports that a flush and a backfill use of one store."""
 
 
@@ -49,11 +49,14 @@ class ShardedStore:
     async def finish(self, partition: int, number: int) -> None:
         await self._shard(partition).finish(partition, number)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
-        return await self._shard(partition).apply(table, partition, number, rows)
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        return await self._shard(partition).apply(table, partition, number, rows, piece)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
-        return await self._shard(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows)
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        return await self._shard(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows, piece)
+
+    async def damage(self, partition: int) -> Sequence[str]:
+        return await self._shard(partition).damage(partition)
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         found = await asyncio.gather(*(shard.receipts(prefix) for shard in self._shards))

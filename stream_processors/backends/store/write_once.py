@@ -46,9 +46,14 @@ def done_token(partition: int, number: int, attempt: int) -> str:
     return f"{partition}/{number}/done/{attempt}"
 
 
-def rows_token(table: Table, partition: int, number: int, attempt: int) -> str:
-    return f"{partition}/{number}/{table.value}/{attempt}"
+def rows_token(table: Table, partition: int, number: int, piece: int, attempt: int) -> str:
+    return f"{partition}/{number}/{table.value}{_piece(piece)}/{attempt}"
 
 
-def backfill_token(table: Table, receipt: str, attempt: int) -> str:
-    return f"{receipt}/{table.value}/{attempt}"
+def backfill_token(table: Table, receipt: str, piece: int, attempt: int) -> str:
+    return f"{receipt}/{table.value}{_piece(piece)}/{attempt}"
+
+
+def _piece(piece: int) -> str:
+    """The number alone decides, never the rows: rivals with other limits make other pieces of one number."""
+    return f".{piece}" if piece else ""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from schemas.flush import ApplyResult, Claim, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, ApplyResult, Claim, Extent, FlushProgress, SeenRows, Table
 from schemas.hashing import KeyHashes
 
 
@@ -33,13 +33,15 @@ class NullStore:
     async def finish(self, partition: int, number: int) -> None:
         self._done.add((partition, number))
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        assert piece == 0
         receipt = (table, partition, number)
+        whole = Extent(pieces=1, whole=True)
         if receipt in self._applied:
-            return ApplyResult.ALREADY_THERE
+            return ApplyOutcome(ApplyResult.ALREADY_THERE, whole)
         self._applied.add(receipt)
         self.rows[table] += rows.num_rows
-        return ApplyResult.WRITTEN
+        return ApplyOutcome(ApplyResult.WRITTEN, whole)
 
     async def count(self, partition: int, below: int) -> int:
         return 0

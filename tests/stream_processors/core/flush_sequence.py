@@ -11,8 +11,9 @@ from schemas.meter import Meter
 from schemas.tables import EVENTS, REJECTS, USAGE
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
-from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
+from stream_processors.core.flush_plan import PieceBounds, assemble, plan_flush
 from tests.factories import WINDOW, Event, make_claim, make_frame, make_meter_set
+from tests.stream_processors.core.planned_rows import PlannedRows, planned_rows
 
 
 def as_frames(posted: Sequence[tuple[int, list[Event]]]) -> list[Frame]:
@@ -23,19 +24,20 @@ def as_frames(posted: Sequence[tuple[int, list[Event]]]) -> list[Frame]:
 class FlushSequence:
     """Plans flushes and stores their rows."""
 
-    def __init__(self, meters: Sequence[Meter]) -> None:
+    def __init__(self, meters: Sequence[Meter], bounds: PieceBounds | None = None) -> None:
+        self._bounds = bounds
         self._meters = make_meter_set(*meters)
         self._filter = BloomFilter.sized_for(1000)
         self._seen: dict[bytes, tuple[int, int]] = {}
         self._stored: dict[bytes, tuple[int, int]] = {}
-        self.flushes: list[FlushRows] = []
+        self.flushes: list[PlannedRows] = []
 
-    def flush(self, frames: Sequence[Frame]) -> FlushRows:
+    def flush(self, frames: Sequence[Frame]) -> PlannedRows:
         claim = make_claim(len(self.flushes), frames[0].offset, frames[-1].offset)
         events = assemble(frames)
         question = keys_to_look_up(events, self._filter.may_contain)
         known = KeyLookupResult(_rows(self._seen, question.seen), _rows(self._stored, question.events))
-        rows = plan_flush(claim, events, known, self._meters, WINDOW)
+        rows = planned_rows(plan_flush(claim, events, known, self._meters, WINDOW, self._bounds))
         self.flushes.append(rows)
         self._filter.add(rows.new_hashes)
         for table, keys in ((rows.seen, self._seen), (rows.events, self._stored)):

@@ -1,6 +1,7 @@
 """The planned rows equal the oracle's, however the frames are cut into flushes."""
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.event import EventFlag, RejectCode, Verdict
+from schemas.flush import NOTHING, Table
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, flush_receipt, reject_id
 from schemas.timestamps import DAY, MINUTE
-from stream_processors.core.flush_plan import PLACED, assemble, plan_flush
+from stream_processors.core.flush_plan import PLACED, FlushPlan, PieceBounds, assemble, plan_flush
 from tests import oracle
 from tests.factories import (
     NOTHING_KNOWN,
@@ -28,6 +30,7 @@ from tests.factories import (
 )
 from tests.strategies import batches, cuts, meter_lists
 from tests.stream_processors.core.flush_sequence import FlushSequence, as_frames
+from tests.stream_processors.core.planned_rows import extent_after, pieces_of, planned_rows
 
 
 @given(batches(odd=False))
@@ -88,8 +91,8 @@ def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, 
     events = assemble(as_frames(posted))
     claim = make_claim(7, 0, 3 * len(posted))
     shuffled = shuffler.sample(meters, len(meters))
-    once = plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*meters), WINDOW)
-    again = plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*shuffled), WINDOW)
+    once = planned_rows(plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*meters), WINDOW))
+    again = planned_rows(plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*shuffled), WINDOW))
     for (table, block), (_, other) in zip(once.in_order(), again.in_order(), strict=True):
         assert block.schema == LAYOUTS[table]
         assert block.equals(other)
@@ -97,14 +100,48 @@ def test_a_redo_makes_the_very_same_blocks(posted: Posted, meters: tuple[Meter, 
         block.validate(full=True)
 
 
+BOUNDS = st.builds(PieceBounds, rows=st.integers(1, 30), size=st.integers(1, 20_000))
+
+
+@given(batches().filter(bool), meter_lists(), BOUNDS, BOUNDS, st.integers(0, 20))
+def test_pieces_of_any_bounds_make_the_same_rows(
+    posted: Posted, meters: tuple[Meter, ...], bounds: PieceBounds, others: PieceBounds, taken: int
+) -> None:
+    """Also if a worker with other bounds continues after any piece. Only a single meter exceeds the bounds."""
+    events, claim = assemble(as_frames(posted)), make_claim(7, 0, 3 * len(posted))
+
+    def planned(limits: PieceBounds | None) -> FlushPlan:
+        return plan_flush(claim, events, NOTHING_KNOWN, make_meter_set(*meters), WINDOW, limits)
+
+    whole = planned_rows(planned(None))
+    for table, block in whole.in_order():
+        extent, pieces = NOTHING, []
+        for piece in pieces_of(planned(bounds), table)[:taken]:
+            pieces.append(piece)
+            extent = extent_after(extent, table, piece)
+        pieces += pieces_of(planned(others), table, extent)
+        assert contents(pieces) == contents([block])
+        for piece in pieces:
+            many = {row["meter"] for row in piece.to_pylist()} if table in (Table.USAGE, Table.REJECTS) else set()
+            assert len(many - {""}) <= 1 or piece.num_rows <= 1 + max(bounds.rows, others.rows)
+
+
+def contents(pieces: Sequence[pa.Table]) -> list[str]:
+    """The rows without their receipts and the numbers of their pieces."""
+    rows = (row for piece in pieces for row in piece.to_pylist())
+    return sorted(str({**row, "piece": None}) for row in rows if row.get("account") or "account" not in row)
+
+
 def test_every_flush_but_a_barrier_has_a_receipt() -> None:
     """Also a flush that counts nothing; a barrier flush writes nothing."""
     events = assemble([make_frame([make_event("k")], arrival=NOW)])
-    rows = plan_flush(make_claim(4, partition=9), events, NOTHING_KNOWN, make_meter_set(), WINDOW)
+    rows = planned_rows(plan_flush(make_claim(4, partition=9), events, NOTHING_KNOWN, make_meter_set(), WINDOW))
     assert rows.usage.select(["account", "meter", "customer_id", "count", "month"]).to_pylist() == [
         {"account": "", "meter": "", "customer_id": flush_receipt(9, 4), "count": 0, "month": 202611}
     ]
-    barrier = plan_flush(make_claim(5, 1, 0), assemble(()), NOTHING_KNOWN, make_meter_set(make_meter()), WINDOW)
+    barrier = planned_rows(
+        plan_flush(make_claim(5, 1, 0), assemble(()), NOTHING_KNOWN, make_meter_set(make_meter()), WINDOW)
+    )
     assert [block.num_rows for _, block in barrier.in_order()] == [0, 0, 0, 0]
     assert len(barrier.new_hashes) == 0
 
@@ -112,7 +149,7 @@ def test_every_flush_but_a_barrier_has_a_receipt() -> None:
 def test_a_conflict_is_stored_whole() -> None:
     """The conflicting event is a reject with its own content, and no event."""
     frame = make_frame([make_event("k", {"a": 1}), make_event("k", {"a": 2}, customer_id="other")], offset=5)
-    rows = plan_flush(make_claim(2, 5, 5), assemble([frame]), NOTHING_KNOWN, make_meter_set(), WINDOW)
+    rows = planned_rows(plan_flush(make_claim(2, 5, 5), assemble([frame]), NOTHING_KNOWN, make_meter_set(), WINDOW))
     reject = rows.rejects.to_pylist()[0]
     assert (reject["p"], reject["n"], reject["offset"], reject["place"], reject["meter"]) == (0, 2, 5, 1, "")
     assert (reject["code"], reject["customer_id"]) == (RejectCode.CONFLICT, "other")
@@ -130,7 +167,7 @@ def test_all_rows_carry_the_month_of_the_first_frame() -> None:
         make_frame([make_event("b", {"tokens": "x"})], offset=1, arrival=last_of_october + MINUTE),
     ]
     meters = make_meter_set(make_meter(), make_meter("sum", "sum"))
-    rows = plan_flush(make_claim(0, 0, 1), assemble(frames), NOTHING_KNOWN, meters, WINDOW)
+    rows = planned_rows(plan_flush(make_claim(0, 0, 1), assemble(frames), NOTHING_KNOWN, meters, WINDOW))
     months = {month for _, block in rows.in_order() for month in block["month"].to_pylist()}
     assert months == {202610}
 
@@ -190,6 +227,8 @@ def test_a_tenth_a_million_times_is_a_hundred_thousand() -> None:
     many = events.take(pa.array([0] * million))
     keys = pa.array([number.to_bytes(16, "big") for number in range(million)], pa.binary(16))
     many = many.set_column(many.column_names.index("key_hash"), "key_hash", keys)
-    rows = plan_flush(make_claim(), many, NOTHING_KNOWN, make_meter_set(make_meter("tokens", "sum")), WINDOW)
+    rows = planned_rows(
+        plan_flush(make_claim(), many, NOTHING_KNOWN, make_meter_set(make_meter("tokens", "sum")), WINDOW)
+    )
     assert rows.usage.to_pylist()[1]["sum"] == Decimal(100_000)
     assert rows.counts.accepted == million

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.flush import ApplyResult, Table
+from schemas.flush import ApplyOutcome, ApplyResult, Extent, Table
 from schemas.meter import Meter
 from schemas.tables import BACKFILL_CHUNK, backfill_chunks, backfill_receipt
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -36,12 +36,12 @@ class CrashingTables:
     async def receipts(self, prefix: str) -> frozenset[str]:
         return await self._store.receipts(prefix)
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         self._inserts -= 1
         if self._inserts >= 0:
-            return await self._store.apply_backfill(table, receipt, rows)
+            return await self._store.apply_backfill(table, receipt, rows, piece)
         if self._after:
-            await self._store.apply_backfill(table, receipt, rows)
+            await self._store.apply_backfill(table, receipt, rows, piece)
         raise ProcessCrashed
 
 
@@ -93,6 +93,9 @@ class CrashRun:
     async def backfill_crashing_later(self) -> None:
         await self._crash(inserts=1, after=True)
 
+    async def backfill_crashing_late(self) -> None:
+        await self._crash(inserts=3, after=True)
+
     async def end(self) -> None:
         """Completes all flushes and backfills."""
         while self._posts:
@@ -107,7 +110,8 @@ class CrashRun:
     async def _crash(self, *, inserts: int, after: bool) -> None:
         store = self.pipeline.store
         tables = CrashingTables(store, inserts=inserts, after=after)
-        backfill = Backfill(BackfillPorts(meters=self.pipeline.meters, history=store, tables=tables), PARTITIONS)
+        ports = BackfillPorts(meters=self.pipeline.meters, history=store, tables=tables)
+        backfill = Backfill(ports, PARTITIONS, self.pipeline.next_bounds())
         try:
             while await backfill.step():
                 pass
@@ -132,6 +136,7 @@ OPERATIONS = (
     CrashRun.backfill_crashing_before,
     CrashRun.backfill_crashing_after,
     CrashRun.backfill_crashing_later,
+    CrashRun.backfill_crashing_late,
 )
 TOKENS = [make_meter("tokens", "sum"), make_meter("newest", "latest", group_by={"model": "$.model"})]
 POSTS = [(NOW + place, [make_event(f"key_{place}", {"tokens": place or "none"})]) for place in range(6)]
@@ -204,14 +209,14 @@ async def test_no_backfill_starts_before_its_boundary_is_known() -> None:
 
 
 async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
-    """Read at once or event by event, a chunk makes the same block."""
+    """Read at once or flush by flush, a chunk makes the same block."""
     pipeline = InMemoryPipeline()
     await flushed(pipeline, 5)
     pipeline.meters.add(make_meter("tokens", "sum"))
     await pipeline.partition(0).step()
     blocks = []
-    for rows in (1_000, 1):
-        recording = RecordingTables(pipeline.store, rows)
+    for flushes in (1_000, 1):
+        recording = RecordingTables(pipeline.store, flushes)
         backfill = Backfill(BackfillPorts(meters=pipeline.meters, history=recording, tables=recording), PARTITIONS)
         while await backfill.step():
             pass
@@ -221,26 +226,26 @@ async def test_the_rows_do_not_depend_on_how_events_are_read() -> None:
 
 
 class RecordingTables:
-    """Reads events in chunks of a given size, and records the blocks instead of storing them."""
+    """Reads the events of so many flushes at a time, and records the blocks instead of storing them."""
 
-    def __init__(self, store: EmbeddedStore, rows: int) -> None:
+    def __init__(self, store: EmbeddedStore, flushes: int) -> None:
         self._store = store
-        self._rows = rows
+        self._at_once = flushes
         self.blocks: list[list[dict[str, object]]] = []
 
     async def activation(self, partition: int, version: int) -> int | None:
         return await self._store.activation(partition, version)
 
     async def read_events(self, partition: int, first_number: int, last_number: int) -> AsyncIterator[pa.Table]:
-        async for events in self._store.read_events(partition, first_number, last_number):
-            for start in range(0, events.num_rows, self._rows):
-                yield events.slice(start, self._rows)
+        for first in range(first_number, last_number + 1, self._at_once):
+            last = min(first + self._at_once - 1, last_number)
+            yield pa.concat_tables([events async for events in self._store.read_events(partition, first, last)])
 
     async def receipts(self, prefix: str) -> frozenset[str]:
         assert prefix
         return frozenset()
 
-    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table) -> ApplyResult:
-        assert (table, receipt) == (Table.USAGE, backfill_receipt(ACCOUNT, "tokens", 0, 0))
+    async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+        assert (table, receipt, piece) == (Table.USAGE, backfill_receipt(ACCOUNT, "tokens", 0, 0), 0)
         self.blocks.append(rows.to_pylist())
-        return ApplyResult.WRITTEN
+        return ApplyOutcome(ApplyResult.WRITTEN, Extent(pieces=1, whole=True))

@@ -94,11 +94,13 @@ class GatedEngine(MemoryEngine):
         self.gate.set()
         self.waiting = 0
 
-    async def insert_guarded(self, table: Table, partition: int, number: int, rows: pa.Table, token: str) -> None:
+    async def insert_guarded(
+        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+    ) -> None:
         self.waiting += 1
         await self.gate.wait()
         self.waiting -= 1
-        await super().insert_guarded(table, partition, number, rows, token)
+        await super().insert_guarded(table, partition, number, piece, rows, token)
 
 
 async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: TopicNames) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ingest_gateway.api.health import Health
 from ingest_gateway.http.errors import NotReady
 from schemas.errors import StoreFailed
-from schemas.flush import ApplyResult, PartitionStatus, Table
+from schemas.flush import ApplyOutcome, PartitionStatus, Table
 from schemas.logger import NullLogger
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.engine import Engine
@@ -43,11 +43,11 @@ class RefusingStore(EmbeddedStore):
         self.error: Exception | None = error
         self.refused = 0
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table) -> ApplyResult:
+    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         if self.error is not None and (table, partition) == (Table.USAGE, 0):
             self.refused += 1
             raise self.error
-        return await super().apply(table, partition, number, rows)
+        return await super().apply(table, partition, number, rows, piece)
 
 
 class LogLines(NullLogger):

@@ -19,10 +19,11 @@ from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore, shard_of
-from stream_processors.core.flush_plan import FlushRows, assemble, plan_flush
+from stream_processors.core.flush_plan import PieceBounds, assemble, plan_flush
 from stream_processors.core.measure import measure
 from stream_processors.core.usage_rows import with_receipt
 from tests.factories import ACCOUNT, NOTHING_KNOWN, NOW, WINDOW, Event, make_claim, make_frame, make_meter_set
+from tests.stream_processors.core.planned_rows import PlannedRows, pieces_of, planned_rows
 
 PARTITIONS = 2
 
@@ -53,7 +54,7 @@ class StepByStepFlushes:
         claim = make_claim(number, number, number, partition=partition, version=version)
         await shard_of(partition, self._engines).insert_claim(claim, f"claim/{partition}/{number}")
 
-    async def apply(self, table: Table, rows: FlushRows, partition: int, number: int) -> None:
+    async def apply(self, table: Table, rows: PlannedRows, partition: int, number: int) -> None:
         block: pa.Table = getattr(rows, table.value)
         if block.num_rows:
             assert block.schema == LAYOUTS[table]
@@ -96,11 +97,20 @@ def plan(
     partition: int = 0,
     version: int = 1,
     apart: int = SECOND,
-) -> FlushRows:
+) -> PlannedRows:
     """The rows of a flush of one frame; the flushes' arrivals are `apart`."""
     frame = make_frame(events, offset=number, arrival=NOW + number * apart, partition=partition)
     claim = make_claim(number, number, number, partition=partition, version=version)
-    return plan_flush(claim, assemble([frame]), NOTHING_KNOWN, make_meter_set(*meters, version=version), WINDOW)
+    meter_set = make_meter_set(*meters, version=version)
+    return planned_rows(plan_flush(claim, assemble([frame]), NOTHING_KNOWN, meter_set, WINDOW))
+
+
+def pieces(events: Sequence[Event], meters: Sequence[Meter], *, number: int) -> list[pa.Table]:
+    """The pieces of the usage of a flush of one frame, each of one meter."""
+    frame = make_frame(events, offset=number, arrival=NOW + number)
+    claim = make_claim(number, number, number)
+    plan = plan_flush(claim, assemble([frame]), NOTHING_KNOWN, make_meter_set(*meters), WINDOW, PieceBounds(rows=1))
+    return pieces_of(plan, Table.USAGE)
 
 
 def home_of(key: str, account: str = ACCOUNT) -> int:

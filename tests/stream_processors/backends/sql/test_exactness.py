@@ -19,7 +19,13 @@ from schemas.watermark import Watermark
 from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.factories import ACCOUNT, NOW, Event, make_event, make_meter, make_replay
-from tests.stream_processors.backends.sql.step_by_step_flushes import PARTITIONS, StepByStepFlushes, home_of, plan
+from tests.stream_processors.backends.sql.step_by_step_flushes import (
+    PARTITIONS,
+    StepByStepFlushes,
+    home_of,
+    pieces,
+    plan,
+)
 
 START = (NOW - DAY) // MINUTE * MINUTE
 
@@ -57,6 +63,29 @@ def test_usage_contains_whole_flushes_and_names_them(flushes: StepByStepFlushes)
     events, usage, rejects, seen, done = asyncio.run(run())
     assert events == (3, {0: 0})
     assert usage == rejects == seen == done == (6, {0: 1})
+
+
+def test_a_flush_in_pieces_counts_for_a_meter_with_that_meters_piece(flushes: StepByStepFlushes) -> None:
+    """Between two pieces each meter has all of the flush or nothing, and its watermark says which."""
+    meters = [make_meter(code) for code in ("a", "b", "c")]
+
+    async def answers() -> list[tuple[int, int]]:
+        found = [await flushes.usage.usage(query_of(meter)) for meter in meters]
+        return [(total(answer), answer.watermark.flushes[0]) for answer in found]
+
+    async def run() -> list[list[tuple[int, int]]]:
+        await flushes.count(some(0), meters, number=0)
+        rows = pieces(some(1), meters, number=1)
+        assert len(rows) == 3
+        await flushes.claim(0, 1)
+        seen = []
+        for number, piece in enumerate(rows):
+            await flushes.insert(Table.USAGE, piece, 0, f"piece {number}")
+            seen.append(await answers())
+        return seen
+
+    before, after = (3, 0), (6, 1)
+    assert asyncio.run(run()) == [[after, before, before], [after, after, before], [after] * 3]
 
 
 def test_a_recount_at_the_watermark_agrees_while_flushes_continue(flushes: StepByStepFlushes) -> None:

@@ -25,11 +25,11 @@ def query(aggregation: str = "sum", **changes: object) -> UsageQuery:
     return msgspec.structs.replace(usage_query, **changes)
 
 
-def statement_of(usage_query: UsageQuery, *receipts: str) -> SqlQuery:
+def statement_of(usage_query: UsageQuery, *receipts: str, on_disk: bool = False) -> SqlQuery:
     windows = windows_between(
         usage_query.window, usage_query.timezone, usage_query.start // SECOND, usage_query.end // SECOND
     )
-    return usage_statement(usage_query, windows, receipts)
+    return usage_statement(usage_query, windows, receipts, on_disk=on_disk)
 
 
 PLAIN = """\
@@ -37,7 +37,7 @@ SELECT meter, customer_id, start, kept, toDecimal128(part, 12) AS value, value A
 FROM (
 SELECT meter, customer_id, greatest({first:Int64}, toInt64(toUnixTimestamp(minute)) - \
 (toInt64(toUnixTimestamp(minute)) + {shift:Int64}) % {step:Int64}) AS start, \
-concat('[', JSONExtractRaw(grp, 2), ']') AS kept, sum(sum) AS part
+if(meter = '', '', concat('[', JSONExtractRaw(grp, 2), ']')) AS kept, sum(sum) AS part
 FROM usage
 WHERE (account = {account:String} AND meter = {meter:String} \
 AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC') \
@@ -45,7 +45,8 @@ AND customer_id IN {customers:Array(String)} \
 AND (JSONExtract(grp, 1, 'Nullable(String)') IN {group_1:Array(String)} \
 OR JSONExtract(grp, 1, 'Nullable(String)') IS NULL) \
 AND customer_id >= {after_customer:String})
-   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)})
+   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} \
+AND (grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String})))
 GROUP BY meter, customer_id, start, kept
 )
 WHERE meter = '' OR (customer_id, start, kept) > ({after_customer:String}, {after_start:Int64}, {after_kept:String})
@@ -90,12 +91,13 @@ FROM (
 SELECT meter, customer_id, kept, groupUniqArrayArray(part) AS merged, toDecimal128(length(merged), 12) AS total, \
 groupArray((start, toDecimal128(length(part), 12))) AS cells
 FROM (
-SELECT meter, customer_id, materialize({edge:Int64}) AS start, materialize('[]') AS kept, \
+SELECT meter, customer_id, materialize({edge:Int64}) AS start, if(meter = '', '', materialize('[]')) AS kept, \
 groupUniqArrayArray(uniques) AS part
 FROM usage
 WHERE (account = {account:String} AND meter = {meter:String} \
 AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC'))
-   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)})
+   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} \
+AND (grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String})))
 GROUP BY meter, customer_id, start, kept
 )
 GROUP BY meter, customer_id, kept
@@ -106,6 +108,38 @@ ARRAY JOIN cells AS cell
 WHERE meter = '' OR true
 ORDER BY meter, total DESC, customer_id, kept, start
 LIMIT {limit:UInt64}"""
+
+
+ON_DISK = """\
+SELECT meter, customer_id, start, kept, toDecimal128(part, 12) AS value, value AS total
+FROM (
+SELECT meter, customer_id, start, kept, countIf(is_value) AS part
+FROM (
+SELECT meter, customer_id, start, kept, unique, is_value
+FROM (
+SELECT meter, customer_id, materialize({edge:Int64}) AS start, if(meter = '', '', materialize('[]')) AS kept, unique, \
+place > 0 AS is_value
+FROM usage
+LEFT ARRAY JOIN uniques AS unique, arrayEnumerate(uniques) AS place
+WHERE (account = {account:String} AND meter = {meter:String} \
+AND minute >= toDateTime({from:UInt32}, 'UTC') AND minute < toDateTime({to:UInt32}, 'UTC'))
+   OR (account = '' AND meter = '' AND customer_id IN {receipts:Array(String)} \
+AND (grp = '' OR (splitByChar('/', grp)[2], splitByChar('/', grp)[3]) >= ({account:String}, {meter:String})))
+)
+GROUP BY meter, customer_id, start, kept, unique, is_value
+)
+GROUP BY meter, customer_id, start, kept
+)
+WHERE meter = '' OR true
+ORDER BY meter, customer_id, start, kept
+LIMIT {limit:UInt64}
+SETTINGS max_bytes_before_external_group_by = 200000000, max_bytes_before_external_sort = 200000000,
+    max_bytes_ratio_before_external_group_by = 0, max_bytes_ratio_before_external_sort = 0"""
+
+
+def test_distinct_values_on_disk_as_sql() -> None:
+    """Each value is a row of a grouping: a set of them would have to fit into memory."""
+    assert statement_of(query("unique"), on_disk=True).sql == ON_DISK
 
 
 def test_the_largest_customers_as_sql() -> None:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from schemas.errors import StatementTooLarge, Unanswerable
 from schemas.meter import Aggregation
 from schemas.tables import USAGE
 from schemas.timestamps import SECOND
@@ -16,7 +19,8 @@ from schemas.usage import UsageQuery, UsageRow
 from stream_processors.backends.reading.cells import page_of
 from stream_processors.backends.reading.fold import fold
 from stream_processors.backends.reading.windows import windows_between
-from stream_processors.backends.sql.client import AsyncSqlClient
+from stream_processors.backends.sql.client import AsyncSqlClient, Parameters
+from stream_processors.backends.sql.usage_query import ON_DISK
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
 from tests.stream_processors.backends.sql.usage_cases import ACCOUNT, latest_of, meter_of, usage_queries, usage_rows
 from tests.stream_processors.backends.sql.usage_oracle import Answer, Row, answer, label
@@ -50,6 +54,30 @@ async def all_pages(reader: SqlUsageReader, query: UsageQuery) -> list[UsageRow]
         query = msgspec.structs.replace(query, after=page.next_cursor)
 
 
+class SmallStore(AsyncSqlClient):
+    """A store whose memory is too small for a statement that is calculated in it."""
+
+    def __init__(self, inner: AsyncSqlClient, *, answers_from_disk: bool = True) -> None:
+        self._inner = inner
+        self._answers_from_disk = answers_from_disk
+
+    async def query(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        if self._answers_from_disk and sql.endswith(ON_DISK):
+            return await self._inner.query(sql, parameters)
+        raise StatementTooLarge("Code: 241. ")
+
+    async def rows(self, sql: str, parameters: Parameters | None = None) -> Sequence[Any]:
+        return await self._inner.rows(sql, parameters)
+
+
+def test_what_cannot_be_read_is_refused_with_advice(usage_store: AsyncSqlClient) -> None:
+    """Not as a passing failure: it would fail again."""
+    query = UsageQuery(account=ACCOUNT, meter=meter_of("huge", Aggregation.UNIQUE), start=0, end=60 * SECOND)
+    reader = SqlUsageReader(SmallStore(usage_store, answers_from_disk=False), 2)
+    with pytest.raises(Unanswerable, match="ask for a shorter range"):
+        asyncio.run(reader.usage(query))
+
+
 # No shrinking: every example costs inserts.
 @settings(max_examples=40, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(data=st.data())
@@ -67,7 +95,9 @@ def test_usage_is_what_the_oracle_counts(
         for half, part in enumerate((rows[::2], rows[1::2])):
             if part:
                 await usage_store.insert("usage", as_table(part, code), f"{code}/{half}")
-        return await all_pages(SqlUsageReader(usage_store, 2), query)
+        found = await all_pages(SqlUsageReader(usage_store, 2), query)
+        assert await all_pages(SqlUsageReader(SmallStore(usage_store), 2), query) == found
+        return found
 
     found = asyncio.run(read_pages())
     assert as_answers(found, query) == expected

@@ -21,7 +21,7 @@ NAMES = [f"key {index}" for index in range(50)]
 async def flush(store: GuardedStore, number: int) -> list[ApplyResult]:
     """Claim, apply and finish one flush."""
     await store.claim(claim_of(number, first=number, last=number))
-    outcomes = [await store.apply(table, 0, number, rows_of(table, NAMES, number=number)) for table in Table]
+    outcomes = [(await store.apply(table, 0, number, rows_of(table, NAMES, number=number))).result for table in Table]
     await store.finish(0, number)
     return outcomes
 

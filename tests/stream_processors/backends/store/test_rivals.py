@@ -105,14 +105,14 @@ def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads
     async def come_late() -> None:
         await flush(GuardedStore(engine), 0)
         await GuardedStore(engine).apply_backfill(Table.USAGE, RECEIPT, backfill_rows_of(Table.USAGE, RECEIPT))
-        await engine.insert_guarded(Table.REJECTS, 0, 0, rows_of(Table.REJECTS, ["another"]), "fresh 1")
+        await engine.insert_guarded(Table.REJECTS, 0, 0, 0, rows_of(Table.REJECTS, ["another"]), "fresh 1")
         await engine.insert_claim_guarded(claim_of(0, last=5), "fresh 2")
         await engine.insert_done_guarded(0, 0, "fresh 3")
-        await engine.insert_backfill_guarded(Table.USAGE, RECEIPT, backfill_rows_of(Table.USAGE, RECEIPT), "fresh 4")
+        await engine.insert_backfill_guarded(Table.USAGE, RECEIPT, 0, backfill_rows_of(Table.USAGE, RECEIPT), "fresh 4")
         # Of a flush that is not done: its receipt decides.
         rows = rows_of(Table.SEEN, ["a"], number=1)
         for token in ("fresh 5", "fresh 6"):
-            await engine.insert_guarded(Table.SEEN, 0, 1, rows, token)
+            await engine.insert_guarded(Table.SEEN, 0, 1, 0, rows, token)
 
     asyncio.run(come_late())
     once = rows_after(1)
@@ -134,7 +134,7 @@ def test_a_statement_that_arrives_after_the_flush_is_done_inserts_nothing(
             dying = engine_of(client.database("tallyhouse"), statements)
             relay.may_send.clear()
             sent = [
-                others.submit(asyncio.run, dying.insert_guarded(table, 0, 0, rows_of(table, NAMES), "fresh"))
+                others.submit(asyncio.run, dying.insert_guarded(table, 0, 0, 0, rows_of(table, NAMES), "fresh"))
                 for table in Table
             ]
             assert relay.held.wait(10)
@@ -155,9 +155,9 @@ def test_a_step_whose_reply_was_lost_can_be_retried(process: StoreProcess) -> No
                 rows = rows_of(table, NAMES, number=number)
                 relay.may_answer.clear()
                 with pytest.raises(StoreFailed):
-                    asyncio.run(engine.insert_guarded(table, 0, number, rows, f"0/{number}/{table.value}/0"))
+                    asyncio.run(engine.insert_guarded(table, 0, number, 0, rows, f"0/{number}/{table.value}/0"))
                 relay.may_answer.set()
-                outcome = asyncio.run(GuardedStore(engine).apply(table, 0, number, rows))
+                outcome = asyncio.run(GuardedStore(engine).apply(table, 0, number, rows)).result
                 assert outcome in (ApplyResult.ALREADY_THERE, ApplyResult.WRITTEN)
         assert rows_in(database) == rows_after(1)
 

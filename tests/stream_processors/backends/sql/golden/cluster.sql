@@ -138,6 +138,9 @@ MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_
 ALTER TABLE tallyhouse.shard ON CLUSTER tally
 MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_fetch = 1;
 
+ALTER TABLE tallyhouse.rejects ON CLUSTER tally
+ADD COLUMN IF NOT EXISTS piece UInt32;
+
 CREATE DATABASE IF NOT EXISTS tallyhouse_all ON CLUSTER tally;
 
 CREATE OR REPLACE TABLE tallyhouse_all.events ON CLUSTER tally AS tallyhouse.events
