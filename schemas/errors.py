@@ -4,6 +4,10 @@ TallyhouseError
 ├── Refused                 the request is wrong; repeating it will not help
 │   ├── Invalid             a field or the body breaks a rule
 │   ├── TooLarge            more bytes than the limit
+│   ├── MalformedRequest    not HTTP, or a header that must not be repeated
+│   ├── HeadersTooLarge     more headers, or longer ones, than the limit
+│   ├── UrlTooLong          a longer URL than the limit
+│   ├── RequestTimeout      the request did not arrive in time
 │   ├── Unauthenticated     no key, or an invalid one
 │   ├── Forbidden           a valid key without the scope
 │   ├── NotFound            no such object in this account
@@ -55,6 +59,30 @@ class TooLarge(Refused):
     """The body has more bytes than the limit."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+
+class MalformedRequest(Refused):
+    """The request is not HTTP, or repeats a header that has one value."""
+
+    code = "MALFORMED_REQUEST"
+
+
+class HeadersTooLarge(Refused):
+    """The request has more headers, or longer ones, than the limit."""
+
+    code = "HEADERS_TOO_LARGE"
+
+
+class UrlTooLong(Refused):
+    """The URL has more bytes than the limit."""
+
+    code = "URL_TOO_LONG"
+
+
+class RequestTimeout(Refused):
+    """The request did not arrive in time."""
+
+    code = "REQUEST_TIMEOUT"
 
 
 class Unauthenticated(Refused):

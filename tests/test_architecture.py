@@ -87,10 +87,10 @@ ONE_HOME: dict[str, tuple[str, ...]] = {
     ),
     "uvicorn": (
         "stream_processors/clickhouse_server/server",
+        "tallyhouse/runtime/http_connection",
         "tallyhouse/runtime/http_server",
-        "tallyhouse/runtime/single_write",
     ),
-    "httptools": ("tallyhouse/load/connection",),
+    "httptools": ("tallyhouse/load/connection", "tallyhouse/runtime/http_connection"),
     "redis": ("tallyhouse/cluster/redis_hints",),
     "uvloop": ("tallyhouse/embedded/", "tallyhouse/cluster/", "tallyhouse/cli/load_run", "tallyhouse/runtime/"),
     "prometheus_client": ("tallyhouse/runtime/prometheus",),

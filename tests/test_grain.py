@@ -57,6 +57,7 @@ WORTH_A_FILE_BY_NAME = {
     "stream_processors/core/meter_filters": "a meter's filters are looked for here",
     "stream_processors/flushing/expiry": "when seen keys expire is looked for here",
     "stream_processors/flushing/growing_filter": "growth of the Bloom filter; partition.py is at its limit",
+    "tallyhouse/runtime/single_write": "the transport under a connection, which knows nothing of HTTP",
     "tallyhouse/cluster/status": "where a cluster's /v1/status comes from",
     "tallyhouse/load/latency": "the histogram, which benchmarks use too",
     "tallyhouse/local/backing_services": "which servers a local cluster needs is looked for here",
@@ -71,6 +72,7 @@ CALLED_BY_LIBRARIES = {
     "on_body": "httptools",
     "on_header": "httptools",
     "on_message_complete": "httptools",
+    "on_url": "httptools",
 }
 """Methods that only a library calls."""
 
@@ -143,6 +145,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 # Folders of tests whose claims cross packages.
 NOT_MIRRORED = {
+    "attack": "attacks on running processes",
     "backing_services": "servers that tests start",
     "bench": "benchmarks",
     "chaos": "whole clusters under faults",

@@ -6,15 +6,18 @@ from schemas.errors import (
     Busy,
     Conflict,
     Forbidden,
+    HeadersTooLarge,
     Invalid,
     NotFound,
     RateLimited,
     Refused,
+    RequestTimeout,
     StatementTooLarge,
     StoreFailed,
     TooLarge,
     Unanswerable,
     Unauthenticated,
+    UrlTooLong,
 )
 
 Headers = list[tuple[bytes, bytes]]
@@ -30,12 +33,6 @@ class NotAcceptable(Refused):
     """The server produces none of the media types that the caller accepts."""
 
     code = "NOT_ACCEPTABLE"
-
-
-class SlowBody(Refused):
-    """The body did not arrive in time."""
-
-    code = "REQUEST_TIMEOUT"
 
 
 class NotReady(Busy):
@@ -60,11 +57,13 @@ STATUSES: dict[type[BaseException], int] = {
     NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,
-    SlowBody: 408,
+    RequestTimeout: 408,
     Conflict: 409,
     TooLarge: 413,
+    UrlTooLong: 414,
     Unanswerable: 422,
     StatementTooLarge: 422,
+    HeadersTooLarge: 431,
     RateLimited: 429,
     Busy: 503,
     StoreFailed: 503,

@@ -1,6 +1,7 @@
 """The outermost middleware: request ids, error responses, request metrics and logs."""
 
 import re
+from collections import Counter as Counts
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_gateway.http.envelope import failure
 from ingest_gateway.http.errors import ClientDisconnected, Headers, Problem, problem_of
+from schemas.errors import MalformedRequest
 from schemas.ids import Randomness, RequestId, base36
 from schemas.logger import Logger
 from schemas.metrics import Counter, Histogram, Metrics
@@ -18,6 +20,41 @@ REQUEST_ID_HEADER = b"x-request-id"
 _SAFE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _START_DIGITS = 12
 _COUNT_DIGITS = 8
+
+
+_SENT_ONCE = frozenset(
+    {
+        b"accept",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"expect",
+        b"host",
+        b"idempotency-key",
+        b"origin",
+        b"sec-fetch-site",
+        b"transfer-encoding",
+        REQUEST_ID_HEADER,
+    }
+)
+"""The headers that decide something here: a proxy might judge by the first of two, and this service by the last."""
+
+
+def check_head(scope: Scope) -> None:
+    """Raises the server's refusal, or MalformedRequest if a header that decides something is repeated."""
+    if "refusal" in scope:
+        raise scope["refusal"]
+    if len(scope["header"]) == len(scope["headers"]):
+        return
+    for name, times in Counts(name for name, _ in scope["headers"] if name in _SENT_ONCE).items():
+        if times > 1:
+            text = name.decode()
+            raise MalformedRequest(
+                f"the header {text} is sent {times} times; send it once",
+                code="REPEATED_HEADER",
+                details={"header": text},
+            )
 
 
 class RequestIds:
@@ -44,6 +81,9 @@ _NO_ROUTE = "(none)"
 
 class RequestMiddleware:
     """Adds to the scope `request_id`, `header` (by name) and `reply_headers`, which every response carries.
+
+    Answers a request with the error that the server has put into its scope under `refusal`. A header of
+    `_SENT_ONCE` that is repeated is refused.
 
     A response without the scope's mark `rated` carries the rate headers of an untouched limit.
     """
@@ -93,6 +133,7 @@ class RequestMiddleware:
                 raise ClientDisconnected from error
 
         try:
+            check_head(scope)
             await self._app(scope, receive, reply)
         except ClientDisconnected as gone:
             status = _GONE
@@ -112,7 +153,7 @@ class RequestMiddleware:
 
     def _log_error(self, error: Exception, problem: Problem, scope: Scope) -> None:
         """Logs the service's own failures as warnings and refused requests at the debug level."""
-        if problem.status > _INTERNAL_ERROR:
+        if problem.status > _INTERNAL_ERROR and "refusal" not in scope:
             self._logger.warning("a request could not be served", reason=str(error), **_request_fields(scope))
         else:
             self._logger.debug("a request was refused", reason=str(error), **_request_fields(scope))

@@ -4,9 +4,9 @@ import asyncio
 
 from starlette.types import Message, Receive
 
-from ingest_gateway.http.errors import ClientDisconnected, Headers, SlowBody
+from ingest_gateway.http.errors import ClientDisconnected, Headers
 from ingest_gateway.http.memory_budget import MemoryShare
-from schemas.errors import Overloaded, TooLarge
+from schemas.errors import Overloaded, RequestTimeout, TooLarge
 
 
 async def read_body(
@@ -18,8 +18,9 @@ async def read_body(
     limit: int,
     seconds: float,
 ) -> bytes:
-    """The body as sent. Raises TooLarge beyond `limit` bytes, SlowBody after `seconds`, Overloaded, ClientDisconnected.
+    """The body as sent.
 
+    Raises TooLarge beyond `limit` bytes, RequestTimeout after `seconds`, Overloaded, ClientDisconnected.
     A refused body is not read to its end; the connection closes after the response, because the server would otherwise
     have to read the rest.
     """
@@ -32,7 +33,7 @@ async def read_body(
             return await _read_on(receive, message, share, limit)
     except TimeoutError:
         reply_headers.append((b"connection", b"close"))
-        raise SlowBody(f"the body did not arrive within {seconds:g} seconds; send it again") from None
+        raise RequestTimeout(f"the body did not arrive within {seconds:g} seconds; send it again") from None
     except (TooLarge, Overloaded):
         reply_headers.append((b"connection", b"close"))
         raise

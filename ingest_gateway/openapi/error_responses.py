@@ -16,7 +16,7 @@ _RESPONSES = {
     403: ("Forbidden", "FORBIDDEN", "The key lacks the scope."),
     404: ("NotFound", "NOT_FOUND", "This account has no such resource."),
     406: ("NotAcceptable", "NOT_ACCEPTABLE", "The service produces none of the media types in `Accept`."),
-    408: ("RequestTimeout", "REQUEST_TIMEOUT", "The body did not arrive in time."),
+    408: ("RequestTimeout", "REQUEST_TIMEOUT", "The request did not arrive in time."),
     409: (
         "Conflict",
         "CONFLICT",

@@ -15,7 +15,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from schemas.errors import Busy, HeadersTooLarge, RequestTimeout, UrlTooLong
 from stream_processors.backends.sql.chdb_statements import StatementFailed
 from stream_processors.clickhouse_server.bodies import Body, BodyLimits, open_body_file, receive
 from stream_processors.clickhouse_server.deadline import Deadline
@@ -67,8 +69,37 @@ def create_app(context: ServerContext) -> Starlette:
             Route("/ping", _ping),
             Route("/", handler.answer, methods=["GET", "POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False)],
+        middleware=[
+            Middleware(RefusedRequests),
+            Middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK, www_redirect=False),
+        ],
     )
+
+
+_SENT_ONCE = frozenset({b"authorization", b"content-encoding", b"content-length", b"host", b"x-clickhouse-key"})
+_REFUSAL_STATUSES = {RequestTimeout: 408, UrlTooLong: 414, HeadersTooLarge: 431, Busy: 503}
+
+
+class RefusedRequests:
+    """Answers requests that the HTTP server has refused: it puts the error into the scope under `refusal`.
+
+    Refuses a repeated header that decides about access or the body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = scope.get("refusal")
+        if refusal is not None:
+            status = _REFUSAL_STATUSES.get(type(refusal), 400)
+            await PlainTextResponse(f"{refusal}\n", status)(scope, receive, send)
+            return
+        once = [name for name, _ in scope["headers"] if name in _SENT_ONCE]
+        if len(once) != len(set(once)):
+            await PlainTextResponse("a header is sent twice; send it once\n", 400)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 async def _ping(_: Request) -> Response:

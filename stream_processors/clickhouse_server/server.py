@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -28,12 +29,15 @@ def open_loopback_listener(port: int) -> Iterator[socket.socket]:
 
 
 @asynccontextmanager
-async def run_server(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Runs the server in the background; at the end of the context, requests in flight are answered first."""
+async def run_server(app: ASGIApp, listener: socket.socket, connections: Any = "httptools") -> AsyncIterator[None]:
+    """Runs the server in the background; at the end of the context, requests in flight are answered first.
+
+    `connections` is uvicorn's setting `http`: what makes a connection, and so what limits one.
+    """
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=connections,
             ws="none",
             lifespan="off",
             log_config=None,

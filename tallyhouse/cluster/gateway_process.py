@@ -19,7 +19,7 @@ from tallyhouse.runtime import memory
 from tallyhouse.runtime.child_process import ChildProcess, module_command, terminate_with_parent
 from tallyhouse.runtime.cluster_settings import ClusterSettings
 from tallyhouse.runtime.exit_codes import run_with_exit_code
-from tallyhouse.runtime.http_server import BackgroundServer, Server, open_listener, open_shared_listeners
+from tallyhouse.runtime.http_server import BackgroundServer, Server, limits_of, open_listener, open_shared_listeners
 from tallyhouse.runtime.startup import Runtime
 from tallyhouse.runtime.supervisor import Supervisor
 
@@ -63,13 +63,15 @@ async def _serve(
 ) -> None:
     async with AsyncExitStack() as opened:
         gateway = await opened.enter_async_context(open_gateway(settings, runtime))
+        limits = limits_of(settings)
         if metrics_listener is not None:
-            await opened.enter_async_context(BackgroundServer(gateway.health).serve_in_background(metrics_listener))
+            health = BackgroundServer(gateway.health, limits)
+            await opened.enter_async_context(health.serve_in_background(metrics_listener))
         memory.freeze_garbage_collector()
         runtime.logger.info(
             "ready", url=settings.url_at(listener.getsockname()[1]), health=_url_of(settings, metrics_listener)
         )
-        await Server(gateway.app, settings.shutdown_grace).serve(sockets=[listener])
+        await Server(gateway.app, limits, settings.shutdown_grace).serve(sockets=[listener])
         runtime.logger.info("stopping: finishing requests in flight")
     runtime.logger.info("stopped")
 

@@ -21,7 +21,7 @@ from tallyhouse.cluster.connections import Connections, brokers_of, open_connect
 from tallyhouse.cluster.startup import retry_until_available, start_process
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.http_server import Server, open_listener
+from tallyhouse.runtime.http_server import Server, limits_of, open_listener
 from tallyhouse.runtime.startup import Runtime
 from tallyhouse.service import build_app_context
 
@@ -93,13 +93,13 @@ async def _work(settings: ClusterSettings, runtime: Runtime, listener: socket.so
     async with open_worker(settings, runtime) as worker:
         memory.freeze_garbage_collector()
         runtime.logger.info("ready", health=settings.url_at(listener.getsockname()[1]))
-        await _count_until_stopped(worker, listener, runtime.logger)
+        server = Server(worker.health, limits_of(settings), grace=SECOND)
+        await _count_until_stopped(worker, server, listener, runtime.logger)
     runtime.logger.info("stopped")
 
 
-async def _count_until_stopped(worker: ClusterWorker, listener: socket.socket, logger: Logger) -> None:
+async def _count_until_stopped(worker: ClusterWorker, server: Server, listener: socket.socket, logger: Logger) -> None:
     """Runs worker and server. The server handles the signals; each of the two ends with the other."""
-    server = Server(worker.health, grace=SECOND)
     counting = asyncio.create_task(worker.faust.run())
     counting.add_done_callback(lambda _: server.stop())
     try:

@@ -14,7 +14,7 @@ from tallyhouse.runtime import memory
 from tallyhouse.runtime.clock import now
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
-from tallyhouse.runtime.http_server import Server, open_listener
+from tallyhouse.runtime.http_server import Server, limits_of, open_listener
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.runtime.startup import Runtime, prepare_process
@@ -64,7 +64,7 @@ async def _serve(settings: EmbeddedSettings, runtime: Runtime, listener: socket.
 
         gateway = await opened.enter_async_context(open_embedded_gateway(settings, runtime, supervised))
         first_start = await _install_key(settings, gateway.ledger.accounts)
-        server = Server(gateway.app, settings.shutdown_grace)
+        server = Server(gateway.app, limits_of(settings), settings.shutdown_grace)
         _print_welcome(settings, settings.url_at(listener.getsockname()[1]), first_start)
         memory.freeze_garbage_collector()
         await server.serve(sockets=[listener])

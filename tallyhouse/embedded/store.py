@@ -23,7 +23,9 @@ from stream_processors.clickhouse_server.readonly_access import ReadOnlyAccess
 from stream_processors.clickhouse_server.request import Caller
 from stream_processors.clickhouse_server.server import run_server
 from tallyhouse.embedded.store_client import DATABASE, MAX_QUERIES
+from tallyhouse.runtime.connection_limits import HttpLimits
 from tallyhouse.runtime.data_directory import DataDirectory
+from tallyhouse.runtime.http_server import connections_within
 from tallyhouse.runtime.write_wall import wall_off
 
 _MAX_FLUSH_STATEMENTS = 6
@@ -32,6 +34,8 @@ _MAX_CLIENT_STATEMENTS = 2
 """Concurrent statements of ClickHouse clients; others wait, because the flushes need the machine too."""
 
 _LIMITS = EngineLimits()
+# ClickHouse takes URLs of a mebibyte, and its clients put parameters there. Only programs of this machine connect.
+_HTTP_LIMITS = HttpLimits(connections=256, connections_per_address=256, url_bytes=1 << 20)
 _CLIENT_BODY_LIMITS = BodyLimits(memory=1 << 20, stored=1 << 20, decoded=1 << 20)
 
 
@@ -60,7 +64,7 @@ async def serve_gateway_queries(
     ):
         access = FullAccess(engine, spool, _LIMITS.statement_seconds)
         server = _engine_server(engine, access, password_check(password), threads, spool, BodyLimits())
-        async with run_server(create_app(server), listener):
+        async with run_server(create_app(server), listener, connections_within(_HTTP_LIMITS)):
             yield
 
 
@@ -89,7 +93,7 @@ async def open_clickhouse_port(
         access = ReadOnlyAccess(engine, read_catalogue(engine))
         check_caller = _admin_check(api_keys, clock)
         server = _engine_server(engine, access, check_caller, threads, directory.path, _CLIENT_BODY_LIMITS)
-        await opened.enter_async_context(run_server(create_app(server), listener))
+        await opened.enter_async_context(run_server(create_app(server), listener, connections_within(_HTTP_LIMITS)))
         yield
 
 

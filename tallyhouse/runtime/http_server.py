@@ -5,27 +5,45 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from schemas.errors import Misconfigured
 from schemas.timestamps import SECOND
-from tallyhouse.runtime.single_write import HttpConnection
+from tallyhouse.runtime.connection_limits import ConnectionTable, HttpLimits, affordable_connections
+from tallyhouse.runtime.http_connection import HttpConnection
+from tallyhouse.runtime.settings import ServiceSettings
 
 _BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 75
+
+
+def limits_of(settings: ServiceSettings) -> HttpLimits:
+    """The limits of the process's HTTP servers, within the limit of open files."""
+    return HttpLimits(
+        connections=affordable_connections(settings.connection_limit),
+        connections_per_address=settings.connection_limit_per_address,
+        stall_seconds=settings.stall_timeout / SECOND,
+        keep_alive_seconds=settings.keep_alive / SECOND,
+    )
+
+
+def connections_within(limits: HttpLimits) -> Any:
+    """What makes the connections of one uvicorn server, for its setting `http`."""
+    return partial(HttpConnection, limits=limits, table=ConnectionTable(limits))
 
 
 class Server(uvicorn.Server):
     """Stops at SIGINT or SIGTERM and then returns, so that the parts behind it can be closed in order."""
 
-    def __init__(self, app: ASGIApp, grace: int) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpLimits, grace: int) -> None:
         """Requests in flight at the stop may take `grace` microseconds."""
         super().__init__(
             uvicorn.Config(
                 app,
-                http=HttpConnection,
+                http=connections_within(limits),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -33,7 +51,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=grace // SECOND,
             )
         )
@@ -67,8 +84,8 @@ def open_listener(host: str, port: int, setting: str = "TALLYHOUSE_PORT") -> Ite
 class BackgroundServer(Server):
     """A second server of a process; the main one handles the signals."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app, grace=SECOND)
+    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
+        super().__init__(app, limits, grace=SECOND)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -89,6 +89,32 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             "Memory for event bodies that are not yet answered; beyond it posts are answered 503 with Retry-After.",
         ),
     ] = 64 * 10**6
+    connection_limit: Annotated[
+        int,
+        Setting(
+            whole_number(16, 10**6),
+            "Open connections of a process; fewer if the limit of open files allows no more. At the limit a new one "
+            "displaces the oldest that waits for a request or for the rest of one; if none does, it is answered 503.",
+        ),
+    ] = 4000
+    connection_limit_per_address: Annotated[
+        int,
+        Setting(
+            whole_number(1, 10**6),
+            "Open connections of one address (one /64 of IPv6). Raise it behind a proxy, which is one for all clients.",
+        ),
+    ] = 1000
+    stall_timeout: Annotated[
+        int,
+        Setting(
+            duration(SECOND, 600 * SECOND),
+            "How long a request's headers may take, and the longest pause in its body; beyond it the answer is 408. A "
+            "response that no client reads for so long is given up.",
+        ),
+    ] = 20 * SECOND
+    keep_alive: Annotated[
+        int, Setting(duration(SECOND, 3600 * SECOND), "How long a connection may wait for its next request.")
+    ] = 75 * SECOND
     recent_keys: Annotated[
         int,
         Setting(whole_number(1024, 10**8), "Keys the gateway remembers to answer `duplicate` before they are counted."),

@@ -1,12 +1,13 @@
-"""HTTP connections that write each response at once: head and body in one system call and one packet.
+"""Transports that write each response at once: head and body in one system call and one packet.
 
 A complete response is written immediately, because the next turn of a busy event loop may be milliseconds away.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+_JOINED_BYTES = 64 * 1024
+"""A longer body goes out as it is: a page that a thousand clients fetch would be copied a thousand times."""
 
 
 class SingleWriteTransport(asyncio.Transport):
@@ -32,10 +33,22 @@ class SingleWriteTransport(asyncio.Transport):
         self._transport.abort()
 
     def flush(self) -> None:
-        if self._buffered:
-            whole = b"".join(self._buffered)
-            self._buffered.clear()
-            self._transport.write(whole)
+        if not self._buffered:
+            return
+        pieces = self._buffered
+        self._buffered = []
+        if len(pieces[-1]) <= _JOINED_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self._transport.write(piece)
+
+    def write_eof(self) -> None:
+        self.flush()
+        self._transport.write_eof()
+
+    def unsent_bytes(self) -> int:
+        """The bytes that the client has yet to take."""
+        return self._transport.get_write_buffer_size()
 
     # The other methods delegate to the wrapped transport.
 
@@ -55,13 +68,28 @@ class SingleWriteTransport(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
 
-class HttpConnection(HttpToolsProtocol):
-    """uvicorn's HTTP connection over a `SingleWriteTransport`."""
+class Lingering(Protocol):
+    """A connection whose client may still send when it closes."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        self._single_write = SingleWriteTransport(transport, self.loop)
-        super().connection_made(self._single_write)
+    @property
+    def is_lingering(self) -> bool:
+        """True after the connection was half-closed."""
+        ...
 
-    def on_response_complete(self) -> None:
-        self._single_write.flush()
-        super().on_response_complete()
+    def lingers(self) -> bool:
+        """Half-closes the connection if the client may still send. Returns False if it can be closed at once."""
+        ...
+
+
+class HalfClosingTransport(SingleWriteTransport):
+    """Closes as its connection decides."""
+
+    connection: Lingering | None = None
+
+    def close(self) -> None:
+        self.flush()
+        if self.connection is None or not self.connection.lingers():
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing() or (self.connection is not None and self.connection.is_lingering)

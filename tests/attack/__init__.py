@@ -1,1 +1,1 @@
-"""Attacks on a running program: each ends in exact counts or in an alarm."""
+"""Attacks on a running program: each ends in exact counts, in an alarm, or in a refusal that leaves others served."""

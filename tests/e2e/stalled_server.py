@@ -19,7 +19,7 @@ from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.environment import read_settings
-from tallyhouse.runtime.http_server import Server, open_listener
+from tallyhouse.runtime.http_server import Server, limits_of, open_listener
 from tallyhouse.runtime.logs import build_logger
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
@@ -58,7 +58,7 @@ async def serve(settings: EmbeddedSettings) -> None:
         ):
             await _install_key(settings, embedded.ledger.accounts)
             memory.freeze_garbage_collector()
-            await Server(embedded.app, settings.shutdown_grace).serve(sockets=[listener])
+            await Server(embedded.app, limits_of(settings), settings.shutdown_grace).serve(sockets=[listener])
 
 
 def now() -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_gateway.http.envelope import Response
-from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, SlowBody, problem_of
+from ingest_gateway.http.errors import MethodNotAllowed, NotAcceptable, NotReady, problem_of
 from ingest_gateway.http.middleware import RequestIds, RequestMiddleware
 from schemas import errors
 from schemas.errors import Invalid, RateLimited, StoreFailed, TallyhouseError
@@ -56,9 +56,12 @@ async def test_failure_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str,
         (errors.NotFound("m"), 404, "NOT_FOUND"),
         (MethodNotAllowed("m", details={"allowed": ["GET"]}), 405, "METHOD_NOT_ALLOWED"),
         (NotAcceptable("m"), 406, "NOT_ACCEPTABLE"),
-        (SlowBody("m"), 408, "REQUEST_TIMEOUT"),
+        (errors.RequestTimeout("m"), 408, "REQUEST_TIMEOUT"),
         (errors.Conflict("m"), 409, "CONFLICT"),
         (errors.TooLarge("m"), 413, "PAYLOAD_TOO_LARGE"),
+        (errors.UrlTooLong("m"), 414, "URL_TOO_LONG"),
+        (errors.HeadersTooLarge("m"), 431, "HEADERS_TOO_LARGE"),
+        (errors.MalformedRequest("m"), 400, "MALFORMED_REQUEST"),
         (RateLimited("m"), 429, "RATE_LIMIT_EXCEEDED"),
         (errors.Overloaded("m"), 503, "UNAVAILABLE"),
         (NotReady("m", {}), 503, "NOT_READY"),
@@ -93,10 +96,14 @@ async def test_a_wrong_method_is_405(in_memory_app: InMemoryApp) -> None:
 
 
 class LogLines(NullLogger):
-    """Keeps the lines logged as exceptions."""
+    """Keeps the lines logged as exceptions and as warnings."""
 
     def __init__(self) -> None:
         self.exceptions: list[dict[str, object]] = []
+        self.warnings: list[str] = []
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.warnings.append(event)
 
     def exception(self, event: str, **fields: object) -> None:
         self.exceptions.append({"event": event, **fields})
@@ -189,3 +196,41 @@ async def test_websockets_are_closed(in_memory_app: InMemoryApp) -> None:
     )
     await edge({"type": "websocket"}, nothing, send)
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [(errors.UrlTooLong("m"), 414), (errors.HeadersTooLarge("m"), 431), (errors.Busy("m"), 503)],
+)
+async def test_what_the_server_has_refused_is_answered_in_the_envelope(refusal: Exception, status: int) -> None:
+    """No route sees it, and no line above the debug level is logged: a flood of such requests is not one of lines."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("not expected to be called")
+
+    lines = LogLines()
+    edge = RequestMiddleware(
+        nothing,
+        RequestIds(lambda _: 0),
+        default_rate_headers=list,
+        timer=lambda: 0.0,
+        metrics=NullMetrics(),
+        logger=lines,
+    )
+    await edge({"type": "http", "method": "GET", "path": "", "headers": [], "refusal": refusal}, nothing, send)
+    assert sent[0]["status"] == status
+    assert b'"message":"m"' in sent[1]["body"]
+    assert lines.warnings == []
+
+
+async def test_a_repeated_header_is_refused(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """If it decides something here."""
+    twice = [*auth.items(), *auth.items()]
+    reply = await in_memory_app.client.get("/v1/meters", headers=twice)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "REPEATED_HEADER")
+    reply = await in_memory_app.client.get("/v1/meters", headers=[*auth.items(), ("via", "a"), ("via", "b")])
+    assert reply.status_code == 200

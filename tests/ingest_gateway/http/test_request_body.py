@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from ingest_gateway.http.errors import ClientDisconnected, Headers, SlowBody
+from ingest_gateway.http.errors import ClientDisconnected, Headers
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.http.request_body import read_body
-from schemas.errors import Overloaded, TooLarge
+from schemas.errors import Overloaded, RequestTimeout, TooLarge
 from schemas.metrics import NullMetrics
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,7 @@ async def test_a_slow_body_times_out() -> None:
         sent = True
         return await first()
 
-    with pytest.raises(SlowBody):
+    with pytest.raises(RequestTimeout):
         await read(receive)
 
 

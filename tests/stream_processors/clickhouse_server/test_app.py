@@ -55,6 +55,13 @@ def test_the_format_is_that_of_the_statement_or_the_request(http: httpx.Client) 
     assert "X-ClickHouse-Format" not in http.post("", content="CREATE TABLE t (a UInt8) ENGINE = Memory").headers
 
 
+def test_a_repeated_header_is_refused(http: httpx.Client) -> None:
+    """If it decides about access or the body: a proxy might judge by the other one."""
+    for name in ("Authorization", "X-ClickHouse-Key", "Content-Encoding"):
+        answer = http.post("", content="SELECT 1", headers=[(name, "a"), (name, "b")])
+        assert (answer.status_code, answer.text) == (400, "a header is sent twice; send it once\n")
+
+
 def test_a_response_has_statistics(http: httpx.Client) -> None:
     """Numbers are sent as text, as a server does; the query id is generated if the request has none."""
     answer = http.post("", content="SELECT number FROM numbers(10)", params={"query_id": "mine"})
