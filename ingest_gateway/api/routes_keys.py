@@ -10,15 +10,15 @@ from ingest_gateway.http.auth import Authenticator
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
-from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
 from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.errors import Forbidden, Invalid
-from schemas.field_types import Name, TimestampText
+from schemas.field_types import Name
 from schemas.ids import AccountId
+from schemas.moments import Moment
 from schemas.timestamps import iso_or_none, to_iso
 
 
@@ -28,9 +28,7 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Name
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, description="The permissions of the key.")]
     mode: Annotated[Mode | None, Meta(description="Default: the mode of the key in use.")] = None
-    expires_at: Annotated[TimestampText | None, Meta(description="The key is refused from then on; null: never.")] = (
-        None
-    )
+    expires_at: Annotated[Moment | None, Meta(description="The key is refused from then on; null: never.")] = None
 
 
 class KeyDocument(msgspec.Struct, kw_only=True):
@@ -152,11 +150,9 @@ class KeyRoutes:
             raise Forbidden("a test key cannot create a live one; use a live key with the scope 'admin'")
         return await self._accounts.account_for(request.account, mode)
 
-    def _expiry(self, text: str | None) -> int | None:
-        if text is None:
-            return None
-        expires_at, now = to_timestamp(text, "expires_at"), self._clock()
-        if expires_at <= now:
+    def _expiry(self, expires_at: int | None) -> int | None:
+        now = self._clock()
+        if expires_at is not None and expires_at <= now:
             raise Invalid(
                 f"expires_at: {to_iso(expires_at)} is over, it is {to_iso(now)} now; give a later time, or none",
                 field="expires_at",

@@ -9,7 +9,6 @@ from msgspec import Meta
 from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
 from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
 from ingest_gateway.http.field_rules import rule
-from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import did_you_mean
@@ -19,6 +18,7 @@ from schemas.errors import Invalid
 from schemas.field_types import ZoneName
 from schemas.ids import AccountId
 from schemas.meter import Meter
+from schemas.moments import EventMoment
 from schemas.quantity import to_text
 from schemas.timestamps import MINUTE, to_iso
 from schemas.timezones import check_time_zone
@@ -30,7 +30,7 @@ LARGEST_PAGE = 10_000
 LARGEST_TOP = 10_000
 CUSTOMERS = 1000
 
-Minute = Annotated[TimestampParameter, Meta(examples=["2026-11-01T00:00:00Z"])]
+Minute = Annotated[EventMoment, Meta(examples=["2026-11-01T00:00:00Z"])]
 _ROWS = (
     "meter,customer_id,window_start,window_end,group.model,value\r\n"
     "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
@@ -197,7 +197,7 @@ def usage_query(parameters: UsageParameters, account: AccountId, meter: Meter) -
 
 
 def _range(parameters: UsageParameters) -> tuple[int, int]:
-    start, end = to_timestamp(parameters.start, "from"), to_timestamp(parameters.end, "to")
+    start, end = parameters.start, parameters.end
     for name, timestamp in (("from", start), ("to", end)):
         if timestamp % MINUTE:
             raise Invalid(f"{name}: usage is kept by the minute; give a whole one, without seconds", field=name)

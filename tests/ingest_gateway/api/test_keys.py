@@ -90,7 +90,7 @@ async def test_an_expiry_is_in_the_future(
     """A key that could never be used is refused."""
     queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
     error = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["error"]
-    assert error["details"]["field"] == "expires_at"
+    assert error["message"].startswith("expires_at: ")
     assert says in error["message"]
 
 
