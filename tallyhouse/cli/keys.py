@@ -6,9 +6,10 @@ import typer
 
 from schemas.account import Mode, Scope
 from schemas.errors import Invalid
-from schemas.timestamps import to_iso
+from schemas.timestamps import LAST_YEAR, to_iso
 from schemas.units import parse_duration
 from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
+from tallyhouse.cli.moments import checked_moment
 from tallyhouse.cli.printing import print_json, print_rows
 from tallyhouse.runtime.clock import now
 
@@ -46,9 +47,12 @@ def create(
 
 def _from_now(duration: str) -> str:
     try:
-        return to_iso(now() + parse_duration(duration))
-    except (ValueError, OverflowError):
-        raise Invalid(f"--expires-in: expected a duration such as 90d, 12h or 30m, got {duration!r}") from None
+        return checked_moment("--expires-in", to_iso(now() + parse_duration(duration)))
+    except (ValueError, Invalid):
+        raise Invalid(
+            f"--expires-in: expected a duration such as 90d, 12h or 30m that ends before {LAST_YEAR + 1}, "
+            f"got {duration!r}"
+        ) from None
 
 
 def list_(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
