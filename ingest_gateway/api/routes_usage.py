@@ -35,7 +35,14 @@ _ROWS = (
     "meter,customer_id,window_start,window_end,group.model,value\r\n"
     "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
 )
-Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
+Csv = Annotated[
+    str,
+    Meta(
+        description="A line for each row, a column for each group. A text that begins with `=`, `+`, `-`, `@`, a tab "
+        "or a line break has an apostrophe before it, so that no spreadsheet runs it as a formula.",
+        examples=[_ROWS],
+    ),
+]
 Parquet = bytes
 """The same rows as columns, with typed times and decimals."""
 
