@@ -31,6 +31,18 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     expires_at: Annotated[Moment | None, Meta(description="The key is refused from then on; null: never.")] = None
 
 
+class RevokeParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a revocation."""
+
+    force: Annotated[
+        bool,
+        Meta(
+            description="Revoke the key even if no other key with the scope `admin` is valid as long; without it that "
+            "is a 409 `LAST_ADMIN_KEY`. Afterwards only `tallyhouse keys bootstrap`, on the machine, makes another."
+        ),
+    ] = False
+
+
 class KeyDocument(msgspec.Struct, kw_only=True):
     """A key without its secret, of which only a hash is stored."""
 
@@ -107,7 +119,9 @@ class KeyRoutes:
         creates = Description(
             "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, details=_SHOWN_ONCE
         )
-        revokes = Description("Revoke an API key, immediately and permanently", response_type=OneKey)
+        revokes = Description(
+            "Revoke an API key, immediately and permanently", query_type=RevokeParameters, response_type=OneKey
+        )
         return [
             Route("POST", "/v1/keys", Scope.ADMIN, self.create, creates),
             Route(
@@ -139,7 +153,8 @@ class KeyRoutes:
         return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
     async def revoke(self, request: Request) -> Response:
-        applied = await self._keys.revoke(command_of(request), request.path_params["id"])
+        force = request.read_parameters(RevokeParameters).force
+        applied = await self._keys.revoke(command_of(request), request.path_params["id"], force=force)
         self._authenticator.forget(applied.answer.id)
         return applied_response(request, applied, api_key=key_document(applied.answer))
 
