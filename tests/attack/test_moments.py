@@ -247,7 +247,7 @@ async def test_random_moments_break_nothing(billing_api: BillingApi) -> None:
         "+23:59",
         "９",
     ]
-    for seed in range(4_000):
+    for seed in range(2_000):
         random_source = random.Random(seed)
         year = random_source.choice(["0001", "1969", "1970", "1999", "2000", "2026", "2199", "2200", "9999"])
         text = (
@@ -261,4 +261,4 @@ async def test_random_moments_break_nothing(billing_api: BillingApi) -> None:
         await attack.send(place, text)
         if seed % 20 == 0:
             await attack.read_everything(f"{place} {text!r}")
-    print(f"4000 moments: {attack.refused} refused, {attack.stored} stored, {attack.read} reads")
+    print(f"2000 moments: {attack.refused} refused, {attack.stored} stored, {attack.read} reads")
