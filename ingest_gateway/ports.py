@@ -57,8 +57,8 @@ class ApiKeys(Protocol):
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]: ...
 
-    async def revoke(self, command: Command, key_id: str) -> Applied[ApiKey]:
-        """Raises NotFound. Revoking twice changes nothing."""
+    async def revoke(self, command: Command, key_id: str, *, force: bool = False) -> Applied[ApiKey]:
+        """Raises NotFound, and Conflict for the last admin key unless forced. Revoking twice changes nothing."""
         ...
 
 

@@ -56,6 +56,10 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     def has_expired(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
+    def lasts_as_long_as(self, other: "ApiKey") -> bool:
+        """True if it does not expire before `other` does."""
+        return self.expires_at is None or (other.expires_at is not None and self.expires_at >= other.expires_at)
+
     def allows(self, scope: Scope) -> bool:
         """`admin` implies every scope but `backfill`, which changes what is accepted and must be granted by name."""
         if scope is Scope.BACKFILL:

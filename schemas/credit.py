@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from schemas.field_types import END, Code, Name
 from schemas.ids import AccountId
+from schemas.moments import Moment
 from schemas.money import CURRENCIES
 from schemas.price_rules import FieldError
-from schemas.subscription import AwareDatetime
 
 CREDIT_DECIMAL_PLACES = 12
 CREDIT_AMOUNT_LIMIT = Decimal(10) ** 15
@@ -27,7 +27,7 @@ class NewCreditGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """In major units if the credit is money."""
     pricing_unit_code: Code | None = None
     currency_code: CurrencyCode | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     """None for a grant that never expires."""
 
     @property

@@ -24,7 +24,11 @@ class Verdict(StrEnum):
     """The gateway's answer on one posted event. It never claims more than the gateway knows."""
 
     ACCEPTED = "accepted"
-    """The event is durable in the log, and its key counts exactly once."""
+    """The event is durable in the log, and its key counts exactly once, repeats within the window included.
+
+    The gateway may not have seen that it is a repeat: a lookup can fail, and a key that first arrived longer ago than
+    the window is not looked up here. The processor looks up the key of an event past the age limit among all events.
+    """
     DUPLICATE = "duplicate"
     """The key is known to be durable already, with the same body. Where that is not known, the event is `accepted`."""
     CONFLICT = "conflict"

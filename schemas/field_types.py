@@ -29,7 +29,7 @@ TimestampText = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
-"""A timestamp as text, which the route parses."""
+"""An event's timestamp as text, which the intake parses."""
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}" + END)]
 """ISO 4217."""
 Country = Annotated[str, Meta(pattern="^[A-Z]{2}" + END)]

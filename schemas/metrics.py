@@ -23,7 +23,7 @@ class Counter(Enum):
     INVALID = MetricSpec("ingest_invalid_total", "Events refused by the gateway, by reason", ("code",))
     UNCHECKED = MetricSpec(
         "ingest_unchecked_total",
-        "Events given a verdict without a lookup of their key among counted ones: it failed or timed out",
+        "Events given a verdict without a lookup among all counted keys: it failed, timed out or ends at the window",
         ("reason",),
     )
     BUSY = MetricSpec("ingest_busy_total", "Requests answered 503 because the log or memory was full", ("reason",))

@@ -1,7 +1,6 @@
 """Subscriptions: the requests that create, change, cancel and list them, and the stored records."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -10,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from schemas.field_types import Code, Id, Metadata
 from schemas.ids import AccountId
+from schemas.moments import Moment
 from schemas.plan import FixedFee, Overrides, TrialDays
 
 
@@ -118,8 +118,6 @@ class PlanChangeResult(msgspec.Struct, frozen=True, kw_only=True):
     new: Subscription
 
 
-AwareDatetime = Annotated[datetime, Meta(tz=True)]
-"""ISO 8601 with an offset."""
 AnchorDay = Annotated[int, Meta(ge=1, le=31, description="A day that a month lacks is its last one.")]
 VersionNumber = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -146,7 +144,7 @@ class NewSubscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     plan_code: Code
     plan_version: VersionNumber | None = None
     """The newest published version if it is not given."""
-    start_date: AwareDatetime | None = None
+    start_date: Moment | None = None
     """Now if it is not given."""
     billing_anchor_day: AnchorDay = 1
     initial_status: Literal["pending", "active"] = "pending"
@@ -161,7 +159,7 @@ class SubscriptionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     billing_anchor_day: AnchorDay | UnsetType = UNSET
     status: Status | UnsetType = UNSET
-    next_renewal_date: AwareDatetime | UnsetType | None = UNSET
+    next_renewal_date: Moment | UnsetType | None = UNSET
     overrides: Overrides | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
 

@@ -13,7 +13,7 @@ DAY = Micros(86_400 * SECOND)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
-"""Another year can only be a mistake, and no calendar is calculated for it. Events may be as old as 1970."""
+"""A moment of another year can only be a mistake, and no calendar is calculated for it. Events are as old as 1970."""
 
 
 def to_micros(value: datetime) -> Micros:
@@ -27,9 +27,18 @@ def to_datetime(micros: int) -> datetime:
     return EPOCH + timedelta(microseconds=micros)
 
 
+_FIRST_SHOWN = to_micros(datetime.min.replace(tzinfo=UTC))
+_LAST_SHOWN = to_micros(datetime.max.replace(tzinfo=UTC))
+
+
 def to_iso(micros: int) -> str:
-    """`2026-11-21T10:30:00Z`, with a fraction only if there is one."""
-    return to_datetime(micros).isoformat().replace("+00:00", "Z")
+    """`2026-11-21T10:30:00Z`, with a fraction only if there is one.
+
+    Never raises: a listing shows any stored row. A moment before the year 1 or after 9999 is shown as the first or the
+    last one that has such a text.
+    """
+    shown = min(max(micros, _FIRST_SHOWN), _LAST_SHOWN)
+    return to_datetime(shown).isoformat().replace("+00:00", "Z")
 
 
 def iso_or_none(micros: int | None) -> str | None:

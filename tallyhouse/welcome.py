@@ -6,7 +6,6 @@ from string import Template
 import msgspec
 
 from schemas.timestamps import DAY, MINUTE, to_iso
-from tallyhouse.runtime.settings import ServiceSettings
 
 _FIRST_START = Template(
     """$headline
@@ -46,24 +45,27 @@ class FirstStart(msgspec.Struct, frozen=True):
     """The key, unless it comes from TALLYHOUSE_BOOTSTRAP_API_KEY."""
 
 
-def welcome(
-    headline: str, settings: ServiceSettings, url: str, key_file: Path, first_start: FirstStart | None, now: int
-) -> str:
+class LaterStart(msgspec.Struct, frozen=True):
+    """The ledger had keys before this start."""
+
+    key: str
+    """Where the key of this machine's commands is, and what is wrong with it, if anything is."""
+
+
+def welcome(headline: str, url: str, key_file: Path, start: FirstStart | LaterStart, now: int) -> str:
     """Returns the headline and the way to the API; at the first start also the key and commands that work as they are.
 
     `url` is the gateway's address. The text ends with a newline.
     """
-    is_configured = settings.bootstrap_api_key is not None
     words = {"headline": headline, "url": url, "key_file": key_file.absolute()}
-    if first_start is None:
-        place = "the one in TALLYHOUSE_BOOTSTRAP_API_KEY" if is_configured else f"kept in {words['key_file']}"
-        return _LATER_START.substitute(words, key_place=place)
+    if isinstance(start, LaterStart):
+        return _LATER_START.substitute(words, key_place=start.key)
     day = now // DAY * DAY
     words |= {
-        "key": first_start.created_key or "$TALLYHOUSE_BOOTSTRAP_API_KEY",
+        "key": start.created_key or "$TALLYHOUSE_BOOTSTRAP_API_KEY",
         "minute": to_iso(now // MINUTE * MINUTE),
         "day": to_iso(day),
         "next_day": to_iso(day + DAY),
     }
-    parts = [_FIRST_START, *([_FIRST_KEY] if first_start.created_key else []), _COMMANDS]
+    parts = [_FIRST_START, *([_FIRST_KEY] if start.created_key else []), _COMMANDS]
     return "".join(part.substitute(words) for part in parts)

@@ -40,6 +40,7 @@ PROCESS_ENTRIES = {
 WORTH_A_FILE_BY_NAME = {
     "ingest_gateway/api/usage_formats": "CSV, Parquet and content negotiation are looked for here",
     "ingest_gateway/ingest/fingerprints": "what makes two bodies the same is looked for here",
+    "ingest_gateway/ingest/parse_timestamps": "Arrow, which no command that reads one moment loads",
     "ingest_gateway/openapi/document": "where the OpenAPI document is made",
     "ingest_gateway/api/ingest_body": "how large bodies are scheduled is looked for here",
     "rating/api/endpoints": "the table of billing's routes, which the program calls",
@@ -145,7 +146,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 # Folders of tests whose claims cross packages.
 NOT_MIRRORED = {
-    "attack": "attacks on running processes",
+    "attack": "attacks on running programs, and on their disks and clocks",
     "backing_services": "servers that tests start",
     "bench": "benchmarks",
     "chaos": "whole clusters under faults",

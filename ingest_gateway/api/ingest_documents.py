@@ -85,7 +85,8 @@ class BatchReply(Success, kw_only=True):
         int,
         Meta(
             description="Known to be durable already, with the same body, and not counted again. A repeat that the "
-            "gateway cannot look up in time is `accepted`, and counts once all the same."
+            "gateway cannot look up in time, or of a key that first arrived more than 35 days ago, is `accepted`, and "
+            "counts once all the same."
         ),
     ]
     rejected: Annotated[list[RejectionDocument], Meta(description="Invalid events and conflicts: none is stored.")]
@@ -98,7 +99,8 @@ class SingleReply(Success, kw_only=True):
         Verdict,
         Meta(
             description="`accepted`: the key counts exactly once. `duplicate`: known to be durable already. A repeat "
-            "that the gateway cannot look up in time is `accepted`, and counts once all the same."
+            "that the gateway cannot look up in time, or of a key that first arrived more than 35 days ago, is "
+            "`accepted`, and counts once all the same."
         ),
     ]
     usage_id: Annotated[str, Meta(description="Derived from the event's key: a retry gets the same one.")]

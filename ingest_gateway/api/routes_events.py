@@ -8,13 +8,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.http.envelope import Listed, Response, pagination
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import EventReader, MeterCatalog
 from schemas.account import Scope
 from schemas.ids import AccountId
 from schemas.listing import EventQuery, MeterCount, Share, StoredEvent
+from schemas.moments import EventMoment
 from schemas.quantity import to_text
 from schemas.timestamps import to_iso
 
@@ -27,8 +27,8 @@ class EventParameters(Paging, frozen=True, kw_only=True):
     ] = None
     event_name: str | None = None
     customer_id: str | None = None
-    start: TimestampParameter | None = msgspec.field(default=None, name="from")
-    end: TimestampParameter | None = msgspec.field(default=None, name="to")
+    start: EventMoment | None = msgspec.field(default=None, name="from")
+    end: EventMoment | None = msgspec.field(default=None, name="to")
     cursor: Annotated[str, Meta(description="`next_cursor` of the previous page.")] | None = None
 
 
@@ -116,8 +116,8 @@ class EventRoutes:
             idempotency_key=parameters.idempotency_key,
             event_name=parameters.event_name,
             customer_id=parameters.customer_id,
-            start=None if parameters.start is None else to_timestamp(parameters.start, "from"),
-            end=None if parameters.end is None else to_timestamp(parameters.end, "to"),
+            start=parameters.start,
+            end=parameters.end,
             limit=parameters.limit,
             cursor=parameters.cursor,
         )

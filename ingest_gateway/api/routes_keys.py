@@ -10,15 +10,15 @@ from ingest_gateway.http.auth import Authenticator
 from ingest_gateway.http.envelope import Listed, Response, Success, pagination
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging, paginate
-from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import read_record
 from ingest_gateway.ports import Accounts, ApiKeys
 from schemas.account import ApiKey, Mode, NewApiKey, Scope
 from schemas.errors import Forbidden, Invalid
-from schemas.field_types import Name, TimestampText
+from schemas.field_types import Name
 from schemas.ids import AccountId
+from schemas.moments import Moment
 from schemas.timestamps import iso_or_none, to_iso
 
 
@@ -28,9 +28,19 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: Name
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1, description="The permissions of the key.")]
     mode: Annotated[Mode | None, Meta(description="Default: the mode of the key in use.")] = None
-    expires_at: Annotated[TimestampText | None, Meta(description="The key is refused from then on; null: never.")] = (
-        None
-    )
+    expires_at: Annotated[Moment | None, Meta(description="The key is refused from then on; null: never.")] = None
+
+
+class RevokeParameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a revocation."""
+
+    force: Annotated[
+        bool,
+        Meta(
+            description="Revoke the key even if no other key with the scope `admin` is valid as long; without it that "
+            "is a 409 `LAST_ADMIN_KEY`. Afterwards only `tallyhouse keys bootstrap`, on the machine, makes another."
+        ),
+    ] = False
 
 
 class KeyDocument(msgspec.Struct, kw_only=True):
@@ -109,7 +119,9 @@ class KeyRoutes:
         creates = Description(
             "Create an API key", body_type=KeyRequest, response_type=CreatedKey, status=201, details=_SHOWN_ONCE
         )
-        revokes = Description("Revoke an API key, immediately and permanently", response_type=OneKey)
+        revokes = Description(
+            "Revoke an API key, immediately and permanently", query_type=RevokeParameters, response_type=OneKey
+        )
         return [
             Route("POST", "/v1/keys", Scope.ADMIN, self.create, creates),
             Route(
@@ -141,7 +153,8 @@ class KeyRoutes:
         return request.success(api_keys=[key_document(key) for key in shown], pagination=pagination(next_cursor))
 
     async def revoke(self, request: Request) -> Response:
-        applied = await self._keys.revoke(command_of(request), request.path_params["id"])
+        force = request.read_parameters(RevokeParameters).force
+        applied = await self._keys.revoke(command_of(request), request.path_params["id"], force=force)
         self._authenticator.forget(applied.answer.id)
         return applied_response(request, applied, api_key=key_document(applied.answer))
 
@@ -152,11 +165,9 @@ class KeyRoutes:
             raise Forbidden("a test key cannot create a live one; use a live key with the scope 'admin'")
         return await self._accounts.account_for(request.account, mode)
 
-    def _expiry(self, text: str | None) -> int | None:
-        if text is None:
-            return None
-        expires_at, now = to_timestamp(text, "expires_at"), self._clock()
-        if expires_at <= now:
+    def _expiry(self, expires_at: int | None) -> int | None:
+        now = self._clock()
+        if expires_at is not None and expires_at <= now:
             raise Invalid(
                 f"expires_at: {to_iso(expires_at)} is over, it is {to_iso(now)} now; give a later time, or none",
                 field="expires_at",

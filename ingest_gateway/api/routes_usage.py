@@ -1,5 +1,6 @@
 """`GET /v1/usage`: exact quantities per customer, window and group."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -9,7 +10,6 @@ from msgspec import Meta
 from ingest_gateway.api.usage_formats import negotiate, render_csv, render_parquet
 from ingest_gateway.http.envelope import JSON, Listed, Response, pagination
 from ingest_gateway.http.field_rules import rule
-from ingest_gateway.http.query import TimestampParameter, to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.http.validation import did_you_mean
@@ -19,6 +19,7 @@ from schemas.errors import Invalid
 from schemas.field_types import ZoneName
 from schemas.ids import AccountId
 from schemas.meter import Meter
+from schemas.moments import EventMoment
 from schemas.quantity import to_text
 from schemas.timestamps import MINUTE, to_iso
 from schemas.timezones import check_time_zone
@@ -30,12 +31,19 @@ LARGEST_PAGE = 10_000
 LARGEST_TOP = 10_000
 CUSTOMERS = 1000
 
-Minute = Annotated[TimestampParameter, Meta(examples=["2026-11-01T00:00:00Z"])]
+Minute = Annotated[EventMoment, Meta(examples=["2026-11-01T00:00:00Z"])]
 _ROWS = (
     "meter,customer_id,window_start,window_end,group.model,value\r\n"
     "tokens,cm5x9z8nv0000h85r7l9p2k1m,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,gpt-4,1500\r\n"
 )
-Csv = Annotated[str, Meta(description="A line for each row, a column for each group.", examples=[_ROWS])]
+Csv = Annotated[
+    str,
+    Meta(
+        description="A line for each row, a column for each group. A text that begins with `=`, `+`, `-`, `@`, a tab "
+        "or a line break has an apostrophe before it, so that no spreadsheet runs it as a formula.",
+        examples=[_ROWS],
+    ),
+]
 Parquet = bytes
 """The same rows as columns, with typed times and decimals."""
 
@@ -72,9 +80,13 @@ class UsageParameters(msgspec.Struct, frozen=True, kw_only=True):
             extra=rule(_customers_rule),
         ),
     ] = ()
-    window: Annotated[Window, Meta(description="One row for each window; `none`: one for the whole range.")] = (
-        Window.NONE
-    )
+    window: Annotated[
+        Window,
+        Meta(
+            description="One row for each window; `none`: one for the whole range. A range has at most 600,000 "
+            "minutes, 100,000 hours or 20,000 days, and 20,000 windows whose lengths differ."
+        ),
+    ] = Window.NONE
     timezone: Annotated[ZoneName, Meta(description="The time zone of days and months.", extra=rule(_zone_rule))] = "UTC"
     group_by: Annotated[tuple[str, ...], Meta(description="Group keys of the meter to group by.")] = ()
     filter: Annotated[
@@ -156,9 +168,10 @@ class UsageRoutes:
         query = usage_query(parameters, request.account, await self._meters.get(request.account, parameters.meter))
         as_of = self._clock()
         result = await self._usage.usage(query)
+        # In a thread: a page has up to 10,000 rows, and the event loop serves other requests meanwhile.
         if media_type == JSON:
-            return _json(request, result, as_of)
-        return _file(result, query.group_by, media_type)
+            return await asyncio.to_thread(_json, request, result, as_of)
+        return await asyncio.to_thread(_file, result, query.group_by, media_type)
 
 
 def _json(request: Request, answer: UsageResult, as_of: int) -> Response:
@@ -197,7 +210,7 @@ def usage_query(parameters: UsageParameters, account: AccountId, meter: Meter) -
 
 
 def _range(parameters: UsageParameters) -> tuple[int, int]:
-    start, end = to_timestamp(parameters.start, "from"), to_timestamp(parameters.end, "to")
+    start, end = parameters.start, parameters.end
     for name, timestamp in (("from", start), ("to", end)):
         if timestamp % MINUTE:
             raise Invalid(f"{name}: usage is kept by the minute; give a whole one, without seconds", field=name)

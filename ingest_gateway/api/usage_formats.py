@@ -50,15 +50,26 @@ def _quality(preferences: dict[bytes, float], offer: bytes) -> float:
 _COLUMNS = ("meter", "customer_id", "window_start", "window_end")
 
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def _text_cell(text: str | None) -> str | None:
+    """The text, after an apostrophe if a spreadsheet would take it for a formula: customers choose their ids."""
+    return f"'{text}" if text is not None and text.startswith(_FORMULA_STARTS) else text
+
+
 def render_csv(rows: Sequence[UsageRow], groups: Sequence[str]) -> bytes:
-    """One line per row, a column for each of the `groups`; a missing group value is an empty cell."""
+    """One line per row, a column for each of the `groups`; a missing group value is an empty cell.
+
+    A text that begins like a formula has an apostrophe before it; numbers stay numbers.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*_COLUMNS, *(f"group.{group}" for group in groups), "value"])
     for row in rows:
         times = to_iso(row.window_start), to_iso(row.window_end)
-        group_values = (row.group[group] for group in groups)
-        writer.writerow([row.meter, row.customer_id, *times, *group_values, to_text(row.value)])
+        texts = map(_text_cell, (row.meter, row.customer_id, *times, *(row.group[group] for group in groups)))
+        writer.writerow([*texts, to_text(row.value)])
     return text.getvalue().encode()
 
 

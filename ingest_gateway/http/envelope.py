@@ -13,10 +13,11 @@ from schemas.quantity import to_text
 
 JSON = b"application/json"
 _NO_CONTENT = 204
+_NO_STORE = (b"cache-control", b"no-store")
 
 
 class Response:
-    """A whole HTTP response: one status, one body."""
+    """A whole HTTP response: one status, one body. No cache stores it, unless its headers permit that."""
 
     __slots__ = ("body", "headers", "media_type", "status")
 
@@ -32,6 +33,8 @@ class Response:
             headers.append((b"content-type", self.media_type))
         if self.headers:
             headers += self.headers
+        if not self.headers or all(name != b"cache-control" for name, _ in self.headers):
+            headers.append(_NO_STORE)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta, UnsetType
 
+from schemas.moments import read_value
+
 Rule = Callable[[Any, Mapping[str, Any]], str | None]
 """From a value and the object that holds it to what is wrong with the value, or None. A missing value is None."""
 
@@ -96,7 +98,7 @@ def _check_entries(value: dict[str, Any], kind: Any, at: str, errors: Errors) ->
 
 def _convert(value: Any, kind: Any, at: str, errors: Errors) -> None:
     try:
-        msgspec.convert(value, kind)
+        read_value(value, kind)
     except msgspec.ValidationError as error:
         errors.add(at, str(error).replace("`", ""))
 

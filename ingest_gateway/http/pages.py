@@ -1,6 +1,10 @@
 """Pages without an API key: read-only pages and pages with one button."""
 
+import re
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import cache
+from hashlib import sha256
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, quote
 
@@ -21,21 +25,45 @@ HtmlText = Annotated[str, Meta(examples=["<!doctype html>"])]
 HTML_RESPONSE = {"text/html": HtmlText}
 """For `Description.other_responses`."""
 
-_HEADERS: Headers = [
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"private, no-store"),
-    (b"x-robots-tag", b"noindex"),
-]
-"""The page fetches nothing, is not cached, and leaks no referrer: its address is the secret."""
+_SECRET_ADDRESS: Headers = [(b"cache-control", b"private, no-store"), (b"x-robots-tag", b"noindex")]
 
 Show = Callable[[dict[str, str]], Awaitable[Response]]
 """From the variable parts of the path to the page."""
 
 
-def html(text: str, status: int = 200) -> Response:
-    return Response(status, text.encode(), HTML, list(_HEADERS))
+def html(text: str, style: str, status: int = 200, *, form_action: str = "'none'") -> Response:
+    """A page that is not cached: its address is a secret. `style` is its one style sheet."""
+    return Response(status, text.encode(), HTML, [*page_headers(style, form_action), *_SECRET_ADDRESS])
+
+
+@cache
+def page_headers(style: str, form_action: str = "'none'") -> Headers:
+    """Headers of a page that fetches nothing, runs nothing, is in no frame and leaks no referrer.
+
+    `form_action` lists where its form may lead, as in a Content-Security-Policy.
+    """
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action {form_action}; "
+        "frame-ancestors 'none'"
+    )
+    return [
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-]+(?::[0-9]{1,5})?(?=[/?#]|$)")
+
+
+def form_action_to(*urls: str | None) -> str:
+    """Where the form of a page may lead: to itself, and on to the origins of these URLs.
+
+    Browsers apply the policy to the redirect after a form too. An origin that the policy cannot express is any one.
+    """
+    origins = [found[0] if (found := _ORIGIN.match(url)) else "https: http:" for url in urls if url is not None]
+    return " ".join(["'self'", *origins])
 
 
 def path_params(scope: Scope) -> dict[str, str]:

@@ -4,45 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
-from msgspec import Meta, inspect
+from msgspec import inspect
 
-from ingest_gateway.http.field_rules import Rule, rule, rule_of
+from ingest_gateway.http.field_rules import Rule, rule_of
 from ingest_gateway.http.validation import Record, field_and_message, pairs_of, unknown_name
-from ingest_gateway.ingest.parse_timestamps import parse_timestamp
 from schemas.errors import Invalid
-from schemas.field_types import TimestampText
+from schemas.moments import read_text
 
 _COMMA = re.compile(r"(?<!\\),")
 _INDEXED = re.compile(r"(\w+)\[(.*)\]")
 _LONGEST_INTEGER = 18
-_LONGEST_SHOWN = 60
-
-
-def to_timestamp(text: str, field: str) -> int:
-    """Microseconds since 1970. Raises Invalid. Accepts a space for the '+' that a client did not escape."""
-    timestamp = _parsed(text)
-    if timestamp is None:
-        raise Invalid(f"{field}: {_no_timestamp(text)}", field=field)
-    return timestamp
-
-
-def _parsed(text: str) -> int | None:
-    return parse_timestamp(text.replace(" ", "+") if "T" in text else text)
-
-
-def _no_timestamp(text: str) -> str:
-    return f"expected an ISO 8601 time with an offset, such as 2026-11-01T00:00:00Z; got {text[:_LONGEST_SHOWN]!r}"
-
-
-def _timestamp_rule(value: str, _owner: Mapping[str, Any]) -> str | None:
-    return _no_timestamp(value) if _parsed(value) is None else None
-
-
-TimestampParameter = Annotated[TimestampText, Meta(extra=rule(_timestamp_rule))]
-"""A time as text; `to_timestamp` reads it."""
 
 
 class _Parameter(NamedTuple):
@@ -140,7 +114,7 @@ def _checked(parameter: _Parameter, value: Any) -> Any:
     if message is not None:
         raise _invalid(parameter.name, message)
     try:
-        return msgspec.convert(value, parameter.field.type)
+        return read_text(value, parameter.field.type)
     except msgspec.ValidationError as error:
         raise _invalid(*field_and_message(parameter.name, str(error))) from None
 

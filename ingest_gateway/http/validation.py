@@ -11,6 +11,7 @@ from msgspec import inspect
 
 from ingest_gateway.http.field_rules import check_fields, has_rules
 from schemas.errors import Invalid
+from schemas.moments import read_text, read_value
 
 
 def unknown_name(what: str, name: str, known: Sequence[str]) -> Invalid:
@@ -75,7 +76,7 @@ def read_record(document: dict[str, Any], kind: type[Record], errors: Validation
                 errors.add(name, "is required")
             continue
         try:
-            values[field.name] = msgspec.convert(document[name], field.type)
+            values[field.name] = read_value(document[name], field.type)
         except msgspec.ValidationError as error:
             errors.add(*field_and_message(name, str(error)))
     errors.raise_if_any()
@@ -96,7 +97,7 @@ def read_query(text: bytes, kind: type[Record]) -> Record:
             values[name] = value
     for name, value in values.items():
         try:
-            values[name] = msgspec.convert(value, fields[name].type, strict=False)
+            values[name] = read_text(value, fields[name].type)
         except msgspec.ValidationError as error:
             errors.add(*field_and_message(name, str(error)))
     errors.raise_if_any()
@@ -155,6 +156,8 @@ def pairs_of(text: bytes) -> list[tuple[str, str]]:
     except (ValueError, UnicodeDecodeError) as error:
         raise Invalid(f"the query string cannot be read: {error}") from error
     for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
+        if "\x00" in name:
             raise Invalid("the query string holds a NUL character; no name and no value does")
+        if "\x00" in value:
+            raise Invalid(f"{name[:_SHOWN]}: the value holds a NUL character; no value does", field=name[:_SHOWN])
     return pairs

@@ -15,8 +15,9 @@ from ingest_gateway.ingest.event_formats import DecodedCloudEvent, EventFormat, 
 from ingest_gateway.ingest.fingerprints import body_hashes, key_hashes
 from ingest_gateway.ingest.json_structure import READABLE_DEPTH, count, nests_deeper, quotes
 from ingest_gateway.ingest.packed_strings import PackedStrings, pack_encoded, pack_strings
-from ingest_gateway.ingest.parse_timestamps import END_OF_TIME, parse_timestamps
+from ingest_gateway.ingest.parse_timestamps import parse_timestamps
 from schemas.event import MAX_PROPERTIES_BYTES, MAX_PROPERTIES_DEPTH
+from schemas.moments import MOMENTS_END
 
 EMPTY = b"{}"
 
@@ -159,7 +160,7 @@ def _timestamps(texts: list[str | None]) -> list[int] | None:
     """Microseconds since 1970, `NO_TIME` for a missing text; None if any text is invalid, before 1970 or after 2199."""
     given = [text for text in texts if text is not None]
     timestamps = parse_timestamps(given)
-    if timestamps is None or min(timestamps, default=0) < 0 or max(timestamps, default=0) >= END_OF_TIME:
+    if timestamps is None or min(timestamps, default=0) < 0 or max(timestamps, default=0) >= MOMENTS_END:
         return None
     if len(given) == len(texts):
         return timestamps

@@ -7,9 +7,9 @@ from typing import Any
 from ingest_gateway.ingest.columns import CONTROL, LARGE_EVENT, properties_text
 from ingest_gateway.ingest.event_formats import EventFormat
 from ingest_gateway.ingest.json_structure import nests_deeper
-from ingest_gateway.ingest.parse_timestamps import END_OF_TIME, parse_timestamp
 from ingest_gateway.ingest.strict_json import EventFault, abbreviated, first_invalid_value, parse_strictly, printable
 from schemas.event import MAX_NAME_LENGTH, MAX_PROPERTIES_BYTES, MAX_PROPERTIES_DEPTH, RejectCode
+from schemas.moments import MOMENTS_END, parse_timestamp
 from schemas.timestamps import LAST_YEAR
 
 _SUGGESTED = 64
@@ -125,7 +125,7 @@ def _time_faults(tree: dict[str, Any], event_format: EventFormat) -> Iterator[Ev
         )
     elif timestamp < 0:
         yield EventFault(RejectCode.TIMESTAMP_OLD, field, f"{field} {abbreviated(value)} lies before 1970")
-    elif timestamp >= END_OF_TIME:
+    elif timestamp >= MOMENTS_END:
         yield EventFault(RejectCode.TIMESTAMP_AHEAD, field, f"{field} {abbreviated(value)} lies after {LAST_YEAR}")
 
 

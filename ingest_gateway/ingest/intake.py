@@ -28,6 +28,7 @@ from ingest_gateway.ingest.verdicts import count_group, count_outcomes, count_po
 from ingest_gateway.ports import FrameSink, KeyHints
 from schemas.errors import Overloaded, TallyhouseError
 from schemas.frame import NewFrame
+from schemas.logger import Logger, NullLogger
 from schemas.metrics import Counter, Metrics
 
 
@@ -41,26 +42,45 @@ class GroupPipeline:
         arrival: Callable[[], int],
         policy: IntakePolicy,
         metrics: Metrics,
+        logger: Logger,
     ) -> None:
         self._sink = sink
         self._duplicates = duplicates
         self._arrival = arrival
         self._policy = policy
         self._metrics = metrics
+        self._logger = logger
 
-    async def store(self, requests: Sequence[PostedBatch]) -> list[BatchOutcome]:
+    async def store(self, requests: Sequence[PostedBatch]) -> list[BatchOutcome | Exception]:
         """Judges the group, makes its fresh events durable, and only then remembers their keys and returns.
 
-        Yields control between these steps.
+        Each request gets its outcome, or the fault that concerns it alone. A request that cannot be judged or encoded
+        is found by halving the group, before anything is appended. Yields control between these steps.
         """
+        try:
+            group, marks, frames = await self._prepare(requests)
+        except TallyhouseError:
+            raise
+        except Exception as error:
+            if len(requests) == 1:
+                return [error]
+            middle = len(requests) // 2
+            return [*await self._store_part(requests[:middle]), *await self._store_part(requests[middle:])]
+        if frames:
+            await self._append(group, marks, frames)
+        return list(outcomes(group, marks, self._policy.age_limits))
+
+    async def _store_part(self, requests: Sequence[PostedBatch]) -> list[BatchOutcome | Exception]:
+        """As `store`; if the log fails, for this part alone: the other one may be durable."""
+        try:
+            return await self.store(requests)
+        except TallyhouseError as error:
+            return [error] * len(requests)
+
+    async def _prepare(self, requests: Sequence[PostedBatch]) -> tuple[EventGroup, Marks, list[NewFrame]]:
         group = gather(requests, self._arrival())
         marks = await self._judge(group)
-        rows = np.flatnonzero(marks == Mark.FRESH)
-        if len(rows):
-            await self._append(group, marks)
-            await yield_control()
-            self._duplicates.remember(group, rows)
-        return list(outcomes(group, marks, self._policy.age_limits))
+        return group, marks, await self._encode(group, marks) if (marks == Mark.FRESH).any() else []
 
     async def _judge(self, group: EventGroup) -> Marks:
         marks = mark_ages(group, self._policy.age_limits)
@@ -70,24 +90,34 @@ class GroupPipeline:
         hold_back_strict(group, marks)
         return marks
 
-    async def _append(self, group: EventGroup, marks: Marks) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        fresh = marks == Mark.FRESH
+    async def _encode(self, group: EventGroup, marks: Marks) -> list[NewFrame]:
         arguments = (
             group,
-            fresh,
+            marks == Mark.FRESH,
             older_than_limit(group, self._policy.age_limits),
             self._policy.partitions,
             self._policy.frame_limits,
         )
         if sum(posted.size for posted in group.requests) > self._policy.thread_bytes:
-            frames: list[NewFrame] = await loop.run_in_executor(None, frames_of, *arguments)
-        else:
-            await yield_control()
-            frames = frames_of(*arguments)
+            return await asyncio.get_running_loop().run_in_executor(None, frames_of, *arguments)
+        await yield_control()
+        return frames_of(*arguments)
+
+    async def _append(self, group: EventGroup, marks: Marks, frames: Sequence[NewFrame]) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         await self._sink.append(frames)
-        count_group(self._metrics, int(fresh.sum()), loop.time() - began)
+        await yield_control()
+        rows = np.flatnonzero(marks == Mark.FRESH)
+        # From here on the events are durable: a fault costs hints and figures, never an answer.
+        try:
+            self._duplicates.remember(group, rows)
+            beyond = int(older_than_limit(group, self._policy.age_limits)[rows].sum())
+            if beyond:
+                self._metrics.count(Counter.UNCHECKED, beyond, "window")
+            count_group(self._metrics, len(rows), loop.time() - began)
+        except Exception:
+            self._logger.exception("the keys of stored events could not be remembered", events=len(rows))
 
 
 _EXPIRY_CHECKS = 30
@@ -108,10 +138,11 @@ class Intake:
         arrival: Callable[[], int],
         policy: IntakePolicy,
         metrics: Metrics,
+        logger: Logger | None = None,
     ) -> None:
-        self._pipeline = GroupPipeline(
-            sink, DuplicateLookup(recent, known, policy.lookup_timeout_seconds, metrics), arrival, policy, metrics
-        )
+        self._logger = logger or NullLogger()
+        lookup = DuplicateLookup(recent, known, policy.lookup_timeout_seconds, metrics)
+        self._pipeline = GroupPipeline(sink, lookup, arrival, policy, metrics, self._logger)
         self._policy = policy
         self._metrics = metrics
         self._queue = IntakeQueue(policy)
@@ -194,12 +225,22 @@ class Intake:
         except Exception as error:  # A bug must reach the request's log and must not end the intake.
             self._answer(waiting, error)
         else:
-            count_outcomes(self._metrics, found)
             for each, outcome in zip(waiting, found, strict=True):
-                if not each.answer.done():
+                if isinstance(outcome, TallyhouseError):
+                    self._answer([each], self._busy("log", "the events could not be stored"))
+                elif isinstance(outcome, Exception):
+                    self._answer([each], outcome)
+                elif not each.answer.done():
                     each.answer.set_result(outcome)
+            self._count([outcome for outcome in found if isinstance(outcome, BatchOutcome)])
         finally:
             self._in_flight = ()
+
+    def _count(self, found: Sequence[BatchOutcome]) -> None:
+        try:
+            count_outcomes(self._metrics, found)
+        except Exception:
+            self._logger.exception("the verdicts of stored events could not be counted", requests=len(found))
 
     def _expire_requests(self) -> None:
         """Refuses the requests that have waited longer than the answer timeout."""

@@ -14,19 +14,23 @@ from schemas.timestamps import SECOND, to_iso
 _REJECTED = (Mark.CONFLICT, Mark.OLD, Mark.AHEAD)
 
 
-def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator[BatchOutcome]:
-    """The outcome of each request, in order."""
+def outcomes(group: EventGroup, marks: Marks, age_limits: AgeLimits) -> Iterator[BatchOutcome | Exception]:
+    """The outcome of each request, in order. A fault in making one is in its place, and reaches no other request."""
     for (posted, start, end), count in zip(group.rows(), counts(group, marks), strict=True):
-        rejections = posted.rejections
-        if any(count[mark] for mark in _REJECTED):
-            found = _rejections(group, posted, start, marks[start:end].tolist(), age_limits)
-            rejections = tuple(sorted((*rejections, *found), key=lambda rejection: rejection.index))
-        yield BatchOutcome(
-            accepted=count[Mark.FRESH],
-            duplicates=count[Mark.DUPLICATE],
-            rejections=rejections,
-            held_back=count[Mark.HELD_BACK],
-        )
+        try:
+            rejections = posted.rejections
+            if any(count[mark] for mark in _REJECTED):
+                found = _rejections(group, posted, start, marks[start:end].tolist(), age_limits)
+                rejections = tuple(sorted((*rejections, *found), key=lambda rejection: rejection.index))
+            outcome: BatchOutcome | Exception = BatchOutcome(
+                accepted=count[Mark.FRESH],
+                duplicates=count[Mark.DUPLICATE],
+                rejections=rejections,
+                held_back=count[Mark.HELD_BACK],
+            )
+        except Exception as fault:
+            outcome = fault
+        yield outcome
 
 
 def refused_outright(posted: PostedBatch) -> BatchOutcome:

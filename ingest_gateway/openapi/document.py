@@ -8,10 +8,10 @@ import orjson
 from msgspec import Meta
 
 from ingest_gateway.http.envelope import JSON, ErrorResponse, Response
-from ingest_gateway.http.pages import HTML, HTML_RESPONSE, ReadOnlyPage
+from ingest_gateway.http.pages import HTML, HTML_RESPONSE, ReadOnlyPage, page_headers
 from ingest_gateway.http.route import Description, PublicRoute, Route
 from ingest_gateway.openapi import error_responses
-from ingest_gateway.openapi.docs_page import render, render_start_page
+from ingest_gateway.openapi.docs_page import STYLE, render, render_start_page
 from ingest_gateway.openapi.json_schema import components_of
 from ingest_gateway.openapi.operations import HEADERS, operation, public_operation, types_of
 
@@ -75,6 +75,10 @@ def _header(name: str) -> dict[str, Any]:
 OpenApiDocument = Annotated[dict[str, Any], Meta(examples=[{"openapi": "3.1.0"}])]
 
 
+_CACHED = (b"cache-control", b"public, max-age=60")
+"""The same for everyone, until the next release."""
+
+
 def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> list[PublicRoute]:
     """The start page, the document and the reference, which describe the table, the pages and themselves.
 
@@ -83,11 +87,14 @@ def reference_routes(table: Sequence[Route], pages: Sequence[PublicRoute]) -> li
     responses: dict[str, Response] = {}
     making = asyncio.Lock()
 
+    def page(text: str) -> Response:
+        return Response(200, text.encode(), HTML, [*page_headers(STYLE), _CACHED])
+
     def make() -> None:
         described = describe(table, [*pages, *own])
-        responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON)
-        responses["/docs"] = Response(200, render(described).encode(), HTML)
-        responses["/"] = Response(200, render_start_page(TITLE).encode(), HTML)
+        responses["/openapi.json"] = Response(200, orjson.dumps(described), JSON, [_CACHED])
+        responses["/docs"] = page(render(described))
+        responses["/"] = page(render_start_page(TITLE))
 
     def route(path: str, description: Description) -> PublicRoute:
         async def show(_request_id: str) -> Response:

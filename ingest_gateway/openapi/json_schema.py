@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.moments import schema_of_moment
+
 _TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -17,7 +19,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 
 def _of(kind: Any) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_TEMPLATE)
+    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=schema_of_moment, ref_template=_TEMPLATE)
     return schema
 
 
@@ -29,5 +31,5 @@ def _of_type(kind: type) -> dict[str, Any]:
 
 def components_of(kinds: Sequence[Any]) -> dict[str, Any]:
     """All records inside these types, by name."""
-    _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+    _, components = msgspec.json.schema_components(kinds, schema_hook=schema_of_moment, ref_template=_TEMPLATE)
     return dict(sorted(components.items()))

@@ -38,8 +38,8 @@ class PublicInvoicePage:
         try:
             found = await self._invoices.by_token(path["token"])
         except NotFound:
-            return html(_page("No such invoice", "<p>There is no invoice at this address.</p>"), 404)
-        return html(_page(f"Invoice {found.invoice.number}", _body(found)))
+            return html(_page("No such invoice", "<p>There is no invoice at this address.</p>"), _STYLE, 404)
+        return html(_page(f"Invoice {found.invoice.number}", _body(found)), _STYLE)
 
 
 def _page(title: str, body: str) -> str:

@@ -9,7 +9,7 @@ from ingest_gateway.http.envelope import Success
 from ingest_gateway.http.resource import RequestBody, Resource, list_of
 from ingest_gateway.http.route import Route
 from rating.api.ports import Credits
-from rating.api.validation import check_instant, raise_if_any
+from rating.api.validation import raise_if_any
 from schemas.credit import CreditGrant, NewCreditGrant, check_credit
 from schemas.customer import Balance
 from schemas.timestamps import iso_or_none, to_iso
@@ -67,7 +67,6 @@ def credit_routes(credits_port: Credits) -> list[Route]:
 
 
 def _checked(new: NewCreditGrant) -> NewCreditGrant:
-    check_instant(new.expires_at, "expires_at")
     raise_if_any(check_credit(new))
     return new
 

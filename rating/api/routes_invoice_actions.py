@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 
 from ingest_gateway.http.envelope import Success
-from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.resource import RequestBody, Resource, list_of
 from ingest_gateway.http.route import Route
 from rating.api.invoice_documents import InvoiceDocuments, OneInvoice
 from rating.api.ports import Invoices
 from rating.api.routes_invoices import ONE
-from schemas.field_types import Name, PositiveCents, TimestampText
+from schemas.field_types import Name, PositiveCents
+from schemas.moments import Moment
 from schemas.payment import GivenMethod, NewPayment, Payment, PaymentMethod, PaymentResult
 from schemas.timestamps import to_iso
 
@@ -22,7 +22,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     amount_cents: PositiveCents | None = None
     method: GivenMethod = GivenMethod.OTHER
     reference: Name | None = None
-    paid_at: TimestampText | None = None
+    paid_at: Moment | None = None
 
 
 class PaymentDocument(msgspec.Struct, kw_only=True):
@@ -54,7 +54,7 @@ def new_payment(request: PaymentRequest) -> NewPayment:
         amount=request.amount_cents,
         method=request.method,
         reference=request.reference,
-        paid_at=None if request.paid_at is None else to_timestamp(request.paid_at, "paid_at"),
+        paid_at=request.paid_at,
     )
 
 

@@ -9,7 +9,6 @@ from msgspec import Meta
 from ingest_gateway.http.envelope import Listed, Response, Success
 from ingest_gateway.http.idempotency import applied_response, command_of
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.resource import Resource, page_of
 from ingest_gateway.http.route import Description, Handler, Route
@@ -20,6 +19,7 @@ from schemas.account import Scope
 from schemas.errors import Invalid
 from schemas.invoice_audit import InvoiceAudit, LineAudit
 from schemas.invoice_run import InvoiceRunRecord, RunRequest, RunState, UpcomingInvoice
+from schemas.moments import Moment
 from schemas.quantity import to_text
 from schemas.timestamps import to_iso
 
@@ -182,9 +182,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A run that bills everything due."""
 
     as_of: (
-        Annotated[
-            str, Meta(description="ISO 8601; bills what was due at this time. Defaults to now, and must not be later.")
-        ]
+        Annotated[Moment, Meta(description="Bills what was due at this time. Defaults to now, and must not be later.")]
         | None
     ) = None
     dry_run: bool = False
@@ -233,7 +231,7 @@ def _begin(runs: InvoiceRuns, clock: Callable[[], int]) -> Handler:
         document = await request.document(optional=True)
         new = read_record(document, NewRun)
         now = clock()
-        as_of = now if new.as_of is None else to_timestamp(new.as_of, "as_of")
+        as_of = now if new.as_of is None else new.as_of
         if as_of > now:
             raise Invalid(
                 "as_of: what is not due yet cannot be billed; give a time that is not in the future", field="as_of"

@@ -7,14 +7,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ingest_gateway.http.envelope import Deleted
 from ingest_gateway.http.paging import Paging
-from ingest_gateway.http.query import to_timestamp
 from ingest_gateway.http.resource import RequestBody, Resource, page_of
 from ingest_gateway.http.route import Route
 from rating.api.invoice_documents import InvoiceDocuments, InvoicePage, OneInvoice
 from rating.api.ports import Invoices
 from rating.api.validation import check_percent, check_tax_rates
 from schemas.errors import Invalid
-from schemas.field_types import Cents, Currency, Id, LongText, Metadata, Name, NetTerms, TimestampText
+from schemas.field_types import Cents, Currency, Id, LongText, Metadata, Name, NetTerms
 from schemas.ids import AccountId
 from schemas.invoice import (
     CollectionMethod,
@@ -28,13 +27,13 @@ from schemas.invoice import (
     NewLine,
     PercentDiscount,
 )
+from schemas.moments import Moment
 from schemas.tax import TaxRate
 
 Quantity = Annotated[int, Meta(ge=0, le=10**12)]
 Rates = Annotated[tuple[TaxRate, ...], Meta(max_length=10, description="Replaces the customer's.")]
 
-_TIMESTAMPS = {"due_date": "due_at", "period_start": "period_start", "period_end": "period_end"}
-_RENAMED = {"unit_amount_cents": "unit_amount", "line_items": "lines", **_TIMESTAMPS}
+_RENAMED = {"unit_amount_cents": "unit_amount", "line_items": "lines", "due_date": "due_at"}
 
 
 class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,8 +43,8 @@ class LineRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     quantity: Quantity = 1
     unit_amount_cents: Cents
     tax_rates: Rates | None = None
-    period_start: TimestampText | None = None
-    period_end: TimestampText | None = None
+    period_start: Moment | None = None
+    period_end: Moment | None = None
 
 
 class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,8 +54,8 @@ class LineChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     quantity: Quantity | UnsetType = UNSET
     unit_amount_cents: Cents | UnsetType = UNSET
     tax_rates: Rates | UnsetType | None = UNSET
-    period_start: TimestampText | UnsetType | None = UNSET
-    period_end: TimestampText | UnsetType | None = UNSET
+    period_start: Moment | UnsetType | None = UNSET
+    period_end: Moment | UnsetType | None = UNSET
 
 
 class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,14 +65,14 @@ class InvoiceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     currency: Currency | None = None
     collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
     days_until_due: NetTerms | None = None
-    due_date: TimestampText | None = None
+    due_date: Moment | None = None
     description: LongText | None = None
     customer_memo: LongText | None = None
     footer: LongText | None = None
     metadata: Metadata = {}
     discount: Discount | None = None
-    period_start: TimestampText | None = None
-    period_end: TimestampText | None = None
+    period_start: Moment | None = None
+    period_end: Moment | None = None
     line_items: Annotated[tuple[LineRequest, ...], Meta(max_length=1000)] = ()
 
 
@@ -82,14 +81,14 @@ class InvoiceChangesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
     collection_method: CollectionMethod | UnsetType = UNSET
     days_until_due: NetTerms | UnsetType | None = UNSET
-    due_date: TimestampText | UnsetType | None = UNSET
+    due_date: Moment | UnsetType | None = UNSET
     description: LongText | UnsetType | None = UNSET
     customer_memo: LongText | UnsetType | None = UNSET
     footer: LongText | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
     discount: Discount | UnsetType | None = UNSET
-    period_start: TimestampText | UnsetType | None = UNSET
-    period_end: TimestampText | UnsetType | None = UNSET
+    period_start: Moment | UnsetType | None = UNSET
+    period_end: Moment | UnsetType | None = UNSET
 
 
 class InvoiceParameters(Paging, frozen=True, kw_only=True):
@@ -99,8 +98,8 @@ class InvoiceParameters(Paging, frozen=True, kw_only=True):
     status: InvoiceStatus | None = None
     subscription_id: Id | None = None
     number: Name | None = None
-    period_start: Annotated[TimestampText, Meta(description="Only periods that begin then or later.")] | None = None
-    period_end: Annotated[TimestampText, Meta(description="Only periods that end then or earlier.")] | None = None
+    period_start: Annotated[Moment, Meta(description="Only periods that begin then or later.")] | None = None
+    period_end: Annotated[Moment, Meta(description="Only periods that end then or earlier.")] | None = None
 
 
 def new_invoice(request: InvoiceRequest) -> NewInvoice:
@@ -124,11 +123,8 @@ def line_changes(request: LineChangesRequest) -> LineChanges:
 
 
 def _fields(request: msgspec.Struct, at: str = "") -> dict[str, Any]:
-    """The fields under the names of the port's record, times as microseconds. Raises Invalid."""
+    """The fields under the names of the port's record. Raises Invalid."""
     given = {name: getattr(request, name) for name in request.__struct_fields__}
-    for name in _TIMESTAMPS.keys() & given.keys():
-        if isinstance(given[name], str):
-            given[name] = to_timestamp(given[name], at + name)
     rates = given.get("tax_rates")
     if rates is not None and rates is not UNSET:
         check_tax_rates(rates, at)
@@ -211,12 +207,8 @@ def _query(account: AccountId, parameters: InvoiceParameters) -> InvoiceQuery:
         subscription_id=parameters.subscription_id,
         status=parameters.status,
         number=parameters.number,
-        period_start=_timestamp(parameters.period_start, "period_start"),
-        period_end=_timestamp(parameters.period_end, "period_end"),
+        period_start=parameters.period_start,
+        period_end=parameters.period_end,
         limit=parameters.limit,
         cursor=parameters.cursor,
     )
-
-
-def _timestamp(text: str | None, field: str) -> int | None:
-    return None if text is None else to_timestamp(text, field)

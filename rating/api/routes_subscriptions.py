@@ -12,7 +12,7 @@ from ingest_gateway.http.paging import Paging
 from ingest_gateway.http.resource import RequestBody, Resource, page_of
 from ingest_gateway.http.route import Route
 from rating.api.ports import Subscriptions
-from rating.api.validation import check_instant, raise_if_any
+from rating.api.validation import raise_if_any
 from schemas.errors import Invalid
 from schemas.field_types import Id
 from schemas.plan import Overrides
@@ -176,14 +176,11 @@ def _changed_plan(result: PlanChangeResult) -> dict[str, Any]:
 
 
 def _checked_new(new: NewSubscription) -> NewSubscription:
-    check_instant(new.start_date, "start_date")
     raise_if_any(check_overrides(new.overrides))
     return new
 
 
 def _checked_changes(changes: SubscriptionChanges) -> SubscriptionChanges:
-    if changes.next_renewal_date is not UNSET:
-        check_instant(changes.next_renewal_date, "next_renewal_date")
     if changes.overrides is not UNSET:
         raise_if_any(check_overrides(changes.overrides))
     return changes

@@ -6,7 +6,7 @@ from html import escape
 from typing import assert_never
 
 from ingest_gateway.http.envelope import Response
-from ingest_gateway.http.pages import BUTTON, FORM_BODY, HTML_RESPONSE, form_page, html, redirect
+from ingest_gateway.http.pages import BUTTON, FORM_BODY, HTML_RESPONSE, form_action_to, form_page, html, redirect
 from ingest_gateway.http.route import Description, PublicRoute
 from rating.api.ports import SignupLinks
 from schemas.errors import Conflict, NotFound
@@ -130,7 +130,7 @@ class SignupPage:
             offer = await self._links.offer(path["token"])
         except (NotFound, Conflict) as refusal:
             return _refused(refusal)
-        return html(_page(offer.plan.name, _body(offer)))
+        return html(_page(offer.plan.name, _body(offer)), _STYLE, form_action=form_action_to(offer.link.success_url))
 
     async def press(self, path: dict[str, str], request_id: str) -> Response:
         try:
@@ -139,18 +139,20 @@ class SignupPage:
             return _refused(refusal)
         if link.success_url is not None:
             return redirect(link.success_url)
-        return html(_page("Thank you", f"<p>{_done(link)}</p>"))
+        return html(_page("Thank you", f"<p>{_done(link)}</p>"), _STYLE)
 
 
 def _refused(refusal: NotFound | Conflict) -> Response:
     """Says what the customer can do; the reason of a conflict concerns only the sender of the link."""
     if isinstance(refusal, NotFound):
-        return html(_page("No such link", "<p>There is no offer at this address. Is the link complete?</p>"), 404)
+        page = _page("No such link", "<p>There is no offer at this address. Is the link complete?</p>")
+        return html(page, _STYLE, 404)
     if refusal.code in _GONE:
         advice = "If you still want to subscribe, please ask the sender for a new one."
-        return html(_page("This link is no longer valid", f"<p>{_GONE[refusal.code]} {advice}</p>"), 410)
+        return html(_page("This link is no longer valid", f"<p>{_GONE[refusal.code]} {advice}</p>"), _STYLE, 410)
     message = "You may be subscribed already, or the plan may no longer be offered. Nothing was changed."
-    return html(_page("This is not possible now", f"<p>{message} Please ask the sender of the link.</p>"), 409)
+    page = _page("This is not possible now", f"<p>{message} Please ask the sender of the link.</p>")
+    return html(page, _STYLE, 409)
 
 
 def _page(title: str, body: str) -> str:

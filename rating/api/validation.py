@@ -1,7 +1,6 @@
 """Checks of request fields that a type cannot express."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 
 from ingest_gateway.http.validation import ValidationErrors
@@ -9,7 +8,6 @@ from schemas.customer import is_percent
 from schemas.errors import Invalid
 from schemas.price_rules import FieldError
 from schemas.tax import TaxRate
-from schemas.timestamps import FIRST_YEAR, LAST_YEAR
 
 
 def raise_if_any(found: Iterable[FieldError]) -> None:
@@ -18,14 +16,6 @@ def raise_if_any(found: Iterable[FieldError]) -> None:
     for field, wrong in found:
         errors.add(field, wrong)
     errors.raise_if_any()
-
-
-def check_instant(moment: datetime | None, field: str) -> None:
-    """Raises Invalid for a year that can only be a mistake; no calendar is calculated for it."""
-    if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise Invalid(
-            f"{field}: expected a time from {FIRST_YEAR} to {LAST_YEAR}; got {moment.isoformat()}", field=field
-        )
 
 
 def check_percent(percent: Decimal, field: str) -> None:

@@ -18,7 +18,7 @@ from rating.core.subscription_lifecycle import SubscriptionTransition, next_stat
 from schemas.billing_settings import LateUsage
 from schemas.plan import PlanVersion, Timing, overridden
 from schemas.subscription import Status, Subscription, UnusedPrepayment
-from schemas.timestamps import Micros
+from schemas.timestamps import Micros, to_iso
 
 
 class CycleStepKind(StrEnum):
@@ -53,6 +53,8 @@ class CycleStep(msgspec.Struct, frozen=True, kw_only=True):
     """Earlier periods that may have late usage."""
     late_usage: LateUsage = LateUsage.BILL_NEXT
     """What the account wants done with late usage."""
+    fault: str | None = None
+    """Why the step cannot be calculated, and so bills nothing: a stored moment that no calendar reaches."""
 
     @property
     def boundary(self) -> int:
@@ -68,7 +70,22 @@ class CycleStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
-    """The next step of a subscription that is due; `zone` is the customer's present one."""
+    """The next step of a subscription that is due; `zone` is the customer's present one.
+
+    A subscription whose moments no calendar reaches gets a step with a `fault`, so that it holds up no other one.
+    """
+    try:
+        return _next_step(subscription, plan, zone)
+    except (OverflowError, ValueError):
+        fault = (
+            f"subscription {subscription.id} has a stored moment that no calendar reaches: it is in the period from "
+            f"{to_iso(subscription.period_start)} to {to_iso(subscription.period_end)}, and started at "
+            f"{to_iso(subscription.start_at)}; cancel it, and subscribe the customer again"
+        )
+        return msgspec.structs.replace(_step(plan, before=subscription, after=subscription), fault=fault)
+
+
+def _next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> CycleStep:
     last = subscription.ends_at
     if subscription.awaits_late_usage:
         return _step(plan, before=subscription, after=msgspec.structs.replace(subscription, due_at=None))
@@ -82,7 +99,7 @@ def next_step(subscription: Subscription, plan: PlanVersion, zone: str) -> Cycle
 def unused_prepayment(subscription: Subscription, plan: PlanVersion) -> UnusedPrepayment | None:
     """The prepayment for days that the next plan charges, of a subscription that a change of plan has just ended."""
     ending = msgspec.structs.replace(subscription, ends_by_change=True, refunds=True)
-    last = next_step(ending, plan, subscription.timezone)
+    last = _next_step(ending, plan, subscription.timezone)
     if last.begins is not None or last.unused is None:
         return None
     fees = tuple(fee for fee in last.prepaid_plan.fixed_fees if fee.timing is Timing.ADVANCE)

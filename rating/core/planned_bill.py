@@ -13,6 +13,7 @@ from rating.core.proration import WHOLE, ServicePeriod
 from rating.core.usage_needs import MeasuredUsage, UsageKey, UsageNeed
 from schemas.billing_settings import LateUsage
 from schemas.draft_lines import DraftLine
+from schemas.errors import Conflict
 from schemas.invoice import Invoice, NewInvoice, NewLine
 from schemas.plan import UsagePrice
 from schemas.watermark import Watermark
@@ -61,7 +62,12 @@ _LATE_USAGE = "Usage that was counted after its period had been billed."
 
 
 def usage_needs(step: CycleStep) -> Iterator[UsageNeed]:
-    """The usage that the step bills: of the period that ended, and of earlier periods that are open."""
+    """The usage that the step bills: of the period that ended, and of earlier periods that are open.
+
+    Raises Conflict for a step that cannot be calculated.
+    """
+    if step.fault is not None:
+        raise Conflict(step.fault, code="NO_CALENDAR")
     if step.ended is not None:
         for price in step.plan.usage_prices:
             yield _usage_need(step, price, step.ended)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hmac import compare_digest
 from typing import Any
@@ -50,7 +50,7 @@ def hash_of(token: str) -> str:
 LAST_USED_STEP = MINUTE
 """The precision of `last_used_at`, in microseconds: a write for every use would cost more than the use."""
 
-_with_mode = sa.select(api_keys, accounts.c.mode).join(accounts, accounts.c.id == api_keys.c.account_id)
+with_mode = sa.select(api_keys, accounts.c.mode).join(accounts, accounts.c.id == api_keys.c.account_id)
 
 
 class SqlApiKeys:
@@ -66,17 +66,19 @@ class SqlApiKeys:
 
     async def find(self, token: str) -> ApiKey | None:
         """The key with this secret, valid or not; None if there is none."""
-        hashed = hash_of(token)
-        row = await self._database.read(
-            lambda connection: connection.execute(_with_mode.where(api_keys.c.secret_hash == hashed)).one_or_none()
-        )
-        if row is None or not compare_digest(row.secret_hash, hashed):
-            return None
-        key = to_key(row)
+        key = await self.look_up(token)
         now = self._clock()
-        if key.is_valid(now):
+        if key is not None and key.is_valid(now):
             await self._record_use(key, now)
         return key
+
+    async def look_up(self, token: str) -> ApiKey | None:
+        """The same without recording a use."""
+        hashed = hash_of(token)
+        row = await self._database.read(
+            lambda connection: connection.execute(with_mode.where(api_keys.c.secret_hash == hashed)).one_or_none()
+        )
+        return None if row is None or not compare_digest(row.secret_hash, hashed) else to_key(row)
 
     async def _record_use(self, key: ApiKey, now: int) -> None:
         if key.last_used_at is not None and now < key.last_used_at + LAST_USED_STEP:
@@ -95,13 +97,13 @@ class SqlApiKeys:
 
     async def list(self, account: AccountId) -> Sequence[ApiKey]:
         """Oldest first, including revoked keys."""
-        of_account = _with_mode.where(api_keys.c.account_id == account).order_by(api_keys.c.created_at, api_keys.c.id)
+        of_account = with_mode.where(api_keys.c.account_id == account).order_by(api_keys.c.created_at, api_keys.c.id)
         rows = await self._database.read(lambda connection: connection.execute(of_account).all())
         return [to_key(row) for row in rows]
 
-    async def revoke(self, command: Command, key_id: str) -> Applied[ApiKey]:
-        """Raises NotFound. Revoking twice changes nothing."""
-        return await self._transactions.change(command, ApiKey, lambda work: revoke_key(work, key_id))
+    async def revoke(self, command: Command, key_id: str, *, force: bool = False) -> Applied[ApiKey]:
+        """Raises NotFound, and Conflict for the last admin key unless forced. Revoking twice changes nothing."""
+        return await self._transactions.change(command, ApiKey, lambda work: revoke_key(work, key_id, force=force))
 
 
 def create_key(work: UnitOfWork, new: NewApiKey, secret: str) -> ApiKey:
@@ -115,18 +117,42 @@ def create_key(work: UnitOfWork, new: NewApiKey, secret: str) -> ApiKey:
     return key
 
 
-def revoke_key(work: UnitOfWork, key_id: str) -> ApiKey:
-    this = (api_keys.c.id == key_id) & (api_keys.c.account_id == work.account)
-    row = work.connection.execute(_with_mode.where(this).with_for_update(of=api_keys)).one_or_none()
-    if row is None:
+def revoke_key(work: UnitOfWork, key_id: str, *, force: bool) -> ApiKey:
+    company = sa.select(accounts.c.company_id).where(accounts.c.id == work.account).scalar_subquery()
+    of_company = with_mode.where(accounts.c.company_id == company).order_by(api_keys.c.id)
+    # All keys are locked: of two last admins that revoke each other at once, one is refused.
+    keys = [to_key(row) for row in work.connection.execute(of_company.with_for_update(of=api_keys))]
+    before = next((key for key in keys if (key.id, key.account) == (key_id, work.account)), None)
+    if before is None:
         raise key_not_found(key_id)
-    before = to_key(row)
     if before.revoked_at is not None:
         return before
+    if not force:
+        check_admin_remains(before, keys, work.now)
     after = replace(before, revoked_at=work.now)
-    work.connection.execute(sa.update(api_keys).where(this).values(revoked_at=work.now))
+    work.connection.execute(sa.update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=work.now))
     work.audit("key.revoke", key_id, before, after)
     return after
+
+
+def check_admin_remains(revoked: ApiKey, of_company: Iterable[ApiKey], now: int) -> None:
+    """Raises Conflict if nobody could administer the account without `revoked` for as long as with it.
+
+    A live admin key counts for the test account too, for which it can create keys.
+    """
+    if Scope.ADMIN not in revoked.scopes or not revoked.is_valid(now):
+        return
+    for key in of_company:
+        reaches = key.account == revoked.account or key.mode is Mode.LIVE
+        administers = key.id != revoked.id and reaches and Scope.ADMIN in key.scopes and key.is_valid(now)
+        if administers and key.lasts_as_long_as(revoked):
+            return
+    raise Conflict(
+        f"no other key with the scope 'admin' is valid as long as {revoked.id}: create one first with POST /v1/keys "
+        "or revoke this one with force (`?force=true`, `--force`); then only `tallyhouse keys bootstrap`, on the "
+        "machine that has the ledger, makes another",
+        code="LAST_ADMIN_KEY",
+    )
 
 
 def new_key(new: NewApiKey, token: str, *, key_id: str, now: int) -> ApiKey:

@@ -19,7 +19,6 @@ from schemas.errors import Invalid
 from schemas.ids import AccountId
 from schemas.money import EXACT, to_major
 from schemas.quantity import to_text
-from schemas.timestamps import to_micros
 
 
 class SqlCredits:
@@ -49,8 +48,7 @@ class SqlCredits:
 
 def grant_credit(work: UnitOfWork, subscription_id: str, new: NewCreditGrant) -> CreditGrant:
     subscription = get_subscription(work.connection, work.account, subscription_id)
-    expires_at = None if new.expires_at is None else to_micros(new.expires_at)
-    if expires_at is not None and expires_at <= work.now:
+    if new.expires_at is not None and new.expires_at <= work.now:
         raise Invalid("expires_at: this time is past; give a future time, or null", field="expires_at")
     grant = CreditGrant(
         id=work.new_id(),
@@ -61,7 +59,7 @@ def grant_credit(work: UnitOfWork, subscription_id: str, new: NewCreditGrant) ->
         denomination=new.denomination,
         is_currency=new.currency_code is not None,
         amount=new.amount,
-        expires_at=expires_at,
+        expires_at=new.expires_at,
         created_at=work.now,
     )
     work.connection.execute(sa.insert(credit_grants).values(_values(grant)))

@@ -11,6 +11,7 @@ from rating.ledger.accounts import FIRST_KEY, FIRST_SCOPES
 from rating.ledger.api_keys import (
     LAST_USED_STEP,
     NewSecret,
+    check_admin_remains,
     hash_of,
     key_not_found,
     mode_of,
@@ -139,16 +140,23 @@ class MemoryApiKeys:
         of_account = [key for key in self._state.keys.values() if key.account == account]
         return sorted(of_account, key=lambda key: (key.created_at, key.id))
 
-    async def revoke(self, command: Command, key_id: str) -> Applied[ApiKey]:
-        return self._state.change(command, lambda: self._revoke(command.account, key_id))
+    async def revoke(self, command: Command, key_id: str, *, force: bool = False) -> Applied[ApiKey]:
+        return self._state.change(command, lambda: self._revoke(command.account, key_id, force=force))
 
-    def _revoke(self, account: AccountId, key_id: str) -> ApiKey:
+    def _revoke(self, account: AccountId, key_id: str, *, force: bool) -> ApiKey:
+        company, _ = self._state.accounts.get(account, ("", None))
         for stored, key in self._state.keys.items():
             if key.id == key_id and key.account == account:
+                if not force:
+                    of_company = [one for one in self._state.keys.values() if self._company(one) == company]
+                    check_admin_remains(key, of_company, self._state.clock())
                 ended = key if key.revoked_at is not None else replace(key, revoked_at=self._state.clock())
                 self._state.keys[stored] = ended
                 return ended
         raise key_not_found(key_id)
+
+    def _company(self, key: ApiKey) -> str:
+        return self._state.accounts[key.account][0]
 
 
 class MemoryMeters:

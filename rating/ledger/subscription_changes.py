@@ -1,7 +1,5 @@
 """Changes of a subscription: its anchor day, overrides and renewal date, and its cancellation."""
 
-from datetime import datetime
-
 import msgspec
 
 from rating.core.subscription_cycle import advanced_to, with_due_date
@@ -12,7 +10,7 @@ from rating.ledger.subscription_rows import get_subscription, get_timezone, save
 from rating.ledger.unit_of_work import UnitOfWork
 from schemas.errors import Conflict, Invalid
 from schemas.subscription import Cancellation, ChangeTiming, Refund, Status, Subscription, SubscriptionChanges
-from schemas.timestamps import to_iso, to_micros
+from schemas.timestamps import to_iso
 
 
 def update_subscription(work: UnitOfWork, subscription_id: str, changes: SubscriptionChanges) -> Subscription:
@@ -109,7 +107,7 @@ def _cancel_successor(work: UnitOfWork, subscription: Subscription) -> Subscript
     return msgspec.structs.replace(subscription, next_id=None, ends_by_change=False)
 
 
-def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime | None) -> Subscription:
+def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: int | None) -> Subscription:
     """Ends the current period at `moment`; without one, at the calendar's boundary."""
     if subscription.status is not Status.ACTIVE:
         raise refused_transition(subscription.status, "renewed on another date")
@@ -122,7 +120,7 @@ def _move_renewal(work: UnitOfWork, subscription: Subscription, moment: datetime
             code="PERIOD_NOT_BILLED",
             details={"status": subscription.status.value},
         )
-    end = latest if moment is None else to_micros(moment)
+    end = latest if moment is None else moment
     if not max(work.now, subscription.period_start) < end <= latest:
         raise Invalid(
             f"next_renewal_date: expected a future time, at most {to_iso(latest)}, where the current period ends",

@@ -19,7 +19,7 @@ from schemas.plan import Overrides, PlanDefinition
 from schemas.plan_catalog import Plan, StoredPlanVersion
 from schemas.plan_rules import check_override_codes
 from schemas.subscription import NewSubscription, Status, Subscription
-from schemas.timestamps import to_iso, to_micros
+from schemas.timestamps import to_iso
 
 
 def create_subscription(work: UnitOfWork, new: NewSubscription) -> Subscription:
@@ -30,7 +30,7 @@ def create_subscription(work: UnitOfWork, new: NewSubscription) -> Subscription:
     check_overrides_of(new.overrides, version)
     check_not_subscribed(work, customer, plan)
     trial_days = version.trial_days if new.trial_days is None else new.trial_days
-    start = work.now if new.start_date is None else to_micros(new.start_date)
+    start = work.now if new.start_date is None else new.start_date
     made = new_subscription(work, customer, plan, version, start)
     made = msgspec.structs.replace(
         made,

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tallyhouse.cli.client import ApiClient, AsJson, Key, Url, every_row, open_api
+from tallyhouse.cli.moments import checked_moment
 from tallyhouse.cli.printing import print_fields, print_json, print_rows
 from tallyhouse.runtime.clock import sleep
 from tallyhouse.runtime.exit_codes import FAILED
@@ -132,7 +133,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Bill every period that is due, each exactly once. May be interrupted and run again at any time."""
-    body: dict[str, Any] = {"dry_run": dry_run} | ({"as_of": as_of} if as_of else {})
+    body: dict[str, Any] = {"dry_run": dry_run} | ({"as_of": checked_moment("--as-of", as_of)} if as_of else {})
     with open_api(url, key) as api:
         found = _follow_run(api, api.post(RUNS, body)["invoice_run"], quiet=as_json)
     if as_json:

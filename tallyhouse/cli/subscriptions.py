@@ -6,6 +6,7 @@ import typer
 
 from tallyhouse.cli.client import AsJson, Key, Url, every_row, open_api
 from tallyhouse.cli.invoices import print_invoice
+from tallyhouse.cli.moments import checked_moment
 from tallyhouse.cli.plans import PlanCode
 from tallyhouse.cli.printing import print_fields, print_json, print_rows
 
@@ -35,7 +36,7 @@ def create(
         "customer_id": customer_id,
         "plan_code": plan,
         "initial_status": "pending" if pending else "active",
-        "start_date": start,
+        "start_date": start and checked_moment("--start", start),
         "billing_anchor_day": anchor_day,
     }
     with open_api(url, key) as api:
@@ -111,7 +112,8 @@ def grant(
     as_json: AsJson = False,
 ) -> None:
     """Grant credit to the subscription's customer."""
-    given = {"currency_code": currency, "pricing_unit_code": unit, "expires_at": expires}
+    ends = expires and checked_moment("--expires", expires)
+    given = {"currency_code": currency, "pricing_unit_code": unit, "expires_at": ends}
     body = {"name": name, "amount": amount} | {field: value for field, value in given.items() if value is not None}
     with open_api(url, key) as api:
         made = api.post(f"{ALL}/{subscription_id}/credit-grants", body)["credit_grant"]

@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
+from schemas.moments import EventMoment
 from schemas.timestamps import DAY, MINUTE, to_iso
 from schemas.usage import Window
 from tallyhouse.cli.client import AsJson, Key, Url, open_api
+from tallyhouse.cli.moments import checked_moment
 from tallyhouse.cli.printing import print_json, print_rows
 from tallyhouse.runtime.clock import now
 
@@ -37,8 +39,8 @@ def usage(
     minute = now() // MINUTE * MINUTE
     params: dict[str, str | int | list[str]] = {
         "meter": meter,
-        "from": start or to_iso(minute - DAY),
-        "to": end or to_iso(minute + MINUTE),
+        "from": checked_moment("--from", start or to_iso(minute - DAY), EventMoment),
+        "to": checked_moment("--to", end or to_iso(minute + MINUTE), EventMoment),
         "window": window.value,
         "timezone": timezone,
         "limit": limit,

@@ -118,7 +118,7 @@ async def _open_intake(
     await _retry(lambda: warm_up(recent, connections.log, settings.partitions, most_bytes), settings, runtime)
     known = await opened.enter_async_context(open_key_hints(settings.redis_url, runtime))
     return await opened.enter_async_context(
-        Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
+        Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics, runtime.logger)
     )
 
 

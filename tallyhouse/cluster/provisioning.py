@@ -45,6 +45,22 @@ def run_migrate() -> Iterator[str]:
         yield "the first admin key is installed" if made else "the ledger has keys already: none was installed"
 
 
+def run_make_admin_key(*, force: bool) -> str | None:
+    """Makes an admin key and returns its secret; None if it is that of the variable.
+
+    Raises Conflict while another admin key works, unless forced.
+    """
+    settings, runtime = start_process()
+
+    async def make() -> str:
+        with open_ledger(settings.ledger_url, runtime.clock, prepare=require_newest) as ledger:
+            _, token = await ledger.accounts.make_admin_key(settings.bootstrap_api_key, force=force)
+        return token
+
+    token = asyncio.run(make())
+    return None if settings.bootstrap_api_key is not None else token
+
+
 def run_bootstrap() -> str:
     """Makes the first admin key and returns its secret. Raises Conflict if the ledger has keys."""
     settings, runtime = start_process()

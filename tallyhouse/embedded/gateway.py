@@ -84,7 +84,7 @@ async def open_gateway_on_log(
         arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
         arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
         intake = await opened.enter_async_context(
-            Intake(log, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
+            Intake(log, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics, runtime.logger)
         )
         run_service = await opened.enter_async_context(
             open_run_service(settings, runtime, ledger=ledger, threads=threads, seen=seen)

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import uvloop
 
-from ingest_gateway.ports import Accounts
 from schemas.errors import Misconfigured
 from stream_processors.clickhouse_server.server import HOST, open_loopback_listener
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
@@ -18,7 +17,7 @@ from tallyhouse.runtime.http_server import Server, limits_of, open_listener
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.runtime.startup import Runtime, prepare_process
-from tallyhouse.welcome import FirstStart, welcome
+from tallyhouse.welcome import FirstStart, LaterStart, welcome
 
 _ANY_FREE_PORT = 0
 
@@ -60,31 +59,21 @@ async def _serve(settings: EmbeddedSettings, runtime: Runtime, listener: socket.
     async with AsyncExitStack() as opened:
         supervised = await opened.enter_async_context(supervise_worker(inherited, runtime.logger))
         # Imported here, while the worker loads its own modules: both take about a second.
+        from tallyhouse.embedded.admin_key import install_admin_key  # noqa: PLC0415
         from tallyhouse.embedded.gateway import open_embedded_gateway  # noqa: PLC0415
 
         gateway = await opened.enter_async_context(open_embedded_gateway(settings, runtime, supervised))
-        first_start = await _install_key(settings, gateway.ledger.accounts)
+        ledger = gateway.ledger
+        start = await install_admin_key(settings, ledger.accounts, ledger.api_keys, now(), runtime.logger)
         server = Server(gateway.app, limits_of(settings), settings.shutdown_grace)
-        _print_welcome(settings, settings.url_at(listener.getsockname()[1]), first_start)
+        _print_welcome(settings, settings.url_at(listener.getsockname()[1]), start)
         memory.freeze_garbage_collector()
         await server.serve(sockets=[listener])
         runtime.logger.info("stopping: finishing requests in flight")
     runtime.logger.info("stopped")
 
 
-async def _install_key(settings: EmbeddedSettings, accounts: Accounts) -> FirstStart | None:
-    """Installs the admin key in a ledger without keys. A key generated here is also written to the key file."""
-    made = await accounts.bootstrap(settings.bootstrap_api_key)
-    if made is None:
-        return None
-    if settings.bootstrap_api_key is not None:
-        return FirstStart(created_key=None)
-    _, token = made
-    DataDirectory(settings.data_dir).write_key_file(token)
-    return FirstStart(created_key=token)
-
-
-def _print_welcome(settings: EmbeddedSettings, url: str, first_start: FirstStart | None) -> None:
+def _print_welcome(settings: EmbeddedSettings, url: str, start: FirstStart | LaterStart) -> None:
     headline = f"Tallyhouse is counting at {url}, data in {settings.data_dir.absolute()}"
-    text = welcome(headline, settings, url, settings.key_file, first_start, now())
+    text = welcome(headline, url, settings.key_file, start, now())
     print(text, end="", flush=True)  # noqa: T201 - for the person who started the process

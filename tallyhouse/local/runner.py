@@ -8,7 +8,7 @@ from typing import Any
 from tallyhouse.local.background_program import Notify
 from tallyhouse.local.cluster import LocalCluster, LocalClusterOptions, open_local_cluster
 from tallyhouse.runtime.clock import now
-from tallyhouse.welcome import FirstStart, welcome
+from tallyhouse.welcome import FirstStart, LaterStart, welcome
 
 
 def cluster_welcome(cluster: LocalCluster, now: int) -> str:
@@ -30,8 +30,10 @@ def cluster_welcome(cluster: LocalCluster, now: int) -> str:
             "",
         ]
     )
-    first_start = FirstStart(cluster.key) if cluster.created_key else None
-    text = welcome(headline, settings, url, folder.key_file, first_start, now)
+    is_configured = settings.bootstrap_api_key is not None
+    place = "the one in TALLYHOUSE_BOOTSTRAP_API_KEY" if is_configured else f"kept in {folder.key_file.absolute()}"
+    start = FirstStart(cluster.key) if cluster.created_key else LaterStart(place)
+    text = welcome(headline, url, folder.key_file, start, now)
     return f"{text}\nCtrl-C stops everything; the next start continues from there."
 
 

@@ -29,8 +29,12 @@ class DataDirectory(msgspec.Struct, frozen=True):
         return self.path / "log.sqlite"
 
     @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    @property
     def ledger_url(self) -> str:
-        return f"sqlite:///{(self.path / 'ledger.sqlite').absolute()}"
+        return f"sqlite:///{self.ledger.absolute()}"
 
     @property
     def store(self) -> Path:

@@ -25,6 +25,14 @@ def every_entry(service: type[msgspec.Struct] = EmbeddedSettings) -> tuple[Setti
     return catalogue(service, PREFIX) + catalogue(ClientSettings, PREFIX)
 
 
+_OF_A_CLUSTER = tuple(f"{PREFIX}{name}" for name in ("KAFKA_", "LEDGER_", "CLICKHOUSE_URL"))
+
+
+def is_cluster(environ: Mapping[str, str]) -> bool:
+    """True if a variable is set that only a cluster's processes need."""
+    return any(name.startswith(_OF_A_CLUSTER) and value for name, value in environ.items())
+
+
 def read_settings(environ: Mapping[str, str]) -> EmbeddedSettings:
     """Raises Misconfigured with every error."""
     return _read(EmbeddedSettings, environ)

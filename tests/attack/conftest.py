@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ingest_gateway.conftest import auth, in_memory_app
 from tests.server_process import ServerProcess, free_port
+
+__all__ = ["auth", "in_memory_app"]
 
 STALL_SECONDS = 2
 KEEP_ALIVE_SECONDS = 4

@@ -1,5 +1,6 @@
 """The contract of every ledger for API keys."""
 
+import asyncio
 import re
 
 import pytest
@@ -20,6 +21,11 @@ class ManualClock:
 
     def __call__(self) -> int:
         return self.now
+
+
+async def _revoke_all(api_keys: ApiKeys, account: AccountId) -> None:
+    for key in await api_keys.list(account):
+        await api_keys.revoke(command_of(account), key.id, force=True)
 
 
 @pytest.mark.anyio
@@ -134,6 +140,38 @@ class ApiKeysContract:
         clock.now += MINUTE
         again = await api_keys.revoke(command_of(live, "k1"), key.id)
         assert (first.is_replay, again.is_replay, again.answer) == (False, True, first.answer)
+
+    async def test_the_last_admin_key_is_revoked_by_force_alone(
+        self, api_keys: ApiKeys, live: AccountId, clock: ManualClock
+    ) -> None:
+        """Without another admin key that is valid as long, nobody could create one: not now, or not later."""
+        await _revoke_all(api_keys, live)
+        own, _ = await api_keys.create(command_of(live), key_for(live, "own", Scope.ADMIN))
+        await api_keys.create(command_of(live), key_for(live, "reader", Scope.READ))
+        await api_keys.create(command_of(live), key_for(live, "ends", Scope.ADMIN, expires_at=clock.now + DAY))
+        with pytest.raises(Conflict, match="--force") as refusal:
+            await api_keys.revoke(command_of(live), own.id)
+        assert refusal.value.code == "LAST_ADMIN_KEY"
+        other, _ = await api_keys.create(command_of(live), key_for(live, "other", Scope.ADMIN))
+        assert (await api_keys.revoke(command_of(live), own.id)).answer.revoked_at == clock.now
+        with pytest.raises(Conflict):
+            await api_keys.revoke(command_of(live), other.id)
+        assert (await api_keys.revoke(command_of(live), other.id, force=True)).answer.revoked_at == clock.now
+
+    async def test_of_two_admins_that_revoke_each_other_one_stays(self, api_keys: ApiKeys, live: AccountId) -> None:
+        await _revoke_all(api_keys, live)
+        made = [await api_keys.create(command_of(live), key_for(live, "own", Scope.ADMIN)) for _ in range(2)]
+        answers = await asyncio.gather(
+            *(api_keys.revoke(command_of(live), key.id) for key, _ in made), return_exceptions=True
+        )
+        assert sorted(type(answer).__name__ for answer in answers) == ["Applied", "Conflict"]
+
+    async def test_a_live_admin_key_can_replace_the_last_one_of_the_test_account(
+        self, api_keys: ApiKeys, live: AccountId, test: AccountId
+    ) -> None:
+        await api_keys.create(command_of(live), key_for(live, "own", Scope.ADMIN))
+        key, _ = await api_keys.create(command_of(test), key_for(test, "own", Scope.ADMIN))
+        assert (await api_keys.revoke(command_of(test), key.id)).answer.revoked_at is not None
 
     async def _found(self, api_keys: ApiKeys, token: str) -> ApiKey:
         found = await api_keys.find(token)

@@ -13,8 +13,8 @@ from schemas.frame import NewFrame
 from schemas.metrics import Metrics
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.clickhouse_server.server import open_loopback_listener
+from tallyhouse.embedded.admin_key import install_admin_key
 from tallyhouse.embedded.gateway import open_gateway_on_log
-from tallyhouse.embedded.serve import _install_key
 from tallyhouse.embedded.worker_supervisor import Inherited, supervise_worker
 from tallyhouse.runtime import memory
 from tallyhouse.runtime.data_directory import DataDirectory
@@ -56,7 +56,8 @@ async def serve(settings: EmbeddedSettings) -> None:
             StallingLog(directory, settings.partitions, runtime.metrics) as log,
             open_gateway_on_log(log, settings, runtime, supervised) as embedded,
         ):
-            await _install_key(settings, embedded.ledger.accounts)
+            ledger = embedded.ledger
+            await install_admin_key(settings, ledger.accounts, ledger.api_keys, now(), logger)
             memory.freeze_garbage_collector()
             await Server(embedded.app, limits_of(settings), settings.shutdown_grace).serve(sockets=[listener])
 

@@ -8,11 +8,11 @@ import msgspec
 from schemas.quantity import PRECISION, SCALE, from_text, to_text
 from schemas.timestamps import SECOND
 from schemas.usage import UsageQuery, UsageRow
-from stream_processors.backends.reading.cursor import Key, decode_cursor, encode_cursor, invalid_cursor
+from stream_processors.backends.reading.cursor import INT64, Key, decode_cursor, encode_cursor, invalid_cursor
 from stream_processors.backends.reading.windows import Windows
 
-PLAIN_KEY = (str, int, str)
-TOP_KEY = (str, str, str, int)
+PLAIN_KEY = (str, INT64, str)
+TOP_KEY = (str, str, str, INT64)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.errors import Invalid
+from schemas.moments import MOMENTS_END
 
 Key = tuple[int | str, ...]
 
@@ -20,16 +21,36 @@ def encode_cursor(key: Sequence[int | str]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(list(key))).decode().rstrip("=")
 
 
-def decode_cursor(text: str, shape: Sequence[type[int] | type[str]]) -> Key:
-    """The key in the cursor. Raises Invalid unless it has exactly these types in this order."""
+UINT16 = range(2**16)
+UINT32 = range(2**32)
+INT63 = range(2**63)
+"""The number of a flush or a frame."""
+MOMENT = range(MOMENTS_END)
+INT64 = range(-(2**63), 2**63)
+
+Shape = Sequence[type[str] | range]
+"""For each part of a key its type: text, or whole numbers within the bounds of its column."""
+
+
+def decode_cursor(text: str, shape: Shape) -> Key:
+    """The key in the cursor. Raises Invalid unless it has exactly these types in this order.
+
+    The store would refuse any other key as a fault of ours: a number that no column holds, or a text with a NUL.
+    """
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         key = msgspec.json.decode(raw if len(text) <= _LONGEST else b"", type=list[_Whole | str])
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
         raise invalid_cursor() from error
-    if [type(part) for part in key] != list(shape):
+    if len(key) != len(shape) or not all(map(_fits, key, shape)):
         raise invalid_cursor()
     return tuple(key)
+
+
+def _fits(part: int | str, kind: type[str] | range) -> bool:
+    if isinstance(kind, range):
+        return isinstance(part, int) and part in kind
+    return isinstance(part, str) and "\0" not in part
 
 
 def invalid_cursor() -> Invalid:

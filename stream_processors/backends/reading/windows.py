@@ -21,6 +21,15 @@ _MINUTE = 60
 _HOUR = 3600
 _DAY = 86_400
 _MOST_EDGES = 20_000
+"""Of windows that are listed one by one, because their lengths differ."""
+
+_BOUNDS = {
+    Window.MINUTE: (_MINUTE, 600_000),  # more than the minutes of a year
+    Window.HOUR: (_HOUR, 100_000),  # more than the hours of eleven years
+    Window.DAY: (_DAY, _MOST_EDGES),
+    Window.MONTH: (28 * _DAY, _MOST_EDGES),
+}
+"""The length of a window, and how many a range may have: the work for a query follows their number."""
 
 
 class Windows(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +58,12 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def windows_between(window: Window, timezone: str, start: int, end: int) -> Windows:
-    """The windows of [start, end). Raises Invalid for an unknown time zone or too many uneven windows."""
+    """The windows of [start, end). Raises Invalid for an unknown time zone or too many windows.
+
+    Looks at the clock of the zone once for each day of the range of hours, and for each day or month.
+    """
     zone = check_time_zone(timezone, "timezone")
+    _check_range(window, start, end)
     match window:
         case Window.NONE:
             return Windows(start=start, end=end, edges=(start,))
@@ -62,6 +75,21 @@ def windows_between(window: Window, timezone: str, start: int, end: int) -> Wind
             return _dates(zone, start, end, _next_day)
         case Window.MONTH:
             return _dates(zone, start, end, _next_month)
+
+
+def _check_range(window: Window, start: int, end: int) -> None:
+    """Raises Invalid before anything is calculated."""
+    if window is Window.NONE:
+        return
+    length, most = _BOUNDS[window]
+    windows = -(-(end - start) // length)
+    if windows > most:
+        longest = most * length // _DAY
+        raise Invalid(
+            f"window: the range has about {windows} windows of one {window.value}, and a query may have {most}: ask "
+            f"for a range of {longest} days or less, or for a longer window",
+            field="window",
+        )
 
 
 def _hours(zone: ZoneInfo, start: int, end: int) -> Windows:
@@ -80,6 +108,9 @@ def _hours(zone: ZoneInfo, start: int, end: int) -> Windows:
 def _constant_runs(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Ranges (since, until, shift) in which full hours fall on the same minute of a UTC hour."""
     since, shift = start, _shift(zone, start)
+    if zone.utcoffset(None) is not None:  # the zone's clock never changes
+        yield since, end, shift
+        return
     for probe in range(start + _DAY, end + _DAY, _DAY):
         until = min(probe, end - _MINUTE)
         if until > since and _shift(zone, until) != shift:

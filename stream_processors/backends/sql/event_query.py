@@ -10,11 +10,11 @@ from typing import Any
 from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.listing import EventQuery, RejectQuery
 from schemas.tables import reject_place
-from stream_processors.backends.reading.cursor import Key, decode_cursor
+from stream_processors.backends.reading.cursor import INT63, MOMENT, UINT16, UINT32, Key, decode_cursor
 from stream_processors.backends.sql.usage_query import SqlQuery
 
-EVENT_KEY = (int, int, int, int, int)
-REJECT_KEY = (int, int, int, int, int, str, str)
+EVENT_KEY = (MOMENT, UINT16, INT63, INT63, UINT32)
+REJECT_KEY = (*EVENT_KEY, str, str)
 
 _PLACE = "p, n, offset, place"
 _SHARED = (

@@ -24,6 +24,7 @@ A replayed reject is a usage row of the flush that replayed it, so it needs no s
 some events is exact once its backfill is done; until then its past is incomplete, which `backfill` reports.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -58,18 +59,20 @@ class SqlUsageReader:
         self._flushes = FlushTable(store)
 
     async def usage(self, query: UsageQuery) -> UsageResult:
-        """One page of rows and the watermark at which they are exact. Raises Overloaded if flushes outrun the reads."""
-        windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
+        """One page of rows and the watermark at which they are exact. Raises Overloaded if flushes outrun the reads.
+
+        Windows and rows are made in a thread: both may be many, and the event loop serves other requests meanwhile.
+        """
+        windows = await asyncio.to_thread(
+            windows_between, query.window, query.timezone, query.start // SECOND, query.end // SECOND
+        )
         for ahead in LOOK_AHEAD:
             before = await self._flushes.done()
             receipts = self._receipts_after(before, ahead)
             found = await self._rows(query, windows, list(receipts))
             after = await self._flushes.done()
             if all(after.get(p, -1) < before.get(p, -1) + ahead for p in self._partitions):
-                seen, cells = _split(found)
-                rows, cursor = page_of(cells, query, windows)
-                flushes = before | _highest(receipts[name] for name in seen)
-                return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
+                return await asyncio.to_thread(_result, found, query, windows, before, receipts)
         raise Overloaded("usage: flushes were done faster than usage could be read; try again")
 
     async def _rows(self, query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> pa.Table:
@@ -102,6 +105,19 @@ class SqlUsageReader:
             for p in self._partitions
             for number in range(done.get(p, -1) + 1, done.get(p, -1) + 1 + ahead)
         }
+
+
+def _result(
+    found: pa.Table,
+    query: UsageQuery,
+    windows: Windows,
+    before: Mapping[int, int],
+    receipts: Mapping[str, tuple[int, int]],
+) -> UsageResult:
+    seen, cells = _split(found)
+    rows, cursor = page_of(cells, query, windows)
+    flushes = {**before, **_highest(receipts[name] for name in seen)}
+    return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
 
 
 def _highest(flushes: Iterable[tuple[int, int]]) -> dict[int, int]:

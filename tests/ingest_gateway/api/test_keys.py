@@ -90,7 +90,7 @@ async def test_an_expiry_is_in_the_future(
     """A key that could never be used is refused."""
     queries = {"name": "ci", "scopes": ["read"], "expires_at": ends}
     error = (await in_memory_app.client.post("/v1/keys", headers=auth, json=queries)).json()["error"]
-    assert error["details"]["field"] == "expires_at"
+    assert error["message"].startswith("expires_at: ")
     assert says in error["message"]
 
 
@@ -104,3 +104,15 @@ async def test_a_repeated_request_creates_no_second_key(in_memory_app: InMemoryA
     assert made["id"] in again.text
     assert made["token"] not in again.text
     assert len((await in_memory_app.client.get("/v1/keys", headers=auth)).json()["api_keys"]) == 2
+
+
+async def test_the_last_admin_key_is_revoked_by_force_alone(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
+    """The refusal states the way; afterwards the key is refused like any revoked one."""
+    (own,) = (await in_memory_app.client.get("/v1/keys", headers=auth)).json()["api_keys"]
+    path = f"/v1/keys/{own['id']}/revoke"
+    refused = await in_memory_app.client.post(path, headers=auth)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "LAST_ADMIN_KEY")
+    assert "keys bootstrap" in refused.json()["error"]["message"]
+    assert (await in_memory_app.client.post(f"{path}?force=perhaps", headers=auth)).status_code == 400
+    assert (await in_memory_app.client.post(f"{path}?force=true", headers=auth)).status_code == 200
+    assert (await in_memory_app.client.get("/v1/keys", headers=auth)).status_code == 401

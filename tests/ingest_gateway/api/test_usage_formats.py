@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,26 @@ ROWS = st.lists(
 GROUPS = ("model", "a")
 
 
+def defused(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and text else text
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_text_of_a_csv_is_a_formula(start: str) -> None:
+    """A spreadsheet would run what a customer calls itself; values below zero stay numbers."""
+    text = start + "HYPERLINK(1)"
+    row = UsageRow(
+        meter="tokens",
+        customer_id=text,
+        window_start=0,
+        window_end=DAY,
+        group={"model": text, "a": None},
+        value=Decimal("-5.5"),
+    )
+    (_, line) = csv.reader(io.StringIO(render_csv([row], GROUPS).decode(), newline=""))
+    assert (line[1], line[4], line[5], line[6]) == (f"'{text}", f"'{text}", "", "-5.5")
+
+
 @given(ROWS)
 def test_csv_holds_the_rows(rows: list[UsageRow]) -> None:
     """Each line read back is its row, with commas, quotes and non-Latin scripts."""
@@ -39,11 +60,11 @@ def test_csv_holds_the_rows(rows: list[UsageRow]) -> None:
     assert lines == [
         [
             row.meter,
-            row.customer_id,
+            defused(row.customer_id),
             to_iso(row.window_start),
             to_iso(row.window_end),
-            row.group["model"] or "",
-            row.group["a"] or "",
+            defused(row.group["model"] or ""),
+            defused(row.group["a"] or ""),
             to_text(row.value),
         ]
         for row in rows

@@ -31,6 +31,12 @@ async def test_success_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str,
     assert reply.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("path", ["/v1/meters", "/v1/keys", "/v1/meters?limit=0", "/v1/nothing", "/healthz"])
+async def test_no_cache_stores_a_response(in_memory_app: InMemoryApp, auth: dict[str, str], path: str) -> None:
+    reply = await in_memory_app.client.get(path, headers=auth)
+    assert reply.headers["cache-control"] == "no-store"
+
+
 async def test_failure_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:
     """`success`, the error with code, message and details, and the request id, nothing more."""
     reply = await in_memory_app.client.get("/v1/meters?limit=0", headers=auth)

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from ingest_gateway.http.query import TimestampParameter, read_parameters
+from ingest_gateway.http.query import read_parameters
 from schemas.errors import Invalid
+from schemas.moments import Moment
 
 
 class Color(StrEnum):
@@ -20,7 +21,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter of each type."""
 
     meter: Annotated[str, Meta(examples=["tokens"])]
-    start: TimestampParameter | None = msgspec.field(default=None, name="from")
+    start: Moment | None = msgspec.field(default=None, name="from")
     color: Color = Color.RED
     open: bool = False
     limit: Annotated[int, Meta(ge=1, le=10)] = 5
@@ -34,7 +35,7 @@ def test_each_type_is_read() -> None:
     text = plain + b"&ids=a,b&ids=b,c\\,d&group[x]=1&group[x]=&group[]=2"
     assert read_parameters(text, Parameters) == Parameters(
         meter="m",
-        start="2026-11-01T00:00:00Z",
+        start=Moment(1_793_491_200_000_000),
         color=Color.BLUE,
         open=True,
         limit=7,

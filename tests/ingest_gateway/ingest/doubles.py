@@ -52,7 +52,14 @@ class FakeKnownKeys:
 
     __test__ = False
 
-    def __init__(self, known: Mapping[bytes, int], error: Exception | None = None, hangs: bool = False) -> None:
+    def __init__(
+        self,
+        known: Mapping[bytes, int],
+        error: Exception | None = None,
+        hangs: bool = False,
+        forgets: Exception | None = None,
+    ) -> None:
+        self._forgets = forgets
         self._known = known
         self._error = error
         self._silent = hangs
@@ -65,7 +72,9 @@ class FakeKnownKeys:
         return {key: self._known[key] for key in as_digests(keys) if key in self._known}
 
     def remember(self, keys: KeyHashes, bodies: BodyHashes, arrival: int) -> None:
-        """Does nothing: only the keys given at first are known."""
+        """Raises the given error, or does nothing: only the keys given at first are known."""
+        if self._forgets is not None:
+            raise self._forgets
 
 
 def intake_over(

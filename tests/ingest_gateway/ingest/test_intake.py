@@ -6,10 +6,13 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
-from ingest_gateway.ingest.batch import BatchOutcome, usage_id
+from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
 from ingest_gateway.ingest.frames import FrameLimits
+from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_queue import IntakePolicy
+from ingest_gateway.ingest.packed_strings import PackedStrings
 from schemas.errors import Overloaded, StoreFailed
 from schemas.event import EventFlag, RejectCode, Verdict
 from schemas.frame import decode
@@ -92,6 +95,102 @@ def test_a_moment_that_no_calendar_has_hurts_its_own_event_alone(moment: str, ne
 
     ours, other = run(story())
     assert (ours.accepted, other) == (neighbours, accepted(1))
+
+
+class UnreadableTexts(PackedStrings, frozen=True):
+    """Texts of which none can be named: an answer that names a key fails."""
+
+    def __getitem__(self, place: int) -> str:
+        raise RuntimeError("a fault in making an answer")
+
+
+def with_keys(posted: PostedBatch, kind: type[PackedStrings]) -> PostedBatch:
+    keys = posted.valid.idempotency_keys
+    return replace(posted, valid=replace(posted.valid, idempotency_keys=kind(keys.joined, keys.packed_lengths)))
+
+
+async def in_one_group(intake: Intake, log: FakeLog, *posted: PostedBatch) -> list[BatchOutcome | BaseException]:
+    """Posts while the log is busy with another post, so that all of these are one group."""
+    log.gate.clear()
+    first = asyncio.create_task(intake.submit(post(batch(event("first")))))
+    await log.append_started.wait()
+    waiting = [asyncio.create_task(intake.submit(each)) for each in posted]
+    await asyncio.sleep(0)
+    log.gate.set()
+    assert await first == accepted(1)
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_fault_in_making_one_answer_reaches_no_neighbour(place: int) -> None:
+    """The group is durable by then: six requests are accepted, and the seventh alone gets the fault."""
+
+    async def story() -> tuple[list[BatchOutcome | BaseException], int]:
+        log = FakeLog()
+        requests = [post(batch(event(f"k{number}"))) for number in range(6)]
+        old = event("old", timestamp="2020-01-01T00:00:00Z")
+        requests.insert(place, with_keys(post(batch(event("with the old one"), old)), UnreadableTexts))
+        async with intake_over(log) as intake:
+            answers = await in_one_group(intake, log, *requests)
+            assert log.appends == 2
+            return answers, len(log.rows())
+
+    answers, stored = run(story())
+    fault = answers.pop(place)
+    assert isinstance(fault, RuntimeError)
+    assert answers == [accepted(1)] * 6
+    assert stored == 8
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_request_that_cannot_be_encoded_fails_alone(place: int) -> None:
+    """Nothing was appended yet: the group is halved until the request is alone, and the others are stored."""
+
+    async def story() -> tuple[list[BatchOutcome | BaseException], int]:
+        log = FakeLog()
+        requests = [post(batch(event(f"k{number}"))) for number in range(6)]
+        bad = post(batch(event("bad")))
+        requests.insert(place, replace(bad, valid=replace(bad.valid, timestamps=b"")))
+        async with intake_over(log) as intake:
+            answers = await in_one_group(intake, log, *requests)
+            assert await intake.submit(post(batch(event("after")))) == accepted(1)
+        return answers, len(log.rows())
+
+    answers, stored = run(story())
+    assert isinstance(answers.pop(place), Exception)
+    assert answers == [accepted(1)] * 6
+    assert stored == 8
+
+
+def test_keys_that_cannot_be_remembered_cost_no_answer() -> None:
+    """The events are durable: each request gets its verdict, whatever fails afterwards."""
+
+    async def story() -> None:
+        keys = FakeKnownKeys({}, forgets=RuntimeError("no memory left"))
+        async with intake_over(FakeLog(), keys) as intake:
+            assert await intake.submit(post(batch(event("a"), event("b")))) == accepted(2)
+            assert (await intake.submit(post(batch(event("a"))))).duplicates == 1
+
+    run(story())
+
+
+def test_a_log_that_fails_for_one_half_refuses_that_half_alone() -> None:
+    async def story() -> list[BatchOutcome | BaseException]:
+        log = FakeLog(fails=lambda number: number == 2)
+        bad = post(batch(event("bad")))
+        requests = [
+            post(batch(event("a"))),
+            replace(bad, valid=replace(bad.valid, timestamps=b"")),
+            post(batch(event("b"))),
+        ]
+        async with intake_over(log) as intake:
+            return await in_one_group(intake, log, *requests)
+
+    first, fault, second = run(story())
+    assert first == accepted(1)
+    assert isinstance(fault, Exception)
+    assert not isinstance(fault, Overloaded)
+    assert isinstance(second, Overloaded)
 
 
 def test_repeats_in_later_requests_are_duplicates_or_conflicts() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.parse_timestamps import parse_timestamp, parse_timestamps
+from ingest_gateway.ingest.parse_timestamps import parse_timestamps
+from schemas.moments import parse_timestamp
 from schemas.timestamps import to_micros
 
 moments = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2200, 1, 1))  # noqa: DTZ001

@@ -17,7 +17,7 @@ from schemas.event import RejectCode
 from schemas.flush import SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.metrics import Counter
-from schemas.timestamps import to_micros
+from schemas.timestamps import DAY, to_micros
 from tallyhouse.runtime.prometheus import PREFIX, PrometheusMetrics
 from tests.clock import NOON
 from tests.ingest_gateway.ingest.doubles import WINDOW
@@ -66,11 +66,11 @@ class Gateways:
         self.seen = ControlledSeenKeys(self.pipeline)
         self.metrics = PrometheusMetrics()
 
-    def new_gateway(self, timeout_seconds: float) -> Intake:
+    def new_gateway(self, timeout_seconds: float, now: int | None = None) -> Intake:
         known = FilteredKeyHints(SuspectAll(), self.seen, PARTITIONS, self.metrics, WINDOW)
         policy = IntakePolicy(partitions=PARTITIONS, lookup_timeout_seconds=timeout_seconds)
         recent = RecentKeys(2**8, WINDOW)
-        return Intake(self.pipeline.log, known, recent, lambda: to_micros(NOON), policy, self.metrics)
+        return Intake(self.pipeline.log, known, recent, lambda: now or to_micros(NOON), policy, self.metrics)
 
     async def submit_to_new_gateway(self, body: bytes, timeout_seconds: float) -> BatchOutcome:
         async with self.new_gateway(timeout_seconds) as intake:
@@ -144,5 +144,36 @@ def test_a_gateway_knows_what_it_made_durable_itself() -> None:
         assert (outcome.accepted, outcome.duplicates) == (1, 1)
         assert [(each.index, each.code) for each in outcome.rejections] == [(1, RejectCode.CONFLICT)]
         assert gateways.unchecked("timeout") == 3
+
+    asyncio.run(story())
+
+
+def test_of_keys_older_than_its_window_a_gateway_claims_nothing() -> None:
+    """With the backfill scope: a repeat after 40 days is `accepted`, for the gateway cannot see its key any more.
+
+    The metric counts it as unchecked. The processor finds the key among all events: it counts once, and another body
+    becomes a reject.
+    """
+    first = batch(event("a", timestamp="2026-01-01T00:00:00Z"), event("b", timestamp="2026-01-01T00:00:00Z"))
+    repeat = batch(
+        event("a", timestamp="2026-01-01T00:00:00Z"),
+        event("b", timestamp="2026-01-01T00:00:00Z", customer_id="another"),
+    )
+
+    async def story() -> None:
+        gateways = Gateways()
+        async with gateways.new_gateway(ALWAYS) as intake:
+            assert (await intake.submit(post(first, backfill=True))).accepted == 2
+        await gateways.count_everything()
+        async with gateways.new_gateway(ALWAYS) as intake:
+            outcome = await intake.submit(post(repeat, backfill=True))
+            assert (outcome.accepted, outcome.duplicates, len(outcome.rejections)) == (0, 1, 1)
+        async with gateways.new_gateway(ALWAYS, to_micros(NOON) + 40 * DAY) as intake:
+            outcome = await intake.submit(post(repeat, backfill=True))
+            assert outcome == BatchOutcome(accepted=2, duplicates=0, rejections=())
+        assert gateways.unchecked("window") == 4
+        await gateways.count_everything()
+        assert gateways.counted() == [("a", "cust_1"), ("b", "cust_1")]
+        assert [(each.idempotency_key, each.code) for each in gateways.pipeline.rejects] == [("b", RejectCode.CONFLICT)]
 
     asyncio.run(story())

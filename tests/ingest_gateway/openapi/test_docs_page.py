@@ -1,5 +1,7 @@
 """The reference page: self-contained, with commands that work as printed."""
 
+import base64
+import hashlib
 import html
 import os
 import re
@@ -30,6 +32,19 @@ async def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
     """No script, image, font or style sheet: the page works offline."""
     assert not re.search(r"<script|<img|<link|@import|url\(|src=", page)
     assert "prefers-color-scheme: dark" in page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/"])
+async def test_the_policy_permits_the_style_sheet_of_the_page_alone(billing_api: BillingApi, path: str) -> None:
+    reply = await billing_api.client.get(path, headers={"authorization": ""})
+    (style,) = re.findall("<style>(.*?)</style>", reply.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = reply.headers["content-security-policy"]
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert " style=" not in reply.text
+    assert reply.headers["cache-control"] == "public, max-age=60"
 
 
 async def test_every_operation_and_record_is_on_it(page: str, document: Document) -> None:

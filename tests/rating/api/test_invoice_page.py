@@ -46,7 +46,10 @@ async def test_texts_are_escaped_and_nothing_is_loaded_from_other_hosts(billing_
     assert reply.text.count("&lt;script&gt;") == 6
     assert "<script" not in reply.text
     assert "<img" not in reply.text
-    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "form-action 'none'" in policy
+    assert "unsafe" not in policy
     assert (reply.headers["referrer-policy"], reply.headers["x-robots-tag"]) == ("no-referrer", "noindex")
     assert "no-store" in reply.headers["cache-control"]
 

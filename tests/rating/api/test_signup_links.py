@@ -135,6 +135,27 @@ async def test_texts_are_escaped_and_nothing_is_loaded_from_other_hosts(billing_
     assert (page.headers["referrer-policy"], page.headers["x-robots-tag"]) == ("no-referrer", "noindex")
 
 
+@pytest.mark.parametrize(
+    ("success_url", "leads_to"),
+    [
+        ("https://acme.example:8443/thanks?x=1", "'self' https://acme.example:8443"),
+        ("https://acme.example;script-src/*", "'self' https: http:"),
+        (None, "'self'"),
+    ],
+)
+async def test_the_form_leads_to_the_page_and_to_the_success_url_alone(
+    billing_api: BillingApi, success_url: str | None, leads_to: str
+) -> None:
+    """Browsers hold the redirect after the form to the same policy; no URL can add to the policy."""
+    await billing_api.plan()
+    customer = await billing_api.customer()
+    link = await _link(billing_api, customer_id=customer["id"], success_url=success_url)
+    policy = (await billing_api.client.get(f"/subscribe/{link['token']}")).headers["content-security-policy"]
+    assert f"; form-action {leads_to}; " in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+
+
 async def test_a_pending_subscription_is_activated(billing_api: BillingApi) -> None:
     """At its own price; no second subscription is created."""
     await billing_api.plan()

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from decimal import Decimal
 from itertools import count, pairwise
 
@@ -31,6 +30,7 @@ from schemas.command import Answer, Command
 from schemas.customer import CustomerChanges, NewCustomer
 from schemas.errors import Conflict, Invalid
 from schemas.ids import AccountId
+from schemas.moments import Moment
 from schemas.plan import Interval, UsagePrice
 from schemas.plan_catalog import NewPlan
 from schemas.price import PerUnit
@@ -44,7 +44,7 @@ from schemas.subscription import (
     Subscription,
     SubscriptionChanges,
 )
-from schemas.timestamps import DAY, MINUTE, to_datetime
+from schemas.timestamps import DAY, MINUTE
 from schemas.watermark import Watermark
 
 START = 1_800_000_000_000_000
@@ -115,7 +115,7 @@ class Walk(RuleBasedStateMachine):
         new = NewSubscription(
             customer_id=self.customer,
             plan_code=code,
-            start_date=to_datetime(self.now) + timedelta(days=shift),
+            start_date=Moment(self.now + shift * DAY),
             billing_anchor_day=day,
             initial_status="active" if initial == "active" else "pending",
         )
@@ -140,7 +140,7 @@ class Walk(RuleBasedStateMachine):
     @rule(pick=picks, ahead=st.one_of(st.none(), st.integers(1, 60 * 24 * 20)))
     def set_renewal(self, pick: int, ahead: int | None) -> None:
         chosen = self._pick(pick)
-        moment = None if ahead is None else to_datetime(self.now + ahead * MINUTE)
+        moment = None if ahead is None else Moment(self.now + ahead * MINUTE)
         with suppress(Conflict, Invalid):
             self.work(lambda work: update_subscription(work, chosen, SubscriptionChanges(next_renewal_date=moment)))
 

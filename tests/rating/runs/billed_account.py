@@ -14,6 +14,7 @@ from schemas.customer import NewCustomer
 from schemas.ids import AccountId
 from schemas.invoice import Invoice, InvoiceQuery
 from schemas.invoice_run import RunSummary
+from schemas.moments import Moment
 from schemas.plan import FixedFee, Interval, Timing, UsagePrice
 from schemas.plan_catalog import NewPlan
 from schemas.price import Graduated, PerUnit, Tier
@@ -83,7 +84,12 @@ class BilledAccount:
         """A subscription of a new customer, active from `start` (by default now)."""
         command = await self.command()
         buyer = (await self.ledger.customers.create(command, NewCustomer(**{"name": "Acme"} | customer))).answer
-        new = NewSubscription(customer_id=buyer.id, plan_code=code, start_date=_moment(start), initial_status="active")
+        new = NewSubscription(
+            customer_id=buyer.id,
+            plan_code=code,
+            start_date=None if start is None else Moment(start),
+            initial_status="active",
+        )
         return (await self.ledger.subscriptions.create(command, new)).answer
 
     def record_usage(self, subscription: Subscription, when: int, value: int | str, model: str | None = None) -> None:
@@ -106,10 +112,6 @@ class BilledAccount:
         query = InvoiceQuery(account=await self.account(), subscription_id=of_subscription, limit=1000)
         found: list[Invoice] = list((await self.ledger.invoices.list(query)).items)
         return sorted(found, key=lambda invoice: (invoice.period_start or 0, len(invoice.lines)))
-
-
-def _moment(at: int | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at / 10**6, tz=UTC)
 
 
 def _tokens() -> MeterDefinition:

@@ -4,9 +4,12 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.core.billed_usage import from_document
+from rating.ledger.engine import create_engine
+from rating.ledger.tables import subscriptions
 from rating.runs.run import InvoiceRun, RunParameters
 from schemas.command import Command
 from schemas.invoice import Invoice, InvoiceStatus
@@ -181,3 +184,20 @@ async def test_a_run_reports_its_progress(billed_account: BilledAccount) -> None
     )
     await run.run(RunParameters(as_of=START, run_id="run_1"), on_progress)
     assert reported == [(0, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("period_end", [-(2**63), 2**63 - 1])
+async def test_a_subscription_that_no_calendar_reaches_holds_up_no_other(
+    billed_account: BilledAccount, migrated_url: str, period_end: int
+) -> None:
+    """A row that no request could have stored waits with its reason; its neighbours are billed."""
+    await billed_account.publish_plan()
+    one, other = await billed_account.subscribe(start=START), await billed_account.subscribe(start=START)
+    engine = create_engine(migrated_url)
+    broken = {"period_end": period_end, "due_at": START}
+    with engine.begin() as connection:
+        connection.execute(sa.update(subscriptions).where(subscriptions.c.id == one.id).values(broken))
+    engine.dispose()
+    summary = await billed_account.run(START)
+    assert [one.id in reason for reason in summary.waiting] == [True]
+    assert len(await billed_account.invoices(other)) == 1
