@@ -12,7 +12,8 @@ from schemas.metrics import Metrics, NullMetrics
 from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import end_offsets, held_bytes, translate_errors
+from stream_processors.backends.log.sqlite.anchor import Acknowledger
+from stream_processors.backends.log.sqlite.file import held_bytes, partition_ends, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 from stream_processors.backends.log.sqlite.writer import LogWriter
 
@@ -51,7 +52,10 @@ class SqliteFrameLog(SqliteFrames):
         return self._quota.held
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
-        """All frames are durable when this returns. Raises Overloaded when the log or the disk is full."""
+        """All frames are durable, and recorded as acknowledged, when this returns.
+
+        Raises Overloaded when the log or the disk is full.
+        """
         if frames:
             await asyncio.wrap_future(_require_open(self._writer).append(frames))
 
@@ -63,9 +67,11 @@ class SqliteFrameLog(SqliteFrames):
     def _open(self) -> None:
         with translate_errors():
             connection, self._identity = self._file.writer(self._partitions)
-            self._tail.advance(end_offsets(connection, self._partitions))
+            ends = partition_ends(connection, self._identity)
+            self._tail.advance({partition: end.end for partition, end in ends.items()})
             self._quota.add_existing(held_bytes(connection))
-        self._writer = LogWriter(connection, self._tail, self._quota, self._policy, self._metrics)
+        acks = Acknowledger(self._file.anchor(self._partitions), self._identity.log_id, ends)
+        self._writer = LogWriter(connection, acks, self._tail, self._quota, self._policy, self._metrics)
         self._writer.start()
 
     def _close(self) -> None:

@@ -12,7 +12,9 @@ from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, Metrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import offset_of, rowid_of, transaction, translate_errors
+from stream_processors.backends.log.sqlite.anchor import Acknowledger, PartitionEnd
+from stream_processors.backends.log.sqlite.chain import chain_after, offset_of, rowid_of
+from stream_processors.backends.log.sqlite.file import chain_at, record_trimmed, transaction, translate_errors
 from stream_processors.backends.log.tail import Tail
 
 _TIDY_RETRY_SECONDS = 1.0
@@ -20,14 +22,13 @@ _CHECKPOINT_BUSY_MS = 50
 
 Append = tuple[Sequence[NewFrame], "Future[None]"]
 
-_INSERT = "INSERT INTO frames VALUES (?, ?, ?)"
+_INSERT = "INSERT INTO frames VALUES (?, ?, ?, ?, ?)"
 _COUNTED = """
 SELECT max(place), sum(size) FROM (
     SELECT place, length(payload) AS size FROM frames WHERE place >= ? AND place <= ? ORDER BY place LIMIT ?
 )
 """
 _DELETE = "DELETE FROM frames WHERE place >= ? AND place <= ?"
-_TRIMMED = "INSERT OR REPLACE INTO trimmed VALUES (?, ?)"
 
 
 class LogWriter:
@@ -36,6 +37,7 @@ class LogWriter:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        acks: Acknowledger,
         tail: Tail,
         quota: Quota,
         policy: LogPolicy,
@@ -43,6 +45,8 @@ class LogWriter:
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._connection = connection
+        self._acks = acks
+        self._ends = dict(acks.ends)
         self._tail = tail
         self._quota = quota
         self._policy = policy
@@ -57,6 +61,7 @@ class LogWriter:
         self._bytes_since_checkpoint = 0
 
     def start(self) -> None:
+        self._acks.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,6 +70,7 @@ class LogWriter:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
+        self._acks.stop()
         self._connection.close()
 
     def append(self, frames: Sequence[NewFrame]) -> "Future[None]":
@@ -128,24 +134,25 @@ class LogWriter:
             ends = self._insert(frames)
         except Exception as error:
             self._quota.release(_size_of(frames))
-            for _, done in appends:
-                done.set_exception(_as_store_failed(error))
+            _settle(appends, _as_store_failed(error))
             return
-        self._tail.advance(ends)
-        for _, done in appends:
-            done.set_result(None)
+        self._ends.update(ends)
+        self._tail.advance({partition: end.end for partition, end in ends.items()})
+        self._acks.acknowledge(ends, lambda error: _settle(appends, error))
         self._bytes_since_checkpoint += _size_of(frames)
         self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
         self._metrics.count(Counter.FRAMES, len(frames))
         self._metrics.count(Counter.FRAME_BYTES, _size_of(frames))
 
-    def _insert(self, frames: Sequence[NewFrame]) -> Mapping[int, int]:
-        ends: dict[int, int] = {}
+    def _insert(self, frames: Sequence[NewFrame]) -> Mapping[int, PartitionEnd]:
+        ends: dict[int, PartitionEnd] = {}
         rows = []
         for frame in frames:
-            offset = ends.get(frame.partition, self._tail.end(frame.partition))
-            rows.append((rowid_of(frame.partition, offset), frame.arrival, frame.payload))
-            ends[frame.partition] = offset + 1
+            before = ends.get(frame.partition) or self._ends[frame.partition]
+            place = rowid_of(frame.partition, before.end)
+            chain = chain_after(before.chain, place, frame.arrival, frame.payload)
+            rows.append((place, frame.arrival, frame.payload, before.chain, chain))
+            ends[frame.partition] = PartitionEnd(before.end + 1, chain)
         with translate_errors(), transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
         return ends
@@ -182,8 +189,10 @@ class LogWriter:
             ).fetchone()
             if place is None:
                 return final
+            chain = chain_at(self._connection, partition, offset_of(place))
+            assert chain is not None  # noqa: S101 - the frame at this place was just found
             self._connection.execute(_DELETE, (first, place))
-            self._connection.execute(_TRIMMED, (partition, offset_of(place)))
+            record_trimmed(self._connection, partition, offset_of(place), chain)
         self._quota.release(size)
         return offset_of(place)
 
@@ -196,6 +205,14 @@ class LogWriter:
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         finally:
             self._connection.execute(f"PRAGMA busy_timeout={int(self._policy.busy_seconds * 1000)}")
+
+
+def _settle(appends: Sequence[Append], error: Exception | None) -> None:
+    for _, done in appends:
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
 
 def _as_store_failed(error: Exception) -> Exception:

@@ -1,0 +1,1 @@
+"""Attacks: what a hostile or broken client, disk or clock can do, against the oracle."""
