@@ -10,7 +10,8 @@ TallyhouseError
 │   └── Conflict            the current state forbids the request
 ├── Busy                    not now: the caller should retry later
 │   ├── RateLimited         the account is over its rate limit
-│   └── Overloaded          the service has no capacity left
+│   ├── Overloaded          the service has no capacity left
+│   └── Halted              what is accepted now could be lost: an operator must act first
 ├── Misconfigured           invalid settings, all errors together
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
@@ -97,6 +98,10 @@ class RateLimited(Busy):
 
 class Overloaded(Busy):
     """The service has no capacity left right now."""
+
+
+class Halted(Busy):
+    """What is accepted now could be lost: an operator must act first, as the message says."""
 
 
 class Misconfigured(TallyhouseError):

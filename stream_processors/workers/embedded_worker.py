@@ -56,6 +56,11 @@ class EmbeddedWorker:
         """True if it runs, and no partition is stopped by an alarm or stuck."""
         return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
 
+    @property
+    def log_alarm(self) -> str | None:
+        """The first alarm of a partition whose log lacks frames; None if there is none."""
+        return next((driver.log_alarm for driver in self._drivers if driver.log_alarm is not None), None)
+
     async def partitions(self) -> Sequence[PartitionStatus]:
         """The status of each partition."""
         return [await driver.status() for driver in self._drivers]

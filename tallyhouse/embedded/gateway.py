@@ -26,7 +26,7 @@ from stream_processors.backends.store.lookups import Lookups
 from tallyhouse.billing_schedule import open_run_service
 from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 from tallyhouse.embedded.store_client import connect_store
-from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
+from tallyhouse.embedded.worker_client import AlarmedSink, WorkerClient, WorkerSeenKeys
 from tallyhouse.embedded.worker_supervisor import SupervisedWorker
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.settings import EmbeddedSettings
@@ -83,8 +83,9 @@ async def open_gateway_on_log(
         known = FilteredKeyHints(filters, WorkerSeenKeys(worker, seen), settings.partitions, runtime.metrics)
         arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
         arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
+        sink = AlarmedSink(log, worker)
         intake = await opened.enter_async_context(
-            Intake(log, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
+            Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics)
         )
         run_service = await opened.enter_async_context(
             open_run_service(settings, runtime, ledger=ledger, threads=threads, seen=seen)
@@ -95,7 +96,7 @@ async def open_gateway_on_log(
             ledger=ledger,
             run_service=run_service,
             log=log,
-            sink=log,
+            sink=sink,
             intake=intake,
             threads=threads,
             seen=seen,

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ingest_gateway.ingest.duplicate_lookup import SeenKeyLookup
-from schemas.errors import Alarm, StoreFailed
+from ingest_gateway.ports import FrameSink
+from schemas.errors import Alarm, Halted, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
+from schemas.frame import NewFrame
 from schemas.metrics import Gauge
 from stream_processors.ports import TailedLog
 from stream_processors.workers.partition_driver import BOOTING, STUCK, lag_of
@@ -63,6 +65,11 @@ class WorkerClient:
             return None
         return f"{STUCK}the worker has not reported for {silent_seconds:.0f} s: was it stopped, or has it no processor?"
 
+    @property
+    def log_alarm(self) -> str | None:
+        """Why nothing may be accepted; None if the log is whole, as far as known."""
+        return self._last_report.log_alarm
+
     async def wait_started(self) -> None:
         """Returns when the first report has arrived."""
         await self._first_report.wait()
@@ -96,6 +103,20 @@ class WorkerClient:
             lag_seconds=lag.seconds,
             state=self.unavailable_reason or status.state,
         )
+
+
+class AlarmedSink:
+    """The log, which refuses frames after the worker has found that it lacks some: they could be lost."""
+
+    def __init__(self, sink: FrameSink, worker: WorkerClient) -> None:
+        self._sink = sink
+        self._worker = worker
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Raises Halted after such an alarm, until the next start of the worker."""
+        if alarm := self._worker.log_alarm:
+            raise Halted(f"no event is accepted, because it could be lost: {alarm}")
+        await self._sink.append(frames)
 
 
 class WorkerSeenKeys:
