@@ -85,6 +85,7 @@ def backfill_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) 
         Backfill(ports, policies.partitions),
         policies.worker,
         logger=dependencies.logger,
+        metrics=dependencies.metrics,
         pause=dependencies.pause,
     )
 
