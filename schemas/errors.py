@@ -12,10 +12,12 @@ TallyhouseError
 │   ├── RateLimited         the account is over its rate limit
 │   ├── Overloaded          the service has no capacity left
 │   └── Halted              what is accepted now could be lost: an operator must act first
+├── Unready                 a part of the service does not work, for a reason that may be public
 ├── Misconfigured           invalid settings, all errors together
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
+│   └── StoreAbsent         the process that owns the store does not answer
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
@@ -104,6 +106,10 @@ class Halted(Busy):
     """What is accepted now could be lost: an operator must act first, as the message says."""
 
 
+class Unready(TallyhouseError):
+    """A part of the service does not work now. The message names the cause and nothing private."""
+
+
 class Misconfigured(TallyhouseError):
     """Invalid settings, all errors together. Raised before anything is opened."""
 
@@ -115,6 +121,10 @@ class Misconfigured(TallyhouseError):
 class StoreFailed(TallyhouseError):
     """A store did not answer, or answered with an error. Only the same step may be repeated: it may have
     taken effect."""
+
+
+class StoreAbsent(StoreFailed):
+    """The process that owns the store does not answer. The message says which one, and may be public."""
 
 
 class Revoked(TallyhouseError):

@@ -10,6 +10,7 @@ from schemas.errors import (
     NotFound,
     RateLimited,
     Refused,
+    StoreAbsent,
     StoreFailed,
     TooLarge,
     Unauthenticated,
@@ -88,6 +89,8 @@ def problem_of(error: Exception) -> Problem:
         case Busy():
             details = getattr(error, "details", None)
             return Problem(status, error.code, error.message, details, _retry_after(error.retry_after))
+        case StoreAbsent():
+            return Problem(status, Busy.code, str(error), None, _retry_after(1))
         case StoreFailed():
             return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:

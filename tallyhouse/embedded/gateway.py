@@ -50,7 +50,9 @@ async def open_embedded_gateway(
     Raises StoreFailed if the worker cannot start.
     """
     policy = LogPolicy(held_bytes=settings.log_limit)
-    log = SqliteFrameLog(DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics)
+    log = SqliteFrameLog(
+        DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics, runtime.logger
+    )
     async with log, open_gateway_on_log(log, settings, runtime, supervised) as gateway:
         yield gateway
 
@@ -63,12 +65,14 @@ async def open_gateway_on_log(
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
         ledger = opened.enter_context(open_ledger(directory.ledger_url, runtime.clock, prepare=migrate))
-        worker = WorkerClient(log, settings.partitions, runtime)
+        worker = WorkerClient(log, settings.partitions, runtime, lambda: supervised.program.is_stopped)
         password = secrets.token_urlsafe()
         supervised.program.allow_start(password, worker.on_report)
         opened.push_async_callback(supervised.stop)
         await supervised.wait_for(worker.wait_started())
-        threads = opened.enter_context(connect_store(supervised.program.port, password))
+        threads = opened.enter_context(
+            connect_store(supervised.program.port, password, lambda: worker.store_absent_reason)
+        )
         seen, months = Lookups(SqlEngine(threads)), SqlSeenMonths(threads)
         recent = RecentKeys(settings.recent_keys, DEDUPE_WINDOW)
         await warm_up(recent, log, settings.partitions)
@@ -101,7 +105,7 @@ async def open_gateway_on_log(
             threads=threads,
             seen=seen,
             status=worker,
-            checks={"processors": worker.check},
+            checks={"log": log.check, "processors": worker.check},
         )
         yield EmbeddedGateway(
             app.create_app(ports, app_policy(settings), build_app_context(arrivals.stamp, runtime)), ledger

@@ -156,7 +156,8 @@ def _findings(
         problem = "frames are missing or damaged"
     elif acked is None:
         problem = "it is not known what was acknowledged, nor whether the log ends before it"
-    claim_is_whole = not is_fork and set(range(first, claimed_end)) <= set(held)
+    needed = set(range(first, claimed_end))
+    is_finishable = not needed or (not is_fork and needed <= set(held))
     return PartitionFindings(
         partition=partition,
         counted=first,
@@ -165,7 +166,7 @@ def _findings(
         problem=problem,
         kept=KeptFrames(partition=partition, first=first, offsets=kept),
         half_done=None
-        if claim_is_whole
+        if is_finishable
         else f"its last flush (frames {first} to {claimed_end - 1}) is half done, and its frames are lost",
     )
 

@@ -1,7 +1,7 @@
 """The worker as the gateway sees it: its reported progress, its health, and its seen keys."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -10,10 +10,12 @@ from ingest_gateway.ports import FrameSink
 from schemas.errors import Alarm, Halted, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
 from schemas.frame import NewFrame
+from schemas.logger import CauseLog
 from schemas.metrics import Gauge
 from stream_processors.ports import TailedLog
 from stream_processors.workers.partition_driver import BOOTING, STUCK, lag_of
 from tallyhouse.embedded.report import Report, forward_metrics
+from tallyhouse.runtime.clock import monotonic
 from tallyhouse.runtime.startup import Runtime
 
 REPORT_TIMEOUT_SECONDS = 5.0
@@ -26,9 +28,14 @@ _POLL_SECONDS = 0.5
 class WorkerClient:
     """The `ProcessingStatus` by the worker's last report. Acknowledges counted frames to the log."""
 
-    def __init__(self, log: TailedLog, partitions: int, runtime: Runtime) -> None:
+    def __init__(
+        self, log: TailedLog, partitions: int, runtime: Runtime, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`is_stopped` is true while the system holds the worker, for instance after SIGSTOP."""
         self._log = log
         self._runtime = runtime
+        self._is_stopped = is_stopped
+        self._causes = CauseLog(runtime.logger, monotonic)
         self._first_report = asyncio.Event()
         self._last_report_at: float | None = None
         self._last_report = Report(
@@ -50,9 +57,9 @@ class WorkerClient:
         for partition, last in report.counted.items():
             try:
                 await self._log.acknowledge(partition, last)
-            except Alarm:  # The same alarm has stopped the partition in the worker.
-                self._runtime.logger.exception(
-                    "the log does not hold the frames that the worker has counted", partition=partition
+            except Alarm as alarm:  # The same alarm has stopped the partition in the worker.
+                self._causes.failed(
+                    f"partition {partition}", "the log does not hold the frames that the worker has counted", str(alarm)
                 )
 
     @property
@@ -70,6 +77,17 @@ class WorkerClient:
         """Why nothing may be accepted; None if the log is whole, as far as known."""
         return self._last_report.log_alarm
 
+    @property
+    def store_absent_reason(self) -> str | None:
+        """Why the usage store cannot answer now; None if it can, as far as known."""
+        if self._last_report_at is None:
+            return "the worker, which holds the usage store, is starting; retry in a moment"
+        if self._is_stopped():
+            return "the worker, which holds the usage store, is stopped (SIGSTOP, or a debugger): let it continue"
+        if self.unavailable_reason:
+            return "the worker, which holds the usage store, has stopped reporting: its process hangs, or is starved"
+        return None
+
     async def wait_started(self) -> None:
         """Returns when the first report has arrived."""
         await self._first_report.wait()
@@ -82,11 +100,11 @@ class WorkerClient:
         return self.unavailable_reason or self._last_report.backfills
 
     async def check(self) -> None:
-        """Raises RuntimeError if the worker is absent, or a partition has stopped or is stuck."""
+        """Raises RuntimeError if the worker is absent, or a partition or the backfill has stopped or is stuck."""
         if unavailable_reason := self.unavailable_reason:
             raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines say why")
         if not self._last_report.is_healthy:
-            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` shows which and why")
+            raise RuntimeError("a partition or the backfill has stopped or is stuck: `tallyhouse status` shows why")
 
     async def wait_caught_up(self, ends: Mapping[int, int]) -> None:
         """Returns when the frames before `ends` (partition → offset) are counted."""

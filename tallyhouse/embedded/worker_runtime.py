@@ -46,7 +46,7 @@ class Processors(NamedTuple):
 
     @property
     def is_healthy(self) -> bool:
-        """False while a partition has stopped or is stuck. True if processing is disabled."""
+        """False while a partition or the backfill has stopped or is stuck. True if processing is disabled."""
         return not self.is_enabled or self.worker.is_healthy
 
 

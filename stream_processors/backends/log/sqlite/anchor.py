@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.errors import LogGap, StoreFailed
+from schemas.errors import LogGap, Overloaded
 from schemas.hashing import chained_digest
 from stream_processors.backends.log.sqlite.chain import REMEDY
 
@@ -103,9 +103,12 @@ Ack = Callable[[Exception | None], object]
 class Acknowledger:
     """Writes the ends of commits, and then calls their acks. While one write is synced, the next commit runs."""
 
-    def __init__(self, file: AnchorFile, log_id: str, ends: Mapping[int, PartitionEnd]) -> None:
+    def __init__(
+        self, file: AnchorFile, log_id: str, ends: Mapping[int, PartitionEnd], monotonic: Callable[[], float]
+    ) -> None:
         """`ends` are those of the log, which may be ahead of the last acks. The file must exist."""
         self._file = file
+        self._monotonic = monotonic
         self.ends = dict(ends)
         """The newest end of each partition in the log."""
         before = file.read()
@@ -113,6 +116,7 @@ class Acknowledger:
         self._descriptor = file.open()
         self._changed = threading.Condition()
         self._acks: list[Ack] = []
+        self._writing_since: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="log-acks", daemon=True)
 
@@ -133,6 +137,12 @@ class Acknowledger:
             self.ends.update(ends)
             self._acks.append(ack)
             self._changed.notify()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Seconds for which the disk has not synced the write in progress; 0 if none is."""
+        since = self._writing_since
+        return 0.0 if since is None else self._monotonic() - since
 
     def probe(self) -> "Future[None]":
         """The future is done when the disk has synced a write."""
@@ -164,9 +174,13 @@ class Acknowledger:
 
     def _write(self, ends: Sequence[PartitionEnd]) -> Exception | None:
         acked = Acked(log_id=self._acked.log_id, ends=ends, number=self._acked.number + 1)
+        self._writing_since = self._monotonic()
         try:
             self._file.overwrite(self._descriptor, acked)
         except OSError as error:
-            return StoreFailed(f"{self._file.path} cannot be written ({error.strerror or error})")
+            why = error.strerror or str(error)
+            return Overloaded(f"acknowledged frames cannot be recorded on disk ({why}): is it full?", retry_after=5)
+        finally:
+            self._writing_since = None
         self._acked = acked
         return None

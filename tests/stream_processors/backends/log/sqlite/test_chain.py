@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import LogGap, StoreFailed
+from schemas.errors import LogGap, Overloaded
 from stream_processors.backends.log.sqlite.anchor import AnchorFile, anchor_path
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.log.sqlite.reader import SqliteLogReader
@@ -155,7 +155,7 @@ async def test_an_ack_that_cannot_be_recorded_fails(tmp_path: Path) -> None:
         descriptor = writer._acks._descriptor
         with path.open("rb") as readonly:
             writer._acks._descriptor = readonly.fileno()
-            with pytest.raises(StoreFailed, match="cannot be written"):
+            with pytest.raises(Overloaded, match="cannot be recorded"):
                 await log.append(numbered(1))
         writer._acks._descriptor = descriptor
         await log.append(numbered(1))
