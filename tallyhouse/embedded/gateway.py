@@ -70,9 +70,7 @@ async def open_gateway_on_log(
         supervised.program.allow_start(password, worker.on_report)
         opened.push_async_callback(supervised.stop)
         await supervised.wait_for(worker.wait_started())
-        threads = opened.enter_context(
-            connect_store(supervised.program.port, password, lambda: worker.store_absent_reason)
-        )
+        threads = opened.enter_context(connect_store(supervised.program.port, password, worker.why_store_is_absent))
         seen, months = Lookups(SqlEngine(threads)), SqlSeenMonths(threads)
         recent = RecentKeys(settings.recent_keys, DEDUPE_WINDOW)
         await warm_up(recent, log, settings.partitions)
