@@ -1,6 +1,8 @@
 """A log or a store from another moment is recognised at every start, until an operator mends it."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,31 @@ def test_another_log_is_refused(tmp_path: Path, loss: str) -> None:
         server.restore_log(tmp_path / ("backup" if loss == "another installation's" else "empty"))
         for _ in range(2):
             assert "belongs to another log" in server.refused_start()
+
+
+@pytest.mark.long
+def test_a_damaged_frame_is_refused_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    """The command names the one frame; all others are counted."""
+    with RestoredInstallation(tmp_path / "data", process_events="no") as accepting:
+        accepting.make_meter("calls")
+        accepting.post_numbered(0, 40)
+        assert accepting.stop() == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "log.sqlite", isolation_level=None)) as log:
+        payload, place = log.execute("SELECT payload, place FROM frames ORDER BY place LIMIT 1 OFFSET 3").fetchone()
+        damaged = payload[:-1] + bytes([payload[-1] ^ 1])
+        log.execute("UPDATE frames SET payload = ? WHERE place = ?", (damaged, place))
+    server = RestoredInstallation(tmp_path / "data")
+    for _ in range(2):
+        assert "frame 3 is damaged" in server.refused_start()
+    code, lines = server.log_command("check")
+    assert (code, [line for line in lines if "are lost" in line]) == (
+        1,
+        ["partition 0: 1 acknowledged frames are lost: 3"],
+    )
+    assert server.log_command("accept-loss")[0] == 0
+    with server:
+        server.wait_until_counted()
+        assert 35 <= server.total("calls") < 40
+        server.post_numbered(0, 40)
+        server.wait_until_counted()
+        assert server.total("calls") == 40

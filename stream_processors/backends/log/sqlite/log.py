@@ -20,6 +20,9 @@ from stream_processors.backends.log.sqlite.file import held_bytes, partition_end
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 from stream_processors.backends.log.sqlite.writer import LogWriter
 
+_PROBE_INTERVAL_SECONDS = 1.0
+"""Readiness checks are public: however many come, the disk is probed once in this time."""
+
 _Part = TypeVar("_Part")
 
 
@@ -39,6 +42,7 @@ class SqliteFrameLog(SqliteFrames):
         self._folder = path.resolve().parent
         self._metrics = metrics or NullMetrics()
         self._logger = logger or NullLogger()
+        self._synced_until = 0.0
         self._probe: asyncio.Future[None] | None = None
         self._quota = Quota(self._policy.held_bytes)
         self._writer: LogWriter | None = None
@@ -83,6 +87,13 @@ class SqliteFrameLog(SqliteFrames):
         free = await asyncio.get_running_loop().run_in_executor(None, _free_bytes, self._folder)
         if free < self._policy.free_bytes:
             raise Unready(f"the log's disk is full: {free:,} bytes are free")
+        await self._check_disk_syncs(writer)
+        await self.first_offset(0)
+
+    async def _check_disk_syncs(self, writer: LogWriter) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._synced_until:
+            return
         # One probe at a time: a write that a disk does not answer cannot be withdrawn.
         probe = self._probe = self._probe or asyncio.wrap_future(writer.probe())
         await asyncio.wait([probe], timeout=self._policy.probe_seconds)
@@ -91,7 +102,7 @@ class SqliteFrameLog(SqliteFrames):
         self._probe = None
         if error := probe.exception():
             raise Unready(str(error))
-        await self.first_offset(0)
+        self._synced_until = loop.time() + _PROBE_INTERVAL_SECONDS
 
     def _open(self) -> None:
         with translate_errors():
