@@ -15,7 +15,7 @@ from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import EventReader, ProcessingStatus, UsageQueries
 from schemas.account import Scope
-from schemas.errors import Busy, Overloaded, StoreAbsent, StoreFailed, Unready
+from schemas.errors import Busy, Overloaded, StoreAbsent, TallyhouseError, Unready
 from schemas.flush import PartitionStatus
 from schemas.listing import Page, RejectQuery
 from schemas.timestamps import SECOND
@@ -161,8 +161,8 @@ async def _within(name: str, question: Awaitable[_Value]) -> _Part[_Value]:
     error = answer.exception()
     if error is None:
         return _Part(name, answer.result(), None)
-    if isinstance(error, (Busy, StoreFailed, Unready)):
-        return _Part(name, None, str(error) if isinstance(error, _PUBLIC) else "the store failed; the logs state why")
+    if isinstance(error, TallyhouseError):
+        return _Part(name, None, str(error) if isinstance(error, _PUBLIC) else "it failed; the logs state why")
     raise error
 
 
