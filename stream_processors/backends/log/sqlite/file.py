@@ -76,6 +76,15 @@ class LogFile:
         self._path = path
         self._busy_seconds = busy_seconds
         self._new_id = new_id
+        self._opened: tuple[int, int] | None = None
+
+    def check_in_place(self) -> None:
+        """Raises LogGap if the file at the path is not the one that was opened: what is appended would go nowhere."""
+        if _inode(self._path) != self._opened:
+            raise LogGap(
+                f"{self._path} was replaced or deleted while the server runs: stop the server, and start it on the "
+                "files that belong together"
+            )
 
     def anchor(self, partitions: int) -> AnchorFile:
         """The file that states what was acknowledged."""
@@ -101,6 +110,7 @@ class LogFile:
         except BaseException:
             connection.close()
             raise
+        self._opened = _inode(self._path)
         return connection, identity
 
     def _open_writer(self, partitions: int, acked: Acked | None) -> sqlite3.Connection:
@@ -209,6 +219,14 @@ class LogFile:
         ]
         if lacking:
             raise LogGap(f"{self._path} is not the log it was: {'; '.join(lacking)}. {REMEDY}")
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _shortfall(

@@ -111,7 +111,16 @@ class SqliteFrameLog(SqliteFrames):
             self._tail.advance({partition: end.end for partition, end in ends.items()})
             self._quota.add_existing(held_bytes(connection))
         acks = Acknowledger(self._file.anchor(self._partitions), self._identity.log_id, ends, time.perf_counter)
-        self._writer = LogWriter(connection, acks, self._tail, self._quota, self._policy, self._metrics, self._logger)
+        self._writer = LogWriter(
+            connection,
+            self._file.check_in_place,
+            acks,
+            self._tail,
+            self._quota,
+            self._policy,
+            self._metrics,
+            self._logger,
+        )
         self._writer.start()
 
     def _close(self) -> None:

@@ -39,6 +39,7 @@ class LogWriter:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        check_in_place: Callable[[], None],
         acks: Acknowledger,
         tail: Tail,
         quota: Quota,
@@ -48,6 +49,7 @@ class LogWriter:
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._connection = connection
+        self._check_in_place = check_in_place
         self._acks = acks
         self._ends = dict(acks.ends)
         self._tail = tail
@@ -189,6 +191,7 @@ class LogWriter:
         try:
             with translate_errors(), transaction(self._connection):
                 self._connection.execute(_PROBE)
+                self._check_in_place()
         except TallyhouseError as error:
             self._fail(error, lasts=True)
         else:
@@ -216,6 +219,7 @@ class LogWriter:
             ends[frame.partition] = PartitionEnd(before.end + 1, chain)
         with translate_errors(), transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
+            self._check_in_place()
         return ends
 
     def _tidy(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import Overloaded, Unready
+from schemas.errors import LogGap, Overloaded, Unready
 from schemas.logger import NullLogger
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
@@ -94,3 +94,19 @@ async def test_a_disk_that_does_not_sync_is_reported(tmp_path: Path) -> None:
                 await log.check()
         log._probe.set_result(None)
         await log.check()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_file_that_is_replaced_under_the_server_takes_no_more_frames(tmp_path: Path, is_deleted: bool) -> None:
+    """They would go to a file without a name, and be lost with the process."""
+    path = tmp_path / "log.db"
+    async with SqliteFrameLog(path, PARTITIONS) as log:
+        await log.append(numbered(1))
+        path.rename(tmp_path / "aside.db")
+        if not is_deleted:
+            path.write_bytes((tmp_path / "aside.db").read_bytes())
+        for _ in range(2):
+            with pytest.raises(LogGap, match="replaced or deleted"):
+                await log.append(numbered(1))
+        with pytest.raises(Unready, match="replaced or deleted"):
+            await log.check()
