@@ -125,8 +125,11 @@ def rebuild(damaged: DamagedLog, log_id: str, kept: Sequence[KeptFrames], aside:
         old = damaged.path.with_name(damaged.path.name + suffix)
         if old.exists():
             old.rename(old.with_name(f"{old.name}{aside}"))
-    if damaged.path.exists():
-        damaged.path.with_name(f"{damaged.path.name}{aside}").hardlink_to(damaged.path)
+    old_log = damaged.path.with_name(f"{damaged.path.name}{aside}")
+    if damaged.path.is_symlink():
+        damaged.path.rename(old_log)
+    elif damaged.path.exists():
+        old_log.hardlink_to(damaged.path)
     new.replace(damaged.path)
     AnchorFile(damaged.path, len(kept)).create(Acked(log_id=log_id, ends=ends))
     return starts
