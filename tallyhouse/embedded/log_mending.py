@@ -104,7 +104,11 @@ def _opened(settings: EmbeddedSettings) -> Iterator[tuple[DamagedLog, StoreIdent
         damaged = DamagedLog(directory.log, settings.partitions)
 
         def identity_of(stored: StoreIdentity | None) -> StoreIdentity:
-            log_id = stored.log_id if stored else damaged.log_id() or ""
+            log_id = stored.log_id if stored else damaged.log_id()
+            if log_id is None:
+                raise Conflict(
+                    f"{directory.path} holds neither a log that can be read nor a usage store that names one"
+                )
             return StoreIdentity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=log_id)
 
         with open_any_store(directory, identity_of) as (identity, store):

@@ -147,6 +147,7 @@ class Acknowledger:
     def probe(self) -> "Future[None]":
         """The future is done when the disk has synced a write."""
         done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # From now on it cannot be cancelled, so that the thread can resolve it.
 
         def answer(error: Exception | None) -> None:
             if error is None:

@@ -110,3 +110,18 @@ async def test_a_file_that_is_replaced_under_the_server_takes_no_more_frames(tmp
                 await log.append(numbered(1))
         with pytest.raises(Unready, match="replaced or deleted"):
             await log.check()
+
+
+async def test_a_check_that_is_cancelled_harms_no_append(tmp_path: Path) -> None:
+    """Its probe is answered by the thread that answers the appends."""
+    async with SqliteFrameLog(tmp_path / "log.db", PARTITIONS) as log:
+        for _ in range(20):
+            check = asyncio.create_task(log.check())
+            await asyncio.sleep(0)
+            probe = log._probe
+            check.cancel()
+            if probe is not None:
+                probe.cancel()
+            log._probe, log._synced_until = None, 0.0
+            await log.append(numbered(1))
+        assert log.end_offset(0) == 20
