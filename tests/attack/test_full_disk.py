@@ -57,7 +57,7 @@ def lines_with(server: ServerProcess, event: str) -> list[str]:
 
 def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
     """With room again, everything that was accepted is counted once, and the server is ready."""
-    with mounted(tmp_path / "disk") as disk, ServerProcess(disk / "data") as server:
+    with mounted(tmp_path / "data") as disk, ServerProcess(disk) as server:
         server.make_meter("calls")
         accepted = 0
         for number in range(20):
