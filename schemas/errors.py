@@ -15,12 +15,15 @@ TallyhouseError
 │   └── Conflict            the current state forbids the request
 ├── Busy                    not now: the caller should retry later
 │   ├── RateLimited         the account is over its rate limit
-│   └── Overloaded          the service has no capacity left
+│   ├── Overloaded          the service has no capacity left
+│   └── Halted              what is accepted now could be lost: an operator must act first
+├── Unready                 a part of the service does not work, for a reason that may be public
 ├── Misconfigured           invalid settings, all errors together
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
-│   └── StatementTooLarge   a read needs more memory or time than a statement may take
+│   ├── StatementTooLarge   a read needs more memory or time than a statement may take
+│   └── StoreAbsent         the process that owns the store does not answer
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
@@ -136,6 +139,14 @@ class Overloaded(Busy):
     """The service has no capacity left right now."""
 
 
+class Halted(Busy):
+    """What is accepted now could be lost: an operator must act first, as the message says."""
+
+
+class Unready(TallyhouseError):
+    """A part of the service does not work now. The message names the cause and nothing private."""
+
+
 class Misconfigured(TallyhouseError):
     """Invalid settings, all errors together. Raised before anything is opened."""
 
@@ -151,6 +162,10 @@ class StoreFailed(TallyhouseError):
 
 class StatementTooLarge(StoreFailed):
     """The store's limit of memory or of time ended the statement. The same read will fail again."""
+
+
+class StoreAbsent(StoreFailed):
+    """The process that owns the store does not answer. The message says which one, and may be public."""
 
 
 class Revoked(TallyhouseError):

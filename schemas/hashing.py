@@ -45,6 +45,13 @@ def as_digests(halves: KeyHashes) -> list[bytes]:
     return digests
 
 
+def chained_digest(previous: int, header: bytes, payload: bytes) -> int:
+    """63 bits that depend on every byte of a record and, by `previous`, on all records before it."""
+    digest = xxhash.xxh3_64(header, seed=previous)
+    digest.update(payload)
+    return digest.intdigest() >> 1
+
+
 def partition_of(halves: KeyHashes, partitions: int) -> npt.NDArray[np.uint64]:
     """The partition of each key."""
     return halves[:, 1] % np.uint64(partitions)

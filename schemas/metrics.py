@@ -48,6 +48,9 @@ class Gauge(Enum):
     LAG_SECONDS = MetricSpec("partition_lag_seconds", "Age of the oldest frame not yet counted", ("partition",))
     WATERMARK = MetricSpec("partition_watermark", "Number of the last flush done", ("partition",))
     STUCK = MetricSpec("partition_stuck", "1 while a flush fails again and again (the status says why)", ("partition",))
+    BACKFILL_STUCK = MetricSpec(
+        "backfill_stuck", "1 while the backfill of a meter fails again and again, or has stopped (the status says why)"
+    )
     STOPPED = MetricSpec("partition_stopped", "1 after an alarm, until a start (the status says why)", ("partition",))
     OWNED = MetricSpec(
         "partition_owned", "1 while this worker has the partition, of those its group shares", ("partition",)

@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`: the state of the process for its operators, without a key."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
@@ -10,7 +11,8 @@ from ingest_gateway.http.envelope import Response, Success, success
 from ingest_gateway.http.errors import NotReady
 from ingest_gateway.http.pages import ReadOnlyPage
 from ingest_gateway.http.route import Description, PublicRoute
-from schemas.logger import Logger
+from schemas.errors import Unready
+from schemas.logger import CauseLog, Logger
 
 
 class Alive(Success, kw_only=True):
@@ -37,7 +39,7 @@ class Health:
 
     def __init__(self, checks: Mapping[str, Check], logger: Logger, seconds: float = CHECK_SECONDS) -> None:
         self._checks = checks
-        self._logger = logger
+        self._causes = CauseLog(logger, time.monotonic)
         self._seconds = seconds
         self._running: dict[str, asyncio.Future[object]] = {}
         """Checks in flight, which are not started again: a query to a store cannot be withdrawn."""
@@ -64,18 +66,20 @@ class Health:
         return success(request_id, {"status": "ready", "checks": states})
 
     async def _state(self, name: str) -> str:
-        """`ok`, `failed` or `no answer`; the reason goes to the logs only, because the page is public."""
+        """`ok`, `failed` or `no answer`. Of reasons only those of `Unready` are shown, because the page is public."""
         check = self._running.get(name) or asyncio.ensure_future(self._checks[name]())
         self._running[name] = check
         await asyncio.wait((check,), timeout=self._seconds)
         if not check.done():
-            self._logger.warning("a readiness check did not answer in time", check=name)
+            self._causes.failed(name, "a readiness check fails", "no answer in time", check=name)
             return "no answer"
         self._running.pop(name, None)
         error = asyncio.CancelledError() if check.cancelled() else check.exception()
-        if error is not None:
-            self._logger.warning("a readiness check failed", check=name, reason=str(error))
-        return "ok" if error is None else "failed"
+        if error is None:
+            self._causes.recovered(name, "a readiness check passes again")
+            return "ok"
+        self._causes.failed(name, "a readiness check fails", str(error) or repr(error), check=name)
+        return f"failed: {error}" if isinstance(error, Unready) else "failed"
 
 
 PrometheusText = Annotated[str, Meta(examples=["process_resident_memory_bytes 4.7e+08\n"])]

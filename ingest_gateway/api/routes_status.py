@@ -1,10 +1,13 @@
 """`GET /v1/status`: lag, watermark, throughput and open rejects."""
 
-from typing import Annotated
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from ingest_gateway.api.health import Check
 from ingest_gateway.api.routes_usage import watermark_document
 from ingest_gateway.api.throughput import WINDOW, Throughput
 from ingest_gateway.http.envelope import Response, Success
@@ -12,8 +15,9 @@ from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ports import EventReader, ProcessingStatus, UsageQueries
 from schemas.account import Scope
+from schemas.errors import Busy, Overloaded, StoreAbsent, TallyhouseError, Unready
 from schemas.flush import PartitionStatus
-from schemas.listing import RejectQuery
+from schemas.listing import Page, RejectQuery
 from schemas.timestamps import SECOND
 
 
@@ -52,8 +56,12 @@ class StatusDocument(msgspec.Struct, kw_only=True):
     lag_seconds: float
     backfills: str
     rates: RatesDocument
-    open_rejects: OpenRejects
-    watermark: Annotated[dict[str, int], Meta(description="Partition to its last flush.")]
+    log: Annotated[str, Meta(description="`ok`, or why the log cannot be written.")]
+    open_rejects: Annotated[OpenRejects | None, Meta(description="Null while it is not known: see `missing`.")]
+    watermark: Annotated[
+        dict[str, int] | None, Meta(description="Partition to its last flush. Null while it is not known.")
+    ]
+    missing: Annotated[list[str], Meta(description="What is not known at the moment, and why.")]
 
 
 class StatusReply(Success, kw_only=True):
@@ -61,6 +69,14 @@ class StatusReply(Success, kw_only=True):
 
     status: StatusDocument
 
+
+STATUS_SECONDS = 1.8
+"""A part of the status that takes longer is left out."""
+
+_PUBLIC = (Busy, StoreAbsent, Unready)
+"""Errors whose message may be shown."""
+
+_Value = TypeVar("_Value")
 
 COUNTED_REJECTS = 100
 """Open rejects are counted up to this number; beyond it, their listing is more useful than a count."""
@@ -70,11 +86,17 @@ class StatusRoutes:
     """Lag and watermark are the service's; rates and rejects are the account's."""
 
     def __init__(
-        self, status: ProcessingStatus, usage: UsageQueries, events: EventReader, throughput: Throughput
+        self,
+        status: ProcessingStatus,
+        usage: UsageQueries,
+        events: EventReader,
+        check_log: Check,
+        throughput: Throughput,
     ) -> None:
         self._status = status
         self._usage = usage
         self._events = events
+        self._check_log = check_log
         self._throughput = throughput
 
     def routes(self) -> list[Route]:
@@ -82,19 +104,32 @@ class StatusRoutes:
         return [Route("GET", "/v1/status", Scope.READ, self.show, description)]
 
     async def show(self, request: Request) -> Response:
-        partitions = await self._status.partitions()
-        rejects = await self._events.rejects(
-            RejectQuery(account=request.account, open_only=True, limit=COUNTED_REJECTS)
+        query = RejectQuery(account=request.account, open_only=True, limit=COUNTED_REJECTS)
+        rejects, watermark, log, partitions, backfills = await asyncio.gather(
+            _within("open_rejects", self._events.rejects(query)),
+            _within("watermark", self._usage.watermark()),
+            _within("log", self._check_log()),
+            _within("partitions", self._status.partitions()),
+            _within("backfills", self._status.backfills()),
         )
+        found = partitions.value
+        if found is None:  # An empty list would look like no lag.
+            raise Overloaded(f"the progress of the partitions is not known now ({partitions.missing})")
         return request.success(
             status={
-                "partitions": [_partition(partition) for partition in partitions],
-                "lag_frames": sum(partition.lag_frames for partition in partitions),
-                "lag_seconds": max((partition.lag_seconds for partition in partitions), default=0.0),
-                "backfills": await self._status.backfills(),
+                "partitions": [_partition(partition) for partition in found],
+                "lag_frames": sum(partition.lag_frames for partition in found),
+                "lag_seconds": max((partition.lag_seconds for partition in found), default=0.0),
+                "backfills": backfills.value or "unknown",
                 "rates": self._rates_of(request),
-                "open_rejects": {"count": len(rejects.items), "more": rejects.next_cursor is not None},
-                "watermark": watermark_document(await self._usage.watermark()),
+                "log": log.missing or "ok",
+                "open_rejects": rejects.value and _open_rejects(rejects.value),
+                "watermark": watermark.value and watermark_document(watermark.value),
+                "missing": [
+                    f"{part.name}: {part.missing}"
+                    for part in (backfills, rejects, watermark)
+                    if part.missing is not None
+                ],
             }
         )
 
@@ -106,6 +141,33 @@ class StatusRoutes:
             "duplicates": tally.duplicates / seconds,
             "rejected": tally.rejected / seconds,
         }
+
+
+class _Part(NamedTuple, Generic[_Value]):
+    """A part of the status, or why it is not known."""
+
+    name: str
+    value: _Value | None
+    missing: str | None
+
+
+async def _within(name: str, question: Awaitable[_Value]) -> _Part[_Value]:
+    answer = asyncio.ensure_future(question)
+    await asyncio.wait((answer,), timeout=STATUS_SECONDS)
+    if not answer.done():
+        # A query that was sent cannot be withdrawn.
+        answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+        return _Part(name, None, f"no answer within {STATUS_SECONDS:.0f} s")
+    error = answer.exception()
+    if error is None:
+        return _Part(name, answer.result(), None)
+    if isinstance(error, TallyhouseError):
+        return _Part(name, None, str(error) if isinstance(error, _PUBLIC) else "it failed; the logs state why")
+    raise error
+
+
+def _open_rejects(page: Page) -> dict[str, object]:
+    return {"count": len(page.items), "more": page.next_cursor is not None}
 
 
 def _partition(status: PartitionStatus) -> dict[str, object]:

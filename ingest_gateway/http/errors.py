@@ -13,6 +13,7 @@ from schemas.errors import (
     Refused,
     RequestTimeout,
     StatementTooLarge,
+    StoreAbsent,
     StoreFailed,
     TooLarge,
     Unanswerable,
@@ -94,6 +95,8 @@ def problem_of(error: Exception) -> Problem:
         case StatementTooLarge():
             message = "this takes more memory or time than one request may take: ask for a shorter range, or for less"
             return Problem(status, Unanswerable.code, message, None, [])
+        case StoreAbsent():
+            return Problem(status, Busy.code, str(error), None, _retry_after(1))
         case StoreFailed():
             return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:

@@ -12,7 +12,7 @@ from ingest_gateway.http.envelope import failure
 from ingest_gateway.http.errors import ClientDisconnected, Headers, Problem, problem_of
 from schemas.errors import MalformedRequest
 from schemas.ids import Randomness, RequestId, base36
-from schemas.logger import Logger
+from schemas.logger import CauseLog, Logger
 from schemas.metrics import Counter, Histogram, Metrics
 
 REQUEST_ID_HEADER = b"x-request-id"
@@ -106,6 +106,7 @@ class RequestMiddleware:
         self._timer = timer
         self._metrics = metrics
         self._logger = logger
+        self._causes = CauseLog(logger, timer)
         self._bind_request = bind_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,9 +153,10 @@ class RequestMiddleware:
             self._measure(scope, status, self._timer() - started)
 
     def _log_error(self, error: Exception, problem: Problem, scope: Scope) -> None:
-        """Logs the service's own failures as warnings and refused requests at the debug level."""
+        """Logs the service's own failures, one line for a cause, and refused requests at the debug level."""
         if problem.status > _INTERNAL_ERROR and "refusal" not in scope:
-            self._logger.warning("a request could not be served", reason=str(error), **_request_fields(scope))
+            route = _route_of(scope)
+            self._causes.failed(route, "requests cannot be served", str(error), **_request_fields(scope))
         else:
             self._logger.debug("a request was refused", reason=str(error), **_request_fields(scope))
 
@@ -165,9 +167,16 @@ class RequestMiddleware:
             await send({"type": "websocket.close", "code": 1008})
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", _NO_ROUTE)
+        route = _route_of(scope)
+        if self._causes.is_failing and status < _INTERNAL_ERROR:
+            self._causes.recovered(route, "requests are served again")
         self._metrics.count(Counter.REQUESTS, 1, route, scope["method"], str(status))
         self._metrics.observe(Histogram.REQUEST_SECONDS, seconds, route)
+
+
+def _route_of(scope: Scope) -> str:
+    path: str = getattr(scope.get("route"), "path", _NO_ROUTE)
+    return path
 
 
 def _request_fields(scope: Scope) -> dict[str, str]:

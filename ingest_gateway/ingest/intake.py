@@ -26,7 +26,7 @@ from ingest_gateway.ingest.judge import (
 from ingest_gateway.ingest.recent_keys import RecentKeys
 from ingest_gateway.ingest.verdicts import count_group, count_outcomes, count_posted, outcomes, refused_outright
 from ingest_gateway.ports import FrameSink, KeyHints
-from schemas.errors import Overloaded, TallyhouseError
+from schemas.errors import Halted, Overloaded, TallyhouseError
 from schemas.frame import NewFrame
 from schemas.logger import Logger, NullLogger
 from schemas.metrics import Counter, Metrics
@@ -220,8 +220,12 @@ class Intake:
         except asyncio.CancelledError:
             self._answer(waiting, Overloaded("the service is stopping; post again in a moment"))
             raise
-        except TallyhouseError:
-            self._answer(waiting, self._busy("log", "the events could not be stored"))
+        except Halted as halted:
+            self._metrics.count(Counter.BUSY, 1, "log")
+            self._answer(waiting, halted)
+        except TallyhouseError as error:
+            cause = f" ({error.message})" if isinstance(error, Overloaded) else ""
+            self._answer(waiting, self._busy("log", f"the events could not be stored{cause}"))
         except Exception as error:  # A bug must reach the request's log and must not end the intake.
             self._answer(waiting, error)
         else:

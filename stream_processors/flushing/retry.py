@@ -60,7 +60,7 @@ class Attempts:
             self._since = self._monotonic()
         attempts = self._newest.attempts + 1 if self._newest else 1
         self._newest = FlushFailure(
-            claim=self._claim, step=step, error=_error_text(error), attempts=attempts, seconds=0.0
+            claim=self._claim, step=step, error=error_text(error), attempts=attempts, seconds=0.0
         )
         return attempts
 
@@ -103,7 +103,7 @@ class Retry:
                 return answer
 
 
-def _error_text(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The text of our own errors; of foreign errors only the type, because every account can read the status, and their
     text may quote an event."""
     if isinstance(error, TallyhouseError):

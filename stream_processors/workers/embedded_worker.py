@@ -53,8 +53,15 @@ class EmbeddedWorker:
 
     @property
     def is_healthy(self) -> bool:
-        """True if it runs, and no partition is stopped by an alarm or stuck."""
-        return self._thread.is_alive() and not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
+        """True if it runs, and no partition and no backfill is stopped by an alarm or stuck."""
+        if not self._thread.is_alive() or self._backfill.needs_operator:
+            return False
+        return not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
+
+    @property
+    def log_alarm(self) -> str | None:
+        """The first alarm of a partition whose log lacks frames; None if there is none."""
+        return next((driver.log_alarm for driver in self._drivers if driver.log_alarm is not None), None)
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         """The status of each partition."""

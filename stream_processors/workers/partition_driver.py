@@ -81,6 +81,7 @@ class PartitionDriver:
         self._pause = pause
         self._stopping = False
         self._state = BOOTING
+        self._log_alarm: str | None = None
         self._reported_stuck = False
         self._last_position = _START
 
@@ -88,6 +89,11 @@ class PartitionDriver:
     def has_stopped(self) -> bool:
         """True after an alarm: an operator must act."""
         return self._state.startswith(STOPPED)
+
+    @property
+    def log_alarm(self) -> str | None:
+        """The alarm that stopped it because the log lacks frames: what is appended now may be lost. None otherwise."""
+        return self._log_alarm
 
     @property
     def is_stuck(self) -> bool:
@@ -117,6 +123,7 @@ class PartitionDriver:
                 return
             except Alarm as alarm:
                 self._state = f"{STOPPED}{alarm}"
+                self._log_alarm = str(alarm) if isinstance(alarm, LogGap) else None
                 self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
                 return
             except (Exception, asyncio.CancelledError) as error:

@@ -87,6 +87,7 @@ def backfill_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) 
         Backfill(ports, policies.partitions, policies.flush.piece),
         policies.worker,
         logger=dependencies.logger,
+        metrics=dependencies.metrics,
         pause=dependencies.pause,
     )
 

@@ -12,6 +12,7 @@ from tallyhouse.cli import (
     keys,
     load,
     local_cluster,
+    log,
     meters,
     plans,
     subscriptions,
@@ -45,6 +46,7 @@ def build() -> typer.Typer:
     app.command("changes")(changes)
     app.command("usage")(usage)
     app.command("status")(status)
+    app.add_typer(log.commands(), name="log")
     app.command("load")(load.load)
     app.command("gateway")(cluster_mode.gateway)
     app.command("worker")(cluster_mode.worker)

@@ -26,7 +26,7 @@ from stream_processors.backends.store.lookups import Lookups
 from tallyhouse.billing_schedule import open_run_service
 from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 from tallyhouse.embedded.store_client import connect_store
-from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
+from tallyhouse.embedded.worker_client import AlarmedSink, WorkerClient, WorkerSeenKeys
 from tallyhouse.embedded.worker_supervisor import SupervisedWorker
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.settings import EmbeddedSettings
@@ -50,7 +50,9 @@ async def open_embedded_gateway(
     Raises StoreFailed if the worker cannot start.
     """
     policy = LogPolicy(held_bytes=settings.log_limit)
-    log = SqliteFrameLog(DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics)
+    log = SqliteFrameLog(
+        DataDirectory(settings.data_dir).log, settings.partitions, policy, runtime.metrics, runtime.logger
+    )
     async with log, open_gateway_on_log(log, settings, runtime, supervised) as gateway:
         yield gateway
 
@@ -63,12 +65,12 @@ async def open_gateway_on_log(
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
         ledger = opened.enter_context(open_ledger(directory.ledger_url, runtime.clock, prepare=migrate))
-        worker = WorkerClient(log, settings.partitions, runtime)
+        worker = WorkerClient(log, settings.partitions, runtime, lambda: supervised.program.is_stopped)
         password = secrets.token_urlsafe()
         supervised.program.allow_start(password, worker.on_report)
         opened.push_async_callback(supervised.stop)
         await supervised.wait_for(worker.wait_started())
-        threads = opened.enter_context(connect_store(supervised.program.port, password))
+        threads = opened.enter_context(connect_store(supervised.program.port, password, worker.why_store_is_absent))
         seen, months = Lookups(SqlEngine(threads)), SqlSeenMonths(threads)
         recent = RecentKeys(settings.recent_keys, DEDUPE_WINDOW)
         await warm_up(recent, log, settings.partitions)
@@ -83,8 +85,9 @@ async def open_gateway_on_log(
         known = FilteredKeyHints(filters, WorkerSeenKeys(worker, seen), settings.partitions, runtime.metrics)
         arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
         arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
+        sink = AlarmedSink(log, worker)
         intake = await opened.enter_async_context(
-            Intake(log, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics, runtime.logger)
+            Intake(sink, known, recent, arrivals.stamp, intake_policy(settings), runtime.metrics, runtime.logger)
         )
         run_service = await opened.enter_async_context(
             open_run_service(settings, runtime, ledger=ledger, threads=threads, seen=seen)
@@ -95,12 +98,12 @@ async def open_gateway_on_log(
             ledger=ledger,
             run_service=run_service,
             log=log,
-            sink=log,
+            sink=sink,
             intake=intake,
             threads=threads,
             seen=seen,
             status=worker,
-            checks={"processors": worker.check},
+            checks={"log": log.check, "processors": worker.check},
         )
         yield EmbeddedGateway(
             app.create_app(ports, app_policy(settings), build_app_context(arrivals.stamp, runtime)), ledger

@@ -27,7 +27,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     backfills: str
     is_healthy: bool
     counted: dict[int, int]
-    """Partition → its last counted frame. The gateway may delete the frames up to this one."""
+    """Partition → its last frame that is counted, and recorded as counted. The gateway may delete frames up to it."""
+    log_alarm: str | None = None
+    """Why nothing may be accepted: the log lacks frames. None if it is whole."""
     samples: Sequence[MetricSample] = ()
     memory: int = 0
     """Resident memory of the worker, in bytes."""

@@ -12,7 +12,7 @@ from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.chdb_statements import ChdbStatements, EngineStatement
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
-from stream_processors.backends.sql.identity import StoreIdentity, check_identity
+from stream_processors.backends.sql.identity import StoreIdentity, check_identity, stored_identity
 from stream_processors.backends.sql.migrate import migrate
 from stream_processors.clickhouse_server.app import Access, CallerCheck, ServerContext, create_app
 from stream_processors.clickhouse_server.authentication import password_check, refuse_password, require_password
@@ -42,14 +42,24 @@ _CLIENT_BODY_LIMITS = BodyLimits(memory=1 << 20, stored=1 << 20, decoded=1 << 20
 @contextmanager
 def open_store(directory: DataDirectory, identity: StoreIdentity) -> Iterator[AsyncSqlClient]:
     """Opens the engine in this process and migrates it. Raises IdentityChanged if the store is of another log."""
+    with open_any_store(directory, lambda _: identity) as (_, store):
+        yield store
+
+
+@contextmanager
+def open_any_store(
+    directory: DataDirectory, identity_of: Callable[[StoreIdentity | None], StoreIdentity]
+) -> Iterator[tuple[StoreIdentity, AsyncSqlClient]]:
+    """The same for an identity that follows from the stored one, if there is one."""
     with (
         Chdb(directory.store, _MAX_FLUSH_STATEMENTS, _LIMITS) as engine,
         ThreadPoolExecutor(_MAX_FLUSH_STATEMENTS, thread_name_prefix="store") as threads,
     ):
         client = engine.database("default")
         migrate(client, DATABASE)
+        identity = identity_of(stored_identity(client, DATABASE))
         check_identity([client], DATABASE, identity)
-        yield AsyncSqlClient(engine.database(DATABASE), threads)
+        yield identity, AsyncSqlClient(engine.database(DATABASE), threads)
 
 
 @asynccontextmanager

@@ -1,17 +1,21 @@
 """The worker as the gateway sees it: its reported progress, its health, and its seen keys."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from ingest_gateway.ingest.duplicate_lookup import SeenKeyLookup
-from schemas.errors import Alarm, StoreFailed
+from ingest_gateway.ports import FrameSink
+from schemas.errors import Alarm, Halted, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
+from schemas.frame import NewFrame
+from schemas.logger import CauseLog
 from schemas.metrics import Gauge
 from stream_processors.ports import TailedLog
 from stream_processors.workers.partition_driver import BOOTING, STUCK, lag_of
 from tallyhouse.embedded.report import Report, forward_metrics
+from tallyhouse.runtime.clock import monotonic
 from tallyhouse.runtime.startup import Runtime
 
 REPORT_TIMEOUT_SECONDS = 5.0
@@ -24,9 +28,14 @@ _POLL_SECONDS = 0.5
 class WorkerClient:
     """The `ProcessingStatus` by the worker's last report. Acknowledges counted frames to the log."""
 
-    def __init__(self, log: TailedLog, partitions: int, runtime: Runtime) -> None:
+    def __init__(
+        self, log: TailedLog, partitions: int, runtime: Runtime, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`is_stopped` is true while the system holds the worker, for instance after SIGSTOP."""
         self._log = log
         self._runtime = runtime
+        self._is_stopped = is_stopped
+        self._causes = CauseLog(runtime.logger, monotonic)
         self._first_report = asyncio.Event()
         self._last_report_at: float | None = None
         self._last_report = Report(
@@ -48,9 +57,9 @@ class WorkerClient:
         for partition, last in report.counted.items():
             try:
                 await self._log.acknowledge(partition, last)
-            except Alarm:  # The same alarm has stopped the partition in the worker.
-                self._runtime.logger.exception(
-                    "the log does not hold the frames that the worker has counted", partition=partition
+            except Alarm as alarm:  # The same alarm has stopped the partition in the worker.
+                self._causes.failed(
+                    f"partition {partition}", "the log does not hold the frames that the worker has counted", str(alarm)
                 )
 
     @property
@@ -62,6 +71,21 @@ class WorkerClient:
         if silent_seconds < REPORT_TIMEOUT_SECONDS:
             return None
         return f"{STUCK}the worker has not reported for {silent_seconds:.0f} s: was it stopped, or has it no processor?"
+
+    @property
+    def log_alarm(self) -> str | None:
+        """Why nothing may be accepted; None if the log is whole, as far as known."""
+        return self._last_report.log_alarm
+
+    def why_store_is_absent(self) -> str | None:
+        """Why the usage store cannot answer now; None if it can, as far as known."""
+        if self._last_report_at is None:
+            return "the worker, which holds the usage store, is starting; retry in a moment"
+        if self._is_stopped():
+            return "the worker, which holds the usage store, is stopped (SIGSTOP, or a debugger): let it continue"
+        if self.unavailable_reason:
+            return "the worker, which holds the usage store, has stopped reporting: its process hangs, or is starved"
+        return None
 
     async def wait_started(self) -> None:
         """Returns when the first report has arrived."""
@@ -75,11 +99,11 @@ class WorkerClient:
         return self.unavailable_reason or self._last_report.backfills
 
     async def check(self) -> None:
-        """Raises RuntimeError if the worker is absent, or a partition has stopped or is stuck."""
+        """Raises RuntimeError if the worker is absent, or a partition or the backfill has stopped or is stuck."""
         if unavailable_reason := self.unavailable_reason:
             raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines say why")
         if not self._last_report.is_healthy:
-            raise RuntimeError("a partition has stopped or is stuck: `tallyhouse status` shows which and why")
+            raise RuntimeError("a partition or the backfill has stopped or is stuck: `tallyhouse status` shows why")
 
     async def wait_caught_up(self, ends: Mapping[int, int]) -> None:
         """Returns when the frames before `ends` (partition → offset) are counted."""
@@ -96,6 +120,20 @@ class WorkerClient:
             lag_seconds=lag.seconds,
             state=self.unavailable_reason or status.state,
         )
+
+
+class AlarmedSink:
+    """The log, which refuses frames after the worker has found that it lacks some: they could be lost."""
+
+    def __init__(self, sink: FrameSink, worker: WorkerClient) -> None:
+        self._sink = sink
+        self._worker = worker
+
+    async def append(self, frames: Sequence[NewFrame]) -> None:
+        """Raises Halted after such an alarm, until the next start of the worker."""
+        if alarm := self._worker.log_alarm:
+            raise Halted(f"no event is accepted, because it could be lost: {alarm}")
+        await self._sink.append(frames)
 
 
 class WorkerSeenKeys:

@@ -80,7 +80,7 @@ async def _process_until_stopped(
             last = await worker.report()
             _send_report(reports, last)
         context.logger.info("stopping: finishing the running flushes")
-    counted, samples = dict(worker.log.counted), worker.samples.take()
+    counted, samples = dict(worker.recorder.counted), worker.samples.take()
     _send_report(reports, msgspec.structs.replace(last, counted=counted, samples=samples))
 
 

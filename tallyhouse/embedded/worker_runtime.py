@@ -14,12 +14,14 @@ from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.reader import SqliteLogReader
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.identity import StoreIdentity
+from stream_processors.backends.sql.log_positions import SqlLogPositions
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.embedded_worker import EmbeddedWorker, build_embedded_worker
 from stream_processors.workers.policy import WorkerPolicy
 from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies
+from tallyhouse.embedded.log_positions import PositionRecorder, record_positions
 from tallyhouse.embedded.priorities import lower_engine_priority
 from tallyhouse.embedded.report import BufferedMetrics, Report
 from tallyhouse.embedded.store import open_clickhouse_port, open_store, serve_gateway_queries
@@ -44,7 +46,7 @@ class Processors(NamedTuple):
 
     @property
     def is_healthy(self) -> bool:
-        """False while a partition has stopped or is stuck. True if processing is disabled."""
+        """False while a partition or the backfill has stopped or is stuck. True if processing is disabled."""
         return not self.is_enabled or self.worker.is_healthy
 
 
@@ -82,7 +84,7 @@ class ListenSockets(NamedTuple):
 class WorkerRuntime(NamedTuple):
     """The open worker, as its process sees it."""
 
-    log: SqliteLogReader
+    recorder: PositionRecorder
     processors: Processors
     samples: BufferedMetrics
 
@@ -93,7 +95,8 @@ class WorkerRuntime(NamedTuple):
             partitions=await status.partitions(),
             backfills=await status.backfills(),
             is_healthy=self.processors.is_healthy,
-            counted=dict(self.log.counted),
+            counted=dict(self.recorder.counted),
+            log_alarm=status.log_alarm,
             samples=self.samples.take(),
             memory=resident_bytes(),
         )
@@ -105,7 +108,7 @@ async def open_worker_runtime(
 ) -> AsyncIterator[WorkerRuntime]:
     """Counts events and answers queries while it is open. On exit, the running flushes are finished.
 
-    Raises IdentityChanged if the usage store is of another log.
+    Raises IdentityChanged if the usage store is of another log, and LogGap if the two do not belong together.
     """
     directory = DataDirectory(settings.data_dir)
     async with AsyncExitStack() as opened:
@@ -114,6 +117,9 @@ async def open_worker_runtime(
         ledger = opened.enter_context(open_ledger(directory.ledger_url, context.clock, prepare=skip_migration))
         identity = StoreIdentity(partitions=settings.partitions, hash_name=HASH_NAME, log_id=log.identity.log_id)
         threads = opened.enter_context(open_store(directory, identity))
+        store = EmbeddedStore(SqlEngine(threads))
+        recorder = PositionRecorder(log, store, SqlLogPositions(threads), settings.partitions, context.logger)
+        await opened.enter_async_context(record_positions(recorder, context.logger))
         await opened.enter_async_context(lower_engine_priority())
         await opened.enter_async_context(serve_gateway_queries(directory, sockets.gateway, sockets.password))
         await opened.enter_async_context(
@@ -121,7 +127,7 @@ async def open_worker_runtime(
         )
         dependencies = WorkerDependencies(
             log=log,
-            store=EmbeddedStore(SqlEngine(threads)),
+            store=store,
             months=SqlSeenMonths(threads),
             meters=ledger.meters,
             clock=context.clock,
@@ -129,4 +135,4 @@ async def open_worker_runtime(
             metrics=context.metrics,
         )
         processors = opened.enter_context(open_processors(settings, dependencies))
-        yield WorkerRuntime(log, processors, context.metrics)
+        yield WorkerRuntime(recorder, processors, context.metrics)

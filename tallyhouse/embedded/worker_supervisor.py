@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -63,6 +64,17 @@ class WorkerProcess:
     def port(self) -> int:
         port: int = self._inherited.listener.getsockname()[1]
         return port
+
+    @property
+    def is_stopped(self) -> bool:
+        """True while the system holds the process, for instance after SIGSTOP. Known on Linux only."""
+        if self._process is None:
+            return False
+        try:
+            state = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            return False
+        return state in "Tt"
 
     async def wait_for_process(self) -> None:
         """Returns when the process exists."""

@@ -23,6 +23,12 @@ class LogPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes committed between two checkpoints; this bounds the size of the write-ahead file."""
     busy_seconds: float = 5.0
     """Seconds to wait for a file that another program has locked."""
+    hung_seconds: float = 5.0
+    """Seconds after which a commit that has not returned is reported."""
+    probe_seconds: float = 1.5
+    """Seconds that a readiness check waits for the disk to sync a small write."""
+    free_bytes: int = MEBIBYTE
+    """The disk counts as full when fewer bytes are free."""
     readers: int = 2
     """The number of threads that read."""
 

@@ -67,6 +67,13 @@ def check_identity(
         _check_same_identity(database, _stored(anywhere, table), identity)
 
 
+def stored_identity(client: SqlClient, database: str) -> StoreIdentity | None:
+    """The identity that the store was made with; None if it has none yet."""
+    ((exists,),) = client.query_rows(f"EXISTS TABLE {database}.identity")
+    stored = _stored(client, f"{database}.identity") if exists else []
+    return stored[0] if stored else None
+
+
 def require_identity(shards: Sequence[SqlClient], database: str, identity: StoreIdentity) -> None:
     """Checks the identity without storing it, for a process that shares the migrated store. Raises Conflict."""
     table = f"{database}.identity"

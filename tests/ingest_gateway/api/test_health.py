@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from ingest_gateway.api.health import Health
-from schemas.errors import StoreFailed
+from schemas.errors import StoreFailed, Unready
 from schemas.logger import NullLogger
 from tests.ingest_gateway.conftest import InMemoryApp
 
@@ -43,6 +43,31 @@ async def test_one_broken_part_makes_the_service_not_ready(in_memory_app: InMemo
     assert (reply.status_code, error["code"]) == (503, "NOT_READY")
     assert error["details"] == {"log": "ok", "store": "failed"}
     assert "secret" not in reply.text
+
+
+async def test_a_cause_that_may_be_public_is_shown(in_memory_app: InMemoryApp) -> None:
+    """So that an operator sees it without the logs."""
+
+    async def full() -> None:
+        raise Unready("the log's disk is full: 0 bytes are free")
+
+    async with in_memory_app.serve(ports={"checks": {"log": full}}) as client:
+        reply = await client.get("/readyz")
+    assert reply.json()["error"]["details"] == {"log": "failed: the log's disk is full: 0 bytes are free"}
+
+
+async def test_a_check_that_keeps_failing_is_logged_once() -> None:
+    """However often a load balancer asks."""
+    lines: list[str] = []
+
+    class Lines(NullLogger):
+        def error(self, event: str, **fields: object) -> None:
+            lines.append(f"{event}: {fields['cause']}")
+
+    health = Health({"store": broken}, Lines())
+    for _ in range(100):
+        assert await health._state("store") == "failed"
+    assert lines == ["a readiness check fails: disk /srv/secret is full"]
 
 
 async def test_a_part_that_hangs_is_not_ready() -> None:

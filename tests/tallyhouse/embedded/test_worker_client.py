@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
-from schemas.errors import StoreFailed
+from schemas.errors import Halted, StoreFailed
 from schemas.flush import PartitionStatus, SeenRows
 from schemas.frame import NewFrame
 from schemas.logger import NullLogger
@@ -13,7 +14,7 @@ from schemas.metrics import Counter
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
 from tallyhouse.embedded.report import MetricSample, Report
-from tallyhouse.embedded.worker_client import WorkerClient, WorkerSeenKeys
+from tallyhouse.embedded.worker_client import AlarmedSink, WorkerClient, WorkerSeenKeys
 from tallyhouse.runtime.prometheus import PrometheusMetrics
 from tallyhouse.runtime.startup import Runtime
 from tests.factories import NOW
@@ -28,7 +29,8 @@ class FakeWorkerProcess:
         self.log = MemoryFrameLog(2)
         self.metrics = PrometheusMetrics()
         runtime = Runtime(clock=lambda: NOW + 3 * SECOND, logger=NullLogger(), metrics=self.metrics)
-        self.worker = WorkerClient(self.log, 2, runtime)
+        self.is_stopped = False
+        self.worker = WorkerClient(self.log, 2, runtime, lambda: self.is_stopped)
 
     async def append(self, count: int) -> None:
         await self.log.append([NewFrame(partition=0, arrival=NOW, payload=b"frame")] * count)
@@ -114,6 +116,31 @@ async def test_the_worker_has_caught_up_when_all_frames_before_the_ends_are_coun
     await fake.worker.on_report(report(next_offset=2))
     async with asyncio.timeout(20):
         await waiting
+
+
+async def test_nothing_is_appended_after_an_alarm_about_the_log() -> None:
+    """What is accepted then could be lost; the refusal says what to do. A worker that ends changes nothing."""
+    fake = FakeWorkerProcess()
+    sink = AlarmedSink(fake.log, fake.worker)
+    frame = NewFrame(partition=0, arrival=NOW, payload=b"frame")
+    await fake.worker.on_report(report())
+    await sink.append([frame])
+    alarmed = replace(report(is_healthy=False), log_alarm="frame 3 is damaged: restore the whole data directory")
+    for following in (alarmed, None):
+        await fake.worker.on_report(following)
+        with pytest.raises(Halted, match="could be lost: frame 3 is damaged: restore"):
+            await sink.append([frame])
+    assert fake.log.end_offset(0) == 1
+
+
+async def test_the_store_is_absent_while_the_worker_is_stopped_or_starting() -> None:
+    """A query is given up then; it is not while the worker reports."""
+    fake = FakeWorkerProcess()
+    assert "is starting" in str(fake.worker.why_store_is_absent())
+    await fake.worker.on_report(report())
+    assert fake.worker.why_store_is_absent() is None
+    fake.is_stopped = True
+    assert "is stopped (SIGSTOP" in str(fake.worker.why_store_is_absent())
 
 
 class SlowSeenKeys:

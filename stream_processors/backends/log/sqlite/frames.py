@@ -3,19 +3,28 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from schemas.frame import Frame
 from stream_processors.backends.log.policy import LogPolicy, within_bytes
-from stream_processors.backends.log.sqlite.file import LogFile, offset_of, rowid_of, translate_errors
+from stream_processors.backends.log.sqlite.chain import (
+    OFFSET_BITS,
+    FrameRow,
+    check_row,
+    missing_frame,
+    offset_of,
+    rowid_of,
+)
+from stream_processors.backends.log.sqlite.file import LogFile, chain_at, translate_errors
 from stream_processors.backends.log.tail import Tail
 
 _Result = TypeVar("_Result")
 
-_RANGE = "SELECT place, arrival, payload FROM frames WHERE place >= ? AND place < ? ORDER BY place"
+_RANGE = "SELECT place, arrival, payload, previous, chain FROM frames WHERE place >= ? AND place < ? ORDER BY place"
+_TRIMMED = "SELECT last FROM trimmed WHERE partition = ?"
 _FIRST = "SELECT place FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT 1"
 _ARRIVAL = "SELECT arrival FROM frames WHERE place >= ? AND place < ? ORDER BY place LIMIT 1"
 
@@ -37,20 +46,30 @@ class SqliteFrames:
         return end if place is None else offset_of(place[0])
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`.
+
+        Raises LogGap if a frame is damaged, or missing without having been deleted.
+        """
 
         def fetch(reader: sqlite3.Connection) -> Sequence[Frame]:
             rows = reader.execute(_RANGE, _span(partition, start, last))
             try:
-                frames = (_frame(partition, *row) for row in rows)
-                return list(frames if last is not None else within_bytes(frames, max_bytes))
+                frames = map(_frame_of, _checked(partition, rows))
+                found = list(frames if last is not None else within_bytes(frames, max_bytes))
             finally:
                 # An open cursor would pin the write-ahead file and keep it growing.
                 rows.close()
+            _check_from(reader, partition, start, min(end - 1, end if last is None else last), found)
+            return found
 
-        if last is None and start >= self._tail.end(partition):
+        end = self._tail.end(partition)
+        if last is None and start >= end:
             return []
         return await self._readers.call(fetch)
+
+    async def chain_at(self, partition: int, offset: int) -> int | None:
+        """The chain after the frame; None if the log no longer knows it, or does not reach it."""
+        return await self._readers.call(lambda reader: chain_at(reader, partition, offset))
 
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds."""
@@ -99,8 +118,26 @@ class ReadConnections:
         return connection
 
 
-def _frame(partition: int, place: int, arrival: int, payload: bytes) -> Frame:
-    return Frame(partition=partition, offset=offset_of(place), arrival=arrival, payload=payload)
+def _checked(partition: int, rows: Iterable[FrameRow]) -> Iterator[FrameRow]:
+    expected: tuple[int, int] | None = None
+    for row in rows:
+        yield check_row(partition, row, expected)
+        expected = row[0] + 1, row[4]
+
+
+def _check_from(reader: sqlite3.Connection, partition: int, start: int, last: int, found: Sequence[Frame]) -> None:
+    """Raises LogGap if frames before the first one found are neither in the log nor deleted from it."""
+    first = found[0].offset if found else last + 1
+    if first <= start:
+        return
+    row = reader.execute(_TRIMMED, (partition,)).fetchone()
+    if row is None or row[0] < first - 1:
+        raise missing_frame(partition, start)
+
+
+def _frame_of(row: FrameRow) -> Frame:
+    place, arrival, payload, _, _ = row
+    return Frame(partition=place >> OFFSET_BITS, offset=offset_of(place), arrival=arrival, payload=payload)
 
 
 def _span(partition: int, start: int, last: int | None = None) -> tuple[int, int]:

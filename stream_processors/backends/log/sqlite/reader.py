@@ -6,9 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from schemas.errors import Alarm, StoreFailed
+from schemas.errors import Alarm, LogGap, StoreFailed
 from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.policy import LogPolicy
+from stream_processors.backends.log.sqlite.chain import missing_frame
 from stream_processors.backends.log.sqlite.file import end_offsets, translate_errors
 from stream_processors.backends.log.sqlite.frames import SqliteFrames
 
@@ -28,7 +29,7 @@ class SqliteLogReader(SqliteFrames):
         super().__init__(path, partitions, policy or LogPolicy())
         self._poll_seconds = poll_seconds
         self._counted: dict[int, int] = {}
-        self._error: StoreFailed | None = None
+        self._error: StoreFailed | LogGap | None = None
 
     async def __aenter__(self) -> Self:
         with translate_errors():
@@ -68,7 +69,8 @@ class SqliteLogReader(SqliteFrames):
     async def wait(self, partition: int, start: int, timeout: float) -> None:  # noqa: ASYNC109 (the port's word)
         """Returns when there is a frame at or after `start`, at the latest after `timeout` seconds.
 
-        Raises StoreFailed while the file cannot be read, so that an outage is never taken for the end of the log.
+        Raises StoreFailed while the file cannot be read, so that an outage is never taken for the end of the log, and
+        LogGap when the log has become shorter.
         """
         if self._error is not None:
             raise self._error
@@ -81,6 +83,8 @@ class SqliteLogReader(SqliteFrames):
                 with translate_errors():
                     self._state = self._poll(self._state)
                 self._error = None
+            except LogGap as error:
+                self._error = error
             except Exception as error:  # the next poll may succeed; until then `wait` raises
                 self._error = StoreFailed(f"the log's file cannot be read: {error}")
 
@@ -88,5 +92,9 @@ class SqliteLogReader(SqliteFrames):
         """Refreshes the ends if the file has changed since `state`. Returns the current state."""
         (found,) = self._connection.execute("PRAGMA data_version").fetchone()
         if found != state:
-            self._tail.advance(end_offsets(self._connection, self._partitions))
+            ends = end_offsets(self._connection, self._partitions)
+            for partition, end in ends.items():
+                if end < self.end_offset(partition):
+                    raise missing_frame(partition, end)
+            self._tail.advance(ends)
         return int(found)

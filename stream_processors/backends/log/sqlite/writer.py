@@ -9,25 +9,28 @@ from concurrent.futures import Future
 
 from schemas.errors import Alarm, StoreFailed, TallyhouseError
 from schemas.frame import NewFrame
+from schemas.logger import CauseLog, Logger
 from schemas.metrics import Counter, Histogram, Metrics
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.quota import Quota
-from stream_processors.backends.log.sqlite.file import offset_of, rowid_of, transaction, translate_errors
+from stream_processors.backends.log.sqlite.anchor import Acknowledger, PartitionEnd
+from stream_processors.backends.log.sqlite.chain import chain_after, offset_of, rowid_of
+from stream_processors.backends.log.sqlite.file import chain_at, record_trimmed, transaction, translate_errors
 from stream_processors.backends.log.tail import Tail
 
-_TIDY_RETRY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _CHECKPOINT_BUSY_MS = 50
 
 Append = tuple[Sequence[NewFrame], "Future[None]"]
 
-_INSERT = "INSERT INTO frames VALUES (?, ?, ?)"
+_PROBE = "INSERT OR REPLACE INTO probe VALUES (1, coalesce((SELECT number FROM probe WHERE id = 1), 0) + 1)"
+_INSERT = "INSERT INTO frames VALUES (?, ?, ?, ?, ?)"
 _COUNTED = """
 SELECT max(place), sum(size) FROM (
     SELECT place, length(payload) AS size FROM frames WHERE place >= ? AND place <= ? ORDER BY place LIMIT ?
 )
 """
 _DELETE = "DELETE FROM frames WHERE place >= ? AND place <= ?"
-_TRIMMED = "INSERT OR REPLACE INTO trimmed VALUES (?, ?)"
 
 
 class LogWriter:
@@ -36,18 +39,27 @@ class LogWriter:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        check_in_place: Callable[[], None],
+        acks: Acknowledger,
         tail: Tail,
         quota: Quota,
         policy: LogPolicy,
         metrics: Metrics,
+        logger: Logger,
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._connection = connection
+        self._check_in_place = check_in_place
+        self._acks = acks
+        self._ends = dict(acks.ends)
         self._tail = tail
         self._quota = quota
         self._policy = policy
         self._metrics = metrics
         self._monotonic = monotonic
+        self._causes = CauseLog(logger, monotonic)
+        self._failure: str | None = None
+        self._committing_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._changed = threading.Condition()
         self._waiting: list[Append] = []
@@ -57,6 +69,7 @@ class LogWriter:
         self._bytes_since_checkpoint = 0
 
     def start(self) -> None:
+        self._acks.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,7 +78,23 @@ class LogWriter:
             self._stopping = True
             self._changed.notify()
         self._thread.join()
+        self._acks.stop()
         self._connection.close()
+
+    @property
+    def problem(self) -> str | None:
+        """Why frames cannot be written now; None if they can, as far as known."""
+        if failure := self._failure:
+            return failure
+        since = self._committing_since
+        waiting = max(0.0 if since is None else self._monotonic() - since, self._acks.waiting_seconds)
+        if waiting >= self._policy.hung_seconds:
+            return f"the log's disk has not answered a write for {waiting:.0f} s: is it frozen, or much too slow?"
+        return None
+
+    def probe(self) -> "Future[None]":
+        """The future is done when the disk has synced a small write."""
+        return self._acks.probe()
 
     def append(self, frames: Sequence[NewFrame]) -> "Future[None]":
         """The future is done when the frames are durable. Raises Overloaded, or StoreFailed once stopped."""
@@ -97,12 +126,16 @@ class LogWriter:
                 return
             if appends:
                 self._commit(appends)
+            elif self._failure is not None:
+                self._try_again()
+            elif self._causes.is_failing:
+                self._succeed()
             self._tidy()
 
     def _take(self) -> Sequence[Append] | None:
         """Waits for work, and takes all waiting appends; None when stopped."""
         with self._changed:
-            pause = _TIDY_RETRY_SECONDS if self._tidying_failed else None
+            pause = _RETRY_SECONDS if self._tidying_failed or self._failure or self._causes.is_failing else None
             self._changed.wait_for(self._has_work, pause)
             self._tidying_failed = False
             appends, self._waiting = self._waiting, []
@@ -124,30 +157,69 @@ class LogWriter:
         """Commits all of the appends or none. A failure does not affect later appends."""
         began = self._monotonic()
         frames = list(itertools.chain.from_iterable(frames for frames, _ in appends))
+        self._committing_since = began
         try:
             ends = self._insert(frames)
         except Exception as error:
             self._quota.release(_size_of(frames))
-            for _, done in appends:
-                done.set_exception(_as_store_failed(error))
+            failure = _as_store_failed(error)
+            # Values that SQLite cannot store are the caller's fault; the next commit does not fail of them.
+            self._fail(failure, lasts=isinstance(error, TallyhouseError))
+            _settle(appends, failure)
             return
-        self._tail.advance(ends)
-        for _, done in appends:
-            done.set_result(None)
+        finally:
+            self._committing_since = None
+        self._succeed()
+        self._ends.update(ends)
+        self._tail.advance({partition: end.end for partition, end in ends.items()})
+        self._acks.acknowledge(ends, lambda error: self._acknowledged(appends, error))
         self._bytes_since_checkpoint += _size_of(frames)
         self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
         self._metrics.count(Counter.FRAMES, len(frames))
         self._metrics.count(Counter.FRAME_BYTES, _size_of(frames))
 
-    def _insert(self, frames: Sequence[NewFrame]) -> Mapping[int, int]:
-        ends: dict[int, int] = {}
+    def _acknowledged(self, appends: Sequence[Append], error: Exception | None) -> None:
+        if error is None:
+            self._causes.recovered("acks", "acknowledged frames are recorded again")
+        else:
+            self._causes.failed("acks", "acknowledged frames cannot be recorded: posts are refused", str(error))
+        _settle(appends, error)
+
+    def _try_again(self) -> None:
+        """Commits a small write after a failure: while nothing is posted, nothing else shows that the disk works."""
+        self._committing_since = self._monotonic()
+        try:
+            with translate_errors(), transaction(self._connection):
+                self._connection.execute(_PROBE)
+                self._check_in_place()
+        except TallyhouseError as error:
+            self._fail(error, lasts=True)
+        else:
+            self._succeed()
+        finally:
+            self._committing_since = None
+
+    def _fail(self, error: Exception, *, lasts: bool) -> None:
+        self._causes.failed("commits", "frames cannot be written: posts are refused", str(error))
+        if lasts:
+            self._failure = str(error)
+
+    def _succeed(self) -> None:
+        self._failure = None
+        self._causes.recovered("commits", "frames are written again")
+
+    def _insert(self, frames: Sequence[NewFrame]) -> Mapping[int, PartitionEnd]:
+        ends: dict[int, PartitionEnd] = {}
         rows = []
         for frame in frames:
-            offset = ends.get(frame.partition, self._tail.end(frame.partition))
-            rows.append((rowid_of(frame.partition, offset), frame.arrival, frame.payload))
-            ends[frame.partition] = offset + 1
+            before = ends.get(frame.partition) or self._ends[frame.partition]
+            place = rowid_of(frame.partition, before.end)
+            chain = chain_after(before.chain, place, frame.arrival, frame.payload)
+            rows.append((place, frame.arrival, frame.payload, before.chain, chain))
+            ends[frame.partition] = PartitionEnd(before.end + 1, chain)
         with translate_errors(), transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
+            self._check_in_place()
         return ends
 
     def _tidy(self) -> None:
@@ -182,8 +254,10 @@ class LogWriter:
             ).fetchone()
             if place is None:
                 return final
+            chain = chain_at(self._connection, partition, offset_of(place))
+            assert chain is not None  # noqa: S101 - the frame at this place was just found
             self._connection.execute(_DELETE, (first, place))
-            self._connection.execute(_TRIMMED, (partition, offset_of(place)))
+            record_trimmed(self._connection, partition, offset_of(place), chain)
         self._quota.release(size)
         return offset_of(place)
 
@@ -196,6 +270,14 @@ class LogWriter:
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         finally:
             self._connection.execute(f"PRAGMA busy_timeout={int(self._policy.busy_seconds * 1000)}")
+
+
+def _settle(appends: Sequence[Append], error: Exception | None) -> None:
+    for _, done in appends:
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
 
 def _as_store_failed(error: Exception) -> Exception:
