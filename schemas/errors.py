@@ -15,9 +15,11 @@ TallyhouseError
 ├── Revoked                 the partition was assigned to another worker: stop working on it
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
+│   └── LogFailed           the log's brokers did not
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
+    ├── AwaitsDecision      a record may hold accepted events and cannot be counted: an operator must decide
     └── IdentityChanged     partitions, hash or log differ from those the data was written with
 """
 
@@ -112,6 +114,10 @@ class StoreFailed(TallyhouseError):
     taken effect."""
 
 
+class LogFailed(StoreFailed):
+    """The log's brokers did not answer, or answered with an error."""
+
+
 class Revoked(TallyhouseError):
     """The partition was assigned to another worker: the current flush must stop where it is."""
 
@@ -126,6 +132,10 @@ class LogGap(Alarm):
 
 class ClaimMismatch(Alarm):
     """One flush number has two different claims."""
+
+
+class AwaitsDecision(Alarm):
+    """A record may hold accepted events and cannot be counted: the partition continues when an operator has decided."""
 
 
 class IdentityChanged(Alarm):

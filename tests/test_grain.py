@@ -143,6 +143,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 # Folders of tests whose claims cross packages.
 NOT_MIRRORED = {
+    "attack": "whole pipelines under attack",
     "backing_services": "servers that tests start",
     "bench": "benchmarks",
     "chaos": "whole clusters under faults",

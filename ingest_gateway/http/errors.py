@@ -7,6 +7,7 @@ from schemas.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    LogFailed,
     NotFound,
     RateLimited,
     Refused,
@@ -88,6 +89,9 @@ def problem_of(error: Exception) -> Problem:
         case Busy():
             details = getattr(error, "details", None)
             return Problem(status, error.code, error.message, details, _retry_after(error.retry_after))
+        case LogFailed():
+            message = "the log (Kafka) did not answer; retry in a moment"
+            return Problem(status, Busy.code, message, None, _retry_after(1))
         case StoreFailed():
             return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:

@@ -68,10 +68,27 @@ def check_topic() -> None:
     typer.echo("the topic is as the settings say")
 
 
+def skip_record(
+    partition: Annotated[int | None, typer.Argument(help="The partition of the record.")] = None,
+    offset: Annotated[int | None, typer.Argument(help="The offset of the record.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the record. This cannot be undone.")] = False,
+) -> None:
+    """Show a record that is no frame of a gateway, and skip it with --yes. Without arguments, list all of them."""
+    from tallyhouse.cluster.provisioning import run_list_foreign, run_skip  # noqa: PLC0415
+
+    if partition is None or offset is None:
+        for line in run_list_foreign():
+            typer.echo(line)
+        return
+    for line in run_skip(partition, offset, confirmed=yes):
+        typer.echo(line)
+
+
 def topics() -> typer.Typer:
     group = typer.Typer(no_args_is_help=True, help="Create and check the log's topic.")
     group.command("create")(create_topic)
     group.command("check")(check_topic)
+    group.command("skip")(skip_record)
     return group
 
 

@@ -11,6 +11,7 @@ from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves, partition_of
 from schemas.listing import Reject
 from schemas.meter import Meter, MeterSet
+from schemas.timestamps import DAY
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
@@ -19,7 +20,7 @@ from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests import oracle
-from tests.factories import Event, make_batch
+from tests.factories import NOW, Event, make_batch
 from tests.stream_processors.replay_oracle import LoggedEvent, ReplayOracle, VersionAt, rejects_in
 
 PARTITIONS = 2
@@ -68,6 +69,8 @@ class InMemoryPipeline:
     def __init__(self) -> None:
         self.log = MemoryFrameLog(PARTITIONS)
         self.engine = MemoryEngine()
+        self.expiry_clock = NOW + 100_000 * DAY
+        """A clock that delays nothing."""
         self.store = EmbeddedStore(self.engine)
         self.meters = ChangingMeters()
         self._posted: list[LoggedEvent] = []
@@ -100,7 +103,13 @@ class InMemoryPipeline:
         return Backfill(BackfillPorts(meters=self.meters, history=self.store, tables=self.store), PARTITIONS)
 
     def expiry(self) -> Expiry:
-        ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))
+        ports = ExpiryPorts(
+            log=self.log,
+            tail=self.log,
+            claims=self.store,
+            seen=MemorySeenMonths(self.engine),
+            clock=lambda: self.expiry_clock,
+        )
         return Expiry(ports, PARTITIONS)
 
     @property

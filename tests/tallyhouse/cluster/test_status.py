@@ -1,5 +1,7 @@
 """The status of a cluster, calculated from the store and the log alone."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from schemas.flush import Claim, PartitionStatus
@@ -29,9 +31,16 @@ class FakeCluster:
         self.log = FakePartitionLog(1)
         self.claims = GuardedStore(MemoryEngine())
         self.now = NOW
+        self.seconds = 0.0
+        self.foreign: dict[int, int] = {}
+        self.status = ClusterStatus(self.claims, self.log, self, 1, lambda: self.now, lambda: self.seconds)
+
+    async def counts(self) -> Mapping[int, int]:
+        """The foreign records."""
+        return self.foreign
 
     async def partition_status(self) -> PartitionStatus:
-        (partition,) = await ClusterStatus(self.claims, self.log, 1, lambda: self.now).partitions()
+        (partition,) = await self.status.partitions()
         return partition
 
     async def append(self, frames: int) -> None:

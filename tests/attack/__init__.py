@@ -1,0 +1,1 @@
+"""Attacks: what a hostile or broken surrounding does must never make the counts wrong in silence."""
