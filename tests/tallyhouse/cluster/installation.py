@@ -17,6 +17,10 @@ from tests.server_process import KEY, PATIENCE, ROOT, free_port, wait_until
 _CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 
 
+CHECK = ("--check", "--within", str(PATIENCE))
+"""A check that a busy machine does not fail."""
+
+
 class ClusterProcess:
     """One `tallyhouse` process, with a log file and the address of its health checks."""
 
