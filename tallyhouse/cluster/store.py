@@ -15,7 +15,7 @@ from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine, SqlR
 from stream_processors.backends.sql.identity import StoreIdentity, require_identity, shard_address
 from stream_processors.backends.sql.migrate import require_migrated
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
-from stream_processors.backends.sql.set_aside import SqlSetAside
+from stream_processors.backends.sql.set_aside import SqlSetAside, require_set_aside_table
 from stream_processors.backends.sql.topology import distributed_database
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
@@ -68,6 +68,7 @@ def open_store(
         require_shards(anywhere, settings.clickhouse_cluster)
         require_migrated(anywhere, database)
         require_identity(anywhere, database, identity)
+        require_set_aside_table(anywhere[0], database)
         # Each shard has its own threads: a shard that hangs must not occupy those of the others.
         executors = [
             opened.enter_context(ThreadPoolExecutor(MAX_STATEMENTS_PER_SHARD, thread_name_prefix="store"))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from schemas.errors import Conflict
 from schemas.foreign_record import ForeignRecord, RecordFault
 from stream_processors.backends.sql.client import AsyncSqlClient, SqlClient
 from stream_processors.backends.sql.topology import SINGLE_SERVER, StoreTopology
@@ -62,6 +63,13 @@ class SetAsideRecord(NamedTuple):
 def create_set_aside_table(anywhere: SqlClient, database: str, topology: StoreTopology = SINGLE_SERVER) -> None:
     """Idempotent."""
     anywhere.command(topology.render_for_all(_TABLE, database))
+
+
+def require_set_aside_table(anywhere: SqlClient, database: str) -> None:
+    """Raises Conflict if the table is missing. For a process that shares the store and does not migrate it."""
+    ((exists,),) = anywhere.query_rows(f"EXISTS TABLE {database}.{_NAME}")
+    if not exists:
+        raise Conflict(f"the usage store {database!r} lacks the table {_NAME}: run `tallyhouse migrate` first")
 
 
 class SqlSetAside:

@@ -17,7 +17,7 @@ from tests.factories import make_batch, make_event
 from tests.server_process import KEY, GatewayClient, wait_until
 from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, metric_sum
 
-PARTITIONS = 4
+PARTITIONS = 2
 BATCH = 40
 METER = "requests"
 
@@ -91,6 +91,7 @@ def wait_for_refusal(*processes: ClusterProcess) -> None:
 @pytest.mark.long
 def test_the_topic_is_deleted_and_made_again_under_traffic(installation: Installation) -> None:
     """No event is answered `accepted` that is only in the new topic; both processes say what to do, also at a start."""
+    installation.settings["PARTITIONS"] = str(PARTITIONS)
     installation.prepare()
     topic, broker = installation.settings["KAFKA_TOPIC"], installation.settings["KAFKA_BROKERS"]
     with installation.gateway() as gateway, installation.worker() as worker, GatewayClient(gateway.url) as api:
@@ -122,6 +123,7 @@ def test_the_topic_is_deleted_and_made_again_under_traffic(installation: Install
 @pytest.mark.long
 def test_partitions_added_by_hand_lose_nothing(installation: Installation) -> None:
     """Posts are refused at once; what was accepted is counted; the advice names what the data has."""
+    installation.settings["PARTITIONS"] = str(PARTITIONS)
     installation.prepare()
     topic, broker = installation.settings["KAFKA_TOPIC"], installation.settings["KAFKA_BROKERS"]
     with installation.gateway() as gateway, GatewayClient(gateway.url) as api:
@@ -136,10 +138,10 @@ def test_partitions_added_by_hand_lose_nothing(installation: Installation) -> No
         check = installation.run("topics", "check")
         assert check.returncode != 0
         assert "a topic cannot shrink: leave the setting as it is" in check.stderr
-        assert "was made with 4 partitions" in check.stderr
-        with_more = installation.run("gateway", PARTITIONS="6")
+        assert "was made with 2 partitions" in check.stderr
+        with_more = installation.run("gateway", PARTITIONS=str(PARTITIONS + 2))
         assert with_more.returncode != 0
-        assert "this data was made with 4" in with_more.stderr
+        assert "this data was made with 2" in with_more.stderr
         # A worker that starts now counts the rest; it is not ready, so its start is not waited for.
         with installation.worker_not_waited_for():
             api.wait_until_counted()
@@ -147,9 +149,21 @@ def test_partitions_added_by_hand_lose_nothing(installation: Installation) -> No
         assert api.total(METER) - producer.total in (0, BATCH)
 
 
+def skip_by_command(installation: Installation, partition: int, offset: int) -> None:
+    """Looks at the record first, and then skips it."""
+    place = (str(partition), str(offset))
+    shown = installation.run("topics", "skip", *place)
+    assert "has an arrival outside" in shown.stdout, shown.stderr
+    assert "1 events of" in shown.stdout
+    assert "nothing is decided yet" in shown.stdout
+    done = installation.run("topics", "skip", *place, "--yes")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.long
 def test_records_of_strangers_stop_no_gateway_and_are_skipped_by_command(installation: Installation) -> None:
     """Gateways start, accept and report; a partition stops where accepted events may be lost, until the command."""
+    installation.settings["PARTITIONS"] = str(PARTITIONS)
     installation.prepare()
     topic, broker = installation.settings["KAFKA_TOPIC"], installation.settings["KAFKA_BROKERS"]
     writer = ForeignWriter(broker, topic)
@@ -180,12 +194,7 @@ def test_records_of_strangers_stop_no_gateway_and_are_skipped_by_command(install
         wait_until("the status to say what to do", have_stopped)
         for offsets in (first, last):
             for partition, offset in enumerate(offsets):
-                shown = installation.run("topics", "skip", str(partition), str(offset))
-                assert "has an arrival outside" in shown.stdout, shown.stderr
-                assert "1 events of" in shown.stdout
-                assert "nothing is decided yet" in shown.stdout
-                done = installation.run("topics", "skip", str(partition), str(offset), "--yes")
-                assert done.returncode == 0, done.stderr
+                skip_by_command(installation, partition, offset)
         api.wait_until_counted()
         assert api.total(METER) == producer.total
 
@@ -206,6 +215,7 @@ def test_records_of_strangers_stop_no_gateway_and_are_skipped_by_command(install
 @pytest.mark.parametrize("stamped", [True, False])
 def test_a_copied_frame_is_counted_once(installation: Installation, stamped: bool) -> None:
     """With its headers, and as a gateway of an earlier release wrote it: its keys do not hash to that partition."""
+    installation.settings["PARTITIONS"] = str(PARTITIONS)
     installation.prepare()
     topic, broker = installation.settings["KAFKA_TOPIC"], installation.settings["KAFKA_BROKERS"]
     writer = ForeignWriter(broker, topic)
