@@ -23,10 +23,12 @@ TallyhouseError
 ├── Superseded              another worker has moved the partition on: forget its state and boot
 ├── StoreFailed             a store did not answer, or answered with an error: repeat the same step
 │   ├── StatementTooLarge   a read needs more memory or time than a statement may take
-│   └── StoreAbsent         the process that owns the store does not answer
+│   ├── StoreAbsent         the process that owns the store does not answer
+│   └── LogFailed           the log's brokers did not
 └── Alarm                   continuing could lose or double events: an operator must act
     ├── LogGap              the log no longer holds a frame that was never counted
     ├── ClaimMismatch       one flush number has two different claims
+    ├── AwaitsDecision      a record may hold accepted events and cannot be counted: an operator must decide
     ├── StoreDamaged        the usage store lacks rows that it had
     └── IdentityChanged     partitions, hash or log differ from those the data was written with
 """
@@ -168,6 +170,10 @@ class StoreAbsent(StoreFailed):
     """The process that owns the store does not answer. The message says which one, and may be public."""
 
 
+class LogFailed(StoreFailed):
+    """The log's brokers did not answer, or answered with an error."""
+
+
 class Revoked(TallyhouseError):
     """The partition was assigned to another worker: the current flush must stop where it is."""
 
@@ -186,6 +192,10 @@ class ClaimMismatch(Alarm):
 
 class StoreDamaged(Alarm):
     """The usage store lacks rows that it had: what is read from it is wrong, and keys in it could count again."""
+
+
+class AwaitsDecision(Alarm):
+    """A record may hold accepted events and cannot be counted: the partition continues when an operator has decided."""
 
 
 class IdentityChanged(Alarm):

@@ -101,7 +101,10 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     end_offset: int
     lag_frames: int
     lag_seconds: float
-    """Age of the oldest frame not yet counted."""
+    """Age of the oldest frame not yet counted: by its arrival, or for how long the reporting process has seen it wait,
+    whichever is more."""
+    foreign_records: int = 0
+    """Records in the log that are no frames of a gateway, and are not counted."""
     state: str
     """`booting`, `counting`, `retrying`, `stuck: ` and the repeated failure, or `stopped: ` and the alarm's message.
     A stuck partition continues when the cause is fixed, a stopped one at the next start."""

@@ -37,6 +37,9 @@ class Counter(Enum):
     EXPIRED_MONTHS = MetricSpec(
         "seen_months_dropped_total", "Months of seen keys dropped because no later frame can meet them"
     )
+    FOREIGN_RECORDS = MetricSpec(
+        "log_foreign_records_total", "Records in the log that are no frames of a gateway, by reason", ("reason",)
+    )
     STORE_RETRIES = MetricSpec("store_retries_total", "Steps repeated because the store failed", ("step",))
 
 

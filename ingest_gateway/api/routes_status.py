@@ -31,6 +31,7 @@ class PartitionDocument(msgspec.Struct, kw_only=True):
     end_offset: int
     lag_frames: int
     lag_seconds: float
+    foreign_records: Annotated[int, Meta(description="Records in the log that are no frames of a gateway.")]
 
 
 class RatesDocument(msgspec.Struct, kw_only=True):
@@ -179,4 +180,5 @@ def _partition(status: PartitionStatus) -> dict[str, object]:
         "end_offset": status.end_offset,
         "lag_frames": status.lag_frames,
         "lag_seconds": status.lag_seconds,
+        "foreign_records": status.foreign_records,
     }

@@ -8,6 +8,7 @@ from schemas.errors import (
     Forbidden,
     HeadersTooLarge,
     Invalid,
+    LogFailed,
     NotFound,
     RateLimited,
     Refused,
@@ -97,6 +98,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status, Unanswerable.code, message, None, [])
         case StoreAbsent():
             return Problem(status, Busy.code, str(error), None, _retry_after(1))
+        case LogFailed():
+            message = "the log (Kafka) did not answer; retry in a moment"
+            return Problem(status, Busy.code, message, None, _retry_after(1))
         case StoreFailed():
             return Problem(status, Busy.code, "a store did not answer; retry in a moment", None, _retry_after(1))
         case _:

@@ -4,15 +4,18 @@ Seen keys expire by these stamps. If a stamp went back, a retry could be young e
 had expired, and it would count twice. So while the clock is behind the newest stored arrival, the stamp stays there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
+from schemas.errors import Alarm
 from schemas.logger import Logger
 from schemas.metrics import Gauge, Metrics
 from schemas.timestamps import SECOND, to_iso
 
 REPORTED_FROM = SECOND
-"""From this lag on, the clock is wrong and not just being adjusted: an operator must look."""
+"""From this lag on, the clock is wrong and not just being adjusted: an operator must look. It is logged again
+whenever it has doubled."""
 
 
 class LogEnd(Protocol):
@@ -29,17 +32,37 @@ class NewestKeys(Protocol):
     async def last_arrival(self, partition: int) -> int | None: ...
 
 
+async def known_arrivals(log: LogEnd, seen: NewestKeys, partitions: int) -> Sequence[int]:
+    """The newest stamps of all partitions, in the log and among the seen keys."""
+    keys = [await seen.last_arrival(partition) for partition in range(partitions)]
+    in_log = await last_arrivals(log, partitions)
+    return [*in_log.values(), *(arrival for arrival in keys if arrival is not None)]
+
+
 async def newest_arrival(log: LogEnd, seen: NewestKeys, partitions: int) -> int:
     """The newest stamp in the log and among the seen keys; 0 if both are empty."""
-    keys = [await seen.last_arrival(partition) for partition in range(partitions)]
-    return max(await newest_in_log(log, partitions), *(arrival or 0 for arrival in keys))
+    return max(await known_arrivals(log, seen, partitions), default=0)
 
 
-async def newest_in_log(log: LogEnd, partitions: int) -> int:
-    """The newest stamp among the last frames of all partitions; 0 if there are none."""
-    last = [max(log.end_offset(partition) - 1, 0) for partition in range(partitions)]
-    frames = [await log.oldest_arrival(partition, offset) for partition, offset in enumerate(last)]
-    return max(arrival or 0 for arrival in frames)
+_LAST_OFFSETS = 8
+"""How many offsets before the end are searched for a frame: the last ones may hold none."""
+
+
+async def last_arrivals(log: LogEnd, partitions: int) -> Mapping[int, int]:
+    """The stamp of the last frame of each partition that has one."""
+    found = {partition: await _last_arrival(log, partition) for partition in range(partitions)}
+    return {partition: arrival for partition, arrival in found.items() if arrival is not None}
+
+
+async def _last_arrival(log: LogEnd, partition: int) -> int | None:
+    end = log.end_offset(partition)
+    for offset in range(end - 1, max(end - 1 - _LAST_OFFSETS, -1), -1):
+        # A record that is no frame, and one that cannot be read, stop no gateway.
+        with suppress(Alarm):
+            arrival = await log.oldest_arrival(partition, offset)
+            if arrival is not None:
+                return arrival
+    return None
 
 
 class ArrivalClock:
@@ -51,7 +74,7 @@ class ArrivalClock:
         self._metrics = metrics
         self._logger = logger
         self._behind = 0
-        self._reported = False
+        self._reported = 0
 
     def stamp(self) -> int:
         """The arrival of a frame made now, in microseconds since 1970."""
@@ -69,8 +92,8 @@ class ArrivalClock:
     def _report(self, behind: int) -> None:
         self._behind = behind
         self._metrics.set(Gauge.CLOCK_BEHIND, behind / SECOND)
-        if behind >= REPORTED_FROM and not self._reported:
-            self._reported = True
+        if behind >= max(REPORTED_FROM, 2 * self._reported):
+            self._reported = behind
             self._logger.error(
                 "the clock is behind stored events: until it has caught up, every event is judged as if it arrived at "
                 "the newest stored arrival (see 'The clock was wrong' in deploy/README.md)",
@@ -78,5 +101,5 @@ class ArrivalClock:
                 arrival=to_iso(self._newest),
             )
         elif self._reported and not behind:
-            self._reported = False
+            self._reported = 0
             self._logger.info("the clock has caught up with the stored events")

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from schemas.arrays import Mask
-from schemas.errors import Alarm
+from schemas.errors import Alarm, AwaitsDecision
 from schemas.frame import Frame, decode
 from schemas.hashing import BodyHashes, Halves, KeyHashes, as_halves
 
@@ -99,7 +99,10 @@ async def _newest(log: RecentFrames, partition: int, most_bytes: int) -> list[Fr
     runs: list[Sequence[Frame]] = []
     size = 0
     for start, last in _backwards(first, log.end_offset(partition)):
-        run = await log.read(partition, start, max_bytes=most_bytes, last=last)
+        try:
+            run = await log.read(partition, start, max_bytes=most_bytes, last=last)
+        except AwaitsDecision:  # The processor reports it; here only `duplicate` verdicts are lost.
+            continue
         runs.append(run)
         size += sum(len(frame.payload) for frame in run)
         if size >= most_bytes:

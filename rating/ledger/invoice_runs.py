@@ -15,9 +15,11 @@ from schemas.errors import NotFound
 from schemas.ids import AccountId
 from schemas.invoice_run import InvoiceRunRecord, RunState, RunSummary
 from schemas.listing import Page
-from schemas.timestamps import MINUTE
+from schemas.timestamps import SECOND
 
-SILENT_AFTER = MINUTE
+SILENT_AFTER = 10 * SECOND
+"""A live run reports twice a second, and a busy ledger holds a report up for a few seconds."""
+
 _SILENT_ERROR = "the process that ran it has ended; what it recorded stays, and another run bills the rest"
 
 
@@ -35,36 +37,65 @@ class SqlInvoiceRuns:
 
     async def begin(self, command: Command, record: InvoiceRunRecord) -> Applied[InvoiceRunRecord]:
         """Stores a new run. Of concurrent requests under one key, the first one counts."""
-        return await self._transactions.change(command, InvoiceRunRecord, lambda work: begin_run(work, record))
+        return await self._transactions.change(
+            command, InvoiceRunRecord, lambda work: begin_run(work, record, self._clock)
+        )
 
     async def put(self, record: InvoiceRunRecord) -> None:
         """Stores the run's progress."""
-        updated = msgspec.structs.replace(record, updated_at=max(self._clock(), record.created_at))
-        this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id).values(_progress(updated))
-        await self._database.write(lambda connection: connection.execute(this))
+        this = sa.update(invoice_runs).where(invoice_runs.c.id == record.id)
+        await self._database.write(
+            lambda connection: connection.execute(this.values(_progress(_updated(record, connection, self._clock))))
+        )
 
     async def get(self, account: AccountId, run_id: str) -> InvoiceRunRecord:
         """Raises NotFound."""
         this = _of(account).where(invoice_runs.c.id == run_id)
-        row = await self._database.read(lambda connection: connection.execute(this).one_or_none())
-        if row is None:
+
+        def read(connection: sa.Connection) -> InvoiceRunRecord | None:
+            row = connection.execute(this).one_or_none()
+            return None if row is None else _as_of(row, _now(connection, self._clock))
+
+        record = await self._database.read(read)
+        if record is None:
             raise NotFound(f"there is no invoice run {run_id!r} in this account")
-        return self._as_of_now(row)
+        return record
 
     async def list(self, account: AccountId, limit: int, cursor: str | None) -> Page:
         """Newest first."""
         rows, key = _of(account), invoice_runs.c.id
-        return await self._database.read(lambda c: newest_first(c, rows, key, (limit, cursor), self._as_of_now))
 
-    def _as_of_now(self, row: Any) -> InvoiceRunRecord:
-        """The run as stored; failed after a minute without a report: a live run reports twice a second."""
-        record = _to_record(row)
-        if record.state is RunState.RUNNING and record.updated_at < self._clock() - SILENT_AFTER:
-            return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT_ERROR)
-        return record
+        def read(connection: sa.Connection) -> Page:
+            now = _now(connection, self._clock)
+            return newest_first(connection, rows, key, (limit, cursor), lambda row: _as_of(row, now))
+
+        return await self._database.read(read)
 
 
-def begin_run(work: UnitOfWork, record: InvoiceRunRecord) -> InvoiceRunRecord:
+_POSTGRESQL_NOW = sa.text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+
+
+def _now(connection: sa.Connection, clock: Callable[[], int]) -> int:
+    """The clock that all processes share: PostgreSQL's own. All users of a SQLite file run on one machine."""
+    if connection.dialect.name == "postgresql":
+        return int(connection.execute(_POSTGRESQL_NOW).scalar_one())
+    return clock()
+
+
+def _updated(record: InvoiceRunRecord, connection: sa.Connection, clock: Callable[[], int]) -> InvoiceRunRecord:
+    return msgspec.structs.replace(record, updated_at=max(_now(connection, clock), record.created_at))
+
+
+def _as_of(row: Any, now: int) -> InvoiceRunRecord:
+    """The run as stored; failed when its process has been silent for `SILENT_AFTER`."""
+    record = _to_record(row)
+    if record.state is RunState.RUNNING and record.updated_at < now - SILENT_AFTER:
+        return msgspec.structs.replace(record, state=RunState.FAILED, error=_SILENT_ERROR)
+    return record
+
+
+def begin_run(work: UnitOfWork, record: InvoiceRunRecord, clock: Callable[[], int]) -> InvoiceRunRecord:
+    record = _updated(record, work.connection, clock)
     new = {"id": record.id, "account_id": record.account, "created_at": record.created_at}
     work.connection.execute(sa.insert(invoice_runs).values(new | _progress(record)))
     work.audit("invoice_run.begin", record.id, after=record)

@@ -1,6 +1,9 @@
-"""Expiry of seen keys by whole months, by the arrival of the oldest frame not yet counted; no wall clock is read."""
+"""Expiry of seen keys by whole months, by the arrival of the oldest frame not yet counted.
 
-from collections.abc import Iterable, Sequence
+The wall clock only ever delays it: keys that are kept too long cost space, and keys dropped too early exactness.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -32,6 +35,7 @@ class ExpiryPorts(msgspec.Struct, frozen=True, kw_only=True):
     tail: LogTail
     claims: Claims
     seen: SeenMonths
+    clock: Callable[[], int]
     metrics: Metrics = NullMetrics()
 
 
@@ -49,7 +53,8 @@ class Expiry:
         oldest = await self._oldest_arrival()
         if oldest is None:
             return []
-        expired = expired_months(months, oldest, self._window)
+        # Arrivals of a gateway whose clock was ahead must not let keys expire that retries may still meet.
+        expired = expired_months(months, min(oldest, self._ports.clock()), self._window)
         for month in expired:
             await self._ports.seen.preserve_replay_keys(month)
             await self._ports.seen.drop_seen_month(month)

@@ -1,6 +1,6 @@
 """The Faust app: hands over the frames of the partitions that the consumer group assigns. It has no state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import faust
@@ -8,12 +8,11 @@ from faust.types import TP, EventT, StreamT
 from faust.types.auth import CredentialsT
 from faust.types.core import HeadersArg
 
-from schemas.errors import Alarm
-from schemas.logger import Logger
+from schemas.frame import Frame
 from stream_processors.backends.log.buffered import Stream
 from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
-from stream_processors.backends.log.kafka.records import frame_of
+from stream_processors.backends.log.kafka.records import RecordFields, read_record
 from stream_processors.workers.faust_consumer import FrameTransport
 from stream_processors.workers.faust_settings import StreamSettings
 
@@ -40,6 +39,10 @@ class PartitionAssignments(Protocol):
 
     def push(self, delivered: DeliveredFrame) -> None: ...
 
+    def push_gap(self, partition: int, offset: int, acknowledge: Callable[[], object]) -> None:
+        """Takes note of a record that is no frame."""
+        ...
+
 
 class DisklessApp(faust.App):
     """An app without tables, which needs no folders, and whose consumer always ends."""
@@ -51,8 +54,11 @@ class DisklessApp(faust.App):
         return FrameTransport(self.conf.broker_consumer, self)
 
 
-def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger: Logger) -> faust.App:
-    """A new app, not started. A crashed app cannot be restarted; build another."""
+def build_app(settings: StreamSettings, partitions: PartitionAssignments, partition_count: int) -> faust.App:
+    """A new app, not started. A crashed app cannot be restarted; build another.
+
+    Of a topic that was given more partitions, those from `partition_count` on are left alone: no gateway writes there.
+    """
     app = DisklessApp(settings.group, **_configuration(settings))
     app.boot_strategy.enable_kafka_producer = False  # Nothing is sent to Kafka from here.
     topic = app.topic(settings.topic, key_serializer="raw", value_serializer="raw", value_type=bytes)
@@ -61,13 +67,13 @@ def build_app(settings: StreamSettings, partitions: PartitionAssignments, logger
     async def hand_over(frames: StreamT[bytes]) -> None:
         # `take` would acknowledge in a `finally`, and lose the frames of a failed flush.
         async for event in cast("faust.Stream[bytes]", frames).noack().events():
-            _push(event, partitions, logger)
+            _push(event, partitions, partition_count)
 
     async def on_assigned(_sender: Any, *assigned: Any, **_more: Any) -> None:
-        await partitions.assigned(_numbers(*assigned), stream)
+        await partitions.assigned(_numbers(partition_count, *assigned), stream)
 
     async def on_revoked(_sender: Any, *revoked: Any, **_more: Any) -> None:
-        await partitions.revoked(_numbers(*revoked))
+        await partitions.revoked(_numbers(partition_count, *revoked))
 
     app.agent(topic, name="frames")(hand_over)
     app.on_partitions_assigned.connect(on_assigned)  # type: ignore[arg-type] # its alias leaves a type variable open
@@ -92,23 +98,25 @@ class FaustFlowControl:
         self._app.consumer.on_buffer_drop(TP(self._topic, partition))
 
 
-def _push(event: EventT[bytes], partitions: PartitionAssignments, logger: Logger) -> None:
+def _push(event: EventT[bytes], partitions: PartitionAssignments, partition_count: int) -> None:
     message = event.message
-    try:
-        frame = frame_of(message.partition, message.offset, _pairs(message.headers), message.value)
-    except Alarm:
-        # Skipped here: the flush misses it, reads the log itself, and raises the alarm that stops the partition.
-        logger.exception("a record in the log is no frame", partition=message.partition, offset=message.offset)
-        return
-    partitions.push(DeliveredFrame(frame=frame, acknowledge=event.ack))
+    fields = RecordFields(
+        message.partition, message.offset, _pairs(message.headers), message.value, int(message.timestamp * 1000)
+    )
+    record = read_record(fields, partition_count)
+    if isinstance(record, Frame):
+        partitions.push(DeliveredFrame(frame=record, acknowledge=event.ack))
+    else:
+        # The flush misses it and reads the log itself, which steps over the record or raises the alarm.
+        partitions.push_gap(record.partition, record.offset, event.ack)
 
 
 def _pairs(headers: HeadersArg | None) -> Iterable[tuple[str, bytes]]:
     return headers.items() if isinstance(headers, Mapping) else headers or ()
 
 
-def _numbers(places: Iterable[TP]) -> list[int]:
-    return sorted(place.partition for place in places)
+def _numbers(below: int, places: Iterable[TP]) -> list[int]:
+    return sorted(place.partition for place in places if place.partition < below)
 
 
 def _configuration(settings: StreamSettings) -> dict[str, Any]:

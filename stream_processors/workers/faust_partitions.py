@@ -58,6 +58,10 @@ class OwnedPartitions:
         """Adds a frame to the buffer of its partition."""
         self._frames.push(delivered)
 
+    def push_gap(self, partition: int, offset: int, acknowledge: Callable[[], object]) -> None:
+        """Takes note of a record that is no frame."""
+        self._frames.push_gap(partition, offset, acknowledge)
+
     async def assigned(self, partitions: Iterable[int], stream: Stream) -> None:
         """Takes over exactly these partitions, with a new driver for each."""
         given = set(partitions)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import faust
 
-from schemas.errors import StoreFailed
+from schemas.errors import Alarm, StoreFailed
 from schemas.flush import PartitionStatus
 from schemas.logger import Logger, NullLogger
 from stream_processors.backends.log.buffered import BufferedLog
@@ -37,6 +37,7 @@ class FaustWorker:
         owned: OwnedPartitions,
         policy: WorkerPolicy,
         *,
+        partition_count: int,
         refresh_ends: Callable[[], Awaitable[None]],
         logger: Logger | None = None,
         pause: Pause = exponential_backoff,
@@ -44,15 +45,17 @@ class FaustWorker:
         self._settings = settings
         self._owned = owned
         self._policy = policy
+        self._partition_count = partition_count
         self._refresh_ends = refresh_ends
         self._logger = logger or NullLogger()
         self._pause = pause
         self._stopping = asyncio.Event()
+        self._alarm: Alarm | None = None
 
     @property
     def is_healthy(self) -> bool:
-        """True if it runs, and no owned partition is stopped by an alarm or stuck."""
-        return not self._stopping.is_set() and self._owned.is_healthy
+        """True if it runs, the log is the one it was, and no owned partition is stopped by an alarm or stuck."""
+        return not self._stopping.is_set() and self._alarm is None and self._owned.is_healthy
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         """The status of each owned partition."""
@@ -81,7 +84,7 @@ class FaustWorker:
         """Runs one app from start to end; True if it started."""
         if not await self._brokers_answer():
             return False
-        app = build_app(self._settings, self._owned, self._logger)
+        app = build_app(self._settings, self._owned, self._partition_count)
         has_started = False
         try:
             await app.start()
@@ -106,7 +109,15 @@ class FaustWorker:
         except StoreFailed as error:
             self._logger.warning("the brokers do not answer; nothing is counted until they do", error=str(error))
             return False
+        except Alarm as alarm:
+            self._raise_alarm(alarm)
+            return False
         return True
+
+    def _raise_alarm(self, alarm: Alarm) -> None:
+        if self._alarm is None:
+            self._logger.error("nothing is counted: an operator must act", alarm=str(alarm))
+        self._alarm = alarm
 
     async def _end(self, app: faust.App) -> None:
         stopping = asyncio.create_task(app.stop())
@@ -130,7 +141,10 @@ class FaustWorker:
         while True:
             try:
                 await self._refresh_ends()
+                self._alarm = None
                 await self._owned.report()
+            except Alarm as alarm:
+                self._raise_alarm(alarm)
             except Exception:
                 self._logger.exception("lag could not be measured")
             await asyncio.sleep(self._policy.report_seconds)
@@ -140,7 +154,11 @@ class EndOffsetLog(TailedLog, Protocol):
     """The log itself; its end offsets are those of the last refresh."""
 
     async def refresh_ends(self) -> None:
-        """Reads the end offsets of all partitions. Raises StoreFailed."""
+        """Reads the end offsets of all partitions. Raises StoreFailed, and IdentityChanged as `verify` does."""
+        ...
+
+    async def verify(self) -> None:
+        """Raises IdentityChanged if this is no longer the log that the usage was counted from."""
         ...
 
 
@@ -154,7 +172,7 @@ def build_faust_worker(
     stream: StreamSettings, dependencies: FaustDependencies, policies: WorkerPolicies
 ) -> FaustWorker:
     """A worker that processes the partitions its group assigns to it while its `run` runs."""
-    frames = BufferedLog(dependencies.log, stream.buffer_bytes)
+    frames = BufferedLog(dependencies.log, stream.buffer_bytes, dependencies.log.verify)
     owned = OwnedPartitions(
         frames,
         lambda number: partition_driver(number, frames, dependencies, policies),
@@ -167,6 +185,7 @@ def build_faust_worker(
         stream,
         owned,
         policies.worker,
+        partition_count=policies.partitions,
         refresh_ends=dependencies.log.refresh_ends,
         logger=dependencies.logger,
         pause=dependencies.pause,

@@ -1,10 +1,11 @@
 """Runs one partition in a loop (wait until a flush is worth it, then flush), and reports its state and lag."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from schemas.errors import Alarm, LogGap, Revoked
+from schemas.errors import Alarm, AwaitsDecision, LogGap, Revoked
 from schemas.flush import PartitionStatus
 from schemas.logger import Logger, NullLogger
 from schemas.metrics import Gauge, Histogram, Metrics, NullMetrics
@@ -21,6 +22,9 @@ RETRYING = "retrying"
 STUCK = "stuck: "
 STOPPED = "stopped: "
 
+_DECISION_ATTEMPT = 7
+"""The backoff of this attempt, 6 seconds, lies between two looks for an operator's decision."""
+
 _START = Position(number=0, offset=0, version=0)
 
 
@@ -30,15 +34,44 @@ class Lag(NamedTuple):
     end_offset: int
     frames: int
     seconds: float
-    """The age of the oldest of them."""
+    """The age of the oldest of them, by its arrival."""
+    alarm: str = ""
+    """The state of a partition whose next record cannot be read."""
 
 
 async def lag_of(tail: LogTail, partition: int, next_offset: int, now: int) -> Lag:
     """The lag of a partition whose frames are counted up to but excluding `next_offset`. Raises StoreFailed."""
     end = tail.end_offset(partition)
-    oldest = await tail.oldest_arrival(partition, next_offset)
-    seconds = 0.0 if oldest is None else max(now - oldest, 0) / SECOND
-    return Lag(end, max(end - next_offset, 0), seconds)
+    frames = max(end - next_offset, 0)
+    try:
+        oldest = await tail.oldest_arrival(partition, next_offset)
+    except Alarm as alarm:
+        return Lag(end, frames, 0.0, f"{STOPPED}{alarm}")
+    # Offsets without a frame, at the end of a log, are nothing that waits.
+    return Lag(end, 0, 0.0) if oldest is None else Lag(end, frames, max(now - oldest, 0) / SECOND)
+
+
+class WaitingFrames:
+    """For how long this process has seen each partition's next frame wait.
+
+    Measured by a monotonic clock: the age by arrival is 0 while arrivals are ahead of this machine's clock.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._since: dict[int, tuple[int, float]] = {}
+
+    def seconds(self, partition: int, next_offset: int, lag_frames: int) -> float:
+        """Seconds since the first call with this offset; 0 if nothing waits."""
+        if not lag_frames:
+            self._since.pop(partition, None)
+            return 0.0
+        now = self._monotonic()
+        offset, since = self._since.get(partition, (None, now))
+        if offset != next_offset:
+            self._since[partition] = next_offset, now
+            return 0.0
+        return now - since
 
 
 class PartitionSteps(Protocol):
@@ -71,6 +104,7 @@ class PartitionDriver:
         logger: Logger | None = None,
         metrics: Metrics | None = None,
         pause: Pause = exponential_backoff,
+        monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._partition = partition
         self._tail = tail
@@ -79,6 +113,7 @@ class PartitionDriver:
         self._logger = (logger or NullLogger()).bind(partition=partition.number)
         self._metrics = metrics or NullMetrics()
         self._pause = pause
+        self._waiting = WaitingFrames(monotonic)
         self._stopping = False
         self._state = BOOTING
         self._log_alarm: str | None = None
@@ -121,10 +156,12 @@ class PartitionDriver:
                 attempts.succeed()
             except Revoked:
                 return
+            except AwaitsDecision as alarm:
+                self._stop_for(alarm)
+                await self._pause(_DECISION_ATTEMPT)
             except Alarm as alarm:
-                self._state = f"{STOPPED}{alarm}"
                 self._log_alarm = str(alarm) if isinstance(alarm, LogGap) else None
-                self._logger.exception("partition stopped: nothing more is counted here", alarm=str(alarm))
+                self._stop_for(alarm)
                 return
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
@@ -133,6 +170,12 @@ class PartitionDriver:
                 attempt = attempts.fail("flush", error)
                 self._logger.exception("flush failed, retrying", attempt=attempt)
                 await self._pause(attempt)
+
+    def _stop_for(self, alarm: Alarm) -> None:
+        state = f"{STOPPED}{alarm}"
+        if state != self._state:
+            self._state = state
+            self._logger.error("partition stopped: nothing more is counted here", alarm=str(alarm), exc_info=alarm)
 
     async def status(self) -> PartitionStatus:
         """The partition's status. May be called from any event loop."""
@@ -145,7 +188,7 @@ class PartitionDriver:
             next_offset=position.offset,
             end_offset=lag.end_offset,
             lag_frames=lag.frames,
-            lag_seconds=lag.seconds,
+            lag_seconds=max(lag.seconds, self._waiting.seconds(number, position.offset, lag.frames)),
             state=self.state,
         )
 

@@ -96,6 +96,11 @@ def expiry_driver(dependencies: WorkerDependencies, policies: WorkerPolicies) ->
     """A driver of the expiry of all partitions. It reads the log itself, never one worker's buffer of it."""
     log = dependencies.log
     ports = ExpiryPorts(
-        log=log, tail=log, claims=dependencies.store, seen=dependencies.months, metrics=dependencies.metrics
+        log=log,
+        tail=log,
+        claims=dependencies.store,
+        seen=dependencies.months,
+        clock=dependencies.clock,
+        metrics=dependencies.metrics,
     )
     return ExpiryDriver(Expiry(ports, policies.partitions), policies.worker, logger=dependencies.logger)

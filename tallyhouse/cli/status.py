@@ -5,7 +5,7 @@ import typer
 from tallyhouse.cli.client import AsJson, Key, Url, open_api
 from tallyhouse.cli.printing import Row, cell, print_json, print_rows
 
-_COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_frames", "lag_seconds")
+_COLUMNS = ("partition", "state", "flush", "next_offset", "end_offset", "lag_frames", "lag_seconds", "foreign_records")
 
 
 def status(url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

@@ -1,25 +1,22 @@
-"""Keeps the clocks of a cluster together: gateways stamp arrivals, and seen keys expire by these stamps."""
+"""Keeps the clocks of a cluster together: gateways stamp arrivals, and seen keys expire by these stamps.
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+The usage store's clock is the reference. A gateway whose clock is more than a minute off stamps nothing, so it accepts
+nothing; and it follows the arrivals of other gateways only as far as a right clock can be ahead of its own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from ingest_gateway.ingest.arrival_clock import ArrivalClock, LogEnd, newest_in_log
-from schemas.errors import Conflict
-from schemas.logger import Logger
+from schemas.errors import Conflict, Overloaded
 from schemas.timestamps import MINUTE, SECOND
 from stream_processors.backends.sql.client import Row
 
 MAX_CLOCK_SKEW = MINUTE
-FOLLOW_SECONDS = 10.0
+MAX_ARRIVAL_AHEAD = 2 * MAX_CLOCK_SKEW
+"""How far the arrival of another gateway may be ahead of this clock, if both are within the limit."""
 
 _NOW = "SELECT toUnixTimestamp64Micro(now64(6))"
-
-
-class ArrivalLog(LogEnd, Protocol):
-    """The end of the log, which other processes move."""
-
-    async def refresh_ends(self) -> None: ...
+_RETRY_AFTER = 10
 
 
 class ClockSource(Protocol):
@@ -41,22 +38,42 @@ async def check_clock(store: ClockSource, clock: Callable[[], int]) -> None:
         )
 
 
-async def follow_other_gateways(
-    arrivals: ArrivalClock,
-    log: ArrivalLog,
-    partitions: int,
-    logger: Logger,
-    *,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-) -> None:
-    """Raises this gateway's arrivals to the newest in the log, every 10 s, until cancelled.
+def believable(arrivals: Iterable[int], now: int) -> list[int]:
+    """The arrivals that a gateway with a right clock can have stamped by `now`."""
+    return [arrival for arrival in arrivals if arrival <= now + MAX_ARRIVAL_AHEAD]
 
-    A retry must not look younger here than its first attempt at another gateway.
+
+class VerifiedClock:
+    """A machine's clock, read only while it agrees with the usage store's.
+
+    Between two comparisons it must advance like the monotonic clock, which no adjustment moves: a jump is noticed with
+    the first event that arrives after it.
     """
-    while True:
-        await sleep(FOLLOW_SECONDS)
+
+    def __init__(self, clock: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        """The caller has compared `clock` a moment ago."""
+        self._clock = clock
+        self._monotonic = monotonic
+        self._base = clock(), monotonic()
+        self._fault: str | None = None
+
+    async def compare(self, store: ClockSource) -> None:
+        """Compares the clock with the store's. Raises Conflict if it is wrong, StoreFailed without an answer."""
         try:
-            await log.refresh_ends()
-            arrivals.not_before(await newest_in_log(log, partitions))
-        except Exception as error:
-            logger.warning("the newest arrivals of other gateways could not be read", reason=str(error))
+            await check_clock(store, self._clock)
+        except Conflict as error:
+            self._fault = str(error)
+            raise
+        self._fault = None
+        self._base = self._clock(), self._monotonic()
+
+    def now(self) -> int:
+        """Microseconds since 1970. Raises Overloaded while the clock is wrong, or after a jump until it is compared."""
+        now = self._clock()
+        then, began = self._base
+        jump = now - then - round((self._monotonic() - began) * SECOND)
+        if self._fault is None and abs(jump) > MAX_CLOCK_SKEW:
+            self._fault = f"this machine's clock has jumped by {jump // SECOND} s"
+        if self._fault is not None:
+            raise Overloaded(f"no event is accepted here for now: {self._fault}", retry_after=_RETRY_AFTER)
+        return now

@@ -9,19 +9,21 @@ from starlette.types import ASGIApp
 
 from ingest_gateway.api import app
 from ingest_gateway.api.health_app import create_health_app
-from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, known_arrivals
 from ingest_gateway.ingest.duplicate_lookup import NoKeyHints
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.recent_keys import RecentKeys, warm_up
-from ingest_gateway.ports import KeyHints
-from schemas.errors import Misconfigured
+from ingest_gateway.ports import FrameSink, KeyHints
+from schemas.errors import IdentityChanged, Misconfigured, StoreFailed
 from schemas.timestamps import SECOND
 from schemas.window import DEDUPE_WINDOW
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.policy import MEBIBYTE
 from tallyhouse.billing_schedule import open_run_service
-from tallyhouse.cluster.clock_skew import check_clock, follow_other_gateways
+from tallyhouse.cluster.admission import Admission, AdmissionSink
+from tallyhouse.cluster.clock_skew import VerifiedClock, believable, check_clock
 from tallyhouse.cluster.connections import Connections, brokers_of, open_connections
 from tallyhouse.cluster.startup import retry_until_available
 from tallyhouse.cluster.status import ClusterStatus
@@ -53,10 +55,15 @@ async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIter
     async with AsyncExitStack() as opened:
         connections = await _retry(lambda: open_connections(opened, settings, runtime, _READING), settings, runtime)
         await _retry(lambda: check_clock(connections.store.threads, runtime.clock), settings, runtime)
-        arrivals = await _follow(opened, connections, settings, runtime)
-        sink = await opened.enter_async_context(
-            KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=runtime.metrics)
+        clock = VerifiedClock(runtime.clock, timer)
+        admission = Admission(connections.log, connections.store.threads, clock, settings.partitions, runtime.logger)
+        with suppress(IdentityChanged, StoreFailed):  # A refusal is logged, and the gateway serves everything else.
+            await admission.verify_log()
+        arrivals = await _follow(opened, connections, admission, clock, settings, runtime)
+        appending = await opened.enter_async_context(
+            KafkaSink(brokers_of(settings), settings.kafka_topic, metrics=runtime.metrics, verify=admission.verify_log)
         )
+        sink = AdmissionSink(appending, admission.refusals)
         intake = await _open_intake(opened, sink, connections, settings, arrivals, runtime)
         log, store, ledger = connections
         run_service = await opened.enter_async_context(
@@ -72,11 +79,16 @@ async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIter
             intake=intake,
             threads=store.threads,
             seen=store.flushes,
-            status=ClusterStatus(store.flushes, log, settings.partitions, runtime.clock),
-            checks={"clock": lambda: check_clock(store.threads, runtime.clock)},
+            status=ClusterStatus(store.flushes, log, store.set_aside, settings.partitions, runtime.clock),
+            checks={"log": lambda: _check_log(admission, log), "clock": admission.compare_clock},
         )
         context = build_app_context(arrivals.stamp, runtime)
         yield Gateway(app.create_app(ports, app_policy(settings), context), create_health_app(ports.checks, context))
+
+
+async def _check_log(admission: Admission, log: KafkaFrameLog) -> None:
+    await admission.verify_log()
+    await log.first_offset(0)
 
 
 async def _retry(step: Callable[[], Awaitable[_Result]], settings: ClusterSettings, runtime: Runtime) -> _Result:
@@ -85,16 +97,19 @@ async def _retry(step: Callable[[], Awaitable[_Result]], settings: ClusterSettin
 
 
 async def _follow(
-    opened: AsyncExitStack, connections: Connections, settings: ClusterSettings, runtime: Runtime
+    opened: AsyncExitStack,
+    connections: Connections,
+    admission: Admission,
+    clock: VerifiedClock,
+    settings: ClusterSettings,
+    runtime: Runtime,
 ) -> ArrivalClock:
-    newest = await _retry(
-        lambda: newest_arrival(connections.log, connections.store.months, settings.partitions), settings, runtime
-    )
-    arrivals = ArrivalClock(runtime.clock, newest, runtime.metrics, runtime.logger)
+    log, store, _ = connections
+    known = await _retry(lambda: known_arrivals(log, store.months, settings.partitions), settings, runtime)
+    newest = max(believable(known, runtime.clock()), default=0)
+    arrivals = ArrivalClock(clock.now, newest, runtime.metrics, runtime.logger)
     arrivals.stamp()  # Reports a clock that is behind at the start, not only with the first event.
-    following = asyncio.create_task(
-        follow_other_gateways(arrivals, connections.log, settings.partitions, runtime.logger)
-    )
+    following = asyncio.create_task(admission.watch(arrivals))
 
     async def end() -> None:
         following.cancel()
@@ -107,7 +122,7 @@ async def _follow(
 
 async def _open_intake(
     opened: AsyncExitStack,
-    sink: KafkaSink,
+    sink: FrameSink,
     connections: Connections,
     settings: ClusterSettings,
     arrivals: ArrivalClock,

@@ -1,15 +1,17 @@
 """`--check`: reports whether the settings are valid and every server that they name answers; changes nothing."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
+from typing import NamedTuple
 
 from rating.ledger.engine import create_engine, transaction
 from rating.ledger.migrate import require_newest
-from schemas.errors import Misconfigured, TallyhouseError
-from schemas.timestamps import SECOND
+from schemas.errors import Misconfigured
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.identity import shard_address
@@ -34,46 +36,75 @@ class CheckLevel(StrEnum):
     """All have what `topics create` and `migrate` make."""
 
 
-def run_check(level: CheckLevel) -> Sequence[str]:
-    """A line for each server. Raises Misconfigured with all faults found."""
+class CheckResult(NamedTuple):
+    """A line for each server that passes, and an error for each one that does not."""
+
+    passed: Sequence[str]
+    errors: Sequence[str]
+
+
+def run_check(level: CheckLevel, seconds: float) -> CheckResult:
+    """Probes every server at once. One that takes longer than `seconds` is reported as not answering.
+
+    Raises Misconfigured for invalid settings.
+    """
     settings, runtime = start_process()
-    return asyncio.run(_run_probes(_probes(settings, runtime)[level], settings.connect_timeout / SECOND))
+    return run_probes(_probes(settings, runtime, EngineLimits(statement_seconds=max(int(seconds), 1)))[level], seconds)
 
 
-async def _run_probes(probes: Mapping[str, Probe], seconds: float) -> Sequence[str]:
-    outcomes = await asyncio.gather(*(_run_probe(name, probe, seconds) for name, probe in probes.items()))
-    errors = [error for _, error in outcomes if error]
-    if errors:
-        raise Misconfigured(errors)
-    return [line for line, _ in outcomes]
+def run_probes(probes: Mapping[str, Probe], seconds: float) -> CheckResult:
+    """Each probe runs in a thread with an event loop of its own: one that hangs holds up neither the others nor the
+    end of the process."""
+    outcomes: dict[str, str | Exception] = {}
+    threads = [
+        threading.Thread(target=_run_probe, args=(name, probe, outcomes), name=name, daemon=True)
+        for name, probe in probes.items()
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    return CheckResult(
+        [f"{name}: {outcome}" for name in probes if isinstance(outcome := outcomes.get(name), str)],
+        [
+            f"{name}: {outcome or f'no answer within {seconds:g} s'}"
+            for name in probes
+            if not isinstance(outcome := outcomes.get(name), str)
+        ],
+    )
 
 
-async def _run_probe(name: str, probe: Probe, seconds: float) -> tuple[str, str]:
-    """The line for a server that passes, and the error for one that does not; one of them is empty."""
+def _run_probe(name: str, probe: Probe, outcomes: dict[str, str | Exception]) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            return f"{name}: {await probe()}", ""
-    except TimeoutError:
-        return "", f"{name}: no answer within {seconds:g} s (TALLYHOUSE_CONNECT_TIMEOUT)"
-    except TallyhouseError as error:
-        return "", f"{name}: {error}"
+        outcomes[name] = asyncio.run(_awaited(probe))
+    except Exception as error:
+        outcomes[name] = error
 
 
-def _probes(settings: ClusterSettings, runtime: Runtime) -> Mapping[CheckLevel, Mapping[str, Probe]]:
-    # In threads: a server that does not answer must not delay the probes of the others.
+async def _awaited(probe: Probe) -> str:
+    return await probe()
+
+
+def _probes(
+    settings: ClusterSettings, runtime: Runtime, limits: EngineLimits
+) -> Mapping[CheckLevel, Mapping[str, Probe]]:
     def blocking(probe: Callable[[], str]) -> Probe:
-        return lambda: asyncio.to_thread(probe)
+        async def run() -> str:
+            return probe()  # In a thread and a loop of its own.
+
+        return run
 
     return {
         CheckLevel.BROKERS: {"log": lambda: _brokers(settings)},
         CheckLevel.ANSWERING: {
             "log": lambda: _log(settings),
-            **{name: blocking(probe) for name, probe in _stores(settings).items()},
+            **{name: blocking(probe) for name, probe in _stores(settings, limits).items()},
             "ledger": blocking(lambda: _ledger(settings)),
         },
         CheckLevel.MIGRATED: {
             "log": lambda: _log(settings),
-            "store": lambda: _migrated_store(settings, runtime),
+            "store": lambda: _migrated_store(settings, runtime, limits),
             "ledger": blocking(lambda: _migrated_ledger(settings)),
         },
     }
@@ -91,9 +122,9 @@ async def _log(settings: ClusterSettings) -> str:
     return "; ".join(map(str, differences)) or f"topic {settings.kafka_topic} is as it should be"
 
 
-def _stores(settings: ClusterSettings) -> Mapping[str, Callable[[], str]]:
+def _stores(settings: ClusterSettings, limits: EngineLimits) -> Mapping[str, Callable[[], str]]:
     """A probe for each shard."""
-    servers = servers_of(settings, _limits(settings))
+    servers = servers_of(settings, limits)
     names = (
         ["store"] if len(servers) == 1 else [f"store, {shard_address(number + 1)}" for number in range(len(servers))]
     )
@@ -106,11 +137,10 @@ def _store(server: ClickHousePool) -> str:
     return f"ClickHouse {version} answers"
 
 
-async def _migrated_store(settings: ClusterSettings, runtime: Runtime) -> str:
+async def _migrated_store(settings: ClusterSettings, runtime: Runtime, limits: EngineLimits) -> str:
     identity, _ = await identify_log(settings)
     with ExitStack() as opened:
-        opening = open_store(settings, identity, _limits(settings))
-        store = await asyncio.to_thread(opened.enter_context, opening)
+        store = opened.enter_context(open_store(settings, identity, limits))
         await check_clock(store.threads, runtime.clock)
     return f"database {settings.clickhouse_database} is migrated, and this machine's clock agrees with the store's"
 
@@ -127,7 +157,3 @@ def _ledger(settings: ClusterSettings) -> str:
 def _migrated_ledger(settings: ClusterSettings) -> str:
     require_newest(settings.ledger_url)
     return "its database is migrated"
-
-
-def _limits(settings: ClusterSettings) -> EngineLimits:
-    return EngineLimits(statement_seconds=max(settings.connect_timeout // SECOND, 1))

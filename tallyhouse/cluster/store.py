@@ -15,6 +15,7 @@ from stream_processors.backends.sql.guarded_engine import SqlGuardedEngine, SqlR
 from stream_processors.backends.sql.identity import StoreIdentity, require_identity, shard_address
 from stream_processors.backends.sql.migrate import require_migrated
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.sql.set_aside import SqlSetAside, require_set_aside_table
 from stream_processors.backends.sql.topology import distributed_database
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
@@ -34,6 +35,7 @@ class ClusterStore(NamedTuple):
     threads: AsyncSqlClient
     flushes: ShardedStore
     months: ShardedSeenMonths
+    set_aside: SqlSetAside
     shards: int
 
     async def ping(self) -> None:
@@ -66,6 +68,7 @@ def open_store(
         require_shards(anywhere, settings.clickhouse_cluster)
         require_migrated(anywhere, database)
         require_identity(anywhere, database, identity)
+        require_set_aside_table(anywhere[0], database)
         # Each shard has its own threads: a shard that hangs must not occupy those of the others.
         executors = [
             opened.enter_context(ThreadPoolExecutor(MAX_STATEMENTS_PER_SHARD, thread_name_prefix="store"))
@@ -80,6 +83,7 @@ def open_store(
             threads=_reading(servers[0], database, executors[0]) if len(servers) > 1 else shards[0],
             flushes=ShardedStore([GuardedStore(engine(shard)) for shard in shards]),
             months=ShardedSeenMonths([SqlSeenMonths(shard) for shard in shards]),
+            set_aside=SqlSetAside(shards[0]),
             shards=len(shards),
         )
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from ingest_gateway.api.health_app import create_health_app
 from schemas.logger import Logger
 from schemas.timestamps import SECOND
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
@@ -49,12 +50,18 @@ async def open_worker(settings: ClusterSettings, runtime: Runtime) -> AsyncItera
                 raise RuntimeError("a partition has stopped or is stuck: the log lines before this one say why")
 
         checks = {
-            "log": lambda: connections.log.first_offset(0),
+            "log": lambda: _check_log(connections.log),
             "ledger": connections.ledger.meters.newest_version,
             "store": connections.store.ping,
             "processors": check,
         }
         yield ClusterWorker(faust, create_health_app(checks, build_app_context(runtime.clock, runtime)))
+
+
+async def _check_log(log: KafkaFrameLog) -> None:
+    """Fails also while the topic has more partitions than it had, although its frames are counted."""
+    await log.verify_for_appends()
+    await log.first_offset(0)
 
 
 def _stream(settings: ClusterSettings) -> StreamSettings:

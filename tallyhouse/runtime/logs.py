@@ -2,8 +2,12 @@
 
 import logging
 import re
+import threading
+import time
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -19,6 +23,17 @@ _LEVELS = {
     LogLevel.WARNING: logging.WARNING,
     LogLevel.ERROR: logging.ERROR,
 }
+
+_NUMBER = re.compile(r"[0-9]+")
+
+AGAIN_SECONDS = 60.0
+"""A library's message is written again after this time, with the number of those left out."""
+
+SILENT_SECONDS = 15.0
+"""A message that has not come for this long has ended."""
+
+MOST_CAUSES = 200
+"""Beyond this number of different causes at a time, every record is written."""
 
 Event = MutableMapping[str, Any]
 
@@ -58,8 +73,11 @@ def mask(event: Event) -> Event:
 
 
 def forward_stdlib(logger: FilteringBoundLogger) -> None:
-    """Writes records of the standard `logging` module, from WARNING up, as lines of `logger`."""
-    logging.basicConfig(handlers=[_Forward(logger)], level=logging.WARNING, force=True)
+    """Writes records of the standard `logging` module, from WARNING up, as lines of `logger`.
+
+    A library that repeats itself is written once, then once a minute with a count, and once more when it has ended.
+    """
+    logging.basicConfig(handlers=[_Forward(logger, RepeatFilter())], level=logging.WARNING, force=True)
 
 
 def _stamp(clock: Callable[[], int]) -> Callable[[Any, str, Event], Event]:
@@ -85,10 +103,88 @@ def _renderers(log_format: LogFormat, *, colours: bool) -> list[Any]:
     return [*text, console]
 
 
+class RepeatedCause(NamedTuple):
+    """A cause that is no longer written for each record."""
+
+    cause: str
+    times: int
+    """How often it came since it was last written."""
+
+
+@dataclass
+class _Repeats:
+    written: float
+    last: float
+    unwritten: int = 0
+
+
+class RepeatFilter:
+    """Decides which of a library's records to write, by their cause: library, level and text without its numbers.
+
+    It has no clock: each call says when it is. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._causes: dict[str, _Repeats] = {}
+
+    def occurs(self, cause: str, now: float) -> int | None:
+        """How many records of this cause were left out before this one, if it is to be written; otherwise None."""
+        repeats = self._causes.get(cause)
+        if repeats is None:
+            if len(self._causes) >= MOST_CAUSES:
+                return 0
+            self._causes[cause] = _Repeats(written=now, last=now)
+            return 0
+        repeats.last = now
+        if now - repeats.written < AGAIN_SECONDS:
+            repeats.unwritten += 1
+            return None
+        left_out, repeats.unwritten, repeats.written = repeats.unwritten, 0, now
+        return left_out
+
+    def ended(self, now: float) -> list[RepeatedCause]:
+        """The repeated causes that have been silent for a while, which are then forgotten."""
+        silent = [cause for cause, repeats in self._causes.items() if now - repeats.last >= SILENT_SECONDS]
+        forgotten = [RepeatedCause(cause, self._causes.pop(cause).unwritten) for cause in silent]
+        return [repeated for repeated in forgotten if repeated.times]
+
+    @property
+    def is_watching(self) -> bool:
+        """True while `ended` may have something to report later."""
+        return bool(self._causes)
+
+
+def cause_of(record: logging.LogRecord) -> str:
+    """The text of the record without its numbers: nodes, ports and attempts differ, the cause does not."""
+    return f"{record.name}: {_NUMBER.sub('#', record.getMessage())}"
+
+
 class _Forward(logging.Handler):
-    def __init__(self, logger: FilteringBoundLogger) -> None:
+    """`emit` and the timer hold the handler's lock, so the filter is used by one thread at a time."""
+
+    def __init__(self, logger: FilteringBoundLogger, repeats: RepeatFilter) -> None:
         super().__init__()
         self._logger = logger
+        self._repeats = repeats
+        self._timer: threading.Timer | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._logger.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info)
+        left_out = self._repeats.occurs(cause_of(record), time.monotonic())
+        self._watch()
+        if left_out is None:
+            return
+        fields = {"left_out": left_out} if left_out else {}
+        self._logger.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info, **fields)
+
+    def _watch(self) -> None:
+        if self._timer is None and self._repeats.is_watching:
+            self._timer = threading.Timer(SILENT_SECONDS / 2, self._report_ended)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _report_ended(self) -> None:
+        with self.lock or nullcontext():
+            self._timer = None
+            for cause, times in self._repeats.ended(time.monotonic()):
+                self._logger.info("a repeated message of a library has ended", cause=cause, left_out=times)
+            self._watch()

@@ -10,6 +10,7 @@ import pytest
 
 from schemas.frame import NewFrame, encode
 from schemas.metrics import Histogram, NullMetrics
+from schemas.timestamps import DAY
 from stream_processors.backends.log.sqlite.log import SqliteFrameLog
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
@@ -79,7 +80,10 @@ class StoreOfManyWorkers:
             for number in range(PARTITIONS)
         ]
         backfill = Backfill(BackfillPorts(meters=meters, history=store, tables=store), PARTITIONS)
-        expiry = Expiry(ExpiryPorts(log=log, tail=log, claims=store, seen=SqlSeenMonths(self.sql)), PARTITIONS)
+        expiring = ExpiryPorts(
+            log=log, tail=log, claims=store, seen=SqlSeenMonths(self.sql), clock=lambda: NOW + 1_000 * DAY
+        )
+        expiry = Expiry(expiring, PARTITIONS)
         return EmbeddedWorker(drivers, BackfillDriver(backfill, POLICY), ExpiryDriver(expiry, POLICY), POLICY)
 
     async def post(self, events: list[Event], arrival: int) -> None:

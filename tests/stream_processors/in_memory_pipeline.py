@@ -12,6 +12,7 @@ from schemas.frame import NewFrame, encode
 from schemas.hashing import as_halves, partition_of
 from schemas.listing import Reject
 from schemas.meter import Meter, MeterSet
+from schemas.timestamps import DAY
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
@@ -21,7 +22,7 @@ from stream_processors.flushing.expiry import Expiry, ExpiryPorts
 from stream_processors.flushing.partition import FlushPorts, Partition
 from stream_processors.flushing.policy import FlushPolicy
 from tests import oracle
-from tests.factories import Event, make_batch
+from tests.factories import NOW, Event, make_batch
 from tests.stream_processors.replay_oracle import LoggedEvent, ReplayOracle, VersionAt, rejects_in
 
 PARTITIONS = 2
@@ -70,6 +71,8 @@ class InMemoryPipeline:
     def __init__(self) -> None:
         self.log = MemoryFrameLog(PARTITIONS)
         self.engine = MemoryEngine()
+        self.expiry_clock = NOW + 100_000 * DAY
+        """A clock that delays nothing."""
         self.store = EmbeddedStore(self.engine)
         self.meters = ChangingMeters()
         self._posted: list[LoggedEvent] = []
@@ -108,7 +111,13 @@ class InMemoryPipeline:
         return Backfill(ports, PARTITIONS, self.next_bounds())
 
     def expiry(self) -> Expiry:
-        ports = ExpiryPorts(log=self.log, tail=self.log, claims=self.store, seen=MemorySeenMonths(self.engine))
+        ports = ExpiryPorts(
+            log=self.log,
+            tail=self.log,
+            claims=self.store,
+            seen=MemorySeenMonths(self.engine),
+            clock=lambda: self.expiry_clock,
+        )
         return Expiry(ports, PARTITIONS)
 
     @property

@@ -1,6 +1,6 @@
 """The log as a stream's consumer sees it: a bounded buffer of delivered frames, and the log itself for the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from schemas.errors import Alarm, Revoked
@@ -37,8 +37,12 @@ class BufferedLog:
     A frame that the stream left out, or that precedes its first delivery, is read from the log.
     """
 
-    def __init__(self, log: TailedLog, room: int = BUFFER_BYTES) -> None:
+    def __init__(
+        self, log: TailedLog, room: int = BUFFER_BYTES, verify: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`verify` raises an error if the stream may have delivered another log than `log`."""
         self._log = log
+        self._verify = verify
         self._room = room
         self._held: dict[int, FrameBuffer] = {}
         self._streams: dict[int, Stream] = {}
@@ -75,6 +79,12 @@ class BufferedLog:
             self._paused.add(partition)
             self._streams[partition].pause(partition)
 
+    def push_gap(self, partition: int, offset: int, acknowledge: Callable[[], object]) -> None:
+        """Takes note of a delivered record that is no frame, which `read` therefore takes from the log."""
+        held = self._held.get(partition)
+        if held is not None:
+            held.add_gap(offset, acknowledge)
+
     async def first_offset(self, partition: int) -> int:
         """The lowest offset the log still holds; in an empty partition, the next offset."""
         held = self._buffer_of(partition)
@@ -89,6 +99,9 @@ class BufferedLog:
         if last is not None:
             return held.complete_range(start, last) or await self._read_log(held, partition, start, max_bytes, last)
         if frames := held.contiguous_from(start, max_bytes):
+            if self._verify is not None:
+                await self._verify()
+                _check_assigned(held, partition)
             return frames
         if held.first_from(start) is None:
             max_bytes = min(max_bytes, CATCH_UP_BYTES)

@@ -34,6 +34,7 @@ class FrameBuffer:
     def __init__(self, room: int) -> None:
         self._room = room
         self._frames: list[DeliveredFrame] = []
+        self._gaps: list[tuple[int, Callable[[], object]]] = []
         self._bytes = 0
         self._counted = -1
         self._end = 0
@@ -75,6 +76,15 @@ class FrameBuffer:
             delivered.acknowledge()
         self.record_end(delivered.offset + 1)
 
+    def add_gap(self, offset: int, acknowledge: Callable[[], object]) -> None:
+        """Takes note of a record that is no frame: it is acknowledged with the frames behind it."""
+        with self._lock:
+            is_counted = offset <= self._counted
+            if not is_counted and not self._is_discarded:
+                self._gaps.append((offset, acknowledge))
+        if is_counted:
+            acknowledge()
+
     def record_end(self, end: int) -> None:
         """Raises the known end of the log to `end`."""
         with self._lock:
@@ -89,8 +99,12 @@ class FrameBuffer:
             counted = self._frames[:through]
             del self._frames[:through]
             self._bytes -= sum(len(delivered.frame.payload) for delivered in counted)
+            passed = [acknowledge for offset, acknowledge in self._gaps if offset <= last]
+            self._gaps = [gap for gap in self._gaps if gap[0] > last]
         for delivered in counted:
             delivered.acknowledge()
+        for acknowledge in passed:
+            acknowledge()
         self._wake()
 
     def discard(self) -> None:
@@ -98,6 +112,7 @@ class FrameBuffer:
         with self._lock:
             self._is_discarded = True
             self._frames.clear()
+            self._gaps.clear()
             self._bytes = 0
         self._wake()
 

@@ -86,6 +86,14 @@ def require_identity(shards: Sequence[SqlClient], database: str, identity: Store
     _check_same_identity(database, stored, identity)
 
 
+def read_identity(anywhere: SqlClient, database: str) -> StoreIdentity | None:
+    """The stored identity; None if the store has none yet."""
+    table = f"{database}.identity"
+    ((exists,),) = anywhere.query_rows(f"EXISTS TABLE {table}")
+    stored = _stored(anywhere, table) if exists else []
+    return stored[0] if stored else None
+
+
 def _number_shards(shards: Sequence[SqlClient], database: str, *, is_new: bool) -> None:
     found = [_shard(client, database) for client in shards]
     if not is_new and not any(found):

@@ -103,6 +103,7 @@ class BenchWorker:
 
     def __init__(self, task: WorkerTask, log: KafkaFrameLog) -> None:
         self._counts = task.counts
+        self._partition_count = task.partitions
         self._log = log
         self._frames = CountedFrames(log)
         self._store = NullStore()
@@ -125,7 +126,13 @@ class BenchWorker:
         )
 
     def worker(self) -> FaustWorker:
-        return FaustWorker(self._stream, self._owned, _POLICY, refresh_ends=self._log.refresh_ends)
+        return FaustWorker(
+            self._stream,
+            self._owned,
+            _POLICY,
+            partition_count=self._partition_count,
+            refresh_ends=self._log.refresh_ends,
+        )
 
     def answer(self, command: str) -> Any:
         return {"owned": self._numbers, "open_gate": self._open_gate, "report": self._report}[command]()

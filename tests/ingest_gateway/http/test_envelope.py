@@ -72,6 +72,7 @@ async def test_failure_has_its_shape(in_memory_app: InMemoryApp, auth: dict[str,
         (errors.Overloaded("m"), 503, "UNAVAILABLE"),
         (NotReady("m", {}), 503, "NOT_READY"),
         (StoreFailed("secret host"), 503, "UNAVAILABLE"),
+        (errors.LogFailed("secret host"), 503, "UNAVAILABLE"),
         (errors.LogGap("secret path"), 500, "INTERNAL_ERROR"),
         (TallyhouseError("secret"), 500, "INTERNAL_ERROR"),
         (ZeroDivisionError("secret"), 500, "INTERNAL_ERROR"),
@@ -83,6 +84,12 @@ async def test_every_error_has_its_status(error: Exception, status: int, code: s
     assert (problem.status, problem.code) == (status, code)
     assert "secret" not in problem.message
     assert ("retry-after" in dict(problem.headers).__repr__()) == isinstance(error, errors.Busy | StoreFailed)
+
+
+def test_the_absence_of_kafka_is_not_that_of_a_store() -> None:
+    """The answer names the part that is missing."""
+    assert "Kafka" in problem_of(errors.LogFailed("secret host")).message
+    assert "a store did not answer" in problem_of(StoreFailed("secret host")).message
 
 
 async def test_an_unknown_path_is_404(in_memory_app: InMemoryApp, auth: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_gateway.ingest.arrival_clock import ArrivalClock, newest_arrival
+from ingest_gateway.ingest.arrival_clock import ArrivalClock, last_arrivals, newest_arrival
+from schemas.errors import AwaitsDecision
 from schemas.frame import NewFrame
 from schemas.logger import NullLogger
 from schemas.metrics import NullMetrics
@@ -82,3 +83,41 @@ def test_arrivals_never_precede_those_of_another_process() -> None:
     arrivals.not_before(NOW + 3)
     arrivals.not_before(NOW + 2)
     assert [arrivals.stamp(), arrivals.stamp()] == [NOW + 3, NOW + 4]
+
+
+def test_the_growth_of_a_lag_is_logged_again() -> None:
+    """Whenever it has doubled, not with every stamp."""
+    lines = LogLines()
+    behind = [SECOND, SECOND, 2 * SECOND - 1, 2 * SECOND, 3 * SECOND, 3_600 * SECOND, 5_000 * SECOND]
+    clock = iter([NOW - each for each in behind])
+    arrivals = ArrivalClock(clock.__next__, NOW, PrometheusMetrics(), lines)
+    for _ in behind:
+        arrivals.stamp()
+    assert [seconds for _, seconds in lines.logged] == [1, 2, 3_600]
+
+
+class HoledLog(MemoryFrameLog):
+    """A log whose last records are no frames, or cannot be read."""
+
+    def __init__(self, last_frame: int) -> None:
+        super().__init__(1)
+        self._last_frame = last_frame
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        if start > self._last_frame + 1:
+            return None
+        if start == self._last_frame + 1:
+            raise AwaitsDecision("damaged")
+        return await super().oldest_arrival(partition, start)
+
+
+def test_records_that_are_no_frames_hide_no_arrival_and_stop_no_gateway() -> None:
+    """The last frame before them counts; a log that ends with many of them has none."""
+
+    async def found(last_frame: int) -> list[int]:
+        log = HoledLog(last_frame)
+        await log.append([NewFrame(partition=0, arrival=number, payload=b"x") for number in range(20)])
+        return list((await last_arrivals(log, 1)).values())
+
+    assert asyncio.run(found(16)) == [16]
+    assert asyncio.run(found(2)) == []

@@ -4,11 +4,14 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+import sqlalchemy as sa
 from msgspec.structs import replace
 
 from rating.ledger.invoice_runs import SILENT_AFTER
+from rating.ledger.invoice_tables import invoice_runs
+from rating.runs.run_service import _PROGRESS_SECONDS
 from schemas.invoice_run import RunState
-from schemas.timestamps import DAY, MINUTE, to_iso
+from schemas.timestamps import DAY, MINUTE, SECOND, to_iso
 from tests.rating.api.billing_api import BillingApi
 from tests.rating.api.daily_billing import run_to_end, subscribe_daily
 from tests.rating.api.published_schemas import assert_fits
@@ -140,12 +143,30 @@ async def test_a_run_whose_process_ended_is_not_shown_as_running(billing_api: Bi
     record = await billing_api.ledger.invoice_runs.get(billing_api.key.account, response["id"])
     await billing_api.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
     assert (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"]["state"] == "running"
-    billing_api.clock.now += SILENT_AFTER + 1
+    last_report = sa.update(invoice_runs).values(updated_at=0)
+    await billing_api.ledger.invoice_runs._database.write(lambda connection: connection.execute(last_report))
     for shown in (
         (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"],
         (await billing_api.get("/v1/invoice-runs"))["invoice_runs"][0],
     ):
         assert (shown["state"], "has ended" in shown["error"]) == ("failed", True)
+
+
+def test_a_killed_process_is_noticed_within_seconds() -> None:
+    """The run of a killed gateway must not read `running` for long; a live one reports twice a second."""
+    assert 10 * _PROGRESS_SECONDS * SECOND <= SILENT_AFTER <= 15 * SECOND
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+async def test_processes_with_different_clocks_agree_on_what_runs(billing_api: BillingApi) -> None:
+    """On PostgreSQL its clock decides: that of the reading process may be a minute off."""
+    response = await run_to_end(billing_api)
+    record = await billing_api.ledger.invoice_runs.get(billing_api.key.account, response["id"])
+    await billing_api.ledger.invoice_runs.put(replace(record, state=RunState.RUNNING))
+    for skew in (-MINUTE, 2 * MINUTE):
+        billing_api.clock.now += skew
+        assert (await billing_api.get(f"/v1/invoice-runs/{response['id']}"))["invoice_run"]["state"] == "running"
 
 
 @on_every_ledger

@@ -164,3 +164,15 @@ async def _meets_all(steps: list[tuple[object, int, int]]) -> None:
             next_arrival = min(waiting[number], default=now)
             still_met = [arrival for arrival in expiring.counted(number) if next_arrival - arrival <= WINDOW]
             assert set(still_met) <= set(expiring.stored_arrivals(number))
+
+
+async def test_arrivals_from_the_future_expire_nothing_early() -> None:
+    """A gateway whose clock was ahead has stamped frames of every partition: retries of right gateways still come."""
+    expiring = ExpiryPipeline()
+    for partition in range(PARTITIONS):
+        await expiring.post_and_count(partition, NOW)
+        await expiring.post_and_count(partition, NOW + LONG)
+    expiring.pipeline.expiry_clock = NOW + DAY
+    assert await expiring.expire() == []
+    expiring.pipeline.expiry_clock = NOW + LONG
+    assert await expiring.expire() != []

@@ -4,14 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from msgspec.structs import replace
 
 from schemas.frame import NewFrame
+from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
+from stream_processors.backends.log.kafka.foreign import ForeignRecords
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.sink import KafkaSink
-from stream_processors.backends.log.kafka.topic import Topic, create_topic
+from stream_processors.backends.log.kafka.topic import Topic, check_topic, create_topic
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine, MemorySeenMonths
 from stream_processors.flushing.policy import FlushPolicy
@@ -29,9 +33,21 @@ POLICY = WorkerPolicy(flush_linger=0, poll_seconds=0.05, report_seconds=0.1, bac
 class AppendedLog(KafkaFrameLog):
     """A log with a single writer, which refreshes the end offsets."""
 
-    def __init__(self, cluster: KafkaCluster, topic: str, sink: KafkaSink) -> None:
-        super().__init__(cluster, topic, PARTITIONS)
-        self._sink = sink
+    def __init__(
+        self, cluster: KafkaCluster, topic: str, expected: LogIdentity, foreign: ForeignRecords | None = None
+    ) -> None:
+        super().__init__(cluster, topic, PARTITIONS, expected=expected, foreign=foreign)
+        self._sink = KafkaSink(cluster, topic, verify=self.verify_for_appends)
+
+    async def __aenter__(self) -> Self:
+        await self._sink.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        await self._sink.__aexit__(kind, error, trace)
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
         await self._sink.append(frames)
@@ -90,12 +106,16 @@ async def short_pause(attempt: int) -> None:
 
 
 @asynccontextmanager
-async def kafka_pipeline(servers: str, topic: str, engine: MemoryEngine | None = None) -> AsyncIterator[KafkaPipeline]:
+async def kafka_pipeline(
+    servers: str, topic: str, engine: MemoryEngine | None = None, foreign: ForeignRecords | None = None
+) -> AsyncIterator[KafkaPipeline]:
     """A pipeline with its own topic and group."""
     cluster = KafkaCluster(servers=servers)
-    await create_topic(cluster, Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
+    wanted = Topic(name=topic, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1)
+    await create_topic(cluster, wanted)
+    identity = (await check_topic(cluster, wanted)).identity
     stream = StreamSettings(cluster=cluster, topic=topic, group=topic, heartbeat_seconds=0.3, commit_seconds=0.3)
-    async with KafkaSink(cluster, topic) as sink, AppendedLog(cluster, topic, sink) as log:
+    async with AppendedLog(cluster, topic, identity, foreign) as log:
         yield KafkaPipeline(log, stream, engine)
 
 

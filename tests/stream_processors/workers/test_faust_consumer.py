@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from schemas.logger import NullLogger
 from stream_processors.backends.log.buffered import Stream
 from stream_processors.backends.log.frame_buffer import DeliveredFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
@@ -17,6 +16,7 @@ from stream_processors.workers.faust_settings import StreamSettings
 pytestmark = pytest.mark.anyio
 
 DEADLINE = 60.0
+PARTITIONS = 2
 
 
 class AwaitedAssignments:
@@ -34,15 +34,18 @@ class AwaitedAssignments:
     def push(self, delivered: DeliveredFrame) -> None:
         pass
 
+    def push_gap(self, partition: int, offset: int, acknowledge: Callable[[], object]) -> None:
+        pass
+
 
 async def test_a_stop_that_is_cancelled_half_way_closes_every_connection(
     real_broker: str, topic_name: Callable[[], str]
 ) -> None:
     """The client's stop cancels a fetch that waits before it is retried, and takes its end for its own cancellation."""
     cluster, name = KafkaCluster(servers=real_broker), topic_name()
-    await create_topic(cluster, Topic(name=name, partitions=2, replication_factor=1, min_insync_replicas=1))
+    await create_topic(cluster, Topic(name=name, partitions=PARTITIONS, replication_factor=1, min_insync_replicas=1))
     assignments = AwaitedAssignments()
-    app = build_app(StreamSettings(cluster=cluster, topic=name, group=name), assignments, NullLogger())
+    app = build_app(StreamSettings(cluster=cluster, topic=name, group=name), assignments, PARTITIONS)
     await app.start()
     thread = app.consumer._thread  # type: ignore[attr-defined] # there is no other way to the client
     client = thread._consumer._client

@@ -7,13 +7,13 @@ from typing import Self
 
 import pytest
 
-from schemas.errors import Alarm, StoreFailed
+from schemas.errors import Alarm, AwaitsDecision, StoreFailed
 from schemas.frame import NewFrame
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.flushing.partition import Position
 from stream_processors.flushing.retry import Attempts
-from stream_processors.workers.partition_driver import PartitionDriver
+from stream_processors.workers.partition_driver import PartitionDriver, WaitingFrames, lag_of
 from stream_processors.workers.policy import WorkerPolicy
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,7 @@ class Running:
         self.log = MemoryFrameLog(1)
         self.steps = FlushingSteps(self.log, failures)
         self.pauses: list[int] = []
+        self.pauses_see: Callable[[], object] = lambda: None
         self.driver = PartitionDriver(self.steps, self.log, policy, clock=lambda: NOW, pause=self._pause)
 
     async def __aenter__(self) -> Self:
@@ -76,6 +77,7 @@ class Running:
 
     async def _pause(self, attempt: int) -> None:
         self.pauses.append(attempt)
+        self.pauses_see()
 
 
 FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, poll_seconds=0.01)
@@ -168,3 +170,51 @@ async def test_a_log_that_ends_before_the_counted_frames_is_an_alarm() -> None:
     await driver.run()
     assert driver.has_stopped
     assert "older than the usage store" in (await driver.status()).state
+
+
+async def test_a_stopped_partition_continues_when_an_operator_has_decided() -> None:
+    """The alarm shows until then, and is logged once; no restart is needed."""
+    alarms: list[BaseException] = [AwaitsDecision("partition 0, offset 7: damaged") for _ in range(3)]
+    async with Running(WorkerPolicy(flush_linger=0, poll_seconds=0.01), alarms) as running:
+        states: list[str] = []
+        running.pauses_see = lambda: states.append(running.driver.state)
+        await append(running.log)
+        await until(lambda: sum(running.steps.steps) == 1)
+        assert states == ["stopped: partition 0, offset 7: damaged"] * 3
+        assert not running.driver.has_stopped
+
+
+class UnreadableTail(MemoryFrameLog):
+    """A log whose next frame cannot be read."""
+
+    async def oldest_arrival(self, partition: int, start: int) -> int | None:
+        raise AwaitsDecision("damaged")
+
+
+async def test_the_lag_before_an_unreadable_record_is_known_in_frames() -> None:
+    log = UnreadableTail(1)
+    await append(log, 3)
+    assert await lag_of(log, 0, 1, NOW) == (3, 2, 0.0, "stopped: damaged")
+
+
+async def test_offsets_without_frames_at_the_end_are_no_lag() -> None:
+    """A log whose last records are foreign has nothing that waits."""
+
+    class ForeignTail(MemoryFrameLog):
+        async def oldest_arrival(self, partition: int, start: int) -> int | None:
+            return None
+
+    log = ForeignTail(1)
+    await append(log, 3)
+    assert await lag_of(log, 0, 1, NOW) == (3, 0, 0.0, "")
+
+
+def test_waiting_is_measured_from_the_first_sight_of_a_frame() -> None:
+    """It begins again with every frame, and with every partition."""
+    clock = iter([0.0, 5.0, 7.0, 9.0, 10.0, 20.0])
+    waiting = WaitingFrames(clock.__next__)
+    assert [waiting.seconds(0, 4, 1), waiting.seconds(0, 4, 9)] == [0, 5]
+    assert waiting.seconds(1, 4, 1) == 0
+    assert waiting.seconds(0, 5, 1) == 0
+    assert waiting.seconds(0, 5, 0) == 0
+    assert [waiting.seconds(0, 5, 1), waiting.seconds(0, 5, 1)] == [0, 10]

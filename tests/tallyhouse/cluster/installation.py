@@ -17,6 +17,10 @@ from tests.server_process import KEY, PATIENCE, ROOT, free_port, wait_until
 _CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
 
 
+CHECK = ("--check", "--within", str(PATIENCE))
+"""A check that a busy machine does not fail."""
+
+
 class ClusterProcess:
     """One `tallyhouse` process, with a log file and the address of its health checks."""
 
@@ -27,8 +31,8 @@ class ClusterProcess:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, patience: float = PATIENCE) -> None:
-        """Starts the process and waits until it is ready."""
+    def start(self, patience: float | None = PATIENCE) -> None:
+        """Starts the process and waits until it is ready, unless there is no patience."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tallyhouse", *self._words],
@@ -37,7 +41,8 @@ class ClusterProcess:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(f"{self._words} to be ready", self._is_ready, patience)
+        if patience is not None:
+            wait_until(f"{self._words} to be ready", self._is_ready, patience)
 
     def _is_ready(self) -> bool:
         assert self.is_running, f"{self._words} ended: {self.output()[-3000:]}"
@@ -133,11 +138,20 @@ class Installation:
             yield worker
 
     @contextmanager
-    def _program(self, words: list[str], port: int, settings: Mapping[str, str]) -> Iterator[ClusterProcess]:
+    def worker_not_waited_for(self) -> Iterator[ClusterProcess]:
+        """A worker that need not become ready, because its partitions may stop."""
+        port = free_port()
+        with self._program(["worker"], port, {"METRICS_PORT": str(port)}, patience=None) as worker:
+            yield worker
+
+    @contextmanager
+    def _program(
+        self, words: list[str], port: int, settings: Mapping[str, str], patience: float | None = PATIENCE
+    ) -> Iterator[ClusterProcess]:
         log = self._folder / f"{words[0]}-{port}.log"
         program = ClusterProcess(words, self._environ(settings), log, f"http://127.0.0.1:{port}")
         try:
-            program.start()
+            program.start(patience)
             yield program
         finally:
             if program.is_running:

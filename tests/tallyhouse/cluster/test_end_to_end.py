@@ -11,7 +11,7 @@ import pytest
 
 from tests import load_generator
 from tests.server_process import KEY, free_port, wait_until
-from tests.tallyhouse.cluster.installation import ClusterProcess, Installation, is_ready, metric_sum
+from tests.tallyhouse.cluster.installation import CHECK, ClusterProcess, Installation, is_ready, metric_sum
 
 EVENTS = 20_000
 
@@ -125,18 +125,18 @@ def test_several_processes_stop_together(installation: Installation) -> None:
 @pytest.mark.long
 def test_gateways_and_workers_do_not_migrate(installation: Installation) -> None:
     """Each command names the step that must precede it; every step may be repeated."""
-    steps = [["gateway", "--check"], ["worker"], ["migrate", "--check"]]
+    steps = [["gateway", *CHECK], ["worker"], ["migrate", *CHECK]]
     for words in steps:
         run = installation.run(*words, CONNECT_TIMEOUT="1s", PORT="0", METRICS_PORT="0")
         assert run.returncode in (1, 2)
         assert "`tallyhouse topics create`" in run.stderr
     assert installation.run("topics", "create").returncode == 0
-    assert installation.run("migrate", "--check").returncode == 0
+    assert installation.run("migrate", *CHECK).returncode == 0
     run = installation.run("gateway", CONNECT_TIMEOUT="1s", PORT="0", METRICS_PORT="0")
     assert run.returncode == 1
     assert "run `tallyhouse migrate` first" in run.stderr
     installation.prepare()
-    for words in (["worker", "--check"], ["topics", "check"]):
+    for words in (["worker", *CHECK], ["topics", "check"]):
         assert installation.run(*words).returncode == 0
 
 

@@ -24,7 +24,7 @@ from tests.backing_services.store_process import StoreProcess
 from tests.backing_services.tcp_relay import Relay
 from tests.backing_services.two_shard_engine import CLUSTER, read_as_one
 from tests.server_process import free_port, wait_until
-from tests.tallyhouse.cluster.installation import Installation, metric_sum
+from tests.tallyhouse.cluster.installation import CHECK, Installation, metric_sum
 
 EVENTS = 20_000
 
@@ -89,7 +89,7 @@ def test_each_partition_is_in_its_shard_and_usage_covers_all_shards(shards: Shar
 def test_shards_named_in_another_order_are_refused(shards: Shards) -> None:
     """At the start of every process, before anything is counted."""
     first, second = shards.installation.settings["CLICKHOUSE_URL"].split(",")
-    for words in (["gateway"], ["worker"], ["worker", "--check"]):
+    for words in (["gateway"], ["worker"], ["worker", *CHECK]):
         run = shards.installation.run(*words, CLICKHOUSE_URL=f"{second},{first}", PORT="0", METRICS_PORT="0")
         assert run.returncode in (1, 2)
         assert "address 1 of TALLYHOUSE_CLICKHOUSE_URL is the shard that was address 2" in run.stderr
@@ -104,7 +104,7 @@ def test_every_shard_needs_an_address(shards: Shards) -> None:
         run = shards.installation.run(*words, CLICKHOUSE_URL=first, PORT="0", METRICS_PORT="0")
         assert run.returncode == 2
         assert "says it has 2 shards: name one address for each of them" in run.stderr
-    run = shards.installation.run("worker", "--check", CLICKHOUSE_CLUSTER="another", METRICS_PORT="0")
+    run = shards.installation.run("worker", *CHECK, CLICKHOUSE_CLUSTER="another", METRICS_PORT="0")
     assert run.returncode == 2
     assert "does not have it in its remote_servers" in run.stderr
 
@@ -112,14 +112,14 @@ def test_every_shard_needs_an_address(shards: Shards) -> None:
 @pytest.mark.long
 def test_a_check_reports_each_shard_that_does_not_answer(shards: Shards) -> None:
     """By its place among the addresses, without the shards that answer."""
-    run = shards.installation.run("migrate", "--check")
+    run = shards.installation.run("migrate", *CHECK)
     assert (run.returncode, run.stderr) == (0, "")
     assert [line.split(": ")[0] for line in run.stdout.splitlines() if line.startswith("store")] == [
         "store, address 1 of TALLYHOUSE_CLICKHOUSE_URL",
         "store, address 2 of TALLYHOUSE_CLICKHOUSE_URL",
     ]
     first, _ = shards.installation.settings["CLICKHOUSE_URL"].split(",")
-    run = shards.installation.run("migrate", "--check", CLICKHOUSE_URL=f"{first},http://127.0.0.1:{free_port()}")
+    run = shards.installation.run("migrate", *CHECK, CLICKHOUSE_URL=f"{first},http://127.0.0.1:{free_port()}")
     assert run.returncode == 2
     assert run.stderr.count("error: ") == 1
     assert "store, address 2 of TALLYHOUSE_CLICKHOUSE_URL: " in run.stderr

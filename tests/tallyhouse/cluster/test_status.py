@@ -1,10 +1,14 @@
 """The status of a cluster, calculated from the store and the log alone."""
 
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
+from schemas.errors import IdentityChanged, LogFailed, StoreFailed
 from schemas.flush import Claim, PartitionStatus
 from schemas.frame import NewFrame
-from schemas.timestamps import SECOND
+from schemas.timestamps import DAY, SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.memory import MemoryEngine
@@ -29,9 +33,16 @@ class FakeCluster:
         self.log = FakePartitionLog(1)
         self.claims = GuardedStore(MemoryEngine())
         self.now = NOW
+        self.seconds = 0.0
+        self.foreign: dict[int, int] = {}
+        self.status = ClusterStatus(self.claims, self.log, self, 1, lambda: self.now, lambda: self.seconds)
+
+    async def counts(self) -> Mapping[int, int]:
+        """The foreign records."""
+        return self.foreign
 
     async def partition_status(self) -> PartitionStatus:
-        (partition,) = await ClusterStatus(self.claims, self.log, 1, lambda: self.now).partitions()
+        (partition,) = await self.status.partitions()
         return partition
 
     async def append(self, frames: int) -> None:
@@ -101,4 +112,77 @@ async def test_a_log_that_contradicts_the_store_stops_the_partition() -> None:
     await older.count(0, 0, 6)
     assert (await older.partition_status()).state.startswith(
         "stopped: frames up to 6 are counted, but the log ends at -1"
+    )
+
+
+async def test_a_lag_does_not_rest_on_arrivals_alone() -> None:
+    """Frames of a gateway whose clock was weeks ahead wait, and show as stuck by this machine's monotonic clock."""
+    cluster = FakeCluster()
+    cluster.now -= 21 * DAY
+    await cluster.append(2)
+    assert (await cluster.partition_status()).lag_seconds == 0
+    cluster.seconds += 61
+    status = await cluster.partition_status()
+    assert (status.lag_frames, status.lag_seconds) == (2, 61)
+    assert status.state.startswith("stuck: its oldest frame has been waiting for 61 s")
+    await cluster.count(0, 0, 0)
+    status = await cluster.partition_status()
+    assert (status.lag_frames, status.lag_seconds, status.state) == (1, 0, "counting")
+    await cluster.count(1, 1, 1)
+    assert (await cluster.partition_status()).lag_seconds == 0
+
+
+async def test_foreign_records_are_shown() -> None:
+    cluster = FakeCluster()
+    cluster.foreign = {0: 3}
+    assert (await cluster.partition_status()).foreign_records == 3
+
+
+class SilentLog(FakePartitionLog):
+    """A log that fails, or answers only after `release`."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.fault: Exception | None = None
+        self.release = asyncio.Event()
+
+    async def first_offset(self, partition: int) -> int:
+        if self.fault is not None:
+            raise self.fault
+        await self.release.wait()
+        return 0
+
+
+async def test_a_part_that_does_not_answer_is_named_and_the_rest_is_known() -> None:
+    """The silence of the log never looks like no lag."""
+    cluster = FakeCluster()
+    cluster.log = silent = SilentLog()
+    cluster.status = ClusterStatus(cluster.claims, silent, cluster, 1, lambda: NOW, lambda: 0.0)
+    await cluster.append(1)
+    await cluster.count(0, 0, 0)
+    for _ in range(2):
+        status = await cluster.partition_status()
+        assert (status.state, status.flush) == ("unknown: the log (Kafka) does not answer", 0)
+        assert (status.next_offset, status.lag_frames) == (1, 1)
+    silent.release.set()
+    await asyncio.sleep(0)
+    silent.fault = LogFailed("no broker answers")
+    assert (await cluster.partition_status()).state == "unknown: the log (Kafka) does not answer: no broker answers"
+    silent.fault = IdentityChanged("the topic was deleted and created again")
+    assert (await cluster.partition_status()).state == "stopped: the topic was deleted and created again"
+
+
+async def test_a_silent_store_is_named() -> None:
+    cluster = FakeCluster()
+    await cluster.append(3)
+
+    async def counts() -> Mapping[int, int]:
+        raise StoreFailed("it refuses")
+
+    cluster.counts = counts  # type: ignore[method-assign] # a store that fails
+    status = await cluster.partition_status()
+    assert (status.state, status.flush, status.lag_frames) == (
+        "unknown: the usage store does not answer: it refuses",
+        None,
+        3,
     )

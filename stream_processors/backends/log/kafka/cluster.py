@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from aiokafka.helpers import create_ssl_context
 
-from schemas.errors import StoreFailed
+from schemas.errors import LogFailed
 
 CLIENT_ERRORS = (KafkaError, OSError, TimeoutError)
 """What the clients raise when brokers are unreachable, slow or refuse a request."""
@@ -63,11 +63,11 @@ class KafkaCluster(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translate_errors(cluster: KafkaCluster, topic: str) -> Iterator[None]:
-    """Raises the clients' errors as StoreFailed: the outcome of the request is unknown, and it may be retried."""
+    """Raises the clients' errors as LogFailed: the outcome of the request is unknown, and it may be retried."""
     try:
         yield
     except CLIENT_ERRORS as error:
-        raise StoreFailed(describe_error(error, cluster, topic)) from error
+        raise LogFailed(describe_error(error, cluster, topic)) from error
 
 
 def describe_error(error: BaseException, cluster: KafkaCluster, topic: str) -> str:

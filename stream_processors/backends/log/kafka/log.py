@@ -6,13 +6,19 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from schemas.errors import Alarm
+from aiokafka import TopicPartition
+
+from schemas.errors import Alarm, AwaitsDecision
+from schemas.foreign_record import ForeignRecord
 from schemas.frame import Frame
+from stream_processors.backends.log.identity import LogIdentity
 from stream_processors.backends.log.kafka.clients import LoopBound
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
+from stream_processors.backends.log.kafka.foreign import ForeignRecords
 from stream_processors.backends.log.kafka.offsets import BrokerOffsets, PartitionEnds
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.kafka.reader import PartitionReader
+from stream_processors.backends.log.kafka.topic import require_same_log, require_same_partitions
 
 
 class KafkaFrameLog:
@@ -28,8 +34,15 @@ class KafkaFrameLog:
         topic: str,
         partitions: int,
         policy: KafkaPolicy | None = None,
+        *,
+        expected: LogIdentity | None = None,
+        foreign: ForeignRecords | None = None,
     ) -> None:
+        """`expected` is the log that the usage was counted from; without it any topic of this name will do."""
         self._cluster = cluster
+        self._expected = expected
+        self._foreign = foreign or ForeignRecords()
+        self._partitions = partitions
         self._topic = topic
         self._policy = policy or KafkaPolicy()
         self._clients_loop = LoopBound()
@@ -56,14 +69,44 @@ class KafkaFrameLog:
         await asyncio.gather(*(reader.close() for reader in self._readers.values()))
         await self._offsets.close()
 
+    async def verify(self) -> None:
+        """Raises IdentityChanged if the topic was deleted and created again, StoreFailed if the brokers do not say."""
+        expected = self._expected
+        if expected is not None:
+            found = await self._clients_loop.run(self._offsets.describe)
+            require_same_log(found, expected, self._where)
+
+    async def verify_for_appends(self) -> None:
+        """As `verify`; raises IdentityChanged also if the topic was given more partitions."""
+        expected = self._expected
+        if expected is not None:
+            found = await self._clients_loop.run(self._offsets.describe)
+            require_same_log(found, expected, self._where)
+            require_same_partitions(found, expected.partitions, self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"topic {self._topic!r} at {self._cluster.servers}"
+
     async def first_offset(self, partition: int) -> int:
-        """The lowest offset still held; in an empty partition, the next offset."""
+        """The lowest offset still held; in an empty partition, the next offset. A boot begins with it.
+
+        Raises IdentityChanged as `verify` does.
+        """
+        await self.verify()
         return await self._clients_loop.run(lambda: self._offsets.first(partition))
 
     async def read(self, partition: int, start: int, *, max_bytes: int, last: int | None = None) -> Sequence[Frame]:
-        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`."""
+        """Frames from `start` on: up to `last`, or as many as fit into `max_bytes`.
+
+        Raises IdentityChanged as `verify` does.
+        """
         if last is None:
-            return await self._clients_loop.run(lambda: self._read_available(partition, start, max_bytes))
+            frames = await self._clients_loop.run(lambda: self._read_available(partition, start, max_bytes))
+            if frames:
+                # After the read: a topic never gets an earlier id back, so what was read before is of this log too.
+                await self.verify()
+            return frames
         return await self._clients_loop.run(lambda: self._read_claimed(partition, start, last))
 
     async def acknowledge(self, partition: int, last: int) -> None:
@@ -87,8 +130,13 @@ class KafkaFrameLog:
         await self._clients_loop.run(lambda: self._ends.wait(partition, start, timeout))
 
     async def refresh_ends(self) -> None:
-        """Fetches the end of every partition from the brokers, for `end_offset`. `wait` and `read` do not need it."""
+        """Fetches the end of every partition from the brokers, for `end_offset`. `wait` and `read` do not need it.
+
+        Raises IdentityChanged as `verify` does.
+        """
+        await self.verify()
         await self._clients_loop.run(self._ends.refresh)
+        await self._foreign.store_reported()
 
     def end_offset(self, partition: int) -> int:
         """The next offset to be assigned, as last reported by the brokers."""
@@ -101,6 +149,17 @@ class KafkaFrameLog:
         if offset == start:
             return arrival
         return await self._clients_loop.run(lambda: self._arrival(partition, start))
+
+    async def read_foreign(self, partition: int, offset: int) -> ForeignRecord | None:
+        """The record at this offset if it is no frame of this partition; None for a frame, and without a record."""
+        return await self._clients_loop.run(lambda: self._read_foreign(partition, offset))
+
+    async def _read_foreign(self, partition: int, offset: int) -> ForeignRecord | None:
+        if await self._end_after(partition, offset) <= offset:
+            return None
+        async with self._reader_at(partition, offset) as reader:
+            record = await reader.peek_any(offset + 1)
+        return record if isinstance(record, ForeignRecord) and record.offset == offset else None
 
     async def _arrival(self, partition: int, start: int) -> int | None:
         end = await self._end_after(partition, start)
@@ -118,12 +177,14 @@ class KafkaFrameLog:
         passed, end = start, await self._end_after(partition, start)
         async with self._reader_at(partition, start) as reader:
             while passed < end:
-                while (frame := await reader.peek(end)) is not None:
+                while (frame := await _peek_behind(frames, reader, end)) is not None:
                     size = len(frame.payload) if frames else 0
                     if size > room:
                         return frames
                     room -= size
-                    frames.append(reader.take())
+                    frames.append(reader.take(frame))
+                if reader.has_unread(end):
+                    return frames
                 passed, end = end, await self._ends.refresh_one(partition)
         if not frames:
             self._ends.record_empty(partition, start, end)
@@ -136,8 +197,8 @@ class KafkaFrameLog:
         end = await self._end_after(partition, last)
         frames: list[Frame] = []
         async with self._reader_at(partition, start) as reader:
-            while await reader.peek(min(end, last + 1)) is not None:
-                frames.append(reader.take())
+            while (frame := await reader.peek(min(end, last + 1))) is not None:
+                frames.append(reader.take(frame))
         return frames
 
     async def _end_after(self, partition: int, start: int) -> int:
@@ -149,8 +210,21 @@ class KafkaFrameLog:
     async def _reader_at(self, partition: int, start: int) -> AsyncIterator[PartitionReader]:
         """The partition's reader, locked, and positioned at `start`."""
         if partition not in self._readers:
-            self._readers[partition] = PartitionReader(self._cluster, self._topic, partition, self._policy)
+            place = TopicPartition(self._topic, partition)
+            self._readers[partition] = PartitionReader(
+                self._cluster, place, self._partitions, self._policy, self._foreign
+            )
         reader = self._readers[partition]
         async with reader.lock:
             await reader.seek(start)
             yield reader
+
+
+async def _peek_behind(frames: Sequence[Frame], reader: PartitionReader, end: int) -> Frame | None:
+    """The next frame; None before an unreadable record if there are frames, so that these are counted first."""
+    try:
+        return await reader.peek(end)
+    except AwaitsDecision:
+        if not frames:
+            raise
+        return None

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from schemas.errors import StoreFailed
 from stream_processors.backends.log.kafka.clients import close_client
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
+from stream_processors.backends.log.kafka.metadata import TopicDescription, find_topic
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
 from stream_processors.backends.log.tail import Tail
 
@@ -55,6 +57,15 @@ class BrokerOffsets:
             async with asyncio.timeout(self._policy.call_seconds if seconds is None else seconds):
                 offsets: Mapping[TopicPartition, int] = await self._require_open().end_offsets(places)
         return {place.partition: end for place, end in offsets.items()}
+
+    async def describe(self) -> TopicDescription:
+        """The topic as the brokers describe it now. Raises StoreFailed if there is none at the moment."""
+        with translate_errors(self._cluster, self._topic):
+            async with asyncio.timeout(self._policy.call_seconds):
+                found = await find_topic(self._require_open()._client, self._topic)  # noqa: SLF001 - it has no such call
+                if found is None:
+                    raise UnknownTopicOrPartitionError(self._topic)
+        return found
 
     def _require_open(self) -> AIOKafkaConsumer:
         if self._client is None:

@@ -64,8 +64,11 @@ class Producer:
         self._in_flight = in_flight
         self._policy = policy
 
-    async def send(self, frames: Sequence[NewFrame]) -> None:
-        """Returns when every in-sync replica has acknowledged every frame. Releases the frames' bytes in any case."""
+    async def send(self, frames: Sequence[NewFrame]) -> Sequence[tuple[int, int]]:
+        """Returns when every in-sync replica has acknowledged every frame: the partition and the offset of each.
+
+        Releases the frames' bytes in any case.
+        """
         acks: list[asyncio.Future[Any]] = []
         try:
             for frame in frames:
@@ -74,9 +77,12 @@ class Producer:
             self._in_flight.release(sum(len(frame.payload) for frame in frames[len(acks) :]))
             # Gathered here, so that the failure of an ack that no caller waits for any more is not logged.
             outcome = asyncio.gather(*acks, return_exceptions=True)
+        places = []
         for ack in await asyncio.shield(outcome):
             if isinstance(ack, BaseException):
                 raise ack
+            places.append((ack.partition, ack.offset))
+        return places
 
     async def end(self) -> None:
         """Waits for what is in flight; what cannot be sent is dropped within a bounded time."""
@@ -93,7 +99,7 @@ class Producer:
             frame.payload,
             partition=frame.partition,
             timestamp_ms=timestamp_of(frame.arrival),
-            headers=headers_of(frame.arrival),
+            headers=headers_of(frame),
         )
         ack.add_done_callback(lambda _: self._in_flight.release(len(frame.payload)))
         return ack

@@ -6,11 +6,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from schemas.foreign_record import ForeignRecord
 from schemas.frame import Frame
 from stream_processors.backends.log.kafka.clients import close_client
 from stream_processors.backends.log.kafka.cluster import KafkaCluster, translate_errors
+from stream_processors.backends.log.kafka.foreign import ForeignRecords
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
-from stream_processors.backends.log.kafka.records import frame_of
+from stream_processors.backends.log.kafka.records import RecordFields, read_record
 
 _FETCH_WAIT_MS = 100
 
@@ -21,14 +23,24 @@ class PartitionReader:
     Between two reads the consumer is paused: it keeps what it has fetched, and fetches no more.
     """
 
-    def __init__(self, cluster: KafkaCluster, topic: str, partition: int, policy: KafkaPolicy) -> None:
+    def __init__(
+        self,
+        cluster: KafkaCluster,
+        place: TopicPartition,
+        partitions: int,
+        policy: KafkaPolicy,
+        foreign: ForeignRecords,
+    ) -> None:
+        """`partitions` is the number of partitions of the log."""
         self.lock = asyncio.Lock()
         self._cluster = cluster
-        self._place = TopicPartition(topic, partition)
+        self._place = place
+        self._partitions = partitions
         self._policy = policy
+        self._foreign = foreign
         self._consumer: AIOKafkaConsumer | None = None
-        self._prefetched: deque[Frame] = deque()
-        """Fetched frames that are not yet taken: all from `_position` up to `_next`, where the consumer continues."""
+        self._prefetched: deque[Frame | ForeignRecord] = deque()
+        """What is fetched and not yet taken: all from `_position` up to `_next`, where the consumer continues."""
         self._position = self._next = 0
 
     async def seek(self, start: int) -> None:
@@ -47,8 +59,32 @@ class PartitionReader:
     async def peek(self, end: int) -> Frame | None:
         """The next frame, without taking it; None if there is none before `end`.
 
-        Raises StoreFailed when the brokers return neither a frame nor the end within `call_seconds`.
+        Records of other programs are stepped over. Raises AwaitsDecision before a record that may hold accepted
+        events, unless an operator has decided to skip it, and StoreFailed when the brokers return neither a frame nor
+        the end within `call_seconds`.
         """
+        while (record := await self.peek_any(end)) is not None:
+            if isinstance(record, Frame):
+                return record
+            await self._foreign.step_over(record)
+            self._pass(record)
+        return None
+
+    def has_unread(self, end: int) -> bool:
+        """True if `peek` left a record before `end`, which is unreadable."""
+        return bool(self._prefetched) and self._prefetched[0].offset < end
+
+    def take(self, frame: Frame) -> Frame:
+        """Passes the frame that `peek` returned."""
+        self._pass(frame)
+        return frame
+
+    def _pass(self, record: Frame | ForeignRecord) -> None:
+        self._prefetched.popleft()
+        self._position = record.offset + 1
+
+    async def peek_any(self, end: int) -> Frame | ForeignRecord | None:
+        """The next record before `end`, frame or not. Raises StoreFailed as `peek` does."""
         if not self._prefetched and self._next < end:
             try:
                 with self._translate_errors():
@@ -58,12 +94,6 @@ class PartitionReader:
                 await self.close()
                 raise
         return self._prefetched[0] if self._prefetched and self._prefetched[0].offset < end else None
-
-    def take(self) -> Frame:
-        """The frame that `peek` returned, which is then passed."""
-        frame = self._prefetched.popleft()
-        self._position = frame.offset + 1
-        return frame
 
     async def close(self) -> None:
         consumer, self._consumer = self._consumer, None
@@ -80,9 +110,10 @@ class PartitionReader:
                 for record in records.get(self._place, ()):
                     # A consumer whose offset was deleted restarts at the earliest one left, which may be lower.
                     if record.offset >= self._position:
-                        self._prefetched.append(
-                            frame_of(self._place.partition, record.offset, record.headers, record.value)
+                        fields = RecordFields(
+                            self._place.partition, record.offset, record.headers, record.value, record.timestamp
                         )
+                        self._prefetched.append(read_record(fields, self._partitions))
                 # Offsets without a frame (a transaction marker, for instance) advance the position as well.
                 self._next = await consumer.position(self._place)
         finally:

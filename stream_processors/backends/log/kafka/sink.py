@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from schemas.errors import Overloaded
+from schemas.errors import IdentityChanged, Overloaded, StoreFailed
 from schemas.frame import NewFrame
 from schemas.metrics import Counter, Histogram, Metrics, NullMetrics
 from stream_processors.backends.log.kafka.clients import LoopBound
@@ -16,6 +16,7 @@ from stream_processors.backends.log.kafka.producer import InFlight, Producer, op
 
 _RETRY_AFTER = 2
 _LONGEST_BACKOFF = 1.0
+_VERIFY_SECONDS = 1.0
 
 
 class Circuit:
@@ -52,6 +53,37 @@ class Circuit:
         return 0.0 if self._attempts == 1 else min(0.05 * 2 ** min(self._attempts - 2, 10), _LONGEST_BACKOFF)
 
 
+class AckVerification:
+    """Verifies that acknowledged frames are in the log that the usage is counted from.
+
+    A topic that is deleted and created again begins at offset 0. So the topic's id is asked for when a partition's
+    offsets do not rise, and once a second besides; a request for every append would cost as much as the append.
+    """
+
+    def __init__(self, verify: Callable[[], Awaitable[None]] | None, monotonic: Callable[[], float]) -> None:
+        self._verify = verify
+        self._monotonic = monotonic
+        self._highest: dict[int, int] = {}
+        self._verified_at: float | None = None
+
+    async def verify(self, acked: Sequence[tuple[int, int]]) -> None:
+        """Raises Overloaded if the frames may be in another log: then none of their events is answered `accepted`."""
+        if self._verify is None:
+            return
+        now = self._monotonic()
+        rises = [offset > self._highest.get(partition, offset) for partition, offset in acked]
+        is_recent = self._verified_at is not None and now - self._verified_at < _VERIFY_SECONDS
+        if not (is_recent and all(rises)):
+            try:
+                await self._verify()
+            except (IdentityChanged, StoreFailed) as error:
+                raise Overloaded(f"the frames may be in another log: {error}", retry_after=_RETRY_AFTER) from error
+            # The moment before the request: a topic of a later id may have been created while it was answered.
+            self._verified_at = now
+        for partition, offset in acked:
+            self._highest[partition] = max(offset, self._highest.get(partition, offset))
+
+
 class KafkaSink:
     """One producer at a time, replaced after any failure. Used from any event loop, between `async with`.
 
@@ -66,12 +98,15 @@ class KafkaSink:
         policy: KafkaPolicy | None = None,
         metrics: Metrics | None = None,
         monotonic: Callable[[], float] = time.perf_counter,
+        verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`verify` raises an error unless the topic is the log that the usage is counted from."""
         self._cluster = cluster
         self._topic = topic
         self._policy = policy or KafkaPolicy()
         self._metrics = metrics or NullMetrics()
         self._monotonic = monotonic
+        self._verification = AckVerification(verify, monotonic)
         self._clients_loop = LoopBound()
         self._in_flight = InFlight(self._policy.in_flight_bytes)
         self._circuit = Circuit()
@@ -113,17 +148,17 @@ class KafkaSink:
         size = sum(len(frame.payload) for frame in frames)
         self._in_flight.reserve(size)
         began = self._monotonic()
-        await self._deliver(frames, size)
+        await self._verification.verify(await self._deliver(frames, size))
         self._metrics.observe(Histogram.COMMIT_SECONDS, self._monotonic() - began)
         self._metrics.count(Counter.FRAMES, len(frames))
         self._metrics.count(Counter.FRAME_BYTES, size)
 
-    async def _deliver(self, frames: Sequence[NewFrame], size: int) -> None:
+    async def _deliver(self, frames: Sequence[NewFrame], size: int) -> Sequence[tuple[int, int]]:
         producer: Producer | None = None
         try:
             async with asyncio.timeout(self._policy.append_seconds):
                 producer = await self._connected_for(size)
-                await producer.send(frames)
+                return await producer.send(frames)
         except (*CLIENT_ERRORS, AssertionError) as error:  # The client asserts that the partition exists.
             reason = describe_error(error, self._cluster, self._topic)
             if producer is self._producer and (producer is None or isinstance(error, TimeoutError)):

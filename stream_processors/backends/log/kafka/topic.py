@@ -118,21 +118,55 @@ async def _wait_until_known(cluster: KafkaCluster, name: str, deleted: TopicDesc
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def check_topic(cluster: KafkaCluster, topic: Topic) -> CheckedTopic:
-    """Raises IdentityChanged if the number of partitions differs, Misconfigured if there is no such topic."""
+async def check_topic(cluster: KafkaCluster, topic: Topic, *, may_have_grown: bool = False) -> CheckedTopic:
+    """Raises IdentityChanged if the number of partitions differs, Misconfigured if there is no such topic.
+
+    With `may_have_grown`, a larger number passes: `require_same_partitions` keeps frames out of such a topic, while
+    those that are in it are counted.
+    """
     found = await describe_topic(cluster, topic.name)
-    if found.partitions != topic.partitions:
-        raise IdentityChanged(
-            f"topic {topic.name!r} at {cluster.servers} has {found.partitions} partitions, the settings say "
-            f"{topic.partitions}. The number is fixed for the life of the log: an event's partition is its key's hash "
-            "modulo this number, so with another one a retry would no longer meet its earlier self, and count twice. "
-            f"Set the partitions back to {found.partitions}; for more, start a new log in a new topic as the run book "
-            "describes."
-        )
+    where = f"topic {topic.name!r} at {cluster.servers}"
+    if found.partitions < topic.partitions or not may_have_grown:
+        require_same_partitions(found, topic.partitions, where)
     async with _admin(cluster, topic.name) as admin:
         settings = await _settings_of(admin, topic.name)
     differences = [*_replication(cluster, topic, found), *_differences(cluster, topic, settings)]
-    return CheckedTopic(identity=LogIdentity(log_id=found.log_id, partitions=found.partitions), differences=differences)
+    return CheckedTopic(identity=LogIdentity(log_id=found.log_id, partitions=topic.partitions), differences=differences)
+
+
+def require_same_log(found: TopicDescription, expected: LogIdentity, where: str) -> None:
+    """Raises IdentityChanged if the topic was deleted and created again since `expected` was read."""
+    if found.log_id != expected.log_id:
+        raise IdentityChanged(
+            f"{where} was deleted and created again: its id is {found.log_id}, and the usage was counted from "
+            f"{expected.log_id}. Frames that were not counted before the deletion are lost with the old topic; what is "
+            "appended to the new one would be skipped as counted, so posts are refused and counting has stopped. Keep "
+            "the usage store, stop all gateways and workers, and start a new log in a new topic with a new "
+            "TALLYHOUSE_CLICKHOUSE_DATABASE: the run book (deploy/README.md) says how under 'A new log'."
+        )
+
+
+def require_same_partitions(found: TopicDescription, expected: int, where: str) -> None:
+    """Raises IdentityChanged if the topic has another number of partitions than the settings say."""
+    if found.partitions == expected:
+        return
+    fixed = (
+        f"{where} has {found.partitions} partitions, TALLYHOUSE_PARTITIONS says {expected}. The number is fixed for "
+        "the life of the data: an event's partition is its key's hash modulo this number, so with another one a retry "
+        "would no longer meet its earlier self, and count twice. "
+    )
+    if found.partitions < expected:
+        raise IdentityChanged(
+            f"{fixed}If the data was made with {found.partitions}, set TALLYHOUSE_PARTITIONS to that. For more, start "
+            "a new log in a new topic: the run book (deploy/README.md) says how under 'A new log'."
+        )
+    raise IdentityChanged(
+        f"{fixed}If the data was made with {found.partitions}, set TALLYHOUSE_PARTITIONS to that. If it was made with "
+        f"{expected}, the topic was given more later, and a topic cannot shrink: leave the setting as it is. Posts are "
+        f"refused; the workers go on counting the first {expected} partitions, which hold every frame. When "
+        "`tallyhouse status` shows no lag, start a new log in a new topic: the run book (deploy/README.md) says how "
+        "under 'A new log'."
+    )
 
 
 async def describe_topic(cluster: KafkaCluster, name: str) -> TopicDescription:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import Alarm, Revoked
+from schemas.errors import Alarm, IdentityChanged, Revoked
 from schemas.frame import Frame, NewFrame
 from stream_processors.backends.log.buffered import CATCH_UP_BYTES, BufferedLog
 from stream_processors.backends.log.frame_buffer import DeliveredFrame
@@ -291,3 +291,45 @@ class TestOwnership:
         feeding = Feeding(LogPolicy())
         with pytest.raises(Alarm, match="frame 7"):
             await feeding.frames.acknowledge(0, 7)
+
+
+@pytest.mark.anyio
+async def test_a_record_that_is_no_frame_is_acknowledged_with_the_frames_behind_it() -> None:
+    """The committed offset passes it, and never precedes what is counted; one that was counted past goes at once."""
+    feeding = Feeding(LogPolicy())
+    await feeding.log.append(numbered(4))
+    held = await feeding.log.read(0, 0, max_bytes=EVERYTHING)
+    feeding.deliver(held[0])
+    feeding.frames.push_gap(0, 1, lambda: feeding.acknowledged.append(1))
+    feeding.deliver(held[2])
+    await feeding.frames.acknowledge(0, 0)
+    assert feeding.acknowledged == [0]
+    assert [frame.offset for frame in await feeding.frames.read(0, 2, max_bytes=EVERYTHING)] == [2]
+    await feeding.frames.acknowledge(0, 2)
+    assert sorted(feeding.acknowledged) == [0, 1, 2]
+    feeding.frames.push_gap(0, 1, lambda: feeding.acknowledged.append(-1))
+    assert feeding.acknowledged[-1] == -1
+    feeding.frames.push_gap(0, 9, lambda: feeding.acknowledged.append(-9))
+    feeding.frames.revoke(0)
+    assert -9 not in feeding.acknowledged
+
+
+@pytest.mark.anyio
+async def test_buffered_frames_of_another_log_are_not_read() -> None:
+    """The stream may have delivered frames of a topic that was deleted and created again."""
+    fault: list[Alarm] = []
+
+    async def verify() -> None:
+        for error in fault:
+            raise error
+
+    log = MemoryFrameLog(1)
+    frames = BufferedLog(log, verify=verify)
+    frames.assign(0, PausableStream())
+    await log.append(numbered(1))
+    (frame,) = await log.read(0, 0, max_bytes=EVERYTHING)
+    frames.push(DeliveredFrame(frame=frame, acknowledge=lambda: None))
+    assert list(await frames.read(0, 0, max_bytes=EVERYTHING)) == [frame]
+    fault.append(IdentityChanged("made again"))
+    with pytest.raises(IdentityChanged):
+        await frames.read(0, 0, max_bytes=EVERYTHING)

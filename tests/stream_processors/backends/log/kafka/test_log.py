@@ -12,7 +12,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import Alarm, Overloaded, StoreFailed
+from schemas.errors import Overloaded, StoreFailed
 from schemas.frame import NewFrame
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
@@ -104,17 +104,6 @@ async def test_readers_of_one_partition_do_not_disturb_each_other(cluster: Kafka
                 assert await log.oldest_arrival(0, offset) == offset
 
         await asyncio.gather(*(read(start) for start in range(7)))
-
-
-@pytest.mark.anyio
-async def test_a_foreign_record_is_an_alarm(cluster: KafkaCluster) -> None:
-    """A record that the gateway did not write is never skipped."""
-    topic = await new_topic(cluster)
-    async with AIOKafkaProducer(**cluster.arguments(5)) as stranger:
-        await stranger.send_and_wait(topic.name, b"hello", partition=0)
-    async with opened(cluster, topic) as log:
-        with pytest.raises(Alarm, match="partition 0, offset 0"):
-            await everything(log)
 
 
 @pytest.mark.anyio
@@ -264,8 +253,9 @@ async def leave_a_marker(cluster: KafkaCluster, topic: str, log: TopicLog) -> No
     """Append a frame in a transaction, whose end marker takes one offset that holds no frame."""
     await log.log.refresh_ends()
     end = log.end_offset(0)
+    marked_frame = NewFrame(partition=0, arrival=1, payload=b"marked")
     async with AIOKafkaProducer(**cluster.arguments(5), transactional_id=topic) as producer, producer.transaction():
-        await producer.send_and_wait(topic, b"marked", partition=0, headers=headers_of(1))
+        await producer.send_and_wait(topic, b"marked", partition=0, headers=headers_of(marked_frame))
 
     async def marked() -> bool:
         await log.log.refresh_ends()

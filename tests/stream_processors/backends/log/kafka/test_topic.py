@@ -1,12 +1,15 @@
 """The log's topic gets the required settings; a difference is reported with its reason and the command to mend it."""
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
-from schemas.errors import IdentityChanged, Misconfigured, StoreFailed
+from schemas.errors import IdentityChanged, Misconfigured, Overloaded, StoreFailed
 from schemas.timestamps import DAY
 from stream_processors.backends.log.kafka.cluster import KafkaCluster
+from stream_processors.backends.log.kafka.log import KafkaFrameLog
+from stream_processors.backends.log.kafka.sink import KafkaSink
 from stream_processors.backends.log.kafka.topic import Topic, check_topic, create_topic
+from tests.contracts.frame_log import eventually, new_frame
 from tests.stream_processors.backends.log.kafka.topic_logs import new_topic, one_broker_topic
 
 
@@ -28,10 +31,57 @@ async def test_a_created_topic_has_the_required_settings(cluster: KafkaCluster) 
 
 @pytest.mark.anyio
 async def test_another_number_of_partitions_is_refused(cluster: KafkaCluster) -> None:
-    """A retried event would no longer meet its own key: the error says so, and names the number to go back to."""
+    """A retried event would no longer meet its own key: the error says so, and what to do in either case."""
     topic = await new_topic(cluster, 3)
-    with pytest.raises(IdentityChanged, match=r"count twice. Set the partitions back to 3"):
-        await check_topic(cluster, Topic(name=topic.name, partitions=4))
+    for wanted, advice in (
+        (4, "If the data was made with 3, set TALLYHOUSE_PARTITIONS to that. For more, start a new log"),
+        (2, "If it was made with 2, the topic was given more later, and a topic cannot shrink: leave the setting"),
+    ):
+        with pytest.raises(IdentityChanged, match=rf"count twice. .*{advice}"):
+            await check_topic(cluster, Topic(name=topic.name, partitions=wanted))
+    with pytest.raises(IdentityChanged):
+        await check_topic(cluster, Topic(name=topic.name, partitions=4), may_have_grown=True)
+    grown = await check_topic(cluster, Topic(name=topic.name, partitions=2), may_have_grown=True)
+    assert grown.identity.partitions == 2
+
+
+@pytest.mark.anyio
+async def test_a_topic_that_is_altered_while_it_is_read_is_noticed(cluster: KafkaCluster) -> None:
+    """More partitions keep new frames out; another topic of the same name is neither read nor appended to."""
+    topic = await new_topic(cluster, 2)
+    expected = (await check_topic(cluster, topic)).identity
+    admin = AIOKafkaAdminClient(**cluster.arguments(5))
+    async with (
+        KafkaFrameLog(cluster, topic.name, topic.partitions, expected=expected) as log,
+        KafkaSink(cluster, topic.name, verify=log.verify_for_appends) as sink,
+    ):
+        await sink.append([new_frame(payload=b"%d" % number) for number in range(3)])
+        await admin.start()
+        try:
+            await admin.create_partitions({topic.name: NewPartitions(3)})
+
+            async def has_grown() -> bool:
+                try:
+                    await log.verify_for_appends()
+                except IdentityChanged as error:
+                    assert "a topic cannot shrink" in str(error)  # noqa: PT017 - the loop waits for the error
+                    return True
+                return False
+
+            await eventually(has_grown)
+            await log.verify()
+            assert [frame.offset for frame in await log.read(0, 0, max_bytes=100)] == [0, 1, 2]
+            await admin.delete_topics([topic.name])
+            assert await create_topic(cluster, topic)
+        finally:
+            await admin.close()
+        with pytest.raises(Overloaded):
+            await sink.append([new_frame(payload=b"%d" % number) for number in range(9)])
+        with pytest.raises(IdentityChanged, match="was deleted and created again"):
+            await log.verify()
+        for reading in (log.first_offset(0), log.refresh_ends(), log.read(0, 0, max_bytes=100)):
+            with pytest.raises(IdentityChanged):
+                await reading
 
 
 @pytest.mark.anyio

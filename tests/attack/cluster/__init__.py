@@ -1,0 +1,1 @@
+"""Attacks on a cluster: its log, its clocks and its neighbours."""
