@@ -13,6 +13,7 @@ from schemas.logger import Logger
 from schemas.timestamps import SECOND
 from stream_processors.backends.log.kafka.log import KafkaFrameLog
 from stream_processors.backends.log.kafka.policy import KafkaPolicy
+from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.faust_settings import StreamSettings
 from stream_processors.workers.faust_worker import FaustDependencies, FaustWorker, build_faust_worker
@@ -83,7 +84,7 @@ def _dependencies(connections: Connections, runtime: Runtime) -> FaustDependenci
 def _policies(settings: ClusterSettings) -> WorkerPolicies:
     return WorkerPolicies(
         partitions=settings.partitions,
-        flush=FlushPolicy(max_bytes=settings.flush_bytes),
+        flush=FlushPolicy(max_bytes=settings.flush_bytes, piece=PieceBounds(rows=settings.flush_rows)),
         worker=WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger),
     )
 

@@ -17,6 +17,7 @@ from stream_processors.backends.sql.identity import StoreIdentity
 from stream_processors.backends.sql.log_positions import SqlLogPositions
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.store.embedded import EmbeddedStore
+from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.embedded_worker import EmbeddedWorker, build_embedded_worker
 from stream_processors.workers.policy import WorkerPolicy
@@ -68,7 +69,7 @@ def open_processors(settings: EmbeddedSettings, dependencies: WorkerDependencies
 def _policies(settings: EmbeddedSettings) -> WorkerPolicies:
     return WorkerPolicies(
         partitions=settings.partitions,
-        flush=FlushPolicy(max_bytes=settings.flush_bytes),
+        flush=FlushPolicy(max_bytes=settings.flush_bytes, piece=PieceBounds(rows=settings.flush_rows)),
         worker=WorkerPolicy(flush_frames=settings.flush_frames, flush_linger=settings.flush_linger),
     )
 

@@ -125,6 +125,14 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     flush_bytes: Annotated[
         int, Setting(size(10**5, 10**9), "Maximum bytes of frames in one flush; bounds the processor's memory.")
     ] = 16 * 10**6
+    flush_rows: Annotated[
+        int,
+        Setting(
+            whole_number(1, 10**7),
+            "Maximum rows of usage or of rejects in one insert, but for those of a single meter; a flush with more "
+            "meters than fit inserts them in several pieces. Bounds the memory of the processor and of the store.",
+        ),
+    ] = 100_000
     flush_linger: Annotated[
         int, Setting(duration(0, 60 * SECOND), "How long a frame may wait for more frames before a flush starts.")
     ] = 300 * SECOND // 1000

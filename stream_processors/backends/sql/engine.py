@@ -154,7 +154,7 @@ def _missing_flushes(numbers: Sequence[Row]) -> Iterator[str]:
     highest = {kind: int(number) for kind, number, _ in numbers}
     for kind, number, count in numbers:
         if count != number + 1:
-            yield f"{number + 1 - count} rows of the kind {kind!r} are not in the table flushes, which goes to {number}"
+            yield f"{number + 1 - count} of {number + 1} rows of the kind {kind!r} are not in the table flushes"
     if highest.get("done", -1) not in (claimed := highest.get("claim", -1), claimed - 1):
         yield f"flush {claimed} is claimed, but the last one done is {highest.get('done', 'none')}"
 

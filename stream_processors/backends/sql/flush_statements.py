@@ -50,11 +50,11 @@ SELECT kind, max(n), uniqExact(n) FROM flushes WHERE p = {p:UInt16} GROUP BY kin
 WITHOUT_RECEIPT = """\
 SELECT count(), min(n), max(n) FROM flushes
 WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
-  AND n <= (SELECT max(n) FROM flushes WHERE p = {p:UInt16} AND kind = 'done')
+  AND n IN (SELECT n FROM flushes WHERE p = {p:UInt16} AND kind = 'done')
   AND n NOT IN (
     SELECT toUInt64(substring(customer_id, length({prefix:String}) + 1)) FROM usage
     WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = '')"""
-"""Each flush that took frames has left a receipt in `usage`, in the block of its rows."""
+"""Each flush that took frames and is done has left a receipt in `usage`, in the block of its rows."""
 
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
