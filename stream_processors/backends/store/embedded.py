@@ -40,12 +40,14 @@ class EmbeddedStore(WriteOnceStore[Engine]):
             await self._engine.insert_claim(claim, claim_token(claim.partition, claim.number, attempt))
 
         async with self._engine.exclusive(claim.partition) as memory:
-            if (known := memory.known) is None:
-                if not await taken():
-                    await self._insert_until(taken, insert)
-            elif known.done and claim.number == known.claim.number + 1:
+            known = memory.known
+            if known is not None and known.done and claim.number == known.claim.number + 1:
                 await insert(0)
                 memory.known = KnownFlush(claim=claim)
+            elif known is None or claim.number > known.claim.number:
+                memory.known = None
+                if not await taken():
+                    await self._insert_until(taken, insert)
 
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         async with self._engine.exclusive(partition) as memory:
@@ -61,24 +63,27 @@ class EmbeddedStore(WriteOnceStore[Engine]):
             await self._engine.insert_done(partition, number, done_token(partition, number, attempt))
 
         async with self._engine.exclusive(partition) as memory:
-            if (known := memory.known) is None:
-                if not await done():
-                    claims = await self._engine.claims_from(partition, number)
-                    await self._insert_until(done, insert)
+            known = memory.known
+            if known is not None and known.claim.number == number:
+                if not known.done:
+                    await insert(0)
+                    memory.known = msgspec.structs.replace(known, done=True, extents={})
+            elif not await done():
+                claims = await self._engine.claims_from(partition, number)
+                await self._insert_until(done, insert)
+                if known is None and len(claims) == 1:
                     # Written here and now, so no flush after it has a claim, a token or a row yet.
-                    memory.known = KnownFlush(claim=claims[0].claim, done=True) if claims else None
-            elif known.claim.number == number and not known.done:
-                await insert(0)
-                memory.known = msgspec.structs.replace(known, done=True, extents={})
+                    memory.known = KnownFlush(claim=claims[0].claim, done=True)
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         async def insert(attempt: int) -> None:
             await self._engine.insert(table, rows, rows_token(table, partition, number, piece, attempt))
 
         async with self._engine.exclusive(partition) as memory:
-            if (known := memory.known) is None:
+            known = memory.known
+            if known is None or known.claim.number != number:
                 return await self._apply_with_checks(table, partition, number, piece, insert)
-            if known.done or known.claim.number != number:
+            if known.done:
                 return ApplyOutcome(ApplyResult.CLOSED, NOTHING)
             extent = known.extents.get(table, NOTHING)
             if extent.pieces > piece:
