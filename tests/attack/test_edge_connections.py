@@ -14,6 +14,8 @@ from tests.attack.raw_client import MEBIBYTE, RawConnection, forget_peak, head, 
 from tests.attack.server_with_few_files import FILES
 from tests.server_process import KEY, ServerProcess
 
+pytestmark = pytest.mark.long
+
 AUTHORIZATION = f"Authorization: Bearer {KEY}"
 DRIP_SECONDS = STALL_SECONDS / 5
 LIMITED = ("tests.attack.server_with_few_files",)

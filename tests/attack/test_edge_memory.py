@@ -18,6 +18,8 @@ from tests.attack.raw_client import (
 )
 from tests.server_process import ServerProcess, wait_until
 
+pytestmark = pytest.mark.long
+
 ROOM = 64 * MEBIBYTE
 """What any of these attacks may cost. Without limits they cost up to 9 GB."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.attack.restored_installation import RestoredInstallation
 
+pytestmark = pytest.mark.long
+
 
 def test_a_log_older_than_the_store_is_refused_until_both_are_restored(tmp_path: Path) -> None:
     """A plain restart once made everything look well, and events accepted at reused offsets were never counted."""

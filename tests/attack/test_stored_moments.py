@@ -18,6 +18,8 @@ from tests.ingest_gateway.conftest import InMemoryApp
 from tests.ingest_gateway.fakes import make_reject, stored_event
 from tests.rating.api.billing_api import BillingApi, open_billing_api
 
+pytestmark = pytest.mark.long
+
 EXTREMES = (-(2**63), -(10**17), -1, 0, 253_402_300_800_000_000, 10**18, 2**63 - 1)
 """Microseconds: the bounds of the column, moments before the year 1 and after 9999, and 1970."""
 

@@ -8,7 +8,7 @@ from tests.simulator.scenarios import EXHAUSTIVE, RANDOM
 from tests.simulator.search import exhaustive_search, random_search
 from tests.simulator.simulation import simulation_of
 
-SEEDS = [5, pytest.param(int(os.environ.get("SIMULATOR_SEEDS", "100")), marks=pytest.mark.long)]
+SEEDS = [3, pytest.param(int(os.environ.get("SIMULATOR_SEEDS", "100")), marks=pytest.mark.long)]
 """Random runs of each setup; `python -m tests.simulator --seeds N` for long searches."""
 
 MOST_RUNS = 20_000
@@ -17,6 +17,7 @@ MOST_RUNS = 20_000
 LONGEST = {
     "embedded, no fault",
     "embedded, crashes",
+    "guarded, no fault",
     "guarded, crashes",
     "guarded, any one fault",
     "replicated, any one fault",

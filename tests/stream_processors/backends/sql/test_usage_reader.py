@@ -96,7 +96,8 @@ def test_usage_is_what_the_oracle_counts(
             if part:
                 await usage_store.insert("usage", as_table(part, code), f"{code}/{half}")
         found = await all_pages(SqlUsageReader(usage_store, 2), query)
-        assert await all_pages(SqlUsageReader(SmallStore(usage_store), 2), query) == found
+        if query.meter.aggregation is Aggregation.UNIQUE:  # All others send the same statement with other settings.
+            assert await all_pages(SqlUsageReader(SmallStore(usage_store), 2), query) == found
         return found
 
     found = asyncio.run(read_pages())
