@@ -12,6 +12,8 @@ import pytest
 
 from tests.server_process import ServerProcess, wait_until
 
+pytestmark = pytest.mark.long
+
 EVENTS = 3_000
 SEED = 20261130
 AT = datetime.now(UTC).isoformat()
@@ -46,7 +48,7 @@ def part_files(data: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("case", [1, *(pytest.param(case, marks=pytest.mark.long) for case in range(2, 44))])
+@pytest.mark.parametrize("case", range(43))
 def test_a_cut_file_is_counted_around_or_told(intact: Path, tmp_path: Path, case: int) -> None:
     """Each case cuts the end off one file of one part."""
     data = tmp_path / "data"

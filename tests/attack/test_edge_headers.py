@@ -9,6 +9,9 @@ import pytest
 from tests.attack.raw_client import MEBIBYTE, Answer, RawConnection, chunked, head
 from tests.server_process import KEY, ServerProcess
 
+pytestmark = pytest.mark.long
+"""Each process of a test run starts a server for them; `tests/tallyhouse/runtime` has the quick forms."""
+
 AUTHORIZATION = f"Authorization: Bearer {KEY}"
 JSON = "Content-Type: application/json"
 FUZZED_HEADS = 500
