@@ -66,18 +66,25 @@ class SqlEngine:
         return _extent(table, await self._store.rows(sql.BACKFILL_PIECES[table], {"receipt": receipt}))
 
     async def damage(self, partition: int) -> Sequence[str]:
+        numbers = await self._store.rows(sql.FLUSH_COUNTS, {"p": partition})
+        if any(count != number + 1 for _, number, count in numbers):
+            numbers = await self._store.rows(sql.FLUSH_NUMBERS, {"p": partition})
+        done = max((int(number) for kind, number, _ in numbers if kind == "done"), default=-1)
         return [
             *await self._broken_parts(),
-            *_missing_flushes(await self._store.rows(sql.FLUSH_NUMBERS, {"p": partition})),
-            *await self._missing_receipts(partition),
+            *_missing_flushes(numbers),
+            *await self._missing_receipts(partition, done),
         ]
 
     async def _broken_parts(self) -> Sequence[str]:
         parts = await self._store.rows(sql.BROKEN_PARTS)
         return [f"part {name} of the table {table} cannot be read, and was put aside" for table, name in parts]
 
-    async def _missing_receipts(self, partition: int) -> Sequence[str]:
-        place = {"p": partition, "prefix": flush_receipt(partition, 0).removesuffix("0")}
+    async def _missing_receipts(self, partition: int, done: int) -> Sequence[str]:
+        place = {"p": partition, "prefix": flush_receipt(partition, 0).removesuffix("0"), "done": done}
+        ((flushes, receipts),) = await self._store.rows(sql.RECEIPT_COUNTS, place)
+        if flushes <= receipts:
+            return []
         ((count, first, last),) = await self._store.rows(sql.WITHOUT_RECEIPT, place)
         return [f"the rows of {count} flushes between {first} and {last} are not in the table usage"] if count else []
 

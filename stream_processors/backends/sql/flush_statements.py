@@ -44,8 +44,21 @@ SELECT table, name FROM system.detached_parts
 WHERE database = currentDatabase() AND startsWith(reason, 'broken') ORDER BY table, name"""
 """The parts that the engine could not read at its start, and has put aside without a word."""
 
+# Counted in a pass over two small columns: a partition makes millions of flushes, and sets of them would need memory.
+FLUSH_COUNTS = """\
+SELECT kind, max(n), count() FROM flushes WHERE p = {p:UInt16} GROUP BY kind"""
+
 FLUSH_NUMBERS = """\
 SELECT kind, max(n), uniqExact(n) FROM flushes WHERE p = {p:UInt16} GROUP BY kind"""
+"""As `FLUSH_COUNTS`, for a store that keeps a row more than once."""
+
+RECEIPT_COUNTS = """\
+SELECT
+    (SELECT count() FROM flushes WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a AND n <= {done:Int64}),
+    (SELECT count() FROM usage
+     WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = ''
+       AND toInt64(substring(customer_id, length({prefix:String}) + 1)) <= {done:Int64})"""
+"""How many flushes that are done took frames, and how many receipts they have left."""
 
 WITHOUT_RECEIPT = """\
 SELECT count(), min(n), max(n) FROM flushes
@@ -54,7 +67,7 @@ WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
   AND n NOT IN (
     SELECT toUInt64(substring(customer_id, length({prefix:String}) + 1)) FROM usage
     WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = '')"""
-"""Each flush that took frames and is done has left a receipt in `usage`, in the block of its rows."""
+"""Each flush that took frames and is done has left a receipt in `usage`, in the block of its rows; these have not."""
 
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage
