@@ -21,7 +21,7 @@ from tests.attack.damaged_log import (
     overwrite_the_tail,
 )
 
-STARTS = [40, pytest.param(2_000, marks=pytest.mark.long)]
+STARTS = [40, pytest.param(600, marks=pytest.mark.long)]
 
 
 async def attack(folder: Path, seed: int) -> tuple[str, str, str]:
