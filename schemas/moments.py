@@ -88,7 +88,7 @@ def read_text(text: Any, kind: Any) -> Any:
 
 def _read_custom(kind: type, value: Any) -> Moment:
     if not issubclass(kind, Moment):
-        raise NotImplementedError(kind)
+        raise NotImplementedError(kind)  # What msgspec expects of a hook that does not know the type.
     if not isinstance(value, str):
         raise ValueError(f"expected {_FORM}, as text")  # noqa: TRY004 - msgspec shows the place of a ValueError
     return parse_moment(value, kind)
@@ -101,7 +101,7 @@ def _read_custom_text(kind: type, value: Any) -> Moment:
 def schema_of_moment(kind: type) -> dict[str, Any]:
     """The JSON Schema of a moment, for msgspec's `schema_hook`."""
     if not issubclass(kind, Moment):
-        raise NotImplementedError(kind)
+        raise NotImplementedError(kind)  # As above.
     return {
         "type": "string",
         "format": "date-time",

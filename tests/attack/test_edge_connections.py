@@ -31,7 +31,7 @@ def drip(connection: RawConnection, byte: bytes) -> None:
         except TimeoutError:
             continue
         except ConnectionError:
-            pass
+            pass  # The server has closed the connection: the caller reads what it sent before.
         connection.socket.settimeout(60)
         return
 

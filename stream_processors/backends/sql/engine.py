@@ -56,14 +56,14 @@ class SqlEngine:
 
     async def extent(self, table: Table, partition: int, number: int) -> Extent:
         place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
-        return _extent(table, await self._store.rows(sql.PIECES[table], place))
+        return extent_of_rows(table, await self._store.rows(sql.PIECES[table], place))
 
     async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
         done = await self.is_done(partition, number)
         return FlushState(extent=await self.extent(table, partition, number), done=done)
 
     async def backfill_extent(self, table: Table, receipt: str) -> Extent:
-        return _extent(table, await self._store.rows(sql.BACKFILL_PIECES[table], {"receipt": receipt}))
+        return extent_of_rows(table, await self._store.rows(sql.BACKFILL_PIECES[table], {"receipt": receipt}))
 
     async def damage(self, partition: int) -> Sequence[str]:
         numbers = await self._store.rows(sql.FLUSH_COUNTS, {"p": partition})
@@ -141,7 +141,7 @@ class SqlEngine:
             yield as_layout(rows, EVENTS)
 
 
-def _extent(table: Table, rows: Sequence[Row]) -> Extent:
+def extent_of_rows(table: Table, rows: Sequence[Row]) -> Extent:
     """What a table holds of a flush or a chunk, by the rows of its statement in `PIECES` or `BACKFILL_PIECES`."""
     match table:
         case Table.USAGE:

@@ -32,6 +32,13 @@ WHERE {_PLACE} AND origin = '' GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POIN
 }
 """What a table shows of a flush: `SqlEngine` makes an extent of it."""
 
+_FOUND = {Table.EVENTS: "1", Table.USAGE: "grp", Table.REJECTS: "(piece, last)", Table.SEEN: "1"}
+
+FLUSH_STATE = {
+    table: f"SELECT groupArray({_FOUND[table]}), ({IS_DONE}) IS NOT NULL FROM (\n{PIECES[table]}\n)" for table in Table
+}
+"""The rows of `PIECES`, and whether the flush is done, in one round trip."""
+
 BACKFILL_PIECES = {
     Table.USAGE: PIECES[Table.USAGE],
     Table.REJECTS: f"""\

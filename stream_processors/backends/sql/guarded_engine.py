@@ -10,7 +10,8 @@ from schemas.flush import Claim, Table
 from schemas.tables import flush_receipt
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient, Parameters
-from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row
+from stream_processors.backends.sql.engine import SqlEngine, claim_row, done_row, extent_of_rows
+from stream_processors.backends.store.engine import FlushState
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -26,6 +27,12 @@ class SqlGuardedEngine(SqlEngine):
         super().__init__(store)
         self._guarded = store
         self._pause = pause
+
+    async def flush_state(self, table: Table, partition: int, number: int) -> FlushState:
+        place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
+        ((found, done),) = await self._guarded.rows(sql.FLUSH_STATE[table], place)
+        rows = found if table is Table.REJECTS else [(value,) for value in found]
+        return FlushState(extent=extent_of_rows(table, rows), done=bool(done))
 
     async def insert_guarded(
         self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
