@@ -168,6 +168,9 @@ class MeterPieces:
         tables: list[pa.Table] = []
         rows = size = 0
         for index in range(start, len(self._keys)):
+            if rows and not self._fits(rows + 1, size + 1):
+                # Without a look at the next table, which would be a second one in memory that may be as large.
+                return MeterPiece(tables, self._keys[index - 1], is_last=False)
             table = self._table(self._keys[index])
             if rows and table.num_rows and not self._fits(rows + table.num_rows, size + table.nbytes):
                 self._spare = self._keys[index], table

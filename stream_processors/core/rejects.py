@@ -114,7 +114,8 @@ def reject_rows(events: pa.Table, rejects: Sequence[RejectedRow], *, month: int,
 
 def stacked_rejects(tables: Sequence[pa.Table]) -> pa.Table:
     """The rejects of the tables one after the other, one chunk per column."""
-    return pa.concat_tables([REJECTS.empty_table(), *tables]).combine_chunks()
+    filled = [table for table in tables if table.num_rows]
+    return filled[0] if len(filled) == 1 else pa.concat_tables([REJECTS.empty_table(), *filled]).combine_chunks()
 
 
 def with_piece(rejects: pa.Table, piece: int) -> pa.Table:

@@ -146,7 +146,7 @@ def test_another_number_of_partitions_is_refused(installation: Installation) -> 
     for words in (["topics", "create"], ["migrate"], ["gateway"]):
         run = installation.run(*words, PARTITIONS="8", PORT="0", METRICS_PORT="0")
         assert run.returncode == 1
-        assert "fixed for the life of the log" in run.stderr
+        assert "fixed for the life of the data" in run.stderr
         assert "Traceback" not in run.stderr
 
 

@@ -17,6 +17,7 @@ from stream_processors.backends.sql.client import SqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
 from stream_processors.backends.sql.identity import check_identity
 from stream_processors.backends.sql.migrate import migrate
+from stream_processors.backends.sql.set_aside import create_set_aside_table
 from tallyhouse.cluster.connections import identify_log
 from tallyhouse.runtime.environment import read_cluster_settings
 from tests import load_generator
@@ -62,6 +63,7 @@ def shards(installation: Installation, tmp_path: Path) -> Iterator[Shards]:
         clients = [server.database("default"), second_server.database("default")]
         for client in clients:
             migrate(client, names[0])
+        create_set_aside_table(clients[0], names[0])
         environ = {f"TALLYHOUSE_{name}": value for name, value in installation.settings.items()}
         identity, _ = asyncio.run(identify_log(read_cluster_settings(environ)))
         check_identity(clients, names[0], identity)
