@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from schemas.errors import ClaimMismatch, LogGap, StoreDamaged, StoreFailed, Superseded
 from schemas.flush import NOTHING, ApplyResult, Claim, Extent, SeenRows, Table
-from schemas.frame import Frame
+from schemas.frame import Frame, raw_size
 from schemas.meter import MeterSet
 from schemas.metrics import Counter, Gauge, Histogram, Metrics, NullMetrics
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.core.dedupe import KeyLookupResult, keys_to_look_up
 from stream_processors.core.flush_plan import FlushCounts, FlushPlan, assemble, frames_for_one_flush, plan_flush
 from stream_processors.flushing.growing_filter import GrowingFilter, filled_filter
-from stream_processors.flushing.policy import FlushPolicy, Pause
+from stream_processors.flushing.policy import FlushPace, FlushPolicy, Pause
 from stream_processors.flushing.retry import Attempts, Retry
 from stream_processors.ports import Claims, FrameLog, MeterSets, NoStoreCheck, SeenKeys, StoreCheck, Tables
 
@@ -61,6 +61,7 @@ class Partition:
         self.attempts = Attempts(ports.monotonic)
         self._retry = Retry(self.attempts, ports.pause, ports.metrics, ports.monotonic)
         self._policy = policy
+        self._pace = FlushPace(policy)
         self._position: Position | None = None
         self._filter: GrowingFilter | None = None
         self._is_checked = False
@@ -129,12 +130,14 @@ class Partition:
             # Either a rival has counted them, or retention has deleted them: the boot decides which.
             self.reset()
             return 0
-        frames = frames_for_one_flush(waiting, self._policy.max_raw_bytes)
+        frames = frames_for_one_flush(waiting, self._pace.raw_bytes)
         newest = await self._ports.meters.newest_version()
         if not frames and newest <= position.version:
             return 0
         proposal = self._propose(position, frames, newest)
+        began = self._ports.monotonic()
         await self._guarded(self._flush(proposal, frames))
+        self._pace.took(sum(raw_size(frame.payload) for frame in frames), self._ports.monotonic() - began)
         return len(frames)
 
     async def _was_truncated(self, offset: int) -> bool:

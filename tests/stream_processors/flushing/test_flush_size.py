@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.flush import Claim
-from schemas.frame import Frame, encode, raw_size
+from schemas.frame import Frame, NewFrame, encode, raw_size
+from schemas.meter import MeterSet
 from schemas.timestamps import DAY, month_of
 from stream_processors.core.flush_plan import frames_for_one_flush
 from stream_processors.flushing.partition import FlushPorts, Partition
-from stream_processors.flushing.policy import FlushPolicy
+from stream_processors.flushing.policy import FlushPace, FlushPolicy
 from tests.factories import NOW, make_batch, make_event, make_meter
 from tests.stream_processors.in_memory_pipeline import PARTITIONS, InMemoryPipeline, no_pause
 
@@ -63,3 +64,61 @@ async def test_frames_that_compress_well_are_cut_into_flushes() -> None:
     claims = [row for row in pipeline.engine.flushes if isinstance(row, Claim)]
     assert max(claim.last - claim.first + 1 for claim in claims) == 5
     assert sum(claim.last - claim.first + 1 for claim in claims) == 40
+
+
+class TimedMeters:
+    """Meter sets, and a clock by which a flush takes as many seconds for each of its frames as `frame_seconds` says."""
+
+    def __init__(self, pipeline: InMemoryPipeline) -> None:
+        self._pipeline = pipeline
+        self._now = 0.0
+        self.frame_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def newest_version(self) -> int:
+        return await self._pipeline.meters.newest_version()
+
+    async def at_version(self, version: int) -> MeterSet:
+        *_, claim = (row for row in self._pipeline.engine.flushes if isinstance(row, Claim))
+        self._now += self.frame_seconds * (claim.last - claim.first + 1)
+        return await self._pipeline.meters.at_version(version)
+
+
+@pytest.mark.anyio
+async def test_slow_flushes_become_small_and_quick_ones_large() -> None:
+    """A flush costs what its meters cost, so its size follows from its time: it begins with an eighth of the most,
+    falls at once to what takes less than the limit, and doubles while twice as much would."""
+    pipeline = InMemoryPipeline()
+    meters = TimedMeters(pipeline)
+    ports = FlushPorts(
+        log=pipeline.log,
+        claims=pipeline.store,
+        tables=pipeline.store,
+        seen=pipeline.store,
+        meters=meters,
+        pause=no_pause,
+        monotonic=meters.monotonic,
+    )
+    payload = PAYLOADS[2]
+    most = 64 * raw_size(payload)
+    partition = Partition(0, ports, FlushPolicy(filter_keys=1000, max_raw_bytes=most, slow_seconds=7.0))
+    await pipeline.log.append([NewFrame(partition=0, arrival=NOW, payload=payload)] * 300)
+
+    meters.frame_seconds = 2.0
+    assert [await partition.step() for _ in range(4)] == [8, 3, 3, 3]
+    meters.frame_seconds = 0.01
+    assert [await partition.step() for _ in range(7)] == [3, 7, 14, 28, 56, 64, 64]
+
+
+@given(
+    most=st.integers(1, 10**8),
+    flushes=st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1000)), max_size=30),
+)
+def test_the_limit_of_a_flush_stays_within_bounds(most: int, flushes: list[tuple[float, float]]) -> None:
+    """Whatever flushes take, the next one may take something, and no more than memory allows."""
+    pace = FlushPace(FlushPolicy(max_raw_bytes=most))
+    for part, seconds in flushes:
+        pace.took(int(part * pace.raw_bytes), seconds)
+        assert min(most, 64_000) <= pace.raw_bytes <= most
