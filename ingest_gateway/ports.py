@@ -112,6 +112,18 @@ class MeterCatalog(Protocol):
         ...
 
 
+class FanOuts(Protocol):
+    """How many meters count each event name, over all accounts."""
+
+    async def newest_version(self) -> int:
+        """Rises with each new or archived meter."""
+        ...
+
+    async def fan_outs(self, above: int) -> Mapping[AccountId, Mapping[str, int]]:
+        """The event names that more than `above` meters of an account count, and how many do."""
+        ...
+
+
 class UsageQueries(Protocol):
     """Usage, exactly at a watermark."""
 

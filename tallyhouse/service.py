@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from ingest_gateway.api.app_ports import AppContext, AppPolicy, AppPorts
 from ingest_gateway.api.health import Check
 from ingest_gateway.http.memory_budget import MemoryBudget
+from ingest_gateway.ingest.fan_out import FanOutPolicy
 from ingest_gateway.ingest.intake import Intake
 from ingest_gateway.ingest.intake_queue import IntakePolicy
 from ingest_gateway.ingest.judge import AgeLimits
@@ -46,6 +47,7 @@ def app_ports(
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
         meters=ledger.meters,
+        fan_outs=ledger.meters,
         intake=intake,
         sink=sink,
         usage=reader,
@@ -87,6 +89,7 @@ def app_policy(settings: ServiceSettings) -> AppPolicy:
         partitions=settings.partitions,
         api_per_minute=settings.api_rate_limit,
         ingest_per_minute=settings.ingest_rate_limit,
+        fan_out=FanOutPolicy(free=settings.fan_out_free, rows=settings.fan_out_rows),
     )
 
 

@@ -16,6 +16,7 @@ from ingest_gateway.api.throughput import Throughput
 from ingest_gateway.http.auth import Authenticator, AuthorizedRoute
 from ingest_gateway.http.rate_limit import RateLimit
 from ingest_gateway.http.route import MethodRouter, Route
+from ingest_gateway.ingest.fan_out import FanOutLimit
 from ingest_gateway.ingest.replay import RejectReplayer
 from ingest_gateway.openapi.document import reference_routes
 
@@ -44,9 +45,10 @@ def create_app(ports: AppPorts, policy: AppPolicy, context: AppContext) -> ASGIA
 def routes(ports: AppPorts, policy: AppPolicy, context: AppContext, authenticator: Authenticator) -> list[Route]:
     """Every route that needs a key; posts of events first, because they are the most frequent."""
     rates = Throughput(context.clock)
+    intake = FanOutLimit(ports.intake, ports.fan_outs, ports.status, policy.fan_out, context.timer, context.logger)
     replays = RejectReplayer(ports.sink, context.arrival, policy.partitions)
     return [
-        *IngestRoutes(ports.intake, rates, policy.body_bytes).routes(),
+        *IngestRoutes(intake, rates, policy.body_bytes).routes(),
         *UsageRoutes(ports.usage, ports.meters, context.clock).routes(),
         *EventRoutes(ports.events, ports.meters).routes(),
         *MeterRoutes(ports.meters, ports.usage).routes(),

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from ingest_gateway.api.health import Check
-from ingest_gateway.api.routes_ingest import BatchIntake
 from ingest_gateway.http.memory_budget import MemoryBudget
 from ingest_gateway.http.route import PublicRoute, Route
+from ingest_gateway.ingest.fan_out import BatchIntake, FanOutPolicy
 from ingest_gateway.ports import (
     Accounts,
     ApiKeys,
     EventReader,
+    FanOuts,
     FrameSink,
     MeterCatalog,
     ProcessingStatus,
@@ -31,6 +32,7 @@ class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: ApiKeys
     accounts: Accounts
     meters: MeterCatalog
+    fan_outs: FanOuts
     intake: BatchIntake
     sink: FrameSink
     usage: UsageQueries
@@ -54,6 +56,7 @@ class AppPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """API requests of an account per minute, without event posts; 0 sets no limit."""
     ingest_per_minute: int = 0
     """Event posts of an account per minute; 0 sets no limit."""
+    fan_out: FanOutPolicy = FanOutPolicy()
     body_bytes: int = MAX_BODY_BYTES
     body_seconds: float = 30.0
     """The timeout of a body."""

@@ -1,6 +1,6 @@
 """The two ingestion endpoints: every event gets a verdict, and accepted events are durable before the response."""
 
-from typing import Any, Protocol
+from typing import Any
 
 from ingest_gateway.api.ingest_body import BodyParser
 from ingest_gateway.api.ingest_documents import (
@@ -20,6 +20,7 @@ from ingest_gateway.http.memory_budget import MemoryShare
 from ingest_gateway.http.request import Request
 from ingest_gateway.http.route import Description, Route
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch, usage_id
+from ingest_gateway.ingest.fan_out import BatchIntake
 from schemas.account import Scope
 from schemas.errors import Conflict, Invalid, Refused
 from schemas.event import RejectCode, Verdict
@@ -35,12 +36,6 @@ _OTHER_FORMS: dict[str, Any] = {
     "application/cloudevents+json": CloudEvent,
     "application/cloudevents-batch+json": CloudEvents,
 }
-
-
-class BatchIntake(Protocol):
-    """The intake, as the routes use it."""
-
-    async def submit(self, posted: PostedBatch) -> BatchOutcome: ...
 
 
 class IngestRoutes:

@@ -21,7 +21,7 @@ from rating.ledger.api_keys import (
 )
 from rating.ledger.idempotency_keys import KEY_LIFETIME, key_reused
 from rating.ledger.meter_rows import NewMeterFields, meter_code_taken, meter_not_found, to_meter
-from rating.ledger.meter_sets import meter_set
+from rating.ledger.meter_sets import fan_outs, meter_set
 from schemas.account import ApiKey, Mode, NewApiKey
 from schemas.command import Answer, Applied, Command, IdempotencyKey
 from schemas.errors import NotFound
@@ -208,6 +208,10 @@ class MemoryMeters:
 
     async def newest_version(self) -> int:
         return self._state.version
+
+    async def fan_outs(self, above: int) -> dict[AccountId, dict[str, int]]:
+        """The event names that more than `above` meters of an account count, and how many do."""
+        return fan_outs([m for m in self._state.meters.values() if m.archived_version is None], above)
 
     async def at_version(self, version: int) -> MeterSet:
         with self._state.lock:

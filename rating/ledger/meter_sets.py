@@ -1,6 +1,7 @@
 """Meter sets: each new or archived meter makes the next version, numbered without gaps."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from rating.ledger.meter_rows import from_row
 from rating.ledger.tables import meter_sets, meters
 from schemas.errors import Alarm
+from schemas.ids import AccountId
 from schemas.meter import Meter, MeterSet
 
 
@@ -28,6 +30,26 @@ def read_meter_set(connection: sa.Connection, version: int) -> MeterSet:
     counting = sa.select(meters).where(meters.c.version <= version, alive).order_by(meters.c.version)
     found = [from_row(row) for row in connection.execute(counting)]
     return meter_set(version, newest, found)
+
+
+def read_fan_outs(connection: sa.Connection, above: int) -> dict[AccountId, dict[str, int]]:
+    """The event names that more than `above` meters of an account count, and how many do."""
+    counting = meters.c.archived_version.is_(None)
+    # Only these accounts can have such a name; the name itself is inside the definition.
+    accounts = (
+        sa.select(meters.c.account_id).where(counting).group_by(meters.c.account_id).having(sa.func.count() > above)
+    )
+    rows = connection.execute(sa.select(meters).where(counting, meters.c.account_id.in_(accounts)))
+    return fan_outs([from_row(row) for row in rows], above)
+
+
+def fan_outs(counting: Iterable[Meter], above: int) -> dict[AccountId, dict[str, int]]:
+    """The event names that more than `above` of the meters of an account count, and how many do."""
+    found: dict[AccountId, dict[str, int]] = {}
+    for (account, event_name), count in Counter((meter.account, meter.event_name) for meter in counting).items():
+        if count > above:
+            found.setdefault(account, {})[event_name] = count
+    return found
 
 
 def meter_set(version: int, newest: int, counting: Sequence[Meter]) -> MeterSet:

@@ -17,7 +17,7 @@ from rating.ledger.meter_rows import (
     meter_values,
     to_meter,
 )
-from rating.ledger.meter_sets import read_meter_set, read_newest_version, take_next_version
+from rating.ledger.meter_sets import read_fan_outs, read_meter_set, read_newest_version, take_next_version
 from rating.ledger.plan_rows import to_version
 from rating.ledger.tables import meter_sets, meters, plan_versions, plans, subscriptions
 from rating.ledger.unit_of_work import Transactions, UnitOfWork
@@ -62,6 +62,10 @@ class SqlMeters:
 
     async def newest_version(self) -> int:
         return await self._database.read(read_newest_version)
+
+    async def fan_outs(self, above: int) -> dict[AccountId, dict[str, int]]:
+        """The event names that more than `above` meters of an account count, and how many do."""
+        return await self._database.read(lambda connection: read_fan_outs(connection, above))
 
     async def at_version(self, version: int) -> MeterSet:
         """The same version always has the same meters, with their present names and units."""

@@ -82,6 +82,21 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ingest_rate_limit: Annotated[
         int, Setting(whole_number(0, 10**9), "Event posts per minute and account; 0 sets no limit.")
     ] = 0
+    fan_out_free: Annotated[
+        int,
+        Setting(
+            whole_number(0, 10**6),
+            "How many meters may count an event before the next setting limits its account's events.",
+        ),
+    ] = 100
+    fan_out_rows: Annotated[
+        int,
+        Setting(
+            whole_number(0, 10**9),
+            "How many usage rows such events of an account may make, in all, while they wait to be counted; beyond it "
+            "its posts are answered 429 with Retry-After, so that no other account waits long. 0 sets no limit.",
+        ),
+    ] = 10**6
     body_budget: Annotated[
         int,
         Setting(

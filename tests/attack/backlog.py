@@ -35,8 +35,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def post_backlog(data: Path, backlog: Backlog, **settings: str) -> None:
-    """Posts the events to a server that counts nothing."""
-    with ServerProcess(data, process_events="no", **settings) as server:
+    """Posts the events to a server that counts nothing, and lets any number wait."""
+    with ServerProcess(data, process_events="no", fan_out_rows="0", **settings) as server:
         for number in range(backlog.counts):
             server.make_meter(f"count_{number}")
         for number in range(backlog.sums):

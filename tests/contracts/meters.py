@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Protocol
 
 import pytest
+from msgspec.structs import replace
 
-from ingest_gateway.ports import MeterCatalog, MeterDefinition
+from ingest_gateway.ports import FanOuts, MeterCatalog, MeterDefinition
 from schemas.errors import Alarm, Conflict, NotFound
 from schemas.ids import AccountId
 from schemas.meter import Aggregation, FilterOp, MeterFilter
@@ -14,8 +15,8 @@ from stream_processors.ports import MeterSets
 from tests.contracts.commands import command_of
 
 
-class MeterLedger(MeterCatalog, MeterSets, Protocol):
-    """One adapter of both ports, so that created meters are counted."""
+class MeterLedger(MeterCatalog, MeterSets, FanOuts, Protocol):
+    """One adapter of all these ports, so that created meters are counted."""
 
 
 def new_meter(code: str = "tokens") -> MeterDefinition:
@@ -48,6 +49,24 @@ class MetersContract:
         (limit, region, _) = (await meters.get(live, "tokens")).filters
         assert limit.value == Decimal("0.1000000000000000055511151231257827")
         assert [type(value) for value in region.value] == [str, int, bool, type(None)]
+
+    async def test_fan_outs_are_those_of_each_account(
+        self, meters: MeterLedger, live: AccountId, test: AccountId
+    ) -> None:
+        """Archived meters count nothing, and an account's meters count its own events alone."""
+        for account, code, event_name in (
+            (live, "a", "api.request"),
+            (live, "b", "api.request"),
+            (live, "c", "api.request"),
+            (live, "d", "login"),
+            (test, "a", "api.request"),
+            (test, "b", "api.request"),
+        ):
+            await meters.create(command_of(account), replace(new_meter(code), event_name=event_name))
+        assert await meters.fan_outs(above=0) == {live: {"api.request": 3, "login": 1}, test: {"api.request": 2}}
+        await meters.archive(command_of(live), "b")
+        assert await meters.fan_outs(above=1) == {live: {"api.request": 2}, test: {"api.request": 2}}
+        assert await meters.fan_outs(above=2) == {}
 
     async def test_each_new_meter_makes_a_set(self, meters: MeterLedger, live: AccountId, test: AccountId) -> None:
         """Versions increase by one over all accounts, and a set holds the meters of all accounts."""

@@ -48,6 +48,7 @@ class InMemoryApp:
             "api_keys": self.api_keys,
             "accounts": self.accounts,
             "meters": self.meters,
+            "fan_outs": self.meters,
             "intake": self.intake,
             "sink": self.sink,
             "usage": self.reader,

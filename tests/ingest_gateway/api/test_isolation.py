@@ -65,6 +65,7 @@ def every_endpoint(in_memory_app: InMemoryApp) -> list[Route]:
         api_keys=in_memory_app.api_keys,
         accounts=in_memory_app.accounts,
         meters=in_memory_app.meters,
+        fan_outs=in_memory_app.meters,
         intake=in_memory_app.intake,
         sink=in_memory_app.sink,
         usage=in_memory_app.reader,

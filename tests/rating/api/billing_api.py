@@ -124,6 +124,7 @@ def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedU
         api_keys=ledger.api_keys,
         accounts=ledger.accounts,
         meters=ledger.meters,
+        fan_outs=ledger.meters,
         intake=FakeIntake(),
         sink=FakeSink(),
         usage=reader,
