@@ -23,9 +23,19 @@ _RESPONSES = {
         "The resource's state forbids it, or the Idempotency-Key belongs to another request.",
     ),
     410: ("Gone", "LINK_EXPIRED", "The link was valid once and has expired."),
-    413: ("PayloadTooLarge", "PAYLOAD_TOO_LARGE", "The body has more bytes than the limit."),
+    413: (
+        "PayloadTooLarge",
+        "PAYLOAD_TOO_LARGE",
+        "The body has more bytes than the limit, or events that are too much work for one request.",
+    ),
+    414: ("UrlTooLong", "URL_TOO_LONG", "The URL has more bytes than the limit."),
     422: ("Unanswerable", "UNANSWERABLE", "The answer takes more than one request may take; ask for less."),
-    429: ("TooManyRequests", "RATE_LIMIT_EXCEEDED", "More requests than the account's limit; retry later."),
+    429: (
+        "TooManyRequests",
+        "RATE_LIMIT_EXCEEDED",
+        "More requests, or more work that waits, than the account's limit; retry later.",
+    ),
+    431: ("HeadersTooLarge", "HEADERS_TOO_LARGE", "More headers, or longer ones, than the limit."),
     500: ("InternalError", "INTERNAL_ERROR", "Something went wrong on our side."),
     503: ("Unavailable", "UNAVAILABLE", "Temporarily unavailable; retry after `Retry-After` seconds."),
 }
@@ -35,21 +45,24 @@ _REFERENCES = frozenset(
 """Fields of bodies that name another resource, which may not exist."""
 
 
+_OF_THE_EDGE = frozenset({400, 408, 414, 431, 503})
+"""Any request may break the rules of HTTP, or meet a limit of connections, bytes or time."""
+
+
 def statuses_of(endpoint: Route) -> list[int]:
     description = endpoint.description
     changes, has_body = endpoint.method != "GET", description.body_type is not None
-    statuses = {401, 403, 429, 500, 503, *description.error_statuses}
-    statuses |= {400, 409} if changes else set()
-    statuses |= {400} if description.query_type is not None else set()
-    statuses |= {400, 408, 413} if has_body else set()
+    statuses = {*_OF_THE_EDGE, 401, 403, 429, 500, *description.error_statuses}
+    statuses |= {409} if changes else set()
+    statuses |= {413} if has_body else set()
     statuses |= {404} if "{" in endpoint.path or _names_another(description.body_type) else set()
     return sorted(statuses)
 
 
 def statuses_of_public(endpoint: PublicRoute) -> list[int]:
     has_body = bool(endpoint.description.other_bodies)
-    statuses = {500, *endpoint.description.error_statuses}
-    statuses |= {400, 408, 413, 503} if has_body else set()
+    statuses = {*_OF_THE_EDGE, 500, *endpoint.description.error_statuses}
+    statuses |= {413} if has_body else set()
     statuses |= {404} if "{" in endpoint.path else set()
     return sorted(statuses)
 

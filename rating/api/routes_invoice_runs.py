@@ -215,12 +215,13 @@ def invoice_run_routes(runs: InvoiceRuns, documents: InvoiceDocuments, clock: Ca
             "/v1/subscriptions/{id}/upcoming-invoice",
             "Retrieve what a subscription will be billed next",
             lambda account, path: runs.upcoming(account, path["id"]),
-            error_statuses=(409,),
+            error_statuses=(409, 422),
         ),
         Resource.named("audit", OneInvoiceAudit, audit_document).get(
             "/v1/invoices/{id}/audit",
             "Recount an invoice's usage from the raw events",
             lambda account, path: runs.audit(account, path["id"]),
+            error_statuses=(422,),
         ),
     ]
 

@@ -9,7 +9,7 @@ from tests.attack.backlog import Backlog, count_backlog, post_backlog
 from tests.server_process import KEY, ServerProcess, free_port
 
 MOST_MEMORY = 1_500_000_000
-SHORT = 5_000
+SHORT = 2_500
 """Events of a backlog that is counted before a test can kill its worker."""
 
 
@@ -21,10 +21,10 @@ SHORT = 5_000
             Backlog(events=300_000, customers=10_000, counts=10), id="ten meters on a long wait", marks=pytest.mark.long
         ),
         pytest.param(
-            Backlog(events=10_000, customers=10_000, counts=1_000), id="a thousand meters", marks=pytest.mark.long
+            Backlog(events=3_000, customers=3_000, counts=1_000), id="a thousand meters", marks=pytest.mark.long
         ),
         pytest.param(
-            Backlog(events=300_000, customers=300_000, sums=8), id="eight renamed properties", marks=pytest.mark.long
+            Backlog(events=150_000, customers=150_000, sums=8), id="eight renamed properties", marks=pytest.mark.long
         ),
     ],
 )

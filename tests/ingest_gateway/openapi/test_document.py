@@ -98,6 +98,15 @@ async def test_every_change_may_be_repeated(document: Document) -> None:
         assert ("Idempotency-Key" in named) == expected, (method, path)
 
 
+async def test_what_any_request_may_meet_is_described(document: Document) -> None:
+    """The limits of the edge hold for every operation, and reads of much usage have one of their own."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["responses"].keys() >= {"400", "408", "414", "431", "503"}, (method, path)
+    for path in ("/v1/usage", "/v1/subscriptions/{id}/upcoming-invoice", "/v1/invoices/{id}/audit"):
+        assert "422" in document["paths"][path]["get"]["responses"], path
+
+
 async def test_the_document_is_built_once(billing_api: BillingApi) -> None:
     """Every response has the same bytes."""
     for path in ("/openapi.json", "/docs"):
