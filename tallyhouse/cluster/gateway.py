@@ -77,7 +77,7 @@ async def open_gateway(settings: ClusterSettings, runtime: Runtime) -> AsyncIter
             log=log,
             sink=sink,
             intake=intake,
-            threads=store.threads,
+            threads=store.watched,
             seen=store.flushes,
             status=ClusterStatus(store.flushes, log, store.set_aside, settings.partitions, runtime.clock),
             checks={"log": lambda: _check_log(admission, log), "clock": admission.compare_clock},

@@ -16,8 +16,9 @@ from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK,
 STUCK_SECONDS = 60.0
 """From this lag on, a partition is reported as stuck."""
 
-ANSWER_SECONDS = 1.9
-_FIRST_SECONDS = 1.2
+ANSWER_SECONDS = 1.5
+"""Below the time after which the API leaves a part of the status out."""
+_FIRST_SECONDS = 0.9
 """For the first question, which a silent log does not answer; the rest of the time is left for the store."""
 
 UNKNOWN = "unknown: "

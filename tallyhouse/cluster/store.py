@@ -20,6 +20,7 @@ from stream_processors.backends.sql.topology import distributed_database
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
 from tallyhouse.runtime.cluster_settings import ClusterSettings
+from tallyhouse.runtime.watched_store import ServerPing, WatchedSqlClient
 
 MAX_STATEMENTS_PER_SHARD = 8
 """How many statements one process runs on each shard at a time."""
@@ -33,6 +34,8 @@ class ClusterStore(NamedTuple):
     """The client for queries over all shards, and the ports of the flush and of expiry."""
 
     threads: AsyncSqlClient
+    watched: AsyncSqlClient
+    """The same for requests of the API, which do not wait for a store that gives no sign of life."""
     flushes: ShardedStore
     months: ShardedSeenMonths
     set_aside: SqlSetAside
@@ -79,18 +82,16 @@ def open_store(
             for server, threads in zip(servers, executors, strict=True)
         ]
         engine = SqlGuardedEngine if settings.clickhouse_cluster is None else SqlReplicatedEngine
+        everything = servers[0].database(distributed_database(database) if len(servers) > 1 else database)
+        ping = ServerPing([server.address for server in servers])
         yield ClusterStore(
-            threads=_reading(servers[0], database, executors[0]) if len(servers) > 1 else shards[0],
+            threads=AsyncSqlClient(everything, executors[0]),
+            watched=WatchedSqlClient(everything, executors[0], ping.absent_reason),
             flushes=ShardedStore([GuardedStore(engine(shard)) for shard in shards]),
             months=ShardedSeenMonths([SqlSeenMonths(shard) for shard in shards]),
             set_aside=SqlSetAside(shards[0]),
             shards=len(shards),
         )
-
-
-def _reading(server: ClickHousePool, database: str, threads: ThreadPoolExecutor) -> AsyncSqlClient:
-    """A client of one server, which queries all shards."""
-    return AsyncSqlClient(server.database(distributed_database(database)), threads)
 
 
 def require_shards(clients: Sequence[SqlClient], cluster: str | None) -> None:

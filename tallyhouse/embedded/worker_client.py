@@ -77,7 +77,7 @@ class WorkerClient:
         """Why nothing may be accepted; None if the log is whole, as far as known."""
         return self._last_report.log_alarm
 
-    def why_store_is_absent(self) -> str | None:
+    async def why_store_is_absent(self) -> str | None:
         """Why the usage store cannot answer now; None if it can, as far as known."""
         if self._last_report_at is None:
             return "the worker, which holds the usage store, is starting; retry in a moment"

@@ -4,6 +4,7 @@ The worker stays in the gateway's session: a system may share its processors amo
 counts only within one session.
 """
 
+import ctypes
 import signal
 import sys
 
@@ -15,6 +16,7 @@ def main() -> int:
     """Runs until the gateway stops the worker; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    _die_with_gateway()
     try:
         has_wall = sys.argv[2] == NO_PORT or _build_wall()
     except OSError as error:
@@ -25,6 +27,14 @@ def main() -> int:
     from tallyhouse.embedded import worker_process  # noqa: PLC0415 - loading it takes a second
 
     return worker_process.main(has_wall=has_wall)
+
+
+def _die_with_gateway() -> None:
+    """Makes the kernel end the worker with its gateway (on Linux). It ends by itself too, but not while it is stopped,
+    and until then it holds the data, so that no other server could start."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _build_wall() -> bool:

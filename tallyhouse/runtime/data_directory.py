@@ -88,9 +88,11 @@ class DataDirectory(msgspec.Struct, frozen=True):
             except OSError:
                 lock.seek(0)
                 owner = lock.read().strip() or "unknown"
-            if _is_alive(owner) or monotonic() > until:
+            alive = _is_alive(owner)
+            if alive or monotonic() > until:
+                orphan = "" if alive else ", or by one that it started and that still runs or is suspended"
                 raise Conflict(
-                    f"the data directory {self.path.absolute()} is in use by process {owner}: stop it first, "
+                    f"the data directory {self.path.absolute()} is in use by process {owner}{orphan}: stop it first, "
                     f"or name another directory with {self.setting}"
                 )
             sleep(_POLL_SECONDS)

@@ -1,7 +1,9 @@
-"""The product's own server over the real log, whose appends do not return while a file named `stalled` exists."""
+"""The product's own server over the real log, on a disk that hangs while a file named `stalled` exists, and is slow
+while one named `slow` does."""
 
 import asyncio
 import os
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -26,19 +28,25 @@ from tallyhouse.runtime.settings import EmbeddedSettings
 from tallyhouse.runtime.startup import Runtime
 
 STALLED = "stalled"
+SLOW = "slow"
+SLOWEST_SECONDS = 0.5
 LOOK_SECONDS = 0.02
 
 
 class StallingLog(SqliteFrameLog):
-    """Behaves like a disk that hangs: no answer and no error."""
+    """Behaves like a disk that hangs, without an answer or an error, or like one that takes its time."""
 
     def __init__(self, directory: DataDirectory, partitions: int, metrics: Metrics) -> None:
         super().__init__(directory.log, partitions, None, metrics)
         self._stalled: Path = directory.path / STALLED
+        self._slow: Path = directory.path / SLOW
+        self._chance = random.Random(7)
 
     async def append(self, frames: Sequence[NewFrame]) -> None:
         while self._stalled.exists():  # noqa: ASYNC110 - the sign comes from another process
             await asyncio.sleep(LOOK_SECONDS)
+        if self._slow.exists():
+            await asyncio.sleep(self._chance.uniform(0, SLOWEST_SECONDS))
         await super().append(frames)
 
 

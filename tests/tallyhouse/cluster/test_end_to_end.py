@@ -119,7 +119,7 @@ def test_several_processes_stop_together(installation: Installation) -> None:
         assert not any(map(is_running, children))
     wrong = installation.run("gateway", GATEWAY_WORKERS="2", METRICS_PORT=str(free_port()), PARTITIONS="5", PORT="0")
     assert wrong.returncode == 1
-    assert "has 4 partitions, the settings say 5" in wrong.stderr
+    assert "has 4 partitions, TALLYHOUSE_PARTITIONS says 5" in wrong.stderr
 
 
 @pytest.mark.long

@@ -136,11 +136,11 @@ async def test_nothing_is_appended_after_an_alarm_about_the_log() -> None:
 async def test_the_store_is_absent_while_the_worker_is_stopped_or_starting() -> None:
     """A query is given up then; it is not while the worker reports."""
     fake = FakeWorkerProcess()
-    assert "is starting" in str(fake.worker.why_store_is_absent())
+    assert "is starting" in str(await fake.worker.why_store_is_absent())
     await fake.worker.on_report(report())
-    assert fake.worker.why_store_is_absent() is None
+    assert await fake.worker.why_store_is_absent() is None
     fake.is_stopped = True
-    assert "is stopped (SIGSTOP" in str(fake.worker.why_store_is_absent())
+    assert "is stopped (SIGSTOP" in str(await fake.worker.why_store_is_absent())
 
 
 class SlowSeenKeys:
