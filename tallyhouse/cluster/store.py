@@ -17,10 +17,10 @@ from stream_processors.backends.sql.migrate import require_migrated
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
 from stream_processors.backends.sql.set_aside import SqlSetAside, require_set_aside_table
 from stream_processors.backends.sql.topology import distributed_database
+from stream_processors.backends.sql.watched_client import ServerPing, WatchedSqlClient
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.sharded import ShardedSeenMonths, ShardedStore
 from tallyhouse.runtime.cluster_settings import ClusterSettings
-from tallyhouse.runtime.watched_store import ServerPing, WatchedSqlClient
 
 MAX_STATEMENTS_PER_SHARD = 8
 """How many statements one process runs on each shard at a time."""

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
+from stream_processors.backends.sql.watched_client import AbsentReason, WatchedSqlClient
 from stream_processors.clickhouse_server.server import HOST
-from tallyhouse.runtime.watched_store import AbsentReason, WatchedSqlClient
 
 DATABASE = "tallyhouse"
 MAX_QUERIES = 4

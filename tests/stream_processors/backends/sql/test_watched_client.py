@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import StoreAbsent, StoreFailed
 from stream_processors.backends.sql.clickhouse_http import ServerAddress
 from stream_processors.backends.sql.client import SqlClient
-from tallyhouse.runtime.watched_store import ServerPing, WatchedSqlClient
+from stream_processors.backends.sql.watched_client import ServerPing, WatchedSqlClient
 
 pytestmark = pytest.mark.anyio
 
