@@ -39,6 +39,14 @@ async def stopped_at(worker: FaustWorker, partition: int, offset: int) -> None:
     await until(stopped)
 
 
+async def counting_at(worker: FaustWorker, partition: int) -> None:
+    async def counting() -> bool:
+        states = {status.partition: status.state for status in await worker.partitions()}
+        return states.get(partition) == "counting"
+
+    await until(counting)
+
+
 async def test_records_of_another_program_change_nothing(real_broker: str, topic_name: TopicNames) -> None:
     """Before, between and behind the frames, with and without a payload; each is reported once."""
     topic, decisions, chance = topic_name(), DecisionsInMemory(), random.Random(13)
@@ -93,9 +101,10 @@ async def test_a_record_that_may_be_ours_stops_its_partition_until_it_is_skipped
             for offset in offsets:
                 await stopped_at(worker, 1, offset)
                 assert not worker.is_healthy
-                assert {status.partition: status.state for status in await worker.partitions()}[0] == "counting"
+                await counting_at(worker, 0)
                 decisions.skipped.add((1, offset))
             await pipeline.counted(worker)
+            await counting_at(worker, 1)
             assert worker.is_healthy
         pipeline.assert_exact()
         assert {offset: report.fault for (_, offset), report in decisions.reports.items()} == offsets
