@@ -46,7 +46,7 @@ quick: install  ## every test but the long proofs
 
 test-long: install  ## the long proofs: more kills, more examples, whole clusters, minutes of silence
 	$(TESTS) -n 3 -m long
-	$(TESTS) -n 3 -m 'not long' --hypothesis-profile=ci $(PROPERTIES)
+	$(TESTS) -n 3 -m 'hypothesis and not long' --hypothesis-profile=ci $(PROPERTIES)
 	$(MAKE) soak
 
 soak: install  ## a log that hangs for a minute under two hundred clients, brokers that are away for a minute

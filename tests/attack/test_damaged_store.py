@@ -48,7 +48,7 @@ def part_files(data: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("case", range(43))
+@pytest.mark.parametrize("case", range(24))
 def test_a_cut_file_is_counted_around_or_told(intact: Path, tmp_path: Path, case: int) -> None:
     """Each case cuts the end off one file of one part."""
     data = tmp_path / "data"

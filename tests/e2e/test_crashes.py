@@ -14,7 +14,7 @@ from tests.server_process import ServerProcess, wait_until
 
 pytestmark = pytest.mark.long
 
-KILLS = 20
+KILLS = 14
 WORKER_KILLS = 6
 
 
