@@ -35,7 +35,8 @@ def batch(number: int, now: str, value: str = "0.7") -> bytes:
     ).encode()
 
 
-@pytest.mark.parametrize("end", ["kill", pytest.param("stop", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("end", ["kill", "stop"])
 def test_a_storm_of_retries_counts_each_event_once(tmp_path: Path, end: str) -> None:
     """Posted three times at once, again after a restart, then with other bodies: the total stays exact."""
     now = datetime.now(UTC).isoformat()
