@@ -5,6 +5,7 @@ an event with a fan-out of a thousand costs the processors what hundreds of othe
 wait for them in one line. An account may therefore have only so many rows of such events in that line.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -23,6 +24,9 @@ _LOOK_SECONDS = 0.5
 
 _METER_SECONDS = 2.0
 """The time between two looks for new meters."""
+
+_LEDGER_SECONDS = 0.2
+"""How long a post waits for such a look."""
 
 
 class FanOutPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +82,7 @@ class FanOutLimit:
         """The fan-out of each account's event names for which it is large."""
         self._version = -1
         self._meters_known_until = 0.0
+        self._looking_for_meters: asyncio.Task[None] | None = None
         self._waiting: dict[AccountId, list[_Work]] = {}
         self._next_look = 0.0
 
@@ -86,7 +91,7 @@ class FanOutLimit:
         if not self._policy.rows:
             return await self._intake.submit(posted)
         if self._timer() >= self._meters_known_until:
-            await self._look_for_meters()
+            await self._follow_meters()
         large = self._large.get(posted.account)
         events = {} if large is None else _count(posted, large)
         return await (self._admitted(posted, events) if events else self._intake.submit(posted))
@@ -120,19 +125,30 @@ class FanOutLimit:
             # Also after an error: the events may be stored all the same.
             work.is_stored = True
 
+    async def _follow_meters(self) -> None:
+        """Looks for new meters. While a ledger does not answer, that delays one post for a moment, and no other; before
+        its first answer, each of them."""
+        looking = self._looking_for_meters
+        if looking is None:
+            looking = self._looking_for_meters = asyncio.create_task(self._look_for_meters())
+        elif self._version >= 0:
+            return
+        await asyncio.wait([looking], timeout=_LEDGER_SECONDS)
+
     async def _look_for_meters(self) -> None:
-        self._meters_known_until = self._timer() + _METER_SECONDS
         try:
             newest = await self._ledger.newest_version()
             if newest != self._version:
                 self._large = await self._ledger.fan_outs(above=self._policy.free)
                 self._version = newest
-        except (
-            Exception
-        ) as error:  # Whatever the ledger suffers from, events are accepted: the last known meters stand.
+        except Exception as error:
+            # Events are accepted whatever the ledger suffers: the meters last known stand.
             self._causes.failed("meters", "new meters are not known, so no limit follows them", repr(error))
         else:
             self._causes.recovered("meters", "the meters are known again")
+        finally:
+            self._meters_known_until = self._timer() + _METER_SECONDS
+            self._looking_for_meters = None
 
     async def _look_at_progress(self) -> None:
         """Forgets the work that is counted."""

@@ -73,8 +73,11 @@ class FakeMeters:
         self.large: dict[AccountId, dict[str, int]] = {ACCOUNT: {"api.request": METERS, "login": 2 * METERS}}
         self.asked: list[int] = []
         self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def newest_version(self) -> int:
+        await self.gate.wait()
         if self.error is not None:
             raise self.error
         return self.version
@@ -212,6 +215,21 @@ async def test_new_and_archived_meters_change_the_limit() -> None:
     assert (await limited.post(1)).accepted == 1
     with pytest.raises(TooLarge):
         await limited.post(21, OTHER)
+
+
+async def test_a_ledger_that_hangs_holds_no_post_back() -> None:
+    """One post waits for it for a moment; the limit holds with the meters last known, and follows when it answers."""
+    limited = Limited()
+    await limited.post(20)
+    limited.meters.gate.clear()
+    limited.meters.large, limited.meters.version = {}, 2
+    for _ in range(3):
+        assert (await limited.post(1, OTHER)).accepted == 1
+        with pytest.raises(RateLimited):
+            await limited.post(1)
+    limited.meters.gate.set()
+    await asyncio.sleep(0)
+    assert (await limited.post(1)).accepted == 1
 
 
 async def test_without_a_limit_nobody_asks_for_meters() -> None:
