@@ -122,3 +122,36 @@ def test_the_limit_of_a_flush_stays_within_bounds(most: int, flushes: list[tuple
     for part, seconds in flushes:
         pace.took(int(part * pace.raw_bytes), seconds)
         assert min(most, 64_000) <= pace.raw_bytes <= most
+
+
+def paced(fixed: float, marginal: float, flushes: int = 30) -> list[tuple[int, float]]:
+    """The sizes and the durations of flushes at the limit, which take `fixed` seconds and `marginal` for each MB."""
+    pace = FlushPace(FlushPolicy())
+    done: list[tuple[int, float]] = []
+    for _ in range(flushes):
+        done.append((pace.raw_bytes, fixed + marginal * pace.raw_bytes / 1e6))
+        pace.took(*done[-1])
+    return done
+
+
+@given(fixed=st.floats(0, 200), marginal=st.floats(0.01, 200))
+def test_a_slow_flush_is_as_short_as_it_may_be_without_waste(fixed: float, marginal: float) -> None:
+    """In the end a flush takes less than the limit, or it is as small as flushes get, or most of it is work that a
+    smaller one would have too; and then its rate is at least a quarter of the best."""
+    size, seconds = paced(fixed, marginal)[-1]
+    policy = FlushPolicy()
+    most = policy.max_raw_bytes
+    assert seconds <= policy.slow_seconds * 1.01 or size == 64_000 or marginal * size / 1e6 <= 4 * fixed
+    if fixed > policy.slow_seconds:
+        assert size / seconds > most / (fixed + marginal * most / 1e6) / 4
+
+
+def test_flushes_recover_from_a_time_in_which_everything_was_slow() -> None:
+    """The rate of a better time is no reason to make flushes large."""
+    pace = FlushPace(FlushPolicy())
+    for slowness in [1.0] * 5 + [8.0] * 20:
+        pace.took(pace.raw_bytes, slowness * (0.1 + pace.raw_bytes / 1e6))
+    assert 350_000 < pace.raw_bytes < 450_000
+    for _ in range(20):
+        pace.took(pace.raw_bytes, 0.1 + pace.raw_bytes / 1e6)
+    assert pace.raw_bytes > 2_500_000
