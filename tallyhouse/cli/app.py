@@ -22,6 +22,7 @@ from tallyhouse.cli.printing import print_error
 from tallyhouse.cli.settings import settings
 from tallyhouse.cli.status import status
 from tallyhouse.cli.usage import usage
+from tallyhouse.cli.verify import verify
 from tallyhouse.runtime.environment import process_environment, read_settings
 from tallyhouse.runtime.exit_codes import run_with_exit_code
 
@@ -45,6 +46,7 @@ def build() -> typer.Typer:
     app.command("audit")(invoices.audit)
     app.command("changes")(changes)
     app.command("usage")(usage)
+    app.command("verify")(verify)
     app.command("status")(status)
     app.add_typer(log.commands(), name="log")
     app.command("load")(load.load)
