@@ -19,6 +19,7 @@ from tallyhouse.cli import (
 )
 from tallyhouse.cli.changes import changes
 from tallyhouse.cli.printing import print_error
+from tallyhouse.cli.repair import repair
 from tallyhouse.cli.settings import settings
 from tallyhouse.cli.status import status
 from tallyhouse.cli.usage import usage
@@ -49,6 +50,7 @@ def build() -> typer.Typer:
     app.command("verify")(verify)
     app.command("status")(status)
     app.add_typer(log.commands(), name="log")
+    app.command("repair")(repair)
     app.command("load")(load.load)
     app.command("gateway")(cluster_mode.gateway)
     app.command("worker")(cluster_mode.worker)
