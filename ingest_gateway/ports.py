@@ -14,7 +14,7 @@ from schemas.ids import AccountId
 from schemas.listing import EventQuery, MeterCount, Page, RejectQuery, ReplayResult, StoredEvent
 from schemas.meter import Meter
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
-from schemas.verification import MeterDay, Verified
+from schemas.verification import MeterDay, VerificationStatus, Verified
 from schemas.watermark import Watermark
 
 
@@ -180,4 +180,8 @@ class ProcessingStatus(Protocol):
 
     async def backfills(self) -> str:
         """The state of backfills, as a partition's state."""
+        ...
+
+    async def verification(self) -> VerificationStatus:
+        """How far usage is compared with its events in idle time."""
         ...

@@ -1,6 +1,7 @@
 """Verification: usage compared with a recount from the raw events."""
 
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,3 +52,25 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing was compared."""
     next_cursor: str | None = None
     """Where to continue; None if the whole range is compared."""
+
+
+class VerificationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far usage is verified in idle time."""
+
+    state: str = "off"
+    """`off`, `verifying`, `verified`, `retrying: ` and the failure, or `different: ` and an example."""
+    verified_until: int | None = None
+    """Usage equals the events that arrived up to then; None before the first comparison."""
+
+
+SpanKey = tuple[str, str, int]
+"""Account, meter and start of a span."""
+
+
+class VerifiedPosition(NamedTuple):
+    """How far verification in idle time has come."""
+
+    until: int = 0
+    """Usage equals the events that arrived up to then; 0 before the first pass."""
+    checked_again: SpanKey = ("", "", 0)
+    """The last day that was compared again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.attack.stopped_store import run_sql
-from tests.server_process import KEY, ROOT, ServerProcess
+from tests.server_process import KEY, ROOT, ServerProcess, wait_until
 
 AT = datetime.now(UTC).replace(microsecond=0).isoformat()
 
@@ -45,6 +45,29 @@ def verify(server: ServerProcess, *options: str, code: int = 0) -> dict[str, Any
     return found
 
 
+def status_of(server: ServerProcess) -> dict[str, Any]:
+    status: dict[str, Any] = server.get("/v1/status")["status"]
+    return status
+
+
+def add_wrong_row(data: Path) -> str:
+    """Adds 5 tokens of the customer c3 to the files of the stopped server; returns the account."""
+    month = run_sql(data, "SELECT max(month) FROM usage").strip()
+    account = run_sql(data, "SELECT any(account) FROM usage WHERE meter = 'tokens'").strip()
+    run_sql(
+        data,
+        "INSERT INTO usage (account, meter, customer_id, minute, grp, sum, count, month) "
+        f"VALUES ('{account}', 'tokens', 'c3', toStartOfMinute(parseDateTimeBestEffort('{AT}')), '[]', 5, 1, {month})",
+    )
+    return account
+
+
+def traffic(server: ServerProcess, start: int, stop: threading.Event) -> None:
+    while not stop.is_set():
+        post(server, start, 50)
+        start += 50
+
+
 def test_a_row_that_was_changed_behind_its_back_is_found(tmp_path: Path) -> None:
     """Traffic continues while it is right; then a row is added to the files of the stopped server."""
     data = tmp_path / "data"
@@ -55,13 +78,7 @@ def test_a_row_that_was_changed_behind_its_back_is_found(tmp_path: Path) -> None
         server.wait_until_counted()
         stop = threading.Event()
 
-        def traffic() -> None:
-            number = 2000
-            while not stop.is_set():
-                post(server, number, 50)
-                number += 50
-
-        poster = threading.Thread(target=traffic)
+        poster = threading.Thread(target=traffic, args=(server, 2000, stop))
         poster.start()
         try:
             for _ in range(3):
@@ -72,14 +89,14 @@ def test_a_row_that_was_changed_behind_its_back_is_found(tmp_path: Path) -> None
             stop.set()
             poster.join()
         server.wait_until_counted()
+        wait_until("usage to be verified", lambda: status_of(server)["verification"] == "verified")
+        verified_until = status_of(server)["verified_until"]
+        assert verified_until >= AT[:16]
         assert server.stop() == 0
-    month = run_sql(data, "SELECT max(month) FROM usage").strip()
-    account = run_sql(data, "SELECT any(account) FROM usage WHERE meter = 'tokens'").strip()
-    run_sql(
-        data,
-        "INSERT INTO usage (account, meter, customer_id, minute, grp, sum, count, month) "
-        f"VALUES ('{account}', 'tokens', 'c3', toStartOfMinute(parseDateTimeBestEffort('{AT}')), '[]', 5, 1, {month})",
-    )
+    with ServerProcess(data) as server:
+        wait_until("the stored position", lambda: status_of(server)["verified_until"] == verified_until)
+        assert server.stop() == 0
+    account = add_wrong_row(data)
     with ServerProcess(data) as server:
         found = verify(server, code=1)
         assert found["difference_count"] == 1
@@ -87,3 +104,8 @@ def test_a_row_that_was_changed_behind_its_back_is_found(tmp_path: Path) -> None
         assert (difference["account"], difference["meter"], difference["customer_id"]) == (account, "tokens", "c3")
         assert float(difference["counted"]) - float(difference["recounted"]) == 5
         assert verify(server, "--meter", "calls")["difference_count"] == 0
+        wait_until("the alarm", lambda: status_of(server)["verification"].startswith("different: 1 "))
+        assert "customer c3" in status_of(server)["verification"]
+        assert server.client.get("/readyz").status_code == 200
+        assert "usage_differences 1" in server.client.get("/metrics").text
+        assert server.output().count("usage differs from its events") == 1

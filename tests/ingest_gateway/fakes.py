@@ -11,7 +11,7 @@ from schemas.listing import EventPlace, EventQuery, MeterCount, Page, Reject, Re
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
-from schemas.verification import MeterDay, UsageDifference, Verified
+from schemas.verification import MeterDay, UsageDifference, VerificationStatus, Verified
 from schemas.watermark import Watermark
 
 NOW = 1_800_000_000_000_000
@@ -105,6 +105,9 @@ class FakeReader:
 
     async def backfills(self) -> str:
         return "stopped: a frame cannot be read"
+
+    async def verification(self) -> VerificationStatus:
+        return VerificationStatus(state="verified", verified_until=NOW)
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         return [

@@ -42,6 +42,13 @@ _HOUR = 60 * MINUTE
 _CUSTOMERS = 1000
 _CURSOR = (MOMENT, str)
 
+ACCOUNTS = """\
+SELECT DISTINCT account FROM (
+    SELECT DISTINCT account FROM events UNION ALL SELECT DISTINCT account FROM usage WHERE meter != '')
+ORDER BY account"""
+
+NEWEST_ARRIVAL = "SELECT toUnixTimestamp64Micro(max(arrival)) FROM events HAVING count() > 0"
+
 EVENT_DAYS = """\
 SELECT account, event_name, intDiv(toUnixTimestamp64Micro(timestamp), {day:Int64}) AS day, count()
 FROM events
@@ -114,14 +121,24 @@ class SqlVerification:
         self._recount = SqlRecount(store, replayed)
         self._slice_size = slice_size
 
-    async def days(
-        self, accounts: Sequence[AccountId], start: int, end: int, *, since: int | None = None
-    ) -> Sequence[MeterDay]:
-        """The days from `start` on, before `end`, that have anything to compare, in order of account, meter and day.
+    async def accounts(self) -> Sequence[AccountId]:
+        """Every account that has events or usage."""
+        return [AccountId(str(account)) for (account,) in await self._store.rows(ACCOUNTS)]
 
-        With `since`, only days of events that arrived at it or later.
+    async def newest_arrival(self) -> int | None:
+        """Of all events; None if there are none."""
+        rows = await self._store.rows(NEWEST_ARRIVAL)
+        return int(rows[0][0]) if rows else None
+
+    async def days(
+        self, accounts: Sequence[AccountId], start: int, end: int, *, since: int | None = None, span: int = DAY
+    ) -> Sequence[MeterDay]:
+        """The days, or other spans, from `start` on, before `end`, that have anything to compare, in order of account,
+        meter and start.
+
+        With `since`, only those of events that arrived at it or later.
         """
-        params = {"accounts": list(accounts), "day": DAY, **_range(start, end)}
+        params = {"accounts": list(accounts), "day": span, **_range(start, end)}
         events = {
             (str(account), str(name), int(day)): int(count)
             for account, name, day, count in await self._store.rows(EVENT_DAYS, {**params, "since": since or 0})
@@ -139,7 +156,7 @@ class SqlVerification:
                 key = (AccountId(str(account)), str(meter), int(day))
                 found[key] = (found.get(key, (0, 0))[0], int(count))
         return [
-            MeterDay(account=account, meter=meter, start=day * DAY, events=size, rows=rows)
+            MeterDay(account=account, meter=meter, start=day * span, events=size, rows=rows)
             for (account, meter, day), (size, rows) in sorted(found.items())
         ]
 
