@@ -14,6 +14,7 @@ from schemas.ids import AccountId
 from schemas.listing import EventQuery, MeterCount, Page, RejectQuery, ReplayResult, StoredEvent
 from schemas.meter import Meter
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.verification import MeterDay, VerificationStatus, Verified
 from schemas.watermark import Watermark
 
 
@@ -134,6 +135,20 @@ class UsageQueries(Protocol):
     async def watermark(self) -> Watermark: ...
 
 
+class UsageVerification(Protocol):
+    """Usage compared with the raw events."""
+
+    async def days(self, accounts: Sequence[AccountId], start: int, end: int) -> Sequence[MeterDay]:
+        """The days that have anything to compare, in order of account, meter and day."""
+        ...
+
+    async def verify(
+        self, account: AccountId, meter: str, start: int, end: int, *, cursor: str | None, limit: int
+    ) -> Verified:
+        """Compares from the cursor on, until more than `limit` events were recounted or the range ends."""
+        ...
+
+
 class EventReader(Protocol):
     """Raw events and rejects."""
 
@@ -165,4 +180,8 @@ class ProcessingStatus(Protocol):
 
     async def backfills(self) -> str:
         """The state of backfills, as a partition's state."""
+        ...
+
+    async def verification(self) -> VerificationStatus:
+        """How far usage is compared with its events in idle time."""
         ...

@@ -71,6 +71,8 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     there, and if `whole`."""
     whole: bool = False
     """True if the table says of itself that no piece is missing; `rejects` never does."""
+    rows: int = 0
+    """How many rows of it are in `rejects`, also those of other workers; 0 for the other tables."""
 
 
 NOTHING = Extent()
@@ -81,6 +83,23 @@ class ApplyOutcome(NamedTuple):
 
     result: ApplyResult
     extent: Extent
+
+
+class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of a flush its tables have when it is done, whichever workers wrote them.
+
+    Rows of `usage` are merged in the background, so its blocks are counted: each has a receipt, which stays.
+    """
+
+    month: int
+    """The month of all of the rows; 0 if they were not counted."""
+    events: int = 0
+    pieces: int = 0
+    rejects: int = 0
+    seen: int = 0
+
+
+UNCOUNTED = FlushRows(month=0)
 
 
 class SeenRows(msgspec.Struct, frozen=True):

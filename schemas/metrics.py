@@ -65,6 +65,13 @@ class Gauge(Enum):
     SHARED_KEYS_DOWN = MetricSpec(
         "shared_keys_down", "1 while Redis does not answer: each gateway knows only its own keys"
     )
+    VERIFIED_UNTIL = MetricSpec(
+        "usage_verified_until_seconds",
+        "Usage equals the events that arrived up to this Unix time; 0 before it is known",
+    )
+    USAGE_DIFFERENCES = MetricSpec(
+        "usage_differences", "Rows of usage that differ from their events (the status says more); it must be 0"
+    )
     MEMORY = MetricSpec("process_memory_bytes", "Resident memory of this process")
     WORKER_MEMORY = MetricSpec("worker_memory_bytes", "Resident memory of the worker process")
 

@@ -188,7 +188,8 @@ def extent_with(table: Table, before: Extent, rows: pa.Table) -> Extent:
         return Extent(pieces=pieces, through=end.partition("/")[2], whole=not end)
     if table is Table.REJECTS:
         account, meter = (rows[name][-1].as_py() for name in ("account", "meter"))
-        return Extent(pieces=pieces, through=meter_place(*((account, meter) if meter else CONFLICTS)))
+        through = meter_place(*((account, meter) if meter else CONFLICTS))
+        return Extent(pieces=pieces, through=through, rows=before.rows + rows.num_rows)
     return Extent(pieces=pieces, whole=True)
 
 

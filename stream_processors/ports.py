@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from schemas.flush import ApplyOutcome, Claim, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, Claim, FlushProgress, FlushRows, SeenRows, Table
 from schemas.frame import Frame
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
@@ -73,8 +73,8 @@ class Claims(Protocol):
         """All claims numbered `number` or higher, one entry per different stored row."""
         ...
 
-    async def finish(self, partition: int, number: int) -> None:
-        """Records the flush as done: all of its rows must be stored."""
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
+        """Records the flush as done: all of its rows must be stored, as many as `rows` says."""
         ...
 
 

@@ -18,6 +18,7 @@ from stream_processors.backends.reading.replays import ReplayLookup
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.event_reader import SqlEventReader
 from stream_processors.backends.sql.usage_reader import SqlUsageReader
+from stream_processors.backends.sql.verification import SqlVerification
 from stream_processors.ports import FrameLog, SeenKeys
 from tallyhouse.runtime.clock import timer
 from tallyhouse.runtime.logs import bind_request
@@ -42,6 +43,7 @@ def app_ports(
 ) -> AppPorts:
     """Returns the app's ports. `checks` are readiness checks besides those of log, ledger and store."""
     reader = SqlUsageReader(threads, settings.partitions)
+    replayed = ReplayLookup(seen, settings.partitions)
     billing = billing_ports(ledger, run_service, runtime.clock, settings.public_url or settings.url)
     return AppPorts(
         api_keys=ledger.api_keys,
@@ -51,7 +53,8 @@ def app_ports(
         intake=intake,
         sink=sink,
         usage=reader,
-        events=SqlEventReader(threads, ReplayLookup(seen, settings.partitions), runtime.clock),
+        verification=SqlVerification(threads, replayed, ledger.meters),
+        events=SqlEventReader(threads, replayed, runtime.clock),
         status=status,
         replay_results=ledger.reject_replays,
         budget=MemoryBudget(settings.body_budget, runtime.metrics),

@@ -51,6 +51,8 @@ WORTH_A_FILE_BY_NAME = {
     "stream_processors/backends/log/sqlite/reader": "the log as the worker reads it; its twin is log/kafka/reader",
     "stream_processors/backends/reading/event_outcome": "pure, while its importer is I/O",
     "stream_processors/backends/sql/guarded_engine": "the twin of sql/engine for a store with several writers",
+    "tallyhouse/embedded/repair": "the repair of this machine's store; its command loads no engine until it runs",
+    "stream_processors/backends/sql/verified_positions": "the adapter of its own port",
     "stream_processors/backends/store/embedded": "the store of one process; its twin is store/guarded",
     "stream_processors/backends/store/guarded": "the store of several writers; its twin is store/embedded",
     "stream_processors/backends/store/sharded": "sharding of the usage store is looked for here",

@@ -12,6 +12,7 @@ from ingest_gateway.api.routes_meters import MeterRoutes
 from ingest_gateway.api.routes_rejects import RejectRoutes
 from ingest_gateway.api.routes_status import StatusRoutes
 from ingest_gateway.api.routes_usage import UsageRoutes
+from ingest_gateway.api.routes_verification import VerificationRoutes
 from ingest_gateway.api.throughput import Throughput
 from ingest_gateway.http.auth import Authenticator, AuthorizedRoute
 from ingest_gateway.http.rate_limit import RateLimit
@@ -50,6 +51,7 @@ def routes(ports: AppPorts, policy: AppPolicy, context: AppContext, authenticato
     return [
         *IngestRoutes(intake, rates, policy.body_bytes).routes(),
         *UsageRoutes(ports.usage, ports.meters, context.clock).routes(),
+        *VerificationRoutes(ports.verification).routes(),
         *EventRoutes(ports.events, ports.meters).routes(),
         *MeterRoutes(ports.meters, ports.usage).routes(),
         *RejectRoutes(ports.events, ports.meters, replays, ports.replay_results).routes(),

@@ -19,6 +19,7 @@ from ingest_gateway.ports import (
     ProcessingStatus,
     ReplayResults,
     UsageQueries,
+    UsageVerification,
 )
 from schemas.event import MAX_BODY_BYTES
 from schemas.ids import Randomness
@@ -36,6 +37,7 @@ class AppPorts(msgspec.Struct, frozen=True, kw_only=True):
     intake: BatchIntake
     sink: FrameSink
     usage: UsageQueries
+    verification: UsageVerification
     events: EventReader
     status: ProcessingStatus
     replay_results: ReplayResults

@@ -18,7 +18,7 @@ from schemas.account import Scope
 from schemas.errors import Busy, Overloaded, StoreAbsent, TallyhouseError, Unready
 from schemas.flush import PartitionStatus
 from schemas.listing import Page, RejectQuery
-from schemas.timestamps import SECOND
+from schemas.timestamps import SECOND, iso_or_none
 
 
 class PartitionDocument(msgspec.Struct, kw_only=True):
@@ -59,6 +59,16 @@ class StatusDocument(msgspec.Struct, kw_only=True):
     rates: RatesDocument
     log: Annotated[str, Meta(description="`ok`, or why the log cannot be written.")]
     open_rejects: Annotated[OpenRejects | None, Meta(description="Null while it is not known: see `missing`.")]
+    verification: Annotated[
+        str,
+        Meta(
+            description="Whether usage equals its events, as compared in idle time: `verifying`, `verified`, "
+            "`different: …` with an example, `retrying: …`, or `off`."
+        ),
+    ]
+    verified_until: Annotated[
+        str | None, Meta(description="Usage equals the events that arrived up to then. Null before it is known.")
+    ]
     watermark: Annotated[
         dict[str, int] | None, Meta(description="Partition to its last flush. Null while it is not known.")
     ]
@@ -106,12 +116,13 @@ class StatusRoutes:
 
     async def show(self, request: Request) -> Response:
         query = RejectQuery(account=request.account, open_only=True, limit=COUNTED_REJECTS)
-        rejects, watermark, log, partitions, backfills = await asyncio.gather(
+        rejects, watermark, log, partitions, backfills, verification = await asyncio.gather(
             _within("open_rejects", self._events.rejects(query)),
             _within("watermark", self._usage.watermark()),
             _within("log", self._check_log()),
             _within("partitions", self._status.partitions()),
             _within("backfills", self._status.backfills()),
+            _within("verification", self._status.verification()),
         )
         found = partitions.value
         if found is None:  # An empty list would look like no lag.
@@ -125,10 +136,12 @@ class StatusRoutes:
                 "rates": self._rates_of(request),
                 "log": log.missing or "ok",
                 "open_rejects": rejects.value and _open_rejects(rejects.value),
+                "verification": verification.value.state if verification.value else "unknown",
+                "verified_until": iso_or_none(verification.value.verified_until if verification.value else None),
                 "watermark": watermark.value and watermark_document(watermark.value),
                 "missing": [
                     f"{part.name}: {part.missing}"
-                    for part in (backfills, rejects, watermark)
+                    for part in (backfills, rejects, watermark, verification)
                     if part.missing is not None
                 ],
             }

@@ -61,6 +61,8 @@ RECORDS: dict[str, Any] = {
     "NewRun": {"dry_run": False},
     "CustomerParameters": {"external_id": "acme"},
     "UsageParameters": {"meter": "tokens", "from": _START, "to": _END},
+    "VerificationParameters": {"meter": "tokens", "from": _START, "to": _END},
+    "DaysParameters": {"from": _START, "to": _END},
 }
 """Where only some fields make sense together."""
 

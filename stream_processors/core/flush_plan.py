@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.arrays import Mask
 from schemas.event import EventFlag
-from schemas.flush import Claim, Extent, Table
+from schemas.flush import Claim, Extent, FlushRows, Table
 from schemas.frame import COLUMNS, Frame, decode, raw_size
 from schemas.hashing import KeyHashes
 from schemas.meter import MeterSet
@@ -102,6 +102,19 @@ class FlushPlan:
             duplicates=self._judged.duplicates,
             conflicts=len(self._judged.conflicts),
             rejects=dict(self._reject_counts),
+        )
+
+    def rows_in(self, extents: Mapping[Table, Extent]) -> FlushRows:
+        """How many rows each table has when all pieces are there; `extents` are the last ones that the tables stated.
+
+        Events and keys follow from the claim. Of `usage` and `rejects` the tables know: a piece may be a rival's.
+        """
+        return FlushRows(
+            month=self._judged.month,
+            events=int(np.count_nonzero(~_is_replay(self._judged.new))),
+            pieces=extents[Table.USAGE].pieces,
+            rejects=extents[Table.REJECTS].rows,
+            seen=self._judged.new.num_rows,
         )
 
     def next_piece(self, table: Table, extent: Extent) -> pa.Table | None:

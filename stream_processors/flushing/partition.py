@@ -111,7 +111,8 @@ class Partition:
             raise StoreDamaged(
                 f"partition {self.number}: the usage store is not complete: {'; '.join(damage)}. Nothing more is "
                 "counted here, because usage would be wrong and events could count twice. Nothing accepted is lost. "
-                "Stop, and restore the usage store and the log together from one backup."
+                "Stop, and run `tallyhouse repair --dry-run`: it lists what can be made again from the raw events. "
+                "What cannot be, a backup has: restore the usage store and the log together from one."
             )
         self._is_checked = True
 
@@ -207,9 +208,8 @@ class Partition:
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         """Every step after the claim; a redo starts here."""
         plan = await self._plan(claim, frames)
-        for table in Table:
-            await self._apply_all(claim, table, plan)
-        await self._retry.until_answered("finish", lambda: self._ports.claims.finish(self.number, claim.number))
+        rows = plan.rows_in({table: await self._apply_all(claim, table, plan) for table in Table})
+        await self._retry.until_answered("finish", lambda: self._ports.claims.finish(self.number, claim.number, rows))
         await self._advance(claim, plan)
         await self._ports.log.acknowledge(self.number, claim.last)
         self.attempts.succeed()
@@ -240,12 +240,13 @@ class Partition:
             )
         return KeyLookupResult(seen=seen, events=events_seen)
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> None:
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
         """Applies the table's pieces, each beginning where the table says that the one before it ends: a rival, or this
-        worker before its limits were changed, may have ended it elsewhere."""
+        worker before its limits were changed, may have ended it elsewhere. Returns what the table holds then."""
         extent = NOTHING
         while (piece := self._next_piece(plan, table, extent)) is not None:
             extent = await self._apply_once(claim, table, piece, extent.pieces)
+        return extent
 
     def _next_piece(self, plan: FlushPlan, table: Table, extent: Extent) -> pa.Table | None:
         began = self._ports.monotonic()

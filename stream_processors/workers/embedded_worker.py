@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from schemas.flush import PartitionStatus
 from schemas.logger import Logger, NullLogger
+from schemas.verification import VerificationStatus
 from stream_processors.workers.backfill_driver import BackfillDriver
 from stream_processors.workers.expiry_driver import ExpiryDriver
 from stream_processors.workers.partition_driver import PartitionDriver
 from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.verification_driver import VerificationDriver
 from stream_processors.workers.wiring import (
     WorkerDependencies,
     WorkerPolicies,
@@ -29,7 +31,9 @@ class EmbeddedWorker:
         expiry: ExpiryDriver,
         policy: WorkerPolicy,
         logger: Logger | None = None,
+        verification: VerificationDriver | None = None,
     ) -> None:
+        self._verification = verification
         self._drivers = drivers
         self._backfill = backfill
         self._expiry = expiry
@@ -71,6 +75,14 @@ class EmbeddedWorker:
         """The state of the backfills."""
         return self._backfill.state
 
+    @property
+    def verification(self) -> VerificationStatus:
+        """How far usage is verified."""
+        return VerificationStatus() if self._verification is None else self._verification.status
+
+    def _is_caught_up(self) -> bool:
+        return all(driver.is_caught_up for driver in self._drivers)
+
     def _run(self) -> None:
         asyncio.run(self._work())
 
@@ -78,6 +90,8 @@ class EmbeddedWorker:
         self._loop = asyncio.get_running_loop()
         counting = [asyncio.create_task(driver.run()) for driver in self._drivers]
         background = [asyncio.create_task(task) for task in (self._backfill.run(), self._expiry.run(), self._report())]
+        if self._verification is not None:
+            background.append(asyncio.create_task(self._verification.run(self._is_caught_up)))
         self._running.set()
         await self._stop.wait()
         for driver in self._drivers:
@@ -106,7 +120,9 @@ class EmbeddedWorker:
             await asyncio.sleep(self._policy.report_seconds)
 
 
-def build_embedded_worker(dependencies: WorkerDependencies, policies: WorkerPolicies) -> EmbeddedWorker:
+def build_embedded_worker(
+    dependencies: WorkerDependencies, policies: WorkerPolicies, verification: VerificationDriver | None = None
+) -> EmbeddedWorker:
     """A worker that processes all partitions from its `start` to its `stop`."""
     log = dependencies.log
     return EmbeddedWorker(
@@ -115,4 +131,5 @@ def build_embedded_worker(dependencies: WorkerDependencies, policies: WorkerPoli
         expiry_driver(dependencies, policies),
         policies.worker,
         dependencies.logger,
+        verification,
     )

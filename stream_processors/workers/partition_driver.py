@@ -126,6 +126,12 @@ class PartitionDriver:
         return self._state.startswith(STOPPED)
 
     @property
+    def is_caught_up(self) -> bool:
+        """True if no frame waits, and no flush runs. May be read from any thread."""
+        position = self._partition.position
+        return position is not None and self._tail.end_offset(self._partition.number) <= position.offset
+
+    @property
     def log_alarm(self) -> str | None:
         """The alarm that stopped it because the log lacks frames: what is appended now may be lost. None otherwise."""
         return self._log_alarm

@@ -19,9 +19,11 @@ from tallyhouse.cli import (
 )
 from tallyhouse.cli.changes import changes
 from tallyhouse.cli.printing import print_error
+from tallyhouse.cli.repair import repair
 from tallyhouse.cli.settings import settings
 from tallyhouse.cli.status import status
 from tallyhouse.cli.usage import usage
+from tallyhouse.cli.verify import verify
 from tallyhouse.runtime.environment import process_environment, read_settings
 from tallyhouse.runtime.exit_codes import run_with_exit_code
 
@@ -45,8 +47,10 @@ def build() -> typer.Typer:
     app.command("audit")(invoices.audit)
     app.command("changes")(changes)
     app.command("usage")(usage)
+    app.command("verify")(verify)
     app.command("status")(status)
     app.add_typer(log.commands(), name="log")
+    app.command("repair")(repair)
     app.command("load")(load.load)
     app.command("gateway")(cluster_mode.gateway)
     app.command("worker")(cluster_mode.worker)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from schemas.errors import Alarm, StoreFailed
 from schemas.flush import FlushProgress, PartitionStatus
+from schemas.verification import VerificationStatus
 from stream_processors.ports import Claims, TailedLog
 from stream_processors.workers.partition_driver import COUNTING, STOPPED, STUCK, Lag, WaitingFrames, lag_of
 
@@ -93,6 +94,10 @@ class ClusterStatus:
 
     async def backfills(self) -> str:
         return _BACKFILLS
+
+    async def verification(self) -> VerificationStatus:
+        """Off: in a cluster `tallyhouse verify` compares on request."""
+        return VerificationStatus()
 
     async def _held_from(self) -> list[int]:
         return await asyncio.gather(*map(self._log.first_offset, self._partitions))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from schemas.errors import LogGap, StoreFailed
+from schemas.errors import LogGap, StoreDamaged, StoreFailed
 from schemas.flush import FlushProgress
 from schemas.logger import Logger
 from stream_processors.backends.log.sqlite.chain import REMEDY
@@ -59,13 +59,16 @@ class PositionRecorder:
         return dict(self._recorded)
 
     async def check(self) -> None:
-        """Raises LogGap if the log is older than the store, has another history, or lacks uncounted frames."""
+        """Raises LogGap if the log is older than the store, has another history, or lacks uncounted frames, and
+        StoreDamaged if the store has recorded more as counted than its flushes have."""
         recorded = await self._positions.read()
         counted: dict[int, int] = {}
         problems = []
         for partition in self._partitions:
             first, end = counted_to(await self._flushes.progress(partition))
             held_from, log_end = await self._log.first_offset(partition), self._log.end_offset(partition)
+            if partition in recorded and first <= recorded[partition].offset < log_end:
+                raise StoreDamaged(_lost_flushes(partition, recorded[partition].offset, first))
             if problem := _problem(first, end, held_from, log_end) or await self._fork(
                 recorded.get(partition), partition
             ):
@@ -129,6 +132,14 @@ def _problem(first: int, end: int, held_from: int, log_end: int) -> str | None:
             "from a copy that is too old"
         )
     return None
+
+
+def _lost_flushes(partition: int, recorded: int, first: int) -> str:
+    return (
+        f"partition {partition}: the usage store has recorded that frames up to {recorded} are counted, but its "
+        f"flushes end at frame {first - 1}: rows of the table flushes are lost. Run `tallyhouse repair --dry-run`: it "
+        "lists what can be made again from the raw events"
+    )
 
 
 def _older(counted_end: int, log_end: int) -> str:

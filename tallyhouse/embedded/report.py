@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.flush import PartitionStatus
 from schemas.metrics import Counter, Gauge, Histogram, Metrics
+from schemas.verification import VerificationStatus
 
 Labels = tuple[str, ...]
 
@@ -28,6 +29,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     is_healthy: bool
     counted: dict[int, int]
     """Partition → its last frame that is counted, and recorded as counted. The gateway may delete frames up to it."""
+    verification: VerificationStatus = VerificationStatus()
     log_alarm: str | None = None
     """Why nothing may be accepted: the log lacks frames. None if it is whole."""
     samples: Sequence[MetricSample] = ()

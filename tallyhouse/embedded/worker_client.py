@@ -12,6 +12,7 @@ from schemas.flush import PartitionStatus, SeenRows
 from schemas.frame import NewFrame
 from schemas.logger import CauseLog
 from schemas.metrics import Gauge
+from schemas.verification import VerificationStatus
 from stream_processors.ports import TailedLog
 from stream_processors.workers.partition_driver import BOOTING, STUCK, lag_of
 from tallyhouse.embedded.report import Report, forward_metrics
@@ -97,6 +98,9 @@ class WorkerClient:
 
     async def backfills(self) -> str:
         return self.unavailable_reason or self._last_report.backfills
+
+    async def verification(self) -> VerificationStatus:
+        return self._last_report.verification
 
     async def check(self) -> None:
         """Raises RuntimeError if the worker is absent, or a partition or the backfill has stopped or is stuck."""

@@ -12,15 +12,19 @@ from schemas.hashing import HASH_NAME
 from schemas.logger import Logger
 from stream_processors.backends.log.policy import LogPolicy
 from stream_processors.backends.log.sqlite.reader import SqliteLogReader
+from stream_processors.backends.reading.replays import ReplayLookup
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.sql.identity import StoreIdentity
 from stream_processors.backends.sql.log_positions import SqlLogPositions
 from stream_processors.backends.sql.seen_months import SqlSeenMonths
+from stream_processors.backends.sql.verification import SqlVerification
+from stream_processors.backends.sql.verified_positions import SqlVerifiedPositions
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.policy import FlushPolicy
 from stream_processors.workers.embedded_worker import EmbeddedWorker, build_embedded_worker
 from stream_processors.workers.policy import WorkerPolicy
+from stream_processors.workers.verification_driver import VerificationDriver
 from stream_processors.workers.wiring import WorkerDependencies, WorkerPolicies
 from tallyhouse.embedded.log_positions import PositionRecorder, record_positions
 from tallyhouse.embedded.priorities import lower_engine_priority
@@ -29,6 +33,9 @@ from tallyhouse.embedded.store import open_clickhouse_port, open_store, serve_ga
 from tallyhouse.runtime.data_directory import DataDirectory
 from tallyhouse.runtime.prometheus import resident_bytes
 from tallyhouse.runtime.settings import EmbeddedSettings
+
+_IDLE_SLICE = 10_000
+"""Events and rows that are compared at a time in idle time: a flush that begins then waits for the rest of it."""
 
 
 class WorkerContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +59,11 @@ class Processors(NamedTuple):
 
 
 @contextmanager
-def open_processors(settings: EmbeddedSettings, dependencies: WorkerDependencies) -> Iterator[Processors]:
+def open_processors(
+    settings: EmbeddedSettings, dependencies: WorkerDependencies, verification: VerificationDriver
+) -> Iterator[Processors]:
     """Runs the processors while it is open, unless they are disabled. On exit, the running flushes are finished."""
-    worker = build_embedded_worker(dependencies, _policies(settings))
+    worker = build_embedded_worker(dependencies, _policies(settings), verification)
     processors = Processors(worker, settings.process_events)
     if not settings.process_events:
         yield processors
@@ -98,6 +107,7 @@ class WorkerRuntime(NamedTuple):
             is_healthy=self.processors.is_healthy,
             counted=dict(self.recorder.counted),
             log_alarm=status.log_alarm,
+            verification=status.verification,
             samples=self.samples.take(),
             memory=resident_bytes(),
         )
@@ -135,5 +145,12 @@ async def open_worker_runtime(
             logger=context.logger,
             metrics=context.metrics,
         )
-        processors = opened.enter_context(open_processors(settings, dependencies))
+        verification = VerificationDriver(
+            SqlVerification(threads, ReplayLookup(store, settings.partitions), ledger.meters, slice_size=_IDLE_SLICE),
+            SqlVerifiedPositions(threads),
+            settings.verify_rate,
+            logger=context.logger,
+            metrics=context.metrics,
+        )
+        processors = opened.enter_context(open_processors(settings, dependencies, verification))
         yield WorkerRuntime(recorder, processors, context.metrics)

@@ -204,6 +204,15 @@ class EmbeddedSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = True
 
+    verify_rate: Annotated[
+        int,
+        Setting(
+            whole_number(0, 10**9),
+            "Events to recount per second, on average, to verify usage while nothing waits to be counted; 0 turns it "
+            "off. An event counts once for each of its meters.",
+        ),
+    ] = 20_000
+
     @property
     def key_file(self) -> Path:
         """The file of the first key, which the commands on this machine read."""

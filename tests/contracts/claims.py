@@ -6,7 +6,7 @@ import threading
 import pytest
 from hypothesis import strategies as st
 
-from schemas.flush import Claim, FlushProgress
+from schemas.flush import UNCOUNTED, Claim, FlushProgress
 from tests.contracts.stores import Subject, claim_of
 
 
@@ -42,7 +42,7 @@ class ClaimsContract:
         """Done flushes below it make no difference."""
         first, second = claim_of(number=0), claim_of(number=1, first=10, last=19)
         await subject.store.claim(first)
-        await subject.store.finish(0, 0)
+        await subject.store.finish(0, 0, UNCOUNTED)
         assert await subject.store.progress(0) == FlushProgress(claim=first, done=True)
         await subject.store.claim(second)
         assert await subject.store.progress(0) == FlushProgress(claim=second, done=False)
@@ -63,15 +63,15 @@ class ClaimsContract:
     async def test_finishing_twice_is_finishing_once(self, subject: Subject) -> None:
         """After a lost reply the call is repeated."""
         await subject.store.claim(claim_of())
-        await subject.store.finish(0, 0)
-        await subject.rival.finish(0, 0)
+        await subject.store.finish(0, 0, UNCOUNTED)
+        await subject.rival.finish(0, 0, UNCOUNTED)
         assert await subject.store.read_back(0, 0) == [FlushProgress(claim=claim_of(), done=True)]
 
     async def test_partitions_are_independent(self, subject: Subject) -> None:
         """The same number in two partitions is two flushes."""
         await subject.store.claim(claim_of(partition=1, last=1))
         await subject.store.claim(claim_of(partition=2, last=2))
-        await subject.store.finish(2, 0)
+        await subject.store.finish(2, 0, UNCOUNTED)
         assert await subject.store.progress(1) == FlushProgress(claim=claim_of(partition=1, last=1), done=False)
         assert await subject.store.progress(2) == FlushProgress(claim=claim_of(partition=2, last=2), done=True)
 
@@ -118,7 +118,7 @@ async def first_claims_stand(subject: Subject, steps: list[Step]) -> None:
     for step, number, last, version, is_rival in steps:
         store = subject.rival if is_rival else subject.store
         if step == "finish":
-            await store.finish(0, number)
+            await store.finish(0, number, UNCOUNTED)
             continue
         await store.claim(claim_of(number=number, last=last, version=version))
         if number > max(expected, default=-1):

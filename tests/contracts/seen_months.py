@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from schemas.flush import ApplyResult, Table
+from schemas.flush import UNCOUNTED, ApplyResult, Table
 from stream_processors.ports import SeenMonths
 from tests.contracts.stores import AnyStore, claim_of, key, rows_of
 from tests.factories import NOW
@@ -21,7 +21,7 @@ class MonthsSubject(msgspec.Struct, frozen=True):
         for table in (Table.EVENTS, Table.SEEN):
             rows = rows_of(table, names, number=number, partition=partition, arrival=arrival, month=month)
             await self.store.apply(table, partition, number, rows)
-        await self.store.finish(partition, number)
+        await self.store.finish(partition, number, UNCOUNTED)
 
 
 @pytest.mark.anyio

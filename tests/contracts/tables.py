@@ -1,11 +1,12 @@
 """The contract of every store for the rows of flushes and backfills: applied once, whole, or not at all."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
+import pyarrow as pa
 import pytest
 
-from schemas.flush import ApplyOutcome, ApplyResult, Extent, Table
+from schemas.flush import UNCOUNTED, ApplyOutcome, ApplyResult, Extent, Table
 from schemas.tables import CONFLICTS, backfill_receipt, place_of
 from tests.contracts.stores import Subject, backfill_piece_of, backfill_rows_of, claim_of, piece_of, rows_of
 from tests.factories import ACCOUNT
@@ -21,6 +22,12 @@ async def result_of(applying: Awaitable[ApplyOutcome]) -> ApplyResult:
 
 async def count(subject: Subject, table: Table) -> int:
     return int((await subject.rows(table)).num_rows)
+
+
+def extent_at(table: Table, through: str, pieces: Sequence[pa.Table]) -> Extent:
+    """What the table holds with these pieces, of which the last one ends there."""
+    rows = sum(piece.num_rows for piece in pieces) if table is Table.REJECTS else 0
+    return Extent(pieces=len(pieces), through=through, rows=rows)
 
 
 @pytest.mark.anyio
@@ -49,7 +56,7 @@ class TablesContract:
     async def test_a_done_flush_is_closed(self, subject: Subject, table: Table) -> None:
         """For rows that it has and for rows that it lacks: their worker is late."""
         await subject.store.claim(claim_of())
-        await subject.store.finish(0, 0)
+        await subject.store.finish(0, 0, UNCOUNTED)
         assert await result_of(subject.rival.apply(table, 0, 0, rows_of(table, ["a"]))) is ApplyResult.CLOSED
         assert await count(subject, table) == 0
 
@@ -58,7 +65,7 @@ class TablesContract:
         rows = rows_of(Table.EVENTS, ["a"])
         await subject.store.apply(Table.EVENTS, 0, 0, rows)
         await subject.store.claim(claim_of())
-        await subject.store.finish(0, 0)
+        await subject.store.finish(0, 0, UNCOUNTED)
         assert await result_of(subject.rival.apply(Table.EVENTS, 0, 0, rows)) is ApplyResult.CLOSED
 
     @EVERY_TABLE
@@ -139,7 +146,7 @@ class TablesContract:
         """Each is applied once, in order, and the table says where the last one ends."""
         for piece, meter in enumerate(["a", "b"]):
             rows = piece_of(table, meter, piece)
-            there = Extent(pieces=piece + 1, through=f"{ACCOUNT}/{meter}")
+            there = extent_at(table, f"{ACCOUNT}/{meter}", [rows] * (piece + 1))
             assert await subject.store.apply(table, 0, 0, rows, piece) == (ApplyResult.WRITTEN, there)
             assert await subject.rival.apply(table, 0, 0, rows, piece) == (ApplyResult.ALREADY_THERE, there)
         rows = piece_of(table, "c", 2, last=True)
@@ -154,12 +161,12 @@ class TablesContract:
         """Workers with other limits make other pieces: a late one learns where the stored one ends."""
         mine, other = piece_of(table, "a", 0), piece_of(table, "b", 0)
         await subject.rival.apply(table, 0, 0, other, 0)
-        there = Extent(pieces=1, through=f"{ACCOUNT}/b")
+        there = extent_at(table, f"{ACCOUNT}/b", [other])
         assert await subject.store.apply(table, 0, 0, mine, 0) == (ApplyResult.ALREADY_THERE, there)
         await subject.forget_tokens(table)
         assert await subject.store.apply(table, 0, 0, mine, 0) == (ApplyResult.ALREADY_THERE, there)
         await subject.store.claim(claim_of())
-        await subject.store.finish(0, 0)
+        await subject.store.finish(0, 0, UNCOUNTED)
         late = await subject.rival.apply(table, 0, 0, piece_of(table, "c", 1), 1)
         assert late.result is ApplyResult.CLOSED
         assert await count(subject, table) == other.num_rows
@@ -184,7 +191,7 @@ class TablesContract:
         """Each ends with a flush."""
         for piece, end in enumerate([9, 10]):
             rows = backfill_piece_of(table, RECEIPT, end, piece)
-            there = Extent(pieces=piece + 1, through=str(end))
+            there = extent_at(table, str(end), [rows] * (piece + 1))
             assert await subject.store.apply_backfill(table, RECEIPT, rows, piece) == (ApplyResult.WRITTEN, there)
             assert await subject.rival.apply_backfill(table, RECEIPT, rows, piece) == (ApplyResult.ALREADY_THERE, there)
             await subject.lose_rows(table)

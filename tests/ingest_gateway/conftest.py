@@ -52,6 +52,7 @@ class InMemoryApp:
             "intake": self.intake,
             "sink": self.sink,
             "usage": self.reader,
+            "verification": self.reader,
             "events": self.reader,
             "status": self.reader,
             "replay_results": self.replay_results,

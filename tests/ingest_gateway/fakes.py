@@ -11,6 +11,7 @@ from schemas.listing import EventPlace, EventQuery, MeterCount, Page, Reject, Re
 from schemas.meter import Meter
 from schemas.timestamps import MINUTE
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, UsageRow
+from schemas.verification import MeterDay, UsageDifference, VerificationStatus, Verified
 from schemas.watermark import Watermark
 
 NOW = 1_800_000_000_000_000
@@ -23,6 +24,7 @@ class FakeReader:
         self.values: dict[AccountId, dict[str, Decimal]] = {}
         self.stored: list[StoredEvent] = []
         self.stored_rejects: list[Reject] = []
+        self.verified: list[tuple[AccountId, str, int, int, str | None, int]] = []
         self.queries: list[UsageQuery | EventQuery | RejectQuery] = []
 
     async def usage(self, query: UsageQuery) -> UsageResult:
@@ -48,6 +50,38 @@ class FakeReader:
     async def watermark(self) -> Watermark:
         return Watermark(flushes={0: 9})
 
+    async def days(self, accounts: Sequence[AccountId], start: int, end: int) -> Sequence[MeterDay]:
+        return [
+            MeterDay(account=account, meter=f"meter of {account}", start=start, events=3, rows=2)
+            for account in accounts
+            if account in self.values and end > start
+        ]
+
+    async def verify(
+        self, account: AccountId, meter: str, start: int, end: int, *, cursor: str | None, limit: int
+    ) -> Verified:
+        self.verified.append((account, meter, start, end, cursor, limit))
+        differences = tuple(
+            UsageDifference(
+                account=account,
+                meter=meter,
+                customer_id=customer,
+                window_start=start,
+                window_end=start + MINUTE,
+                group={},
+                counted=value,
+                recounted=None,
+            )
+            for customer, value in self.values.get(account, {}).items()
+        )
+        return Verified(
+            events=3,
+            differences=differences,
+            difference_count=len(differences),
+            watermark=Watermark(flushes={1: 7, 0: 9}),
+            next_cursor=None if cursor else "more",
+        )
+
     async def events(self, query: EventQuery) -> Page:
         self.queries.append(query)
         found = [event for event in self.stored if event.account == query.account]
@@ -71,6 +105,9 @@ class FakeReader:
 
     async def backfills(self) -> str:
         return "stopped: a frame cannot be read"
+
+    async def verification(self) -> VerificationStatus:
+        return VerificationStatus(state="verified", verified_until=NOW)
 
     async def partitions(self) -> Sequence[PartitionStatus]:
         return [

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable
 
-from schemas.flush import Claim, Table
+from schemas.flush import Claim, FlushRows, Table
 from schemas.meter import Meter
 from tests.factories import WINDOW
 from tests.simulator.contents import Block, total
@@ -20,8 +20,11 @@ class PromiseBroken(AssertionError):
 class Checks:
     """Reads the store's journal as it grows, and derives from the posts alone what it may contain."""
 
-    def __init__(self, scenario: Scenario, expected: Expected, durable: Durable, log: SimulatedLog) -> None:
+    def __init__(
+        self, scenario: Scenario, expected: Expected, durable: Durable, log: SimulatedLog, *, checks_rows: bool
+    ) -> None:
         self._scenario = scenario
+        self._checks_rows = checks_rows
         self._durable = durable
         self._log = log
         self._expected = expected
@@ -55,8 +58,9 @@ class Checks:
                 self._check_claim(claim)
             case BlockAdded(block):
                 self._check_block(block)
-            case DoneAdded(number):
+            case DoneAdded(number, rows):
                 self._check_done(number)
+                self._check_rows(number, rows)
             case BlocksLost(lost):
                 for block in lost:
                     self._there[block.table, block.origin].remove(block)
@@ -109,6 +113,13 @@ class Checks:
         wanted = self._expected.of_flush(self.claims[number])
         for table in ORDER:
             self._must_be_there(table, number, wanted, "when it was marked as done")
+
+    def _check_rows(self, number: int, rows: FlushRows) -> None:
+        there = {table: self._there.get((table, number), []) for table in ORDER}
+        held = {table: sum(block.rows.num_rows for block in blocks) for table, blocks in there.items()}
+        wanted = (held[Table.EVENTS], len(there[Table.USAGE]), held[Table.REJECTS], held[Table.SEEN])
+        if self._checks_rows and (rows.events, rows.pieces, rows.rejects, rows.seen) != wanted:
+            raise PromiseBroken(f"I8: flush {number} is done with {wanted} rows, and its mark says {rows}")
 
     def _must_be_there(self, table: Table, number: int, wanted: ExpectedRows, when: str) -> None:
         blocks = self._there.get((table, number), [])

@@ -30,6 +30,8 @@ class Components(msgspec.Struct, frozen=True, kw_only=True):
     reader: type[Reader] = Reader
     receipt_reader: type[ReceiptReader] = ReceiptReader
     window: int = DEDUPE_WINDOW
+    checks_rows: bool = True
+    """Off for the holes of other lines: each must be found by the damage that it does, not by the row counts."""
     expiry_judged_by: Callable[[int, int], int] = min
     """Selects the arrival that expiry uses: that of the oldest frame not yet counted, or of the newest frame."""
 

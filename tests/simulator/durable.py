@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.flush import NOTHING, Claim, Extent, Table
+from schemas.flush import NOTHING, Claim, Extent, FlushRows, Table
 from schemas.tables import extent_of
 from schemas.timestamps import month_of
 from tests.simulator.contents import Block, ByTable, end_of, origin_of
@@ -23,6 +23,7 @@ class DoneAdded(msgspec.Struct, frozen=True):
     """The other kind of row of `flushes`."""
 
     number: int
+    rows: FlushRows
 
 
 class BlockAdded(msgspec.Struct, frozen=True):
@@ -109,11 +110,11 @@ class Durable:
         self.claims.append(claim)
         self.journal.append(ClaimAdded(claim))
 
-    def insert_done(self, number: int, token: str) -> None:
+    def insert_done(self, number: int, rows: FlushRows, token: str) -> None:
         if self.remembers(FLUSHES, 0, token):
             return
         self.done.append(number)
-        self.journal.append(DoneAdded(number))
+        self.journal.append(DoneAdded(number, rows))
 
     def insert(self, table: Table, rows: pa.Table, token: str) -> None:
         """One part per month and record batch, each unless its token is stored."""
@@ -162,7 +163,8 @@ class Durable:
         if table is Table.USAGE:
             return extent_of(ends)
         if table is Table.REJECTS:
-            return msgspec.structs.replace(extent_of(ends), whole=False)
+            rows = sum(block.rows.num_rows for block in self.of(table) if block.origin == origin)
+            return msgspec.structs.replace(extent_of(ends), whole=False, rows=rows)
         return Extent(pieces=1, whole=True) if ends else NOTHING
 
     def seen(self, below: int) -> list[SeenRow]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Claim, Extent, FlushProgress, SeenRows, Table
+from schemas.flush import Claim, Extent, FlushProgress, FlushRows, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from stream_processors.backends.store.engine import FlushState, KnownFlush
 from stream_processors.backends.store.keyed_locks import SectionMemory
@@ -155,9 +155,9 @@ class FaultyEngine:
     async def insert_claim(self, claim: Claim, token: str) -> None:
         await self._write(f"insert {token} {_short(claim)}", lambda: self.durable.insert_claim(claim, token))
 
-    async def insert_done(self, partition: int, number: int, token: str) -> None:
+    async def insert_done(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         del partition
-        await self._write(f"insert {token}", lambda: self.durable.insert_done(number, token))
+        await self._write(f"insert {token}", lambda: self.durable.insert_done(number, rows, token))
 
     # Inserts that many processes send to one store.
 
@@ -194,13 +194,13 @@ class FaultyEngine:
             )
         )
 
-    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         del partition
         await self._send(
             RunningStatement(
                 label=token,
                 guard=lambda: number not in self.durable.done,
-                effect=lambda: self.durable.insert_done(number, token),
+                effect=lambda: self.durable.insert_done(number, rows, token),
                 durable=self.durable,
             )
         )

@@ -47,6 +47,7 @@ def _hole(
 
 
 def _made(line: str, name: str, parts: Components, scenario: Scenario, seed: int, **changes: object) -> Hole:
+    parts = msgspec.structs.replace(parts, checks_rows=line == "rows")
     rules = msgspec.structs.replace(EVERYTHING if parts.processes == 1 else EVERYTHING_GUARDED, **changes)
     return Hole(line=line, name=name, setup=Setup(scenario, rules, parts), seed=seed)
 
@@ -124,5 +125,7 @@ HOLES = (
     _hole("pieces", mutants.FirstPieceIsReceipt, TWO_FRAMES, 1),
     _hole("pieces", mutant_partitions.OwnPieces, TWO_FRAMES, 0),
     _hole("pieces", mutants.TakesAnyReceipt, TWO_FRAMES, 1),
+    _hole("rows", mutant_partitions.CountsOwnRows, REPEATS, 0),
+    _hole("rows", mutant_partitions.CountsOwnPieces, TWO_FRAMES, 0),
     _hole("ack", mutant_partitions.AcknowledgesFirst, TWO_FRAMES, 0),
 )

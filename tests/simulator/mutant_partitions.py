@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from schemas.errors import Superseded
 from schemas.event import EventFlag
-from schemas.flush import NOTHING, Claim, Extent, SeenRows, Table
+from schemas.flush import NOTHING, UNCOUNTED, ApplyResult, Claim, Extent, SeenRows, Table
 from schemas.frame import Frame
 from schemas.meter import MeterSet
 from schemas.tables import extent_of
@@ -54,6 +54,31 @@ class OwnPieces(RememberingPartition):
             own = extent_of([end_of(table, piece)]) if table in (Table.USAGE, Table.REJECTS) else WHOLE
             own = msgspec.structs.replace(own, pieces=number + 1)
         return plan.next_piece(table, own)
+
+
+class CountsOwnRows(RememberingPartition):
+    """Rows: a worker counts the rejects that it wrote itself, and not those that it found."""
+
+    async def _apply_once(self, claim: Claim, table: Table, piece: pa.Table, number: int) -> Extent:
+        own = 0 if number == 0 else self._own
+        applied = await self._ports.tables.apply(table, self.number, claim.number, piece, number)
+        if applied.result is ApplyResult.CLOSED:
+            raise Superseded("already done")
+        self._own = own + (piece.num_rows if applied.result is ApplyResult.WRITTEN else 0)
+        return msgspec.structs.replace(applied.extent, rows=self._own if table is Table.REJECTS else 0)
+
+    _own = 0
+
+
+class CountsOwnPieces(RememberingPartition):
+    """Rows: a worker counts the blocks of usage as it would have cut them, and not those that are there."""
+
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+        extent, own, pieces = await super()._apply_all(claim, table, plan), NOTHING, 0
+        while table is Table.USAGE and not own.whole and (piece := plan.next_piece(table, own)) is not None:
+            own, pieces = extent_of([end_of(table, piece)]), pieces + 1
+            own = msgspec.structs.replace(own, pieces=pieces)
+        return msgspec.structs.replace(extent, pieces=pieces) if table is Table.USAGE else extent
 
 
 class FilterBeforeClaims(RememberingPartition):
@@ -167,11 +192,11 @@ def _spread_over_months(table: Table, extent: Extent, piece: pa.Table) -> pa.Tab
 class UsageBeforeEvents(RememberingPartition):
     """H16: usage is visible before the events that it counts."""
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> None:
-        if table is not Table.EVENTS:
-            await super()._apply_all(claim, table, plan)
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+        extent = NOTHING if table is Table.EVENTS else await super()._apply_all(claim, table, plan)
         if table is Table.USAGE:
             await super()._apply_all(claim, Table.EVENTS, plan)
+        return extent
 
 
 class SeenFirst(RememberingPartition):
@@ -185,10 +210,10 @@ class SeenFirst(RememberingPartition):
 class DoneTooSoon(RememberingPartition):
     """I5: a flush is recorded as done before its keys are stored."""
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> None:
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
         if table is Table.SEEN:
-            await self._ports.claims.finish(self.number, claim.number)
-        await super()._apply_all(claim, table, plan)
+            await self._ports.claims.finish(self.number, claim.number, UNCOUNTED)
+        return await super()._apply_all(claim, table, plan)
 
 
 class AcknowledgesFirst(RememberingPartition):
@@ -207,9 +232,10 @@ class RejectsOnce(RememberingPartition):
         await super()._redo(number)
         self._redoing = False
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> None:
-        if not (self._redoing and table is Table.REJECTS):
-            await super()._apply_all(claim, table, plan)
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+        if self._redoing and table is Table.REJECTS:
+            return NOTHING
+        return await super()._apply_all(claim, table, plan)
 
     _redoing = False
 

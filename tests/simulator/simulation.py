@@ -51,7 +51,9 @@ class Simulation:
         self.meters = SimulatedMeters(self.scenario.versions, self.learn)
         self.engine = self.parts.engine(self.learn, self.running_process)
         self.expected = Expected(self.scenario)
-        self.checks = Checks(self.scenario, self.expected, self.engine.durable, self.log)
+        self.checks = Checks(
+            self.scenario, self.expected, self.engine.durable, self.log, checks_rows=self.parts.checks_rows
+        )
         self.actors: list[Actor] = []
         self.current: Actor | None = None
         self.faults_left = self.rules.faults

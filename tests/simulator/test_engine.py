@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from schemas.flush import Claim, SeenRows, Table
+from schemas.flush import UNCOUNTED, Claim, SeenRows, Table
 from schemas.window import DEDUPE_WINDOW
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.memory import MemoryEngine
@@ -57,8 +57,8 @@ def drawn_step(draw: random.Random) -> Step:
     steps: list[Step] = [
         lambda engine: engine.insert_claim(claim_of(number, version), token),
         lambda engine: engine.insert_claim_guarded(claim_of(number, version), token),
-        lambda engine: engine.insert_done(PARTITION, number, token),
-        lambda engine: engine.insert_done_guarded(PARTITION, number, token),
+        lambda engine: engine.insert_done(PARTITION, number, UNCOUNTED, token),
+        lambda engine: engine.insert_done_guarded(PARTITION, number, UNCOUNTED, token),
         lambda engine: engine.insert(table, rows, token),
         lambda engine: engine.insert_guarded(table, PARTITION, number, 0, rows, token),
         lambda engine: engine.highest(PARTITION),

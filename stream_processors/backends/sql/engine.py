@@ -6,11 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.flush import NOTHING, Claim, Extent, FlushProgress, SeenRows, Table
+from schemas.flush import NOTHING, UNCOUNTED, Claim, Extent, FlushProgress, FlushRows, SeenRows, Table
 from schemas.hashing import KEY_BYTES, KeyHashes, as_halves
 from schemas.tables import EVENTS, extent_of, flush_receipt, meter_place
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import AsyncSqlClient, Row
+from stream_processors.backends.sql.row_counts import count_differences
 from stream_processors.backends.store.engine import FlushState, KnownFlush
 from stream_processors.backends.store.keyed_locks import KeyedLocks, SectionMemory
 
@@ -22,6 +23,11 @@ FLUSHES = pa.schema(
         ("a", pa.int64()),
         ("b", pa.int64()),
         ("ver", pa.uint64()),
+        ("rows_month", pa.uint32()),
+        ("rows_events", pa.uint64()),
+        ("rows_pieces", pa.uint32()),
+        ("rows_rejects", pa.uint64()),
+        ("rows_seen", pa.uint64()),
     ]
 )
 
@@ -74,6 +80,7 @@ class SqlEngine:
             *await self._broken_parts(),
             *_missing_flushes(numbers),
             *await self._missing_receipts(partition, done),
+            *map(str, await count_differences(self._store, partition)),
         ]
 
     async def _broken_parts(self) -> Sequence[str]:
@@ -97,8 +104,8 @@ class SqlEngine:
     async def insert_claim(self, claim: Claim, token: str) -> None:
         await self._store.insert("flushes", claim_row(claim), token)
 
-    async def insert_done(self, partition: int, number: int, token: str) -> None:
-        await self._store.insert("flushes", done_row(partition, number), token)
+    async def insert_done(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
+        await self._store.insert("flushes", done_row(partition, number, rows), token)
 
     async def count(self, partition: int, below: int) -> int:
         ((count,),) = await self._store.rows(sql.SEEN_COUNT, {"p": partition, "n": below})
@@ -147,9 +154,9 @@ def extent_of_rows(table: Table, rows: Sequence[Row]) -> Extent:
         case Table.USAGE:
             return extent_of(end for (end,) in rows)
         case Table.REJECTS if rows:
-            piece, last = rows[0]
+            piece, last, _ = max(rows, key=lambda row: int(row[0]))
             through = meter_place(*last[1:]) if isinstance(last, tuple) else str(last)
-            return Extent(pieces=int(piece) + 1, through=through)
+            return Extent(pieces=int(piece) + 1, through=through, rows=sum(int(count) for *_, count in rows))
         case Table.REJECTS:
             return NOTHING
         case _:
@@ -167,15 +174,17 @@ def _missing_flushes(numbers: Sequence[Row]) -> Iterator[str]:
 
 
 def claim_row(claim: Claim) -> pa.Table:
-    return _flush_row(claim.partition, claim.number, "claim", (claim.first, claim.last, claim.version))
+    claimed = (claim.first, claim.last, claim.version)
+    return _flush_row(claim.partition, claim.number, "claim", claimed, UNCOUNTED)
 
 
-def done_row(partition: int, number: int) -> pa.Table:
-    return _flush_row(partition, number, "done", (0, 0, 0))
+def done_row(partition: int, number: int, rows: FlushRows) -> pa.Table:
+    return _flush_row(partition, number, "done", (0, 0, 0), rows)
 
 
-def _flush_row(partition: int, number: int, kind: str, claimed: tuple[int, int, int]) -> pa.Table:
-    row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed), strict=True))
+def _flush_row(partition: int, number: int, kind: str, claimed: tuple[int, int, int], rows: FlushRows) -> pa.Table:
+    counts = (rows.month, rows.events, rows.pieces, rows.rejects, rows.seen)
+    row = dict(zip(FLUSHES.names, (partition, number, kind, *claimed, *counts), strict=True))
     return pa.Table.from_pylist([row], FLUSHES)
 
 

@@ -24,15 +24,15 @@ _RECEIPTS = "usage WHERE account = '' AND meter = '' AND customer_id = {receipt:
 PIECES = {
     Table.EVENTS: f"SELECT 1 FROM events WHERE {_PLACE} LIMIT 1 {_POINT}",
     Table.USAGE: f"SELECT grp FROM {_RECEIPTS} {_POINT}",
-    # Of the last piece the last meter; conflicts, which have none, come before all meters.
+    # Of each piece the last meter; conflicts, which have none, come before all meters.
     Table.REJECTS: f"""\
-SELECT piece, max((meter != '', if(meter = '', '', account), meter)) AS last FROM rejects
-WHERE {_PLACE} AND origin = '' GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
+SELECT piece, max((meter != '', if(meter = '', '', account), meter)) AS last, count() AS size FROM rejects
+WHERE {_PLACE} AND origin = '' GROUP BY piece {_POINT}""",
     Table.SEEN: f"SELECT 1 FROM seen WHERE {_PLACE} LIMIT 1 {_POINT}",
 }
 """What a table shows of a flush: `SqlEngine` makes an extent of it."""
 
-_FOUND = {Table.EVENTS: "1", Table.USAGE: "grp", Table.REJECTS: "(piece, last)", Table.SEEN: "1"}
+_FOUND = {Table.EVENTS: "1", Table.USAGE: "grp", Table.REJECTS: "(piece, last, size)", Table.SEEN: "1"}
 
 FLUSH_STATE = {
     table: f"SELECT groupArray({_FOUND[table]}), ({IS_DONE}) IS NOT NULL FROM (\n{PIECES[table]}\n)" for table in Table
@@ -42,8 +42,8 @@ FLUSH_STATE = {
 BACKFILL_PIECES = {
     Table.USAGE: PIECES[Table.USAGE],
     Table.REJECTS: f"""\
-SELECT piece, max(n) AS last FROM rejects WHERE origin = {{receipt:String}}
-GROUP BY piece ORDER BY piece DESC LIMIT 1 {_POINT}""",
+SELECT piece, max(n) AS last, count() AS size FROM rejects WHERE origin = {{receipt:String}}
+GROUP BY piece {_POINT}""",
 }
 
 BROKEN_PARTS = """\
@@ -75,6 +75,49 @@ WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
     SELECT toUInt64(substring(customer_id, length({prefix:String}) + 1)) FROM usage
     WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}) AND grp = '')"""
 """Each flush that took frames and is done has left a receipt in `usage`, in the block of its rows; these have not."""
+
+# Sums and counts in a pass over a few small columns each; single flushes are looked at only where these differ.
+STATED_ROWS = """\
+SELECT rows_month AS month, min(n), max(n), sum(rows_events), sum(rows_pieces), sum(rows_rejects), sum(rows_seen)
+FROM flushes WHERE p = {p:UInt16} AND kind = 'done' AND rows_month > 0 GROUP BY month ORDER BY month"""
+"""How many rows the tables had of the flushes of each month, when they were done."""
+
+_PIECES_OF = """\
+(SELECT toUInt64OrZero(substring(customer_id, length({prefix:String}) + 1)) AS n, month FROM usage
+    WHERE account = '' AND meter = '' AND startsWith(customer_id, {prefix:String}))"""
+
+_HELD = {
+    Table.EVENTS: "events WHERE p = {p:UInt16}",
+    Table.USAGE: f"{_PIECES_OF} WHERE true",
+    Table.REJECTS: "rejects WHERE p = {p:UInt16} AND origin = ''",
+    Table.SEEN: "seen WHERE p = {p:UInt16}",
+}
+
+HELD_ROWS = {
+    table: f"SELECT count() FROM {held} AND month = {{month:UInt32}} AND n BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
+    for table, held in _HELD.items()
+}
+"""How many it has of some flushes."""
+
+_STATED = {
+    Table.EVENTS: "rows_events",
+    Table.USAGE: "rows_pieces",
+    Table.REJECTS: "rows_rejects",
+    Table.SEEN: "rows_seen",
+}
+
+DIFFERING_FLUSHES = {
+    table: f"""\
+SELECT n, max(stated) AS wanted, sum(one) AS found FROM (
+    SELECT n, toInt64({_STATED[table]}) AS stated, toInt64(0) AS one, 1 AS is_stated FROM flushes
+    WHERE p = {{p:UInt16}} AND kind = 'done' AND rows_month = {{month:UInt32}}
+        AND n BETWEEN {{first:UInt64}} AND {{last:UInt64}}
+    UNION ALL SELECT n, toInt64(0), toInt64(1), 0 FROM {held}
+        AND month = {{month:UInt32}} AND n BETWEEN {{first:UInt64}} AND {{last:UInt64}})
+GROUP BY n HAVING max(is_stated) = 1 AND wanted != found ORDER BY n"""
+    for table, held in _HELD.items()
+}
+"""The flushes of which a table has more or fewer rows than when they were done."""
 
 RECEIPTS = """\
 SELECT DISTINCT customer_id FROM usage

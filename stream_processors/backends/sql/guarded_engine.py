@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from schemas.flush import Claim, Table
+from schemas.flush import Claim, FlushRows, Table
 from schemas.tables import flush_receipt
 from stream_processors.backends.sql import flush_statements as sql
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient, Parameters
@@ -47,9 +47,9 @@ class SqlGuardedEngine(SqlEngine):
         place = {"p": claim.partition, "n": claim.number}
         await self._insert("flushes", claim_row(claim), sql.UNCLAIMED, place, token)
 
-    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         place = {"p": partition, "n": number}
-        await self._insert("flushes", done_row(partition, number), sql.NOT_DONE, place, token)
+        await self._insert("flushes", done_row(partition, number, rows), sql.NOT_DONE, place, token)
 
     async def quiesce(self) -> None:
         """Waits for the inserts in progress. A statement the store has not yet received evaluates its guard later."""

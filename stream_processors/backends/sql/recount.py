@@ -1,7 +1,7 @@
 """Recounts usage from the raw events up to a watermark: what an audit compares with an invoice line."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -28,7 +28,11 @@ EVENTS_UP_TO = """\
 SELECT {columns}
 FROM events
 WHERE {conditions}
-  AND ({place}) NOT IN (SELECT {place} FROM rejects WHERE account = {{account:String}} AND meter = {{meter:String}})
+  AND ({place}) NOT IN (
+    SELECT {place} FROM rejects
+    WHERE account = {{account:String}} AND meter = {{meter:String}}
+      AND timestamp >= fromUnixTimestamp64Micro({{start:Int64}}, 'UTC')
+      AND timestamp < fromUnixTimestamp64Micro({{end:Int64}}, 'UTC'))
 ORDER BY p, n, offset, place
 LIMIT {{limit:UInt64}}
 SETTINGS distributed_product_mode = 'local'"""
@@ -89,6 +93,14 @@ EVENTS_PER_READ = 200_000
 """How many events are in memory at a time."""
 
 
+class RecountedRows(NamedTuple):
+    """Rows of the layout USAGE, of month 0: one for each customer, minute and group, in order."""
+
+    usage: pa.Table
+    events: int
+    """How many events were read for them."""
+
+
 class SqlRecount:
     """Calculates usage from `events`, independently of `usage`."""
 
@@ -100,11 +112,18 @@ class SqlRecount:
     async def usage_at(self, query: UsageQuery, watermark: Watermark) -> UsageResult:
         """The query's result, calculated from the events up to the watermark."""
         windows = windows_between(query.window, query.timezone, query.start // SECOND, query.end // SECOND)
-        usage: pa.Table = USAGE.empty_table()
-        async for events in self._counted_events(query, watermark):
-            usage = merge_usage([usage, measure(events, [query.meter], month=0).usage], month=0)
+        usage = (await self.rows_at(query, watermark)).usage
         rows, cursor = page_of(fold(usage, query, windows), query, windows)
         return UsageResult(rows=rows, watermark=watermark, next_cursor=cursor)
+
+    async def rows_at(self, query: UsageQuery, watermark: Watermark) -> RecountedRows:
+        """The rows that `usage` ought to have of the query's meter, range and customers, up to the watermark."""
+        usage: pa.Table = USAGE.empty_table()
+        read = 0
+        async for events in self._counted_events(query, watermark):
+            read += events.num_rows
+            usage = merge_usage([usage, measure(events, [query.meter], month=0).usage], month=0)
+        return RecountedRows(usage, read)
 
     async def _counted_events(self, query: UsageQuery, watermark: Watermark) -> AsyncIterator[pa.Table]:
         last = await self._last_counted(query, watermark)

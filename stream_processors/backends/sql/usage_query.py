@@ -82,6 +82,25 @@ def usage_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]
     return SqlQuery(f"{sql}\n{ON_DISK}" if on_disk else sql, params)
 
 
+ROWS = """\
+SELECT account, meter, customer_id, toUnixTimestamp(minute) AS at, grp, sum(sum) AS total, sum(count) AS number,
+    min(min) AS least, max(max) AS largest, max(latest) AS last, groupUniqArrayArray(uniques) AS distinct
+FROM usage
+WHERE ({conditions})
+   OR (account = '' AND meter = '' AND customer_id IN {{receipts:Array(String)}} AND {covering})
+GROUP BY account, meter, customer_id, at, grp"""
+
+ROW_COLUMNS = ("account", "meter", "customer_id", "minute", "grp", "sum", "count", "min", "max", "latest", "uniques")
+"""The names that the columns of `ROWS` have in the layout USAGE."""
+
+
+def rows_statement(query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> SqlQuery:
+    """The rows of `usage` as they are stored, merged, with those of the receipts among them."""
+    params: dict[str, Any] = {"account": query.account, "meter": query.meter.code, "receipts": list(receipts)}
+    conditions = " AND ".join(_conditions(query, windows, params))
+    return SqlQuery(ROWS.format(conditions=conditions, covering=COVERING), params)
+
+
 def _folded(query: UsageQuery, scan: Mapping[str, str], after: str) -> str:
     folding = FOLDS[query.meter.aggregation]
     return (PLAIN if query.top is None else TOP).format(

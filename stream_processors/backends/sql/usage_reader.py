@@ -25,22 +25,24 @@ some events is exact once its backfill is done; until then its past is incomplet
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import Overloaded, StatementTooLarge, Unanswerable
 from schemas.meter import Meter
-from schemas.tables import flush_receipt
+from schemas.tables import USAGE, flush_receipt
 from schemas.timestamps import SECOND
-from schemas.usage import BackfillStatus, UsageQuery, UsageResult
+from schemas.usage import BackfillStatus, UsageQuery, UsageResult, Window
 from schemas.watermark import Watermark
 from stream_processors.backends.reading.backfill_progress import backfill_progress, receipts_prefix
 from stream_processors.backends.reading.cells import Cell, page_of
 from stream_processors.backends.reading.windows import Windows, windows_between
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.flush_table import FlushTable
-from stream_processors.backends.sql.usage_query import usage_statement
+from stream_processors.backends.sql.usage_query import ROW_COLUMNS, rows_statement, usage_statement
 
 LOOK_AHEAD = (4, 32, 256)
 """How many receipts beyond the flushes done each attempt reads, per partition."""
@@ -66,13 +68,34 @@ class SqlUsageReader:
         windows = await asyncio.to_thread(
             windows_between, query.window, query.timezone, query.start // SECOND, query.end // SECOND
         )
+        read = await self._exactly(lambda receipts: self._rows(query, windows, receipts))
+        return await asyncio.to_thread(_result, read, query, windows)
+
+    async def merged_rows(self, query: UsageQuery) -> tuple[pa.Table, Watermark]:
+        """The stored rows of the query's meter, range and customers (layout USAGE, month 0), and the watermark at which
+        they are exact. Rows of one customer, minute and group are merged. Raises Overloaded, StatementTooLarge."""
+        windows = windows_between(Window.NONE, query.timezone, query.start // SECOND, query.end // SECOND)
+
+        async def rows(receipts: Sequence[str]) -> pa.Table:
+            statement = rows_statement(query, windows, receipts)
+            return await self._store.query(statement.sql, statement.params)
+
+        read = await self._exactly(rows)
+        is_receipt = pc.equal(read.found["meter"], "")
+        usage = read.found.filter(pc.invert(is_receipt)).rename_columns(list(ROW_COLUMNS))
+        month = pa.repeat(pa.scalar(0, pa.uint32()), usage.num_rows)
+        usage = usage.append_column("month", month).cast(USAGE)
+        return usage, read.watermark(read.found["customer_id"].filter(is_receipt).to_pylist())
+
+    async def _exactly(self, read: Callable[[Sequence[str]], Awaitable[pa.Table]]) -> "ExactRead":
+        """Calls `read` with receipts until it has read those of every flush that it can have seen."""
         for ahead in LOOK_AHEAD:
             before = await self._flushes.done()
             receipts = self._receipts_after(before, ahead)
-            found = await self._rows(query, windows, list(receipts))
+            found = await read(list(receipts))
             after = await self._flushes.done()
             if all(after.get(p, -1) < before.get(p, -1) + ahead for p in self._partitions):
-                return await asyncio.to_thread(_result, found, query, windows, before, receipts)
+                return ExactRead(found, before, receipts)
         raise Overloaded("usage: flushes were done faster than usage could be read; try again")
 
     async def _rows(self, query: UsageQuery, windows: Windows, receipts: Sequence[str]) -> pa.Table:
@@ -107,21 +130,25 @@ class SqlUsageReader:
         }
 
 
-def _result(
-    found: pa.Table,
-    query: UsageQuery,
-    windows: Windows,
-    before: Mapping[int, int],
-    receipts: Mapping[str, tuple[int, int]],
-) -> UsageResult:
-    seen, cells = _split(found)
+class ExactRead(NamedTuple):
+    """The rows of one statement, receipts among them, and what is needed to say which flushes they contain."""
+
+    found: pa.Table
+    before: Mapping[int, int]
+    """The last flush done of each partition, before the statement."""
+    receipts: Mapping[str, tuple[int, int]]
+    """The receipts that the statement read if they exist, each with its partition and number."""
+
+    def watermark(self, seen: Iterable[str]) -> Watermark:
+        """The flushes done, raised to those whose receipts were seen."""
+        # Sorted: of a partition's receipts the last is the highest.
+        return Watermark(flushes={**self.before, **dict(sorted(self.receipts[name] for name in seen))})
+
+
+def _result(read: ExactRead, query: UsageQuery, windows: Windows) -> UsageResult:
+    seen, cells = _split(read.found)
     rows, cursor = page_of(cells, query, windows)
-    flushes = {**before, **_highest(receipts[name] for name in seen)}
-    return UsageResult(rows=rows, watermark=Watermark(flushes=flushes), next_cursor=cursor)
-
-
-def _highest(flushes: Iterable[tuple[int, int]]) -> dict[int, int]:
-    return dict(sorted(flushes))
+    return UsageResult(rows=rows, watermark=read.watermark(seen), next_cursor=cursor)
 
 
 def _split(found: pa.Table) -> tuple[list[str], list[Cell]]:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import pyarrow as pa
 
-from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, FlushProgress, Table
+from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, FlushProgress, FlushRows, Table
 from schemas.tables import extent_with
 from stream_processors.backends.store.engine import Engine, KnownFlush
 from stream_processors.backends.store.write_once import (
@@ -55,12 +55,12 @@ class EmbeddedStore(WriteOnceStore[Engine]):
                 return [FlushProgress(claim=known.claim, done=known.done)]
             return await super().read_back(partition, number)
 
-    async def finish(self, partition: int, number: int) -> None:
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
         async def done() -> bool:
             return await self._engine.is_done(partition, number)
 
         async def insert(attempt: int) -> None:
-            await self._engine.insert_done(partition, number, done_token(partition, number, attempt))
+            await self._engine.insert_done(partition, number, rows, done_token(partition, number, attempt))
 
         async with self._engine.exclusive(partition) as memory:
             known = memory.known

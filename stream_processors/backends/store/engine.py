@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 import pyarrow as pa
 
-from schemas.flush import Claim, Extent, FlushProgress, Table
+from schemas.flush import Claim, Extent, FlushProgress, FlushRows, Table
 from stream_processors.backends.store.keyed_locks import SectionMemory
 from stream_processors.ports import EventHistory, SeenKeys
 
@@ -82,7 +82,7 @@ class Engine(SeenKeys, EventHistory, Protocol):
 
     async def insert_claim(self, claim: Claim, token: str) -> None: ...
 
-    async def insert_done(self, partition: int, number: int, token: str) -> None: ...
+    async def insert_done(self, partition: int, number: int, rows: FlushRows, token: str) -> None: ...
 
 
 class GuardedEngine(Engine, Protocol):
@@ -105,7 +105,7 @@ class GuardedEngine(Engine, Protocol):
         """Inserts unless a claim with this number or a higher one exists."""
         ...
 
-    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         """Inserts unless the flush is done."""
         ...
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pyarrow as pa
 
-from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, Table
+from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, FlushRows, Table
 from stream_processors.backends.store.engine import GuardedEngine
 from stream_processors.backends.store.write_once import (
     WriteOnceStore,
@@ -35,12 +35,12 @@ class GuardedStore(WriteOnceStore[GuardedEngine]):
 
         await self._insert_until(taken, insert)
 
-    async def finish(self, partition: int, number: int) -> None:
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
         async def done() -> bool:
             return await self._engine.is_done(partition, number)
 
         async def insert(attempt: int) -> None:
-            await self._engine.insert_done_guarded(partition, number, done_token(partition, number, attempt))
+            await self._engine.insert_done_guarded(partition, number, rows, done_token(partition, number, attempt))
 
         await self._insert_until(done, insert)
 

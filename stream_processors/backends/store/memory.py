@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.flush import NOTHING, Claim, Extent, FlushProgress, SeenRows, Table
+from schemas.flush import NOTHING, UNCOUNTED, Claim, Extent, FlushProgress, FlushRows, SeenRows, Table
 from schemas.hashing import KeyHashes, as_halves
 from schemas.tables import LAYOUTS, SEEN, extent_of, flush_receipt, meter_place
 from stream_processors.backends.store.engine import FlushState, KnownFlush
@@ -24,6 +24,7 @@ class FlushDone(msgspec.Struct, frozen=True, kw_only=True):
 
     partition: int
     number: int
+    rows: FlushRows = UNCOUNTED
 
 
 class MemoryEngine:
@@ -83,9 +84,9 @@ class MemoryEngine:
         if self._is_new(FLUSHES, 0, token):
             self.flushes.append(claim)
 
-    async def insert_done(self, partition: int, number: int, token: str) -> None:
+    async def insert_done(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         if self._is_new(FLUSHES, 0, token):
-            self.flushes.append(FlushDone(partition=partition, number=number))
+            self.flushes.append(FlushDone(partition=partition, number=number, rows=rows))
 
     async def insert_guarded(
         self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
@@ -101,9 +102,9 @@ class MemoryEngine:
         if not self._progress(claim.partition, claim.number):
             await self.insert_claim(claim, token)
 
-    async def insert_done_guarded(self, partition: int, number: int, token: str) -> None:
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
         if not self._is_done(partition, number):
-            await self.insert_done(partition, number, token)
+            await self.insert_done(partition, number, rows, token)
 
     async def quiesce(self) -> None:
         """Returns at once: no statement is ever in flight."""
@@ -151,7 +152,9 @@ class MemoryEngine:
         return [FlushProgress(claim=claim, done=self._is_done(partition, claim.number)) for claim in claims]
 
     def _is_done(self, partition: int, number: int) -> bool:
-        return FlushDone(partition=partition, number=number) in self.flushes
+        return any(
+            isinstance(row, FlushDone) and (row.partition, row.number) == (partition, number) for row in self.flushes
+        )
 
     def _extent(self, table: Table, partition: int, number: int) -> Extent:
         if table is Table.USAGE:
@@ -202,7 +205,7 @@ def _rejects_extent(blocks: Sequence[pa.Table], end_of: Callable[[Mapping[str, A
     if not blocks:
         return NOTHING
     last = max((rows.slice(rows.num_rows - 1).to_pylist()[0] for rows in blocks), key=itemgetter("piece"))
-    return Extent(pieces=last["piece"] + 1, through=end_of(last))
+    return Extent(pieces=last["piece"] + 1, through=end_of(last), rows=sum(rows.num_rows for rows in blocks))
 
 
 def _partition_of(rows: pa.Table) -> int:

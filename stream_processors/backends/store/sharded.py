@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
-from schemas.flush import ApplyOutcome, Claim, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, Claim, FlushProgress, FlushRows, SeenRows, Table
 from schemas.hashing import KeyHashes
 from schemas.tables import partition_of_backfill
 from stream_processors.ports import BackfillTables, Claims, EventHistory, SeenKeys, SeenMonths, StoreCheck, Tables
@@ -46,8 +46,8 @@ class ShardedStore:
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return await self._shard(partition).read_back(partition, number)
 
-    async def finish(self, partition: int, number: int) -> None:
-        await self._shard(partition).finish(partition, number)
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
+        await self._shard(partition).finish(partition, number, rows)
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         return await self._shard(partition).apply(table, partition, number, rows, piece)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from schemas.flush import ApplyOutcome, ApplyResult, Claim, Extent, FlushProgress, SeenRows, Table
+from schemas.flush import ApplyOutcome, ApplyResult, Claim, Extent, FlushProgress, FlushRows, SeenRows, Table
 from schemas.hashing import KeyHashes
 
 
@@ -30,7 +30,7 @@ class NullStore:
     async def read_back(self, partition: int, number: int) -> Sequence[FlushProgress]:
         return [self._progress_of(claim) for claim in self._claims[partition][number:]]
 
-    async def finish(self, partition: int, number: int) -> None:
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
         self._done.add((partition, number))
 
     async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:

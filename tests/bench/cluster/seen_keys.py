@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.flush import Claim
+from schemas.flush import UNCOUNTED, Claim
 from schemas.hashing import HASH_NAME
 from schemas.timestamps import month_of
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
@@ -88,7 +88,7 @@ async def _record_flushes(store: GuardedStore, keys: int) -> None:
     """Marks the flush of the last keys as done. It has no frames, so the next flush begins at the first frame."""
     last = (keys - 1) // FRESH
     await store.claim(Claim(partition=0, number=last, first=0, last=-1, version=0))
-    await store.finish(0, last)
+    await store.finish(0, last, UNCOUNTED)
 
 
 def _measured(task: FlushTask) -> FlushReport:

@@ -128,6 +128,7 @@ def _app(ledger: Ledger, clock: ManualClock, reader: FakeReader, usage: CountedU
         intake=FakeIntake(),
         sink=FakeSink(),
         usage=reader,
+        verification=reader,
         events=reader,
         status=reader,
         replay_results=ledger.reject_replays,

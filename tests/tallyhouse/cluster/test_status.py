@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from schemas.errors import IdentityChanged, LogFailed, StoreFailed
-from schemas.flush import Claim, PartitionStatus
+from schemas.flush import UNCOUNTED, Claim, PartitionStatus
 from schemas.frame import NewFrame
 from schemas.timestamps import DAY, SECOND
 from stream_processors.backends.log.memory import MemoryFrameLog
@@ -50,7 +50,7 @@ class FakeCluster:
 
     async def count(self, number: int, first: int, last: int) -> None:
         await self.claims.claim(Claim(partition=0, number=number, first=first, last=last, version=0))
-        await self.claims.finish(0, number)
+        await self.claims.finish(0, number, UNCOUNTED)
 
 
 async def test_progress_and_lag_of_a_partition() -> None:
@@ -83,7 +83,7 @@ async def test_progress_and_lag_of_a_partition() -> None:
         partition_status.lag_frames,
         partition_status.state,
     ) == (0, 3, 2, "counting")
-    await cluster.claims.finish(0, 1)
+    await cluster.claims.finish(0, 1, UNCOUNTED)
     partition_status = await cluster.partition_status()
     assert (
         partition_status.flush,

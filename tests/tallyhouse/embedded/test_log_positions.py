@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from schemas.errors import LogGap
+from schemas.errors import LogGap, StoreDamaged
 from schemas.flush import FlushProgress
 from schemas.logger import NullLogger
 from stream_processors.backends.sql.log_positions import LogPosition
@@ -115,3 +115,11 @@ async def test_frames_may_be_deleted_only_when_they_are_recorded() -> None:
     await positions.record()
     assert positions.counted == {0: 29}
     assert store.recorded == at(29)
+
+
+@pytest.mark.parametrize(("counted", "is_done"), [(100, True), (0, True), (110, False)])
+async def test_a_store_that_lost_flushes_is_no_damage_of_the_log(counted: int, is_done: bool) -> None:
+    """To accept a loss of the log would be wrong: what the flushes were can be derived again."""
+    store = FakeStore(counted=counted, is_done=is_done, recorded=at(104))
+    with pytest.raises(StoreDamaged, match="tallyhouse repair"):
+        await recorder(FakeLog(first=105, end=120), store).check()

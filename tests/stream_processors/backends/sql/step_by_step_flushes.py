@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from schemas.flush import Table
+from schemas.flush import UNCOUNTED, Table
 from schemas.hashing import as_halves, key_hash, partition_of
 from schemas.meter import Meter
 from schemas.tables import LAYOUTS, backfill_receipt
@@ -70,7 +70,7 @@ class StepByStepFlushes:
             await shard.command(statement, parameters)
 
     async def done(self, partition: int, number: int) -> None:
-        await shard_of(partition, self._engines).insert_done(partition, number, f"done/{partition}/{number}")
+        await shard_of(partition, self._engines).insert_done(partition, number, UNCOUNTED, f"done/{partition}/{number}")
 
     async def count(
         self, events: Sequence[Event], meters: Sequence[Meter], *, number: int, partition: int = 0, version: int = 1

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pytest
 
-from schemas.flush import Table
+from schemas.flush import UNCOUNTED, FlushRows, Table
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine
 from stream_processors.backends.store.embedded import EmbeddedStore
@@ -22,7 +23,7 @@ async def flush(store: EmbeddedStore, number: int, *, done: bool = True) -> None
     for table in Table:
         await store.apply(table, 0, number, rows_of(table, ["a"], number=number))
     if done:
-        await store.finish(0, number)
+        await store.finish(0, number, UNCOUNTED)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def damage_after(sql: AsyncSqlClient, *deleted: tuple[str, str], done: int = FLU
         # A barrier flush leaves no receipt.
         if done == FLUSHES:
             await store.claim(claim_of(FLUSHES, first=FLUSHES, last=FLUSHES - 1))
-            await store.finish(0, FLUSHES)
+            await store.finish(0, FLUSHES, UNCOUNTED)
         for table, rows in deleted:
             await sql.command(DELETE.format(table=table, rows=rows))
         return await store.damage(0)
@@ -83,3 +84,72 @@ def test_the_first_flush_may_be_half_done(sql: AsyncSqlClient) -> None:
 def test_lost_rows_are_named(sql: AsyncSqlClient, table: str, rows: str, message: str) -> None:
     """A flush's receipt is in the block of its rows, so rows are lost together with their receipt."""
     assert message in " ".join(damage_after(sql, (table, rows)))
+
+
+COUNTED = 5
+
+
+def counted_damage(sql: AsyncSqlClient, *deleted: str, months: Sequence[int] = (202611,)) -> Sequence[str]:
+    """What is missing after the statements. The flushes have row counts, and the months one after the other."""
+
+    async def run() -> Sequence[str]:
+        store = EmbeddedStore(SqlEngine(sql))
+        for number in range(COUNTED):
+            month = months[number % len(months)]
+            await store.claim(claim_of(number, first=number, last=number))
+            for table in Table:
+                rows = rows_of(table, ["a", "b"], number=number)
+                column = rows.schema.get_field_index("month")
+                rows = rows.set_column(column, rows.schema.field(column), pa.array([month] * len(rows), pa.uint32()))
+                await store.apply(table, 0, number, rows.combine_chunks())
+            held = {table: len(rows_of(table, ["a", "b"], number=number)) for table in Table}
+            counts = FlushRows(
+                month=month, events=held[Table.EVENTS], pieces=1, rejects=held[Table.REJECTS], seen=held[Table.SEEN]
+            )
+            await store.finish(0, number, counts)
+        assert await store.damage(0) == []
+        for statement in deleted:
+            await sql.command(f"{statement} SETTINGS mutations_sync = 1" if "DELETE" in statement else statement)
+        return await store.damage(0)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("table", ["events", "rejects", "seen"])
+def test_rows_that_left_no_trace_are_missed(sql: AsyncSqlClient, table: str) -> None:
+    """No part is put aside, and no other table shows that they were there."""
+    (found,) = counted_damage(sql, f"ALTER TABLE {table} DELETE WHERE n IN (1, 3)")
+    assert "are lost in the table " + table in found
+    assert "of 2 flushes between 1 and 3 in the month 202611" in found
+
+
+def test_a_piece_of_usage_that_left_no_trace_is_missed(sql: AsyncSqlClient) -> None:
+    """As a receipt that is gone."""
+    found = counted_damage(sql, "ALTER TABLE usage DELETE WHERE customer_id = '0/2'")
+    assert "1 pieces are lost in the table usage, of 1 flushes between 2 and 2 in the month 202611" in found
+
+
+def test_doubled_rows_are_found(sql: AsyncSqlClient) -> None:
+    (found,) = counted_damage(sql, "INSERT INTO seen SELECT * FROM seen WHERE n = 4")
+    assert "are doubled in the table seen, of 1 flushes between 4 and 4" in found
+
+
+def test_expired_keys_are_not_missed(sql: AsyncSqlClient) -> None:
+    """A month of keys is dropped whole; a part of it is not, and the two newest months are never dropped."""
+    months = (202609, 202610, 202611)
+    assert counted_damage(sql, "ALTER TABLE seen DROP PARTITION 202609", months=months) == []
+
+
+@pytest.mark.parametrize(
+    "lost", ["ALTER TABLE seen DROP PARTITION 202610", "ALTER TABLE seen DELETE WHERE month = 202609 AND n = 3"]
+)
+def test_keys_that_cannot_have_expired_are_missed(sql: AsyncSqlClient, lost: str) -> None:
+    (found,) = counted_damage(sql, lost, months=(202609, 202610, 202611))
+    assert "lost in the table seen" in found
+
+
+def test_flushes_of_earlier_releases_are_not_judged(sql: AsyncSqlClient) -> None:
+    """Nor among flushes that are counted."""
+    unjudged = "ALTER TABLE flushes UPDATE rows_month = 0 WHERE n = 2 AND kind = 'done' SETTINGS mutations_sync = 1"
+    assert counted_damage(sql, unjudged, "ALTER TABLE seen DELETE WHERE n = 2") == []
+    assert counted_damage(sql) == []

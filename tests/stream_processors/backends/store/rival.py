@@ -7,7 +7,7 @@ import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from schemas.flush import ApplyResult, Table
+from schemas.flush import UNCOUNTED, ApplyResult, Table
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient
 from stream_processors.backends.sql.engine_settings import EngineLimits
@@ -22,7 +22,7 @@ async def flush(store: GuardedStore, number: int) -> list[ApplyResult]:
     """Claim, apply and finish one flush."""
     await store.claim(claim_of(number, first=number, last=number))
     outcomes = [(await store.apply(table, 0, number, rows_of(table, NAMES, number=number))).result for table in Table]
-    await store.finish(0, number)
+    await store.finish(0, number, UNCOUNTED)
     return outcomes
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.flush import Table
+from schemas.flush import UNCOUNTED, Table
 from schemas.tables import backfill_receipt
 from schemas.timestamps import DAY, MINUTE
 from schemas.usage import BackfillStatus, UsageQuery, UsageResult, Window
@@ -38,7 +38,7 @@ async def step(engine: MemoryEngine, number: int, tables: Sequence[Table], *, do
         if getattr(rows, table.value).num_rows:
             await engine.insert(table, getattr(rows, table.value), f"{number}/{table}")
     if done:
-        await engine.insert_done(0, number, f"done/{number}")
+        await engine.insert_done(0, number, UNCOUNTED, f"done/{number}")
 
 
 @settings(max_examples=20)

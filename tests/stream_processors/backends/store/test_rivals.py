@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import StoreFailed
-from schemas.flush import ApplyResult, Table
+from schemas.flush import UNCOUNTED, ApplyResult, Table
 from schemas.tables import backfill_receipt
 from stream_processors.backends.sql.clickhouse_http import ClickHouseDatabase, ClickHousePool
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient
@@ -107,7 +107,7 @@ def test_a_late_statement_inserts_nothing(http_databases: HttpDatabases, threads
         await GuardedStore(engine).apply_backfill(Table.USAGE, RECEIPT, backfill_rows_of(Table.USAGE, RECEIPT))
         await engine.insert_guarded(Table.REJECTS, 0, 0, 0, rows_of(Table.REJECTS, ["another"]), "fresh 1")
         await engine.insert_claim_guarded(claim_of(0, last=5), "fresh 2")
-        await engine.insert_done_guarded(0, 0, "fresh 3")
+        await engine.insert_done_guarded(0, 0, UNCOUNTED, "fresh 3")
         await engine.insert_backfill_guarded(Table.USAGE, RECEIPT, 0, backfill_rows_of(Table.USAGE, RECEIPT), "fresh 4")
         # Of a flush that is not done: its receipt decides.
         rows = rows_of(Table.SEEN, ["a"], number=1)

@@ -141,6 +141,13 @@ MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_
 ALTER TABLE tallyhouse.rejects ON CLUSTER tally
 ADD COLUMN IF NOT EXISTS piece UInt32;
 
+ALTER TABLE tallyhouse.flushes ON CLUSTER tally
+ADD COLUMN IF NOT EXISTS rows_month UInt32,
+ADD COLUMN IF NOT EXISTS rows_events UInt64,
+ADD COLUMN IF NOT EXISTS rows_pieces UInt32,
+ADD COLUMN IF NOT EXISTS rows_rejects UInt64,
+ADD COLUMN IF NOT EXISTS rows_seen UInt64;
+
 CREATE DATABASE IF NOT EXISTS tallyhouse_all ON CLUSTER tally;
 
 CREATE OR REPLACE TABLE tallyhouse_all.events ON CLUSTER tally AS tallyhouse.events

@@ -141,6 +141,13 @@ MODIFY SETTING min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_
 ALTER TABLE tallyhouse.rejects
 ADD COLUMN IF NOT EXISTS piece UInt32;
 
+ALTER TABLE tallyhouse.flushes
+ADD COLUMN IF NOT EXISTS rows_month UInt32,
+ADD COLUMN IF NOT EXISTS rows_events UInt64,
+ADD COLUMN IF NOT EXISTS rows_pieces UInt32,
+ADD COLUMN IF NOT EXISTS rows_rejects UInt64,
+ADD COLUMN IF NOT EXISTS rows_seen UInt64;
+
 CREATE TABLE IF NOT EXISTS tallyhouse.identity (partitions UInt32, hash_name String, log_id String)
 ENGINE = MergeTree ORDER BY tuple()
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, non_replicated_deduplication_window = 100000;
