@@ -13,7 +13,7 @@ import msgspec
 
 from ingest_gateway.ingest.batch import BatchOutcome, PostedBatch
 from ingest_gateway.ingest.packed_strings import as_column
-from ingest_gateway.ports import FanOuts, ProcessingStatus
+from ingest_gateway.ports import FanOuts
 from schemas.errors import RateLimited, TallyhouseError, TooLarge
 from schemas.flush import PartitionStatus
 from schemas.ids import AccountId
@@ -44,6 +44,12 @@ class BatchIntake(Protocol):
     async def submit(self, posted: PostedBatch) -> BatchOutcome: ...
 
 
+class Progress(Protocol):
+    """How far the processors are."""
+
+    async def partitions(self) -> Sequence[PartitionStatus]: ...
+
+
 class _Work(msgspec.Struct):
     """One post's events with a large fan-out, from its admission until they are counted."""
 
@@ -67,7 +73,7 @@ class FanOutLimit:
         self,
         intake: BatchIntake,
         fan_outs: FanOuts,
-        status: ProcessingStatus,
+        status: Progress,
         policy: FanOutPolicy,
         timer: Callable[[], float],
         logger: Logger,

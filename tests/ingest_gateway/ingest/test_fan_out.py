@@ -61,9 +61,6 @@ class FakeProcessors:
             ),
         ]
 
-    async def backfills(self) -> str:
-        return "counting"
-
 
 class FakeMeters:
     """Fan-outs that a test changes; `error` fails both questions."""
