@@ -111,8 +111,8 @@ class Partition:
             raise StoreDamaged(
                 f"partition {self.number}: the usage store is not complete: {'; '.join(damage)}. Nothing more is "
                 "counted here, because usage would be wrong and events could count twice. Nothing accepted is lost. "
-                "Stop, and run `tallyhouse repair --dry-run`: it lists what can be made again from the raw events. "
-                "What cannot be, a backup has: restore the usage store and the log together from one."
+                "On one machine, stop, and run `tallyhouse repair --dry-run`: it lists what can be made again from the "
+                "raw events. What cannot be, a backup has: restore the usage store and the log together from one."
             )
         self._is_checked = True
 

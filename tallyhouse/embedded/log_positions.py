@@ -28,7 +28,7 @@ class ChainedLog(Protocol):
     async def chain_at(self, partition: int, offset: int) -> int | None: ...
 
 
-class Progress(Protocol):
+class StoredProgress(Protocol):
     """The table of flushes."""
 
     async def progress(self, partition: int) -> FlushProgress | None: ...
@@ -45,7 +45,7 @@ class Positions(Protocol):
 class PositionRecorder:
     """Records in the store which frames of the log are counted, and checks at the start that it is the same log."""
 
-    def __init__(self, log: ChainedLog, flushes: Progress, positions: Positions, partitions: int, logger: Logger):
+    def __init__(self, log: ChainedLog, flushes: StoredProgress, positions: Positions, partitions: int, logger: Logger):
         self._log = log
         self._flushes = flushes
         self._positions = positions

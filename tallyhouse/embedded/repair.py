@@ -31,6 +31,8 @@ def run_repair(
     directory = DataDirectory(settings.data_dir)
     if not directory.store.exists():
         raise Conflict(f"{directory.store} does not exist: there is no usage store to repair")
+    if not directory.ledger.exists():
+        raise Conflict(f"{directory.ledger} does not exist: nothing can be counted without its meters. Restore it")
 
     def identity_of(stored: StoreIdentity | None) -> StoreIdentity:
         if stored is None:
@@ -60,6 +62,12 @@ async def _repair(
 ) -> StoreFindings:
     positions = {partition: found.offset for partition, found in (await SqlLogPositions(store).read()).items()}
     findings = await StoreInspection(store, partitions, positions, meters).findings(all_usage=all_usage)
+    counted_with = max((int(each.versions[-1]) for each in findings.flushes.values() if len(each.versions)), default=0)
+    if counted_with > (newest := await meters.newest_version()):
+        raise Conflict(
+            f"the ledger has {newest} meter sets, and events were counted with {counted_with}: it is older than the "
+            "usage store, and counting again would lose usage. Restore the ledger that belongs to this store"
+        )
     for line in findings.lines():
         report(line)
     if findings.has_work and not dry_run:

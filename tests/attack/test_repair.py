@@ -64,8 +64,8 @@ def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def run_repair(data: Path, *options: str, code: int = 0) -> str:
-    done = subprocess.run(
+def run_repair_process(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "tallyhouse", "repair", *options],
         env=environment(data),
         cwd=ROOT,
@@ -73,6 +73,10 @@ def run_repair(data: Path, *options: str, code: int = 0) -> str:
         text=True,
         check=False,
     )
+
+
+def run_repair(data: Path, *options: str, code: int = 0) -> str:
+    done = run_repair_process(data, *options)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -200,17 +204,29 @@ def test_lost_events_are_counted_and_cannot_be_repaired(intact: Path, tmp_path: 
     assert Decimal(run_sql(data, "SELECT sum(count) FROM usage WHERE meter = 'calls'").strip()) == EVENTS
 
 
+def test_repair_is_refused_without_the_ledger_of_the_store(intact: Path, tmp_path: Path) -> None:
+    """Another one has no meters: counting with it would make the usage empty."""
+    data = copy(intact, tmp_path)
+    with ServerProcess(tmp_path / "other"):
+        pass
+    for other, words in (
+        (tmp_path / "other" / "ledger.sqlite", "Restore the ledger"),
+        (None, "nothing can be counted"),
+    ):
+        for old in data.glob("ledger.sqlite*"):
+            old.unlink()
+        if other is not None:
+            shutil.copy(other, data / "ledger.sqlite")
+        refused = run_repair_process(data, "--usage")
+        assert refused.returncode == 1
+        assert words in refused.stderr
+    assert Decimal(run_sql(data, "SELECT sum(count) FROM usage WHERE meter = 'calls'").strip()) == EVENTS
+
+
 def test_repair_is_refused_while_the_server_runs(intact: Path, tmp_path: Path) -> None:
     """Two processes must not write to one store."""
     data = copy(intact, tmp_path)
     with ServerProcess(data):
-        done = subprocess.run(
-            [sys.executable, "-m", "tallyhouse", "repair", "--dry-run"],
-            env=environment(data),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_repair_process(data, "--dry-run")
         assert done.returncode == 1
         assert "is in use by process" in done.stderr

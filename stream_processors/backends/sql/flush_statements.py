@@ -78,7 +78,8 @@ WHERE p = {p:UInt16} AND kind = 'claim' AND b >= a
 
 # Sums and counts in a pass over a few small columns each; single flushes are looked at only where these differ.
 STATED_ROWS = """\
-SELECT rows_month AS month, min(n), max(n), sum(rows_events), sum(rows_pieces), sum(rows_rejects), sum(rows_seen)
+SELECT rows_month AS month, count(), min(n), max(n),
+    sum(rows_events), sum(rows_pieces), sum(rows_rejects), sum(rows_seen)
 FROM flushes WHERE p = {p:UInt16} AND kind = 'done' AND rows_month > 0 GROUP BY month ORDER BY month"""
 """How many rows the tables had of the flushes of each month, when they were done."""
 

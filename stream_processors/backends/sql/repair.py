@@ -20,7 +20,7 @@ from schemas.timestamps import month_of
 from stream_processors.backends.sql.client import AsyncSqlClient
 from stream_processors.backends.sql.engine import SqlEngine, done_row
 from stream_processors.backends.sql.flush_statements import RECEIPTS
-from stream_processors.backends.sql.row_counts import count_differences
+from stream_processors.backends.sql.row_counts import counted_flushes
 from stream_processors.backends.sql.store_findings import (
     BrokenPart,
     PartitionFlushes,
@@ -108,7 +108,7 @@ class SqlRepair:
 
     async def _forget_counts(self, partition: int, findings: StoreFindings) -> None:
         """Keys of replays, and conflicts, are in no other table: their flushes are not judged by their number again."""
-        for found in await count_differences(self._store, partition):
+        for found in (await counted_flushes(self._store, partition)).differences:
             if found.month not in (findings.seen if found.table is Table.SEEN else findings.rejects):
                 continue
             what = "keys of replays" if found.table is Table.SEEN else "conflicts, or rejects of replays,"

@@ -30,12 +30,19 @@ class CountDifference(NamedTuple):
         )
 
 
-async def count_differences(store: AsyncSqlClient, partition: int) -> Sequence[CountDifference]:
-    """The differences of a partition. Flushes from before rows were counted are not judged, nor are expired keys."""
+class CountedFlushes(NamedTuple):
+    """How many flushes have row counts, and what differs from them."""
+
+    number: int
+    differences: Sequence[CountDifference]
+
+
+async def counted_flushes(store: AsyncSqlClient, partition: int) -> CountedFlushes:
+    """Those of a partition. Flushes from before rows were counted are not judged, nor are expired keys."""
     stated = await store.rows(sql.STATED_ROWS, {"p": partition})
     newest = max((int(month) for month, *_ in stated), default=0)
     found: list[CountDifference] = []
-    for month, first, last, *counts in stated:
+    for month, _, first, last, *counts in stated:
         place: dict[str, int | str] = {
             "p": partition,
             "month": int(month),
@@ -48,7 +55,7 @@ async def count_differences(store: AsyncSqlClient, partition: int) -> Sequence[C
             has_expired = table is Table.SEEN and not held and int(month) < _month_before(newest)
             if held != wanted and not has_expired:
                 found += await _differing(store, table, place)
-    return found
+    return CountedFlushes(sum(int(flushes) for _, flushes, *_ in stated), found)
 
 
 async def _differing(store: AsyncSqlClient, table: Table, place: dict[str, int | str]) -> Sequence[CountDifference]:

@@ -18,7 +18,7 @@ from schemas.timestamps import month_of
 from stream_processors.backends.sql.client import AsyncSqlClient, Row
 from stream_processors.backends.sql.engine import progress_of
 from stream_processors.backends.sql.flush_statements import CLAIMS_FROM
-from stream_processors.backends.sql.row_counts import CountDifference, count_differences
+from stream_processors.backends.sql.row_counts import CountDifference, counted_flushes
 from stream_processors.backends.sql.store_findings import (
     REPAIRABLE,
     BrokenPart,
@@ -48,6 +48,13 @@ GROUP BY n ORDER BY n"""
 
 _EVENT_MONTHS = """\
 SELECT toInt64(n) AS n, any(month) AS month FROM events WHERE p = {p:UInt16} GROUP BY n ORDER BY n"""
+
+_KEY_MONTHS = """\
+SELECT toInt64(n) AS n, any(month) AS month FROM seen WHERE p = {p:UInt16} AND seen.month > 0 GROUP BY n ORDER BY n"""
+
+_STATED_MONTHS = """\
+SELECT toInt64(n) AS n, any(rows_month) AS month FROM flushes
+WHERE p = {p:UInt16} AND kind = 'done' AND rows_month > 0 GROUP BY n ORDER BY n"""
 
 _OFFSETS = """\
 SELECT n, min(offset), max(offset) FROM events
@@ -142,7 +149,7 @@ class StoreInspection:
             flushes[partition] = found = await self._flushes(partition, derived, marks, receipts)
             usage |= set(found.months[~np.isin(found.counted, receipts.whole)].tolist())
             usage |= set(found.months[np.isin(found.counted, receipts.torn)].tolist())
-            differences += await count_differences(self._store, partition)
+            differences += (await counted_flushes(self._store, partition)).differences
         return FlushFindings(flushes, claims, done, differences, usage, is_certain)
 
     async def _months(self, table: str) -> list[int]:
@@ -229,13 +236,12 @@ class StoreInspection:
         order = np.argsort(numbers, kind="stable")
         numbers, versions, has_frames = numbers[order], versions[order], has_frames[order]
         counted = numbers[has_frames & np.isin(numbers, done)]
-        events = await self._store.query(_EVENT_MONTHS, {"p": partition})
         months = np.zeros(len(counted), dtype=np.int64)
-        for known, values in ((receipts.numbers, receipts.months), (_column(events, "n"), _column(events, "month"))):
-            places = np.searchsorted(counted, known)
-            places[places == len(counted)] = 0
-            hits = counted[places] == known if len(counted) else np.zeros(len(known), dtype=np.bool_)
-            months[places[hits]] = values[hits]
+        # Of a flush whose events are lost, its keys or its mark may still tell the month.
+        for statement in (_KEY_MONTHS, _STATED_MONTHS, _EVENT_MONTHS):
+            rows = await self._store.query(statement, {"p": partition})
+            _fill(months, counted, _column(rows, "n"), _column(rows, "month"))
+        _fill(months, counted, receipts.numbers, receipts.months)
         # Months never fall along the flushes; one without events or receipt has the month of the one before it.
         months = np.maximum.accumulate(months) if len(months) else months
         months[months == 0] = next(iter(months[months > 0].tolist()), month_of(0))
@@ -324,6 +330,15 @@ class Receipts(NamedTuple):
 def _is_torn(pieces: Sequence[str]) -> bool:
     numbers = {int(piece.partition("/")[0]) for piece in pieces if piece}
     return numbers != set(range(len(numbers)))
+
+
+def _fill(months: Numbers, numbers: Numbers, known: Numbers, values: Numbers) -> None:
+    """Sets the months of those of the numbers that are known."""
+    if len(numbers):
+        places = np.searchsorted(numbers, known)
+        places[places == len(numbers)] = 0
+        hits = numbers[places] == known
+        months[places[hits]] = values[hits]
 
 
 def _column(table: pa.Table, name: str) -> Numbers:
