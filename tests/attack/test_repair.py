@@ -128,7 +128,9 @@ def check_repaired(data: Path) -> None:
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "table", ["usage", *(pytest.param(table, marks=pytest.mark.long) for table in TABLES if table != "usage")]
+)
 def test_a_cut_part_is_an_alarm_that_repair_clears(intact: Path, tmp_path: Path, table: str) -> None:
     """The dry run changes nothing, and a second repair finds nothing."""
     data = copy(intact, tmp_path)
@@ -191,6 +193,7 @@ def test_a_repair_that_is_killed_is_continued(intact: Path, tmp_path: Path, seco
     check_repaired(data)
 
 
+@pytest.mark.long
 def test_lost_events_are_counted_and_cannot_be_repaired(intact: Path, tmp_path: Path) -> None:
     """Their keys say how many there were, and in which flushes."""
     data = copy(intact, tmp_path)
@@ -204,6 +207,7 @@ def test_lost_events_are_counted_and_cannot_be_repaired(intact: Path, tmp_path: 
     assert Decimal(run_sql(data, "SELECT sum(count) FROM usage WHERE meter = 'calls'").strip()) == EVENTS
 
 
+@pytest.mark.long
 def test_repair_is_refused_without_the_ledger_of_the_store(intact: Path, tmp_path: Path) -> None:
     """Another one has no meters: counting with it would make the usage empty."""
     data = copy(intact, tmp_path)
@@ -223,6 +227,7 @@ def test_repair_is_refused_without_the_ledger_of_the_store(intact: Path, tmp_pat
     assert Decimal(run_sql(data, "SELECT sum(count) FROM usage WHERE meter = 'calls'").strip()) == EVENTS
 
 
+@pytest.mark.long
 def test_repair_is_refused_while_the_server_runs(intact: Path, tmp_path: Path) -> None:
     """Two processes must not write to one store."""
     data = copy(intact, tmp_path)

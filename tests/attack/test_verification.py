@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.attack.stopped_store import run_sql
 from tests.server_process import KEY, ROOT, ServerProcess, wait_until
 
@@ -68,6 +70,7 @@ def traffic(server: ServerProcess, start: int, stop: threading.Event) -> None:
         start += 50
 
 
+@pytest.mark.long
 def test_a_row_that_was_changed_behind_its_back_is_found(tmp_path: Path) -> None:
     """Traffic continues while it is right; then a row is added to the files of the stopped server."""
     data = tmp_path / "data"
