@@ -126,6 +126,7 @@ HOLES = (
     _hole("memory", mutants.KnowsDespiteErrors, REPEATS, 65, **_LOST_REPLIES),
     _hole("memory", mutants.KnowsFromTheStart, REPEATS, 48),
     _hole("first", mutants.DoneWithoutRows, REPEATS, 12, among=GUARDED),
+    _hole("rows", mutants.AnyNumberOfPieces, TWO_FRAMES, 2, among=GUARDED),
     _hole("first", mutants.OutOfOrder, REPEATS, 1, among=GUARDED),
     _hole("first", mutants.NeverLooks, REPEATS, 12, among=GUARDED),
     _hole("first", mutants.AssumesOwnPieces, TWO_FRAMES, 2, among=GUARDED),

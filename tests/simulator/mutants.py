@@ -209,6 +209,21 @@ class DoneWithoutRows(FaultyEngine):
         )
 
 
+class AnyNumberOfPieces(FaultyEngine):
+    """Rows: a flush is marked as done with the number of pieces that its worker sent, whatever a rival has written."""
+
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
+        del partition
+        await self._send(
+            RunningStatement(
+                label=token,
+                guard=lambda: number not in self.durable.done and self._holds(number, rows.tables),
+                effect=lambda: self.durable.insert_done(number, rows, token),
+                durable=self.durable,
+            )
+        )
+
+
 class OutOfOrder(FaultyEngine):
     """F2: rows are inserted without the condition that those of the tables before are there."""
 
