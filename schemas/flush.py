@@ -98,6 +98,12 @@ class FlushRows(msgspec.Struct, frozen=True, kw_only=True):
     rejects: int = 0
     seen: int = 0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that have rows of the flush."""
+        rows = (self.events, self.pieces, self.rejects, self.seen)
+        return tuple(table for table, count in zip(Table, rows, strict=True) if count)
+
 
 UNCOUNTED = FlushRows(month=0)
 

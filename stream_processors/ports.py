@@ -4,7 +4,7 @@ Ports are small and asynchronous. A crash, a rival or a lost reply may intervene
 interleaves workers exactly there.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -74,7 +74,10 @@ class Claims(Protocol):
         ...
 
     async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
-        """Records the flush as done: all of its rows must be stored, as many as `rows` says."""
+        """Records the flush as done: all of its rows must be stored, as many as `rows` says.
+
+        Raises Superseded if the store lacks some: a boot finds out which.
+        """
         ...
 
 
@@ -97,12 +100,21 @@ class NoStoreCheck:
 class Tables(Protocol):
     """The tables a flush writes."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
         """Inserts the rows as one block, at most once per (table, flush, piece), however often it is called.
 
         `rows` is never empty. A piece follows the ones before it, and begins where they end. Another worker's piece of
-        the same number may hold other rows: the extent says where it ends. Raises StoreFailed if the outcome is
-        unknown; then repeat the call.
+        the same number may hold other rows: the extent says where it ends. Nothing is inserted before the rows of the
+        tables `after` are there. A store may leave the check of the rows to `finish`. Raises StoreFailed if the outcome
+        is unknown; then repeat the call. Raises Superseded if rows in the tables `after` are missing.
         """
         ...
 

@@ -6,7 +6,7 @@ tests/simulator removes them one by one and must find the event that is then los
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import pyarrow as pa
@@ -208,7 +208,11 @@ class Partition:
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
         """Every step after the claim; a redo starts here."""
         plan = await self._plan(claim, frames)
-        rows = plan.rows_in({table: await self._apply_all(claim, table, plan) for table in Table})
+        extents = dict.fromkeys(Table, NOTHING)
+        for table in Table:
+            written = [before for before, extent in extents.items() if extent.pieces]
+            extents[table] = await self._apply_all(claim, table, plan, written)
+        rows = plan.rows_in(extents)
         await self._retry.until_answered("finish", lambda: self._ports.claims.finish(self.number, claim.number, rows))
         await self._advance(claim, plan)
         await self._ports.log.acknowledge(self.number, claim.last)
@@ -240,12 +244,12 @@ class Partition:
             )
         return KeyLookupResult(seen=seen, events=events_seen)
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan, after: Collection[Table]) -> Extent:
         """Applies the table's pieces, each beginning where the table says that the one before it ends: a rival, or this
         worker before its limits were changed, may have ended it elsewhere. Returns what the table holds then."""
         extent = NOTHING
         while (piece := self._next_piece(plan, table, extent)) is not None:
-            extent = await self._apply_once(claim, table, piece, extent.pieces)
+            extent = await self._apply_once(claim, table, piece, extent.pieces, after)
         return extent
 
     def _next_piece(self, plan: FlushPlan, table: Table, extent: Extent) -> pa.Table | None:
@@ -254,9 +258,11 @@ class Partition:
         self._ports.metrics.observe(Histogram.FLUSH_SECONDS, self._ports.monotonic() - began, "plan")
         return piece
 
-    async def _apply_once(self, claim: Claim, table: Table, piece: pa.Table, number: int) -> Extent:
+    async def _apply_once(
+        self, claim: Claim, table: Table, piece: pa.Table, number: int, after: Collection[Table]
+    ) -> Extent:
         applied = await self._retry.until_answered(
-            table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, piece, number)
+            table.value, lambda: self._ports.tables.apply(table, self.number, claim.number, piece, number, after)
         )
         if applied.result is ApplyResult.CLOSED:
             raise Superseded(f"partition {self.number}: flush {claim.number} is already done")

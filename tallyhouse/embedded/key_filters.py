@@ -1,7 +1,7 @@
 """The gateway's own filters of keys, and the task that loads them: most lookups then need no query of the worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -15,8 +15,9 @@ from schemas.logger import Logger
 from stream_processors.core.bloom import BloomFilter
 from stream_processors.ports import SeenKeys
 
-MIN_CAPACITY = 1_000_000
-"""Keys in each filter, at least: 2 MB."""
+MIN_CAPACITY = 2_000_000
+"""Keys in each filter, at least: 6 MB. Few large filters are faster than many small ones: each is asked about each
+key."""
 _FILL_RETRY_SECONDS = 1.0
 
 
@@ -37,18 +38,24 @@ class KeyFilters:
     def __init__(self, window: int, min_capacity: int = MIN_CAPACITY) -> None:
         self._window = window
         self._min_capacity = min_capacity
+        self._is_filled = False
         self._from_store: _AgedFilter | None = None
+        """None as well if the store has no keys: an empty filter would be asked about each key."""
         self._since_start = [_AgedFilter(BloomFilter.sized_for(min_capacity))]
 
     def __len__(self) -> int:
-        return len(self._since_start) + (self._from_store is not None)
+        return len(self._filters)
+
+    @property
+    def _filters(self) -> Sequence[_AgedFilter]:
+        return self._since_start if self._from_store is None else [self._from_store, *self._since_start]
 
     def may_contain(self, keys: KeyHashes) -> Mask:
         """False means that the key was certainly not made durable within the window."""
-        if self._from_store is None:
+        if not self._is_filled:
             return np.ones(len(keys), np.bool_)
-        found = self._from_store.keys.may_contain(keys)
-        for each in self._since_start:
+        found = np.zeros(len(keys), np.bool_)
+        for each in self._filters:
             found |= each.keys.may_contain(keys)
         return found
 
@@ -67,15 +74,16 @@ class KeyFilters:
         """
         counts = [await seen.count(partition, FLUSH_NUMBER_BOUND) for partition in range(partitions)]
         # In a filter of its own, because a thread fills it: two threads that add to one filter undo each other's work.
-        before = _AgedFilter(BloomFilter.sized_for(max(sum(counts), 1)), newest)
+        before = _AgedFilter(BloomFilter.with_room_for(sum(counts)), newest)
         for partition in range(partitions):
             async for piece in seen.all_hashes(partition, FLUSH_NUMBER_BOUND):
                 await asyncio.to_thread(before.keys.add, piece)
-        self._from_store = before
+        self._from_store = before if before.keys.count else None
+        self._is_filled = True
 
     def _rotate(self, arrival: int) -> None:
         if self._from_store is not None and arrival - self._from_store.newest > self._window:
-            self._from_store = _AgedFilter(BloomFilter.sized_for(1), arrival)
+            self._from_store = None
         self._since_start = [each for each in self._since_start if arrival - each.newest <= self._window]
         known = sum(each.keys.count for each in self._since_start)
         self._since_start.append(_AgedFilter(BloomFilter.sized_for(max(known, self._min_capacity))))

@@ -1,6 +1,6 @@
 """The engine port over `Durable`, where every call may fail, lose its reply, be half done, or be late."""
 
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -161,14 +161,31 @@ class FaultyEngine:
 
     # Inserts that many processes send to one store.
 
+    async def holds(self, partition: int, number: int, tables: Collection[Table]) -> bool:
+        del partition
+        named = ", ".join(tables)
+        return await self._read(f"are {named} of {number} there", lambda: self._holds(number, tables))
+
     async def insert_guarded(
-        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
     ) -> None:
         del partition
+        before = tuple(after)
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: number not in self.durable.done and self._lacks(table, number, piece),
+                guard=lambda: (
+                    number not in self.durable.done
+                    and self._lacks(table, number, piece)
+                    and self._holds(number, before)
+                ),
                 effect=lambda: self.durable.insert(table, rows, token),
                 durable=self.durable,
             )
@@ -199,7 +216,11 @@ class FaultyEngine:
         await self._send(
             RunningStatement(
                 label=token,
-                guard=lambda: number not in self.durable.done,
+                guard=lambda: (
+                    number not in self.durable.done
+                    and self._holds(number, rows.tables)
+                    and (not rows.pieces or self.durable.extent(Table.USAGE, number).pieces == rows.pieces)
+                ),
                 effect=lambda: self.durable.insert_done(number, rows, token),
                 durable=self.durable,
             )
@@ -264,6 +285,10 @@ class FaultyEngine:
 
     def _lacks(self, table: Table, origin: int | str, piece: int) -> bool:
         return self.durable.extent(table, origin).pieces <= piece
+
+    def _holds(self, number: int, tables: Collection[Table]) -> bool:
+        extents = [(table, self.durable.extent(table, number)) for table in tables]
+        return all(extent.whole or (table is Table.REJECTS and extent.pieces > 0) for table, extent in extents)
 
     def _receipts(self, prefix: str) -> frozenset[str]:
         origins = (str(block.origin) for block in self.durable.of(Table.USAGE) if not block.end)

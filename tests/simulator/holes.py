@@ -88,7 +88,12 @@ _LOST_REPLIES: dict[str, Any] = {
 HOLES = (
     _hole("H1", mutants.TrustsTokens, REPEATS, 19),
     _made(
-        "H1", "HastyRepeats", msgspec.structs.replace(GUARDED, engine=mutants.HastyRepeats), TWO_FRAMES, 6556, **_STALLS
+        "H1",
+        "HastyRepeats",
+        msgspec.structs.replace(GUARDED, engine=mutants.HastyRepeats),
+        TWO_FRAMES,
+        10095,
+        **_STALLS,
     ),
     _hole("H2", mutants.TokensAlone, REPEATS, 9),
     _hole("H3", mutants.NoSection, REPEATS, 37, outcomes=frozenset()),
@@ -120,6 +125,11 @@ HOLES = (
     _hole("replay", mutant_partitions.TriesWithoutMeterCount, LATE_METERS, 211),
     _hole("memory", mutants.KnowsDespiteErrors, REPEATS, 65, **_LOST_REPLIES),
     _hole("memory", mutants.KnowsFromTheStart, REPEATS, 48),
+    _hole("first", mutants.DoneWithoutRows, REPEATS, 12, among=GUARDED),
+    _hole("rows", mutants.AnyNumberOfPieces, TWO_FRAMES, 2, among=GUARDED),
+    _hole("first", mutants.OutOfOrder, REPEATS, 1, among=GUARDED),
+    _hole("first", mutants.NeverLooks, REPEATS, 12, among=GUARDED),
+    _hole("first", mutants.AssumesOwnPieces, TWO_FRAMES, 2, among=GUARDED),
     _hole("pieces", mutants.NamedByContent, TWO_FRAMES, 8, among=GUARDED),
     _hole("pieces", mutants.LastPieceIsReceipt, TWO_FRAMES, 5, among=GUARDED),
     _hole("pieces", mutants.FirstPieceIsReceipt, TWO_FRAMES, 1),

@@ -1,6 +1,6 @@
 """The real partition with one protection disabled at a time, as in `mutants`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import pyarrow as pa
@@ -59,7 +59,9 @@ class OwnPieces(RememberingPartition):
 class CountsOwnRows(RememberingPartition):
     """Rows: a worker counts the rejects that it wrote itself, and not those that it found."""
 
-    async def _apply_once(self, claim: Claim, table: Table, piece: pa.Table, number: int) -> Extent:
+    async def _apply_once(
+        self, claim: Claim, table: Table, piece: pa.Table, number: int, after: Collection[Table]
+    ) -> Extent:
         own = 0 if number == 0 else self._own
         applied = await self._ports.tables.apply(table, self.number, claim.number, piece, number)
         if applied.result is ApplyResult.CLOSED:
@@ -73,8 +75,8 @@ class CountsOwnRows(RememberingPartition):
 class CountsOwnPieces(RememberingPartition):
     """Rows: a worker counts the blocks of usage as it would have cut them, and not those that are there."""
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
-        extent, own, pieces = await super()._apply_all(claim, table, plan), NOTHING, 0
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan, after: Collection[Table]) -> Extent:
+        extent, own, pieces = await super()._apply_all(claim, table, plan, after), NOTHING, 0
         while table is Table.USAGE and not own.whole and (piece := plan.next_piece(table, own)) is not None:
             own, pieces = extent_of([end_of(table, piece)]), pieces + 1
             own = msgspec.structs.replace(own, pieces=pieces)
@@ -192,10 +194,10 @@ def _spread_over_months(table: Table, extent: Extent, piece: pa.Table) -> pa.Tab
 class UsageBeforeEvents(RememberingPartition):
     """H16: usage is visible before the events that it counts."""
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
-        extent = NOTHING if table is Table.EVENTS else await super()._apply_all(claim, table, plan)
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan, after: Collection[Table]) -> Extent:
+        extent = NOTHING if table is Table.EVENTS else await super()._apply_all(claim, table, plan, after)
         if table is Table.USAGE:
-            await super()._apply_all(claim, Table.EVENTS, plan)
+            await super()._apply_all(claim, Table.EVENTS, plan, after)
         return extent
 
 
@@ -203,17 +205,17 @@ class SeenFirst(RememberingPartition):
     """I5: keys are visible before their events and usage."""
 
     async def _complete(self, claim: Claim, frames: Sequence[Frame]) -> None:
-        await self._apply_all(claim, Table.SEEN, await self._plan(claim, frames))
+        await self._apply_all(claim, Table.SEEN, await self._plan(claim, frames), ())
         await super()._complete(claim, frames)
 
 
 class DoneTooSoon(RememberingPartition):
     """I5: a flush is recorded as done before its keys are stored."""
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan, after: Collection[Table]) -> Extent:
         if table is Table.SEEN:
             await self._ports.claims.finish(self.number, claim.number, UNCOUNTED)
-        return await super()._apply_all(claim, table, plan)
+        return await super()._apply_all(claim, table, plan, after)
 
 
 class AcknowledgesFirst(RememberingPartition):
@@ -232,10 +234,10 @@ class RejectsOnce(RememberingPartition):
         await super()._redo(number)
         self._redoing = False
 
-    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan) -> Extent:
+    async def _apply_all(self, claim: Claim, table: Table, plan: FlushPlan, after: Collection[Table]) -> Extent:
         if self._redoing and table is Table.REJECTS:
             return NOTHING
-        return await super()._apply_all(claim, table, plan)
+        return await super()._apply_all(claim, table, plan, after)
 
     _redoing = False
 

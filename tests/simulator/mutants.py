@@ -3,18 +3,19 @@
 Each docstring starts with the hole of the flush protocol that the protection closes.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 import pyarrow as pa
 
-from schemas.flush import ApplyOutcome, ApplyResult, Claim, Extent, SeenRows, Table
+from schemas.flush import NOTHING, ApplyOutcome, ApplyResult, Claim, Extent, FlushRows, SeenRows, Table
+from schemas.tables import extent_with
 from stream_processors.backends.store.embedded import EmbeddedStore
 from stream_processors.backends.store.engine import KnownFlush
 from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.backends.store.keyed_locks import SectionMemory
-from stream_processors.backends.store.write_once import rows_token
+from stream_processors.backends.store.write_once import done_token, rows_token
 from tests.simulator.durable import Durable
 from tests.simulator.engine import FaultyEngine
 from tests.simulator.reader import Reader, ReceiptReader
@@ -41,7 +42,16 @@ class TrustsTokens(EmbeddedStore):
 class TokensAlone(EmbeddedStore):
     """H2: no receipt is checked; only a token prevents a second insert."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
+        del after
         await self._engine.insert(table, rows, rows_token(table, partition, number, piece, 0))
         return ApplyOutcome(ApplyResult.WRITTEN, await self._engine.extent(table, partition, number))
 
@@ -76,7 +86,16 @@ class KnowsFromTheStart(EmbeddedStore):
 class ClientChecks(GuardedStore):
     """H3: the client checks receipt and done, and then inserts without a condition."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
+        del after
         flush_state = await self._engine.flush_state(table, partition, number)
         if flush_state.done:
             return ApplyOutcome(ApplyResult.CLOSED, flush_state.extent)
@@ -121,9 +140,17 @@ class ActiveAtWatermark(EmbeddedStore):
 class LooseRejects(EmbeddedStore):
     """H17: rejects are written without a receipt, under a token alone."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
         if table is not Table.REJECTS:
-            return await super().apply(table, partition, number, rows, piece)
+            return await super().apply(table, partition, number, rows, piece, after)
         await self._engine.insert(table, rows, f"{id(rows)} {self._engine_time()}")
         return ApplyOutcome(ApplyResult.WRITTEN, await self._engine.extent(table, partition, number))
 
@@ -149,13 +176,90 @@ class FlushesByTime(FaultyEngine):
 class NamedByContent(GuardedStore):
     """P1: a piece's token names its rows and not its number, so two rivals' pieces of one number are both inserted."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
+        del after
         flush_state = await self._engine.flush_state(table, partition, number)
         if flush_state.done:
             return ApplyOutcome(ApplyResult.CLOSED, flush_state.extent)
         token = f"{rows_token(table, partition, number, piece, 0)} of {rows.num_rows} rows"
         await self._engine.insert_guarded(table, partition, number, piece, rows, token)
         return ApplyOutcome(ApplyResult.WRITTEN, await self._engine.extent(table, partition, number))
+
+
+class DoneWithoutRows(FaultyEngine):
+    """F1: a flush is marked as done without the condition that its rows are there, which no worker has looked for."""
+
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
+        del partition
+        await self._send(
+            RunningStatement(
+                label=token,
+                guard=lambda: number not in self.durable.done,
+                effect=lambda: self.durable.insert_done(number, rows, token),
+                durable=self.durable,
+            )
+        )
+
+
+class AnyNumberOfPieces(FaultyEngine):
+    """Rows: a flush is marked as done with the number of pieces that its worker sent, whatever a rival has written."""
+
+    async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
+        del partition
+        await self._send(
+            RunningStatement(
+                label=token,
+                guard=lambda: number not in self.durable.done and self._holds(number, rows.tables),
+                effect=lambda: self.durable.insert_done(number, rows, token),
+                durable=self.durable,
+            )
+        )
+
+
+class OutOfOrder(FaultyEngine):
+    """F2: rows are inserted without the condition that those of the tables before are there."""
+
+    async def insert_guarded(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
+    ) -> None:
+        del after
+        await super().insert_guarded(table, partition, number, piece, rows, token)
+
+
+class NeverLooks(GuardedStore):
+    """F3: a flush whose every statement was answered is taken for done."""
+
+    async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
+        if self._first_attempts.get(partition, (None,))[0] == number:
+            await self._engine.insert_done_guarded(partition, number, rows, done_token(partition, number, 0))
+        else:
+            await super().finish(partition, number, rows)
+
+
+class AssumesOwnPieces(GuardedStore):
+    """F4: a piece of several is taken for written as it was sent, although a rival may have ended its own elsewhere."""
+
+    async def _insert_first(
+        self, table: Table, partition: int, number: int, rows: pa.Table, piece: int, after: Collection[Table]
+    ) -> Extent:
+        token = rows_token(table, partition, number, piece, 0)
+        await self._engine.insert_guarded(table, partition, number, piece, rows, token, after)
+        return extent_with(table, msgspec.structs.replace(NOTHING, pieces=piece), rows)
 
 
 class LastPieceIsReceipt(FaultyEngine):
@@ -170,8 +274,16 @@ class LastPieceIsReceipt(FaultyEngine):
 class FirstPieceIsReceipt(EmbeddedStore):
     """P3: a table with one piece of a flush is taken for complete."""
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
-        applied = await super().apply(table, partition, number, rows, piece)
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
+        applied = await super().apply(table, partition, number, rows, piece, after)
         return applied._replace(extent=msgspec.structs.replace(applied.extent, whole=True))
 
 

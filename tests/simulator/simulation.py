@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from schemas.window import DEDUPE_WINDOW
+from stream_processors.backends.store.guarded import GuardedStore
 from stream_processors.core.flush_plan import PieceBounds
 from stream_processors.flushing.backfill import BackfillPorts
 from stream_processors.flushing.expiry import expired_months
@@ -55,6 +56,7 @@ class Simulation:
             self.scenario, self.expected, self.engine.durable, self.log, checks_rows=self.parts.checks_rows
         )
         self.actors: list[Actor] = []
+        self.stores: dict[int, Store] = {}
         self.current: Actor | None = None
         self.faults_left = self.rules.faults
         self.switches_left = self.rules.switches
@@ -92,6 +94,7 @@ class Simulation:
             self.log.acknowledged,
             self.meters.newest,
             tuple(actor.state() for actor in self.actors),
+            tuple(_content(store) for store in self.stores.values()),
             self.current and self.current.name,
             self.faults_left,
             self.switches_left,
@@ -102,7 +105,7 @@ class Simulation:
     # Actors.
 
     def _start(self, process: int) -> None:
-        store = self.parts.store(self.engine)
+        store = self.stores[process] = self.parts.store(self.engine)
         policies = [
             FlushPolicy(window=self.parts.window, max_bytes=size, filter_keys=FILTER_KEYS, piece=PieceBounds(rows=rows))
             for size, rows in zip(self.scenario.flush_bytes, self.scenario.piece_rows, strict=True)
@@ -300,6 +303,14 @@ class Simulation:
         for process in processes:
             self.engine.process_died(process)
             self._start(process)
+
+
+def _content(store: Store) -> Hashable:
+    """What a process remembers of its flushes besides its partitions' state."""
+    if not isinstance(store, GuardedStore):
+        return None
+    read = {partition: (number, tuple(found)) for partition, (number, found) in store._just_read.items()}
+    return (tuple(store._first_attempts.items()), tuple(read.items()))
 
 
 async def _wait(_attempt: int) -> None:

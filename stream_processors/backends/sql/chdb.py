@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from stream_processors.backends.sql.chdb_statements import ChdbInserter, StatementFailed
 from stream_processors.backends.sql.client import Parameters, Row, store_failure
 from stream_processors.backends.sql.engine_settings import EngineLimits, insert_settings, session_settings
 
@@ -30,16 +31,19 @@ class Chdb:
         self._limits = limits
         # Last in, first out: the most recently used handle has the warmest caches.
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._idle_inserters: queue.LifoQueue[ChdbInserter] = queue.LifoQueue()
 
     def __enter__(self) -> Self:
         for _ in range(self._handles):
             self._idle.put(self._open_handle())
+            self._idle_inserters.put(ChdbInserter(self._path, self._limits))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for _ in range(self._handles):
+            self._idle_inserters.get().close()
             self._idle.get().close()
 
     def database(self, name: str) -> "ChdbDatabase":
@@ -53,6 +57,15 @@ class Chdb:
             yield handle
         finally:
             self._idle.put(handle)
+
+    @contextmanager
+    def inserter(self) -> Iterator[ChdbInserter]:
+        """An inserter for exclusive use, taken from the pool when one is free."""
+        inserter = self._idle_inserters.get()
+        try:
+            yield inserter
+        finally:
+            self._idle_inserters.put(inserter)
 
     def _open_handle(self) -> Any:
         return clickhouse_connect.get_client(
@@ -80,9 +93,11 @@ class ChdbDatabase:
         return rows
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
-        # One record batch: rows split differently would be other blocks, and the store keeps a token per block.
-        block = rows.combine_chunks()
-        self._call(lambda handle: handle.insert_arrow(table, block, settings=insert_settings(rows.num_rows, token)))
+        with self._chdb.inserter() as inserter:
+            try:
+                inserter.insert(self._name, table, rows, insert_settings(rows.num_rows, token))
+            except StatementFailed as error:
+                raise store_failure(error) from error
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
         self._call(lambda handle: handle.command(sql, parameters=parameters))

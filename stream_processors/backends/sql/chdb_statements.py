@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 
 import chdb
 import msgspec
+import pyarrow as pa
 
 from schemas.errors import StoreFailed
-from stream_processors.backends.sql.engine_settings import EngineLimits, session_settings
+from stream_processors.backends.sql.client import insert_into, one_block
+from stream_processors.backends.sql.engine_settings import EngineLimits, EngineSettings, session_settings
 
 LOGICAL_ERROR = 49
 """The engine's code for its own errors, used for an error without a code."""
@@ -151,15 +153,62 @@ class ChdbStatements:
         return settings
 
     def _connect(self) -> Any:
-        connect: Callable[[str], Any] = chdb.connect
-        return connect(f"{self._path.resolve()}?{urlencode(self._limits.server_options())}")
+        return _connect(self._path, self._limits)
+
+
+class ChdbInserter:
+    """A session that inserts rows from memory; one call at a time.
+
+    clickhouse-connect's interface to the engine writes the rows of each insert into a temporary file.
+    """
+
+    def __init__(self, path: Path, limits: EngineLimits) -> None:
+        self._path = path
+        self._limits = limits
+        self._database: str | None = None
+        self._session = self._open()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def insert(self, database: str, table: str, rows: pa.Table, settings: EngineSettings) -> None:
+        """Inserts the rows as one block. Nothing is inserted if this raises StatementFailed."""
+        try:
+            with _translate_errors():
+                if database != self._database:
+                    self._session.query(f"USE {_quoted(database, '`')}")
+                    self._database = database
+                statement = f"{insert_into(table, rows)} SETTINGS {_assignments(settings)}"
+                with self._session.send_insert(statement, "ArrowStream") as insert:
+                    insert.append(one_block(rows).to_pybytes())
+                    insert.finish()
+        except BaseException:
+            # What an insert that was given up leaves in the session is not known.
+            self.close()
+            self._session = self._open()
+            raise
+
+    def _open(self) -> Any:
+        self._database = None
+        session = _connect(self._path, self._limits)
+        session.query(f"SET {_assignments(session_settings(self._limits))}")
+        return session
+
+
+def _connect(path: Path, limits: EngineLimits) -> Any:
+    connect: Callable[[str], Any] = chdb.connect
+    return connect(f"{path.resolve()}?{urlencode(limits.server_options())}")
 
 
 def _set(settings: Mapping[str, str]) -> str:
     for name in settings:
         if _NAME.fullmatch(name) is None:
             raise StatementFailed(115, f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_SETTING)")
-    return "SET " + ", ".join(f"{name} = {_quoted(value)}" for name, value in settings.items())
+    return f"SET {_assignments(settings)}"
+
+
+def _assignments(settings: Mapping[str, int | str]) -> str:
+    return ", ".join(f"{name} = {_quoted(str(value))}" for name, value in settings.items())
 
 
 def _quoted(text: str, quote: str = "'") -> str:

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from schemas.tables import HASH, LATEST, MICROS, QUANTITY
-from stream_processors.backends.sql.client import Parameters, Row, store_failure
+from stream_processors.backends.sql.client import Parameters, Row, insert_into, one_block, store_failure
 from stream_processors.backends.sql.engine_settings import (
     EngineLimits,
     EngineSettings,
@@ -138,12 +138,12 @@ class ClickHouseDatabase:
         return rows
 
     def insert_arrow(self, table: str, rows: pa.Table, token: str) -> None:
-        self._insert(_insert_into(table, rows), rows, {}, insert_settings(rows.num_rows, token))
+        self._insert(insert_into(table, rows), rows, {}, insert_settings(rows.num_rows, token))
 
     def insert_where(self, table: str, rows: pa.Table, guard: str, parameters: Parameters, token: str) -> None:
         columns = ", ".join(rows.column_names)
         source = f"SELECT {columns} FROM input('{structure_of(rows.schema)}')\nWHERE {guard}"
-        statement = f"{_insert_into(table, rows)}\n{source}"
+        statement = f"{insert_into(table, rows)}\n{source}"
         self._insert(statement, rows, parameters, guarded_insert_settings(rows.num_rows, token))
 
     def command(self, sql: str, parameters: Parameters | None = None) -> None:
@@ -155,19 +155,7 @@ class ClickHouseDatabase:
         query = {"query": sql, "database": self._client.database, **settings, **bound}
         # Not the client's `command`: to decide whether it may retry a statement, it reads the rows as text, which takes
         # nearly as long as inserting them. It neither reads nor retries a body that is not text.
-        _call(lambda: self._client._raw_request(_one_block(rows), query, server_wait=False))  # noqa: SLF001
-
-
-def _insert_into(table: str, rows: pa.Table) -> str:
-    return f"INSERT INTO {table} ({', '.join(rows.column_names)})"
-
-
-def _one_block(rows: pa.Table) -> memoryview:
-    """One record batch: rows split differently would be other blocks, and the store keeps a token per block."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows.combine_chunks())
-    return memoryview(sink.getvalue())
+        _call(lambda: self._client._raw_request(memoryview(one_block(rows)), query, server_wait=False))  # noqa: SLF001
 
 
 def _call(work: Callable[[], _Result]) -> _Result:

@@ -20,6 +20,20 @@ def store_failure(error: Exception) -> StoreFailed:
     return kind(f"the usage store answered: {error}")
 
 
+def insert_into(table: str, rows: pa.Table) -> str:
+    """The beginning of an insert of these rows."""
+    return f"INSERT INTO {table} ({', '.join(rows.column_names)})"
+
+
+def one_block(rows: pa.Table) -> pa.Buffer:
+    """The rows as ArrowStream in one record batch: rows split differently would be other blocks, and the store keeps a
+    token per block."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks())
+    return sink.getvalue()
+
+
 Parameters = Mapping[str, Any]
 """Values for `{name:Type}` in a statement; they never become part of its text."""
 

@@ -1,8 +1,8 @@
 """SQL of a flush: receipts and claims, seen-key lookups, events, and the guards inside inserts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from schemas.flush import Table
+from schemas.flush import FlushRows, Table
 
 _PLACE = "p = {p:UInt16} AND n = {n:UInt64}"
 
@@ -177,6 +177,10 @@ def _absent(point_query: str) -> str:
     return f"({point_query}) IS NULL"
 
 
+def _present(point_query: str) -> str:
+    return f"({point_query}) IS NOT NULL"
+
+
 NOT_DONE = _absent(IS_DONE)
 
 UNCLAIMED = _absent(
@@ -197,6 +201,34 @@ _NO_PIECE = {
 }
 
 NOT_APPLIED = {table: f"{NOT_DONE}\nAND {absent}" for table, absent in _NO_PIECE.items()}
+
+_HELD = {
+    Table.EVENTS: _present(PIECES[Table.EVENTS]),
+    # The receipt without an end, that of the last piece.
+    Table.USAGE: _present(f"SELECT 1 FROM {_RECEIPTS} AND grp = '' LIMIT 1 {_POINT}"),
+    Table.REJECTS: _present(f"SELECT 1 FROM rejects WHERE {_PLACE} AND origin = '' LIMIT 1 {_POINT}"),
+    Table.SEEN: _present(PIECES[Table.SEEN]),
+}
+
+
+def all_held(tables: Collection[Table]) -> str:
+    """The condition that each of the tables holds the flush."""
+    return "\nAND ".join(_HELD[table] for table in tables)
+
+
+def guarded_by(guard: str, tables: Collection[Table]) -> str:
+    """The guard, and the condition that the tables hold the flush."""
+    return f"{guard}\nAND {all_held(tables)}" if tables else guard
+
+
+_AS_MANY_PIECES = f"(SELECT uniqExact(grp) FROM {_RECEIPTS} {_POINT}) = {{pieces:UInt32}}"
+
+
+def all_written(rows: FlushRows) -> str:
+    """The condition that the flush is not done, and that all of its rows are there."""
+    guard = guarded_by(NOT_DONE, rows.tables)
+    return f"{guard}\nAND {_AS_MANY_PIECES}" if rows.pieces else guard
+
 
 NOT_BACKFILLED = {
     Table.USAGE: _NO_USAGE_PIECE,

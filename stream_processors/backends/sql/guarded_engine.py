@@ -1,7 +1,7 @@
 """The steps of the usage store in SQL, for a store that many processes write to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pyarrow as pa
 
@@ -34,11 +34,25 @@ class SqlGuardedEngine(SqlEngine):
         rows = found if table is Table.REJECTS else [(value,) for value in found]
         return FlushState(extent=extent_of_rows(table, rows), done=bool(done))
 
+    async def holds(self, partition: int, number: int, tables: Collection[Table]) -> bool:
+        if not tables:
+            return True
+        place = {"p": partition, "n": number, "receipt": flush_receipt(partition, number)}
+        ((held,),) = await self._guarded.rows(f"SELECT {sql.all_held(tables)}", place)
+        return bool(held)
+
     async def insert_guarded(
-        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
     ) -> None:
         place = {"p": partition, "n": number, "piece": piece, "receipt": flush_receipt(partition, number)}
-        await self._insert(table.value, rows, sql.NOT_APPLIED[table], place, token)
+        await self._insert(table.value, rows, sql.guarded_by(sql.NOT_APPLIED[table], after), place, token)
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
         await self._insert(table.value, rows, sql.NOT_BACKFILLED[table], {"receipt": receipt, "piece": piece}, token)
@@ -48,8 +62,8 @@ class SqlGuardedEngine(SqlEngine):
         await self._insert("flushes", claim_row(claim), sql.UNCLAIMED, place, token)
 
     async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
-        place = {"p": partition, "n": number}
-        await self._insert("flushes", done_row(partition, number, rows), sql.NOT_DONE, place, token)
+        place = {"p": partition, "n": number, "pieces": rows.pieces, "receipt": flush_receipt(partition, number)}
+        await self._insert("flushes", done_row(partition, number, rows), sql.all_written(rows), place, token)
 
     async def quiesce(self) -> None:
         """Waits for the inserts in progress. A statement the store has not yet received evaluates its guard later."""

@@ -10,7 +10,7 @@ stored of the flushes after it, for every statement of them is its own: each was
 the section's memory holds what it wrote. An error in the section ends that knowledge.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import pyarrow as pa
@@ -75,7 +75,15 @@ class EmbeddedStore(WriteOnceStore[Engine]):
                     # Written here and now, so no flush after it has a claim, a token or a row yet.
                     memory.known = KnownFlush(claim=claims[0].claim, done=True)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),  # noqa: ARG002 - what was answered here is there
+    ) -> ApplyOutcome:
         async def insert(attempt: int) -> None:
             await self._engine.insert(table, rows, rows_token(table, partition, number, piece, attempt))
 

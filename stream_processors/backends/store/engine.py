@@ -4,7 +4,7 @@ At every call the process may crash, the reply may be lost, or a rival may run i
 check anything: every other insert inserts, and a read reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -91,10 +91,21 @@ class GuardedEngine(Engine, Protocol):
     A guard is evaluated when the statement starts; it does not see what another statement commits after that.
     """
 
+    async def holds(self, partition: int, number: int, tables: Collection[Table]) -> bool:
+        """Whether each of the tables holds rows of the flush, and `usage` all of them."""
+        ...
+
     async def insert_guarded(
-        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
     ) -> None:
-        """Inserts unless the flush is done or its piece of this number is in the table."""
+        """Inserts if the tables `after` hold the flush, unless it is done or its piece of this number is there."""
         ...
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
@@ -106,7 +117,7 @@ class GuardedEngine(Engine, Protocol):
         ...
 
     async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
-        """Inserts unless the flush is done."""
+        """Inserts if the tables hold the flush, `usage` in as many pieces as `rows` says, unless it is done."""
         ...
 
     async def quiesce(self) -> None:

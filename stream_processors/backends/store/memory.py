@@ -1,7 +1,7 @@
 """The usage store in memory: tables as lists of blocks, tokens as a real engine keeps them, the months of seen keys."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import itemgetter
 from typing import Any
@@ -88,10 +88,23 @@ class MemoryEngine:
         if self._is_new(FLUSHES, 0, token):
             self.flushes.append(FlushDone(partition=partition, number=number, rows=rows))
 
+    async def holds(self, partition: int, number: int, tables: Collection[Table]) -> bool:
+        extents = {table: self._extent(table, partition, number) for table in tables}
+        return all(extent.whole or (table is Table.REJECTS and extent.pieces) for table, extent in extents.items())
+
     async def insert_guarded(
-        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
     ) -> None:
-        if not self._is_done(partition, number) and self._extent(table, partition, number).pieces <= piece:
+        if self._is_done(partition, number) or self._extent(table, partition, number).pieces > piece:
+            return
+        if await self.holds(partition, number, after):
             await self.insert(table, rows, token)
 
     async def insert_backfill_guarded(self, table: Table, receipt: str, piece: int, rows: pa.Table, token: str) -> None:
@@ -103,7 +116,8 @@ class MemoryEngine:
             await self.insert_claim(claim, token)
 
     async def insert_done_guarded(self, partition: int, number: int, rows: FlushRows, token: str) -> None:
-        if not self._is_done(partition, number):
+        has_pieces = self._extent(Table.USAGE, partition, number).pieces == rows.pieces or not rows.pieces
+        if not self._is_done(partition, number) and has_pieces and await self.holds(partition, number, rows.tables):
             await self.insert_done(partition, number, rows, token)
 
     async def quiesce(self) -> None:

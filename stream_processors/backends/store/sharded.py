@@ -6,7 +6,7 @@ again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
@@ -49,8 +49,16 @@ class ShardedStore:
     async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
         await self._shard(partition).finish(partition, number, rows)
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
-        return await self._shard(partition).apply(table, partition, number, rows, piece)
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
+        return await self._shard(partition).apply(table, partition, number, rows, piece, after)
 
     async def apply_backfill(self, table: Table, receipt: str, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
         return await self._shard(partition_of_backfill(receipt)).apply_backfill(table, receipt, rows, piece)

@@ -1,6 +1,6 @@
 """A store that keeps claims and receipts, and only counts the rows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,15 @@ class NullStore:
     async def finish(self, partition: int, number: int, rows: FlushRows) -> None:
         self._done.add((partition, number))
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
         assert piece == 0
         receipt = (table, partition, number)
         whole = Extent(pieces=1, whole=True)

@@ -44,14 +44,15 @@ def test_an_empty_filter_contains_nothing() -> None:
     assert len(keys.may_contain(hashes(0))) == 0
 
 
-@pytest.mark.parametrize(("load", "most"), [(1.0, 0.0012), (0.5, 0.00004)])
-def test_false_positives_stay_rare(load: float, most: float) -> None:
-    """About 9 in 10,000 when full, 1 in 100,000 when half full; also if all keys share their low bits."""
+@pytest.mark.parametrize(("load", "most"), [(1.0, 40), (0.75, 2)])
+def test_false_positives_stay_rare(load: float, most: int) -> None:
+    """Of a million, about 10 when full, and 1 in 5 million before it is nearly full; also if all keys share their low
+    bits."""
     keys = BloomFilter.sized_for(200_000)
     alike = np.array([2**64 - 1, 2**64 - 2**16], dtype=np.uint64)
-    known, strange = hashes(int(200_000 * load), seed=1) & alike, hashes(400_000, seed=2) & alike
+    known, strange = hashes(int(200_000 * load), seed=1) & alike, hashes(1_000_000, seed=2) & alike
     keys.add(known)
-    assert keys.may_contain(strange).mean() < most
+    assert keys.may_contain(strange).sum() <= most
 
 
 def test_it_is_nearly_full_at_three_quarters() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pyarrow as pa
 import pytest
@@ -95,12 +95,19 @@ class GatedEngine(MemoryEngine):
         self.waiting = 0
 
     async def insert_guarded(
-        self, table: Table, partition: int, number: int, piece: int, rows: pa.Table, token: str
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        piece: int,
+        rows: pa.Table,
+        token: str,
+        after: Collection[Table] = (),
     ) -> None:
         self.waiting += 1
         await self.gate.wait()
         self.waiting -= 1
-        await super().insert_guarded(table, partition, number, piece, rows, token)
+        await super().insert_guarded(table, partition, number, piece, rows, token, after)
 
 
 async def test_a_slow_store_pauses_the_stream(real_broker: str, topic_name: TopicNames) -> None:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_gateway.ingest.duplicate_lookup import FilteredKeyHints
 from schemas.errors import StoreFailed
 from schemas.flush import SeenRows
 from schemas.hashing import KeyHashes, as_halves, key_hash
 from schemas.logger import NullLogger
+from schemas.metrics import NullMetrics
 from tallyhouse.embedded.key_filters import KeyFilters, fill_in_background
 
 WINDOW = 100
@@ -23,11 +25,12 @@ def keys_of(names: Iterable[object]) -> KeyHashes:
 
 
 class FakeSeenKeys:
-    """The counted keys of each partition. The first `failures` calls fail."""
+    """The counted keys of each partition, read in pieces. The first `failures` calls fail."""
 
-    def __init__(self, *partitions: KeyHashes, failures: int = 0) -> None:
+    def __init__(self, *partitions: KeyHashes, failures: int = 0, piece: int = 3) -> None:
         self.partitions = list(partitions)
         self.failures = failures
+        self._piece = piece
 
     async def count(self, partition: int, below: int) -> int:
         if self.failures:
@@ -37,8 +40,8 @@ class FakeSeenKeys:
 
     async def all_hashes(self, partition: int, below: int) -> AsyncIterator[KeyHashes]:
         keys = self.partitions[partition]
-        for start in range(0, len(keys), 3):
-            yield keys[start : start + 3]
+        for start in range(0, len(keys), self._piece):
+            yield keys[start : start + self._piece]
 
     async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
         raise NotImplementedError
@@ -92,6 +95,35 @@ def test_few_unknown_keys_look_known() -> None:
     filters.add(keys_of(range(20_000)), 0)
     unknown = keys_of(f"unknown {number}" for number in range(10_000))
     assert filters.may_contain(unknown).mean() < 0.05
+
+
+class CountingStore:
+    """Has no keys, and counts the keys that it is queried for."""
+
+    def __init__(self) -> None:
+        self.queried = 0
+
+    async def find(self, partition: int, below: int, key_hashes: Sequence[bytes]) -> SeenRows:
+        self.queried += len(key_hashes)
+        return SeenRows([], [], [])
+
+
+@pytest.mark.anyio
+async def test_traffic_without_repeats_costs_no_query() -> None:
+    """At most one key in a million is queried: each filter is wrong about one in 5 million."""
+    filters, store = KeyFilters(WINDOW), CountingStore()
+    await filters.fill(FakeSeenKeys(random_keys(500_000, seed=0), piece=100_000), 1, newest=0)
+    hints = FilteredKeyHints(filters, store, partitions=2, metrics=NullMetrics())
+    for seed in range(1, 101):
+        keys = random_keys(30_000, seed)
+        assert await hints.body_hashes(keys, now=0) == {}
+        hints.remember(keys, keys[:, 0], arrival=0)
+    assert len(filters) > 2
+    assert store.queried <= 3
+
+
+def random_keys(size: int, seed: int) -> KeyHashes:
+    return np.random.default_rng(seed).integers(0, 2**64, (size, 2), np.uint64)
 
 
 @pytest.mark.anyio

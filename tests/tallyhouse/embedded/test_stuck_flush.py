@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -43,11 +43,19 @@ class RefusingStore(EmbeddedStore):
         self.error: Exception | None = error
         self.refused = 0
 
-    async def apply(self, table: Table, partition: int, number: int, rows: pa.Table, piece: int = 0) -> ApplyOutcome:
+    async def apply(
+        self,
+        table: Table,
+        partition: int,
+        number: int,
+        rows: pa.Table,
+        piece: int = 0,
+        after: Collection[Table] = (),
+    ) -> ApplyOutcome:
         if self.error is not None and (table, partition) == (Table.USAGE, 0):
             self.refused += 1
             raise self.error
-        return await super().apply(table, partition, number, rows, piece)
+        return await super().apply(table, partition, number, rows, piece, after)
 
 
 class LogLines(NullLogger):

@@ -72,6 +72,45 @@ async def test_databases_are_separate(databases: Databases) -> None:
     assert first.query_rows("SELECT count() FROM migrations WHERE number = 77") != [(0,)]
 
 
+def named(numbers: Sequence[int]) -> pa.Table:
+    return pa.table({"number": pa.array(numbers, pa.uint32()), "name": [f"name {number}" for number in numbers]})
+
+
+@pytest.mark.parametrize("rows", [1, 70_000, 300_000])
+async def test_an_insert_is_one_part_and_its_token_drops_the_second(databases: Databases, rows: int) -> None:
+    """Rows become visible together, also above the engine's usual sizes of a block."""
+    database, count = databases(), "SELECT count(), max(rows) FROM system.parts WHERE table = 'one' AND active"
+    database.command(
+        "CREATE TABLE one (number UInt32, name String) ENGINE = MergeTree ORDER BY number "
+        "SETTINGS non_replicated_deduplication_window = 10"
+    )
+    database.command("SYSTEM STOP MERGES one")
+    first, in_chunks = named(range(rows)), pa.concat_tables([named([number]) for number in range(min(rows, 3))])
+    for _ in range(2):
+        database.insert_arrow("one", first, "first")
+        assert database.query_rows(f"{count} AND database = currentDatabase()") == [(1, rows)]
+    for _ in range(2):
+        database.insert_arrow("one", in_chunks, "in chunks")
+        assert database.query_rows(f"{count} AND database = currentDatabase()") == [(2, rows)]
+    database.command("DROP TABLE one")
+
+
+async def test_an_insert_that_fails_inserts_nothing_and_leaves_nothing_behind(databases: Databases) -> None:
+    """The error has the engine's code; later inserts are not affected, of which there are more than handles."""
+    database = databases()
+    misnamed = pa.table({"number": pa.array([78], pa.uint32()), "nam": ["x"]})
+    unreadable = pa.table({"number": ["seventy-eight"], "name": ["x"]})
+    for attempt in range(5):
+        with pytest.raises(StoreFailed, match=r"Code: 16\b"):
+            database.insert_arrow("migrations", misnamed, f"misnamed {attempt}")
+        with pytest.raises(StoreFailed, match=r"Code: \d+\b"):
+            database.insert_arrow("migrations", unreadable, f"unreadable {attempt}")
+    stored = "SELECT count() FROM migrations WHERE number = 78"
+    assert database.query_rows(stored) == [(0,)]
+    database.insert_arrow("migrations", named([78]), "good")
+    assert database.query_rows(stored) == [(1,)]
+
+
 @pytest.mark.parametrize("table", ["events", "usage", "rejects", "seen", "flushes", "shard", "migrations"])
 async def test_what_a_merge_writes_is_on_disk_before_it_counts(databases: Databases, table: str) -> None:
     """The merged rows are deleted soon after."""

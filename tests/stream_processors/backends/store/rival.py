@@ -6,7 +6,9 @@ Applies the flushes one after the other, as fast as possible, and prints the out
 import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+from schemas.errors import Superseded
 from schemas.flush import UNCOUNTED, ApplyResult, Table
 from stream_processors.backends.sql.clickhouse_http import ClickHousePool, ServerAddress
 from stream_processors.backends.sql.client import GuardedAsyncSqlClient
@@ -21,9 +23,18 @@ NAMES = [f"key {index}" for index in range(50)]
 async def flush(store: GuardedStore, number: int) -> list[ApplyResult]:
     """Claim, apply and finish one flush."""
     await store.claim(claim_of(number, first=number, last=number))
-    outcomes = [(await store.apply(table, 0, number, rows_of(table, NAMES, number=number))).result for table in Table]
+    while True:
+        with suppress(Superseded):  # A rival writes the same rows; now the store looks whether each of them is there.
+            return await _write(store, number)
+
+
+async def _write(store: GuardedStore, number: int) -> list[ApplyResult]:
+    outcomes: dict[Table, ApplyResult] = {}
+    for table in Table:
+        rows = rows_of(table, NAMES, number=number)
+        outcomes[table] = (await store.apply(table, 0, number, rows, after=tuple(outcomes))).result
     await store.finish(0, number, UNCOUNTED)
-    return outcomes
+    return list(outcomes.values())
 
 
 async def flush_all(store: GuardedStore, flushes: int) -> None:
