@@ -63,6 +63,11 @@ class EmbeddedWorker:
         return not any(driver.has_stopped or driver.is_stuck for driver in self._drivers)
 
     @property
+    def has_booted(self) -> bool:
+        """True once every partition has found the store whole and read its position."""
+        return all(driver.has_booted for driver in self._drivers)
+
+    @property
     def log_alarm(self) -> str | None:
         """The first alarm of a partition whose log lacks frames; None if there is none."""
         return next((driver.log_alarm for driver in self._drivers if driver.log_alarm is not None), None)

@@ -132,6 +132,11 @@ class PartitionDriver:
         return position is not None and self._tail.end_offset(self._partition.number) <= position.offset
 
     @property
+    def has_booted(self) -> bool:
+        """False until the position is read for the first time: whether the store is whole is not known before."""
+        return self._state != BOOTING or self._partition.position is not None
+
+    @property
     def log_alarm(self) -> str | None:
         """The alarm that stopped it because the log lacks frames: what is appended now may be lost. None otherwise."""
         return self._log_alarm

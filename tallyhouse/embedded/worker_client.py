@@ -107,7 +107,10 @@ class WorkerClient:
         if unavailable_reason := self.unavailable_reason:
             raise RuntimeError(f"the worker is absent ({unavailable_reason}): its log lines say why")
         if not self._last_report.is_healthy:
-            raise RuntimeError("a partition or the backfill has stopped or is stuck: `tallyhouse status` shows why")
+            raise RuntimeError(
+                "a partition is still booting, or a partition or the backfill has stopped or is stuck: "
+                "`tallyhouse status` shows which"
+            )
 
     async def wait_caught_up(self, ends: Mapping[int, int]) -> None:
         """Returns when the frames before `ends` (partition → offset) are counted."""

@@ -54,8 +54,11 @@ class Processors(NamedTuple):
 
     @property
     def is_healthy(self) -> bool:
-        """False while a partition or the backfill has stopped or is stuck. True if processing is disabled."""
-        return not self.is_enabled or self.worker.is_healthy
+        """False until every partition has booted, and while a partition or the backfill has stopped or is stuck.
+
+        True if processing is disabled.
+        """
+        return not self.is_enabled or (self.worker.has_booted and self.worker.is_healthy)
 
 
 @contextmanager

@@ -83,6 +83,17 @@ class Running:
 FOR_EVER = WorkerPolicy(flush_linger=3600 * SECOND, flush_frames=3, poll_seconds=0.01)
 
 
+async def test_a_partition_has_booted_when_its_position_is_known() -> None:
+    """Not while its store fails at the first step: what the store lacks is found with the position."""
+    running = Running(FOR_EVER, [StoreFailed("no answer"), StoreFailed("no answer")])
+    seen: list[bool] = []
+    running.pauses_see = lambda: seen.append(running.driver.has_booted)
+    assert not running.driver.has_booted
+    async with running:
+        await until(lambda: running.driver.has_booted)
+    assert seen == [False, False]
+
+
 async def test_frames_wait_for_more() -> None:
     """A few young frames are not flushed; enough of them are, together."""
     async with Running(FOR_EVER) as running:

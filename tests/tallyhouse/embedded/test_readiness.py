@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -40,6 +41,12 @@ async def test_one_stopped_partition_makes_the_process_unready() -> None:
     worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
+    deadline = time.monotonic() + 20
+    while not worker.has_booted:
+        assert time.monotonic() < deadline
+        with suppress(NotReady):  # It boots meanwhile.
+            await health.ready("req_1")
+        await asyncio.sleep(0.005)
     assert (await health.ready("req_1")).status == 200
     worker.stop()
     await pipeline.log.append([NewFrame(partition=0, arrival=NOW, payload=b"never read")])
@@ -47,7 +54,6 @@ async def test_one_stopped_partition_makes_the_process_unready() -> None:
     worker = worker_of(pipeline)
     health = Health({"processors": check_of(Processors(worker, is_enabled=True))}, NullLogger())
     worker.start()
-    deadline = time.monotonic() + 20
     while worker.is_healthy:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
