@@ -62,7 +62,7 @@ PARTNERS = {"from": "to", "period_start": "period_end"}
 """The end of a range that begins too late is named instead of its start."""
 
 EVENTS = ("/v1/events/ingest", "/api/v1/events")
-QUERIES_OF_EVENTS = ("/v1/usage", "/v1/events")
+QUERIES_OF_EVENTS = ("/v1/usage", "/v1/usage/verification", "/v1/usage/verification/days", "/v1/events")
 
 
 class Place(NamedTuple):

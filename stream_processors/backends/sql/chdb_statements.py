@@ -20,6 +20,9 @@ from stream_processors.backends.sql.engine_settings import EngineLimits, EngineS
 LOGICAL_ERROR = 49
 """The engine's code for its own errors, used for an error without a code."""
 
+_SENT_AT_ONCE = 2**20
+"""Bytes of an insert that are copied at a time."""
+
 _CANCEL = """\
 KILL QUERY WHERE startsWith(Settings['log_comment'], {mark:String}) AND query_kind NOT IN ('Insert', 'Create', 'Alter')
 ASYNC"""
@@ -179,8 +182,11 @@ class ChdbInserter:
                     self._session.query(f"USE {_quoted(database, '`')}")
                     self._database = database
                 statement = f"{insert_into(table, rows)} SETTINGS {_assignments(settings)}"
+                block = memoryview(one_block(rows))
                 with self._session.send_insert(statement, "ArrowStream") as insert:
-                    insert.append(one_block(rows).to_pybytes())
+                    for start in range(0, len(block), _SENT_AT_ONCE):
+                        # A copy of a part, not of all of it.
+                        insert.append(bytes(block[start : start + _SENT_AT_ONCE]))
                     insert.finish()
         except BaseException:
             # What an insert that was given up leaves in the session is not known.

@@ -184,10 +184,11 @@ GROUP BY meter, customer_id, start, kept, unique, is_value
 )
 GROUP BY meter, customer_id, start, kept"""
 
+# The function sumMap drops keys whose sum is 0, a window without values: so each sum is at least 1.
 DISTINCT_WHOLES = """\
 SELECT meter, customer_id, kept, toDecimal128(countIf(is_value), 12) AS total,
-    sumMap(starts, arrayMap(start -> toUInt64(is_value), starts)) AS counts,
-    arrayMap((start, size) -> (start, toDecimal128(size, 12)), counts.1, counts.2) AS cells
+    sumMap(starts, arrayMap(start -> toUInt64(is_value) * 4294967296 + 1, starts)) AS counts,
+    arrayMap((start, size) -> (start, toDecimal128(intDiv(size, 4294967296), 12)), counts.1, counts.2) AS cells
 FROM (
 SELECT meter, customer_id, kept, unique, is_value, groupUniqArray(start) AS starts
 FROM (

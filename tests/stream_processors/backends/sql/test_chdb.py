@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from schemas.errors import StoreFailed
+from stream_processors.backends.sql.chdb import Chdb
 from stream_processors.backends.sql.client import AsyncSqlClient, Parameters, Row
 from tests.conftest import Databases
 
@@ -109,6 +111,19 @@ async def test_an_insert_that_fails_inserts_nothing_and_leaves_nothing_behind(da
     assert database.query_rows(stored) == [(0,)]
     database.insert_arrow("migrations", named([78]), "good")
     assert database.query_rows(stored) == [(1,)]
+
+
+async def test_an_insert_over_its_memory_fails_and_the_next_one_does_not(chdb: Chdb, databases: Databases) -> None:
+    """The limit of a statement holds for inserts too, and ends no process."""
+    database = databases()
+    database.command("CREATE TABLE limited (number UInt32, name String) ENGINE = MergeTree ORDER BY number")
+    with Chdb(chdb._path, 1, replace(chdb._limits, query_memory=20_000_000)) as small:
+        limited = small.database(database._name)
+        with pytest.raises(StoreFailed, match=r"Code: 241\b"):
+            limited.insert_arrow("limited", named(range(1_000_000)), "large")
+        limited.insert_arrow("limited", named([78]), "small")
+    assert database.query_rows("SELECT number FROM limited") == [(78,)]
+    database.command("DROP TABLE limited")
 
 
 @pytest.mark.parametrize("table", ["events", "usage", "rejects", "seen", "flushes", "shard", "migrations"])

@@ -154,3 +154,30 @@ def test_texts_are_returned_to_the_letter(
 
     (found,) = asyncio.run(read_pages())
     assert (found.customer_id, found.group) == (customer, {"tier": other, "model": value})
+
+
+def test_a_row_without_values_is_ranked_with_zero(usage_store: AsyncSqlClient, fresh_code: Callable[[], str]) -> None:
+    """Also in the form that goes to disk, in which each value is a row of its own."""
+    code = fresh_code()
+    row = Row(
+        customer_id="c1",
+        minute=1_750_000_020,
+        grp='[null,"a","b"]',
+        sum=Decimal(1),
+        count=1,
+        min=Decimal(1),
+        max=Decimal(1),
+        latest=latest_of(Decimal(1), (0, 0, 0, 0, 0)),
+        uniques=[],
+    )
+    query = UsageQuery(
+        account=ACCOUNT, meter=meter_of(code, Aggregation.UNIQUE), start=0, end=1_800_000_000 * SECOND, top=2
+    )
+
+    async def read_pages() -> list[list[UsageRow]]:
+        await usage_store.insert("usage", as_table([row], code), code)
+        return [await all_pages(SqlUsageReader(store, 1), query) for store in (usage_store, SmallStore(usage_store))]
+
+    in_memory, on_disk = asyncio.run(read_pages())
+    assert in_memory == on_disk
+    assert [found.value for found in on_disk] == [Decimal(0)]
